@@ -1,0 +1,2 @@
+//! The gate's cost per operation.
+fn main() {}

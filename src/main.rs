@@ -1,0 +1,2 @@
+//! slowfs.
+fn main() {}

@@ -1,0 +1,405 @@
+//! The table: every method name once, with the kernel requests that consult it.
+//!
+//! A *method* is what a fault is set on, by the names of the charybdefs contract (libfuse's
+//! operation names). A *request* is what the kernel sends, split where one FUSE opcode consults
+//! different methods: SETATTR by what it sets, FSYNC by its datasync flag, GETATTR by whether it
+//! carries a handle. To add a method, add its row here; nothing else lists them.
+
+use std::fmt;
+
+/// A kernel request, as far as the choice of methods depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Request {
+    /// LOOKUP of a child.
+    Lookup,
+    /// GETATTR without a file handle: stat(2), and fstat(2) too.
+    Getattr,
+    /// GETATTR with a file handle: lseek(SEEK_END), reads past the end, refresh before a read.
+    GetattrHandle,
+    /// SETATTR that sets the mode.
+    SetattrMode,
+    /// SETATTR that sets the owner or the group.
+    SetattrOwner,
+    /// SETATTR that sets the size by path.
+    SetattrSize,
+    /// SETATTR that sets the size through a file handle.
+    SetattrSizeHandle,
+    /// SETATTR that sets access or modification time.
+    SetattrTimes,
+    /// READLINK.
+    Readlink,
+    /// MKNOD.
+    Mknod,
+    /// MKDIR.
+    Mkdir,
+    /// UNLINK.
+    Unlink,
+    /// RMDIR.
+    Rmdir,
+    /// SYMLINK.
+    Symlink,
+    /// RENAME and RENAME2.
+    Rename,
+    /// LINK.
+    Link,
+    /// OPEN.
+    Open,
+    /// CREATE.
+    Create,
+    /// READ.
+    Read,
+    /// WRITE.
+    Write,
+    /// FLUSH, one per close(2).
+    Flush,
+    /// RELEASE, when the last reference to the open file goes.
+    Release,
+    /// FSYNC without datasync.
+    Fsync,
+    /// FSYNC with datasync.
+    Fdatasync,
+    /// OPENDIR.
+    Opendir,
+    /// READDIR and READDIRPLUS.
+    Readdir,
+    /// RELEASEDIR.
+    Releasedir,
+    /// FSYNCDIR.
+    Fsyncdir,
+    /// STATFS.
+    Statfs,
+    /// SETXATTR.
+    Setxattr,
+    /// GETXATTR.
+    Getxattr,
+    /// LISTXATTR.
+    Listxattr,
+    /// REMOVEXATTR.
+    Removexattr,
+    /// ACCESS.
+    Access,
+    /// BMAP.
+    Bmap,
+    /// IOCTL.
+    Ioctl,
+    /// POLL.
+    Poll,
+    /// FALLOCATE.
+    Fallocate,
+    /// LSEEK (SEEK_DATA and SEEK_HOLE; the kernel answers the others itself).
+    Lseek,
+    /// COPY_FILE_RANGE, as its source sees it.
+    CopyFrom,
+    /// COPY_FILE_RANGE, as its destination sees it.
+    CopyTo,
+    /// GETLK and SETLK of POSIX locks.
+    PosixLock,
+    /// SETLK of a BSD lock.
+    BsdLock,
+}
+
+impl Request {
+    /// How many requests there are.
+    pub const COUNT: usize = Request::BsdLock as usize + 1;
+
+    /// The methods this request consults.
+    #[must_use]
+    pub const fn methods(self) -> MethodSet {
+        #[allow(clippy::indexing_slicing, reason = "the array has one place per request")]
+        CONSULTED[self as usize]
+    }
+}
+
+/// Why a method cannot fire on a mount although it can be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// `default_permissions`: the kernel checks permissions itself and never sends ACCESS.
+    KernelChecksAccess,
+    /// Locks are left to the kernel, which then sends neither GETLK nor SETLK.
+    KernelKeepsLocks,
+    /// BMAP is sent only for mounts on a block device (type `fuseblk`).
+    NoBlockDevice,
+}
+
+impl Obstacle {
+    /// One clause for people, without a full stop.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Obstacle::KernelChecksAccess => {
+                "the kernel checks permissions itself (-o no_default_permissions lets it ask)"
+            }
+            Obstacle::KernelKeepsLocks => "locks stay with the kernel, which never asks",
+            Obstacle::NoBlockDevice => "the kernel asks this of block-device mounts only",
+        }
+    }
+}
+
+/// A row of the table.
+struct Row {
+    name: &'static str,
+    requests: &'static [Request],
+    obstacle: Option<Obstacle>,
+}
+
+const fn row(name: &'static str, requests: &'static [Request]) -> Row {
+    Row { name, requests, obstacle: None }
+}
+
+const fn blocked(name: &'static str, requests: &'static [Request], obstacle: Obstacle) -> Row {
+    Row { name, requests, obstacle: Some(obstacle) }
+}
+
+use Obstacle::{KernelChecksAccess, KernelKeepsLocks, NoBlockDevice};
+use Request as R;
+
+/// The table, sorted by name. The names are the contract's (charybdefs-contract, sections 2, 3).
+const TABLE: [Row; 43] = [
+    blocked("access", &[R::Access], KernelChecksAccess),
+    blocked("bmap", &[R::Bmap], NoBlockDevice),
+    row("chmod", &[R::SetattrMode]),
+    row("chown", &[R::SetattrOwner]),
+    row("copy_file_range", &[R::CopyFrom, R::CopyTo]),
+    row("create", &[R::Create]),
+    row("fallocate", &[R::Fallocate]),
+    row("fdatasync", &[R::Fdatasync]),
+    row("fgetattr", &[R::GetattrHandle]),
+    blocked("flock", &[R::BsdLock], KernelKeepsLocks),
+    row("flush", &[R::Flush]),
+    row("fsync", &[R::Fsync, R::Fdatasync]),
+    row("fsyncdir", &[R::Fsyncdir]),
+    row("ftruncate", &[R::SetattrSizeHandle]),
+    row("getattr", &[R::Getattr, R::Lookup]),
+    row("getxattr", &[R::Getxattr]),
+    row("ioctl", &[R::Ioctl]),
+    row("link", &[R::Link]),
+    row("listxattr", &[R::Listxattr]),
+    blocked("lock", &[R::PosixLock, R::BsdLock], KernelKeepsLocks),
+    row("lseek", &[R::Lseek]),
+    row("mkdir", &[R::Mkdir]),
+    row("mknod", &[R::Mknod]),
+    row("open", &[R::Open]),
+    row("opendir", &[R::Opendir]),
+    row("poll", &[R::Poll]),
+    row("read", &[R::Read, R::CopyFrom]),
+    row("read_buf", &[R::Read, R::CopyFrom]),
+    row("readdir", &[R::Readdir]),
+    row("readlink", &[R::Readlink]),
+    row("release", &[R::Release]),
+    row("releasedir", &[R::Releasedir]),
+    row("removexattr", &[R::Removexattr]),
+    row("rename", &[R::Rename]),
+    row("rmdir", &[R::Rmdir]),
+    row("setxattr", &[R::Setxattr]),
+    row("statfs", &[R::Statfs]),
+    row("symlink", &[R::Symlink]),
+    row("truncate", &[R::SetattrSize]),
+    row("unlink", &[R::Unlink]),
+    row("utimens", &[R::SetattrTimes]),
+    row("write", &[R::Write, R::CopyTo]),
+    row("write_buf", &[R::Write, R::CopyTo]),
+];
+
+/// The table turned round: the methods of each request.
+const CONSULTED: [MethodSet; Request::COUNT] = consulted();
+
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, bounds and all")]
+const fn consulted() -> [MethodSet; Request::COUNT] {
+    let mut sets = [MethodSet::EMPTY; Request::COUNT];
+    let mut m = 0;
+    while m < TABLE.len() {
+        let mut r = 0;
+        while r < TABLE[m].requests.len() {
+            let place = TABLE[m].requests[r] as usize;
+            sets[place] = sets[place].union(MethodSet(1 << m));
+            r += 1;
+        }
+        m += 1;
+    }
+    sets
+}
+
+/// A method name that faults can be set on: a row of the table.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Method(u8);
+
+impl Method {
+    /// How many methods there are.
+    pub const COUNT: usize = TABLE.len();
+
+    /// Every method, sorted by name.
+    pub fn all() -> impl Iterator<Item = Method> {
+        (0u8..).take(Self::COUNT).map(Method)
+    }
+
+    /// The method of that exact name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Method> {
+        Self::all().find(|m| m.name() == name)
+    }
+
+    fn row(self) -> &'static Row {
+        #[allow(clippy::indexing_slicing, reason = "a Method is made from the table's length")]
+        &TABLE[usize::from(self.0)]
+    }
+
+    /// Its name in the contract.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Its place in the table, below [`Method::COUNT`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// What may keep it from firing; whether it does depends on the mount.
+    #[must_use]
+    pub fn obstacle(self) -> Option<Obstacle> {
+        self.row().obstacle
+    }
+}
+
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A set of methods.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct MethodSet(u64);
+
+impl MethodSet {
+    /// No method.
+    pub const EMPTY: MethodSet = MethodSet(0);
+    /// Every method of the table.
+    pub const ALL: MethodSet = MethodSet((1 << TABLE.len()) - 1);
+
+    /// The set as bits, for one atomic word; bit n is the method of index n.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The set those bits stand for; bits beyond the table are dropped.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> MethodSet {
+        MethodSet(bits & Self::ALL.0)
+    }
+
+    /// Methods in either set.
+    #[must_use]
+    pub const fn union(self, other: MethodSet) -> MethodSet {
+        MethodSet(self.0 | other.0)
+    }
+
+    /// Methods in this set and not in the other.
+    #[must_use]
+    pub const fn minus(self, other: MethodSet) -> MethodSet {
+        MethodSet(self.0 & !other.0)
+    }
+
+    /// Whether the sets share a method.
+    #[must_use]
+    pub const fn intersects(self, other: MethodSet) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether the method is in the set.
+    #[must_use]
+    pub const fn contains(self, method: Method) -> bool {
+        self.0 & (1 << method.0) != 0
+    }
+
+    /// Whether the set is empty.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The methods of the set, sorted by name.
+    pub fn iter(self) -> impl Iterator<Item = Method> {
+        Method::all().filter(move |m| self.contains(*m))
+    }
+
+    /// Their names, sorted.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        self.iter().map(Method::name).collect()
+    }
+}
+
+impl From<Method> for MethodSet {
+    fn from(method: Method) -> Self {
+        MethodSet(1 << method.0)
+    }
+}
+
+impl FromIterator<Method> for MethodSet {
+    fn from_iter<I: IntoIterator<Item = Method>>(methods: I) -> Self {
+        methods.into_iter().fold(Self::EMPTY, |set, m| set.union(m.into()))
+    }
+}
+
+impl fmt::Debug for MethodSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl fmt::Display for MethodSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::ALL { f.pad("all") } else { f.pad(&self.names().join(",")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_is_sorted_and_has_each_name_once() {
+        let names: Vec<_> = Method::all().map(Method::name).collect();
+        assert!(names.windows(2).all(|w| w[0] < w[1]), "{names:?}");
+        assert_eq!(names.len(), 43);
+        assert!(Method::COUNT < 64, "the armed mask is one 64-bit word");
+    }
+
+    #[test]
+    fn every_request_consults_a_method() {
+        for (place, set) in CONSULTED.iter().enumerate() {
+            assert!(!set.is_empty(), "request {place} consults nothing");
+        }
+    }
+
+    #[test]
+    fn fdatasync_consults_fsync_and_fdatasync() {
+        assert_eq!(Request::Fdatasync.methods().names(), ["fdatasync", "fsync"]);
+        assert_eq!(Request::Fsync.methods().names(), ["fsync"]);
+    }
+
+    #[test]
+    fn both_names_of_a_write_are_one_operation() {
+        assert_eq!(Request::Write.methods().names(), ["write", "write_buf"]);
+        assert_eq!(Request::CopyTo.methods().names(), ["copy_file_range", "write", "write_buf"]);
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for method in Method::all() {
+            assert_eq!(Method::from_name(method.name()), Some(method));
+        }
+        assert_eq!(Method::from_name("fsyncd"), None);
+        assert_eq!(MethodSet::ALL.iter().count(), Method::COUNT);
+    }
+}
