@@ -1,0 +1,78 @@
+// slowfs's own calls, beside those of charybdefs on the same port.
+//
+// Unlike the plain calls they refuse what they cannot do (an unknown method, a probability
+// above 1) with an exception that says what was wrong; nothing is changed then.
+// Times are nanoseconds. An optional field that is not set means "no limit" or "none".
+
+include "charybdefs.thrift"
+
+namespace py slowfs
+
+/** The call was refused and changed nothing. */
+exception Refused {
+    1: string message,      // one line: what, on what, why, what to do
+}
+
+/** What goes wrong with which operations. */
+struct Fault {
+    1: list<string> methods,        // "all" stands for every method
+    2: string pattern = "",         // regular expression for the whole backing path; "": any
+    3: double probability = 1.0,    // 0.0 to 1.0
+    4: optional i64 delay_ns,       // before the operation
+    5: bool hang = false,           // hold the operation until the fault is cleared
+    6: list<string> errnos = [],    // names or numbers; one of them at random
+    7: bool random_errno = false,   // any of E2BIG to EXFULL, never ENOSYS
+    8: bool kill_caller = false,    // SIGKILL to the calling process
+    9: optional i64 count,          // gone after that many firings
+    10: i64 after = 0,              // let that many matching operations pass first
+    11: optional i64 lifetime_ns,   // gone after that time
+}
+
+/** A fault in force. */
+struct ListedFault {
+    1: i64 id,
+    2: Fault fault,                 // its methods are those it still has
+    3: i64 matched,                 // operations that matched methods and pattern
+    4: i64 fired,                   // of these, operations it decided
+    5: i64 held,                    // operations it holds now
+    6: optional i64 expires_in_ns,
+}
+
+/** A name that faults can be set on. */
+struct MethodInfo {
+    1: string name,
+    2: optional string obstacle,    // why it cannot fire on this mount, if it cannot
+}
+
+/** The mount that answers. */
+struct Info {
+    1: string version,              // of the slowfs daemon
+    2: string mountpoint,
+    3: string backing,              // the directory behind it
+    4: i32 pid,
+    5: i64 started_unix_ms,
+    6: i32 faults,                  // how many are set now
+}
+
+service SlowFS extends charybdefs.server {
+    /**
+     * Sets a fault and returns its id. Its methods are first removed from every other fault,
+     * unless `add` is true: then it comes after the others, and the first that fires decides.
+     */
+    i64 put_fault(1: Fault fault, 2: bool add = false) throws (1: Refused refused),
+
+    /** Removes one fault; false if there is none of that id. */
+    bool remove_fault(1: i64 id) throws (1: Refused refused),
+
+    /** Removes these methods from every fault, in one step. */
+    void clear_methods(1: list<string> methods) throws (1: Refused refused),
+
+    /** The faults in the order in which they are consulted. */
+    list<ListedFault> list_faults(),
+
+    /** Every method, with what keeps it from firing on this mount. */
+    list<MethodInfo> list_methods(),
+
+    /** Who answers here. */
+    Info info(),
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Prints the bytes that real Thrift clients send, one `name hex` per line: frames.txt.
+
+usage: PYTHONPATH=idl/gen-py:DIR tests/golden/capture.py > tests/golden/frames.txt
+where DIR has the stubs: thrift --gen py -out DIR tests/golden/dialects.thrift
+"""
+
+from dialects import listed, older, once, positive
+from server import server
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.transport.TTransport import TFramedTransport, TMemoryBuffer
+
+
+def capture(name, service, send, strict=True, framed=False):
+    wire = TMemoryBuffer()
+    transport = TFramedTransport(wire) if framed else wire
+    send(service.Client(TBinaryProtocol(transport, strictWrite=strict)))
+    print(name, wire.getvalue().hex())
+
+
+WAL = (["fsync", "fdatasync", "fsyncdir"], False, 0, 1000, "(^|.*/)member/wal/.*",
+       False, 300000, False)
+
+
+def delay_wal(client):
+    client.send_set_fault(*WAL)
+
+
+capture("get_methods", server, lambda c: c.send_get_methods())
+capture("clear_all_faults", server, lambda c: c.send_clear_all_faults())
+capture("clear_fault", server, lambda c: c.send_clear_fault("write_buf"))
+capture("set_fault", server, delay_wal)
+capture("set_fault_non_strict", server, delay_wal, strict=False)
+capture("set_fault_framed", server, delay_wal, framed=True)
+capture("set_fault_framed_non_strict", server, delay_wal, strict=False, framed=True)
+capture("set_fault_without_regexp", server,
+        lambda c: c.send_set_fault(["write"], True, 0, 0, None, False, 0, False))
+capture("set_all_fault", server,
+        lambda c: c.send_set_all_fault(False, 5, -1, ".*", True, 7, True))
+capture("positive_clear_fault", positive, lambda c: c.send_clear_fault("write_buf"))
+capture("positive_set_fault", positive, delay_wal)
+capture("positive_set_all_fault", positive,
+        lambda c: c.send_set_all_fault(False, 5, -1, ".*", True, 7, True))
+capture("once_get_faults", once, lambda c: c.send_get_faults())
+capture("once_set_fault", once, lambda c: c.send_set_fault(*WAL, True))
+capture("once_set_all_fault", once,
+        lambda c: c.send_set_all_fault(False, 5, -1, ".*", True, 7, True, True))
+capture("listed_set_fault", listed,
+        lambda c: c.send_set_fault(["open"], False, [5, 28], 100000, "", False, 0, False))
+capture("older_set_all_fault", older,
+        lambda c: c.send_set_all_fault(False, 5, -1, ".*", True, 7))
