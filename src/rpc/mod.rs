@@ -1,0 +1,3 @@
+//! The control interface over Thrift.
+
+mod wire;
