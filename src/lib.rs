@@ -17,5 +17,6 @@
 //!
 //! Imports point down only; `tests/layers.rs` enforces it.
 
+pub mod fault;
 pub mod ops;
 pub mod sys;
