@@ -17,5 +17,7 @@
 //!
 //! Imports point down only; `tests/layers.rs` enforces it.
 
+pub mod fault;
 pub mod ops;
 pub mod rpc;
+pub mod sys;

@@ -256,6 +256,12 @@ impl Method {
         usize::from(self.0)
     }
 
+    /// The requests that consult it.
+    #[must_use]
+    pub fn requests(self) -> &'static [Request] {
+        self.row().requests
+    }
+
     /// What may keep it from firing; whether it does depends on the mount.
     #[must_use]
     pub fn obstacle(self) -> Option<Obstacle> {
@@ -372,7 +378,7 @@ mod tests {
         let names: Vec<_> = Method::all().map(Method::name).collect();
         assert!(names.windows(2).all(|w| w[0] < w[1]), "{names:?}");
         assert_eq!(names.len(), 43);
-        assert!(Method::COUNT < 64, "the armed mask is one 64-bit word");
+        const { assert!(Method::COUNT < 64, "the armed mask is one 64-bit word") };
     }
 
     #[test]

@@ -1,0 +1,396 @@
+//! ECMAScript regular expressions, rewritten in the syntax of the `regex` crates.
+//!
+//! Users write patterns for charybdefs's `std::regex` (ECMAScript grammar over bytes). Where the
+//! crates read the same text differently, the rewriting keeps the ECMAScript meaning: `.` is not a
+//! line break, `\d \w \s` are ASCII, a brace that starts no repetition is itself, a `[` within a
+//! class is itself, `[]` matches nothing and `[^]` anything, an escaped letter without a meaning is
+//! that letter. The result is meant for byte mode with Unicode off.
+
+/// A pattern in the crates' syntax.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rewritten {
+    /// The pattern, not anchored.
+    pub(super) regex: String,
+    /// Whether it looks around or refers back, which only a backtracking engine can do.
+    pub(super) backtracks: bool,
+}
+
+/// Rewrites a pattern.
+///
+/// # Errors
+/// What is wrong with it, in one line. Not everything that is: the crates judge the rest.
+pub(super) fn rewrite(pattern: &str) -> Result<Rewritten, String> {
+    let mut rewriter = Rewriter {
+        rest: pattern,
+        out: String::new(),
+        backtracks: false,
+        open: Vec::new(),
+        steps: Steps::default(),
+    };
+    rewriter.run()?;
+    if rewriter.backtracks && rewriter.steps.total() > MAX_STEPS {
+        return Err("repetitions too large for a pattern that backtracks".into());
+    }
+    Ok(Rewritten { regex: rewriter.out, backtracks: rewriter.backtracks })
+}
+
+struct Rewriter<'a> {
+    rest: &'a str,
+    out: String,
+    backtracks: bool,
+    /// The steps before each group that is open.
+    open: Vec<Steps>,
+    /// The steps of the innermost open group so far.
+    steps: Steps,
+}
+
+/// How many steps a backtracking engine may take straight ahead through a pattern. It has a limit
+/// on going back, but none on going forward, and `()((\1{1000}){1000}){1000}` is a minute's way.
+const MAX_STEPS: u64 = 2_000;
+
+/// Steps straight ahead, with those of the last atom apart, which a repetition multiplies.
+#[derive(Default)]
+struct Steps {
+    before: u64,
+    last: u64,
+}
+
+impl Steps {
+    fn total(&self) -> u64 {
+        self.before.saturating_add(self.last)
+    }
+
+    fn atom(&mut self, steps: u64) {
+        self.before = self.total();
+        self.last = steps;
+    }
+}
+
+/// What one escape or one place of a class stands for.
+enum Atom {
+    /// A character of the pattern.
+    Char(char),
+    /// A byte given by number.
+    Byte(u8),
+    /// A set of bytes, as a class that may stand alone or within another.
+    Set(&'static str),
+}
+
+impl Rewriter<'_> {
+    fn run(&mut self) -> Result<(), String> {
+        while let Some(c) = self.next() {
+            if !"()*+?{".contains(c) {
+                self.steps.atom(1);
+            }
+            match c {
+                '\\' => self.escape()?,
+                '[' => self.class()?,
+                '.' => self.out.push_str(r"[^\n\r]"),
+                '(' => self.group()?,
+                ')' => {
+                    let around = self.open.pop().ok_or("unopened group")?;
+                    let inside = std::mem::replace(&mut self.steps, around).total();
+                    self.steps.atom(inside.saturating_add(1));
+                    self.out.push(c);
+                }
+                '|' | '^' | '$' => self.out.push(c),
+                '*' | '+' | '?' => self.repetition(&c.to_string())?,
+                '{' => match bounds(self.rest) {
+                    Some((bounds, rest)) => {
+                        self.rest = rest;
+                        let most = bounds.rsplit(',').find_map(|n| n.parse().ok());
+                        self.steps.last = self.steps.last.saturating_mul(most.unwrap_or(u64::MAX));
+                        self.repetition(&format!("{{{bounds}}}"))?;
+                    }
+                    None => self.push(&Atom::Char(c)),
+                },
+                c if c.is_ascii() => self.push(&Atom::Char(c)),
+                c => {
+                    // Several bytes, but a repetition that follows means the character.
+                    self.out.push_str("(?:");
+                    self.push(&Atom::Char(c));
+                    self.out.push(')');
+                }
+            }
+        }
+        if self.open.is_empty() { Ok(()) } else { Err("unclosed group".into()) }
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let mut chars = self.rest.chars();
+        let c = chars.next();
+        self.rest = chars.as_str();
+        c
+    }
+
+    fn skip(&mut self, prefix: &str) -> bool {
+        let after = self.rest.strip_prefix(prefix);
+        self.rest = after.unwrap_or(self.rest);
+        after.is_some()
+    }
+
+    /// Writes a repetition and its lazy mark. One more repetition after it would repeat nothing;
+    /// the crates would take some of those as possessive.
+    fn repetition(&mut self, text: &str) -> Result<(), String> {
+        self.out.push_str(text);
+        if self.skip("?") {
+            self.out.push('?');
+        }
+        let again = self.rest.starts_with(['*', '+', '?'])
+            || self.rest.strip_prefix('{').and_then(bounds).is_some();
+        if again { Err("a repetition of a repetition".into()) } else { Ok(()) }
+    }
+
+    /// The opening of a group; the parenthesis is consumed.
+    fn group(&mut self) -> Result<(), String> {
+        self.open.push(std::mem::take(&mut self.steps));
+        let opening = if !self.rest.starts_with('?') {
+            "("
+        } else if self.skip("?:") {
+            "(?:"
+        } else {
+            let around = ["?=", "?!", "?<=", "?<!"].into_iter().find(|mark| self.skip(mark));
+            match around {
+                Some(mark) => {
+                    self.backtracks = true;
+                    self.out.push('(');
+                    mark
+                }
+                None if self.skip("?<") => "(?<",
+                None => return Err("a group that is none of (, (?:, (?=, (?!, (?<=, (?<!".into()),
+            }
+        };
+        self.out.push_str(opening);
+        if opening == "(?<" {
+            let name = self.name()?;
+            self.out.push_str(&name);
+        }
+        Ok(())
+    }
+
+    /// The rest of a group's name, with the bracket that closes it.
+    fn name(&mut self) -> Result<String, String> {
+        let (name, rest) = self.rest.split_once('>').ok_or("a group name without end")?;
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Err("a group name that is not letters, digits and _".into());
+        }
+        self.rest = rest;
+        Ok(format!("{name}>"))
+    }
+
+    /// What follows a backslash outside a class.
+    fn escape(&mut self) -> Result<(), String> {
+        let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        if digits > 0 && !self.rest.starts_with('0') {
+            let (number, rest) = self.rest.split_at(digits);
+            self.out.push('\\');
+            self.out.push_str(number);
+            self.rest = rest;
+            self.backtracks = true;
+        } else if self.skip("k<") {
+            let name = self.name()?;
+            self.out.push_str(r"\k<");
+            self.out.push_str(&name);
+            self.backtracks = true;
+        } else if self.skip("b") {
+            self.out.push_str(r"\b");
+        } else if self.skip("B") {
+            self.out.push_str(r"\B");
+        } else {
+            let atom = self.escaped()?;
+            self.push(&atom);
+        }
+        Ok(())
+    }
+
+    /// What follows a backslash and means the same within a class and outside.
+    fn escaped(&mut self) -> Result<Atom, String> {
+        let c = self.next().ok_or("a backslash at the end")?;
+        Ok(match c {
+            'd' => Atom::Set("[0-9]"),
+            'D' => Atom::Set("[^0-9]"),
+            'w' => Atom::Set("[0-9A-Za-z_]"),
+            'W' => Atom::Set("[^0-9A-Za-z_]"),
+            's' => Atom::Set(r"[\x09-\x0D\x20]"),
+            'S' => Atom::Set(r"[^\x09-\x0D\x20]"),
+            't' => Atom::Byte(b'\t'),
+            'n' => Atom::Byte(b'\n'),
+            'v' => Atom::Byte(0x0b),
+            'f' => Atom::Byte(0x0c),
+            'r' => Atom::Byte(b'\r'),
+            '0' if !self.rest.starts_with(|c: char| c.is_ascii_digit()) => Atom::Byte(0),
+            '0'..='9' => return Err("an octal escape".into()),
+            'c' if self.rest.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                Atom::Byte(self.next().map_or(0, |letter| letter as u8 % 32))
+            }
+            'x' => match self.hex(2) {
+                Some(code) => Atom::Byte(u8::try_from(code).unwrap_or(u8::MAX)),
+                None => Atom::Char(c),
+            },
+            'u' => match self.hex(4) {
+                Some(code) => Atom::Char(char::from_u32(code).ok_or("half a surrogate pair")?),
+                None => Atom::Char(c),
+            },
+            c => Atom::Char(c),
+        })
+    }
+
+    /// Exactly so many hexadecimal digits, if they follow.
+    fn hex(&mut self, digits: usize) -> Option<u32> {
+        let (number, rest) = self.rest.split_at_checked(digits)?;
+        if !number.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        self.rest = rest;
+        u32::from_str_radix(number, 16).ok()
+    }
+
+    /// A class; its opening bracket is consumed.
+    fn class(&mut self) -> Result<(), String> {
+        let negated = self.skip("^");
+        if self.skip("]") {
+            self.out.push_str(if negated { r"[\x00-\xFF]" } else { r"[^\x00-\xFF]" });
+            return Ok(());
+        }
+        self.out.push_str(if negated { "[^" } else { "[" });
+        while !self.skip("]") {
+            let first = self.class_atom()?;
+            let ranges = self.rest.starts_with('-') && !self.rest.starts_with("-]");
+            self.push(&first);
+            if ranges && !matches!(first, Atom::Set(_)) {
+                self.skip("-");
+                let last = self.class_atom()?;
+                // A range cannot end in a set: then the dash is itself.
+                self.out.push_str(if matches!(last, Atom::Set(_)) { r"\x2D" } else { "-" });
+                self.push(&last);
+            }
+        }
+        self.out.push(']');
+        Ok(())
+    }
+
+    fn class_atom(&mut self) -> Result<Atom, String> {
+        if let Some(set) = POSIX.iter().find(|set| self.skip(set)) {
+            return Ok(Atom::Set(set));
+        }
+        match self.next().ok_or("unclosed class")? {
+            '\\' if self.skip("b") => Ok(Atom::Byte(0x08)),
+            '\\' => self.escaped(),
+            c => Ok(Atom::Char(c)),
+        }
+    }
+
+    /// Writes what stands for itself, inside a class or outside.
+    fn push(&mut self, atom: &Atom) {
+        match atom {
+            Atom::Set(set) => self.out.push_str(set),
+            Atom::Byte(byte) => self.byte(*byte),
+            Atom::Char(c) => c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| self.byte(byte)),
+        }
+    }
+
+    fn byte(&mut self, byte: u8) {
+        if byte.is_ascii_alphanumeric() || b"/_".contains(&byte) {
+            self.out.push(char::from(byte));
+        } else {
+            self.out.push_str(&format!(r"\x{byte:02X}"));
+        }
+    }
+}
+
+/// The named classes of `std::regex`; only `[: :]` within brackets starts one.
+const POSIX: [&str; 12] = [
+    "[:alnum:]",
+    "[:alpha:]",
+    "[:blank:]",
+    "[:cntrl:]",
+    "[:digit:]",
+    "[:graph:]",
+    "[:lower:]",
+    "[:print:]",
+    "[:punct:]",
+    "[:space:]",
+    "[:upper:]",
+    "[:xdigit:]",
+];
+
+/// What stands in a repetition's braces, and the text after them; `None` if `text` (which follows
+/// an opening brace) is no repetition.
+fn bounds(text: &str) -> Option<(&str, &str)> {
+    let (inside, rest) = text.split_once('}')?;
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    (!least.is_empty() && number(least) && number(most)).then_some((inside, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn regex(pattern: &str) -> String {
+        rewrite(pattern).unwrap().regex
+    }
+
+    #[test]
+    fn keeps_what_both_syntaxes_share() {
+        for same in ["(^|/)a/b", "a*b+?c{2}d{2,}e{2,3}$", "(?:a|b)", "[a-z0-9_]", "[^a/]", r"\b"] {
+            assert_eq!(regex(same), same);
+        }
+    }
+
+    #[test]
+    fn gives_each_difference_its_ecmascript_meaning() {
+        for (pattern, expected) in [
+            (".", r"[^\n\r]"),
+            (r"\/", "/"),
+            (r"\<a\>", r"\x3Ca\x3E"),
+            (r"\A\z", "Az"),
+            (r"\d\W", "[0-9][^0-9A-Za-z_]"),
+            ("[^]", r"[\x00-\xFF]"),
+            ("[]", r"[^\x00-\xFF]"),
+            ("[[]", r"[\x5B]"),
+            ("[a&&b]", r"[a\x26\x26b]"),
+            ("[a-]", r"[a\x2D]"),
+            (r"[\w-z]", r"[[0-9A-Za-z_]\x2Dz]"),
+            (r"[a-\d]", r"[a\x2D[0-9]]"),
+            ("[[:digit:]x]", "[[:digit:]x]"),
+            (r"[\b]", r"[\x08]"),
+            ("a{", r"a\x7B"),
+            ("{a}", r"\x7Ba\x7D"),
+            ("a{,3}", r"a\x7B\x2C3\x7D"),
+            (r"\x41\u0042\cJ\0", r"AB\x0A\x00"),
+            (r"\xg", "xg"),
+            ("é+", r"(?:\xC3\xA9)+"),
+            ("#x y", r"\x23x\x20y"),
+        ] {
+            assert_eq!(regex(pattern), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn says_which_patterns_need_backtracking() {
+        for pattern in ["(?=a)", "(?!a)", "(?<=a)", "(?<!a)", r"(a)\1", r"(?<n>a)\k<n>"] {
+            assert!(rewrite(pattern).unwrap().backtracks, "{pattern}");
+        }
+        for pattern in [".*", "(?:a)", "(?<n>a)", r"\b", "[(?=]"] {
+            assert!(!rewrite(pattern).unwrap().backtracks, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn refuses_to_backtrack_through_huge_repetitions() {
+        for pattern in [r"()((\1{100}){100}){100}", "(?=a)(b{99999999999999999999}c{99}){99}"] {
+            assert!(rewrite(pattern).is_err(), "{pattern}");
+        }
+        for pattern in [r"(?!a)[0-9a-f]{16}-[0-9a-f]{16}(x{10}){10}", "((a{1000}){1000}){1000}"] {
+            assert!(rewrite(pattern).is_ok(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_would_change_meaning_when_embedded() {
+        for pattern in ["a)(b", "(a", "[a", "a\\", "a++", "a{2}+", "a**", "(?i)a", "(?x)", r"\07"] {
+            assert!(rewrite(pattern).is_err(), "{pattern}");
+        }
+    }
+}

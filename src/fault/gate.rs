@@ -1,0 +1,402 @@
+//! The question every operation asks: is anything wrong with me?
+//!
+//! Unarmed, the answer is one relaxed load. Armed, what a path matches is remembered with the
+//! inode, so that a hot file costs neither a regular expression nor its path.
+//! Lock rule: no lock but a fault's tally, and that only where its path matches.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::live::Hit;
+use super::table::{FaultTable, Snapshot};
+use crate::ops::MethodSet;
+
+/// What an operation is about: a path, and the methods it consults on it.
+pub trait Subject {
+    /// The methods consulted.
+    fn methods(&self) -> MethodSet;
+
+    /// Where to remember what the path matches; none where no inode is known yet.
+    fn memo(&self) -> Option<&Memo>;
+
+    /// A number that grows whenever the path may have changed, and only after it has: what is read
+    /// of the path after this number belongs to it or to a later one.
+    fn epoch(&self) -> u64;
+
+    /// Appends the path.
+    fn path(&self, out: &mut Vec<u8>);
+}
+
+/// Which faults match the path of one inode, as last found out.
+#[derive(Default)]
+pub struct Memo(ArcSwapOption<Matches>);
+
+/// The faults of the table's `version` whose pattern matches the path of `epoch`.
+struct Matches {
+    version: u64,
+    epoch: u64,
+    /// Places in the snapshot, ascending.
+    places: Box<[usize]>,
+}
+
+/// What the gate says about an operation.
+#[derive(Debug)]
+#[must_use]
+pub enum Verdict {
+    /// Nothing is wrong with it.
+    Run,
+    /// This fault fired on it.
+    Hit(Hit),
+}
+
+/// The question, over a table.
+#[derive(Clone)]
+pub struct Gate {
+    table: Arc<FaultTable>,
+}
+
+impl Gate {
+    /// A gate over this table.
+    #[must_use]
+    pub fn new(table: Arc<FaultTable>) -> Gate {
+        Gate { table }
+    }
+
+    /// Whether any of these methods has a fault. If not, there is nothing to decide.
+    #[inline]
+    #[must_use]
+    pub fn armed(&self, methods: MethodSet) -> bool {
+        self.table.armed().intersects(methods)
+    }
+
+    /// Counts the operation and rolls the dice, for each fault in order that matches one of its
+    /// subjects: at most once per fault, until one fires. `caller` is the thread that asked, 0 if
+    /// unknown.
+    pub fn decide(&self, subjects: &[&dyn Subject], caller: u32) -> Verdict {
+        let snapshot = self.table.snapshot();
+        let strike = |place: usize, methods: MethodSet| {
+            let entry = snapshot.entries.get(place)?;
+            let consulted = entry.methods.intersects(methods);
+            if consulted { entry.live.strike(methods, caller) } else { None }
+        };
+        let hit = if let [subject] = subjects {
+            let methods = subject.methods();
+            with_matches(&snapshot, *subject, |places| {
+                places.iter().find_map(|place| strike(*place, methods))
+            })
+        } else {
+            let matches = matches_of_all(&snapshot, subjects);
+            matches.iter().find_map(|(place, methods)| strike(*place, *methods))
+        };
+        hit.map_or(Verdict::Run, Verdict::Hit)
+    }
+
+    /// Whether a fault could fire on the operation: one that is not spent, on its methods and path.
+    /// Counts nothing and rolls no dice.
+    #[must_use]
+    pub fn concerns(&self, subjects: &[&dyn Subject]) -> bool {
+        let snapshot = self.table.snapshot();
+        subjects.iter().any(|subject| {
+            let methods = subject.methods();
+            self.armed(methods)
+                && with_matches(&snapshot, *subject, |places| {
+                    places
+                        .iter()
+                        .filter_map(|place| snapshot.entries.get(*place))
+                        .any(|entry| entry.methods.intersects(methods) && !entry.live.is_spent())
+                })
+        })
+    }
+}
+
+/// The places whose pattern matches any of the subjects, ascending, each once, with the methods of
+/// the subjects it matches.
+fn matches_of_all(snapshot: &Snapshot, subjects: &[&dyn Subject]) -> Vec<(usize, MethodSet)> {
+    let mut matches: Vec<(usize, MethodSet)> = Vec::new();
+    for subject in subjects {
+        let methods = subject.methods();
+        with_matches(snapshot, *subject, |places| {
+            matches.extend(places.iter().map(|place| (*place, methods)));
+        });
+    }
+    matches.sort_unstable_by_key(|(place, _)| *place);
+    matches.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 = kept.1.union(next.1);
+        }
+        same
+    });
+    matches
+}
+
+/// Finds the places whose pattern matches the subject's path, remembered or afresh.
+fn with_matches<T>(
+    snapshot: &Snapshot,
+    subject: &dyn Subject,
+    then: impl FnOnce(&[usize]) -> T,
+) -> T {
+    // Before the path, so that an answer is never remembered under a later epoch than its own.
+    let epoch = subject.epoch();
+    let version = snapshot.version();
+    let Some(memo) = subject.memo() else {
+        return then(&find(snapshot, subject, subject.methods()));
+    };
+    let known = memo.0.load();
+    if let Some(known) = known.as_ref().filter(|k| k.version == version && k.epoch == epoch) {
+        return then(&known.places);
+    }
+    let places = find(snapshot, subject, MethodSet::ALL);
+    let found = Arc::new(Matches { version, epoch, places });
+    memo.0.store(Some(Arc::clone(&found)));
+    then(&found.places)
+}
+
+/// Asks every pattern that has one of these methods.
+fn find(snapshot: &Snapshot, subject: &dyn Subject, methods: MethodSet) -> Box<[usize]> {
+    let mut path = Vec::new();
+    subject.path(&mut path);
+    let entries = snapshot.entries.iter().enumerate();
+    entries
+        .filter(|(_, entry)| entry.methods.intersects(methods))
+        .filter(|(_, entry)| entry.live.fault.pattern().matches(&path))
+        .map(|(place, _)| place)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+    use parking_lot::Mutex;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fault::{DelayLine, Errno, Errnos, Fault, FaultId, Pattern, Placement, Probability};
+    use crate::ops::Request;
+
+    /// A file that can be renamed and counts how often it was asked for its path.
+    struct File {
+        path: Mutex<Vec<u8>>,
+        epoch: AtomicU64,
+        memo: Option<Memo>,
+        asked: AtomicUsize,
+    }
+
+    impl File {
+        fn new(path: &str) -> File {
+            File {
+                path: Mutex::new(path.into()),
+                epoch: AtomicU64::new(0),
+                memo: Some(Memo::default()),
+                asked: AtomicUsize::new(0),
+            }
+        }
+
+        fn rename(&self, path: &str) {
+            *self.path.lock() = path.into();
+            self.epoch.fetch_add(1, Ordering::Release);
+        }
+
+        fn on(&self, request: Request) -> At<'_> {
+            At { file: self, methods: request.methods() }
+        }
+    }
+
+    struct At<'a> {
+        file: &'a File,
+        methods: MethodSet,
+    }
+
+    impl Subject for At<'_> {
+        fn methods(&self) -> MethodSet {
+            self.methods
+        }
+
+        fn memo(&self) -> Option<&Memo> {
+            self.file.memo.as_ref()
+        }
+
+        fn epoch(&self) -> u64 {
+            self.file.epoch.load(Ordering::Acquire)
+        }
+
+        fn path(&self, out: &mut Vec<u8>) {
+            self.file.asked.fetch_add(1, Ordering::Relaxed);
+            out.extend_from_slice(&self.file.path.lock());
+        }
+    }
+
+    fn gate() -> Gate {
+        Gate::new(FaultTable::new(DelayLine::new().unwrap(), Some(1)))
+    }
+
+    fn fault(request: Request, pattern: &str) -> Fault {
+        Fault::on(request.methods()).unwrap().with_pattern(Pattern::new(pattern).unwrap())
+    }
+
+    fn decided(gate: &Gate, subjects: &[&dyn Subject]) -> Option<FaultId> {
+        match gate.decide(subjects, 0) {
+            Verdict::Run => None,
+            Verdict::Hit(hit) => Some(hit.id()),
+        }
+    }
+
+    fn counts(gate: &Gate) -> Vec<(u64, u64)> {
+        gate.table.list().iter().map(|l| (l.matched, l.fired)).collect()
+    }
+
+    #[test]
+    fn fires_on_its_methods_and_paths_only() {
+        let gate = gate();
+        assert!(!gate.armed(MethodSet::ALL));
+        gate.table.put(fault(Request::Fsync, ".*/wal/.*"), Placement::Add);
+        assert!(gate.armed(Request::Fdatasync.methods()));
+        assert!(!gate.armed(Request::Write.methods()));
+        let (log, other) = (File::new("/d/wal/1"), File::new("/d/snap/1"));
+        for _ in 0..2 {
+            assert_eq!(decided(&gate, &[&log.on(Request::Fsync)]), Some(FaultId(1)));
+            assert_eq!(decided(&gate, &[&log.on(Request::Fdatasync)]), Some(FaultId(1)));
+            assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
+            assert_eq!(decided(&gate, &[&other.on(Request::Fsync)]), None);
+        }
+        assert_eq!(counts(&gate), [(4, 4)]);
+    }
+
+    #[test]
+    fn remembered_answer_asks_for_no_path() {
+        let gate = gate();
+        gate.table.put(fault(Request::Write, ".*/wal/.*"), Placement::Add);
+        let (log, other) = (File::new("/d/wal/1"), File::new("/d/snap/1"));
+        for _ in 0..10 {
+            decided(&gate, &[&log.on(Request::Write)]);
+            decided(&gate, &[&other.on(Request::Write)]);
+        }
+        assert_eq!(log.asked.load(Ordering::Relaxed), 1);
+        assert_eq!(other.asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn answer_follows_rename_and_table() {
+        let gate = gate();
+        gate.table.put(fault(Request::Write, ".*/wal/.*"), Placement::Add);
+        let log = File::new("/d/wal.tmp/1");
+        assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
+        log.rename("/d/wal/1");
+        assert_eq!(decided(&gate, &[&log.on(Request::Write)]), Some(FaultId(1)));
+        gate.table.put(fault(Request::Write, ".*tmp.*"), Placement::Replace);
+        assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
+        log.rename("/d/wal.tmp/1");
+        assert_eq!(decided(&gate, &[&log.on(Request::Write)]), Some(FaultId(2)));
+        gate.table.clear_all();
+        assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
+    }
+
+    #[test]
+    fn first_that_fires_decides_and_later_ones_do_not_roll() {
+        let gate = gate();
+        let once = NonZeroU64::new(1).unwrap();
+        let (eio, enospc) = (Errno::from_name("EIO").unwrap(), Errno::from_name("ENOSPC").unwrap());
+        let never = fault(Request::Write, "").with_probability(Probability::NEVER);
+        gate.table.put(never, Placement::Add);
+        let first = fault(Request::Write, "").with_errnos(Errnos::OneOf([eio].into()));
+        gate.table.put(first.with_count(once), Placement::Add);
+        let second = fault(Request::Write, "").with_errnos(Errnos::OneOf([enospc].into()));
+        gate.table.put(second, Placement::Add);
+        let file = File::new("/f");
+        let errno = || match gate.decide(&[&file.on(Request::Write)], 7) {
+            Verdict::Hit(hit) => {
+                assert_eq!(hit.caller(), 7);
+                hit.errno()
+            }
+            Verdict::Run => None,
+        };
+        assert_eq!([errno(), errno(), errno()], [Some(eio), Some(enospc), Some(enospc)]);
+        assert_eq!(counts(&gate), [(3, 0), (1, 1), (2, 2)]);
+    }
+
+    #[test]
+    fn two_paths_roll_once() {
+        let gate = gate();
+        gate.table.put(fault(Request::Rename, ".*"), Placement::Add);
+        let (from, to) = (File::new("/a"), File::new("/b"));
+        let rename = Request::Rename;
+        assert_eq!(decided(&gate, &[&from.on(rename), &to.on(rename)]), Some(FaultId(1)));
+        assert_eq!(counts(&gate), [(1, 1)]);
+    }
+
+    #[test]
+    fn each_path_is_consulted_with_its_own_methods() {
+        let gate = gate();
+        gate.table.put(fault(Request::Write, "/destination"), Placement::Add);
+        gate.table.put(fault(Request::Read, "/destination"), Placement::Add);
+        let (from, to) = (File::new("/source"), File::new("/destination"));
+        let subjects: [&dyn Subject; 2] = [&from.on(Request::CopyFrom), &to.on(Request::CopyTo)];
+        assert_eq!(decided(&gate, &subjects), Some(FaultId(1)));
+        assert_eq!(
+            decided(&gate, &[&to.on(Request::CopyFrom), &from.on(Request::CopyTo)]),
+            Some(FaultId(2))
+        );
+        assert_eq!(counts(&gate), [(1, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn concerns_tells_without_counting() {
+        let gate = gate();
+        let once = NonZeroU64::new(1).unwrap();
+        gate.table.put(fault(Request::Read, "/a").with_count(once), Placement::Add);
+        let (a, b) = (File::new("/a"), File::new("/b"));
+        assert!(gate.concerns(&[&a.on(Request::Read)]));
+        assert!(gate.concerns(&[&b.on(Request::Read), &a.on(Request::Read)]));
+        assert!(!gate.concerns(&[&a.on(Request::Write)]));
+        assert!(!gate.concerns(&[&b.on(Request::Read)]));
+        assert_eq!(counts(&gate), [(0, 0)]);
+        decided(&gate, &[&a.on(Request::Read)]);
+        assert!(!gate.concerns(&[&a.on(Request::Read)]), "spent");
+    }
+
+    proptest! {
+        /// With a memo or without, with one path or two: as a plain reading of the rules says.
+        #[test]
+        fn decision_is_that_of_the_rules(
+            faults in prop::collection::vec((0usize..4, "[ab]?", 0u64..3, 1u64..4), 0..6),
+            calls in prop::collection::vec((0usize..4, 0usize..2, 0usize..3), 0..40),
+        ) {
+            let requests = [Request::Write, Request::Read, Request::Rename, Request::Fsync];
+            let gate = gate();
+            let mut model = Vec::new();
+            for (request, pattern, after, count) in &faults {
+                let count = NonZeroU64::new(*count).unwrap();
+                let fault = fault(requests[*request], pattern).with_after(*after).with_count(count);
+                gate.table.put(fault, Placement::Add);
+                model.push((0u64, 0u64));
+            }
+            let bare = File { memo: None, ..File::new("b") };
+            let files = [File::new("a"), File::new("b"), bare];
+            for (request, first, second) in calls {
+                let mut expected = None;
+                for (place, (of, pattern, after, count)) in faults.iter().enumerate() {
+                    let matches = |file: usize| {
+                        pattern.is_empty() || pattern.as_bytes() == *files[file].path.lock()
+                    };
+                    let (matched, fired) = &mut model[place];
+                    if *of != request || !(matches(first) || matches(second)) || *fired >= *count {
+                        continue;
+                    }
+                    *matched += 1;
+                    if *matched > *after {
+                        *fired += 1;
+                        expected = Some(FaultId(place as u64 + 1));
+                        break;
+                    }
+                }
+                let subjects: [&dyn Subject; 2] =
+                    [&files[first].on(requests[request]), &files[second].on(requests[request])];
+                prop_assert_eq!(decided(&gate, &subjects), expected);
+            }
+            prop_assert_eq!(counts(&gate), model);
+        }
+    }
+}

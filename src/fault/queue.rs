@@ -1,0 +1,132 @@
+//! What waits on the delay line, in the order it is due, and what is ready to run.
+//!
+//! Invariant: what waits is in one place: taken out of the queue, it is the taker's to run.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::live::{Hit, Live};
+
+/// Why a held operation goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its delay is over: kill, errno or operation are due.
+    Due,
+    /// Its fault was cleared or replaced, or all ends: it runs as if there were no fault.
+    Released,
+    /// Its caller was killed: it does not run, and answers EINTR.
+    CallerKilled,
+}
+
+/// What becomes of an operation after it was held.
+pub type Job = Box<dyn FnOnce(Hit, Outcome) + Send>;
+
+pub(super) type Plain = Box<dyn FnOnce() + Send>;
+
+/// When an operation is due.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    At(Instant),
+    Never,
+}
+
+pub(super) struct Held {
+    pub(super) hit: Hit,
+    pub(super) job: Job,
+}
+
+/// What waits in the queue.
+pub(super) enum Waiting {
+    Operation(Held),
+    /// The end of a fault's lifetime.
+    Lift(Arc<Live>, Plain),
+}
+
+impl Waiting {
+    /// Whether its fault still is a reason to wait.
+    pub(super) fn is_live(&self) -> bool {
+        match self {
+            Waiting::Operation(held) => held.hit.is_live(),
+            Waiting::Lift(live, _) => !live.methods().is_empty(),
+        }
+    }
+
+    /// The caller, if it is known.
+    pub(super) fn caller(&self) -> Option<u32> {
+        match self {
+            Waiting::Operation(held) => Some(held.hit.caller()).filter(|tid| *tid != 0),
+            Waiting::Lift(..) => None,
+        }
+    }
+}
+
+/// What a thread can run.
+pub(super) enum Task {
+    Due(Held, Instant),
+    Freed(Held, Outcome),
+    Lift(Plain, Instant),
+    Plain(Plain),
+}
+
+/// The number of an arrival, to tell apart what is due at the same moment.
+pub(super) type Serial = u64;
+
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) waiting: BTreeMap<(Due, Serial), Waiting>,
+    pub(super) ready: VecDeque<Task>,
+    serial: Serial,
+    pub(super) workers: usize,
+    pub(super) leading: bool,
+    pub(super) watching: bool,
+    pub(super) closed: bool,
+}
+
+impl Queue {
+    pub(super) fn insert(&mut self, due: Due, waiting: Waiting) -> bool {
+        self.serial += 1;
+        let key = (due, self.serial);
+        self.waiting.insert(key, waiting);
+        self.waiting.first_key_value().is_some_and(|(first, _)| *first == key)
+    }
+
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        match self.waiting.first_key_value() {
+            Some(((Due::At(due), _), _)) => Some(*due),
+            Some(((Due::Never, _), _)) | None => None,
+        }
+    }
+
+    pub(super) fn take_earliest(&mut self) -> Option<Task> {
+        match self.waiting.pop_first()? {
+            ((Due::At(due), _), Waiting::Operation(held)) => Some(Task::Due(held, due)),
+            ((Due::At(due), _), Waiting::Lift(_, lift)) => Some(Task::Lift(lift, due)),
+            (key, never_due) => {
+                self.waiting.insert(key, never_due);
+                None
+            }
+        }
+    }
+
+    /// Takes what waits and answers to `gone`, in the order of due times.
+    pub(super) fn take(&mut self, gone: impl Fn(Serial, &Waiting) -> bool) -> Vec<Waiting> {
+        if !self.waiting.iter().any(|((_, serial), waiting)| gone(*serial, waiting)) {
+            return Vec::new();
+        }
+        let (taken, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|((_, serial), waiting)| gone(*serial, waiting));
+        self.waiting = kept;
+        taken.into_values().collect()
+    }
+
+    /// The callers of what is held, each once, and the latest arrival among them.
+    pub(super) fn callers(&self) -> (Vec<u32>, Serial) {
+        let mut callers: Vec<u32> = self.waiting.values().filter_map(Waiting::caller).collect();
+        callers.sort_unstable();
+        callers.dedup();
+        (callers, self.serial)
+    }
+}

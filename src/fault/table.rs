@@ -1,0 +1,371 @@
+//! The table of faults in force.
+//!
+//! Invariant: readers see immutable snapshots, swapped whole, so that an operation sees the table
+//! before a change or after it. When a change returns it is in force: snapshot and armed mask are
+//! swapped, and what it released is on its way.
+//! Lock rule: writers take turns by a mutex over memory only; the delay line and the subscribers
+//! are called after it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::hold::DelayLine;
+use super::live::{FaultId, Live};
+use super::spec::Fault;
+use crate::ops::MethodSet;
+
+/// What becomes of the faults that hold a new fault's methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// They stay; the new one comes after them.
+    Add,
+    /// They lose these methods, and go if none is left to them.
+    Replace,
+}
+
+/// A fault as a snapshot has it.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) live: Arc<Live>,
+    pub(super) methods: MethodSet,
+}
+
+/// The table at one moment.
+#[derive(Default)]
+pub struct Snapshot {
+    version: u64,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Snapshot {
+    /// How many changes led to it.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The methods that have a fault.
+    #[must_use]
+    pub fn armed(&self) -> MethodSet {
+        self.entries.iter().fold(MethodSet::EMPTY, |set, entry| set.union(entry.methods))
+    }
+}
+
+/// One fault of a listing.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its number.
+    pub id: FaultId,
+    /// As it was set.
+    pub fault: Arc<Fault>,
+    /// The methods left to it.
+    pub methods: MethodSet,
+    /// Operations it matched.
+    pub matched: u64,
+    /// Operations it fired on.
+    pub fired: u64,
+    /// Operations it holds now.
+    pub held: u64,
+    /// What is left of its lifetime, if it has one.
+    pub expires_in: Option<Duration>,
+}
+
+type Subscriber = Arc<dyn Fn(&Snapshot) + Send + Sync>;
+
+struct Writer {
+    last_id: u64,
+}
+
+/// The faults in force, in order. The first that matches an operation and fires decides.
+pub struct FaultTable {
+    /// Bits of the methods that have a fault.
+    armed: AtomicU64,
+    snapshot: ArcSwap<Snapshot>,
+    writer: Mutex<Writer>,
+    subscribers: Mutex<Vec<Subscriber>>,
+    line: Arc<DelayLine>,
+    seed: u64,
+    own: Weak<FaultTable>,
+}
+
+impl FaultTable {
+    /// An empty table whose faults hold operations on `line`. With a seed, the n-th operation that
+    /// matches a fault has the same outcome in every run.
+    #[must_use]
+    pub fn new(line: Arc<DelayLine>, seed: Option<u64>) -> Arc<FaultTable> {
+        Arc::new_cyclic(|own| FaultTable {
+            armed: AtomicU64::new(0),
+            snapshot: ArcSwap::default(),
+            writer: Mutex::new(Writer { last_id: 0 }),
+            subscribers: Mutex::default(),
+            line,
+            seed: seed.unwrap_or_else(rand::random),
+            own: Weak::clone(own),
+        })
+    }
+
+    /// Puts a fault in force, behind those there are; in one step with what it replaces.
+    pub fn put(&self, fault: Fault, placement: Placement) -> FaultId {
+        let methods = fault.methods();
+        let fault = Arc::new(fault);
+        let live = self.change(|entries, writer| {
+            if placement == Placement::Replace {
+                withdraw(entries, methods);
+            }
+            writer.last_id += 1;
+            let live = Arc::new(Live::new(FaultId(writer.last_id), fault, self.seed));
+            entries.push(Entry { live: Arc::clone(&live), methods });
+            live
+        });
+        let id = live.id;
+        if let Some(until) = live.until {
+            let own = Weak::clone(&self.own);
+            let lift = move || {
+                if let Some(table) = own.upgrade() {
+                    table.remove(id);
+                }
+            };
+            self.line.lift_at(until, live, Box::new(lift));
+        }
+        id
+    }
+
+    /// Lifts every fault.
+    pub fn clear_all(&self) {
+        self.clear_methods(MethodSet::ALL);
+    }
+
+    /// Takes these methods from every fault; one that is left without any goes.
+    pub fn clear_methods(&self, methods: MethodSet) {
+        self.change(|entries, _| withdraw(entries, methods));
+    }
+
+    /// Lifts one fault; false if there is none of that number.
+    pub fn remove(&self, id: FaultId) -> bool {
+        self.change(|entries, _| {
+            let found = entries.iter_mut().find(|entry| entry.live.id == id);
+            found.map(|entry| entry.methods = MethodSet::EMPTY).is_some()
+        })
+    }
+
+    /// The faults in force, in order, and their counts.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        let now = Instant::now();
+        let listed = |entry: &Entry| {
+            let live = &entry.live;
+            let tally = live.tally();
+            Listed {
+                id: live.id,
+                fault: Arc::clone(&live.fault),
+                methods: entry.methods,
+                matched: tally.matched,
+                fired: tally.fired,
+                held: live.held.load(Ordering::Relaxed),
+                expires_in: live.until.map(|until| until.saturating_duration_since(now)),
+            }
+        };
+        self.snapshot.load().entries.iter().map(listed).collect()
+    }
+
+    /// Calls `subscriber` after every change from now on, when it is in force and before the call
+    /// that made it returns; with the table as it then is, and without any lock held. Changes made
+    /// at the same time may be told at the same time.
+    pub fn subscribe(&self, subscriber: Box<dyn Fn(&Snapshot) + Send + Sync>) {
+        self.subscribers.lock().push(Arc::from(subscriber));
+    }
+
+    /// The bits of the methods that have a fault.
+    ///
+    /// Relaxed is enough: a change is in force for operations that begin after the call that made
+    /// it has returned, and word of that return reaches their callers through the kernel.
+    #[inline]
+    pub(super) fn armed(&self) -> MethodSet {
+        MethodSet::from_bits(self.armed.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// Makes one change: everybody sees all of it or nothing. Entries left without methods go.
+    fn change<T>(&self, edit: impl FnOnce(&mut Vec<Entry>, &mut Writer) -> T) -> T {
+        let result = {
+            let mut writer = self.writer.lock();
+            let old = self.snapshot.load_full();
+            let mut entries = old.entries.clone();
+            let result = edit(&mut entries, &mut writer);
+            for entry in entries.iter().filter(|entry| entry.methods != entry.live.methods()) {
+                entry.live.reduce(entry.methods);
+            }
+            entries.retain(|entry| !entry.methods.is_empty());
+            let next = Snapshot { version: old.version + 1, entries };
+            let armed = next.armed();
+            self.snapshot.store(Arc::new(next));
+            self.armed.store(armed.bits(), Ordering::Release);
+            result
+        };
+        self.line.release();
+        let subscribers = self.subscribers.lock().clone();
+        if !subscribers.is_empty() {
+            let now = self.snapshot.load_full();
+            subscribers.iter().for_each(|subscriber| subscriber(&now));
+        }
+        result
+    }
+}
+
+fn withdraw(entries: &mut [Entry], methods: MethodSet) {
+    for entry in entries {
+        entry.methods = entry.methods.minus(methods);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fault::Delay;
+    use crate::ops::Method;
+
+    fn methods(names: &[&str]) -> MethodSet {
+        names.iter().map(|name| Method::from_name(name).unwrap()).collect()
+    }
+
+    fn fault(names: &[&str]) -> Fault {
+        Fault::on(methods(names)).unwrap()
+    }
+
+    fn table() -> Arc<FaultTable> {
+        FaultTable::new(DelayLine::new().unwrap(), Some(1))
+    }
+
+    fn listed(table: &FaultTable) -> Vec<(u64, Vec<&'static str>)> {
+        table.list().iter().map(|l| (l.id.0, l.methods.names())).collect()
+    }
+
+    #[test]
+    fn replace_takes_the_methods_from_others() {
+        let table = table();
+        table.put(fault(&["fsync", "write"]), Placement::Add);
+        table.put(fault(&["read"]), Placement::Add);
+        table.put(fault(&["write", "read"]), Placement::Replace);
+        assert_eq!(listed(&table), [(1, vec!["fsync"]), (3, vec!["read", "write"])]);
+        assert_eq!(table.armed(), methods(&["fsync", "read", "write"]));
+    }
+
+    #[test]
+    fn add_leaves_others_alone() {
+        let table = table();
+        table.put(fault(&["write"]), Placement::Add);
+        table.put(fault(&["write"]), Placement::Add);
+        assert_eq!(listed(&table), [(1, vec!["write"]), (2, vec!["write"])]);
+    }
+
+    #[test]
+    fn ids_are_never_reused() {
+        let table = table();
+        table.put(fault(&["write"]), Placement::Replace);
+        assert!(table.remove(FaultId(1)));
+        assert!(!table.remove(FaultId(1)));
+        assert_eq!(table.put(fault(&["write"]), Placement::Replace), FaultId(2));
+        table.clear_all();
+        assert_eq!(table.armed(), MethodSet::EMPTY);
+        assert_eq!(table.put(fault(&["write"]), Placement::Replace), FaultId(3));
+    }
+
+    #[test]
+    fn counts_survive_the_loss_of_a_method() {
+        let table = table();
+        table.put(fault(&["fsync", "write"]), Placement::Add);
+        let live = Arc::clone(&table.snapshot().entries[0].live);
+        live.strike(methods(&["write"]), 0).unwrap();
+        table.clear_methods(methods(&["write"]));
+        let listed = table.list();
+        assert_eq!((listed[0].matched, listed[0].fired), (1, 1));
+        assert_eq!(listed[0].methods, methods(&["fsync"]));
+    }
+
+    #[test]
+    fn lifetime_lifts_the_fault_and_what_it_holds() {
+        let line = DelayLine::new().unwrap();
+        let table = FaultTable::new(Arc::clone(&line), None);
+        let lifetime = Duration::from_millis(30);
+        let begin = Instant::now();
+        let fault = fault(&["write"]).with_delay(Delay::UntilCleared);
+        table.put(fault.with_lifetime(lifetime).unwrap(), Placement::Add);
+        assert!(table.list()[0].expires_in <= Some(lifetime));
+        let live = Arc::clone(&table.snapshot().entries[0].live);
+        let hit = live.strike(methods(&["write"]), 0).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        line.hold(hit, begin, Box::new(move |_, outcome| tell.send(outcome).unwrap()));
+        let outcome = told.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(outcome, crate::fault::Outcome::Released);
+        assert!(begin.elapsed() >= lifetime);
+        assert!(table.list().is_empty());
+        assert_eq!(table.armed(), MethodSet::EMPTY);
+    }
+
+    #[test]
+    fn subscribers_see_the_change_before_it_returns_and_may_change_more() {
+        let table = table();
+        let told = Arc::new(AtomicUsize::new(0));
+        let (again, count) = (Arc::clone(&table), Arc::clone(&told));
+        table.subscribe(Box::new(move |snapshot| {
+            count.fetch_add(1, Ordering::Relaxed);
+            if snapshot.armed().intersects(methods(&["fsync"])) {
+                again.clear_methods(methods(&["fsync"]));
+            }
+        }));
+        table.put(fault(&["fsync", "write"]), Placement::Add);
+        assert_eq!(told.load(Ordering::Relaxed), 2);
+        assert_eq!(listed(&table), [(1, vec!["write"])]);
+    }
+
+    proptest! {
+        /// Against a model: a list of id and methods.
+        #[test]
+        fn table_is_an_ordered_list_of_method_sets(
+            steps in prop::collection::vec((0u8..4, 1u64..64, 1u64..10), 1..30),
+        ) {
+            let table = table();
+            let mut model: Vec<(u64, MethodSet)> = Vec::new();
+            let mut last = 0;
+            for (kind, bits, id) in steps {
+                let set = MethodSet::from_bits(bits);
+                let placement = if kind == 0 { Placement::Add } else { Placement::Replace };
+                match kind {
+                    0 | 1 => {
+                        if kind == 1 {
+                            model.iter_mut().for_each(|m| m.1 = m.1.minus(set));
+                        }
+                        last += 1;
+                        model.push((last, set));
+                        prop_assert_eq!(table.put(Fault::on(set).unwrap(), placement).0, last);
+                    }
+                    2 => {
+                        model.iter_mut().for_each(|m| m.1 = m.1.minus(set));
+                        table.clear_methods(set);
+                    }
+                    _ => {
+                        let known = model.iter().any(|m| m.0 == id);
+                        model.retain(|m| m.0 != id);
+                        prop_assert_eq!(table.remove(FaultId(id)), known);
+                    }
+                }
+                model.retain(|m| !m.1.is_empty());
+                let got: Vec<_> = table.list().iter().map(|l| (l.id.0, l.methods)).collect();
+                prop_assert_eq!(&got, &model);
+                let armed = model.iter().fold(MethodSet::EMPTY, |set, m| set.union(m.1));
+                prop_assert_eq!(table.armed(), armed);
+            }
+        }
+    }
+}
