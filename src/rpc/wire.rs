@@ -34,7 +34,7 @@ pub(super) struct Limits {
 impl Limits {
     /// What a client may send.
     pub(super) const REQUEST: Limits =
-        Limits { message: 256 * 1024, string: 64 * 1024, container: 1_000 };
+        Limits { message: 256 * 1024, string: 256 * 1024, container: 1_000 };
     /// What a server may answer: a listing of very many faults.
     pub(super) const REPLY: Limits =
         Limits { message: 64 * 1024 * 1024, string: 1024 * 1024, container: 100_000 };
@@ -147,6 +147,7 @@ pub(super) enum ReadError {
 }
 
 /// Messages from a byte stream.
+#[derive(Debug)]
 pub(super) struct MessageReader<R> {
     source: Source<R>,
     config: TConfiguration,
@@ -224,6 +225,7 @@ fn over_limit(what: impl std::fmt::Display) -> io::Error {
 }
 
 /// The stream below the protocol: tells framed from unframed, and keeps the budget.
+#[derive(Debug)]
 struct Source<R> {
     stream: BufReader<R>,
     framed: Option<bool>,
@@ -237,7 +239,7 @@ struct Source<R> {
     frame: Option<usize>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Head {
     bytes: [u8; 5],
     start: usize,
@@ -469,6 +471,20 @@ fn write_value(output: &mut dyn TOutputProtocol, value: &Value) -> thrift::Resul
 
 fn size(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+/// A name from outside, fit for a line of text.
+pub(super) fn printable(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
+}
+
+/// An I/O error's text without the ` (os error N)` that Rust appends.
+pub(super) fn os_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
 }
 
 #[cfg(test)]

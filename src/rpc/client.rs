@@ -1,0 +1,298 @@
+//! The client: one connection to a slowfs or, with the plain calls only, a charybdefs server.
+//!
+//! Invariant: no call waits longer than the timeout for the next bytes; after an error that
+//! leaves the stream inside a message the connection is not to be used again. No locks.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use thiserror::Error;
+use thrift::protocol::{TMessageType, TType};
+use thrift::{ApplicationErrorKind, TransportErrorKind};
+
+use super::dialect::{PlainFault, encode_plain};
+use super::records::{FaultSpec, Info, ListedFault, MethodInfo, Struct};
+use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
+
+/// The port of charybdefs, and slowfs's own default.
+pub const DEFAULT_PORT: u16 = 9090;
+
+/// Why a call failed. One line each.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Nothing answers there.
+    #[error("cannot connect to {addr}: {reason}")]
+    Connect {
+        /// The address as given.
+        addr: String,
+        /// What the system said, and what to do.
+        reason: String,
+    },
+    /// The connection failed, or no answer came in time.
+    #[error("no answer to {call} from {addr}: {reason}")]
+    Lost {
+        /// The address as given.
+        addr: String,
+        /// The call that was made.
+        call: &'static str,
+        /// What happened.
+        reason: String,
+    },
+    /// The server answered, but not as a Thrift server of this interface does.
+    #[error("{addr} does not speak slowfs's protocol (answer to {call}: {reason})")]
+    Garbled {
+        /// The address as given.
+        addr: String,
+        /// The call that was made.
+        call: &'static str,
+        /// What was wrong with the answer.
+        reason: String,
+    },
+    /// The server does not know the call: it is charybdefs, or an older slowfs.
+    #[error("the server at {addr} does not know the call {call}")]
+    UnknownCall {
+        /// The address as given.
+        addr: String,
+        /// The call that was made.
+        call: &'static str,
+    },
+    /// The server refused, and changed nothing. Its own words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Client {
+    addr: String,
+    timeout: Duration,
+    stream: TcpStream,
+    reader: MessageReader<Timed>,
+    seq: i32,
+}
+
+/// A stream whose read timeout is told as such: the system says EAGAIN.
+#[derive(Debug)]
+struct Timed(TcpStream);
+
+impl Read for Timed {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out).map_err(|e| match e.kind() {
+            io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+            _ => e,
+        })
+    }
+}
+
+impl Client {
+    /// Connects to `HOST:PORT` or `HOST`, then of port 9090. The timeout is for the connection
+    /// attempt and then for each wait for an answer.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`].
+    pub fn connect(addr: &str, timeout: Duration) -> Result<Client, ClientError> {
+        let failed = |reason: String| ClientError::Connect { addr: addr.to_owned(), reason };
+        let stream = dial(addr, timeout).map_err(|e| {
+            failed(match e.kind() {
+                io::ErrorKind::ConnectionRefused => {
+                    "connection refused (nothing listens there: is slowfs mounted, on that port?)"
+                        .into()
+                }
+                io::ErrorKind::TimedOut => {
+                    format!("no answer within {}", humantime::format_duration(timeout))
+                }
+                _ => wire::os_text(&e),
+            })
+        })?;
+        let prepared = stream
+            .set_nodelay(true)
+            .and_then(|()| stream.set_read_timeout(Some(timeout)))
+            .and_then(|()| stream.set_write_timeout(Some(timeout)))
+            .and_then(|()| stream.try_clone());
+        let reading = prepared.map_err(|e| failed(wire::os_text(&e)))?;
+        let reader = MessageReader::new(Timed(reading), Limits::REPLY);
+        Ok(Client { addr: addr.to_owned(), timeout, stream, reader, seq: 0 })
+    }
+
+    /// Sets a fault and returns its id. Its methods are first removed from every other fault,
+    /// unless `add`.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`]; nothing is changed if it is `Refused` or `UnknownCall`.
+    pub fn put_fault(&mut self, fault: &FaultSpec, add: bool) -> Result<i64, ClientError> {
+        let fault = Value::Struct(fault.encode());
+        let args = Fields::default().with(1, fault).with(2, Value::Bool(add));
+        self.fetch("put_fault", args, |v| v.as_int().ok_or_else(|| "no id".to_owned()))
+    }
+
+    /// Removes the fault of that id; false if there is none.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn remove_fault(&mut self, id: i64) -> Result<bool, ClientError> {
+        let args = Fields::default().with(1, Value::I64(id));
+        self.fetch("remove_fault", args, |v| v.as_bool().ok_or_else(|| "no bool".to_owned()))
+    }
+
+    /// Removes these methods from every fault, in one step.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn clear_methods(&mut self, methods: &[String]) -> Result<(), ClientError> {
+        self.call("clear_methods", Fields::default().with(1, Value::texts(methods))).map(drop)
+    }
+
+    /// The faults in the order in which they are consulted.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn list_faults(&mut self) -> Result<Vec<ListedFault>, ClientError> {
+        self.fetch("list_faults", Fields::default(), |v| structs(v, ListedFault::decode))
+    }
+
+    /// Every method, with what keeps it from firing on that mount.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn list_methods(&mut self) -> Result<Vec<MethodInfo>, ClientError> {
+        self.fetch("list_methods", Fields::default(), |v| structs(v, MethodInfo::decode))
+    }
+
+    /// Who answers there.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn info(&mut self) -> Result<Info, ClientError> {
+        self.fetch("info", Fields::default(), |v| Info::decode(v.as_fields().ok_or("no struct")?))
+    }
+
+    /// charybdefs's own: the names that faults can be set on.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn get_methods(&mut self) -> Result<Vec<String>, ClientError> {
+        self.fetch("get_methods", Fields::default(), |v| {
+            Struct(&Fields::default().with(0, v.clone())).texts(0, "success")
+        })
+    }
+
+    /// charybdefs's own: removes every fault.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn clear_all_faults(&mut self) -> Result<(), ClientError> {
+        self.call("clear_all_faults", Fields::default()).map(drop)
+    }
+
+    /// charybdefs's own: removes one method's fault.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn clear_fault(&mut self, method: &str) -> Result<(), ClientError> {
+        self.call("clear_fault", Fields::default().with(-1, Value::text(method))).map(drop)
+    }
+
+    /// charybdefs's own: replaces the faults of those methods, or of all.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn set_fault(
+        &mut self,
+        methods: Option<&[String]>,
+        fault: &PlainFault,
+    ) -> Result<(), ClientError> {
+        let call = if methods.is_some() { "set_fault" } else { "set_all_fault" };
+        self.call(call, encode_plain(methods, fault)).map(drop)
+    }
+
+    /// A call that returns a value.
+    fn fetch<T>(
+        &mut self,
+        call: &'static str,
+        args: Fields,
+        of: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Result<T, ClientError> {
+        let reply = self.call(call, args)?;
+        let value = reply.get(0).ok_or_else(|| "no result".to_owned());
+        value.and_then(of).map_err(|reason| self.garbled(call, reason))
+    }
+
+    /// Makes a call and returns the fields of its reply.
+    fn call(&mut self, call: &'static str, args: Fields) -> Result<Fields, ClientError> {
+        self.seq = self.seq.wrapping_add(1);
+        let message =
+            Message { name: call.to_owned(), kind: TMessageType::Call, seq: self.seq, body: args };
+        let bytes = wire::encode(&message, false)
+            .map_err(|e| self.garbled(call, format!("cannot encode the call: {e}")))?;
+        self.stream.write_all(&bytes).map_err(|e| self.lost(call, wire::os_text(&e)))?;
+        let reply = match self.reader.read() {
+            Ok(Some(reply)) => reply,
+            Ok(None) => return Err(self.lost(call, "the server closed the connection".into())),
+            Err(ReadError::Lost(TransportErrorKind::TimedOut, _)) => {
+                let waited = humantime::format_duration(self.timeout);
+                let hint = "is that a control port?";
+                return Err(self.lost(call, format!("nothing came within {waited} ({hint})")));
+            }
+            Err(ReadError::Lost(_, reason)) => return Err(self.lost(call, reason)),
+            Err(ReadError::Bad { reason, .. }) => return Err(self.garbled(call, reason)),
+        };
+        if reply.kind == TMessageType::Exception {
+            return Err(self.exception(call, &reply.body));
+        }
+        if reply.kind != TMessageType::Reply || reply.seq != self.seq {
+            return Err(self.garbled(call, "it answers another call".into()));
+        }
+        match reply.body.get(1).and_then(Value::as_fields) {
+            Some(refused) => Err(ClientError::Refused(message_of(refused))),
+            None => Ok(reply.body),
+        }
+    }
+
+    fn exception(&self, call: &'static str, body: &Fields) -> ClientError {
+        let kind = body.get(2).and_then(Value::as_int).unwrap_or_default();
+        if kind == ApplicationErrorKind::UnknownMethod as i64 {
+            return ClientError::UnknownCall { addr: self.addr.clone(), call };
+        }
+        ClientError::Refused(message_of(body))
+    }
+
+    fn lost(&self, call: &'static str, reason: String) -> ClientError {
+        ClientError::Lost { addr: self.addr.clone(), call, reason }
+    }
+
+    fn garbled(&self, call: &'static str, reason: String) -> ClientError {
+        ClientError::Garbled { addr: self.addr.clone(), call, reason }
+    }
+}
+
+/// Field 1 of both kinds of exception. On one line, whoever wrote it.
+fn message_of(exception: &Fields) -> String {
+    let text = exception.get(1).and_then(Value::as_bytes).unwrap_or(b"refused, without a reason");
+    String::from_utf8_lossy(text).replace(['\n', '\r'], " ")
+}
+
+fn structs<T>(
+    list: &Value,
+    decode: impl Fn(&Fields) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let Value::List(TType::Struct, list) = list else { return Err("no list of structs".into()) };
+    list.iter().filter_map(Value::as_fields).map(decode).collect()
+}
+
+/// Tries each address that the name resolves to.
+fn dial(addr: &str, timeout: Duration) -> io::Result<TcpStream> {
+    let with_port = addr.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let resolved = match addr.parse::<IpAddr>() {
+        Err(_) if with_port => addr.to_socket_addrs()?,
+        _ => (addr, DEFAULT_PORT).to_socket_addrs()?,
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in resolved {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}

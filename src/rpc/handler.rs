@@ -1,0 +1,239 @@
+//! What each call does to the table of faults, and what it answers.
+//!
+//! Invariant: a call is carried out whole or answered with an error and changes nothing. Each
+//! change is logged with its peer, what it set and how that was read. No locks of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use thrift::ApplicationErrorKind;
+use thrift::protocol::{TMessageType, TType};
+use tracing::{debug, info, warn};
+
+use super::convert;
+use super::dialect::{self, Call, NoCall, PlainFault};
+use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
+use super::wire::{Fields, Message, Value, printable};
+use crate::fault::{Fault, FaultId, FaultTable, Placement, ProbabilityScale};
+use crate::ops::{Method, MethodSet, Obstacle};
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// How the plain calls' probability is read (contract, section 2).
+    pub scale: ProbabilityScale,
+    /// The obstacles in force on this mount: methods that have one of them cannot fire.
+    pub obstacles: Vec<Obstacle>,
+    /// What `info` answers.
+    pub mount: MountInfo,
+    /// Connections open at once; one more closes the longest idle.
+    pub max_connections: usize,
+}
+
+/// The mount that a server controls.
+#[derive(Clone, Debug)]
+pub struct MountInfo {
+    /// Version of the daemon.
+    pub version: String,
+    /// Where it is mounted.
+    pub mountpoint: PathBuf,
+    /// The directory behind it.
+    pub backing: PathBuf,
+    /// Process id of the daemon.
+    pub pid: u32,
+    /// When the daemon started.
+    pub started: SystemTime,
+}
+
+/// What goes back to the client.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Answer {
+    Reply(Fields),
+    Exception(ApplicationErrorKind, String),
+}
+
+/// Why a call is not carried out. One line.
+enum Refusal {
+    /// As a TApplicationException: the plain calls declare no exception.
+    Plain(String),
+    /// As `Refused` of slowfs.thrift.
+    Own(String),
+}
+
+/// Carries out calls on one table.
+pub(super) struct Handler {
+    table: Arc<FaultTable>,
+    config: ServerConfig,
+}
+
+impl Handler {
+    pub(super) fn new(table: Arc<FaultTable>, config: ServerConfig) -> Handler {
+        Handler { table, config }
+    }
+
+    pub(super) fn answer(&self, peer: SocketAddr, message: &Message) -> Answer {
+        let name = printable(&message.name);
+        if !matches!(message.kind, TMessageType::Call | TMessageType::OneWay) {
+            let text = format!("{name}: a server takes calls only");
+            return Answer::Exception(ApplicationErrorKind::InvalidMessageType, text);
+        }
+        let done = match dialect::call(message) {
+            Ok(call) => self.carry_out(peer, &name, call),
+            Err(NoCall::Plain(reason)) => Err(Refusal::Plain(reason)),
+            Err(NoCall::Own(reason)) => Err(Refusal::Own(reason)),
+            Err(NoCall::Unknown) => {
+                warn!(%peer, "unknown call {name}");
+                let text = format!("unknown method {name}; idl/slowfs.thrift has those there are");
+                return Answer::Exception(ApplicationErrorKind::UnknownMethod, text);
+            }
+        };
+        match done {
+            Ok(None) => Answer::Reply(Fields::default()),
+            Ok(Some(value)) => Answer::Reply(Fields::default().with(0, value)),
+            Err(Refusal::Plain(reason)) => {
+                warn!(%peer, "{name} refused: {reason}");
+                let text = format!("{name}: {reason}; nothing was changed");
+                Answer::Exception(ApplicationErrorKind::InternalError, text)
+            }
+            Err(Refusal::Own(reason)) => {
+                warn!(%peer, "{name} refused: {reason}");
+                let refused = Value::Struct(Fields::default().with(1, Value::text(reason)));
+                Answer::Reply(Fields::default().with(1, refused))
+            }
+        }
+    }
+
+    fn carry_out(
+        &self,
+        peer: SocketAddr,
+        name: &str,
+        call: Call,
+    ) -> Result<Option<Value>, Refusal> {
+        match call {
+            Call::SetFault(methods, fault) => {
+                return self.set_fault(peer, name, methods, &fault).map(|()| None);
+            }
+            Call::Put { fault, add } => return self.put(peer, &fault, add).map(Some),
+            Call::ClearAll => {
+                self.table.clear_all();
+                info!(%peer, "{name}: every fault cleared");
+            }
+            Call::ClearFault(method) => match Method::from_name(&method) {
+                Some(method) => {
+                    self.table.clear_methods(method.into());
+                    info!(%peer, "{name}: {method} cleared");
+                }
+                None => warn!(%peer, "{name}: unknown method {} ignored", printable(&method)),
+            },
+            Call::ClearMethods(names) => {
+                let methods = convert::methods(&names).map_err(Refusal::Own)?;
+                self.table.clear_methods(methods);
+                info!(%peer, "{name}: {methods} cleared");
+            }
+            Call::Remove(id) => {
+                let removed = u64::try_from(id).is_ok_and(|id| self.table.remove(FaultId(id)));
+                info!(%peer, "{name}: fault {id} {}", if removed { "cleared" } else { "unknown" });
+                return Ok(Some(Value::Bool(removed)));
+            }
+            query => return Ok(Some(self.query(peer, name, &query))),
+        }
+        Ok(None)
+    }
+
+    /// The calls that change nothing.
+    fn query(&self, peer: SocketAddr, name: &str, call: &Call) -> Value {
+        debug!(%peer, "{name}");
+        match call {
+            Call::GetFaults => dialect::encode_get_faults(&self.faults(), |errno| {
+                convert::errno(errno).map_or(0, |e| i16::try_from(e.raw()).unwrap_or_default())
+            }),
+            Call::ListFaults => {
+                let faults = self.faults().iter().map(|f| Value::Struct(f.encode())).collect();
+                Value::List(TType::Struct, faults)
+            }
+            Call::ListMethods => {
+                let methods = Method::all().map(|m| Value::Struct(self.method(m).encode()));
+                Value::List(TType::Struct, methods.collect())
+            }
+            Call::Info => Value::Struct(self.info().encode()),
+            _ => Value::texts(Method::all().map(Method::name)),
+        }
+    }
+
+    fn faults(&self) -> Vec<ListedFault> {
+        self.table.list().iter().map(convert::listed).collect()
+    }
+
+    fn method(&self, method: Method) -> MethodInfo {
+        let obstacle = method.obstacle().filter(|o| self.config.obstacles.contains(o));
+        MethodInfo {
+            name: method.name().to_owned(),
+            obstacle: obstacle.map(|o| o.reason().to_owned()),
+        }
+    }
+
+    fn info(&self) -> Info {
+        let MountInfo { version, mountpoint, backing, pid, started } = &self.config.mount;
+        let started = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Info {
+            version: version.clone(),
+            mountpoint: mountpoint.to_string_lossy().into_owned(),
+            backing: backing.to_string_lossy().into_owned(),
+            pid: i64::from(*pid),
+            started_unix_ms: i64::try_from(started.as_millis()).unwrap_or(i64::MAX),
+            faults: i64::try_from(self.table.list().len()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// `set_fault` and, where the methods are none, `set_all_fault`.
+    fn set_fault(
+        &self,
+        peer: SocketAddr,
+        name: &str,
+        names: Option<Vec<String>>,
+        fault: &PlainFault,
+    ) -> Result<(), Refusal> {
+        let methods = match names {
+            None => MethodSet::ALL,
+            Some(names) => {
+                let (known, unknown): (Vec<_>, Vec<_>) =
+                    names.iter().partition(|n| Method::from_name(n).is_some());
+                if !unknown.is_empty() {
+                    let shown: Vec<_> = unknown.iter().take(10).map(|n| printable(n)).collect();
+                    let more = unknown.len().saturating_sub(shown.len());
+                    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                    warn!(%peer, "{name}: unknown methods ignored: {}{more}", shown.join(", "));
+                }
+                known.into_iter().filter_map(|n| Method::from_name(n)).collect()
+            }
+        };
+        // Judged also when no method is left, so that a client's mistake is told in any case.
+        let fault = convert::plain_fault(methods, fault, self.config.scale);
+        let (fault, notes) = fault.map_err(Refusal::Plain)?;
+        for note in notes {
+            warn!(%peer, "{name}: {note}");
+        }
+        match fault {
+            Some(fault) => drop(self.place(peer, name, fault, Placement::Replace)),
+            None => warn!(%peer, "{name}: no known method is named, so nothing was set"),
+        }
+        Ok(())
+    }
+
+    fn put(&self, peer: SocketAddr, spec: &FaultSpec, add: bool) -> Result<Value, Refusal> {
+        let fault = convert::fault(spec).map_err(Refusal::Own)?;
+        let placement = if add { Placement::Add } else { Placement::Replace };
+        let id = self.place(peer, "put_fault", fault, placement);
+        Ok(Value::I64(i64::try_from(id.0).unwrap_or(i64::MAX)))
+    }
+
+    fn place(&self, peer: SocketAddr, name: &str, fault: Fault, placement: Placement) -> FaultId {
+        let described = convert::spec(&fault, fault.methods()).describe();
+        let id = self.table.put(fault, placement);
+        let added = if placement == Placement::Add { ", added" } else { "" };
+        info!(%peer, "{name}: fault {id}{added}: {described}");
+        id
+    }
+}

@@ -1,0 +1,395 @@
+//! The structs of `idl/slowfs.thrift`, typed, to and from the wire.
+//!
+//! Their field names are those of the IDL and of `--json`: all three change together or not at
+//! all. Own calls are strict: a field of the wrong type is refused, not skipped. No locks.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::wire::{Fields, Value};
+
+/// What goes wrong with which operations, as asked for: not yet validated.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FaultSpec {
+    /// Method names; `all` stands for every method.
+    pub methods: Vec<String>,
+    /// Regular expression for the whole backing path; empty: any.
+    pub pattern: String,
+    /// 0.0 to 1.0.
+    pub probability: f64,
+    /// Nanoseconds before the operation.
+    pub delay_ns: Option<i64>,
+    /// Hold the operation until the fault is cleared.
+    pub hang: bool,
+    /// Names or numbers; one of them at random.
+    pub errnos: Vec<String>,
+    /// Any of E2BIG to EXFULL, never ENOSYS.
+    pub random_errno: bool,
+    /// SIGKILL to the calling process.
+    pub kill_caller: bool,
+    /// Gone after that many firings.
+    pub count: Option<i64>,
+    /// Let that many matching operations pass first.
+    pub after: i64,
+    /// Gone after that many nanoseconds.
+    pub lifetime_ns: Option<i64>,
+}
+
+impl Default for FaultSpec {
+    /// A fault on nothing that does nothing, always.
+    fn default() -> FaultSpec {
+        FaultSpec {
+            methods: Vec::new(),
+            pattern: String::new(),
+            probability: 1.0,
+            delay_ns: None,
+            hang: false,
+            errnos: Vec::new(),
+            random_errno: false,
+            kill_caller: false,
+            count: None,
+            after: 0,
+            lifetime_ns: None,
+        }
+    }
+}
+
+impl FaultSpec {
+    /// What it does, for people: `delay 10ms, error EIO|ENOSPC, kill`.
+    #[must_use]
+    pub fn effect(&self) -> String {
+        let mut parts = Vec::new();
+        if self.hang {
+            parts.push("hang".to_owned());
+        } else if let Some(ns) = self.delay_ns {
+            parts.push(format!("delay {}", duration(ns)));
+        }
+        if self.kill_caller {
+            parts.push("kill".to_owned());
+        }
+        if self.random_errno {
+            parts.push("error random".to_owned());
+        } else if !self.errnos.is_empty() {
+            parts.push(format!("error {}", self.errnos.join("|")));
+        }
+        if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+    }
+
+    /// Its probability for people: `100%`, `0.5%`.
+    #[must_use]
+    pub fn percent(&self) -> String {
+        // Twelve digits after the point at most, so that 0.07 is 7% and not 7.000000000000001%.
+        let text = format!("{:.12}", self.probability * 100.0);
+        format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+
+    /// All of it on one line, for logs and answers.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let path = if self.pattern.is_empty() {
+            "any path".to_owned()
+        } else {
+            format!("path {:?}", self.pattern)
+        };
+        let (effect, percent) = (self.effect(), self.percent());
+        let mut line = format!("{effect}; on {}; {path}; {percent}", self.methods.join(","));
+        if self.after > 0 {
+            let _ = write!(line, "; after {} matches", self.after);
+        }
+        if let Some(count) = self.count {
+            let _ = write!(line, "; {count} times");
+        }
+        if let Some(ns) = self.lifetime_ns {
+            let _ = write!(line, "; for {}", duration(ns));
+        }
+        line
+    }
+
+    pub(super) fn encode(&self) -> Fields {
+        let mut fields = Fields::default()
+            .with(1, Value::texts(&self.methods))
+            .with(2, Value::text(&self.pattern))
+            .with(3, Value::Double(self.probability));
+        fields = optional(fields, 4, self.delay_ns)
+            .with(5, Value::Bool(self.hang))
+            .with(6, Value::texts(&self.errnos))
+            .with(7, Value::Bool(self.random_errno))
+            .with(8, Value::Bool(self.kill_caller));
+        fields = optional(fields, 9, self.count).with(10, Value::I64(self.after));
+        optional(fields, 11, self.lifetime_ns)
+    }
+
+    pub(super) fn decode(fields: &Fields) -> Result<FaultSpec, String> {
+        let of = Struct(fields);
+        let default = FaultSpec::default();
+        Ok(FaultSpec {
+            methods: of.texts(1, "methods")?,
+            pattern: of.text(2, "pattern")?,
+            probability: of
+                .get(3, "probability", "a double", Value::as_double)?
+                .unwrap_or(default.probability),
+            delay_ns: of.int(4, "delay_ns")?,
+            hang: of.flag(5, "hang")?,
+            errnos: of.texts(6, "errnos")?,
+            random_errno: of.flag(7, "random_errno")?,
+            kill_caller: of.flag(8, "kill_caller")?,
+            count: of.int(9, "count")?,
+            after: of.int(10, "after")?.unwrap_or_default(),
+            lifetime_ns: of.int(11, "lifetime_ns")?,
+        })
+    }
+}
+
+/// A fault in force.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ListedFault {
+    /// Its id, unique for the life of the mount.
+    pub id: i64,
+    /// Its methods are those it still has.
+    #[serde(flatten)]
+    pub fault: FaultSpec,
+    /// Operations that matched methods and pattern.
+    pub matched: i64,
+    /// Of these, operations that it decided.
+    pub fired: i64,
+    /// Operations that it holds now.
+    pub held: i64,
+    /// What is left of its lifetime, in nanoseconds.
+    pub expires_in_ns: Option<i64>,
+}
+
+impl ListedFault {
+    pub(super) fn encode(&self) -> Fields {
+        let fields = Fields::default()
+            .with(1, Value::I64(self.id))
+            .with(2, Value::Struct(self.fault.encode()))
+            .with(3, Value::I64(self.matched))
+            .with(4, Value::I64(self.fired))
+            .with(5, Value::I64(self.held));
+        optional(fields, 6, self.expires_in_ns)
+    }
+
+    pub(super) fn decode(fields: &Fields) -> Result<ListedFault, String> {
+        let of = Struct(fields);
+        let fault = of.get(2, "fault", "a struct", |v| v.as_fields().cloned())?.unwrap_or_default();
+        Ok(ListedFault {
+            id: of.int(1, "id")?.unwrap_or_default(),
+            fault: FaultSpec::decode(&fault)?,
+            matched: of.int(3, "matched")?.unwrap_or_default(),
+            fired: of.int(4, "fired")?.unwrap_or_default(),
+            held: of.int(5, "held")?.unwrap_or_default(),
+            expires_in_ns: of.int(6, "expires_in_ns")?,
+        })
+    }
+}
+
+/// A name that faults can be set on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MethodInfo {
+    /// Its name.
+    pub name: String,
+    /// Why it cannot fire on this mount, if it cannot.
+    pub obstacle: Option<String>,
+}
+
+impl MethodInfo {
+    pub(super) fn encode(&self) -> Fields {
+        let fields = Fields::default().with(1, Value::text(&self.name));
+        match &self.obstacle {
+            Some(text) => fields.with(2, Value::text(text)),
+            None => fields,
+        }
+    }
+
+    pub(super) fn decode(fields: &Fields) -> Result<MethodInfo, String> {
+        let of = Struct(fields);
+        let obstacle = fields.get(2).map(|_| of.text(2, "obstacle")).transpose()?;
+        Ok(MethodInfo { name: of.text(1, "name")?, obstacle })
+    }
+}
+
+/// The mount that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Info {
+    /// Version of the slowfs daemon.
+    pub version: String,
+    /// Where it is mounted.
+    pub mountpoint: String,
+    /// The directory behind it.
+    pub backing: String,
+    /// Process id of the daemon.
+    pub pid: i64,
+    /// When it started, in milliseconds since 1970.
+    pub started_unix_ms: i64,
+    /// How many faults are set now.
+    pub faults: i64,
+}
+
+impl Info {
+    pub(super) fn encode(&self) -> Fields {
+        let small = |n: i64| Value::I32(i32::try_from(n).unwrap_or(i32::MAX));
+        Fields::default()
+            .with(1, Value::text(&self.version))
+            .with(2, Value::text(&self.mountpoint))
+            .with(3, Value::text(&self.backing))
+            .with(4, small(self.pid))
+            .with(5, Value::I64(self.started_unix_ms))
+            .with(6, small(self.faults))
+    }
+
+    pub(super) fn decode(fields: &Fields) -> Result<Info, String> {
+        let of = Struct(fields);
+        Ok(Info {
+            version: of.text(1, "version")?,
+            mountpoint: of.text(2, "mountpoint")?,
+            backing: of.text(3, "backing")?,
+            pid: of.int(4, "pid")?.unwrap_or_default(),
+            started_unix_ms: of.int(5, "started_unix_ms")?.unwrap_or_default(),
+            faults: of.int(6, "faults")?.unwrap_or_default(),
+        })
+    }
+}
+
+/// A duration for people: the largest units that tell it exactly.
+#[must_use]
+pub fn duration(ns: i64) -> String {
+    let duration = Duration::from_nanos(ns.unsigned_abs());
+    humantime::format_duration(duration).to_string()
+}
+
+fn optional(fields: Fields, id: i16, value: Option<i64>) -> Fields {
+    match value {
+        Some(n) => fields.with(id, Value::I64(n)),
+        None => fields,
+    }
+}
+
+/// Typed access to a struct's fields; a missing one is its zero value.
+pub(super) struct Struct<'a>(pub(super) &'a Fields);
+
+impl Struct<'_> {
+    pub(super) fn get<T>(
+        &self,
+        id: i16,
+        name: &str,
+        wanted: &str,
+        of: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>, String> {
+        let Some(value) = self.0.get(id) else { return Ok(None) };
+        match of(value) {
+            Some(value) => Ok(Some(value)),
+            None => Err(format!(
+                "field {id} ({name}) must be {wanted}, and is of Thrift type {}",
+                value.ttype()
+            )),
+        }
+    }
+
+    pub(super) fn flag(&self, id: i16, name: &str) -> Result<bool, String> {
+        Ok(self.get(id, name, "a bool", Value::as_bool)?.unwrap_or_default())
+    }
+
+    pub(super) fn int(&self, id: i16, name: &str) -> Result<Option<i64>, String> {
+        self.get(id, name, "an integer", Value::as_int)
+    }
+
+    pub(super) fn text(&self, id: i16, name: &str) -> Result<String, String> {
+        Ok(self.get(id, name, "a UTF-8 string", utf8)?.unwrap_or_default())
+    }
+
+    pub(super) fn texts(&self, id: i16, name: &str) -> Result<Vec<String>, String> {
+        let list = |v: &Value| v.as_list()?.iter().map(utf8).collect();
+        Ok(self.get(id, name, "a list of UTF-8 strings", list)?.unwrap_or_default())
+    }
+}
+
+fn utf8(value: &Value) -> Option<String> {
+    String::from_utf8(value.as_bytes()?.to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn words() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec(".{0,12}", 0..4)
+    }
+
+    prop_compose! {
+        fn spec()(
+            methods in words(),
+            pattern in ".{0,20}",
+            probability in 0.0..1.0f64,
+            delay_ns: Option<i64>,
+            flags: (bool, bool, bool),
+            errnos in words(),
+            count: Option<i64>,
+            after: i64,
+            lifetime_ns: Option<i64>,
+        ) -> FaultSpec {
+            let (hang, random_errno, kill_caller) = flags;
+            FaultSpec {
+                methods, pattern, probability, delay_ns, hang, errnos, random_errno, kill_caller,
+                count, after, lifetime_ns,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn listed_faults_round_trip(
+            id: i64, fault in spec(), numbers: (i64, i64, i64), expires_in_ns: Option<i64>,
+        ) {
+            let (matched, fired, held) = numbers;
+            let listed = ListedFault { id, fault, matched, fired, held, expires_in_ns };
+            prop_assert_eq!(ListedFault::decode(&listed.encode()), Ok(listed));
+        }
+
+        #[test]
+        fn infos_round_trip(texts: (String, String, String), pid: i32, faults: i32, at: i64) {
+            let (version, mountpoint, backing) = texts;
+            let (pid, faults) = (pid.into(), faults.into());
+            let info = Info { version, mountpoint, backing, pid, started_unix_ms: at, faults };
+            prop_assert_eq!(Info::decode(&info.encode()), Ok(info));
+        }
+    }
+
+    #[test]
+    fn a_missing_probability_means_always() {
+        assert_eq!(FaultSpec::decode(&Fields::default()), Ok(FaultSpec::default()));
+    }
+
+    #[test]
+    fn obstacles_are_optional() {
+        for obstacle in [None, Some("why".to_owned())] {
+            let method = MethodInfo { name: "access".into(), obstacle };
+            assert_eq!(MethodInfo::decode(&method.encode()), Ok(method));
+        }
+    }
+
+    #[test]
+    fn a_fault_is_described_on_one_line() {
+        let spec = FaultSpec {
+            methods: vec!["fsync".into(), "write".into()],
+            pattern: "a\nb".into(),
+            probability: 0.07,
+            delay_ns: Some(1_500_000),
+            errnos: vec!["EIO".into(), "ENOSPC".into()],
+            kill_caller: true,
+            count: Some(3),
+            after: 2,
+            lifetime_ns: Some(60_000_000_000),
+            ..FaultSpec::default()
+        };
+        assert_eq!(
+            spec.describe(),
+            "delay 1ms 500us, kill, error EIO|ENOSPC; on fsync,write; path \"a\\nb\"; 7%; \
+             after 2 matches; 3 times; for 1m"
+        );
+        assert_eq!(FaultSpec::default().describe(), "nothing; on ; any path; 100%");
+    }
+}

@@ -1,0 +1,294 @@
+//! The server: accepts connections and gives each a thread that reads calls and answers them.
+//!
+//! It owns the threads and the connections. Invariants: never more than the configured number of
+//! connections are open (one more closes the longest idle); nothing that one peer sends or
+//! leaves out is felt by another; `stop` returns within a bound. Lock rule: the table of
+//! connections is locked for memory work only, never across a read, a write or a call.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use thrift::ApplicationErrorKind;
+use thrift::protocol::TMessageType;
+use tracing::{debug, warn};
+
+use super::handler::{Answer, Handler};
+use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
+
+/// Stack of a connection's thread. The regex engines recurse: the deepest pattern they take or
+/// refuse needs 1.5 MiB in a debug build, and an overflow would end the daemon. It is address
+/// space only, until used.
+const STACK: usize = 4 * 1024 * 1024;
+/// How long a peer may take to accept a reply.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long `stop` waits for the threads of connections.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause after a failed accept, so that a lack of descriptors does not burn a processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Listens there. The error names the address and what to do.
+///
+/// # Errors
+/// The address does not resolve, is in use, or may not be used; `kind` tells.
+pub fn bind(addr: impl ToSocketAddrs + std::fmt::Display) -> io::Result<TcpListener> {
+    TcpListener::bind(&addr).map_err(|e| {
+        let hint = match e.kind() {
+            io::ErrorKind::AddrInUse => {
+                " (another slowfs or charybdefs? choose another port, or 0 for a free one)"
+            }
+            io::ErrorKind::PermissionDenied => " (ports below 1024 need root)",
+            _ => "",
+        };
+        io::Error::new(e.kind(), format!("cannot listen on {addr}: {}{hint}", wire::os_text(&e)))
+    })
+}
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+    addr: SocketAddr,
+}
+
+struct Shared {
+    listener: TcpListener,
+    handler: Handler,
+    max_connections: usize,
+    state: Mutex<State>,
+    /// Notified whenever a connection's thread ends.
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stopping: bool,
+    last_id: u64,
+    threads: usize,
+    open: HashMap<u64, Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: Arc<TcpStream>,
+    peer: SocketAddr,
+    /// When it opened or made its last call.
+    active: Instant,
+}
+
+impl Server {
+    /// Serves on that listener until stopped.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(super) fn with_handler(
+        listener: TcpListener,
+        handler: Handler,
+        max_connections: usize,
+    ) -> io::Result<Server> {
+        let addr = listener.local_addr()?;
+        let max_connections = max_connections.max(1);
+        let (state, ended) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { listener, handler, max_connections, state, ended });
+        let accepting = Arc::clone(&shared);
+        let acceptor = thread::Builder::new()
+            .name("slowfs-accept".into())
+            .spawn(move || accept_all(&accepting))?;
+        Ok(Server { shared, acceptor: Some(acceptor), addr })
+    }
+
+    /// Where it listens; tells the port if 0 was asked for.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stops accepting, closes every connection and waits, one second at most, for their threads.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(acceptor) = self.acceptor.take() else { return };
+        self.shared.state.lock().stopping = true;
+        // On Linux this wakes accept(2), which then fails with EINVAL.
+        if let Err(e) = rustix::net::shutdown(&self.shared.listener, rustix::net::Shutdown::Both) {
+            warn!("cannot stop listening on {}: {e}", self.addr);
+            return;
+        }
+        let _ = acceptor.join();
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        let mut state = self.shared.state.lock();
+        for connection in state.open.values() {
+            let _ = connection.stream.shutdown(Shutdown::Both);
+        }
+        while state.threads > 0 {
+            if self.shared.ended.wait_until(&mut state, deadline).timed_out() {
+                warn!("{} control connections did not end in time", state.threads);
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn accept_all(shared: &Arc<Shared>) {
+    loop {
+        let accepted = shared.listener.accept();
+        if shared.state.lock().stopping {
+            return;
+        }
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Err(e) = admit(shared, stream, peer) {
+                    warn!(%peer, "control connection refused: {e}");
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(e) => {
+                warn!("cannot accept a control connection: {e}");
+                shared.state.lock().close_longest_idle();
+                thread::sleep(ACCEPT_PAUSE);
+            }
+        }
+    }
+}
+
+/// Gives the connection its thread; the longest idle one makes room.
+fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    let stream = Arc::new(stream);
+    let id = {
+        let mut state = shared.state.lock();
+        while state.open.len() >= shared.max_connections {
+            state.close_longest_idle();
+        }
+        state.last_id += 1;
+        state.threads += 1;
+        let id = state.last_id;
+        let active = Instant::now();
+        state.open.insert(id, Connection { stream: Arc::clone(&stream), peer, active });
+        id
+    };
+    let session = Session { shared: Arc::clone(shared), stream, peer, id };
+    let spawned = thread::Builder::new().name("slowfs-control".into()).stack_size(STACK);
+    spawned.spawn(move || session.serve()).map(drop)
+}
+
+impl State {
+    fn close_longest_idle(&mut self) {
+        let longest = self.open.iter().min_by_key(|(_, connection)| connection.active);
+        let Some(id) = longest.map(|(id, _)| *id) else { return };
+        if let Some(connection) = self.open.remove(&id) {
+            let peer = connection.peer;
+            warn!(%peer, "too many control connections: the longest idle one is closed");
+            let _ = connection.stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// One connection, served by its thread. Dropping it, even by a panic, gives its place back.
+struct Session {
+    shared: Arc<Shared>,
+    stream: Arc<TcpStream>,
+    peer: SocketAddr,
+    id: u64,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.open.remove(&self.id);
+        state.threads -= 1;
+        self.shared.ended.notify_all();
+    }
+}
+
+impl Session {
+    fn serve(&self) {
+        let peer = self.peer;
+        let mut reader = MessageReader::new(&*self.stream, Limits::REQUEST);
+        loop {
+            match reader.read() {
+                Ok(None) => return,
+                Ok(Some(call)) => {
+                    self.touch();
+                    let answer = self.shared.handler.answer(peer, &call);
+                    if call.kind == TMessageType::OneWay {
+                        continue;
+                    }
+                    let reply = reply(call.name, call.seq, answer);
+                    if let Err(e) = self.send(&reply, reader.framed()) {
+                        debug!(%peer, "reply not taken: {e}");
+                        return;
+                    }
+                }
+                Err(ReadError::Lost(_, reason)) => {
+                    debug!(%peer, "control connection lost: {reason}");
+                    return;
+                }
+                Err(ReadError::Bad { reason, call }) => {
+                    let what = call.as_ref().map_or("a message", |(name, _)| name.as_str());
+                    warn!(%peer, "cannot read {what:?}, connection closed: {reason}");
+                    if let Some((name, seq)) = call {
+                        let text = format!(
+                            "{}: cannot read the arguments: {reason}",
+                            wire::printable(&name)
+                        );
+                        let answer = Answer::Exception(ApplicationErrorKind::ProtocolError, text);
+                        let _ = self.send(&reply(name, seq, answer), reader.framed());
+                    }
+                    self.linger();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn touch(&self) {
+        if let Some(connection) = self.shared.state.lock().open.get_mut(&self.id) {
+            connection.active = Instant::now();
+        }
+    }
+
+    fn send(&self, reply: &Message, framed: bool) -> io::Result<()> {
+        let bytes = wire::encode(reply, framed).map_err(io::Error::other)?;
+        (&*self.stream).write_all(&bytes)
+    }
+
+    /// Closes so that the last reply arrives: closing with bytes unread would reset the
+    /// connection and could take the reply away from the peer. Bounded in bytes and time.
+    fn linger(&self) {
+        let deadline = Instant::now() + Duration::from_millis(500);
+        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream.set_read_timeout(Some(Duration::from_millis(100)));
+        let mut sink = [0; 4096];
+        for _ in 0..1024 {
+            match (&*self.stream).read(&mut sink) {
+                Ok(1..) if Instant::now() < deadline => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+fn reply(name: String, seq: i32, answer: Answer) -> Message {
+    let (kind, body) = match answer {
+        Answer::Reply(body) => (TMessageType::Reply, body),
+        Answer::Exception(kind, text) => (
+            TMessageType::Exception,
+            Fields::default().with(1, Value::text(text)).with(2, Value::I32(kind as i32)),
+        ),
+    };
+    Message { name, kind, seq, body }
+}
