@@ -17,6 +17,7 @@
 //!
 //! Imports point down only; `tests/layers.rs` enforces it.
 
+pub mod cli;
 pub mod fault;
 pub mod ops;
 pub mod rpc;

@@ -1,0 +1,6 @@
+//! The command line: argv to typed commands, and what they print.
+
+mod act;
+pub mod control;
+mod original;
+mod output;

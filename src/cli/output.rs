@@ -1,0 +1,81 @@
+//! What commands print: aligned tables, one-line errors, colour only for a terminal that wants it.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+
+const BOLD: &str = "\x1b[1m";
+const RED: &str = "\x1b[1;31m";
+const YELLOW: &str = "\x1b[33m";
+const RESET: &str = "\x1b[0m";
+
+/// `NO_COLOR` as on no-color.org: set and not empty.
+fn coloured(stream: &impl IsTerminal) -> bool {
+    let refused = env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
+        || env::var_os("TERM").is_some_and(|v| v == "dumb");
+    stream.is_terminal() && !refused
+}
+
+fn paint(text: &str, colour: &str, on: bool) -> String {
+    if on { format!("{colour}{text}{RESET}") } else { text.to_owned() }
+}
+
+/// A line, or several, for people or programs. A reader that has gone away is no error.
+pub(super) fn out(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// One line: what failed, on what, why.
+pub(super) fn error(text: &str) {
+    let mut stderr = io::stderr();
+    let label = paint("slowfs:", RED, coloured(&stderr));
+    let _ = writeln!(stderr, "{label} {text}");
+}
+
+/// One line: done, but.
+pub(super) fn warning(text: &str) {
+    let mut stderr = io::stderr();
+    let label = paint("slowfs: warning:", YELLOW, coloured(&stderr));
+    let _ = writeln!(stderr, "{label} {text}");
+}
+
+/// Aligned columns under their headers; those in `right` to the right. No trailing blanks.
+pub(super) fn table<const N: usize>(
+    headers: [&str; N],
+    right: &[usize],
+    rows: Vec<[String; N]>,
+) -> String {
+    let bold = coloured(&io::stdout());
+    let headers = headers.map(str::to_owned);
+    let mut widths = [0; N];
+    for row in rows.iter().chain([&headers]) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).enumerate().map(|(place, (cell, width))| {
+            if right.contains(&place) {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![paint(&line(&headers), BOLD, bold)];
+    lines.extend(rows.iter().map(line));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_without_trailing_blanks() {
+        let rows = vec![["1", "delay", ""], ["10", "x", "any"]];
+        let rows = rows.into_iter().map(|r| r.map(str::to_owned)).collect();
+        let text = table(["ID", "FAULT", "PATH"], &[0], rows);
+        assert_eq!(text, "ID  FAULT  PATH\n 1  delay\n10  x      any");
+    }
+}
