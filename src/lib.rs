@@ -18,7 +18,10 @@
 //! Imports point down only; `tests/layers.rs` enforces it.
 
 pub mod cli;
+pub mod daemon;
 pub mod fault;
+pub mod fs;
+pub mod mirror;
 pub mod ops;
 pub mod rpc;
 pub mod sys;

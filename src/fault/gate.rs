@@ -63,11 +63,18 @@ impl Gate {
         Gate { table }
     }
 
+    /// The methods that have a fault: one relaxed load.
+    #[inline]
+    #[must_use]
+    pub fn armed_methods(&self) -> MethodSet {
+        self.table.armed()
+    }
+
     /// Whether any of these methods has a fault. If not, there is nothing to decide.
     #[inline]
     #[must_use]
     pub fn armed(&self, methods: MethodSet) -> bool {
-        self.table.armed().intersects(methods)
+        self.armed_methods().intersects(methods)
     }
 
     /// Counts the operation and rolls the dice, for each fault in order that matches one of its

@@ -1,0 +1,277 @@
+//! `slowfs demo`: a write-ahead log under a delay, beside one that must not feel it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use hdrhistogram::Histogram;
+
+use crate::rpc::{Client, PlainFault};
+
+/// The users' own pattern for etcd's log.
+const WAL: &str = "(^|.*/)member/wal/.*";
+/// What one append writes, bytes.
+const BLOCK: usize = 4096;
+/// Between two appends, so that the writers do not compete for the processors.
+const PAUSE: Duration = Duration::from_micros(300);
+/// Each delay asked for, in microseconds, with the rounds and the appends of each round.
+const STEPS: [(i32, u32, u32); 6] =
+    [(0, 5, 80), (1, 5, 80), (100, 5, 80), (1_000, 5, 60), (10_000, 3, 30), (100_000, 2, 10)];
+
+/// What `slowfs demo` is told: nothing.
+#[derive(Debug, clap::Args)]
+pub(super) struct DemoArgs {}
+
+/// Runs the demonstration; everything it makes is gone afterwards.
+///
+/// # Errors
+/// Something could not be set up, or a delay did not come as asked.
+pub(super) fn run(_: &DemoArgs) -> anyhow::Result<()> {
+    let scratch = scratch()?;
+    let (raw, mnt) = (scratch.path().join("raw"), scratch.path().join("mnt"));
+    fs::create_dir_all(raw.join("member/wal"))?;
+    fs::create_dir(&mnt)?;
+    let daemon = Daemon::start(&mnt, &raw)?;
+    println!("mounted   {} over {}", mnt.display(), raw.display());
+    println!("control   Thrift on {}, any charybdefs client can connect", daemon.addr);
+    println!("delaying  fsync, fdatasync, fsyncdir of paths that match {WAL}\n");
+    let mut client = Client::connect(&daemon.addr, Duration::from_secs(5))?;
+    let mut progress = Progress::default();
+    let mut rows = Vec::new();
+    for (delay_us, rounds, appends) in STEPS {
+        let mut row = Row::new(delay_us)?;
+        for round in 0..rounds {
+            progress.show(&format!("{}: round {} of {rounds}", asked(delay_us), round + 1));
+            row.round(&mut client, &mnt, appends)?;
+        }
+        rows.push(row);
+    }
+    progress.clear();
+    print_table(&rows);
+    daemon.stop()?;
+    println!("\nunmounted {}", mnt.display());
+    rows.iter().try_for_each(Row::check)
+}
+
+/// A temporary directory, in memory where there is such: a disk's own noise would hide the delay.
+fn scratch() -> io::Result<tempfile::TempDir> {
+    let mut named = tempfile::Builder::new();
+    named.prefix("slowfs-demo-");
+    named.tempdir_in("/dev/shm").or_else(|_| named.tempdir())
+}
+
+/// A mount of this very program, in a process of its own.
+struct Daemon {
+    child: Child,
+    addr: String,
+}
+
+impl Daemon {
+    fn start(mnt: &Path, raw: &Path) -> anyhow::Result<Daemon> {
+        let usual = "127.0.0.1:9090";
+        let free = std::net::TcpListener::bind(usual).is_ok();
+        let listen = if free { usual } else { "127.0.0.1:0" };
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("mount").arg(mnt).arg("--subdir").arg(raw).args(["--listen", listen]);
+        let mut child = command.stderr(Stdio::piped()).spawn()?;
+        let log = child.stderr.take().context("the daemon has no log")?;
+        let mut lines = BufReader::new(log).lines();
+        let mut last = String::new();
+        let addr = loop {
+            let Some(line) = lines.next().transpose()? else {
+                child.wait()?;
+                bail!("the mount did not start: {}", last.trim_start_matches("slowfs: "));
+            };
+            if let Some((_, addr)) = line.rsplit_once("served on ") {
+                break addr.trim().to_owned();
+            }
+            last = line;
+        };
+        // The rest of the log is of no interest, but its pipe must not fill up.
+        thread::spawn(move || lines.for_each(drop));
+        Ok(Daemon { child, addr })
+    }
+
+    fn stop(mut self) -> anyhow::Result<()> {
+        self.terminate();
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the daemon ended with {status}");
+        Ok(())
+    }
+
+    fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        // It has ended already: nothing to do.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.terminate();
+        // Waited for already, or ending: either way nothing is left behind.
+        let _ = self.child.wait();
+    }
+}
+
+/// What was measured at one delay. Rounds without and with it alternate, so that a drift of the
+/// machine falls on both.
+struct Row {
+    delay_us: i32,
+    log: Pair,
+    beside: Pair,
+    matched: i64,
+    fired: i64,
+}
+
+/// Latencies in nanoseconds, without and with the delay.
+struct Pair {
+    without: Histogram<u64>,
+    with: Histogram<u64>,
+}
+
+impl Pair {
+    fn new() -> anyhow::Result<Pair> {
+        Ok(Pair { without: Histogram::new(3)?, with: Histogram::new(3)? })
+    }
+
+    /// What a quantile with the delay exceeds the median without it by, in nanoseconds.
+    fn added(&self, quantile: f64) -> f64 {
+        self.with.value_at_quantile(quantile) as f64 - self.without.value_at_quantile(0.5) as f64
+    }
+}
+
+impl Row {
+    fn new(delay_us: i32) -> anyhow::Result<Row> {
+        Ok(Row { delay_us, log: Pair::new()?, beside: Pair::new()?, matched: 0, fired: 0 })
+    }
+
+    fn round(&mut self, client: &mut Client, mnt: &Path, appends: u32) -> anyhow::Result<()> {
+        client.clear_all_faults()?;
+        write_both(mnt, appends, &mut self.log.without, &mut self.beside.without)?;
+        let methods = ["fsync", "fdatasync", "fsyncdir"].map(str::to_owned);
+        let fault = PlainFault {
+            probability: 100_000,
+            regexp: WAL.to_owned(),
+            delay_us: self.delay_us.into(),
+            ..PlainFault::default()
+        };
+        client.set_fault(Some(&methods), &fault)?;
+        write_both(mnt, appends, &mut self.log.with, &mut self.beside.with)?;
+        for fault in client.list_faults()? {
+            self.matched += fault.matched;
+            self.fired += fault.fired;
+        }
+        client.clear_all_faults()?;
+        Ok(())
+    }
+
+    /// A delay is a lower bound: nothing on the log may be faster, and everything must have fired.
+    fn check(&self) -> anyhow::Result<()> {
+        let asked_ns = u64::try_from(self.delay_us)? * 1_000;
+        let least = self.log.with.min();
+        ensure!(least >= asked_ns, "{}: one append took {least} ns", asked(self.delay_us));
+        let fired = u64::try_from(self.fired)?;
+        ensure!(fired == self.log.with.len(), "{}: {fired} fired", asked(self.delay_us));
+        Ok(())
+    }
+}
+
+/// Appends to the log `appends` times while another file beside it is appended to.
+fn write_both(
+    mnt: &Path,
+    appends: u32,
+    log: &mut Histogram<u64>,
+    beside: &mut Histogram<u64>,
+) -> anyhow::Result<()> {
+    let done = AtomicBool::new(false);
+    let open = |path: &str| OpenOptions::new().create(true).append(true).open(mnt.join(path));
+    let (wal, other) = (open("member/wal/0.wal")?, open("member/other.log")?);
+    thread::scope(|scope| {
+        let second = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                append(&other, beside)?;
+            }
+            anyhow::Ok(())
+        });
+        let first = (0..appends).try_for_each(|_| append(&wal, log));
+        done.store(true, Ordering::Relaxed);
+        let second = second.join().unwrap_or_else(|_| bail!("the second writer panicked"));
+        first.and(second)
+    })
+}
+
+/// One append and its fdatasync, timed together.
+fn append(mut file: &File, latencies: &mut Histogram<u64>) -> anyhow::Result<()> {
+    let started = Instant::now();
+    file.write_all(&[0x5a; BLOCK])?;
+    file.sync_data()?;
+    latencies.record(u64::try_from(started.elapsed().as_nanos())?)?;
+    thread::sleep(PAUSE);
+    Ok(())
+}
+
+fn asked(delay_us: i32) -> String {
+    format_us(f64::from(delay_us))
+}
+
+fn format_us(us: f64) -> String {
+    match us.abs() {
+        ..1_000.0 => format!("{us:.1} us"),
+        _ => format!("{:.2} ms", us / 1_000.0),
+    }
+}
+
+fn print_table(rows: &[Row]) {
+    println!(
+        "{:>10}  {:>12} {:>12}  {:>12} {:>12}  {:>8} {:>8}",
+        "delay", "log", "", "beside it", "", "log", "log"
+    );
+    println!(
+        "{:>10}  {:>12} {:>12}  {:>12} {:>12}  {:>8} {:>8}",
+        "asked", "added median", "added p99", "added median", "added p99", "matched", "fired"
+    );
+    for row in rows {
+        let us = |pair: &Pair, q| format_us(pair.added(q) / 1_000.0);
+        println!(
+            "{:>10}  {:>12} {:>12}  {:>12} {:>12}  {:>8} {:>8}",
+            asked(row.delay_us),
+            us(&row.log, 0.5),
+            us(&row.log, 0.99),
+            us(&row.beside, 0.5),
+            us(&row.beside, 0.99),
+            row.matched,
+            row.fired
+        );
+    }
+    println!("\nadded: against the median without a delay, measured in turns");
+}
+
+/// One line that is written over on a terminal, and written once per step elsewhere.
+#[derive(Default)]
+struct Progress {
+    last: String,
+}
+
+impl Progress {
+    fn show(&mut self, text: &str) {
+        let step = text.split(':').next().unwrap_or_default();
+        if io::stderr().is_terminal() {
+            eprint!("\r\x1b[K{text}");
+        } else if step != self.last {
+            eprintln!("measuring {step}");
+        }
+        self.last = step.to_owned();
+    }
+
+    fn clear(&self) {
+        if io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! `slowfs mount` and `slowfs umount`.
+
+use std::fs;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use rustix::mount::MountFlags;
+
+use super::control::parse_fault;
+use crate::daemon::mount::MountOptions;
+use crate::daemon::{self, RunConfig, StartError};
+use crate::fault::{Fault, Placement, ProbabilityScale, suggest};
+use crate::fs::FsOptions;
+use crate::rpc::{self, FaultSpec};
+use crate::sys::daemonize::{self, Side};
+
+/// What `slowfs mount` is told.
+#[derive(Debug, Args)]
+pub(super) struct MountArgs {
+    /// Where to mount
+    mountpoint: PathBuf,
+    /// Directory to mirror; without it the mountpoint mirrors itself
+    #[arg(long, value_name = "DIR")]
+    subdir: Option<PathBuf>,
+    /// Where Thrift clients are served; port 0 takes a free one and prints it
+    #[arg(long, value_name = "ADDR:PORT|none", default_value = "127.0.0.1:9090")]
+    listen: Listen,
+    /// Go to the background once the mount answers
+    #[arg(long)]
+    daemon: bool,
+    /// Log to a file instead of standard error
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Leave the daemon's pid here while it runs
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// Threads that take requests from the kernel
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Let every user in (the default as root)
+    #[arg(long, conflicts_with = "private")]
+    allow_other: bool,
+    /// Let only the mounting user in
+    #[arg(long)]
+    private: bool,
+    /// Refuse every change
+    #[arg(long)]
+    read_only: bool,
+    /// Bypass the page cache for every file
+    #[arg(long)]
+    direct_io: bool,
+    /// How charybdefs clients' probabilities are read
+    #[arg(long, value_name = "auto|100000|1000", default_value = "auto")]
+    probability_scale: Scale,
+    /// Make the dice repeatable
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Log each operation, one line each
+    #[arg(long)]
+    log_ops: bool,
+    /// A fault in force before the first operation, as in 'delay 10ms -m fsync'; may be repeated
+    #[arg(long, value_name = "FAULT", value_parser = parse_fault)]
+    fault: Vec<(FaultSpec, bool)>,
+    /// Mount options, as in mount(8)
+    #[arg(short = 'o', value_name = "OPT,...", value_delimiter = ',')]
+    options: Vec<MountOption>,
+}
+
+/// What `slowfs umount` is told.
+#[derive(Debug, Args)]
+pub(super) struct UmountArgs {
+    /// The mountpoint of a mirror
+    mountpoint: PathBuf,
+}
+
+#[derive(Clone, Debug)]
+struct Listen(Option<SocketAddr>);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Listen(None));
+        }
+        let mut found = text.to_socket_addrs().map_err(|e| format!("not ADDR:PORT ({e})"))?;
+        found.next().map(|a| Listen(Some(a))).ok_or_else(|| "no such address".to_owned())
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Scale(ProbabilityScale);
+
+impl FromStr for Scale {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Scale(ProbabilityScale::Auto)),
+            "100000" => Ok(Scale(ProbabilityScale::PerHundredThousand)),
+            "1000" => Ok(Scale(ProbabilityScale::PerMille)),
+            _ => Err("one of auto, 100000, 1000"),
+        }
+    }
+}
+
+/// An option of `-o`.
+#[derive(Clone, Debug)]
+enum MountOption {
+    Set(MountFlags),
+    Clear(MountFlags),
+    AllowOther(bool),
+    DefaultPermissions(bool),
+    Source(String),
+    Subtype(String),
+    Meaningless,
+}
+
+/// Each option without a value, and what it does.
+const OPTIONS: [(&str, MountOption); 18] = [
+    ("ro", MountOption::Set(MountFlags::RDONLY)),
+    ("rw", MountOption::Clear(MountFlags::RDONLY)),
+    ("dev", MountOption::Clear(MountFlags::NODEV)),
+    ("nodev", MountOption::Set(MountFlags::NODEV)),
+    ("suid", MountOption::Clear(MountFlags::NOSUID)),
+    ("nosuid", MountOption::Set(MountFlags::NOSUID)),
+    ("exec", MountOption::Clear(MountFlags::NOEXEC)),
+    ("noexec", MountOption::Set(MountFlags::NOEXEC)),
+    ("atime", MountOption::Clear(MountFlags::NOATIME)),
+    ("noatime", MountOption::Set(MountFlags::NOATIME)),
+    ("sync", MountOption::Set(MountFlags::SYNCHRONOUS)),
+    ("async", MountOption::Clear(MountFlags::SYNCHRONOUS)),
+    ("dirsync", MountOption::Set(MountFlags::DIRSYNC)),
+    ("allow_other", MountOption::AllowOther(true)),
+    ("default_permissions", MountOption::DefaultPermissions(true)),
+    ("no_default_permissions", MountOption::DefaultPermissions(false)),
+    ("nonempty", MountOption::Meaningless),
+    ("defaults", MountOption::Meaningless),
+];
+
+impl FromStr for MountOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some(("fsname", value)) => return Ok(MountOption::Source(value.to_owned())),
+            Some(("subtype", value)) => return Ok(MountOption::Subtype(value.to_owned())),
+            _ => {}
+        }
+        if let Some((_, option)) = OPTIONS.iter().find(|(name, _)| *name == text) {
+            return Ok(option.clone());
+        }
+        let known = OPTIONS.iter().map(|(name, _)| *name).chain(["fsname=", "subtype="]);
+        Err(match suggest::closest(text, known) {
+            Some(near) => format!("unknown mount option; did you mean {near}?"),
+            None => "unknown mount option".to_owned(),
+        })
+    }
+}
+
+impl MountArgs {
+    /// # Errors
+    /// A path cannot be made absolute (there is no working directory).
+    fn config(&self) -> anyhow::Result<RunConfig> {
+        let absolute = |path: &Path| {
+            std::path::absolute(path)
+                .with_context(|| format!("cannot make {} absolute", path.display()))
+        };
+        let mut fs = FsOptions::default();
+        fs.threads = self.threads.map_or(fs.threads, usize::from);
+        fs.direct_io = self.direct_io;
+        fs.log_ops = self.log_ops;
+        Ok(RunConfig {
+            mountpoint: absolute(&self.mountpoint)?,
+            backing: absolute(self.subdir.as_ref().unwrap_or(&self.mountpoint))?,
+            mount: self.mount_options(),
+            fs,
+            listen: self.listen.0,
+            scale: self.probability_scale.0,
+            seed: self.seed,
+            faults: self.faults()?,
+            pid_file: self.pid_file.as_deref().map(absolute).transpose()?,
+        })
+    }
+
+    /// # Errors
+    /// A fault that cannot be.
+    fn faults(&self) -> anyhow::Result<Vec<(Fault, Placement)>> {
+        let put = |(spec, add): &(FaultSpec, bool)| {
+            let fault = rpc::fault(spec).map_err(|reason| anyhow!(reason))?;
+            Ok((fault, if *add { Placement::Add } else { Placement::Replace }))
+        };
+        self.fault.iter().map(put).collect()
+    }
+
+    fn mount_options(&self) -> MountOptions {
+        let mut mount = MountOptions::default();
+        if self.read_only {
+            mount.flags |= MountFlags::RDONLY;
+        }
+        for option in self.options.iter().cloned() {
+            match option {
+                MountOption::Set(flag) => mount.flags |= flag,
+                MountOption::Clear(flag) => mount.flags -= flag,
+                MountOption::AllowOther(on) => mount.allow_other = on,
+                MountOption::DefaultPermissions(on) => mount.default_permissions = on,
+                MountOption::Source(name) => mount.source = Some(name.into()),
+                MountOption::Subtype(name) => mount.subtype = name,
+                MountOption::Meaningless => {}
+            }
+        }
+        mount.allow_other = (mount.allow_other || self.allow_other) && !self.private;
+        mount
+    }
+}
+
+/// Mounts and serves until the end; with `--daemon` returns when the mount answers.
+///
+/// # Errors
+/// The start failed; nothing is mounted then.
+pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
+    let config = args.config()?;
+    let log_file = args.log_file.as_deref().map(std::path::absolute).transpose()?;
+    let mut report = None;
+    if args.daemon {
+        match daemonize::fork().context("cannot go to the background")? {
+            Side::Command(outcome) => return outcome.wait().map_err(|reason| anyhow!(reason)),
+            Side::Daemon(to_command) => report = Some(to_command),
+        }
+    }
+    let served =
+        super::log::start(log_file.as_deref()).and_then(|()| Ok(daemon::run(config, &mut report)?));
+    match (served, report) {
+        (Err(error), Some(report)) => {
+            report.failed(&format!("{error:#}"));
+            std::process::exit(1);
+        }
+        (served, _) => served,
+    }
+}
+
+/// Unmounts an idle mirror.
+///
+/// # Errors
+/// It is busy, or no mirror.
+pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
+    let typed = &args.mountpoint;
+    let resolved = resolve(typed).with_context(|| format!("cannot unmount {}", typed.display()))?;
+    let line = daemon::mount::at(&resolved).map_err(StartError::Mountinfo)?;
+    if line.is_none_or(|line| !daemon::mount::is_ours(&line.kind)) {
+        bail!("cannot unmount {}: no mirror is mounted there", typed.display());
+    }
+    match daemon::mount::unmount_idle(&resolved) {
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => bail!(
+            "cannot unmount {}: files on it are open or operations held; end their programs, \
+             or end the daemon with SIGTERM, which releases and detaches",
+            typed.display()
+        ),
+        other => other.with_context(|| format!("cannot unmount {}", typed.display())),
+    }
+}
+
+/// The mountpoint without symlinks, without asking a mount that may be dead or hold everything.
+fn resolve(mountpoint: &Path) -> std::io::Result<PathBuf> {
+    let absolute = std::path::absolute(mountpoint)?;
+    match (absolute.parent(), absolute.file_name()) {
+        (Some(parent), Some(name)) => {
+            let inside = fs::canonicalize(parent)?.join(name);
+            let is_link = fs::read_link(&inside);
+            if is_link.is_ok() { fs::canonicalize(inside) } else { Ok(inside) }
+        }
+        _ => Ok(absolute),
+    }
+}

@@ -1,0 +1,367 @@
+//! One run of slowfs: bind, mount, announce, serve, wait, release, unmount, in that order.
+//!
+//! A mount never outlives its control, nor control its mount: the port is bound before anything is
+//! mounted, and either failing ends the start. Nothing here holds a lock.
+
+use std::fs;
+use std::io::{self, PipeReader, pipe};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use fuser::{Session, SessionACL};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Resource, Rlimit};
+
+use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale};
+use crate::fs::{FsOptions, SlowFs};
+use crate::mirror::Mirror;
+use crate::ops::Obstacle;
+use crate::rpc::{self, MountInfo, Server, ServerConfig};
+use crate::sys::daemonize::Report;
+use crate::sys::signals;
+
+mod fusermount;
+pub mod mount;
+
+use mount::MountOptions;
+
+/// How long the kernel may take to let go of the mount once it is detached.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Everything one run needs to know.
+#[derive(Debug)]
+pub struct RunConfig {
+    /// Where to mount.
+    pub mountpoint: PathBuf,
+    /// The directory to mirror, as the user typed it.
+    pub backing: PathBuf,
+    /// How the mount looks from outside.
+    pub mount: MountOptions,
+    /// How requests are served.
+    pub fs: FsOptions,
+    /// Where Thrift clients are served; None for nowhere.
+    pub listen: Option<SocketAddr>,
+    /// How charybdefs clients' probabilities are read.
+    pub scale: ProbabilityScale,
+    /// Makes the dice repeatable.
+    pub seed: Option<u64>,
+    /// Faults in force before the first operation.
+    pub faults: Vec<(Fault, Placement)>,
+    /// Where to leave the daemon's pid while it runs.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// Why a run did not start. Each is one line: what failed, on what, why, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The mountpoint cannot be used.
+    #[error("cannot mount on {0}: {1}")]
+    Mountpoint(PathBuf, io::Error),
+    /// The mountpoint carries a live mount of ours.
+    #[error("cannot mount on {0}: it is already a {1} mount; end it with `slowfs umount {0}`")]
+    AlreadyMounted(PathBuf, String),
+    /// The backing directory cannot be used.
+    #[error("cannot mirror {0}: {1}")]
+    Backing(PathBuf, io::Error),
+    /// The control port cannot be bound.
+    #[error("{0}; nothing was mounted")]
+    Listen(io::Error),
+    /// The device cannot be opened.
+    #[error(
+        "cannot open /dev/fuse: {0}; load the module with `modprobe fuse`, and in a container pass --device /dev/fuse"
+    )]
+    Device(io::Error),
+    /// The mounting helper cannot be run.
+    #[error(
+        "cannot run {0}, which mounts for ordinary users: {1}; install the package fuse3 or mount as root"
+    )]
+    Helper(&'static str, io::Error),
+    /// The mount itself failed.
+    #[error("cannot mount on {0}: {1}")]
+    Mount(PathBuf, io::Error),
+    /// The mount table cannot be read.
+    #[error("cannot read /proc/self/mountinfo: {0}")]
+    Mountinfo(io::Error),
+    /// Something else of the start failed.
+    #[error("cannot {0}: {1}")]
+    Other(&'static str, io::Error),
+}
+
+impl StartError {
+    fn mountpoint(path: &Path, error: &io::Error) -> StartError {
+        StartError::Mountpoint(path.to_owned(), strip(error))
+    }
+}
+
+/// The same error without Rust's "(os error N)".
+fn strip(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    let plain = text.split(" (os error").next().unwrap_or(&text).to_owned();
+    io::Error::new(error.kind(), plain)
+}
+
+/// Runs until a signal, an unmount from outside or the end of the connection. A `report` that is
+/// still there afterwards has told nobody anything.
+///
+/// # Errors
+/// The run could not start; nothing is mounted and nothing listens then.
+pub fn run(mut config: RunConfig, report: &mut Option<Report>) -> Result<(), StartError> {
+    let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
+    let stop = signals::block(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
+        .map_err(other("wait for signals"))?;
+    raise_descriptor_limit();
+    let base = std::path::absolute(&config.backing)
+        .map_err(|e| StartError::Backing(config.backing.clone(), strip(&e)))?;
+    let root = open_backing(&base)?;
+    let mountpoint = mount::prepare(&config.mountpoint)?;
+    let listener = config.listen.map(rpc::bind).transpose().map_err(StartError::Listen)?;
+
+    let line = DelayLine::new().map_err(other("start the delay line"))?;
+    let table = FaultTable::new(Arc::clone(&line), config.seed);
+    for (fault, placement) in std::mem::take(&mut config.faults) {
+        table.put(fault, placement);
+    }
+    let mirror = Mirror::new(root, &base).map_err(other("open the mirror"))?;
+    let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), config.fs.clone());
+
+    let connection = mount::mount(&mountpoint, &base, &config.mount)?;
+    let run = start(fs, connection, &config, &table, listener, &mountpoint, &base);
+    let run = run.inspect_err(|_| {
+        if let Err(error) = mount::detach(&mountpoint) {
+            tracing::error!("cannot unmount {}: {error}", mountpoint.display());
+        }
+    })?;
+    announce(&config, &run, &base, report.take()).map_err(other("announce the mount"))?;
+    run.serve(&stop, &line);
+    if let Some(file) = &config.pid_file {
+        // A pid file that somebody else removed is no harm.
+        let _ = fs::remove_file(file);
+    }
+    Ok(())
+}
+
+/// What runs while the mount is up.
+struct Running {
+    mountpoint: PathBuf,
+    device: String,
+    control: Option<Server>,
+    ended: PipeReader,
+}
+
+fn start(
+    fs: SlowFs,
+    connection: OwnedFd,
+    config: &RunConfig,
+    table: &Arc<FaultTable>,
+    listener: Option<TcpListener>,
+    mountpoint: &Path,
+    base: &Path,
+) -> Result<Running, StartError> {
+    let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
+    let watcher = fs.watcher();
+    let mut loops = fuser::Config::default();
+    loops.n_threads = Some(config.fs.threads.max(1));
+    loops.clone_fd = true;
+    let session = Session::from_fd(fs, connection, SessionACL::All, loops)
+        .map_err(other("agree with the kernel on the FUSE protocol"))?;
+    watcher.attach(table, session.notifier());
+    let line = mount::at(mountpoint).map_err(StartError::Mountinfo)?;
+    let device = line.map(|l| l.device).unwrap_or_default();
+    let control = listener
+        .map(|l| Server::start(l, Arc::clone(table), server_config(config, mountpoint, base)))
+        .transpose()
+        .map_err(other("serve Thrift clients"))?;
+    let (ended, ending) = pipe().map_err(other("make a pipe"))?;
+    thread::Builder::new()
+        .name("session".to_owned())
+        .spawn(move || {
+            if let Err(error) = session.run() {
+                tracing::error!("the FUSE connection ended: {error}");
+            }
+            drop(ending);
+        })
+        .map_err(other("start the session's thread"))?;
+    Ok(Running { mountpoint: mountpoint.to_owned(), device, control, ended })
+}
+
+fn server_config(config: &RunConfig, mountpoint: &Path, base: &Path) -> ServerConfig {
+    ServerConfig {
+        scale: config.scale,
+        obstacles: obstacles(&config.mount),
+        mount: MountInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mountpoint: mountpoint.to_owned(),
+            backing: base.to_owned(),
+            pid: std::process::id(),
+            started: SystemTime::now(),
+        },
+        max_connections: 256,
+    }
+}
+
+fn obstacles(options: &MountOptions) -> Vec<Obstacle> {
+    let mut found = vec![Obstacle::KernelKeepsLocks, Obstacle::NoBlockDevice];
+    if options.default_permissions {
+        found.push(Obstacle::KernelChecksAccess);
+    }
+    found
+}
+
+/// The backing directory as a descriptor that stays valid when something is mounted over its path.
+fn open_backing(base: &Path) -> Result<OwnedFd, StartError> {
+    let failed = |e: rustix::io::Errno| StartError::Backing(base.to_owned(), strip(&e.into()));
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(base, flags | OFlags::PATH, Mode::empty()).map_err(failed)?;
+    rustix::fs::openat(&root, ".", flags | OFlags::RDONLY, Mode::empty()).map_err(failed)?;
+    Ok(root)
+}
+
+/// Descriptors are the mirror's cache: the more the kernel allows, the fewer are reopened.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("cannot raise the limit of open files: {error}");
+    }
+}
+
+fn announce(
+    config: &RunConfig,
+    run: &Running,
+    base: &Path,
+    report: Option<Report>,
+) -> io::Result<()> {
+    if let Some(file) = &config.pid_file {
+        fs::write(file, format!("{}\n", std::process::id()))?;
+    }
+    tracing::info!("{} mirrors {}", run.mountpoint.display(), base.display());
+    match &run.control {
+        Some(server) => {
+            let address = server.local_addr();
+            tracing::info!("Thrift clients are served on {address}");
+            if !address.ip().is_loopback() {
+                tracing::warn!("anybody who reaches {address} can inject faults");
+            }
+        }
+        None => tracing::info!("Thrift clients are not served (--listen none)"),
+    }
+    warn_of_request_timeout();
+    report.map_or(Ok(()), Report::ready)
+}
+
+/// The kernel would abort a mount whose requests are held longer than this.
+fn warn_of_request_timeout() {
+    let setting = "/proc/sys/fs/fuse/max_request_timeout";
+    let value = fs::read_to_string(setting).unwrap_or_default();
+    if value.trim().parse().is_ok_and(|seconds: u64| seconds > 0) {
+        tracing::warn!(
+            "fs.fuse.max_request_timeout is {}: the kernel aborts this mount when a fault holds \
+             an operation that long; set it to 0",
+            value.trim()
+        );
+    }
+}
+
+/// Why a run ends.
+enum Ending {
+    Signal(i32),
+    /// Somebody unmounted it lazily: open files may still use it.
+    Unmounted,
+    /// The kernel closed the connection.
+    Disconnected,
+}
+
+impl Running {
+    fn serve(mut self, stop: &OwnedFd, line: &DelayLine) {
+        let ending = self.wait(stop);
+        if let Some(server) = self.control.take() {
+            server.stop();
+        }
+        line.shutdown();
+        match ending {
+            Ok(Ending::Signal(signal)) => {
+                tracing::info!("signal {signal}: unmounting {}", self.mountpoint.display());
+                self.detach_ours();
+                self.wait_for_end(stop, Some(GRACE));
+            }
+            Ok(Ending::Unmounted) => {
+                tracing::info!("{} was unmounted", self.mountpoint.display());
+                self.wait_for_end(stop, None);
+            }
+            Ok(Ending::Disconnected) => {
+                tracing::info!("the kernel closed {}", self.mountpoint.display());
+                self.detach_ours();
+            }
+            Err(error) => {
+                tracing::error!("cannot watch {}: {error}", self.mountpoint.display());
+                self.detach_ours();
+                self.wait_for_end(stop, Some(GRACE));
+            }
+        }
+    }
+
+    fn wait(&self, stop: &OwnedFd) -> io::Result<Ending> {
+        let table = mount::watch()?;
+        loop {
+            let mut fds = [
+                PollFd::new(stop, PollFlags::IN),
+                PollFd::new(&self.ended, PollFlags::IN),
+                PollFd::new(&table, PollFlags::PRI),
+            ];
+            match poll(&mut fds, None) {
+                Err(rustix::io::Errno::INTR) | Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(signal) = signals::take(stop) {
+                return Ok(Ending::Signal(signal));
+            }
+            if has_ended(&self.ended)? {
+                return Ok(Ending::Disconnected);
+            }
+            if !mount::is_mounted(&self.device)? {
+                return Ok(Ending::Unmounted);
+            }
+        }
+    }
+
+    /// Waits until the session's thread is gone, a signal comes, or the time is up.
+    fn wait_for_end(&self, stop: &OwnedFd, within: Option<Duration>) {
+        let deadline = within.map(|w| Instant::now() + w);
+        loop {
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            let timeout = left.and_then(|l| Timespec::try_from(l).ok());
+            let mut fds =
+                [PollFd::new(&self.ended, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+            let waited = poll(&mut fds, timeout.as_ref());
+            let over = left.is_some_and(|l| l.is_zero());
+            if over || waited.is_err() || !matches!(has_ended(&self.ended), Ok(false)) {
+                return;
+            }
+            if within.is_none() && signals::take(stop).is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Detaches the mount if it is still ours that lies on top.
+    fn detach_ours(&self) {
+        let on_top = mount::at(&self.mountpoint).ok().flatten();
+        if on_top.is_none_or(|line| line.device != self.device) {
+            return;
+        }
+        if let Err(error) = mount::detach(&self.mountpoint) {
+            tracing::error!("cannot unmount {}: {error}", self.mountpoint.display());
+        }
+    }
+}
+
+fn has_ended(ended: &PipeReader) -> io::Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(ended.as_fd(), PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    Ok(poll(&mut fds, Some(&now))? > 0)
+}

@@ -1,0 +1,104 @@
+//! Mounting as an ordinary user, through the setuid helper fusermount3(1).
+//!
+//! The helper mounts for us and passes the connection back over a socket, as libfuse's protocol
+//! has it: the socket's number stands in `_FUSE_COMMFD`.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use rustix::io::FdFlags;
+use rustix::mount::MountFlags;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
+};
+
+use super::mount::MountOptions;
+use crate::daemon::StartError;
+
+const HELPER: &str = "fusermount3";
+
+/// Mounts at `mountpoint` through the helper and returns the connection to the kernel.
+///
+/// # Errors
+/// The helper is missing, or refuses, with its own words.
+pub(super) fn mount(
+    mountpoint: &Path,
+    source: &OsStr,
+    options: &MountOptions,
+) -> Result<OwnedFd, StartError> {
+    let failed = |e: io::Error| StartError::Mount(mountpoint.to_owned(), e);
+    let (ours, theirs) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(|e| failed(e.into()))?;
+    rustix::io::fcntl_setfd(&theirs, FdFlags::empty()).map_err(|e| failed(e.into()))?;
+    let child = Command::new(HELPER)
+        .arg("-o")
+        .arg(option_list(source, options))
+        .arg("--")
+        .arg(mountpoint)
+        .env("_FUSE_COMMFD", theirs.as_raw_fd().to_string())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| StartError::Helper(HELPER, e))?;
+    drop(theirs);
+    let connection = receive(&ours);
+    let output = child.wait_with_output().map_err(failed)?;
+    match connection {
+        Some(fd) if output.status.success() => Ok(fd),
+        _ => Err(failed(refusal(&output))),
+    }
+}
+
+/// Unmounts through the helper.
+///
+/// # Errors
+/// The helper is missing, or refuses, with its own words.
+pub(super) fn unmount(mountpoint: &Path, lazily: bool) -> io::Result<()> {
+    let how = if lazily { "-uz" } else { "-u" };
+    let output = Command::new(HELPER).arg(how).arg("--").arg(mountpoint).output()?;
+    if output.status.success() { Ok(()) } else { Err(refusal(&output)) }
+}
+
+fn refusal(output: &Output) -> io::Error {
+    io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+}
+
+fn option_list(source: &OsStr, options: &MountOptions) -> OsString {
+    let mut list = OsString::from("fsname=");
+    list.push(source.to_string_lossy().replace('\\', r"\\").replace(',', r"\,"));
+    list.push(format!(",subtype={}", options.subtype));
+    let wanted = [
+        (options.allow_other, ",allow_other"),
+        (options.default_permissions, ",default_permissions"),
+        (options.flags.contains(MountFlags::RDONLY), ",ro"),
+        (options.flags.contains(MountFlags::NOEXEC), ",noexec"),
+        (options.flags.contains(MountFlags::NOATIME), ",noatime"),
+    ];
+    for (on, word) in wanted {
+        if on {
+            list.push(word);
+        }
+    }
+    list
+}
+
+/// The descriptor that the helper sends; None when it sends none.
+fn receive(socket: &OwnedFd) -> Option<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0u8];
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    rustix::net::recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC).ok()?;
+    ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    })
+}

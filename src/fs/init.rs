@@ -1,0 +1,48 @@
+//! What is agreed with the kernel at FUSE_INIT, and why.
+
+use fuser::{InitFlags, KernelConfig};
+
+/// The largest write in one request, bytes: what the kernel's default page limit allows.
+const MAX_WRITE: u32 = 1 << 20;
+
+/// Each capability asked for. NO_OPEN and NO_OPENDIR are left out on purpose: with them the kernel
+/// stops asking for opens, and those faults could never fire again.
+const WANTED: [InitFlags; 9] = [
+    // O_DIRECT AIO arrives side by side instead of one at a time.
+    InitFlags::FUSE_ASYNC_DIO,
+    // Lookups and listings of one directory go on side by side.
+    InitFlags::FUSE_PARALLEL_DIROPS,
+    // A read first refreshes stale attributes by GETATTR with its handle, which is where faults on
+    // cached reads fire; and pages go when the backing changed.
+    InitFlags::FUSE_AUTO_INVAL_DATA,
+    // Without it MAP_SHARED of a direct-I/O file is ENODEV, which breaks bbolt, and so etcd.
+    InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+    // Without it an ACL that denies the owning group is ignored.
+    InitFlags::FUSE_POSIX_ACL,
+    // The backing applies default ACLs, so it must apply the umask too.
+    InitFlags::FUSE_DONT_MASK,
+    // Without it every write is preceded by a GETXATTR for security.capability.
+    InitFlags::FUSE_HANDLE_KILLPRIV_V2,
+    // A listing brings its attributes along,
+    InitFlags::FUSE_DO_READDIRPLUS,
+    // but only where somebody asks for them.
+    InitFlags::FUSE_READDIRPLUS_AUTO,
+];
+
+/// Asks for all of it; what an older kernel lacks is logged and done without.
+pub(super) fn negotiate(config: &mut KernelConfig) {
+    for flag in WANTED {
+        if config.add_capabilities(flag).is_err() {
+            tracing::warn!("the kernel lacks {flag:?}");
+        }
+    }
+    // The default of 16 would let sixteen held readaheads stall every other file's.
+    let results = [
+        config.set_max_background(u16::MAX).map(drop).map_err(u32::from),
+        config.set_congestion_threshold(u16::MAX).map(drop).map_err(u32::from),
+        config.set_max_write(MAX_WRITE).map(drop),
+    ];
+    for limit in results.into_iter().filter_map(Result::err) {
+        tracing::warn!("the kernel allows only {limit} where more was asked at FUSE_INIT");
+    }
+}

@@ -1,0 +1,92 @@
+//! The fuser adapter: decode, ask the gate, run on the mirror, reply. No semantics of its own.
+//!
+//! `requests` decodes each kernel request into an [`serve::Op`] and a closure on the mirror;
+//! `serve` does the rest for all of them; `caches` keeps the kernel's caches honest about what is
+//! armed. Lock rule: no lock of this room is held while the mirror, the gate or the kernel works.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+
+use fuser::Notifier;
+
+use crate::fault::{DelayLine, FaultTable, Gate, Memo, Stats};
+use crate::mirror::Mirror;
+
+mod attributes;
+mod caches;
+mod init;
+mod journal;
+mod reply;
+mod requests;
+mod serve;
+
+pub use caches::Watcher;
+
+/// The mirror, with each inode remembering which faults match its path.
+pub type Tree = Mirror<Memo>;
+
+/// How requests are served.
+#[derive(Clone, Debug)]
+pub struct FsOptions {
+    /// How many threads take requests from the kernel.
+    pub threads: usize,
+    /// Whether every file bypasses the page cache.
+    pub direct_io: bool,
+    /// Whether each operation is logged, one line each.
+    pub log_ops: bool,
+}
+
+impl Default for FsOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        FsOptions { threads: (2 * cores).clamp(4, 16), direct_io: false, log_ops: false }
+    }
+}
+
+/// The filesystem that fuser drives.
+pub struct SlowFs {
+    core: Arc<Core>,
+}
+
+/// What an operation needs wherever it runs: on a loop thread, or held and then on a worker.
+struct Core {
+    tree: Tree,
+    gate: Gate,
+    line: Arc<DelayLine>,
+    stats: Stats,
+    options: FsOptions,
+    lookups: caches::LastLookups,
+    notifier: OnceLock<Notifier>,
+    /// How many syncs of the backing sit on loop threads just now.
+    inline_syncs: AtomicUsize,
+}
+
+impl SlowFs {
+    /// The filesystem over `tree`, obeying `table`, with what is held in `line`.
+    #[must_use]
+    pub fn new(
+        tree: Tree,
+        table: Arc<FaultTable>,
+        line: Arc<DelayLine>,
+        options: FsOptions,
+    ) -> SlowFs {
+        let core = Core {
+            tree,
+            gate: Gate::new(table),
+            line,
+            stats: Stats::default(),
+            options,
+            lookups: caches::LastLookups::default(),
+            notifier: OnceLock::new(),
+            inline_syncs: AtomicUsize::new(0),
+        };
+        SlowFs { core: Arc::new(core) }
+    }
+
+    /// What tells the kernel of changes to the table, for use beside the running session.
+    #[must_use]
+    pub fn watcher(&self) -> Watcher {
+        Watcher::new(Arc::clone(&self.core))
+    }
+}

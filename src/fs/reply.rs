@@ -1,0 +1,117 @@
+//! What each kind of fuser reply is given: a value, or an errno.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use fuser::{
+    Errno, FileAttr, FileHandle, FopenFlags, Generation, PollEvents, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
+    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr,
+};
+use rustix::fs::StatVfs;
+
+use crate::mirror::Xattr;
+
+/// A reply that is sent exactly once.
+pub(super) trait Answer: Send + 'static {
+    /// What a success carries.
+    type Value;
+    /// Replies with success.
+    fn ok(self, value: Self::Value);
+    /// Replies with an errno.
+    fn err(self, errno: Errno);
+}
+
+/// An inode's attributes and how long the kernel may trust them.
+pub(super) struct Attributes {
+    pub(super) attr: FileAttr,
+    pub(super) ttl: Duration,
+}
+
+/// A directory entry: one more lookup of its inode.
+pub(super) struct Entry {
+    pub(super) attributes: Attributes,
+    pub(super) generation: u64,
+    pub(super) ttl: Duration,
+}
+
+/// An open file or directory.
+pub(super) struct Opened {
+    pub(super) fh: u64,
+    pub(super) flags: FopenFlags,
+}
+
+thread_local! {
+    /// The buffer of the last read of this thread, so that large reads allocate once.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Bytes read, in a buffer that goes back to its thread after the reply.
+pub(super) struct Bytes(pub(super) Vec<u8>);
+
+impl Bytes {
+    /// An empty buffer that may have room already.
+    pub(super) fn spare() -> Bytes {
+        Bytes(SPARE.take())
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        self.0.clear();
+        SPARE.set(std::mem::take(&mut self.0));
+    }
+}
+
+/// `impl Answer` for a reply whose success is one call with its value.
+macro_rules! answer {
+    ($reply:ty, $value:ty, |$self:ident, $v:pat_param| $ok:expr) => {
+        impl Answer for $reply {
+            type Value = $value;
+            fn ok($self, $v: $value) {
+                $ok;
+            }
+            fn err(self, errno: Errno) {
+                self.error(errno);
+            }
+        }
+    };
+}
+
+answer!(ReplyEmpty, (), |self, ()| self.ok());
+answer!(ReplyDirectory, (), |self, ()| self.ok());
+answer!(ReplyDirectoryPlus, (), |self, ()| self.ok());
+answer!(ReplyData, Bytes, |self, bytes| self.data(&bytes.0));
+answer!(ReplyAttr, Attributes, |self, a| self.attr(&a.ttl, &a.attr));
+answer!(ReplyEntry, Entry, |self, e| self.entry_with_ttls(
+    &e.attributes.ttl,
+    &e.ttl,
+    &e.attributes.attr,
+    Generation(e.generation)
+));
+answer!(ReplyOpen, Opened, |self, o| self.opened(FileHandle(o.fh), o.flags));
+answer!(ReplyCreate, (Entry, Opened), |self, (e, o)| self.created(
+    &e.attributes.ttl,
+    &e.attributes.attr,
+    Generation(e.generation),
+    FileHandle(o.fh),
+    o.flags
+));
+answer!(ReplyWrite, u32, |self, size| self.written(size));
+answer!(ReplyLseek, i64, |self, offset| self.offset(offset));
+answer!(ReplyPoll, PollEvents, |self, events| self.poll(events));
+answer!(ReplyIoctl, (i32, Vec<u8>), |self, (code, data)| self.ioctl(code, &data));
+answer!(ReplyXattr, Xattr, |self, x| match x {
+    Xattr::Size(size) => self.size(size),
+    Xattr::Value(value) => self.data(&value),
+});
+answer!(ReplyStatfs, StatVfs, |self, s| self.statfs(
+    s.f_blocks,
+    s.f_bfree,
+    s.f_bavail,
+    s.f_files,
+    s.f_ffree,
+    u32::try_from(s.f_bsize).unwrap_or(u32::MAX),
+    u32::try_from(s.f_namemax).unwrap_or(255),
+    u32::try_from(s.f_frsize).unwrap_or(u32::MAX)
+));

@@ -1,0 +1,531 @@
+//! Every request the kernel sends, decoded: which row of the table, which path, which operation.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, FileType, Filesystem, INodeNo,
+    IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
+    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr,
+    Request, TimeOrNow, WriteFlags,
+};
+
+use super::SlowFs;
+use super::attributes::{kind, time_change};
+use super::caches::handle;
+use super::reply::{Bytes, Opened};
+use super::serve::{Args, On, Op};
+use crate::mirror::Changes;
+use crate::ops::{MethodSet, Request as R};
+
+impl Filesystem for SlowFs {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        super::init::negotiate(config);
+        Ok(())
+    }
+
+    fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let op = Op::new(req, R::Lookup, On::Name(parent.0));
+        self.serve(op, Args::name(name), reply, move |core, caller, args| {
+            let entry = core.tree.lookup(parent.0, args.name)?;
+            core.looked_up(caller.tid, entry.attr.ino);
+            core.entry(&entry)
+        });
+    }
+
+    fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
+        self.core.tree.forget(ino.0, nlookup);
+    }
+
+    fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
+        let mut op = Op::new(req, R::Getattr, On::Inode(ino.0));
+        let fh = fh.map(handle);
+        if let Some((_, direct)) = fh {
+            op = Op::new(req, R::GetattrHandle, On::Inode(ino.0));
+            // On a cached file this request stands for the read that it precedes.
+            if !direct {
+                op = op.consulting(R::GetattrHandle.methods().union(R::Read.methods()));
+            }
+        }
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            let attr = core.tree.getattr(ino.0, fh.map(|(fh, _)| fh))?;
+            core.attributes(ino.0, &attr)
+        });
+    }
+
+    fn setattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let size_by = if fh.is_some() { R::SetattrSizeHandle } else { R::SetattrSize };
+        // The kernel sends the times along with a new size; those are not utimens(2).
+        let times = size.is_none() && (atime.is_some() || mtime.is_some());
+        let consulted = [
+            (mode.is_some(), R::SetattrMode),
+            (uid.is_some() || gid.is_some(), R::SetattrOwner),
+            (size.is_some(), size_by),
+            (times, R::SetattrTimes),
+        ];
+        let named = consulted.into_iter().filter(|(sets, _)| *sets).map(|(_, request)| request);
+        let request = named.clone().next().unwrap_or(R::SetattrTimes);
+        let methods = named.fold(MethodSet::EMPTY, |set, r| set.union(r.methods()));
+        let op = Op::new(req, request, On::Inode(ino.0)).consulting(methods);
+        let changes = Changes {
+            mode,
+            uid,
+            gid,
+            size,
+            atime: atime.map(time_change),
+            mtime: mtime.map(time_change),
+        };
+        let fh = fh.map(|fh| handle(fh).0);
+        self.serve(op, Args::default(), reply, move |core, caller, _| {
+            let attr = core.tree.setattr(&caller, ino.0, fh, &changes)?;
+            core.attributes(ino.0, &attr)
+        });
+    }
+
+    fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
+        let op = Op::new(req, R::Readlink, On::Inode(ino.0));
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            core.tree.readlink(ino.0).map(Bytes)
+        });
+    }
+
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        let op = Op::new(req, R::Mknod, On::Name(parent.0)).umask(umask);
+        self.serve(op, Args::name(name), reply, move |core, caller, args| {
+            core.entry(&core.tree.mknod(&caller, parent.0, args.name, mode, rdev)?)
+        });
+    }
+
+    fn mkdir(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        reply: ReplyEntry,
+    ) {
+        let op = Op::new(req, R::Mkdir, On::Name(parent.0)).umask(umask);
+        self.serve(op, Args::name(name), reply, move |core, caller, args| {
+            core.entry(&core.tree.mkdir(&caller, parent.0, args.name, mode)?)
+        });
+    }
+
+    fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let op = Op::new(req, R::Unlink, On::Name(parent.0));
+        self.serve(op, Args::name(name), reply, move |core, _, args| {
+            core.tree.unlink(parent.0, args.name)
+        });
+    }
+
+    fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let op = Op::new(req, R::Rmdir, On::Name(parent.0));
+        self.serve(op, Args::name(name), reply, move |core, _, args| {
+            core.tree.rmdir(parent.0, args.name)
+        });
+    }
+
+    fn symlink(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        link_name: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        let op = Op::new(req, R::Symlink, On::Name(parent.0));
+        let args = Args::names(link_name, target.as_os_str());
+        self.serve(op, args, reply, move |core, caller, args| {
+            core.entry(&core.tree.symlink(&caller, parent.0, args.name, args.other)?)
+        });
+    }
+
+    fn rename(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, R::Rename, On::Name(parent.0))
+            .and(On::Other(newparent.0), R::Rename.methods());
+        let args = Args::names(name, newname);
+        self.serve(op, args, reply, move |core, _, args| {
+            let flags = flags.bits();
+            core.tree.rename(parent.0, args.name, newparent.0, args.other, flags)?;
+            core.refresh();
+            Ok(())
+        });
+    }
+
+    fn link(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        newparent: INodeNo,
+        newname: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        let op =
+            Op::new(req, R::Link, On::Name(newparent.0)).and(On::Inode(ino.0), R::Link.methods());
+        self.serve(op, Args::name(newname), reply, move |core, _, args| {
+            core.entry(&core.tree.link(ino.0, newparent.0, args.name)?)
+        });
+    }
+
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let op = Op::new(req, R::Open, On::Inode(ino.0));
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            Ok(core.opened(ino.0, core.tree.open(ino.0, flags.0)?))
+        });
+    }
+
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let op = Op::new(req, R::Create, On::Name(parent.0)).umask(umask);
+        self.serve(op, Args::name(name), reply, move |core, caller, args| {
+            let (entry, fh) = core.tree.create(&caller, parent.0, args.name, mode, flags)?;
+            Ok((core.entry(&entry)?, core.opened(entry.attr.ino, fh)))
+        });
+    }
+
+    fn read(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let (fh, direct) = handle(fh);
+        let mut op = Op::new(req, R::Read, On::Inode(ino.0));
+        // A cached file's reads were gated at the GETATTR before them.
+        if !direct {
+            op = op.consulting(MethodSet::EMPTY);
+        }
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            let mut bytes = Bytes::spare();
+            core.tree.read(fh, offset, size, &mut bytes.0)?;
+            Ok(bytes)
+        });
+    }
+
+    fn write(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let op = Op::new(req, R::Write, On::Inode(ino.0));
+        let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
+        let args = Args { data, ..Args::default() };
+        self.serve(op, args, reply, move |core, _, args| {
+            let written = core.tree.write(handle(fh).0, offset, args.data, kill)?;
+            Ok(u32::try_from(written).unwrap_or(u32::MAX))
+        });
+    }
+
+    fn flush(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, R::Flush, On::Inode(ino.0));
+        self.serve(op, Args::default(), reply, move |core, _, _| core.tree.flush(handle(fh).0));
+    }
+
+    fn release(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, R::Release, On::Inode(ino.0)).must_run();
+        self.serve(op, Args::default(), reply, move |core, _, _| core.tree.release(handle(fh).0));
+    }
+
+    fn fsync(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        let request = if datasync { R::Fdatasync } else { R::Fsync };
+        let op = Op::new(req, request, On::Inode(ino.0)).slow();
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            core.tree.fsync(handle(fh).0, datasync)
+        });
+    }
+
+    fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let op = Op::new(req, R::Opendir, On::Inode(ino.0));
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            Ok(Opened { fh: core.tree.opendir(ino.0)?, flags: fuser::FopenFlags::empty() })
+        });
+    }
+
+    fn readdir(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        reply: ReplyDirectory,
+    ) {
+        let op = Op::new(req, R::Readdir, On::Inode(ino.0));
+        self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
+            core.tree.readdir(fh.0, offset, &mut |entry| {
+                // A type that Linux does not have is left for a lookup to tell.
+                let kind = kind(entry.kind.as_raw_mode()).unwrap_or(FileType::RegularFile);
+                reply.add(INodeNo(entry.ino), entry.offset, kind, entry.name)
+            })
+        });
+    }
+
+    fn readdirplus(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        reply: ReplyDirectoryPlus,
+    ) {
+        let op = Op::new(req, R::Readdir, On::Inode(ino.0));
+        self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
+            core.tree.readdirplus(fh.0, offset, &mut |listed, found| {
+                let Ok(entry) = core.entry(found) else { return false };
+                let attr = &entry.attributes.attr;
+                let generation = fuser::Generation(entry.generation);
+                // fuser has one timeout for both; the shorter is the right one.
+                let ttl = entry.ttl.min(entry.attributes.ttl);
+                reply.add(attr.ino, listed.offset, listed.name, &ttl, attr, generation)
+            })
+        });
+    }
+
+    fn releasedir(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, R::Releasedir, On::Inode(ino.0)).must_run();
+        self.serve(op, Args::default(), reply, move |core, _, _| core.tree.releasedir(fh.0));
+    }
+
+    fn fsyncdir(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, R::Fsyncdir, On::Inode(ino.0)).slow();
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            core.tree.fsyncdir(fh.0, datasync)
+        });
+    }
+
+    fn statfs(&self, req: &Request, ino: INodeNo, reply: ReplyStatfs) {
+        let op = Op::new(req, R::Statfs, On::Inode(ino.0));
+        self.serve(op, Args::default(), reply, move |core, _, _| core.tree.statfs(ino.0));
+    }
+
+    fn setxattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, R::Setxattr, On::Inode(ino.0));
+        let args = Args { name, data: value, ..Args::default() };
+        self.serve(op, args, reply, move |core, _, args| {
+            core.tree.setxattr(ino.0, args.name, args.data, flags)
+        });
+    }
+
+    fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let op = Op::new(req, R::Getxattr, On::Inode(ino.0));
+        self.serve(op, Args::name(name), reply, move |core, _, args| {
+            core.tree.getxattr(ino.0, args.name, size)
+        });
+    }
+
+    fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let op = Op::new(req, R::Listxattr, On::Inode(ino.0));
+        self.serve(op, Args::default(), reply, move |core, caller, _| {
+            core.tree.listxattr(&caller, ino.0, size)
+        });
+    }
+
+    fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let op = Op::new(req, R::Removexattr, On::Inode(ino.0));
+        self.serve(op, Args::name(name), reply, move |core, _, args| {
+            core.tree.removexattr(ino.0, args.name)
+        });
+    }
+
+    fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
+        let op = Op::new(req, R::Access, On::Inode(ino.0));
+        self.serve(op, Args::default(), reply, move |core, caller, _| {
+            core.tree.access(&caller, ino.0, mask.bits().cast_unsigned())
+        });
+    }
+
+    fn ioctl(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _flags: IoctlFlags,
+        cmd: u32,
+        in_data: &[u8],
+        out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        let op = Op::new(req, R::Ioctl, On::Inode(ino.0));
+        let args = Args { data: in_data, ..Args::default() };
+        self.serve(op, args, reply, move |core, _, args| {
+            Ok((0, core.tree.ioctl(handle(fh).0, cmd, args.data, out_size)?))
+        });
+    }
+
+    fn poll(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        _ph: PollNotifier,
+        events: PollEvents,
+        _flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        let op = Op::new(req, R::Poll, On::Inode(ino.0));
+        // A regular file is always ready for what it is asked (poll(2)).
+        self.serve(op, Args::default(), reply, move |_, _, _| Ok(events & always_ready()));
+    }
+
+    fn fallocate(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, R::Fallocate, On::Inode(ino.0));
+        self.serve(op, Args::default(), reply, move |core, caller, _| {
+            core.tree.fallocate(&caller, handle(fh).0, mode, offset, length)
+        });
+    }
+
+    fn lseek(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let op = Op::new(req, R::Lseek, On::Inode(ino.0));
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            let at = core.tree.lseek(handle(fh).0, offset, whence)?;
+            i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
+        });
+    }
+
+    fn copy_file_range(
+        &self,
+        req: &Request,
+        ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let op = Op::new(req, R::CopyTo, On::Inode(ino_out.0))
+            .and(On::Inode(ino_in.0), R::CopyFrom.methods());
+        self.serve(op, Args::default(), reply, move |core, caller, _| {
+            let from = (handle(fh_in).0, offset_in);
+            let to = (handle(fh_out).0, offset_out);
+            let copied = core.tree.copy_file_range(&caller, from, to, len, flags.bits())?;
+            Ok(u32::try_from(copied).unwrap_or(u32::MAX))
+        });
+    }
+}
+
+fn always_ready() -> PollEvents {
+    PollEvents::POLLIN | PollEvents::POLLOUT | PollEvents::POLLRDNORM | PollEvents::POLLWRNORM
+}

@@ -1,0 +1,351 @@
+//! One path for every request: gate, hold, run, reply.
+//!
+//! Unarmed, an operation costs one relaxed load here and runs where it arrived, on borrowed
+//! arguments. A held one owns its arguments, leaves the loop thread and is concluded by a worker.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use super::journal::Entry;
+use super::reply::Answer;
+use super::{Core, SlowFs, Tree};
+use crate::fault::{self, Delay, Hit, Memo, Outcome, Subject, Verdict, hold};
+use crate::mirror::{Caller, Inode};
+use crate::ops::{MethodSet, Request};
+use crate::sys::process::{self, Killed};
+
+/// The names and data that came with a request.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Args<'a> {
+    pub(super) name: &'a OsStr,
+    pub(super) other: &'a OsStr,
+    pub(super) data: &'a [u8],
+}
+
+impl<'a> Args<'a> {
+    pub(super) fn name(name: &'a OsStr) -> Args<'a> {
+        Args { name, ..Args::default() }
+    }
+
+    pub(super) fn names(name: &'a OsStr, other: &'a OsStr) -> Args<'a> {
+        Args { name, other, data: &[] }
+    }
+
+    fn to_owned(self) -> OwnedArgs {
+        OwnedArgs { name: self.name.into(), other: self.other.into(), data: self.data.into() }
+    }
+}
+
+/// The same, owned by an operation that left its loop thread.
+struct OwnedArgs {
+    name: OsString,
+    other: OsString,
+    data: Vec<u8>,
+}
+
+impl OwnedArgs {
+    fn lend(&self) -> Args<'_> {
+        Args { name: &self.name, other: &self.other, data: &self.data }
+    }
+}
+
+/// A path that an operation is about.
+#[derive(Clone, Copy)]
+pub(super) enum On {
+    /// A known inode.
+    Inode(u64),
+    /// The entry `args.name` of this directory.
+    Name(u64),
+    /// The entry `args.other` of this directory.
+    Other(u64),
+}
+
+/// A request: its kind, and what each path of it consults.
+#[derive(Clone, Copy)]
+pub(super) struct Op {
+    pub(super) request: Request,
+    pub(super) caller: Caller,
+    pub(super) targets: [Option<(On, MethodSet)>; 2],
+    /// Runs even if a fault fails it: what must not leak is given back all the same.
+    must_run: bool,
+    /// May block long in the backing, and then should not occupy a loop thread.
+    slow: bool,
+}
+
+impl Op {
+    /// An operation on one path that consults what the table says.
+    pub(super) fn new(req: &fuser::Request, request: Request, on: On) -> Op {
+        Op {
+            request,
+            caller: Caller { uid: req.uid(), gid: req.gid(), tid: req.pid(), umask: 0 },
+            targets: [Some((on, request.methods())), None],
+            must_run: false,
+            slow: false,
+        }
+    }
+
+    pub(super) fn and(mut self, on: On, methods: MethodSet) -> Op {
+        self.targets[1] = Some((on, methods));
+        self
+    }
+
+    pub(super) fn consulting(mut self, methods: MethodSet) -> Op {
+        self.targets[0] = self.targets[0].map(|(on, _)| (on, methods));
+        self
+    }
+
+    pub(super) fn umask(mut self, umask: u32) -> Op {
+        self.caller.umask = umask;
+        self
+    }
+
+    pub(super) fn must_run(mut self) -> Op {
+        self.must_run = true;
+        self
+    }
+
+    pub(super) fn slow(mut self) -> Op {
+        self.slow = true;
+        self
+    }
+
+    fn methods(&self) -> MethodSet {
+        let [first, second] = self.targets;
+        let of = |t: Option<(On, MethodSet)>| t.map_or(MethodSet::EMPTY, |(_, m)| m);
+        of(first).union(of(second))
+    }
+}
+
+impl SlowFs {
+    /// Serves one request: `run` is the operation on the mirror, run at most once.
+    pub(super) fn serve<R, F>(&self, op: Op, args: Args<'_>, reply: R, run: F)
+    where
+        R: Answer,
+        F: FnOnce(&Core, Caller, Args<'_>) -> io::Result<R::Value> + Send + 'static,
+    {
+        self.serve_filling(op, args, reply, move |core, caller, args, _| run(core, caller, args));
+    }
+
+    /// Serves a request whose operation fills its reply as it goes.
+    pub(super) fn serve_filling<R, F>(&self, op: Op, args: Args<'_>, reply: R, run: F)
+    where
+        R: Answer,
+        F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
+    {
+        let armed = self.core.gate.armed_methods();
+        if armed.is_empty() || !self.core.is_subject(armed, &op) {
+            self.pass(op, args, reply, run);
+        } else {
+            self.serve_armed(op, args, reply, run);
+        }
+    }
+
+    #[cold]
+    fn serve_armed<R, F>(&self, op: Op, args: Args<'_>, reply: R, run: F)
+    where
+        R: Answer,
+        F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
+    {
+        let arrived = Instant::now();
+        let hit = match self.core.decide(&op, args) {
+            Verdict::Run => return self.pass(op, args, reply, run),
+            Verdict::Hit(hit) => hit,
+        };
+        match hit.delay() {
+            None => self.core.conclude(hit, Outcome::Due, op, args, reply, run),
+            Some(Delay::For(delay)) if delay < hold::SPIN_BELOW => {
+                hold::spin(delay.saturating_sub(arrived.elapsed()));
+                self.core.conclude(hit, Outcome::Due, op, args, reply, run);
+            }
+            Some(_) => {
+                let core = Arc::clone(&self.core);
+                let args = args.to_owned();
+                let job = move |hit: Hit, outcome: Outcome| {
+                    core.conclude(hit, outcome, op, args.lend(), reply, run);
+                };
+                self.core.line.hold(hit, arrived, Box::new(job));
+            }
+        }
+    }
+
+    /// Runs an operation that no fault concerns.
+    fn pass<R, F>(&self, op: Op, args: Args<'_>, reply: R, run: F)
+    where
+        R: Answer,
+        F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
+    {
+        let core = &self.core;
+        if !op.slow {
+            return core.finish(op, args, reply, run);
+        }
+        // Half the loop threads may wait for the backing; the others stay free for quick requests.
+        if core.inline_syncs.fetch_add(1, Relaxed) < core.options.threads / 2 {
+            core.finish(op, args, reply, run);
+            core.inline_syncs.fetch_sub(1, Relaxed);
+        } else {
+            core.inline_syncs.fetch_sub(1, Relaxed);
+            let args = args.to_owned();
+            let away = Arc::clone(core);
+            core.line.run(Box::new(move || away.finish(op, args.lend(), reply, run)));
+        }
+    }
+}
+
+impl Core {
+    /// Whether the armed methods concern the operation. A GETATTR that directly follows its
+    /// thread's LOOKUP is the same system call, whose dice have been rolled.
+    #[cold]
+    fn is_subject(&self, armed: MethodSet, op: &Op) -> bool {
+        if armed.intersects(Request::Lookup.methods()) {
+            let looked_up = self.lookups.take(op.caller.tid);
+            if let (Request::Getattr, [Some((On::Inode(ino), _)), _]) = (op.request, op.targets) {
+                if looked_up == Some(ino) {
+                    return false;
+                }
+            }
+        }
+        armed.intersects(op.methods())
+    }
+
+    fn decide(&self, op: &Op, args: Args<'_>) -> Verdict {
+        let [first, second] = op.targets.map(|t| t.and_then(|t| self.place(t, args)));
+        match (&first, &second) {
+            (Some(a), Some(b)) => self.gate.decide(&[a, b], op.caller.tid),
+            (Some(one), None) | (None, Some(one)) => self.gate.decide(&[one], op.caller.tid),
+            (None, None) => Verdict::Run,
+        }
+    }
+
+    fn place<'a>(&'a self, (on, methods): (On, MethodSet), args: Args<'a>) -> Option<Place<'a>> {
+        let (ino, name) = match on {
+            On::Inode(ino) => (ino, None),
+            On::Name(parent) => (parent, Some(args.name)),
+            On::Other(parent) => (parent, Some(args.other)),
+        };
+        // An inode that is gone has no path; the operation itself will say ESTALE.
+        let inode = self.tree.inode(ino).ok()?;
+        Some(Place { tree: &self.tree, inode, name, methods })
+    }
+
+    /// Ends an operation that a fault fired on.
+    fn conclude<R, F>(&self, hit: Hit, outcome: Outcome, op: Op, args: Args<'_>, reply: R, run: F)
+    where
+        R: Answer,
+        F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value>,
+    {
+        let errno = match outcome {
+            Outcome::Released => None,
+            Outcome::CallerKilled => Some(libc::EINTR),
+            Outcome::Due => {
+                if hit.kill() {
+                    kill(op.caller.tid);
+                }
+                hit.errno().map(fault::Errno::raw)
+            }
+        };
+        drop(hit);
+        let Some(errno) = errno else { return self.finish(op, args, reply, run) };
+        let mut reply = reply;
+        if op.must_run {
+            // The fault's errno is the answer, whatever the operation itself would say.
+            let _ = run(self, op.caller, args, &mut reply);
+        }
+        self.answer(op, args, reply, Err(io::Error::from_raw_os_error(errno)), None);
+    }
+
+    /// Runs the operation and replies.
+    fn finish<R, F>(&self, op: Op, args: Args<'_>, mut reply: R, run: F)
+    where
+        R: Answer,
+        F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value>,
+    {
+        let started = self.options.log_ops.then(Instant::now);
+        let result = run(self, op.caller, args, &mut reply);
+        self.answer(op, args, reply, result, started);
+    }
+
+    /// The one place where results become replies and errors become errnos.
+    fn answer<R: Answer>(
+        &self,
+        op: Op,
+        args: Args<'_>,
+        reply: R,
+        result: io::Result<R::Value>,
+        started: Option<Instant>,
+    ) {
+        self.stats.count(op.request, result.is_err());
+        if self.options.log_ops {
+            Entry { core: self, op: &op, args, error: result.as_ref().err(), started }.write();
+        }
+        match result {
+            Ok(value) => reply.ok(value),
+            Err(error) => {
+                reply.err(fuser::Errno::from_i32(error.raw_os_error().unwrap_or(libc::EIO)));
+            }
+        }
+    }
+
+    /// Whether a fault on these methods matches the inode's path: no dice, nothing counted.
+    pub(super) fn concerned(&self, inode: &Arc<Inode<Memo>>, methods: MethodSet) -> bool {
+        self.gate.armed(methods)
+            && self.gate.concerns(&[&Place {
+                tree: &self.tree,
+                inode: Arc::clone(inode),
+                name: None,
+                methods,
+            }])
+    }
+
+    /// The backing path of a target, for people.
+    pub(super) fn path_of(&self, target: (On, MethodSet), args: Args<'_>) -> Option<Vec<u8>> {
+        let mut path = Vec::new();
+        self.place(target, args)?.path(&mut path);
+        Some(path)
+    }
+}
+
+/// Sends SIGKILL to the calling process, and says so when that could not be.
+fn kill(tid: u32) {
+    match process::kill_caller(tid) {
+        Ok(Killed::Sent(_)) => {}
+        Ok(Killed::Spared(0)) => {
+            tracing::warn!("a kill fault fired on a caller in a pid namespace that is not visible");
+        }
+        Ok(Killed::Spared(pid)) => {
+            tracing::warn!("a kill fault fired on pid {pid}, which is spared")
+        }
+        Err(error) => tracing::warn!("cannot kill the process of thread {tid}: {error}"),
+    }
+}
+
+/// One path of an operation, as the gate sees it.
+struct Place<'a> {
+    tree: &'a Tree,
+    inode: Arc<Inode<Memo>>,
+    name: Option<&'a OsStr>,
+    methods: MethodSet,
+}
+
+impl Subject for Place<'_> {
+    fn methods(&self) -> MethodSet {
+        self.methods
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        self.name.is_none().then_some(&self.inode.note)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.tree.epoch(&self.inode)
+    }
+
+    fn path(&self, out: &mut Vec<u8>) {
+        match self.name {
+            Some(name) => self.tree.child_path(&self.inode, name, out),
+            None => self.tree.path(&self.inode, out),
+        }
+    }
+}

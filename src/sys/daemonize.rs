@@ -1,0 +1,83 @@
+//! Going to the background while the command waits for the outcome.
+
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::AsRawFd;
+
+use super::checked;
+
+/// Which side of the fork this is.
+#[derive(Debug)]
+pub enum Side {
+    /// The command that was typed: wait for the outcome, then exit.
+    Command(Outcome),
+    /// The daemon: report the outcome, then serve.
+    Daemon(Report),
+}
+
+/// Reads what the daemon reports.
+#[derive(Debug)]
+pub struct Outcome(PipeReader);
+
+/// Reports to the waiting command; dropping it without a word reads as "it died".
+#[derive(Debug)]
+pub struct Report(PipeWriter);
+
+/// Forks. The daemon's side has a session of its own and `/` as its working directory; its
+/// standard descriptors stay until [`Report::ready`].
+///
+/// Call it before any thread is started: only the calling thread exists in the daemon.
+///
+/// # Errors
+/// What pipe(2), fork(2) and setsid(2) report.
+pub fn fork() -> io::Result<Side> {
+    let (reader, writer) = pipe()?;
+    // SAFETY: the process has one thread (the caller's duty above), so the child starts in a
+    // consistent state and may go on as an ordinary process.
+    if checked(unsafe { libc::fork() })? > 0 {
+        return Ok(Side::Command(Outcome(reader)));
+    }
+    // SAFETY: setsid has no memory to get wrong.
+    checked(unsafe { libc::setsid() })?;
+    std::env::set_current_dir("/")?;
+    Ok(Side::Daemon(Report(writer)))
+}
+
+impl Outcome {
+    /// Waits for the daemon: Ok when it is ready, else the reason it gave.
+    ///
+    /// # Errors
+    /// The daemon's reason, or that it died without one.
+    pub fn wait(mut self) -> Result<(), String> {
+        let mut text = String::new();
+        match self.0.read_to_string(&mut text) {
+            Ok(_) if text == "ready" => Ok(()),
+            Ok(0) => Err("the daemon ended without a reason".to_owned()),
+            Ok(_) => Err(text),
+            Err(error) => Err(format!("cannot hear from the daemon: {error}")),
+        }
+    }
+}
+
+impl Report {
+    /// Lets the command return with success; then standard input, output and error become
+    /// /dev/null, so that the terminal is free.
+    ///
+    /// # Errors
+    /// What opening /dev/null and dup2(2) report.
+    pub fn ready(mut self) -> io::Result<()> {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        for standard in 0..=2 {
+            // SAFETY: dup2 closes and replaces the standard descriptors, which nothing in the
+            // process owns exclusively.
+            checked(unsafe { libc::dup2(null.as_raw_fd(), standard) })?;
+        }
+        self.0.write_all(b"ready")
+    }
+
+    /// Lets the command fail with this reason.
+    pub fn failed(mut self, reason: &str) {
+        // A command that is gone cannot be told; the daemon ends all the same.
+        let _ = self.0.write_all(reason.as_bytes());
+    }
+}

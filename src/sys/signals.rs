@@ -1,0 +1,42 @@
+//! Signals as a descriptor: the daemon waits for them together with everything else.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::checked;
+
+/// Blocks `signals` in the calling thread, and in every thread it starts from now on, and returns
+/// a non-blocking descriptor that becomes readable when one of them is pending.
+///
+/// # Errors
+/// What sigprocmask(2) and signalfd(2) report.
+pub fn block(signals: &[libc::c_int]) -> io::Result<OwnedFd> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set that the later calls read; every pointer is to a
+    // local that outlives its call.
+    let fd = unsafe {
+        checked(libc::sigemptyset(set.as_mut_ptr()))?;
+        for signal in signals {
+            checked(libc::sigaddset(set.as_mut_ptr(), *signal))?;
+        }
+        checked(libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()))?;
+        checked(libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?
+    };
+    // SAFETY: signalfd returned a fresh descriptor that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes one pending signal from a descriptor of [`block`]; None when none is pending.
+#[must_use]
+pub fn take(fd: &OwnedFd) -> Option<libc::c_int> {
+    let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
+    let size = size_of::<libc::signalfd_siginfo>();
+    // SAFETY: the buffer is as large as the size given; the kernel writes whole structures.
+    let got = unsafe { libc::read(fd.as_raw_fd(), info.as_mut_ptr().cast(), size) };
+    if usize::try_from(got) != Ok(size) {
+        return None;
+    }
+    // SAFETY: the read filled the whole structure.
+    i32::try_from(unsafe { info.assume_init() }.ssi_signo).ok()
+}

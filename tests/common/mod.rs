@@ -1,0 +1,228 @@
+//! One harness for every test that needs a mount: it mounts for real, asserts that what it mounted
+//! is FUSE, and unmounts and waits when dropped, also when the test fails.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use slowfs::rpc::{Client, FaultSpec, ListedFault};
+use tempfile::TempDir;
+
+/// `statfs(2)`'s name for a FUSE filesystem.
+const FUSE_MAGIC: i64 = 0x6573_5546;
+
+/// How long anything may take before the test calls it a hang.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program under test.
+pub fn slowfs() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_slowfs"))
+}
+
+/// Waits until `condition` yields something, or fails the test.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A mirror of a fresh directory, served by a daemon of its own on a port of its own.
+pub struct Mount {
+    scratch: TempDir,
+    daemon: Option<Child>,
+    pub addr: String,
+}
+
+impl Mount {
+    pub fn new() -> Mount {
+        Mount::with(&[] as &[&str])
+    }
+
+    /// A mirror with more options of `slowfs mount`.
+    pub fn with(options: &[impl AsRef<OsStr>]) -> Mount {
+        let scratch = tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap();
+        Mount::over(scratch, options)
+    }
+
+    /// A mirror of `scratch/raw` (made if missing) at `scratch/mnt`.
+    pub fn over(scratch: TempDir, options: &[impl AsRef<OsStr>]) -> Mount {
+        // Other users must be able to reach the mount.
+        fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let mut mount = Mount { scratch, daemon: None, addr: String::new() };
+        fs::create_dir_all(mount.raw()).unwrap();
+        fs::create_dir_all(mount.mnt()).unwrap();
+        mount.start(options);
+        mount
+    }
+
+    /// Starts the daemon (again) over what is there.
+    pub fn start(&mut self, options: &[impl AsRef<OsStr>]) {
+        let log = File::create(self.log()).unwrap();
+        let mut command = slowfs();
+        command.arg("mount").arg(self.mnt()).arg("--subdir").arg(self.raw());
+        command.args(["--listen", "127.0.0.1:0"]).args(options);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
+        self.daemon = Some(command.spawn().unwrap());
+        self.addr = wait_for("the daemon to listen", || {
+            let log = self.log_text();
+            let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{log}");
+            let rest = log.split("served on ").nth(1)?;
+            rest.lines().next().map(|line| line.trim().to_owned())
+        });
+        assert_fuse(&self.mnt());
+    }
+
+    /// The mountpoint.
+    pub fn mnt(&self) -> PathBuf {
+        self.scratch.path().join("mnt")
+    }
+
+    /// The directory behind it.
+    pub fn raw(&self) -> PathBuf {
+        self.scratch.path().join("raw")
+    }
+
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.scratch.path().join("daemon.log")
+    }
+
+    /// Everything the daemon has logged.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.daemon.as_ref().unwrap().id()
+    }
+
+    /// A connection to the daemon.
+    pub fn client(&self) -> Client {
+        Client::connect(&self.addr, Duration::from_secs(5)).unwrap()
+    }
+
+    /// Sets a fault beside those that are set.
+    pub fn add(&self, fault: &FaultSpec) -> i64 {
+        self.client().put_fault(fault, true).unwrap()
+    }
+
+    pub fn clear(&self) {
+        self.client().clear_all_faults().unwrap();
+    }
+
+    /// The fault of that id, as listed.
+    pub fn listed(&self, id: i64) -> ListedFault {
+        let faults = self.client().list_faults().unwrap();
+        faults.into_iter().find(|f| f.id == id).unwrap_or_else(|| panic!("fault {id} is listed"))
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.daemon.as_ref().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the daemon's end and says how it ended.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        let mut daemon = self.daemon.take().unwrap();
+        wait_for("the daemon to end", || daemon.try_wait().unwrap())
+    }
+
+    /// Ends the daemon as an administrator would; what was mounted is gone afterwards.
+    pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.wait();
+        assert!(status.success(), "the daemon ended with {status}:\n{}", self.log_text());
+        assert!(!is_fuse(&self.mnt()), "{} is still mounted", self.mnt().display());
+    }
+}
+
+use std::os::unix::fs::PermissionsExt;
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = kill_process(Pid::from_child(&daemon), Signal::TERM);
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while matches!(daemon.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        let detach = rustix::mount::UnmountFlags::DETACH;
+        while is_ours(&self.mnt()) && rustix::mount::unmount(self.mnt(), detach).is_ok() {}
+        if std::thread::panicking() {
+            eprintln!("--- the daemon's log:\n{}", self.log_text());
+        }
+    }
+}
+
+/// Whether a mount of this program lies on `path`, living or dead.
+pub fn is_ours(path: &Path) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let at = format!(" {} ", path.display());
+    mounts.lines().any(|line| line.contains(&at) && line.contains(" - fuse."))
+}
+
+/// Whether `path` lies on a FUSE filesystem.
+pub fn is_fuse(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|s| s.f_type as i64 == FUSE_MAGIC)
+}
+
+/// What a test runs on must be what it claims to test.
+pub fn assert_fuse(path: &Path) {
+    assert!(is_fuse(path), "{} is not on FUSE", path.display());
+}
+
+/// Runs a command to its end, which must be a success, and returns what it printed.
+pub fn stdout_of(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", text_of(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Both streams of a finished command.
+pub fn text_of(output: &Output) -> String {
+    let streams = [&output.stdout, &output.stderr];
+    streams.map(|s| String::from_utf8_lossy(s).into_owned()).concat()
+}
+
+/// The errno of a failure.
+pub fn errno_of<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
+    result.unwrap_err().raw_os_error().expect("an errno of the system")
+}
+
+/// A fault on these methods, everywhere, always.
+pub fn fault_on(methods: &[&str]) -> FaultSpec {
+    let methods = methods.iter().map(|m| (*m).to_owned()).collect();
+    FaultSpec { methods, ..FaultSpec::default() }
+}
+
+/// Fails these methods with an errno.
+pub fn failing(methods: &[&str], errno: &str) -> FaultSpec {
+    FaultSpec { errnos: vec![errno.to_owned()], ..fault_on(methods) }
+}
+
+/// Delays these methods.
+pub fn delaying(methods: &[&str], delay: Duration) -> FaultSpec {
+    FaultSpec { delay_ns: Some(i64::try_from(delay.as_nanos()).unwrap()), ..fault_on(methods) }
+}
+
+/// Holds these methods until the fault is cleared.
+pub fn hanging(methods: &[&str]) -> FaultSpec {
+    FaultSpec { hang: true, ..fault_on(methods) }
+}

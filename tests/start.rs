@@ -1,0 +1,280 @@
+//! Starts that must fail clearly, with nothing left behind; and ends that must never hang.
+
+mod common;
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use common::{Mount, assert_fuse, hanging, is_fuse, is_ours, slowfs, text_of, wait_for};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+/// A scratch directory with `raw` and `mnt` in it.
+fn scratch() -> TempDir {
+    let scratch = tempfile::tempdir().unwrap();
+    fs::create_dir(scratch.path().join("raw")).unwrap();
+    fs::create_dir(scratch.path().join("mnt")).unwrap();
+    scratch
+}
+
+fn mount(scratch: &Path, mountpoint: &str, subdir: &str, options: &[&str]) -> Output {
+    let mut command = slowfs();
+    command.arg("mount").arg(scratch.join(mountpoint)).arg("--subdir").arg(scratch.join(subdir));
+    command.args(["--listen", "127.0.0.1:0"]).args(options).output().unwrap()
+}
+
+/// One line that names each of `words`, exit code `code`, nothing mounted.
+fn assert_refused(output: &Output, code: i32, words: &[&str], mountpoint: &Path) {
+    let text = text_of(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    let message: Vec<_> = text.lines().filter(|l| l.starts_with("slowfs: ")).collect();
+    assert_eq!(message.len(), 1, "one line of error:\n{text}");
+    for word in words {
+        assert!(message[0].contains(word), "{word:?} in {:?}", message[0]);
+    }
+    assert!(!is_ours(mountpoint), "{} is mounted", mountpoint.display());
+}
+
+#[test]
+fn a_missing_mountpoint_is_refused() {
+    let s = scratch();
+    let output = mount(s.path(), "none", "raw", &[]);
+    assert_refused(&output, 1, &["none", "No such file or directory"], &s.path().join("none"));
+}
+
+#[test]
+fn a_file_as_mountpoint_is_refused() {
+    let s = scratch();
+    fs::write(s.path().join("file"), "").unwrap();
+    let output = mount(s.path(), "file", "raw", &[]);
+    assert_refused(&output, 1, &["file", "Not a directory"], &s.path().join("file"));
+}
+
+#[test]
+fn a_missing_subdir_is_refused() {
+    let s = scratch();
+    let output = mount(s.path(), "mnt", "none", &[]);
+    assert_refused(&output, 1, &["mirror", "none", "No such file"], &s.path().join("mnt"));
+}
+
+#[test]
+fn a_file_as_subdir_is_refused() {
+    let s = scratch();
+    fs::write(s.path().join("file"), "").unwrap();
+    let output = mount(s.path(), "mnt", "file", &[]);
+    assert_refused(&output, 1, &["mirror", "file", "Not a directory"], &s.path().join("mnt"));
+}
+
+#[test]
+fn an_unreadable_subdir_is_refused() {
+    let s = scratch();
+    fs::set_permissions(s.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(s.path().join("raw"), PermissionsExt::from_mode(0o000)).unwrap();
+    let program = s.path().join("slowfs");
+    fs::copy(env!("CARGO_BIN_EXE_slowfs"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("mount").arg(s.path().join("mnt")).arg("--subdir").arg(s.path().join("raw"));
+    let output = command.args(["--listen", "none"]).uid(65534).gid(65534).output().unwrap();
+    assert_refused(&output, 1, &["mirror", "raw", "Permission denied"], &s.path().join("mnt"));
+}
+
+#[test]
+fn a_second_mirror_on_the_same_mountpoint_is_refused() {
+    let mount_one = Mount::new();
+    let output = mount(mount_one.scratch(), "mnt", "raw", &[]);
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("already a fuse.slowfs mount"), "{text}");
+    assert_fuse(&mount_one.mnt());
+    mount_one.client().info().unwrap();
+}
+
+#[test]
+fn a_taken_port_mounts_nothing() {
+    let s = scratch();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = mount(s.path(), "mnt", "raw", &["--listen", &address]);
+    // clap takes the last --listen only if told so; the harness gives its own first.
+    let words = [address.as_str(), "in use", "--listen"];
+    assert_refused(&output, 1, &words, &s.path().join("mnt"));
+}
+
+#[test]
+fn a_mount_that_lost_its_daemon_is_detached_and_reused() {
+    let mut mount = Mount::new();
+    fs::write(mount.mnt().join("kept"), "kept").unwrap();
+    mount.signal(Signal::KILL);
+    mount.wait();
+    assert!(is_ours(&mount.mnt()), "the dead mount is still there");
+    mount.start(&[] as &[&str]);
+    assert!(mount.log_text().contains("without a daemon"), "{}", mount.log_text());
+    assert_eq!(fs::read_to_string(mount.mnt().join("kept")).unwrap(), "kept");
+    mount.stop();
+}
+
+#[test]
+fn without_the_device_the_start_says_what_to_do() {
+    let s = scratch();
+    // A mount namespace of its own, in which /dev has no fuse.
+    let script = format!(
+        "mount -t tmpfs none /dev && exec {} mount {m} --subdir {r} --listen none",
+        env!("CARGO_BIN_EXE_slowfs"),
+        m = s.path().join("mnt").display(),
+        r = s.path().join("raw").display()
+    );
+    let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).output().unwrap();
+    assert_refused(&output, 1, &["/dev/fuse", "modprobe fuse"], &s.path().join("mnt"));
+}
+
+#[test]
+fn an_ordinary_user_without_the_helper_is_told_of_it() {
+    let s = scratch();
+    fs::set_permissions(s.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = s.path().join("slowfs");
+    fs::copy(env!("CARGO_BIN_EXE_slowfs"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("mount").arg(s.path().join("mnt")).arg("--subdir").arg(s.path().join("raw"));
+    command.args(["--listen", "none"]).env("PATH", "/nowhere").uid(65534).gid(65534);
+    let output = command.output().unwrap();
+    assert_refused(&output, 1, &["fusermount3", "fuse3"], &s.path().join("mnt"));
+}
+
+#[test]
+fn usage_errors_end_with_two_and_a_suggestion() {
+    let s = scratch();
+    let output = mount(s.path(), "mnt", "raw", &["-o", "allow_othr"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text_of(&output).contains("did you mean allow_other"), "{}", text_of(&output));
+    let output = mount(s.path(), "mnt", "raw", &["--dierct-io"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text_of(&output).contains("--direct-io"), "{}", text_of(&output));
+}
+
+#[test]
+fn daemon_returns_when_the_mount_answers() {
+    let s = scratch();
+    let (mnt, pid_file) = (s.path().join("mnt"), s.path().join("pid"));
+    let pid_option = pid_file.display().to_string();
+    let output = mount(s.path(), "mnt", "raw", &["--daemon", "--pid-file", &pid_option]);
+    assert!(output.status.success(), "{}", text_of(&output));
+    assert_fuse(&mnt);
+    fs::write(mnt.join("file"), "x").unwrap();
+    assert!(slowfs().arg("umount").arg(&mnt).status().unwrap().success());
+    wait_for("the daemon to end", || (!pid_file.exists()).then_some(()));
+    assert!(!is_fuse(&mnt));
+}
+
+#[test]
+fn daemon_reports_why_it_failed() {
+    let s = scratch();
+    let output = mount(s.path(), "mnt", "none", &["--daemon"]);
+    assert_refused(&output, 1, &["mirror", "none"], &s.path().join("mnt"));
+}
+
+#[test]
+fn each_signal_releases_and_unmounts_within_two_seconds() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut mount = Mount::new();
+        // Busy in both ways: an open file, and an operation held for ever.
+        let open = fs::File::create(mount.mnt().join("open")).unwrap();
+        mount.add(&hanging(&["mkdir"]));
+        let dir = mount.mnt().join("held");
+        let held = std::thread::spawn(move || fs::create_dir(dir));
+        wait_for("the mkdir to be held", || {
+            (mount.client().list_faults().unwrap()[0].held == 1).then_some(())
+        });
+        let started = Instant::now();
+        mount.signal(signal);
+        assert!(mount.wait().success(), "{}", mount.log_text());
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        held.join().unwrap().unwrap();
+        assert!(mount.raw().join("held").is_dir(), "what was held ran");
+        assert!(!is_ours(&mount.mnt()));
+        drop(open);
+    }
+}
+
+#[test]
+fn umount_of_a_busy_mirror_is_refused_and_changes_nothing() {
+    let mount = Mount::new();
+    let open = fs::File::create(mount.mnt().join("open")).unwrap();
+    let output = slowfs().arg("umount").arg(mount.mnt()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text_of(&output).contains("files on it are open"), "{}", text_of(&output));
+    assert_fuse(&mount.mnt());
+    mount.client().info().unwrap();
+    drop(open);
+}
+
+#[test]
+fn umount_from_outside_ends_the_daemon() {
+    let mut mount = Mount::new();
+    wait_for("the mount to be idle", || {
+        Command::new("umount").arg(mount.mnt()).status().unwrap().success().then_some(())
+    });
+    assert!(mount.wait().success());
+    assert!(!is_ours(&mount.mnt()));
+}
+
+#[test]
+fn umount_of_what_is_no_mirror_is_refused() {
+    let s = scratch();
+    let output = slowfs().arg("umount").arg(s.path().join("mnt")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text_of(&output).contains("no mirror"), "{}", text_of(&output));
+}
+
+#[test]
+fn a_lazy_unmount_releases_what_is_held_and_ends_with_the_last_file() {
+    let mut mount = Mount::new();
+    let open = fs::File::create(mount.mnt().join("open")).unwrap();
+    mount.add(&hanging(&["mkdir"]));
+    let dir = mount.mnt().join("held");
+    let held = std::thread::spawn(move || fs::create_dir(dir));
+    wait_for("the mkdir to be held", || {
+        (mount.client().list_faults().unwrap()[0].held == 1).then_some(())
+    });
+    assert!(Command::new("umount").arg("-l").arg(mount.mnt()).status().unwrap().success());
+    held.join().unwrap().unwrap();
+    // The open file still works, then its close ends the daemon.
+    open.set_len(10).unwrap();
+    drop(open);
+    assert!(mount.wait().success());
+}
+
+#[test]
+fn a_forced_unmount_ends_the_daemon_and_leaves_no_dead_mount() {
+    let mut mount = Mount::new();
+    let open = fs::File::create(mount.mnt().join("open")).unwrap();
+    let started = Instant::now();
+    // Busy: umount -f aborts the connection and may still say EBUSY.
+    let _ = Command::new("umount").arg("-f").arg(mount.mnt()).output().unwrap();
+    mount.wait();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(!is_ours(&mount.mnt()));
+    drop(open);
+}
+
+#[test]
+fn over_the_mirrored_directory_itself() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("both");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("before"), "before").unwrap();
+    let mut daemon = slowfs();
+    daemon.arg("mount").arg(&dir).args(["--listen", "none", "--daemon"]);
+    assert!(daemon.status().unwrap().success());
+    assert_fuse(&dir);
+    assert_eq!(fs::read_to_string(dir.join("before")).unwrap(), "before");
+    fs::write(dir.join("during"), "during").unwrap();
+    wait_for("the mount to be idle", || {
+        slowfs().arg("umount").arg(&dir).output().unwrap().status.success().then_some(())
+    });
+    assert_eq!(fs::read_to_string(dir.join("during")).unwrap(), "during");
+}
