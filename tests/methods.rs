@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::{Mount, fault_on, wait_for};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -19,6 +20,13 @@ use rustix::fs::{
 };
 use slowfs::ops::Method;
 use slowfs::rpc::FaultSpec;
+
+/// Tests take turns: a child that one of them starts copies the open files of all, and closing the
+/// copies is a FLUSH of them.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A system call on `target`, made ready beforehand so that nothing else is asked meanwhile. What
 /// it returns keeps files open until the counts are read.
@@ -85,7 +93,7 @@ const CASES: &[Case] = &[
         &["chmod"],
     ),
     ("chown", |p| by_path(p, |p| std::os::unix::fs::chown(p, Some(7), Some(7))), &["chown"]),
-    ("truncate", |p| by_path(p, |p| rustix_truncate(p)), &["truncate"]),
+    ("truncate", |p| by_path(p, |p| truncate_by_path(p)), &["truncate"]),
     ("ftruncate", |p| by_handle(p, |f| f.set_len(2)), &["ftruncate"]),
     (
         "utimens",
@@ -131,7 +139,8 @@ const CASES: &[Case] = &[
         |p| by_handle(p, |f| Ok(rustix::fs::seek(f, SeekFrom::Data(0)).map(drop)?)),
         &["lseek"],
     ),
-    ("ioctl", |p| by_handle(p, get_flags), &["ioctl"]),
+    // For the attributes of a file, as lsattr asks them, the kernel opens one of its own.
+    ("ioctl", |p| by_handle(p, get_flags), &["ioctl", "open", "release"]),
     (
         "poll",
         |p| by_handle(p, |f| Ok(poll(&mut [PollFd::new(f, PollFlags::IN)], None).map(drop)?)),
@@ -269,8 +278,9 @@ fn open_or_fail(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-fn rustix_truncate(path: &Path) -> io::Result<()> {
-    // std opens the file to truncate it; truncate(2) is meant here.
+/// std opens the file to truncate it; truncate(2) is meant here.
+#[allow(unsafe_code, reason = "no crate at hand has truncate(2)")]
+fn truncate_by_path(path: &Path) -> io::Result<()> {
     let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
     // SAFETY: the path is a C string that outlives the call.
     match unsafe { libc::truncate(path.as_ptr(), 1) } {
@@ -292,7 +302,7 @@ fn count_all(mount: &Mount) {
         let fault = FaultSpec {
             pattern: ".*/target[^/]*".to_owned(),
             probability: 0.0,
-            ..fault_on(&[method.name()])
+            ..common::failing(&[method.name()], "EIO")
         };
         mount.add(&fault);
     }
@@ -336,6 +346,7 @@ fn settled(mount: &Mount) -> Vec<(String, i64)> {
 
 #[test]
 fn each_system_call_consults_exactly_its_methods() {
+    let _alone = alone();
     let mount = Mount::new();
     count_all(&mount);
     let mut wrong = Vec::new();
@@ -369,6 +380,7 @@ fn wait_for_or_give_up(mut done: impl FnMut() -> bool) {
 
 #[test]
 fn a_strangers_file_consults_nothing() {
+    let _alone = alone();
     let mount = Mount::new();
     count_all(&mount);
     let before = settled(&mount);
@@ -381,6 +393,7 @@ fn a_strangers_file_consults_nothing() {
 
 #[test]
 fn each_method_of_the_table_has_a_case_or_says_why_it_cannot_fire() {
+    let _alone = alone();
     let mount = Mount::new();
     for method in mount.client().list_methods().unwrap() {
         let covered = CASES.iter().any(|(_, _, methods)| methods.contains(&method.name.as_str()));
@@ -391,9 +404,10 @@ fn each_method_of_the_table_has_a_case_or_says_why_it_cannot_fire() {
 /// Set beside a system call's outcome: what a caller of a failing method sees.
 #[test]
 fn each_method_returns_the_injected_errno_to_its_caller() {
+    let _alone = alone();
     let mount = Mount::new();
-    // The kernel drops the errors of RELEASE and RELEASEDIR; and close(2) returns FLUSH's.
-    let silent = ["close", "closedir"];
+    // The kernel drops the errors of RELEASE and RELEASEDIR, and makes POLLERR of POLL's.
+    let silent = ["close", "closedir", "poll"];
     let mut wrong = Vec::new();
     for (number, (name, prepare, methods)) in CASES.iter().enumerate() {
         if silent.contains(name) {
@@ -418,7 +432,27 @@ fn each_method_returns_the_injected_errno_to_its_caller() {
 }
 
 #[test]
+fn flush_faults_come_back_from_close_and_poll_faults_as_pollerr() {
+    let _alone = alone();
+    let mount = Mount::new();
+    let file = open_rw(&prepared(&mount, "target"));
+    mount.add(&common::failing(&["flush", "poll"], "EIO"));
+    let mut fds = [PollFd::new(&file, PollFlags::IN)];
+    poll(&mut fds, None).unwrap();
+    assert!(fds[0].revents().contains(PollFlags::ERR), "{:?}", fds[0].revents());
+    // sync_all is no close: std drops the error of close(2), dd reports it.
+    let path = mount.mnt().join("target");
+    let dd = std::process::Command::new("dd")
+        .args(["if=/dev/zero", "bs=1", "count=1", "conv=notrunc"])
+        .arg(format!("of={}", path.display()))
+        .output()
+        .unwrap();
+    assert!(!dd.status.success() && common::text_of(&dd).contains("Input/output error"));
+}
+
+#[test]
 fn access_faults_fire_when_the_kernel_asks() {
+    let _alone = alone();
     let mount = Mount::with(&["-o", "no_default_permissions"]);
     let methods = mount.client().list_methods().unwrap();
     assert!(methods.iter().any(|m| m.name == "access" && m.obstacle.is_none()));
@@ -431,9 +465,13 @@ fn access_faults_fire_when_the_kernel_asks() {
 
 #[test]
 fn a_rename_matches_by_either_path_and_fires_once() {
+    let _alone = alone();
     let mount = Mount::new();
-    let fault =
-        FaultSpec { pattern: ".*/target.*".to_owned(), probability: 0.0, ..fault_on(&["rename"]) };
+    let fault = FaultSpec {
+        pattern: ".*/target.*".to_owned(),
+        probability: 0.0,
+        ..common::failing(&["rename"], "EIO")
+    };
     let id = mount.add(&fault);
     let (ours, strange) = (prepared(&mount, "target"), mount.mnt().join("stranger"));
     fs::rename(&ours, &strange).unwrap();

@@ -26,7 +26,12 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "DIR")]
     subdir: Option<PathBuf>,
     /// Where Thrift clients are served; port 0 takes a free one and prints it
-    #[arg(long, value_name = "ADDR:PORT|none", default_value = "127.0.0.1:9090")]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT|none",
+        overrides_with = "listen",
+        default_value = "127.0.0.1:9090"
+    )]
     listen: Listen,
     /// Go to the background once the mount answers
     #[arg(long)]
@@ -169,14 +174,16 @@ impl MountArgs {
             std::path::absolute(path)
                 .with_context(|| format!("cannot make {} absolute", path.display()))
         };
+        let mount = self.mount_options();
         let mut fs = FsOptions::default();
+        fs.kernel_checks_access = mount.default_permissions;
         fs.threads = self.threads.map_or(fs.threads, usize::from);
         fs.direct_io = self.direct_io;
         fs.log_ops = self.log_ops;
         Ok(RunConfig {
             mountpoint: absolute(&self.mountpoint)?,
             backing: absolute(self.subdir.as_ref().unwrap_or(&self.mountpoint))?,
-            mount: self.mount_options(),
+            mount,
             fs,
             listen: self.listen.0,
             scale: self.probability_scale.0,

@@ -7,7 +7,7 @@ const MAX_WRITE: u32 = 1 << 20;
 
 /// Each capability asked for. NO_OPEN and NO_OPENDIR are left out on purpose: with them the kernel
 /// stops asking for opens, and those faults could never fire again.
-const WANTED: [InitFlags; 9] = [
+const WANTED: [InitFlags; 8] = [
     // O_DIRECT AIO arrives side by side instead of one at a time.
     InitFlags::FUSE_ASYNC_DIO,
     // Lookups and listings of one directory go on side by side.
@@ -17,8 +17,6 @@ const WANTED: [InitFlags; 9] = [
     InitFlags::FUSE_AUTO_INVAL_DATA,
     // Without it MAP_SHARED of a direct-I/O file is ENODEV, which breaks bbolt, and so etcd.
     InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
-    // Without it an ACL that denies the owning group is ignored.
-    InitFlags::FUSE_POSIX_ACL,
     // The backing applies default ACLs, so it must apply the umask too.
     InitFlags::FUSE_DONT_MASK,
     // Without it every write is preceded by a GETXATTR for security.capability.
@@ -30,8 +28,11 @@ const WANTED: [InitFlags; 9] = [
 ];
 
 /// Asks for all of it; what an older kernel lacks is logged and done without.
-pub(super) fn negotiate(config: &mut KernelConfig) {
-    for flag in WANTED {
+pub(super) fn negotiate(config: &mut KernelConfig, kernel_checks_access: bool) {
+    // Without it an ACL that denies the owning group is ignored; with it the kernel checks
+    // permissions whatever the mount options say.
+    let acl = kernel_checks_access.then_some(InitFlags::FUSE_POSIX_ACL);
+    for flag in WANTED.into_iter().chain(acl) {
         if config.add_capabilities(flag).is_err() {
             tracing::warn!("the kernel lacks {flag:?}");
         }

@@ -33,6 +33,8 @@ pub struct FsOptions {
     pub threads: usize,
     /// Whether every file bypasses the page cache.
     pub direct_io: bool,
+    /// Whether the kernel checks permissions, ACLs included; else it asks by ACCESS.
+    pub kernel_checks_access: bool,
     /// Whether each operation is logged, one line each.
     pub log_ops: bool,
 }
@@ -40,7 +42,12 @@ pub struct FsOptions {
 impl Default for FsOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        FsOptions { threads: (2 * cores).clamp(4, 16), direct_io: false, log_ops: false }
+        FsOptions {
+            threads: (2 * cores).clamp(4, 16),
+            direct_io: false,
+            kernel_checks_access: true,
+            log_ops: false,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One harness for every test that needs a mount: it mounts for real, asserts that what it mounted
 //! is FUSE, and unmounts and waits when dropped, also when the test fails.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
