@@ -37,7 +37,7 @@ pub struct DirEntry<'a> {
 }
 
 impl DirEntry<'_> {
-    fn is_dot(&self) -> bool {
+    pub(super) fn is_dot(&self) -> bool {
         matches!(self.name.as_bytes(), b"." | b"..")
     }
 }

@@ -46,7 +46,7 @@ impl<N> Ring<N> {
     }
 
     /// Evicts all, when descriptors have run out.
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         let closed = Self::shrink(&mut self.queue.lock(), 0, 0);
         drop(closed);
     }
@@ -56,7 +56,7 @@ impl<N> Ring<N> {
         queue: &mut VecDeque<Weak<Inode<N>>>,
         room: usize,
         mut chances: usize,
-    ) -> Vec<(Arc<Inode<N>>, Option<Arc<OwnedFd>>)> {
+    ) -> Vec<Evicted<N>> {
         let mut closed = Vec::new();
         while queue.len() > room {
             let Some(weak) = queue.pop_front() else { break };
@@ -77,6 +77,9 @@ impl<N> Ring<N> {
         closed
     }
 }
+
+/// An inode that left the ring or stays, and the descriptor that it lost.
+type Evicted<N> = (Arc<Inode<N>>, Option<Arc<OwnedFd>>);
 
 /// An inode that can be reached until this is dropped, whatever becomes of its names.
 pub(super) struct Pin<'a, N: Default> {

@@ -57,7 +57,7 @@ pub(super) struct Change {
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) names: Vec<Name>,
+    names: Vec<Name>,
     pub(super) unlinked: bool,
     /// An `O_PATH` descriptor (of the root: whatever it was opened with).
     pub(super) fd: Option<Arc<OwnedFd>>,
@@ -70,6 +70,11 @@ pub(super) struct State {
 }
 
 impl State {
+    /// The root has its descriptor for good and no name.
+    pub(super) fn of_root(fd: OwnedFd) -> State {
+        State { fd: Some(Arc::new(fd)), pins: 1, ..State::default() }
+    }
+
     /// Makes a name current; a directory has only that one.
     pub(super) fn take(&mut self, parent: u64, name: &OsStr, directory: bool) -> Change {
         if let Some(place) = self.names.iter().position(|n| n.is(parent, name)) {

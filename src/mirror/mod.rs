@@ -108,7 +108,7 @@ impl<N: Default> Mirror<N> {
         let births_last = rustix::fs::fstatfs(&root)?.f_type != libc::OVERLAYFS_SUPER_MAGIC;
         let inode = Inode::new(ROOT, identity(&stat, births_last), true);
         inode.lookups.store(1, Ordering::SeqCst);
-        *inode.state.lock() = State { fd: Some(Arc::new(root)), pins: 1, ..State::default() };
+        *inode.state.lock() = State::of_root(root);
         let mut base = base.as_os_str().as_bytes().to_vec();
         while base.last() == Some(&b'/') {
             base.pop();

@@ -142,10 +142,10 @@ impl<N: Default> Mirror<N> {
         dir.changes.fetch_add(1, Ordering::SeqCst);
         newdir.changes.fetch_add(1, Ordering::SeqCst);
         let (from, to) = ((parent, name), (newparent, newname));
-        if let (Some(moved), Some(target)) = (&moved, &target) {
-            if Arc::ptr_eq(&moved.inode, &target.inode) {
-                return Ok(()); // Two names of one file: rename(2) leaves both.
-            }
+        if let (Some(moved), Some(target)) = (&moved, &target)
+            && Arc::ptr_eq(&moved.inode, &target.inode)
+        {
+            return Ok(()); // Two names of one file: rename(2) leaves both.
         }
         if let Some(target) = &target {
             self.rename_inode(&target.inode, |names| {
