@@ -18,3 +18,4 @@
 //! Imports point down only; `tests/layers.rs` enforces it.
 
 pub mod ops;
+pub mod sys;

@@ -1,0 +1,43 @@
+//! All unsafe code: one small safe function per call that rustix lacks.
+//!
+//! Invariant: nothing here knows of FUSE, faults or inodes; every function is as safe as its
+//! signature says, whatever the arguments. Errors are raw OS errors. No locks.
+#![allow(unsafe_code, reason = "the one layer where it is allowed")]
+
+pub mod creds;
+pub mod ioctl;
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+
+/// close(2) that tells its error, which dropping an `OwnedFd` swallows.
+///
+/// # Errors
+/// What the filesystem reports when a descriptor goes (EIO, ENOSPC, EDQUOT on network filesystems).
+pub fn close(fd: OwnedFd) -> io::Result<()> {
+    // SAFETY: into_raw_fd gave up ownership, so the descriptor is closed exactly once.
+    match unsafe { libc::close(fd.into_raw_fd()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// pread(2) of up to `size` bytes onto the end of a buffer, which is not zeroed for it.
+///
+/// # Errors
+/// Those of pread(2); EINVAL for an offset beyond `i64`.
+pub fn pread_onto(fd: impl AsFd, buf: &mut Vec<u8>, size: usize, offset: u64) -> io::Result<usize> {
+    let Ok(offset) = libc::off64_t::try_from(offset) else {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    };
+    buf.reserve(size);
+    let room = buf.spare_capacity_mut();
+    let size = size.min(room.len());
+    // SAFETY: the kernel writes at most `size` bytes, and there is room for them.
+    let read =
+        unsafe { libc::pread64(fd.as_fd().as_raw_fd(), room.as_mut_ptr().cast(), size, offset) };
+    let Ok(read) = usize::try_from(read) else { return Err(io::Error::last_os_error()) };
+    // SAFETY: the kernel has written that many bytes after those that were there.
+    unsafe { buf.set_len(buf.len() + read) };
+    Ok(read)
+}
