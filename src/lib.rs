@@ -17,5 +17,6 @@
 //!
 //! Imports point down only; `tests/layers.rs` enforces it.
 
+pub mod mirror;
 pub mod ops;
 pub mod sys;

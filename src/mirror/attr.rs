@@ -1,0 +1,268 @@
+//! Attributes: getattr, setattr, statfs, access.
+//!
+//! Invariant: what is changed is the inode asked for, verified, never whatever has its name now.
+//! No locks of its own.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{
+    Access, AtFlags, Gid, Mode, OFlags, StatVfs, Statx, StatxTimestamp, Timespec, Timestamps,
+    UTIME_NOW, UTIME_OMIT, Uid,
+};
+use rustix::path::DecInt;
+
+use super::inode::{Identity, Inode};
+use super::{Caller, Mirror, ROOT, errno, stat_at, stat_of};
+use crate::sys::creds;
+
+/// The attributes of an inode, as stat(2) has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attr {
+    /// The number that users see: the node id, of the root the backing directory's own.
+    pub ino: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Allocated size in units of 512 bytes.
+    pub blocks: u64,
+    /// Last access: seconds since 1970, negative before, and nanoseconds after that second.
+    pub atime: (i64, u32),
+    /// Last change of the contents, likewise.
+    pub mtime: (i64, u32),
+    /// Last change of the inode, likewise.
+    pub ctime: (i64, u32),
+    /// File type and permissions (`S_IFMT | 07777`).
+    pub mode: u32,
+    /// Number of hard links.
+    pub nlink: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Device number of a device node, in the kernel's 32-bit encoding that FUSE uses.
+    pub rdev: u32,
+    /// Preferred size of I/O.
+    pub blksize: u32,
+}
+
+/// A time to set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeChange {
+    /// The backing's clock.
+    Now,
+    /// Seconds since 1970, negative before, and nanoseconds after that second.
+    At(i64, u32),
+}
+
+/// What a setattr changes; None leaves it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Permissions, with setuid, setgid and sticky bits; the file type bits are ignored.
+    pub mode: Option<u32>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Size in bytes.
+    pub size: Option<u64>,
+    /// Last access.
+    pub atime: Option<TimeChange>,
+    /// Last change of the contents.
+    pub mtime: Option<TimeChange>,
+}
+
+impl<N: Default> Mirror<N> {
+    /// The attributes of an inode, through the handle if there is one.
+    pub fn getattr(&self, ino: u64, fh: Option<u64>) -> io::Result<Attr> {
+        let (inode, stat) = match fh {
+            Some(fh) => {
+                let handle = self.handles.get(fh)?;
+                (handle.inode.clone(), stat_of(handle.as_fd())?)
+            }
+            None => {
+                let inode = self.inode(ino)?;
+                let stat = self.stat_inode(&inode)?;
+                (inode, stat)
+            }
+        };
+        Ok(attr_of(&inode, &stat))
+    }
+
+    /// Without a descriptor its name will do, if that still leads to it.
+    fn stat_inode(&self, inode: &Arc<Inode<N>>) -> io::Result<Statx> {
+        if let Some(fd) = inode.cached() {
+            return stat_of(&fd);
+        }
+        match self.stat_by_name(inode) {
+            Some(stat) => Ok(stat),
+            None => stat_of(self.descriptor(inode)?),
+        }
+    }
+
+    fn stat_by_name(&self, inode: &Inode<N>) -> Option<Statx> {
+        let (name, _) = inode.current()?;
+        let dir = self.descriptor(&self.inode(name.parent).ok()?).ok()?;
+        let stat = stat_at(&dir, &name.name).ok()?;
+        (self.identity(&stat) == inode.identity).then_some(stat)
+    }
+
+    /// Changes attributes and returns them all. Owner before mode, since a change of owner clears
+    /// setuid and setgid; size before times, since a change of size sets them.
+    pub fn setattr(
+        &self,
+        caller: &Caller,
+        ino: u64,
+        fh: Option<u64>,
+        changes: &Changes,
+    ) -> io::Result<Attr> {
+        let handle = fh.map(|fh| self.handles.get(fh)).transpose()?;
+        let (inode, path_fd);
+        let fd = match &handle {
+            Some(handle) => {
+                inode = handle.inode.clone();
+                handle.as_fd()
+            }
+            None => {
+                inode = self.inode(ino)?;
+                path_fd = self.descriptor(&inode)?;
+                path_fd.as_fd()
+            }
+        };
+        if changes.uid.is_some() || changes.gid.is_some() {
+            let (uid, gid) = (changes.uid.map(Uid::from_raw), changes.gid.map(Gid::from_raw));
+            rustix::fs::chownat(fd, c"", uid, gid, AtFlags::EMPTY_PATH)?;
+        }
+        if let Some(mode) = changes.mode {
+            inode.note_mode(mode);
+            let mode = Mode::from_raw_mode(mode & 0o7777);
+            rustix::fs::chmodat(&self.proc_fds, DecInt::from_fd(fd), mode, AtFlags::empty())?;
+        }
+        if let Some(size) = changes.size {
+            let _plain = if caller.uid != 0 { inode.unprivileged()? } else { None };
+            match handle {
+                Some(_) => rustix::fs::ftruncate(fd, size)?,
+                None => self.truncate(fd, size)?,
+            }
+        }
+        if changes.atime.is_some() || changes.mtime.is_some() {
+            let times = Timestamps {
+                last_access: timespec(changes.atime),
+                last_modification: timespec(changes.mtime),
+            };
+            let name = DecInt::from_fd(fd);
+            rustix::fs::utimensat(&self.proc_fds, name, &times, AtFlags::empty())?;
+        }
+        Ok(attr_of(&inode, &stat_of(fd)?))
+    }
+
+    /// Sets the size without a handle: by truncate(2), which leaves the times of a file that has
+    /// that size already, or by open(2) with O_TRUNC, which never does. The kernel does not say
+    /// which; to an empty file it is more likely the latter.
+    fn truncate(&self, fd: BorrowedFd<'_>, size: u64) -> io::Result<()> {
+        let file = self.open_again(fd, OFlags::WRONLY)?;
+        if size == 0 || rustix::fs::fstat(&file)?.st_size.cast_unsigned() != size {
+            rustix::fs::ftruncate(&file, size)?;
+        }
+        Ok(())
+    }
+
+    /// Opens what a descriptor, `O_PATH` or not, refers to, whatever its names.
+    pub(super) fn open_again(&self, fd: BorrowedFd<'_>, flags: OFlags) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
+        self.with_room(|| {
+            Ok(rustix::fs::openat(&self.proc_fds, DecInt::from_fd(fd), flags, Mode::empty())?)
+        })
+    }
+
+    /// The figures of the filesystem that an inode is on.
+    pub fn statfs(&self, ino: u64) -> io::Result<StatVfs> {
+        Ok(rustix::fs::fstatvfs(self.descriptor(&self.inode(ino)?)?)?)
+    }
+
+    /// Whether the caller may access the inode so (`R_OK`, `W_OK`, `X_OK`), as the backing judges by
+    /// its user and group alone.
+    pub fn access(&self, caller: &Caller, ino: u64, mask: u32) -> io::Result<()> {
+        let access = Access::from_bits(mask).ok_or_else(|| errno(libc::EINVAL))?;
+        let fd = self.descriptor(&self.inode(ino)?)?;
+        let _acting = creds::act_unprivileged(caller.uid, caller.gid);
+        let name = DecInt::from_fd(&fd);
+        Ok(rustix::fs::accessat(&self.proc_fds, name, access, AtFlags::EACCESS)?)
+    }
+}
+
+impl<N> Inode<N> {
+    /// Remembers that the file has bits that a write by an ordinary user must clear.
+    pub(super) fn note_mode(&self, mode: u32) {
+        if mode & (libc::S_ISUID | libc::S_ISGID) != 0 && !self.directory {
+            self.privileged.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Takes the daemon's leave to keep setuid and setgid bits, where there may be some. With
+    /// FUSE_HANDLE_KILLPRIV_V2 it is for us to clear them; security.capability the backing always
+    /// clears.
+    pub(super) fn unprivileged(&self) -> io::Result<Option<creds::Plain>> {
+        let seen = self.privileged.load(Ordering::SeqCst);
+        seen.then(creds::without_fsetid).transpose()
+    }
+}
+
+fn timespec(change: Option<TimeChange>) -> Timespec {
+    match change {
+        None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        Some(TimeChange::Now) => Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+        Some(TimeChange::At(secs, nanos)) => Timespec { tv_sec: secs, tv_nsec: i64::from(nanos) },
+    }
+}
+
+pub(super) fn attr_of<N>(inode: &Inode<N>, stat: &Statx) -> Attr {
+    let mode = u32::from(stat.stx_mode);
+    inode.note_mode(mode);
+    let time = |t: StatxTimestamp| (t.tv_sec, t.tv_nsec);
+    Attr {
+        ino: if inode.ino == ROOT { stat.stx_ino } else { inode.ino },
+        size: stat.stx_size,
+        blocks: stat.stx_blocks,
+        atime: time(stat.stx_atime),
+        mtime: time(stat.stx_mtime),
+        ctime: time(stat.stx_ctime),
+        mode,
+        nlink: stat.stx_nlink,
+        uid: stat.stx_uid,
+        gid: stat.stx_gid,
+        rdev: encode_dev(stat.stx_rdev_major, stat.stx_rdev_minor),
+        blksize: stat.stx_blksize,
+    }
+}
+
+/// `new_encode_dev` of the kernel (include/linux/kdev_t.h).
+fn encode_dev(major: u32, minor: u32) -> u32 {
+    (minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xf_ff00) << 12)
+}
+
+/// `new_decode_dev` of the kernel.
+pub(super) fn decode_dev(dev: u32) -> (u32, u32) {
+    ((dev & 0xf_ff00) >> 8, (dev & 0xff) | ((dev >> 12) & 0xf_ff00))
+}
+
+/// The generation of a node id: of the same file always the same, of a later one another, as far as
+/// the kernel's 32 bits go.
+pub(super) fn generation(identity: &Identity) -> u64 {
+    let (secs, nanos) = identity.born;
+    (secs.cast_unsigned().wrapping_mul(1_000_003) ^ u64::from(nanos)) & 0x7fff_ffff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_numbers_round_trip() {
+        for (major, minor) in [(0, 0), (1, 3), (259, 0x1_2345), (0xfff, 0xf_ffff)] {
+            assert_eq!(decode_dev(encode_dev(major, minor)), (major, minor));
+        }
+        assert_eq!(encode_dev(8, 1), 0x801);
+    }
+}

@@ -1,0 +1,208 @@
+//! Contents: open, create, read, write, flush, release, fsync, fallocate, lseek,
+//! copy_file_range, ioctl, poll.
+//!
+//! Invariant: a backing file is opened without O_APPEND (the kernel computes offsets), O_DIRECT
+//! (our buffers are not aligned) and O_SYNC or O_DSYNC (the kernel sends FSYNC). While a handle is
+//! open, it serves its inode as descriptor.
+//! No locks of its own.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
+
+use super::handle::Handle;
+use super::inode::Inode;
+use super::names::entry_of;
+use super::{Caller, Entry, Mirror, errno, stat_of};
+use crate::sys;
+
+/// What is passed on of the flags of an open.
+const KEPT: OFlags = OFlags::RWMODE.union(OFlags::NOATIME).union(OFlags::TRUNC);
+
+/// What poll(2) says of a regular file (`DEFAULT_POLLMASK`).
+const READY: i16 = libc::POLLIN | libc::POLLOUT | libc::POLLRDNORM | libc::POLLWRNORM;
+
+impl<N: Default> Mirror<N> {
+    /// Opens a regular file; `flags` as the kernel sends them. The handle must be released.
+    pub fn open(&self, ino: u64, flags: i32) -> io::Result<u64> {
+        let inode = self.inode(ino)?;
+        let path_fd = self.descriptor(&inode)?;
+        let flags = OFlags::from_bits_retain(flags.cast_unsigned());
+        let kept = flags.intersection(KEPT);
+        let file = match self.open_again(path_fd.as_fd(), kept) {
+            // A file with the append-only attribute opens for nothing else.
+            Err(error)
+                if error.raw_os_error() == Some(libc::EPERM) && flags.contains(OFlags::APPEND) =>
+            {
+                self.open_again(path_fd.as_fd(), kept | OFlags::APPEND)?
+            }
+            opened => opened?,
+        };
+        self.hand_out(inode, file)
+    }
+
+    /// Makes a regular file, one lookup included, and opens it. Only new ones: of a file that is
+    /// there already the kernel has not judged the access, so it is told to look again (ESTALE;
+    /// EEXIST if it asked with O_EXCL).
+    pub fn create(
+        &self,
+        caller: &Caller,
+        parent: u64,
+        name: &OsStr,
+        mode: u32,
+        flags: i32,
+    ) -> io::Result<(Entry, u64)> {
+        let (dir, fd) = self.parent_of(parent, name)?;
+        let flags = OFlags::from_bits_retain(flags.cast_unsigned());
+        let mode = Mode::from_raw_mode(mode & 0o7777);
+        let new = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let kept = flags.intersection(KEPT) | new;
+        let file = match self.make(caller, || rustix::fs::openat(&fd, name, kept, mode)) {
+            Err(error)
+                if error.raw_os_error() == Some(libc::EEXIST) && !flags.contains(OFlags::EXCL) =>
+            {
+                return Err(errno(libc::ESTALE));
+            }
+            made => made?,
+        };
+        let (inode, stat) = self.admit(&dir, name, stat_of(&file)?);
+        let entry = entry_of(&inode, &stat);
+        Ok((entry, self.hand_out(inode, file)?))
+    }
+
+    pub(super) fn hand_out(&self, inode: Arc<Inode<N>>, file: OwnedFd) -> io::Result<u64> {
+        let fd = Arc::new(file);
+        self.lend(&inode, &fd);
+        self.handles.insert(Handle::new(fd, inode))
+    }
+
+    /// Closes a handle, of a file or a directory. Operations under way on it end as they would.
+    pub fn release(&self, fh: u64) -> io::Result<()> {
+        let handle = self.handles.remove(fh)?;
+        self.take_back(&handle.inode, &handle.fd);
+        Ok(())
+    }
+
+    /// Reads into `buf`, which is emptied first: all of `size` bytes that the file has there.
+    pub fn read(&self, fh: u64, offset: u64, size: u32, buf: &mut Vec<u8>) -> io::Result<()> {
+        let handle = self.handles.get(fh)?;
+        let size = size as usize;
+        buf.clear();
+        // Whatever is short the kernel takes for the end of the file and reads as zeros.
+        while buf.len() < size {
+            let at = offset.saturating_add(buf.len() as u64);
+            match sys::pread_onto(&*handle, buf, size - buf.len(), at) {
+                Ok(0) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => {
+                    done?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes and returns how many bytes, fewer than given where the backing took no more.
+    /// `kill_priv` is the kernel's word that setuid and setgid bits must go
+    /// (FUSE_WRITE_KILL_SUIDGID).
+    pub fn write(&self, fh: u64, offset: u64, data: &[u8], kill_priv: bool) -> io::Result<usize> {
+        let handle = self.handles.get(fh)?;
+        let _plain = if kill_priv { handle.inode.unprivileged()? } else { None };
+        let mut done = 0;
+        while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::pwrite(&*handle, rest, offset.saturating_add(done as u64)) {
+                Ok(0) => break,
+                Ok(written) => done += written,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(done)
+    }
+
+    /// What a close(2) has to report, while the handle stays open.
+    pub fn flush(&self, fh: u64) -> io::Result<()> {
+        let handle = self.handles.get(fh)?;
+        sys::close(self.with_room(|| Ok(rustix::io::fcntl_dupfd_cloexec(&*handle, 0)?))?)
+    }
+
+    /// Makes what was written durable, of a file or a directory; with `datasync` only what is
+    /// needed to read it back.
+    pub fn fsync(&self, fh: u64, datasync: bool) -> io::Result<()> {
+        let handle = self.handles.get(fh)?;
+        match datasync {
+            true => Ok(rustix::fs::fdatasync(&*handle)?),
+            false => Ok(rustix::fs::fsync(&*handle)?),
+        }
+    }
+
+    /// Allocates, punches or zeroes a range; `mode` as in fallocate(2).
+    pub fn fallocate(
+        &self,
+        caller: &Caller,
+        fh: u64,
+        mode: i32,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<()> {
+        let handle = self.handles.get(fh)?;
+        let mode = FallocateFlags::from_bits_retain(mode.cast_unsigned());
+        let _plain = if caller.uid != 0 { handle.inode.unprivileged()? } else { None };
+        Ok(rustix::fs::fallocate(&*handle, mode, offset, len)?)
+    }
+
+    /// Finds data or a hole (SEEK_DATA, SEEK_HOLE), the start or the end. ENXIO beyond the end.
+    pub fn lseek(&self, fh: u64, offset: i64, whence: i32) -> io::Result<u64> {
+        let handle = self.handles.get(fh)?;
+        let from = match whence {
+            libc::SEEK_END => SeekFrom::End(offset),
+            libc::SEEK_SET | libc::SEEK_DATA | libc::SEEK_HOLE => {
+                let code = if whence == libc::SEEK_SET { libc::EINVAL } else { libc::ENXIO };
+                let at = u64::try_from(offset).map_err(|_| errno(code))?;
+                match whence {
+                    libc::SEEK_DATA => SeekFrom::Data(at),
+                    libc::SEEK_HOLE => SeekFrom::Hole(at),
+                    _ => SeekFrom::Start(at),
+                }
+            }
+            _ => return Err(errno(libc::EINVAL)),
+        };
+        Ok(rustix::fs::seek(&*handle, from)?)
+    }
+
+    /// Copies within the backing, each side a handle and an offset; returns how many bytes. EXDEV
+    /// makes the kernel copy by reading and writing.
+    pub fn copy_file_range(
+        &self,
+        caller: &Caller,
+        from: (u64, u64),
+        to: (u64, u64),
+        len: u64,
+        flags: u64,
+    ) -> io::Result<usize> {
+        let (source, target) = (self.handles.get(from.0)?, self.handles.get(to.0)?);
+        if flags != 0 {
+            return Err(errno(libc::EINVAL));
+        }
+        let _plain = if caller.uid != 0 { target.inode.unprivileged()? } else { None };
+        let (mut off_in, mut off_out) = (from.1, to.1);
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let (off_in, off_out) = (Some(&mut off_in), Some(&mut off_out));
+        Ok(rustix::fs::copy_file_range(&*source, off_in, &*target, off_out, len)?)
+    }
+
+    /// Runs an ioctl that any file or directory has, as listed in `sys::ioctl`; ENOTTY for others.
+    pub fn ioctl(&self, fh: u64, cmd: u32, input: &[u8], out_size: u32) -> io::Result<Vec<u8>> {
+        sys::ioctl::on_file(&*self.handles.get(fh)?, cmd, input, out_size)
+    }
+
+    /// Which of these events are there: a regular file is always ready.
+    pub fn poll(&self, fh: u64, events: u32) -> io::Result<u32> {
+        self.handles.get(fh)?;
+        Ok(events & u32::from(READY.cast_unsigned()))
+    }
+}

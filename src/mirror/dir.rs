@@ -1,0 +1,154 @@
+//! Listings: opendir, readdir, readdirplus, releasedir, fsyncdir.
+//!
+//! Invariant: an offset is the backing's own cookie (d_off), so that an entry that stayed is neither
+//! missed nor doubled while others come and go. Every call seeks and reads anew; nothing is kept.
+//! No locks of its own: a descriptor's position is used by one call at a time, a second one opens
+//! its own.
+
+use std::ffi::OsStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{FileType, OFlags, RawDir, RawDirEntry, SeekFrom};
+
+use super::handle::Handle;
+use super::{Attr, Entry, Mirror, ROOT, stat_at};
+
+/// Bytes of entries that are read at once: about what one reply holds.
+const AT_ONCE: usize = 8192;
+
+/// What the callback of a listing says.
+type Full = bool;
+
+/// One entry of a listing.
+#[derive(Clone, Copy, Debug)]
+pub struct DirEntry<'a> {
+    /// Its node id, as far as it can be told without a lookup.
+    pub ino: u64,
+    /// Where a listing goes on after it.
+    pub offset: u64,
+    /// Its type, never unknown.
+    pub kind: FileType,
+    /// Its name.
+    pub name: &'a OsStr,
+}
+
+impl DirEntry<'_> {
+    pub(super) fn is_dot(&self) -> bool {
+        matches!(self.name.as_bytes(), b"." | b"..")
+    }
+}
+
+impl<N: Default> Mirror<N> {
+    /// Opens a directory. The handle must be released.
+    pub fn opendir(&self, ino: u64) -> io::Result<u64> {
+        let inode = self.inode(ino)?;
+        let fd = self.descriptor(&inode)?;
+        let fd = self.open_again(fd.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        self.hand_out(inode, fd)
+    }
+
+    /// Lists the entries after `offset` (0: from the start) until the callback says that an entry
+    /// did not fit.
+    pub fn readdir(
+        &self,
+        fh: u64,
+        offset: u64,
+        f: &mut dyn FnMut(DirEntry<'_>) -> Full,
+    ) -> io::Result<()> {
+        self.list(fh, offset, &mut |_, _, entry| f(entry))
+    }
+
+    /// As [`readdir`](Self::readdir), with a lookup of each entry, which raises its lookup count by
+    /// one unless it did not fit. "." and ".." come without a lookup: number and type only. Entries
+    /// that cannot be looked up are left out.
+    pub fn readdirplus(
+        &self,
+        fh: u64,
+        offset: u64,
+        f: &mut dyn FnMut(DirEntry<'_>, &Entry) -> Full,
+    ) -> io::Result<()> {
+        self.list(fh, offset, &mut |handle, fd, listed| {
+            if listed.is_dot() {
+                let attr =
+                    Attr { ino: listed.ino, mode: listed.kind.as_raw_mode(), ..Attr::default() };
+                return f(listed, &Entry { attr, generation: 0 });
+            }
+            let Ok(entry) = self.entry_at(&handle.inode, fd, listed.name) else { return false };
+            let full = f(listed, &entry);
+            if full {
+                self.forget(entry.attr.ino, 1);
+            }
+            full
+        })
+    }
+
+    /// Closes a directory.
+    pub fn releasedir(&self, fh: u64) -> io::Result<()> {
+        self.release(fh)
+    }
+
+    /// Makes a directory's entries durable.
+    pub fn fsyncdir(&self, fh: u64, datasync: bool) -> io::Result<()> {
+        self.fsync(fh, datasync)
+    }
+
+    fn list(
+        &self,
+        fh: u64,
+        offset: u64,
+        f: &mut dyn FnMut(&Handle<N>, BorrowedFd<'_>, DirEntry<'_>) -> Full,
+    ) -> io::Result<()> {
+        let handle = self.handles.get(fh)?;
+        if handle.busy.swap(true, Ordering::Acquire) {
+            let fd = self.open_again(handle.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
+            return self.walk(&handle, fd.as_fd(), offset, f);
+        }
+        let done = self.walk(&handle, handle.as_fd(), offset, f);
+        handle.busy.store(false, Ordering::Release);
+        done
+    }
+
+    fn walk(
+        &self,
+        handle: &Handle<N>,
+        fd: BorrowedFd<'_>,
+        offset: u64,
+        f: &mut dyn FnMut(&Handle<N>, BorrowedFd<'_>, DirEntry<'_>) -> Full,
+    ) -> io::Result<()> {
+        rustix::fs::seek(fd, SeekFrom::Start(offset))?;
+        let mut room = [MaybeUninit::<u8>::uninit(); AT_ONCE];
+        let mut entries = RawDir::new(fd, &mut room);
+        while let Some(raw) = entries.next() {
+            let raw = raw?;
+            let Some(entry) = self.dir_entry(handle, fd, &raw) else { continue };
+            if f(handle, fd, entry) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// None: it is gone again.
+    fn dir_entry<'a>(
+        &self,
+        handle: &Handle<N>,
+        fd: BorrowedFd<'_>,
+        raw: &'a RawDirEntry<'_>,
+    ) -> Option<DirEntry<'a>> {
+        let name = OsStr::from_bytes(raw.file_name().to_bytes());
+        let kind = match raw.file_type() {
+            FileType::Unknown => FileType::from_raw_mode(stat_at(fd, name).ok()?.stx_mode.into()),
+            kind => kind,
+        };
+        let ino = raw.ino();
+        let mut entry = DirEntry { ino, offset: raw.next_entry_cookie(), kind, name };
+        if handle.inode.ino != ROOT || !entry.is_dot() {
+            entry.ino = self.table.number(handle.inode.identity.dev, ino).unwrap_or(ino);
+        }
+        Some(entry)
+    }
+}

@@ -1,0 +1,99 @@
+//! Open files and directories, by the number that the kernel has for each.
+//!
+//! Invariant: a number is of one handle from open to release and may be reused after. An operation
+//! under way keeps its handle open, whatever is released meanwhile.
+//! Lock rule: a shard is held for a few instructions, never across a syscall, closing included.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::errno;
+use super::inode::Inode;
+
+const SHARDS: u64 = 16;
+
+/// An open file or directory of the backing.
+pub struct Handle<N> {
+    pub(super) fd: Arc<OwnedFd>,
+    pub(super) inode: Arc<Inode<N>>,
+    /// A listing is using the descriptor's position.
+    pub(super) busy: AtomicBool,
+}
+
+impl<N> Handle<N> {
+    pub(super) fn new(fd: Arc<OwnedFd>, inode: Arc<Inode<N>>) -> Handle<N> {
+        Handle { fd, inode, busy: AtomicBool::new(false) }
+    }
+
+    /// The inode that is open.
+    #[must_use]
+    pub fn inode(&self) -> &Arc<Inode<N>> {
+        &self.inode
+    }
+}
+
+impl<N> AsFd for Handle<N> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+struct Shard<N> {
+    slots: Vec<Option<Arc<Handle<N>>>>,
+    free: Vec<usize>,
+}
+
+pub(super) struct Handles<N> {
+    shards: [RwLock<Shard<N>>; SHARDS as usize],
+    next: AtomicU64,
+}
+
+impl<N> Handles<N> {
+    pub(super) fn new() -> Handles<N> {
+        let empty = || RwLock::new(Shard { slots: Vec::new(), free: Vec::new() });
+        Handles { shards: std::array::from_fn(|_| empty()), next: AtomicU64::new(0) }
+    }
+
+    fn place(&self, fh: u64) -> Option<(&RwLock<Shard<N>>, usize)> {
+        let shard = self.shards.get(usize::try_from(fh % SHARDS).ok()?)?;
+        Some((shard, usize::try_from(fh / SHARDS).ok()?))
+    }
+
+    pub(super) fn insert(&self, handle: Handle<N>) -> io::Result<u64> {
+        let start = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let (shard, _) = self.place(start).ok_or_else(|| errno(libc::EBADF))?;
+        let mut shard = shard.write();
+        let handle = Some(Arc::new(handle));
+        let slot = match shard.free.pop() {
+            Some(slot) => slot,
+            None => {
+                shard.slots.push(None);
+                shard.slots.len() - 1
+            }
+        };
+        if let Some(place) = shard.slots.get_mut(slot) {
+            *place = handle;
+        }
+        Ok(slot as u64 * SHARDS + start)
+    }
+
+    pub(super) fn get(&self, fh: u64) -> io::Result<Arc<Handle<N>>> {
+        self.place(fh)
+            .and_then(|(shard, slot)| shard.read().slots.get(slot)?.clone())
+            .ok_or_else(|| errno(libc::EBADF))
+    }
+
+    pub(super) fn remove(&self, fh: u64) -> io::Result<Arc<Handle<N>>> {
+        let taken = self.place(fh).and_then(|(shard, slot)| {
+            let mut shard = shard.write();
+            let handle = shard.slots.get_mut(slot)?.take()?;
+            shard.free.push(slot);
+            Some(handle)
+        });
+        taken.ok_or_else(|| errno(libc::EBADF))
+    }
+}

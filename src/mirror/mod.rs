@@ -1,0 +1,217 @@
+//! The directory behind the mount: every operation, served on the backing as a disk would.
+//!
+//! Owns the inodes the kernel knows, their current paths, their descriptors and the open handles.
+//! Invariant: nothing is ever opened outside the root; every path is one name relative to a
+//! descriptor, and symlinks are never followed. Numbers that the kernel holds mean the same file
+//! until it forgets them.
+//! Lock rule: no lock is held across a syscall. See `table`, `inode`, `fds`, `handle` for each.
+//!
+//! Every operation fails with the raw OS error of the backing; those that are not the backing's are
+//! EINVAL (a name that is none), EBADF (no such handle) and ESTALE (a number that is not known, or
+//! whose file the backing has no more).
+//!
+//! A mirror works in the process that made it only: it reopens descriptors through that process's
+//! /proc/self/fd. Threads that call it get their own umask and working directory.
+
+mod attr;
+mod data;
+mod dir;
+mod fds;
+mod handle;
+mod inode;
+mod names;
+mod path;
+mod table;
+#[cfg(test)]
+mod tests;
+mod xattr;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, makedev};
+use rustix::process::Resource;
+
+pub use attr::{Attr, Changes, TimeChange};
+pub use dir::DirEntry;
+pub use handle::Handle;
+pub use inode::Inode;
+pub use table::ROOT;
+pub use xattr::Xattr;
+
+use fds::Ring;
+use handle::Handles;
+use inode::{Change, Identity, State};
+use table::Table;
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// User id, as the daemon's user namespace has it.
+    pub uid: u32,
+    /// Group id, likewise.
+    pub gid: u32,
+    /// Thread id; 0 where the daemon cannot see it.
+    pub tid: u32,
+    /// The umask, in requests that carry one; else 0.
+    pub umask: u32,
+}
+
+/// What a lookup answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The attributes; `attr.ino` is the node id.
+    pub attr: Attr,
+    /// Tells a file from a later one that has the same node id.
+    pub generation: u64,
+}
+
+/// The mirror of one directory.
+pub struct Mirror<N> {
+    base: Vec<u8>,
+    table: Table<N>,
+    ring: Ring<N>,
+    handles: Handles<N>,
+    /// /proc/self/fd, by which an `O_PATH` descriptor is opened, linked or changed.
+    proc_fds: OwnedFd,
+    /// Grows after each rename of a directory.
+    dir_moves: AtomicU64,
+    /// Whether a file's time of birth is its own for good.
+    births_last: bool,
+}
+
+impl<N: Default> Mirror<N> {
+    /// Mirrors `root`, a directory opened (`O_PATH` will do) before anything was mounted over it.
+    /// `base` is its absolute path as the user typed it; paths begin with it.
+    ///
+    /// # Errors
+    /// ENOTDIR; those of opening /proc/self/fd.
+    pub fn new(root: OwnedFd, base: &Path) -> io::Result<Mirror<N>> {
+        let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let room = usize::try_from(limit / 4).unwrap_or(usize::MAX).clamp(16, 16384);
+        Self::with_cache(root, base, room)
+    }
+
+    fn with_cache(root: OwnedFd, base: &Path, room: usize) -> io::Result<Mirror<N>> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let proc_fds = rustix::fs::open("/proc/self/fd", flags, Mode::empty())?;
+        let stat = stat_of(&root)?;
+        if !is_dir(&stat) {
+            return Err(errno(libc::ENOTDIR));
+        }
+        // A file of a lower layer is born anew when overlayfs copies it up.
+        let births_last = rustix::fs::fstatfs(&root)?.f_type != libc::OVERLAYFS_SUPER_MAGIC;
+        let inode = Inode::new(ROOT, identity(&stat, births_last), true);
+        inode.lookups.store(1, Ordering::SeqCst);
+        *inode.state.lock() = State::of_root(root);
+        let mut base = base.as_os_str().as_bytes().to_vec();
+        while base.last() == Some(&b'/') {
+            base.pop();
+        }
+        Ok(Mirror {
+            base,
+            table: Table::new(Arc::new(inode)),
+            ring: Ring::new(room),
+            handles: Handles::new(),
+            proc_fds,
+            dir_moves: AtomicU64::new(0),
+            births_last,
+        })
+    }
+
+    /// The inode of a node id. ESTALE if the kernel cannot know it.
+    pub fn inode(&self, ino: u64) -> io::Result<Arc<Inode<N>>> {
+        self.table.get(ino).ok_or_else(|| errno(libc::ESTALE))
+    }
+
+    /// Calls `f` for every inode that the kernel knows. No lock is held meanwhile.
+    pub fn known(&self, f: &mut dyn FnMut(&Arc<Inode<N>>)) {
+        self.table.each(f);
+    }
+
+    /// The open file or directory of a handle number, for as long as it is needed. EBADF.
+    pub fn handle(&self, fh: u64) -> io::Result<Arc<Handle<N>>> {
+        self.handles.get(fh)
+    }
+
+    fn identity(&self, stat: &Statx) -> Identity {
+        identity(stat, self.births_last)
+    }
+
+    /// Applies a change of names and all that depends on it.
+    fn rename_inode(&self, inode: &Inode<N>, change: impl FnOnce(&mut State) -> Change) {
+        let change = self.change_names(inode, &mut inode.state.lock(), change);
+        self.settle(change);
+    }
+
+    /// The part of a change under the state's lock. Epochs grow after the names, so that who reads
+    /// the epoch first never keeps an old path under a new epoch.
+    fn change_names(
+        &self,
+        inode: &Inode<N>,
+        state: &mut State,
+        change: impl FnOnce(&mut State) -> Change,
+    ) -> Change {
+        let first = state.names().is_empty();
+        let change = change(state);
+        if change.moved {
+            inode.epoch.fetch_add(1, Ordering::AcqRel);
+            if inode.directory && !first {
+                self.dir_moves.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        change
+    }
+
+    /// The rest of a change, without that lock.
+    fn settle(&self, change: Change) {
+        if let Some(parent) = change.added.and_then(|parent| self.table.get(parent)) {
+            parent.children.fetch_add(1, Ordering::SeqCst);
+        }
+        if let Some(parent) = change.lost {
+            self.table.release_child(parent);
+        }
+    }
+}
+
+fn errno(code: i32) -> io::Error {
+    io::Error::from_raw_os_error(code)
+}
+
+/// Refuses what is no name of an entry in a directory. EINVAL.
+fn check(name: &OsStr) -> io::Result<()> {
+    match name.as_bytes() {
+        b"" | b"." | b".." => Err(errno(libc::EINVAL)),
+        name if name.iter().any(|b| matches!(b, b'/' | 0)) => Err(errno(libc::EINVAL)),
+        _ => Ok(()),
+    }
+}
+
+fn identity(stat: &Statx, births_last: bool) -> Identity {
+    let born = births_last && stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+    Identity {
+        dev: makedev(stat.stx_dev_major, stat.stx_dev_minor),
+        ino: stat.stx_ino,
+        born: if born { (stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec) } else { (0, 0) },
+    }
+}
+
+fn stat_at(dir: impl AsFd, name: &OsStr) -> io::Result<Statx> {
+    let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    Ok(rustix::fs::statx(dir, name, flags, mask)?)
+}
+
+fn stat_of(fd: impl AsFd) -> io::Result<Statx> {
+    let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    Ok(rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, mask)?)
+}
+
+fn is_dir(stat: &Statx) -> bool {
+    u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFDIR
+}

@@ -1,0 +1,231 @@
+//! Names: lookup and forget, making, removing, renaming and linking entries.
+//!
+//! Invariant: when one of these returns, the names of every inode it concerned are those of the
+//! backing. A removal or rename that succeeded first lets its directories' `changes` grow, then
+//! corrects the inodes; a lookup that began before sees that and asks again, so that no inode keeps
+//! a name by an answer from before.
+//! Lock rule: no lock is held across a syscall; inodes are corrected one at a time.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{AtFlags, FileType, Mode, RenameFlags, Statx, makedev};
+use rustix::path::DecInt;
+
+use super::attr::{attr_of, decode_dev, generation};
+use super::inode::Inode;
+use super::{Caller, Entry, Mirror, check, is_dir, stat_at, stat_of};
+use crate::sys::creds;
+
+/// How often a lookup asks again because the directory changes under it.
+const TRIES: usize = 64;
+
+/// A directory and its descriptor.
+pub(super) type Dir<N> = (Arc<Inode<N>>, Arc<OwnedFd>);
+
+impl<N: Default> Mirror<N> {
+    /// Looks a name up. Like every operation that returns an [`Entry`], it raises the lookup count
+    /// of the inode by one.
+    pub fn lookup(&self, parent: u64, name: &OsStr) -> io::Result<Entry> {
+        let (dir, fd) = self.parent_of(parent, name)?;
+        self.entry_at(&dir, &fd, name)
+    }
+
+    /// Takes lookups back; the number may then be given to another file.
+    pub fn forget(&self, ino: u64, lookups: u64) {
+        self.table.forget(ino, lookups);
+    }
+
+    /// The target of a symlink, as it is.
+    pub fn readlink(&self, ino: u64) -> io::Result<Vec<u8>> {
+        let fd = self.descriptor(&self.inode(ino)?)?;
+        Ok(rustix::fs::readlinkat(&fd, c"", Vec::new())?.into_bytes())
+    }
+
+    /// Makes a file of any kind but directory and symlink. `mode` has its type; `rdev` is the
+    /// kernel's 32-bit encoding.
+    pub fn mknod(
+        &self,
+        caller: &Caller,
+        parent: u64,
+        name: &OsStr,
+        mode: u32,
+        rdev: u32,
+    ) -> io::Result<Entry> {
+        let (dir, fd) = self.parent_of(parent, name)?;
+        let (major, minor) = decode_dev(rdev);
+        self.make(caller, || {
+            let kind = FileType::from_raw_mode(mode);
+            let mode = Mode::from_raw_mode(mode & 0o7777);
+            rustix::fs::mknodat(&fd, name, kind, mode, makedev(major, minor))
+        })?;
+        self.entry_at(&dir, &fd, name)
+    }
+
+    /// Makes a directory.
+    pub fn mkdir(
+        &self,
+        caller: &Caller,
+        parent: u64,
+        name: &OsStr,
+        mode: u32,
+    ) -> io::Result<Entry> {
+        let (dir, fd) = self.parent_of(parent, name)?;
+        let mode = Mode::from_raw_mode(mode & 0o7777);
+        self.make(caller, || rustix::fs::mkdirat(&fd, name, mode))?;
+        self.entry_at(&dir, &fd, name)
+    }
+
+    /// Makes a symlink with that target.
+    pub fn symlink(
+        &self,
+        caller: &Caller,
+        parent: u64,
+        name: &OsStr,
+        target: &OsStr,
+    ) -> io::Result<Entry> {
+        let (dir, fd) = self.parent_of(parent, name)?;
+        self.make(caller, || rustix::fs::symlinkat(target, &fd, name))?;
+        self.entry_at(&dir, &fd, name)
+    }
+
+    /// Runs what makes a file, as the caller and under its umask.
+    pub(super) fn make<T>(
+        &self,
+        caller: &Caller,
+        make: impl Fn() -> rustix::io::Result<T>,
+    ) -> io::Result<T> {
+        creds::set_umask(caller.umask)?;
+        let _acting = creds::act_as(caller.uid, caller.gid)?;
+        self.with_room(|| Ok(make()?))
+    }
+
+    /// Removes a name of anything but a directory.
+    pub fn unlink(&self, parent: u64, name: &OsStr) -> io::Result<()> {
+        self.remove(parent, name, AtFlags::empty())
+    }
+
+    /// Removes an empty directory.
+    pub fn rmdir(&self, parent: u64, name: &OsStr) -> io::Result<()> {
+        self.remove(parent, name, AtFlags::REMOVEDIR)
+    }
+
+    fn remove(&self, parent: u64, name: &OsStr, flags: AtFlags) -> io::Result<()> {
+        let (dir, fd) = self.parent_of(parent, name)?;
+        let victim = self.pinned_at(&fd, name);
+        rustix::fs::unlinkat(&fd, name, flags)?;
+        dir.changes.fetch_add(1, Ordering::SeqCst);
+        if let Some(victim) = &victim {
+            self.rename_inode(&victim.inode, |names| names.lose(parent, name));
+        }
+        Ok(())
+    }
+
+    /// Renames, with the flags of renameat2(2). What is replaced stays reachable by its number.
+    pub fn rename(
+        &self,
+        parent: u64,
+        name: &OsStr,
+        newparent: u64,
+        newname: &OsStr,
+        flags: u32,
+    ) -> io::Result<()> {
+        let (dir, fd) = self.parent_of(parent, name)?;
+        let (newdir, newfd) = self.parent_of(newparent, newname)?;
+        let flags = RenameFlags::from_bits_retain(flags);
+        let moved = self.pinned_at(&fd, name);
+        let target = self.pinned_at(&newfd, newname);
+        rustix::fs::renameat_with(&fd, name, &newfd, newname, flags)?;
+        dir.changes.fetch_add(1, Ordering::SeqCst);
+        newdir.changes.fetch_add(1, Ordering::SeqCst);
+        let (from, to) = ((parent, name), (newparent, newname));
+        if let (Some(moved), Some(target)) = (&moved, &target)
+            && Arc::ptr_eq(&moved.inode, &target.inode)
+        {
+            return Ok(()); // Two names of one file: rename(2) leaves both.
+        }
+        if let Some(target) = &target {
+            self.rename_inode(&target.inode, |names| {
+                if flags.contains(RenameFlags::EXCHANGE) {
+                    names.rename(to, from)
+                } else {
+                    names.lose(newparent, newname)
+                }
+            });
+        }
+        if let Some(moved) = &moved {
+            self.rename_inode(&moved.inode, |names| names.rename(from, to));
+        }
+        Ok(())
+    }
+
+    /// Gives an inode, symlinks and special files too, a further name.
+    pub fn link(&self, ino: u64, newparent: u64, newname: &OsStr) -> io::Result<Entry> {
+        let (dir, dir_fd) = self.parent_of(newparent, newname)?;
+        let fd = self.descriptor(&self.inode(ino)?)?;
+        let (from, follow) = (DecInt::from_fd(&fd), AtFlags::SYMLINK_FOLLOW);
+        rustix::fs::linkat(&self.proc_fds, from, &dir_fd, newname, follow)?;
+        let (inode, stat) = self.admit(&dir, newname, stat_of(&fd)?);
+        Ok(entry_of(&inode, &stat))
+    }
+
+    /// A directory and its descriptor, for an operation on that name in it.
+    pub(super) fn parent_of(&self, parent: u64, name: &OsStr) -> io::Result<Dir<N>> {
+        check(name)?;
+        let dir = self.inode(parent)?;
+        let fd = self.descriptor(&dir)?;
+        Ok((dir, fd))
+    }
+
+    /// Looks a name up in a directory.
+    pub(super) fn entry_at(
+        &self,
+        dir: &Inode<N>,
+        fd: impl AsFd,
+        name: &OsStr,
+    ) -> io::Result<Entry> {
+        let mut tries = TRIES;
+        loop {
+            let seen = dir.changes.load(Ordering::SeqCst);
+            let stat = stat_at(&fd, name)?;
+            let inode = self.table.enter(self.identity(&stat), is_dir(&stat));
+            let change = {
+                let mut state = inode.state.lock();
+                // Whoever removes or renames counts up before it takes this lock.
+                let current = dir.changes.load(Ordering::SeqCst) == seen;
+                (current || tries == 0).then(|| {
+                    self.change_names(&inode, &mut state, |names| {
+                        names.take(dir.ino, name, inode.directory)
+                    })
+                })
+            };
+            if let Some(change) = change {
+                self.settle(change);
+                return Ok(entry_of(&inode, &stat));
+            }
+            self.table.forget(inode.ino, 1);
+            tries -= 1;
+        }
+    }
+
+    /// Enters what was just made or opened under a name: one lookup more.
+    pub(super) fn admit(
+        &self,
+        dir: &Inode<N>,
+        name: &OsStr,
+        stat: Statx,
+    ) -> (Arc<Inode<N>>, Statx) {
+        let inode = self.table.enter(self.identity(&stat), is_dir(&stat));
+        self.rename_inode(&inode, |names| names.take(dir.ino, name, inode.directory));
+        (inode, stat)
+    }
+}
+
+pub(super) fn entry_of<N>(inode: &Inode<N>, stat: &Statx) -> Entry {
+    // The root's own number may differ from what it shows; below it they are the same.
+    let attr = super::Attr { ino: inode.ino, ..attr_of(inode, stat) };
+    Entry { attr, generation: generation(&inode.identity) }
+}

@@ -1,0 +1,85 @@
+//! Extended attributes, of every kind of file: setxattr, getxattr, listxattr, removexattr.
+//!
+//! The calls have no form that takes an `O_PATH` descriptor, and opening a device or a fifo for
+//! them would do more than look. So the thread stands in /proc/self/fd and names the descriptor.
+//! No locks of its own.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::XattrFlags;
+use rustix::path::DecInt;
+
+use super::{Caller, Mirror, errno};
+use crate::sys::creds;
+
+/// `XATTR_LIST_MAX`: longer lists the kernel does not hand out.
+const LIST_MAX: usize = 65536;
+
+/// The answer to getxattr and listxattr.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Xattr {
+    /// To a size of 0: the bytes that the value has.
+    Size(u32),
+    /// The value, or the names with a NUL after each.
+    Value(Vec<u8>),
+}
+
+impl<N: Default> Mirror<N> {
+    /// Sets an attribute; `flags` as in setxattr(2).
+    pub fn setxattr(&self, ino: u64, name: &OsStr, value: &[u8], flags: i32) -> io::Result<()> {
+        let fd = self.named(ino)?;
+        let flags = XattrFlags::from_bits_retain(flags.cast_unsigned());
+        Ok(rustix::fs::setxattr(DecInt::from_fd(&fd), name, value, flags)?)
+    }
+
+    /// An attribute's value, or its size if `size` is 0. ERANGE if it is larger than `size`.
+    pub fn getxattr(&self, ino: u64, name: &OsStr, size: u32) -> io::Result<Xattr> {
+        let fd = self.named(ino)?;
+        let path = DecInt::from_fd(&fd);
+        if size == 0 {
+            return Ok(Xattr::Size(length(rustix::fs::getxattr_query(path, name)?)));
+        }
+        let mut value = Vec::with_capacity(size as usize);
+        rustix::fs::getxattr(path, name, rustix::buffer::spare_capacity(&mut value))?;
+        Ok(Xattr::Value(value))
+    }
+
+    /// The names of all attributes that the caller may see, or their size together if `size` is 0.
+    /// ERANGE if that is larger than `size`. Who may see `trusted.` ones is for the filesystem to
+    /// say (xattr(7)); the backing would say it of the daemon.
+    pub fn listxattr(&self, caller: &Caller, ino: u64, size: u32) -> io::Result<Xattr> {
+        let fd = self.named(ino)?;
+        let mut names = Vec::with_capacity(LIST_MAX);
+        rustix::fs::listxattr(DecInt::from_fd(&fd), rustix::buffer::spare_capacity(&mut names))?;
+        if caller.uid != 0 {
+            let all = names.split_inclusive(|byte| *byte == 0);
+            names = all.filter(|name| !name.starts_with(b"trusted.")).flatten().copied().collect();
+        }
+        match length(names.len()) {
+            needed if size == 0 => Ok(Xattr::Size(needed)),
+            needed if needed > size => Err(errno(libc::ERANGE)),
+            _ => Ok(Xattr::Value(names)),
+        }
+    }
+
+    /// Removes an attribute.
+    pub fn removexattr(&self, ino: u64, name: &OsStr) -> io::Result<()> {
+        let fd = self.named(ino)?;
+        Ok(rustix::fs::removexattr(DecInt::from_fd(&fd), name)?)
+    }
+
+    /// A descriptor whose number is a path from where the thread now stands.
+    fn named(&self, ino: u64) -> io::Result<Arc<OwnedFd>> {
+        let fd = self.descriptor(&self.inode(ino)?)?;
+        creds::stand_in(self.proc_fds.as_fd())?;
+        Ok(fd)
+    }
+}
+
+/// Values and lists are at most 64 KiB.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
