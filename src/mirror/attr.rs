@@ -95,14 +95,17 @@ impl<N: Default> Mirror<N> {
         if let Some(fd) = inode.cached() {
             return stat_of(&fd);
         }
-        if let Some((name, _)) = inode.current() {
-            let dir = self.descriptor(&self.inode(name.parent)?)?;
-            match stat_at(&dir, &name.name) {
-                Ok(stat) if self.identity(&stat) == inode.identity => return Ok(stat),
-                _ => {}
-            }
+        match self.stat_by_name(inode) {
+            Some(stat) => Ok(stat),
+            None => stat_of(self.descriptor(inode)?),
         }
-        stat_of(self.descriptor(inode)?)
+    }
+
+    fn stat_by_name(&self, inode: &Inode<N>) -> Option<Statx> {
+        let (name, _) = inode.current()?;
+        let dir = self.descriptor(&self.inode(name.parent).ok()?).ok()?;
+        let stat = stat_at(&dir, &name.name).ok()?;
+        (self.identity(&stat) == inode.identity).then_some(stat)
     }
 
     /// Changes attributes and returns them all. Owner before mode, since a change of owner clears

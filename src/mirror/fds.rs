@@ -124,12 +124,13 @@ impl<N: Default> Mirror<N> {
                 break fd;
             }
             let Some((name, epoch)) = at.current() else { return Err(errno(libc::ESTALE)) };
-            let parent = self.inode(name.parent)?;
+            let Some(parent) = self.table.get(name.parent).filter(|_| way.len() < MAX_DEPTH) else {
+                // It was forgotten after the inode moved elsewhere, unless nothing did.
+                let moved = self.went_on(&at, &name, epoch);
+                return if moved { Ok(None) } else { Err(errno(libc::ESTALE)) };
+            };
             way.push((at, name, epoch));
             at = parent;
-            if way.len() > MAX_DEPTH {
-                return Err(errno(libc::ESTALE));
-            }
         };
         while let Some((inode, name, epoch)) = way.pop() {
             match self.open_child(&fd, &name.name, &inode) {

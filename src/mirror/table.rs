@@ -157,7 +157,7 @@ impl<N: Default> Table<N> {
 
     /// Takes lookups back; the inode goes with the last.
     pub(super) fn forget(&self, ino: u64, lookups: u64) {
-        let Some(inode) = self.get(ino) else { return };
+        let Some(inode) = self.get(ino).filter(|inode| inode.ino != ROOT) else { return };
         let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
         let less = |n: u64| Some(n.saturating_sub(lookups));
         let _ = inode.lookups.fetch_update(set, fetch, less);

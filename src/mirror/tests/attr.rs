@@ -112,9 +112,6 @@ fn truncate_by_a_user_clears_setuid_and_by_root_does_not() {
     assert_eq!(attr.mode & 0o7777, 0o6755);
     let attr = disk.mirror.setattr(&USER, ino, None, &size(5)).unwrap();
     assert_eq!(attr.mode & 0o7777, 0o755);
-    disk.mirror.setattr(&ROOT_USER, ino, None, &mode(0o6745)).unwrap();
-    let attr = disk.mirror.setattr(&USER, ino, None, &size(3)).unwrap();
-    assert_eq!(attr.mode & 0o7777, 0o745 | if attr.mode & 0o2000 != 0 { 0o2000 } else { 0 });
 }
 
 #[test]

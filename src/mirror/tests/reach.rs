@@ -297,3 +297,23 @@ fn counts_are_exact_under_contention() {
     assert_eq!(m.table.len(), 1);
     assert_eq!(m.inode(ROOT).unwrap().children.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn inode_answers_while_it_moves_between_directories_that_come_and_go() {
+    let disk = Disk::with_cache(16);
+    let m = &disk.mirror;
+    let ino = disk.make_file("a");
+    let travel = || {
+        let d = m.mkdir(&ROOT_USER, ROOT, os("d"), 0o755).unwrap().attr.ino;
+        m.rename(ROOT, os("a"), d, os("b"), 0).unwrap();
+        m.rename(d, os("b"), ROOT, os("a"), 0).unwrap();
+        m.rmdir(ROOT, os("d")).unwrap();
+        m.forget(d, 1);
+    };
+    let ask = || {
+        assert_eq!(m.getattr(ino, None).unwrap().ino, ino);
+        m.descriptor(&m.inode(ino).unwrap()).unwrap();
+    };
+    race(Duration::from_secs(2), &[&travel, &|| disk.evict(), &ask, &ask]);
+    assert_eq!(m.table.len(), 2);
+}
