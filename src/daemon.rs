@@ -65,6 +65,11 @@ pub enum StartError {
     /// The mountpoint carries a live mount of ours.
     #[error("cannot mount on {0}: it is already a {1} mount; end it with `slowfs umount {0}`")]
     AlreadyMounted(PathBuf, String),
+    /// The mountpoint lies inside what it would mirror.
+    #[error(
+        "cannot mount on {0}: it lies inside {1}, which it would mirror; mount on that directory itself or outside of it"
+    )]
+    Inside(PathBuf, PathBuf),
     /// The backing directory cannot be used.
     #[error("cannot mirror {0}: {1}")]
     Backing(PathBuf, io::Error),
@@ -119,6 +124,8 @@ pub fn run(mut config: RunConfig, report: &mut Option<Report>) -> Result<(), Sta
         .map_err(|e| StartError::Backing(config.backing.clone(), strip(&e)))?;
     let root = open_backing(&base)?;
     let mountpoint = mount::prepare(&config.mountpoint)?;
+    refuse_own_inside(&mountpoint, &base)?;
+    let paths = Paths { mountpoint, base };
     let listener = config.listen.map(rpc::bind).transpose().map_err(StartError::Listen)?;
 
     let line = DelayLine::new().map_err(other("start the delay line"))?;
@@ -126,23 +133,30 @@ pub fn run(mut config: RunConfig, report: &mut Option<Report>) -> Result<(), Sta
     for (fault, placement) in std::mem::take(&mut config.faults) {
         table.put(fault, placement);
     }
-    let mirror = Mirror::new(root, &base).map_err(other("open the mirror"))?;
+    let mirror = Mirror::new(root, &paths.base).map_err(other("open the mirror"))?;
     let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), config.fs.clone());
 
-    let connection = mount::mount(&mountpoint, &base, &config.mount)?;
-    let run = start(fs, connection, &config, &table, listener, &mountpoint, &base);
-    let run = run.inspect_err(|_| {
-        if let Err(error) = mount::detach(&mountpoint) {
-            tracing::error!("cannot unmount {}: {error}", mountpoint.display());
+    let connection = mount::mount(&paths.mountpoint, &paths.base, &config.mount)?;
+    let run = start(fs, connection, &config, &table, listener, &paths).inspect_err(|_| {
+        if let Err(error) = mount::detach(&paths.mountpoint) {
+            tracing::error!("cannot unmount {}: {error}", paths.mountpoint.display());
         }
     })?;
-    announce(&config, &run, &base, report.take()).map_err(other("announce the mount"))?;
+    announce(&config, &run, &paths.base, report.take()).map_err(other("announce the mount"))?;
     run.serve(&stop, &line);
     if let Some(file) = &config.pid_file {
         // A pid file that somebody else removed is no harm.
         let _ = fs::remove_file(file);
     }
     Ok(())
+}
+
+/// Where the mount is, and what is behind it.
+struct Paths {
+    /// Absolute and resolved.
+    mountpoint: PathBuf,
+    /// Absolute, as typed.
+    base: PathBuf,
 }
 
 /// What runs while the mount is up.
@@ -159,21 +173,21 @@ fn start(
     config: &RunConfig,
     table: &Arc<FaultTable>,
     listener: Option<TcpListener>,
-    mountpoint: &Path,
-    base: &Path,
+    paths: &Paths,
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let watcher = fs.watcher();
     let mut loops = fuser::Config::default();
     loops.n_threads = Some(config.fs.threads.max(1));
-    loops.clone_fd = true;
+    // A queue per thread where the device may be opened again; an ordinary user may not everywhere.
+    loops.clone_fd = mount::open_device().is_ok();
     let session = Session::from_fd(fs, connection, SessionACL::All, loops)
         .map_err(other("agree with the kernel on the FUSE protocol"))?;
     watcher.attach(table, session.notifier());
-    let line = mount::at(mountpoint).map_err(StartError::Mountinfo)?;
+    let line = mount::at(&paths.mountpoint).map_err(StartError::Mountinfo)?;
     let device = line.map(|l| l.device).unwrap_or_default();
     let control = listener
-        .map(|l| Server::start(l, Arc::clone(table), server_config(config, mountpoint, base)))
+        .map(|l| Server::start(l, Arc::clone(table), server_config(config, paths)))
         .transpose()
         .map_err(other("serve Thrift clients"))?;
     let (ended, ending) = pipe().map_err(other("make a pipe"))?;
@@ -186,17 +200,17 @@ fn start(
             drop(ending);
         })
         .map_err(other("start the session's thread"))?;
-    Ok(Running { mountpoint: mountpoint.to_owned(), device, control, ended })
+    Ok(Running { mountpoint: paths.mountpoint.clone(), device, control, ended })
 }
 
-fn server_config(config: &RunConfig, mountpoint: &Path, base: &Path) -> ServerConfig {
+fn server_config(config: &RunConfig, paths: &Paths) -> ServerConfig {
     ServerConfig {
         scale: config.scale,
         obstacles: obstacles(&config.mount),
         mount: MountInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            mountpoint: mountpoint.to_owned(),
-            backing: base.to_owned(),
+            mountpoint: paths.mountpoint.clone(),
+            backing: paths.base.clone(),
             pid: std::process::id(),
             started: SystemTime::now(),
         },
@@ -210,6 +224,16 @@ fn obstacles(options: &MountOptions) -> Vec<Obstacle> {
         found.push(Obstacle::KernelChecksAccess);
     }
     found
+}
+
+/// A mountpoint below the mirrored directory would make the mirror ask itself.
+fn refuse_own_inside(mountpoint: &Path, base: &Path) -> Result<(), StartError> {
+    let backing =
+        fs::canonicalize(base).map_err(|e| StartError::Backing(base.to_owned(), strip(&e)))?;
+    if mountpoint != backing && mountpoint.starts_with(&backing) {
+        return Err(StartError::Inside(mountpoint.to_owned(), backing));
+    }
+    Ok(())
 }
 
 /// The backing directory as a descriptor that stays valid when something is mounted over its path.

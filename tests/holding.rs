@@ -1,4 +1,11 @@
 //! Held operations: many at once, none in the way of anything else, all free again when told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -1,4 +1,11 @@
 //! Starts that must fail clearly, with nothing left behind; and ends that must never hang.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -89,6 +96,14 @@ fn an_unreadable_subdir_is_refused() {
     command.arg("mount").arg(s.path().join("mnt")).arg("--subdir").arg(s.path().join("raw"));
     let output = command.args(["--listen", "none"]).uid(65534).gid(65534).output().unwrap();
     assert_refused(&output, 1, &["mirror", "raw", "Permission denied"], &s.path().join("mnt"));
+}
+
+#[test]
+fn a_mountpoint_inside_the_mirrored_directory_is_refused() {
+    let s = scratch();
+    fs::create_dir(s.path().join("raw/inside")).unwrap();
+    let output = mount(s.path(), "raw/inside", "raw", &[]);
+    assert_refused(&output, 1, &["raw/inside", "lies inside"], &s.path().join("raw/inside"));
 }
 
 #[test]

@@ -198,7 +198,7 @@ pub fn mount(
     Ok(device)
 }
 
-fn open_device() -> Result<OwnedFd, StartError> {
+pub(super) fn open_device() -> Result<OwnedFd, StartError> {
     rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .map_err(|e| StartError::Device(e.into()))
 }

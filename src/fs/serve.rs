@@ -119,8 +119,26 @@ impl Op {
     }
 }
 
+/// The work of a request on the mirror, run at most once.
+pub(super) trait Work<R: Answer>:
+    FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
+{
+}
+
+impl<R: Answer, F> Work<R> for F where
+    F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
+{
+}
+
+/// A request on its way: what it is, how it is answered, what it does.
+struct Task<R, F> {
+    op: Op,
+    reply: R,
+    run: F,
+}
+
 impl SlowFs {
-    /// Serves one request: `run` is the operation on the mirror, run at most once.
+    /// Serves one request.
     pub(super) fn serve<R, F>(&self, op: Op, args: Args<'_>, reply: R, run: F)
     where
         R: Answer,
@@ -135,36 +153,33 @@ impl SlowFs {
         R: Answer,
         F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
     {
+        let task = Task { op, reply, run };
         let armed = self.core.gate.armed_methods();
         if armed.is_empty() || !self.core.is_subject(armed, &op) {
-            self.pass(op, args, reply, run);
+            self.pass(task, args);
         } else {
-            self.serve_armed(op, args, reply, run);
+            self.serve_armed(task, args);
         }
     }
 
     #[cold]
-    fn serve_armed<R, F>(&self, op: Op, args: Args<'_>, reply: R, run: F)
-    where
-        R: Answer,
-        F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
-    {
+    fn serve_armed<R: Answer, F: Work<R>>(&self, task: Task<R, F>, args: Args<'_>) {
         let arrived = Instant::now();
-        let hit = match self.core.decide(&op, args) {
-            Verdict::Run => return self.pass(op, args, reply, run),
+        let hit = match self.core.decide(&task.op, args) {
+            Verdict::Run => return self.pass(task, args),
             Verdict::Hit(hit) => hit,
         };
         match hit.delay() {
-            None => self.core.conclude(hit, Outcome::Due, op, args, reply, run),
+            None => self.core.conclude(hit, Outcome::Due, task, args),
             Some(Delay::For(delay)) if delay < hold::SPIN_BELOW => {
                 hold::spin(delay.saturating_sub(arrived.elapsed()));
-                self.core.conclude(hit, Outcome::Due, op, args, reply, run);
+                self.core.conclude(hit, Outcome::Due, task, args);
             }
             Some(_) => {
                 let core = Arc::clone(&self.core);
                 let args = args.to_owned();
                 let job = move |hit: Hit, outcome: Outcome| {
-                    core.conclude(hit, outcome, op, args.lend(), reply, run);
+                    core.conclude(hit, outcome, task, args.lend());
                 };
                 self.core.line.hold(hit, arrived, Box::new(job));
             }
@@ -172,24 +187,20 @@ impl SlowFs {
     }
 
     /// Runs an operation that no fault concerns.
-    fn pass<R, F>(&self, op: Op, args: Args<'_>, reply: R, run: F)
-    where
-        R: Answer,
-        F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
-    {
+    fn pass<R: Answer, F: Work<R>>(&self, task: Task<R, F>, args: Args<'_>) {
         let core = &self.core;
-        if !op.slow {
-            return core.finish(op, args, reply, run);
+        if !task.op.slow {
+            return core.finish(task, args);
         }
         // Half the loop threads may wait for the backing; the others stay free for quick requests.
         if core.inline_syncs.fetch_add(1, Relaxed) < core.options.threads / 2 {
-            core.finish(op, args, reply, run);
+            core.finish(task, args);
             core.inline_syncs.fetch_sub(1, Relaxed);
         } else {
             core.inline_syncs.fetch_sub(1, Relaxed);
             let args = args.to_owned();
             let away = Arc::clone(core);
-            core.line.run(Box::new(move || away.finish(op, args.lend(), reply, run)));
+            core.line.run(Box::new(move || away.finish(task, args.lend())));
         }
     }
 }
@@ -201,10 +212,10 @@ impl Core {
     fn is_subject(&self, armed: MethodSet, op: &Op) -> bool {
         if armed.intersects(Request::Lookup.methods()) {
             let looked_up = self.lookups.take(op.caller.tid);
-            if let (Request::Getattr, [Some((On::Inode(ino), _)), _]) = (op.request, op.targets) {
-                if looked_up == Some(ino) {
-                    return false;
-                }
+            let same =
+                matches!(op.targets, [Some((On::Inode(ino), _)), _] if looked_up == Some(ino));
+            if same && matches!(op.request, Request::Getattr) {
+                return false;
             }
         }
         armed.intersects(op.methods())
@@ -231,24 +242,26 @@ impl Core {
     }
 
     /// Ends an operation that a fault fired on.
-    fn conclude<R, F>(&self, hit: Hit, outcome: Outcome, op: Op, args: Args<'_>, reply: R, run: F)
-    where
-        R: Answer,
-        F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value>,
-    {
+    fn conclude<R: Answer, F: Work<R>>(
+        &self,
+        hit: Hit,
+        outcome: Outcome,
+        task: Task<R, F>,
+        args: Args<'_>,
+    ) {
         let errno = match outcome {
             Outcome::Released => None,
             Outcome::CallerKilled => Some(libc::EINTR),
             Outcome::Due => {
                 if hit.kill() {
-                    kill(op.caller.tid);
+                    kill(task.op.caller.tid);
                 }
                 hit.errno().map(fault::Errno::raw)
             }
         };
         drop(hit);
-        let Some(errno) = errno else { return self.finish(op, args, reply, run) };
-        let mut reply = reply;
+        let Some(errno) = errno else { return self.finish(task, args) };
+        let Task { op, mut reply, run } = task;
         if op.must_run {
             // The fault's errno is the answer, whatever the operation itself would say.
             let _ = run(self, op.caller, args, &mut reply);
@@ -257,11 +270,8 @@ impl Core {
     }
 
     /// Runs the operation and replies.
-    fn finish<R, F>(&self, op: Op, args: Args<'_>, mut reply: R, run: F)
-    where
-        R: Answer,
-        F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value>,
-    {
+    fn finish<R: Answer, F: Work<R>>(&self, task: Task<R, F>, args: Args<'_>) {
+        let Task { op, mut reply, run } = task;
         let started = self.options.log_ops.then(Instant::now);
         let result = run(self, op.caller, args, &mut reply);
         self.answer(op, args, reply, result, started);

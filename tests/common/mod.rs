@@ -180,7 +180,7 @@ pub fn is_ours(path: &Path) -> bool {
 
 /// Whether `path` lies on a FUSE filesystem.
 pub fn is_fuse(path: &Path) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|s| s.f_type as i64 == FUSE_MAGIC)
+    rustix::fs::statfs(path).is_ok_and(|s| s.f_type == FUSE_MAGIC)
 }
 
 /// What a test runs on must be what it claims to test.
