@@ -1,0 +1,234 @@
+//! What a fault does to system calls: when it fires, how often, and at once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Mount, errno_of, failing, hanging, wait_for};
+use slowfs::rpc::{FaultSpec, PlainFault};
+
+/// Outcomes of `n` attempts to make a directory: true for those that failed.
+fn attempts(mnt: &Path, n: usize) -> Vec<bool> {
+    (0..n)
+        .map(|i| {
+            let dir = mnt.join(format!("attempt{i}"));
+            let failed = fs::create_dir(&dir).is_err();
+            if !failed {
+                fs::remove_dir(dir).unwrap();
+            }
+            failed
+        })
+        .collect()
+}
+
+fn failures(outcomes: &[bool]) -> usize {
+    outcomes.iter().filter(|failed| **failed).count()
+}
+
+#[test]
+fn count_and_after_are_exact() {
+    let mount = Mount::new();
+    mount.add(&FaultSpec { count: Some(3), after: 5, ..failing(&["mkdir"], "EIO") });
+    let outcomes = attempts(&mount.mnt(), 12);
+    let wanted: Vec<_> = (0..12).map(|n| (5..8).contains(&n)).collect();
+    assert_eq!(outcomes, wanted);
+}
+
+#[test]
+fn a_lifetime_lifts_the_fault_and_releases_what_it_holds() {
+    let mount = Mount::new();
+    let lifetime = Duration::from_millis(300);
+    let started = Instant::now();
+    mount.add(&FaultSpec { lifetime_ns: Some(300_000_000), ..hanging(&["mkdir"]) });
+    fs::create_dir(mount.mnt().join("held")).unwrap();
+    assert!(started.elapsed() >= lifetime);
+    wait_for("the fault to go", || mount.client().list_faults().unwrap().is_empty().then_some(()));
+    fs::create_dir(mount.mnt().join("free")).unwrap();
+}
+
+#[test]
+fn one_errno_of_a_list_and_any_of_random_but_never_enosys() {
+    let mount = Mount::new();
+    let list = ["EIO", "ENOSPC"].map(str::to_owned).to_vec();
+    mount.add(&FaultSpec { errnos: list, ..failing(&["mkdir"], "EIO") });
+    let dir = mount.mnt().join("dir");
+    let seen: BTreeSet<_> = (0..64).map(|_| errno_of(fs::create_dir(&dir))).collect();
+    assert_eq!(seen, BTreeSet::from([libc::EIO, libc::ENOSPC]));
+    mount.clear();
+    mount.add(&FaultSpec { errnos: Vec::new(), random_errno: true, ..failing(&["mkdir"], "EIO") });
+    let seen: BTreeSet<_> = (0..2_000).map(|_| errno_of(fs::create_dir(&dir))).collect();
+    assert!(!seen.contains(&libc::ENOSYS));
+    let drawn: BTreeSet<_> = (libc::E2BIG..=libc::EXFULL).filter(|n| *n != libc::ENOSYS).collect();
+    // 2,000 draws of 47: a miss of any has a chance below one in 10^16.
+    assert_eq!(seen, drawn);
+}
+
+#[test]
+fn half_asked_is_half_got_and_a_seed_repeats_it() {
+    let outcomes: Vec<_> = (0..2)
+        .map(|_| {
+            let mount = Mount::with(&["--seed", "42"]);
+            mount.add(&FaultSpec { probability: 0.5, ..failing(&["mkdir"], "EIO") });
+            attempts(&mount.mnt(), 1_000)
+        })
+        .collect();
+    assert_eq!(outcomes[0], outcomes[1]);
+    // Four standard deviations of 1,000 fair tosses are 63.
+    let failed = failures(&outcomes[0]);
+    assert!((437..=563).contains(&failed), "{failed} of 1000");
+}
+
+/// The plain interface: per mille where a fault only delays, per 100,000 otherwise.
+#[test]
+fn probability_is_read_as_its_client_means_it() {
+    let mount = Mount::new();
+    let mut client = mount.client();
+    let methods = ["mkdir".to_owned()];
+    let started = Instant::now();
+    let delay = PlainFault { probability: 1000, delay_us: 30_000, ..PlainFault::default() };
+    client.set_fault(Some(&methods), &delay).unwrap();
+    fs::create_dir(mount.mnt().join("a")).unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(30), "1000 per mille is always");
+    let error =
+        PlainFault { probability: 1000, err_nos: vec![libc::EIO.into()], ..PlainFault::default() };
+    client.set_fault(Some(&methods), &error).unwrap();
+    let failed = failures(&attempts(&mount.mnt(), 1_000));
+    // 1%: 10 expected, more than 40 has a chance below one in 10^12.
+    assert!(failed <= 40, "{failed} of 1000 failed");
+    let listed = client.list_faults().unwrap();
+    assert!((listed[0].fault.probability - 0.01).abs() < 1e-9, "{listed:?}");
+}
+
+/// What the kernel has cached does not shield a call from a fault just set, nor does a fault just
+/// cleared linger.
+#[test]
+fn arming_and_clearing_act_on_the_very_next_call() {
+    type Call = fn(&Path) -> std::io::Result<()>;
+    let calls: [(&str, Call); 6] = [
+        ("getattr", |p| fs::metadata(p.join("file")).map(drop)),
+        ("open", |p| File::open(p.join("file")).map(drop)),
+        ("readdir", |p| fs::read_dir(p)?.next().unwrap().map(drop)),
+        ("read", |p| fs::read(p.join("file")).map(drop)),
+        ("readlink", |p| fs::read_link(p.join("link")).map(drop)),
+        ("getxattr", |p| {
+            let mut value = [0; 16];
+            Ok(rustix::fs::getxattr(p.join("file"), c"user.test", &mut value).map(drop)?)
+        }),
+    ];
+    let mount = Mount::new();
+    let dir = mount.mnt().join("dir");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("file"), vec![1; 100_000]).unwrap();
+    symlink("file", dir.join("link")).unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(dir.join("file"), c"user.test", b"value", flags).unwrap();
+    for (method, call) in calls {
+        call(&dir).unwrap();
+        for _ in 0..20 {
+            mount.add(&failing(&[method], "EIO"));
+            let met = call(&dir);
+            mount.clear();
+            let free = call(&dir);
+            assert_eq!(errno_of(met), libc::EIO, "{method}: armed, and the call went through");
+            free.unwrap_or_else(|e| panic!("{method}: cleared, and the call met {e}"));
+        }
+    }
+}
+
+/// Reads of a wholly cached file, through a descriptor opened before the fault and one after.
+#[test]
+fn no_cached_read_escapes_and_half_is_half() {
+    const READS: usize = 5_000;
+    let mount = Mount::with(&["--seed", "7"]);
+    let path = mount.mnt().join("file");
+    fs::write(&path, vec![1; 1 << 16]).unwrap();
+    let before = File::open(&path).unwrap();
+    before.read_exact_at(&mut vec![0; 1 << 16], 0).unwrap();
+    let read = |file: &File, n: usize| file.read_at(&mut [0; 512], (n as u64 * 512) % (1 << 16));
+    mount.add(&failing(&["read"], "EIO"));
+    let after = File::open(&path).unwrap();
+    for file in [&before, &after] {
+        let escaped = (0..READS).filter(|n| read(file, *n).is_ok()).count();
+        assert_eq!(escaped, 0, "of {READS} reads");
+    }
+    mount.clear();
+    mount.add(&FaultSpec { probability: 0.5, ..failing(&["read"], "EIO") });
+    for file in [&before, &after] {
+        let failed = (0..READS).filter(|n| read(file, *n).is_err()).count();
+        // Four standard deviations of 5,000 fair tosses are 141.
+        assert!((2_359..=2_641).contains(&failed), "{failed} of {READS} failed");
+    }
+}
+
+/// stat(2) sends LOOKUP and GETATTR: one call, one roll.
+#[test]
+fn one_stat_rolls_the_dice_once() {
+    const STATS: usize = 4_000;
+    let mount = Mount::with(&["--seed", "11"]);
+    let path = mount.mnt().join("file");
+    fs::write(&path, "x").unwrap();
+    let pattern = ".*/file".to_owned();
+    mount.add(&FaultSpec { probability: 0.5, pattern, ..failing(&["getattr"], "EIO") });
+    let failed = (0..STATS).filter(|_| fs::metadata(&path).is_err()).count();
+    // Four standard deviations of 4,000 fair tosses are 126; rolled twice, 3,000 would fail.
+    assert!((1_874..=2_126).contains(&failed), "{failed} of {STATS} failed");
+}
+
+#[test]
+fn garbage_on_the_control_port_leaves_the_mount_and_its_clients_alone() {
+    let mount = Mount::new();
+    let mut client = mount.client();
+    let resident = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", mount.pid())).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap().to_owned();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let before = resident();
+    let frames: [&[u8]; 5] = [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        &[0xff; 4096],
+        // A strict call whose name claims two billion bytes.
+        &[0x80, 1, 0, 1, 0x7f, 0xff, 0xff, 0xff],
+        // Half a frame.
+        &[0x80, 1, 0, 1, 0, 0, 0, 9, b's', b'e', b't'],
+        &[],
+    ];
+    let attackers: Vec<_> = (0..4)
+        .map(|_| {
+            let addr = mount.addr.clone();
+            thread::spawn(move || {
+                let deadline = Instant::now() + Duration::from_secs(2);
+                while Instant::now() < deadline {
+                    for frame in frames {
+                        let Ok(mut stream) = TcpStream::connect(&addr) else { continue };
+                        let _ = stream.write_all(frame);
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut slowest = Duration::ZERO;
+    while attackers.iter().any(|a| !a.is_finished()) {
+        let started = Instant::now();
+        client.info().unwrap();
+        fs::write(mount.mnt().join("file"), "x").unwrap();
+        slowest = slowest.max(started.elapsed());
+    }
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 50_000, "resident memory grew by {grown} kB");
+}
