@@ -1,2 +1,86 @@
-//! The gate's cost per operation.
-fn main() {}
+//! The gate's cost per operation: unarmed; armed with faults that do not match, on a hot inode;
+//! armed and matching. And the counters' beside it.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail by panic")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use slowfs::fault::{
+    DelayLine, Fault, FaultTable, Gate, Memo, Pattern, Placement, Probability, Stats, Subject,
+    Verdict,
+};
+use slowfs::ops::{MethodSet, Request};
+
+/// An inode as the adapter shows it; its path is costly, as a real one's.
+#[derive(Default)]
+struct File {
+    memo: Memo,
+}
+
+impl Subject for File {
+    fn methods(&self) -> MethodSet {
+        Request::Write.methods()
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        Some(&self.memo)
+    }
+
+    fn epoch(&self) -> u64 {
+        1
+    }
+
+    fn path(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(
+            b"/data/raw/etcd2/member/snap/0000000000000001-0000000000000002.snap",
+        );
+    }
+}
+
+fn gate() -> (Arc<FaultTable>, Gate) {
+    let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
+    let gate = Gate::new(Arc::clone(&table));
+    (table, gate)
+}
+
+fn fault(pattern: &str) -> Fault {
+    let fault = Fault::on(Request::Write.methods()).unwrap();
+    fault.with_pattern(Pattern::new(pattern).unwrap())
+}
+
+/// What the adapter does for every operation.
+fn ask(gate: &Gate, file: &File) -> bool {
+    gate.armed(Request::Write.methods()) && matches!(gate.decide(&[file], 1), Verdict::Hit(_))
+}
+
+fn gates(criterion: &mut Criterion) {
+    let file = File::default();
+    let (table, gate) = gate();
+    criterion.bench_function("unarmed", |b| b.iter(|| ask(black_box(&gate), black_box(&file))));
+    for faults in [1usize, 10, 1_000] {
+        table.clear_all();
+        for n in 0..faults {
+            table.put(fault(&format!("(^|.*/)member/wal/{n}.*")), Placement::Add);
+        }
+        assert!(!ask(&gate, &file));
+        criterion.bench_function(&format!("armed with {faults}, none matching"), |b| {
+            b.iter(|| ask(black_box(&gate), black_box(&file)));
+        });
+    }
+    for (name, probability) in
+        [("matching, firing", Probability::ALWAYS), ("matching, not firing", Probability::NEVER)]
+    {
+        table.clear_all();
+        table.put(fault(".*snap").with_probability(probability), Placement::Add);
+        criterion.bench_function(name, |b| b.iter(|| ask(black_box(&gate), black_box(&file))));
+    }
+    let stats = Stats::default();
+    criterion.bench_function("stats count", |b| {
+        b.iter(|| black_box(&stats).count(black_box(Request::Write), black_box(false)));
+    });
+}
+
+criterion_group!(benches, gates);
+criterion_main!(benches);

@@ -13,16 +13,21 @@ use rustix::process::{Pid, Signal, getpid, kill_process, test_kill_process};
 /// A thread that exists but may not be looked at counts as not killed.
 #[must_use]
 pub fn sigkill_pending(tid: u32) -> bool {
-    const SIGKILL: u64 = 1 << (9 - 1);
     let Some(pid) = pid(tid) else { return false };
     match fs::read_to_string(format!("/proc/{tid}/status")) {
-        Ok(status) => ["SigPnd:", "ShdPnd:"].into_iter().any(|name| {
-            let mask = field(&status, name).and_then(|mask| u64::from_str_radix(mask, 16).ok());
-            mask.is_some_and(|mask| mask & SIGKILL != 0)
-        }),
+        Ok(status) => shows_sigkill(&status),
         // hidepid hides what is there: only the signal's own lookup tells.
         Err(_) => test_kill_process(pid) == Err(Errno::SRCH),
     }
+}
+
+/// Whether SIGKILL is among the signals pending for the thread or for its process.
+fn shows_sigkill(status: &str) -> bool {
+    const SIGKILL: u64 = 1 << (9 - 1);
+    ["SigPnd:", "ShdPnd:"].into_iter().any(|name| {
+        let mask = field(status, name).and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        mask.is_some_and(|mask| mask & SIGKILL != 0)
+    })
 }
 
 /// What became of a request to kill a caller.
@@ -110,10 +115,15 @@ mod tests {
 
     #[test]
     fn pending_masks_are_read_from_either_line() {
-        let status = "Name:\tx\nTgid:\t12\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n";
-        assert_eq!(field(status, "ShdPnd:"), Some("0000000000000100"));
-        assert_eq!(field(status, "Tgid:"), Some("12"));
-        assert_eq!(field(status, "None:"), None);
+        let status = |own: &str, shared: &str| {
+            format!("Name:\tx\nTgid:\t12\nSigPnd:\t{own}\nShdPnd:\t{shared}\nSigBlk:\tffffffff\n")
+        };
+        let (none, kill) = ("0000000000000000", "0000000000000100");
+        assert!(shows_sigkill(&status(kill, none)));
+        assert!(shows_sigkill(&status(none, kill)));
+        assert!(!shows_sigkill(&status(none, "fffffffffffffeff")));
+        assert!(!shows_sigkill(""));
+        assert_eq!(field(&status(none, none), "Tgid:"), Some("12"));
     }
 
     #[test]

@@ -1,0 +1,69 @@
+//! How late delayed operations run: one at a time on an idle machine, and many at once. Prints a
+//! table; lateness is the time from when an operation was due to when its job began.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench may fail by panic")]
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use slowfs::fault::{Delay, DelayLine, Fault, FaultTable, Gate, Memo, Placement, Subject, Verdict};
+use slowfs::ops::{MethodSet, Request};
+
+struct File;
+
+impl Subject for File {
+    fn methods(&self) -> MethodSet {
+        Request::Fsync.methods()
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        None
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
+
+    fn path(&self, _: &mut Vec<u8>) {}
+}
+
+/// Holds `at_once` operations, `rounds` times one after the other; how late each was, sorted.
+fn lateness(delay: Duration, at_once: usize, rounds: usize) -> Vec<Duration> {
+    let line = DelayLine::new().unwrap();
+    let table = FaultTable::new(Arc::clone(&line), None);
+    let gate = Gate::new(Arc::clone(&table));
+    let fault = Fault::on(Request::Fsync.methods()).unwrap();
+    table.put(fault.with_delay(Delay::For(delay)), Placement::Add);
+    let (tell, told) = channel();
+    let mut late = Vec::new();
+    for _ in 0..rounds {
+        for _ in 0..at_once {
+            let arrived = Instant::now();
+            let Verdict::Hit(hit) = gate.decide(&[&File], 0) else { continue };
+            let tell = tell.clone();
+            let job = move |_, _| tell.send(arrived.elapsed() - delay).unwrap();
+            line.hold(hit, arrived, Box::new(job));
+        }
+        late.extend(told.iter().take(at_once));
+    }
+    late.sort_unstable();
+    late
+}
+
+fn main() {
+    println!("{:>9} {:>8} {:>10} {:>10} {:>10}", "delay", "at once", "median", "p99", "max");
+    for (micros, at_once, rounds) in [
+        (100, 1, 5_000),
+        (1_000, 1, 2_000),
+        (10_000, 1, 300),
+        (1_000, 16, 300),
+        (100_000, 16, 20),
+        (100_000, 1_000, 5),
+    ] {
+        let delay = Duration::from_micros(micros);
+        let late = lateness(delay, at_once, rounds);
+        let [median, p99, max] = [50, 99, 100].map(|p| late[(late.len() - 1) * p / 100]);
+        println!("{delay:>9?} {at_once:>8} {median:>10.1?} {p99:>10.1?} {max:>10.1?}");
+    }
+}
