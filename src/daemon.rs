@@ -143,7 +143,7 @@ pub fn run(mut config: RunConfig, report: &mut Option<Report>) -> Result<(), Sta
         }
     })?;
     announce(&config, &run, &paths.base, report.take()).map_err(other("announce the mount"))?;
-    run.serve(&stop, &line);
+    run.serve(&stop, &table, &line);
     if let Some(file) = &config.pid_file {
         // A pid file that somebody else removed is no harm.
         let _ = fs::remove_file(file);
@@ -301,12 +301,15 @@ enum Ending {
 }
 
 impl Running {
-    fn serve(mut self, stop: &OwnedFd, line: &DelayLine) {
+    fn serve(mut self, stop: &OwnedFd, table: &FaultTable, line: &DelayLine) {
         let ending = self.wait(stop);
         if let Some(server) = self.control.take() {
             server.stop();
         }
-        line.shutdown();
+        table.clear_all();
+        if !line.shutdown() {
+            tracing::warn!("released operations still wait for the backing directory");
+        }
         match ending {
             Ok(Ending::Signal(signal)) => {
                 tracing::info!("signal {signal}: unmounting {}", self.mountpoint.display());

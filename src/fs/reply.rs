@@ -1,6 +1,7 @@
 //! What each kind of fuser reply is given: a value, or an errno.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use fuser::{
@@ -34,6 +35,22 @@ pub(super) struct Entry {
     pub(super) generation: u64,
     pub(super) ttl: Duration,
 }
+
+impl Entry {
+    /// Adds it to a listing; true if it did not fit.
+    pub(super) fn add_to(&self, reply: &mut ReplyDirectoryPlus, offset: u64, name: &OsStr) -> bool {
+        // fuser has one timeout for entry and attributes here; the shorter is the right one.
+        let ttl = self.ttl.min(self.attributes.ttl);
+        let attr = &self.attributes.attr;
+        reply.add(attr.ino, offset, name, &ttl, attr, Generation(self.generation))
+    }
+}
+
+/// What poll(2) finds a regular file ready for: always everything.
+pub(super) const READY: PollEvents = PollEvents::POLLIN
+    .union(PollEvents::POLLOUT)
+    .union(PollEvents::POLLRDNORM)
+    .union(PollEvents::POLLWRNORM);
 
 /// An open file or directory.
 pub(super) struct Opened {

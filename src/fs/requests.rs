@@ -14,9 +14,9 @@ use fuser::{
 };
 
 use super::SlowFs;
-use super::attributes::{kind, time_change};
+use super::attributes::{consulted, kind, time_change};
 use super::caches::handle;
-use super::reply::{Bytes, Opened};
+use super::reply::{Bytes, Opened, READY};
 use super::serve::{Args, On, Op};
 use crate::mirror::Changes;
 use crate::ops::{MethodSet, Request as R};
@@ -74,19 +74,6 @@ impl Filesystem for SlowFs {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let size_by = if fh.is_some() { R::SetattrSizeHandle } else { R::SetattrSize };
-        // The kernel sends the times along with a new size; those are not utimens(2).
-        let times = size.is_none() && (atime.is_some() || mtime.is_some());
-        let consulted = [
-            (mode.is_some(), R::SetattrMode),
-            (uid.is_some() || gid.is_some(), R::SetattrOwner),
-            (size.is_some(), size_by),
-            (times, R::SetattrTimes),
-        ];
-        let named = consulted.into_iter().filter(|(sets, _)| *sets).map(|(_, request)| request);
-        let request = named.clone().next().unwrap_or(R::SetattrTimes);
-        let methods = named.fold(MethodSet::EMPTY, |set, r| set.union(r.methods()));
-        let op = Op::new(req, request, On::Inode(ino.0)).consulting(methods);
         let changes = Changes {
             mode,
             uid,
@@ -96,6 +83,8 @@ impl Filesystem for SlowFs {
             mtime: mtime.map(time_change),
         };
         let fh = fh.map(|fh| handle(fh).0);
+        let (request, methods) = consulted(&changes, fh.is_some());
+        let op = Op::new(req, request, On::Inode(ino.0)).consulting(methods);
         self.serve(op, Args::default(), reply, move |core, caller, _| {
             let attr = core.tree.setattr(&caller, ino.0, fh, &changes)?;
             core.attributes(ino.0, &attr)
@@ -103,8 +92,7 @@ impl Filesystem for SlowFs {
     }
 
     fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
-        let op = Op::new(req, R::Readlink, On::Inode(ino.0));
-        self.serve(op, Args::default(), reply, move |core, _, _| {
+        self.serve_inode(req, R::Readlink, ino, reply, move |core, _| {
             core.tree.readlink(ino.0).map(Bytes)
         });
     }
@@ -206,8 +194,7 @@ impl Filesystem for SlowFs {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let op = Op::new(req, R::Open, On::Inode(ino.0));
-        self.serve(op, Args::default(), reply, move |core, _, _| {
+        self.serve_inode(req, R::Open, ino, reply, move |core, _| {
             Ok(core.opened(ino.0, core.tree.open(ino.0, flags.0)?))
         });
     }
@@ -282,8 +269,7 @@ impl Filesystem for SlowFs {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Flush, On::Inode(ino.0));
-        self.serve(op, Args::default(), reply, move |core, _, _| core.tree.flush(handle(fh).0));
+        self.serve_inode(req, R::Flush, ino, reply, move |core, _| core.tree.flush(handle(fh).0));
     }
 
     fn release(
@@ -316,8 +302,7 @@ impl Filesystem for SlowFs {
     }
 
     fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        let op = Op::new(req, R::Opendir, On::Inode(ino.0));
-        self.serve(op, Args::default(), reply, move |core, _, _| {
+        self.serve_inode(req, R::Opendir, ino, reply, move |core, _| {
             Ok(Opened { fh: core.tree.opendir(ino.0)?, flags: fuser::FopenFlags::empty() })
         });
     }
@@ -350,13 +335,9 @@ impl Filesystem for SlowFs {
     ) {
         let op = Op::new(req, R::Readdir, On::Inode(ino.0));
         self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
-            core.tree.readdirplus(fh.0, offset, &mut |listed, found| {
-                let Ok(entry) = core.entry(found) else { return false };
-                let attr = &entry.attributes.attr;
-                let generation = fuser::Generation(entry.generation);
-                // fuser has one timeout for both; the shorter is the right one.
-                let ttl = entry.ttl.min(entry.attributes.ttl);
-                reply.add(attr.ino, listed.offset, listed.name, &ttl, attr, generation)
+            core.tree.readdirplus(fh.0, offset, &mut |listed, found| match core.entry(found) {
+                Ok(entry) => entry.add_to(reply, listed.offset, listed.name),
+                Err(_) => false,
             })
         });
     }
@@ -388,8 +369,7 @@ impl Filesystem for SlowFs {
     }
 
     fn statfs(&self, req: &Request, ino: INodeNo, reply: ReplyStatfs) {
-        let op = Op::new(req, R::Statfs, On::Inode(ino.0));
-        self.serve(op, Args::default(), reply, move |core, _, _| core.tree.statfs(ino.0));
+        self.serve_inode(req, R::Statfs, ino, reply, move |core, _| core.tree.statfs(ino.0));
     }
 
     fn setxattr(
@@ -422,8 +402,7 @@ impl Filesystem for SlowFs {
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        let op = Op::new(req, R::Listxattr, On::Inode(ino.0));
-        self.serve(op, Args::default(), reply, move |core, caller, _| {
+        self.serve_inode(req, R::Listxattr, ino, reply, move |core, caller| {
             core.tree.listxattr(&caller, ino.0, size)
         });
     }
@@ -436,8 +415,7 @@ impl Filesystem for SlowFs {
     }
 
     fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
-        let op = Op::new(req, R::Access, On::Inode(ino.0));
-        self.serve(op, Args::default(), reply, move |core, caller, _| {
+        self.serve_inode(req, R::Access, ino, reply, move |core, caller| {
             core.tree.access(&caller, ino.0, mask.bits().cast_unsigned())
         });
     }
@@ -470,9 +448,7 @@ impl Filesystem for SlowFs {
         _flags: PollFlags,
         reply: ReplyPoll,
     ) {
-        let op = Op::new(req, R::Poll, On::Inode(ino.0));
-        // A regular file is always ready for what it is asked (poll(2)).
-        self.serve(op, Args::default(), reply, move |_, _, _| Ok(events & always_ready()));
+        self.serve_inode(req, R::Poll, ino, reply, move |_, _| Ok(events & READY));
     }
 
     fn fallocate(
@@ -485,8 +461,7 @@ impl Filesystem for SlowFs {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Fallocate, On::Inode(ino.0));
-        self.serve(op, Args::default(), reply, move |core, caller, _| {
+        self.serve_inode(req, R::Fallocate, ino, reply, move |core, caller| {
             core.tree.fallocate(&caller, handle(fh).0, mode, offset, length)
         });
     }
@@ -500,8 +475,7 @@ impl Filesystem for SlowFs {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let op = Op::new(req, R::Lseek, On::Inode(ino.0));
-        self.serve(op, Args::default(), reply, move |core, _, _| {
+        self.serve_inode(req, R::Lseek, ino, reply, move |core, _| {
             let at = core.tree.lseek(handle(fh).0, offset, whence)?;
             i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
         });
@@ -529,8 +503,4 @@ impl Filesystem for SlowFs {
             Ok(u32::try_from(copied).unwrap_or(u32::MAX))
         });
     }
-}
-
-fn always_ready() -> PollEvents {
-    PollEvents::POLLIN | PollEvents::POLLOUT | PollEvents::POLLRDNORM | PollEvents::POLLWRNORM
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use fuser::INodeNo;
+
 use super::journal::Entry;
 use super::reply::Answer;
 use super::{Core, SlowFs, Tree};
@@ -145,6 +147,22 @@ impl SlowFs {
         F: FnOnce(&Core, Caller, Args<'_>) -> io::Result<R::Value> + Send + 'static,
     {
         self.serve_filling(op, args, reply, move |core, caller, args, _| run(core, caller, args));
+    }
+
+    /// Serves a request on an inode that came without names or data.
+    pub(super) fn serve_inode<R, F>(
+        &self,
+        req: &fuser::Request,
+        request: Request,
+        ino: INodeNo,
+        reply: R,
+        run: F,
+    ) where
+        R: Answer,
+        F: FnOnce(&Core, Caller) -> io::Result<R::Value> + Send + 'static,
+    {
+        let op = Op::new(req, request, On::Inode(ino.0));
+        self.serve(op, Args::default(), reply, move |core, caller, _| run(core, caller));
     }
 
     /// Serves a request whose operation fills its reply as it goes.
