@@ -21,7 +21,7 @@ const BLOCK: usize = 4096;
 const PAUSE: Duration = Duration::from_micros(300);
 /// Each delay asked for, in microseconds, with the rounds and the appends of each round.
 const STEPS: [(i32, u32, u32); 6] =
-    [(0, 5, 80), (1, 5, 80), (100, 5, 80), (1_000, 5, 60), (10_000, 3, 30), (100_000, 2, 10)];
+    [(0, 30, 20), (1, 30, 20), (100, 30, 20), (1_000, 20, 15), (10_000, 6, 15), (100_000, 2, 10)];
 
 /// What `slowfs demo` is told: nothing.
 #[derive(Debug, clap::Args)]
