@@ -21,6 +21,7 @@ test: setup-test
 	cargo test --locked
 
 bench: setup-bench $(SLOWFS)
+	cargo bench --locked --bench gate --bench delay -- --quiet --noplot
 	$(PYTHON) benches/fio.py --slowfs $(SLOWFS)
 
 install: $(SLOWFS)
