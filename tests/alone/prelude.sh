@@ -1,10 +1,11 @@
 # Read by every script that runs alone; see mod.rs.
 set -Eeuo pipefail
-trap 'echo "FAILED in line $LINENO: $BASH_COMMAND" >&2; cat log said >&2 2>/dev/null || true' ERR
+exec 9>&2 # a command's standard error may be redirected when the trap runs
+trap 'echo "FAILED in line $LINENO: $BASH_COMMAND" >&9; cat log said >&9 2>/dev/null || true' ERR
 ip link set lo up
 mkdir -p raw mnt
 
-die() { echo "FAILED: $*" >&2; cat log said >&2 2>/dev/null || true; trap - ERR; exit 1; }
+die() { echo "FAILED: $*" >&9; cat log said >&9 2>/dev/null || true; trap - ERR; exit 1; }
 
 # soon COMMAND...: until it succeeds, within 20 seconds
 soon() {
