@@ -4,9 +4,10 @@ SBINDIR ?= /sbin
 PYTHON ?= /usr/bin/python3
 SLOWFS := target/release/slowfs
 # The tests mount, and act as other users: they run as root, whoever builds them.
-AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config 'target."cfg(unix)".runner = ["sudo", "-E"]')
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = ["sudo", "-E"]')
 
-.PHONY: demo demo-etcd check test bench install $(SLOWFS)
+.PHONY: demo demo-etcd check test test-clients bench install $(SLOWFS)
 
 demo: setup-demo $(SLOWFS)
 	$(SLOWFS) demo
@@ -22,6 +23,10 @@ check: setup-check
 
 test: setup-test
 	cargo test --locked $(AS_ROOT)
+
+test-clients: setup-clients
+	cargo build --locked
+	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
 
 bench: setup-bench $(SLOWFS)
 	cargo bench --locked --bench gate --bench delay -- --quiet --noplot
