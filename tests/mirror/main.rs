@@ -1,9 +1,11 @@
 //! What a directory must do, as cases that are functions of a directory.
 //!
 //! Each case runs once on a plain temporary directory (`plain`) and once on a mirror (`mounted`),
-//! so that a case that is wrong about POSIX or Linux fails on the plain directory too. Where a
-//! mirror must differ, the case asks [`on_fuse`] and says why. The cases need root: they act as
-//! other users.
+//! so that a case that is wrong about POSIX or Linux fails on the plain directory too. It runs
+//! again on a mirror where every operation is delayed a little (`delayed`): each leaves its loop
+//! thread and is concluded by a worker, files are opened past the page cache, attributes are not
+//! cached, and still nothing may differ. Where a mirror must differ, the case asks [`on_fuse`] and
+//! says why. The cases need root: they act as other users.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,6 +24,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -29,9 +32,9 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tempfile::TempDir;
 
-use common::{Mount, is_fuse};
+use common::{Mount, delaying, is_fuse};
 
-/// Runs each case on a plain directory and on a mirror.
+/// Runs each case on a plain directory, on a mirror and on a delayed one.
 macro_rules! cases {
     ($($case:ident),+ $(,)?) => {
         mod plain {
@@ -39,6 +42,9 @@ macro_rules! cases {
         }
         mod mounted {
             $(#[test] fn $case() { crate::on_mirror(super::$case) })+
+        }
+        mod delayed {
+            $(#[test] fn $case() { crate::on_delayed_mirror(super::$case) })+
         }
     };
 }
@@ -70,6 +76,14 @@ fn on_plain_directory(case: fn(&Path)) {
 fn on_mirror(case: fn(&Path)) {
     let mount = Mount::new();
     case(&mount.mnt());
+}
+
+fn on_delayed_mirror(case: fn(&Path)) {
+    let mount = Mount::new();
+    let id = mount.add(&delaying(&["all"], Duration::from_micros(100)));
+    case(&mount.mnt());
+    let fault = mount.listed(id);
+    assert!(fault.fired > 0 && fault.fired == fault.matched, "{fault:?}");
 }
 
 /// A directory on the filesystem that the mirrors of these tests have behind them; others may
