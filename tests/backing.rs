@@ -479,3 +479,86 @@ fn mirror_is_what_it_says_in_the_mount_table() {
     assert_eq!(said, [raw.to_str().unwrap(), "fuse.slowfs"]);
     let _: TempDir = tempfile::tempdir_in(mount.mnt()).unwrap();
 }
+
+#[test]
+fn what_the_kernel_forgot_is_found_again_as_the_same() {
+    let mount = Mount::new();
+    let mnt = mount.mnt();
+    fs::create_dir_all(mnt.join("a/b")).unwrap();
+    for n in 0..200 {
+        fs::write(mnt.join(format!("a/b/f{n}")), n.to_string()).unwrap();
+    }
+    fs::hard_link(mnt.join("a/b/f0"), mnt.join("link")).unwrap();
+    let number = |n| fs::metadata(mnt.join(format!("a/b/f{n}"))).unwrap().ino();
+    let numbers: Vec<_> = (0..200).map(number).collect();
+    let open: Vec<_> = (0..20).map(|n| open_rw(mnt.join(format!("a/b/f{n}")))).collect();
+    fs::remove_file(mnt.join("a/b/f1")).unwrap();
+    for round in 0..5 {
+        // Remounting makes the kernel forget every inode that is not in use.
+        let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
+        rustix::mount::mount_remount(&mnt, flags, "").unwrap();
+        fs::rename(mnt.join("a"), mnt.join("c")).unwrap();
+        fs::rename(mnt.join("c"), mnt.join("a")).unwrap();
+        for n in (0..200).filter(|n| *n != 1) {
+            assert_eq!(number(n), numbers[n], "{n} in round {round}");
+        }
+        assert_eq!(fs::metadata(mnt.join("link")).unwrap().ino(), numbers[0]);
+        for (n, file) in open.iter().enumerate() {
+            let mut content = [0; 2];
+            let read = file.read_at(&mut content, 0).unwrap();
+            assert_eq!(content[..read], *n.to_string().as_bytes());
+            file.set_permissions(PermissionsExt::from_mode(0o600)).unwrap();
+            file.set_len(n.to_string().len() as u64).unwrap();
+        }
+    }
+    assert_eq!(open[1].metadata().unwrap().nlink(), 0);
+}
+
+#[test]
+fn churn_by_many_leaves_both_sides_agreeing() {
+    let mount = Mount::new();
+    let mnt = mount.mnt();
+    for d in 0..3 {
+        fs::create_dir(mnt.join(format!("d{d}"))).unwrap();
+    }
+    // Who fails because another was first says so with one of these, and nothing else.
+    let expected = [libc::ENOENT, libc::EEXIST, libc::ENOTEMPTY, libc::EISDIR, libc::ENOTDIR];
+    std::thread::scope(|scope| {
+        for worker in 0..4usize {
+            let mnt = &mnt;
+            scope.spawn(move || {
+                let place = |n: usize| mnt.join(format!("d{}/f{}", n % 3, n % 7));
+                for n in 0..400usize {
+                    let (a, b) = (place(n * 5 + worker), place(n * 11 + worker * 3));
+                    let outcome = match (n + worker) % 8 {
+                        0 | 1 => fs::write(&a, "x"),
+                        2 => fs::rename(&a, &b),
+                        3 => fs::remove_file(&a),
+                        4 => fs::hard_link(&a, &b),
+                        5 => fs::read(&a).map(drop),
+                        6 => fs::metadata(&a).map(drop),
+                        _ => fs::rename(mnt.join(format!("d{}", n % 3)), mnt.join("away"))
+                            .and_then(|()| {
+                                fs::rename(mnt.join("away"), mnt.join(format!("d{}", n % 3)))
+                            }),
+                    };
+                    if let Err(error) = outcome {
+                        let code = error.raw_os_error().unwrap();
+                        assert!(expected.contains(&code), "step {n}: {error}");
+                    }
+                }
+            });
+        }
+    });
+    for d in names(mount.raw()) {
+        assert_eq!(names(mnt.join(&d)), names(mount.raw().join(&d)));
+        for name in names(mount.raw().join(&d)) {
+            let (here, there) = (mnt.join(&d).join(&name), mount.raw().join(&d).join(&name));
+            let (here, there) = (fs::metadata(here).unwrap(), fs::metadata(there).unwrap());
+            assert_eq!(
+                (here.ino(), here.nlink(), here.size()),
+                (there.ino(), there.nlink(), there.size())
+            );
+        }
+    }
+}
