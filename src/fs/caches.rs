@@ -48,20 +48,20 @@ impl Core {
 
     /// Attributes as replied, for the inode the kernel calls `node`. A listing also tells of some
     /// that the kernel was not given, "." and "..": whatever faults there are, those are listed.
-    pub(super) fn attributes(&self, node: u64, attr: &Attr) -> std::io::Result<Attributes> {
+    pub(super) fn attributes(&self, node: u64, attr: &Attr) -> Attributes {
         let ttl = match self.gate.armed(hidden_by_attributes()) {
             true => {
                 self.tree.inode(node).map_or(Duration::ZERO, |inode| self.attribute_ttl(&inode))
             }
             false => TTL,
         };
-        Ok(Attributes { attr: file_attr(attr)?, ttl })
+        Attributes { attr: file_attr(attr), ttl }
     }
 
     /// A directory entry as replied.
-    pub(super) fn entry(&self, entry: &mirror::Entry) -> std::io::Result<Entry> {
-        let attributes = self.attributes(entry.attr.ino, &entry.attr)?;
-        Ok(Entry { attributes, generation: entry.generation, ttl: TTL })
+    pub(super) fn entry(&self, entry: &mirror::Entry) -> Entry {
+        let attributes = self.attributes(entry.attr.ino, &entry.attr);
+        Entry { attributes, generation: entry.generation, ttl: TTL }
     }
 
     /// An open file as replied: past the page cache while a read fault concerns it, so that each
