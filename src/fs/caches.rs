@@ -5,12 +5,10 @@
 //! that it knows already. That notification never blocks, whatever is held; those of entries and
 //! pages do, and are never sent.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fuser::{FileHandle, FopenFlags, INodeNo, Notifier};
-use parking_lot::Mutex;
 
 use super::Core;
 use super::attributes::file_attr;
@@ -80,7 +78,6 @@ impl Core {
     /// Invalidates the cached attributes of the inodes that an attribute or read fault concerns.
     pub(super) fn refresh(&self) {
         let Some(notifier) = self.notifier.get() else { return };
-        self.lookups.forget_all();
         if !self.gate.armed(hidden_by_attributes()) {
             return;
         }
@@ -116,45 +113,5 @@ impl Watcher {
         if core.notifier.set(notifier).is_ok() {
             table.subscribe(Box::new(move |_| core.refresh()));
         }
-    }
-}
-
-/// More threads than this at once are forgotten, and rolled once more, rather than remembered.
-const MOST_THREADS: usize = 4096;
-
-impl Core {
-    /// A LOOKUP by `tid` that a fault let pass has found `ino`.
-    pub(super) fn looked_up(&self, tid: u32, ino: u64) {
-        if self.gate.armed(Request::Lookup.methods()) {
-            self.lookups.remember(tid, ino);
-        }
-    }
-}
-
-/// The inode that each thread looked up last, kept only while an attribute fault is armed.
-///
-/// stat(2) on a path with expired attributes sends LOOKUP and then GETATTR: one system call, one
-/// roll of the dice. So a GETATTR that directly follows the same thread's LOOKUP of that inode is
-/// not rolled again.
-#[derive(Default)]
-pub(super) struct LastLookups(Mutex<HashMap<u32, u64>>);
-
-impl LastLookups {
-    /// Remembers that `tid` was just given `ino` by a LOOKUP that a fault let pass.
-    pub(super) fn remember(&self, tid: u32, ino: u64) {
-        let mut lookups = self.0.lock();
-        if lookups.len() >= MOST_THREADS {
-            lookups.clear();
-        }
-        lookups.insert(tid, ino);
-    }
-
-    /// What `tid` looked up, if that was the last it asked; forgotten by asking.
-    pub(super) fn take(&self, tid: u32) -> Option<u64> {
-        self.0.lock().remove(&tid)
-    }
-
-    fn forget_all(&self) {
-        self.0.lock().clear();
     }
 }

@@ -1,8 +1,8 @@
 //! The fuser adapter: decode, ask the gate, run on the mirror, reply. No semantics of its own.
 //!
 //! `requests` decodes each kernel request into an [`serve::Op`] and a closure on the mirror;
-//! `serve` does the rest for all of them; `caches` keeps the kernel's caches honest about what is
-//! armed. Lock rule: no lock of this room is held while the mirror, the gate or the kernel works.
+//! `serve` does the rest for all of them; `walks` tells which requests are one system call; `caches`
+//! keeps the kernel's caches honest about what is armed. Lock rule: no lock of this room is held while the mirror, the gate or the kernel works.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -20,6 +20,7 @@ mod journal;
 mod reply;
 mod requests;
 mod serve;
+mod walks;
 
 pub use caches::Watcher;
 
@@ -63,7 +64,7 @@ struct Core {
     line: Arc<DelayLine>,
     stats: Stats,
     options: FsOptions,
-    lookups: caches::LastLookups,
+    walks: walks::Walks,
     notifier: OnceLock<Notifier>,
     /// How many syncs of the backing sit on loop threads just now.
     inline_syncs: AtomicUsize,
@@ -84,7 +85,7 @@ impl SlowFs {
             line,
             stats: Stats::default(),
             options,
-            lookups: caches::LastLookups::default(),
+            walks: walks::Walks::default(),
             notifier: OnceLock::new(),
             inline_syncs: AtomicUsize::new(0),
         };
