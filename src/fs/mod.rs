@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 
-use fuser::Notifier;
-
 use crate::fault::{DelayLine, FaultTable, Gate, Memo, Stats};
 use crate::mirror::Mirror;
 
@@ -17,6 +15,7 @@ mod attributes;
 mod caches;
 mod init;
 mod journal;
+mod notices;
 mod reply;
 mod requests;
 mod serve;
@@ -65,7 +64,7 @@ struct Core {
     stats: Stats,
     options: FsOptions,
     walks: walks::Walks,
-    notifier: OnceLock<Notifier>,
+    notices: OnceLock<notices::Notices>,
     /// How many syncs of the backing sit on loop threads just now.
     inline_syncs: AtomicUsize,
 }
@@ -86,7 +85,7 @@ impl SlowFs {
             stats: Stats::default(),
             options,
             walks: walks::Walks::default(),
-            notifier: OnceLock::new(),
+            notices: OnceLock::new(),
             inline_syncs: AtomicUsize::new(0),
         };
         SlowFs { core: Arc::new(core) }
