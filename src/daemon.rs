@@ -183,7 +183,9 @@ fn start(
     loops.clone_fd = mount::open_device().is_ok();
     let session = Session::from_fd(fs, connection, SessionACL::All, loops)
         .map_err(other("agree with the kernel on the FUSE protocol"))?;
-    watcher.attach(table, session.notifier());
+    let notices =
+        session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
+    watcher.attach(table, notices);
     let line = mount::at(&paths.mountpoint).map_err(StartError::Mountinfo)?;
     let device = line.map(|l| l.device).unwrap_or_default();
     let control = listener

@@ -16,7 +16,7 @@ use fuser::{
 use super::SlowFs;
 use super::attributes::{consulted, kind, time_change};
 use super::caches::handle;
-use super::reply::{Bytes, Opened, READY};
+use super::reply::{Bytes, Entry, Opened, READY};
 use super::serve::{Args, On, Op};
 use crate::mirror::Changes;
 use crate::ops::{MethodSet, Request as R};
@@ -86,8 +86,7 @@ impl Filesystem for SlowFs {
         let (request, methods) = consulted(&changes, fh.is_some());
         let op = Op::new(req, request, On::Inode(ino.0)).consulting(methods);
         self.serve(op, Args::default(), reply, move |core, caller, _| {
-            let attr = core.tree.setattr(&caller, ino.0, fh, &changes)?;
-            Ok(core.attributes(ino.0, &attr))
+            Ok(core.changed(&core.tree.setattr(&caller, ino.0, fh, &changes)?))
         });
     }
 
@@ -189,7 +188,8 @@ impl Filesystem for SlowFs {
         let op =
             Op::new(req, R::Link, On::Name(newparent.0)).and(On::Inode(ino.0), R::Link.methods());
         self.serve(op, Args::name(newname), reply, move |core, _, args| {
-            Ok(core.entry(&core.tree.link(ino.0, newparent.0, args.name)?))
+            let entry = core.tree.link(ino.0, newparent.0, args.name)?;
+            Ok(Entry { attributes: core.changed(&entry.attr), ..core.entry(&entry) })
         });
     }
 
