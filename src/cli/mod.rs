@@ -18,6 +18,7 @@ mod mount;
 mod options;
 mod original;
 mod output;
+mod recipe;
 
 /// A mirror of a directory that becomes slow, broken or treacherous on command.
 #[derive(Debug, Parser)]
