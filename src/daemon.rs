@@ -184,7 +184,9 @@ fn start(
     let admitted = if config.mount.allow_root { SessionACL::RootAndOwner } else { SessionACL::All };
     let session = Session::from_fd(fs, connection, admitted, loops)
         .map_err(other("agree with the kernel on the FUSE protocol"))?;
-    watcher.attach(table, session.notifier());
+    let notices =
+        session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
+    watcher.attach(table, notices);
     let line = mount::at(&paths.mountpoint).map_err(StartError::Mountinfo)?;
     let device = line.map(|l| l.device).unwrap_or_default();
     let control = listener
