@@ -215,11 +215,11 @@ impl SlowFs {
             return core.finish(task, args);
         }
         // Half the loop threads may wait for the backing; the others stay free for quick requests.
-        if core.inline_syncs.fetch_add(1, Relaxed) < core.options.threads / 2 {
+        if core.inline_slow.fetch_add(1, Relaxed) < core.options.threads / 2 {
             core.finish(task, args);
-            core.inline_syncs.fetch_sub(1, Relaxed);
+            core.inline_slow.fetch_sub(1, Relaxed);
         } else {
-            core.inline_syncs.fetch_sub(1, Relaxed);
+            core.inline_slow.fetch_sub(1, Relaxed);
             let args = args.to_owned();
             let away = Arc::clone(core);
             core.line.run(Box::new(move || away.finish(task, args.lend())));

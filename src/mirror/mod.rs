@@ -38,6 +38,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, makedev};
 use rustix::process::Resource;
 
 pub use attr::{Attr, Changes, TimeChange};
+pub use data::Written;
 pub use dir::DirEntry;
 pub use handle::Handle;
 pub use inode::Inode;

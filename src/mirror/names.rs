@@ -34,6 +34,12 @@ impl<N: Default> Mirror<N> {
         self.entry_at(&dir, &fd, name)
     }
 
+    /// The inode of that name, if the kernel knows it; without a lookup of it.
+    pub fn known_at(&self, parent: u64, name: &OsStr) -> Option<Arc<Inode<N>>> {
+        let (_, fd) = self.parent_of(parent, name).ok()?;
+        self.table.known(&self.identity(&stat_at(&fd, name).ok()?))
+    }
+
     /// Takes lookups back; the number may then be given to another file.
     pub fn forget(&self, ino: u64, lookups: u64) {
         self.table.forget(ino, lookups);
