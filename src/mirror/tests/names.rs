@@ -372,7 +372,7 @@ fn default_acl_takes_the_place_of_the_umask() {
         entry(0x20, 0, none),
     ]
     .concat();
-    disk.mirror.setxattr(d, os("system.posix_acl_default"), &acl, 0).unwrap();
+    disk.mirror.setxattr(&ROOT_USER, d, os("system.posix_acl_default"), &acl, 0).unwrap();
     let strict = Caller { umask: 0o077, ..USER };
     let file = disk.mirror.mknod(&strict, d, os("f"), libc::S_IFREG | 0o666, 0).unwrap().attr;
     assert_eq!(file.mode & 0o777, 0o660, "the mask of the ACL shows as group permissions");
