@@ -386,8 +386,8 @@ impl Filesystem for SlowFs {
     ) {
         let op = Op::new(req, R::Setxattr, On::Inode(ino.0));
         let args = Args { name, data: value, ..Args::default() };
-        self.serve(op, args, reply, move |core, _, args| {
-            core.tree.setxattr(ino.0, args.name, args.data, flags)
+        self.serve(op, args, reply, move |core, caller, args| {
+            core.tree.setxattr(&caller, ino.0, args.name, args.data, flags)
         });
     }
 
