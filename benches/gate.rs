@@ -62,7 +62,7 @@ fn gates(criterion: &mut Criterion) {
     for faults in [1usize, 10, 1_000] {
         table.clear_all();
         for n in 0..faults {
-            table.put(fault(&format!("(^|.*/)member/wal/{n}.*")), Placement::Add);
+            table.put(fault(&format!("(^|.*/)member/wal/{n}.*")), Placement::Add).unwrap();
         }
         assert!(!ask(&gate, &file));
         criterion.bench_function(&format!("armed with {faults}, none matching"), |b| {
@@ -73,7 +73,7 @@ fn gates(criterion: &mut Criterion) {
         [("matching, firing", Probability::ALWAYS), ("matching, not firing", Probability::NEVER)]
     {
         table.clear_all();
-        table.put(fault(".*snap").with_probability(probability), Placement::Add);
+        table.put(fault(".*snap").with_probability(probability), Placement::Add).unwrap();
         criterion.bench_function(name, |b| b.iter(|| ask(black_box(&gate), black_box(&file))));
     }
     let stats = Stats::default();

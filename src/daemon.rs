@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit};
 
-use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale};
+use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale, TooManyFaults};
 use crate::fs::{FsOptions, SlowFs};
 use crate::mirror::Mirror;
 use crate::ops::Obstacle;
@@ -92,6 +92,9 @@ pub enum StartError {
     /// The mount table cannot be read.
     #[error("cannot read /proc/self/mountinfo: {0}")]
     Mountinfo(io::Error),
+    /// More faults were given than may be.
+    #[error(transparent)]
+    Faults(#[from] TooManyFaults),
     /// Something else of the start failed.
     #[error("cannot {0}: {1}")]
     Other(&'static str, io::Error),
@@ -131,7 +134,7 @@ pub fn run(mut config: RunConfig, report: &mut Option<Report>) -> Result<(), Sta
     let line = DelayLine::new().map_err(other("start the delay line"))?;
     let table = FaultTable::new(Arc::clone(&line), config.seed);
     for (fault, placement) in std::mem::take(&mut config.faults) {
-        table.put(fault, placement);
+        table.put(fault, placement)?;
     }
     let mirror = Mirror::new(root, &paths.base).map_err(other("open the mirror"))?;
     let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), config.fs.clone());

@@ -283,7 +283,7 @@ fn own_client_sets_lists_and_is_refused() {
 }
 
 #[test]
-fn a_thousand_faults_can_be_listed() {
+fn a_thousand_faults_can_be_listed_and_no_more_set() {
     let running = start();
     let mut client = running.client();
     let spec =
@@ -292,6 +292,11 @@ fn a_thousand_faults_can_be_listed() {
         client.put_fault(&spec, true).unwrap();
     }
     assert_eq!(client.list_faults().unwrap().len(), 1000);
+    let error = client.put_fault(&spec, true).unwrap_err();
+    assert!(matches!(error, ClientError::Refused(_)), "{error:?}");
+    assert!(error.to_string().contains("1000 faults"), "{error}");
+    client.put_fault(&spec, false).unwrap();
+    assert_eq!(client.list_faults().unwrap().len(), 1);
 }
 
 /// A frame captured from a real client, by its name.

@@ -28,4 +28,4 @@ pub use pattern::Pattern;
 pub use queue::{Job, Outcome};
 pub use spec::{Delay, Errnos, Fault, Probability, ProbabilityScale, SpecError};
 pub use stats::Stats;
-pub use table::{FaultTable, Listed, Placement, Snapshot};
+pub use table::{FaultTable, Listed, MAX_FAULTS, Placement, Snapshot, TooManyFaults};

@@ -16,7 +16,7 @@ use super::convert;
 use super::dialect::{self, Call, NoCall, PlainFault};
 use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
 use super::wire::{Fields, Message, Value, printable};
-use crate::fault::{Fault, FaultId, FaultTable, Placement, ProbabilityScale};
+use crate::fault::{Fault, FaultId, FaultTable, Placement, ProbabilityScale, TooManyFaults};
 use crate::ops::{Method, MethodSet, Obstacle};
 
 /// How to serve.
@@ -216,7 +216,10 @@ impl Handler {
             warn!(%peer, "{name}: {note}");
         }
         match fault {
-            Some(fault) => drop(self.place(peer, name, fault, Placement::Replace)),
+            Some(fault) => {
+                let placed = self.place(peer, name, fault, Placement::Replace);
+                placed.map_err(|e| Refusal::Plain(e.to_string()))?;
+            }
             None => warn!(%peer, "{name}: no known method is named, so nothing was set"),
         }
         Ok(())
@@ -226,14 +229,21 @@ impl Handler {
         let fault = convert::fault(spec).map_err(Refusal::Own)?;
         let placement = if add { Placement::Add } else { Placement::Replace };
         let id = self.place(peer, "put_fault", fault, placement);
+        let id = id.map_err(|e| Refusal::Own(e.to_string()))?;
         Ok(Value::I64(i64::try_from(id.0).unwrap_or(i64::MAX)))
     }
 
-    fn place(&self, peer: SocketAddr, name: &str, fault: Fault, placement: Placement) -> FaultId {
+    fn place(
+        &self,
+        peer: SocketAddr,
+        name: &str,
+        fault: Fault,
+        placement: Placement,
+    ) -> Result<FaultId, TooManyFaults> {
         let described = convert::spec(&fault, fault.methods()).describe();
-        let id = self.table.put(fault, placement);
+        let id = self.table.put(fault, placement)?;
         let added = if placement == Placement::Add { ", added" } else { "" };
         info!(%peer, "{name}: fault {id}{added}: {described}");
-        id
+        Ok(id)
     }
 }
