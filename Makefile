@@ -2,6 +2,8 @@
 PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 SLOWFS := target/release/slowfs
+# The tests mount, and act as other users: they run as root, whoever builds them.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config 'target."cfg(unix)".runner = ["sudo", "-E"]')
 
 .PHONY: demo demo-etcd check test bench install $(SLOWFS)
 
@@ -18,7 +20,7 @@ check: setup-check
 	idl/generate.sh --check
 
 test: setup-test
-	cargo test --locked
+	cargo test --locked $(AS_ROOT)
 
 bench: setup-bench $(SLOWFS)
 	cargo bench --locked --bench gate --bench delay -- --quiet --noplot

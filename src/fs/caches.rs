@@ -46,10 +46,13 @@ impl Core {
         if self.concerned(inode, hidden_by_attributes()) { Duration::ZERO } else { TTL }
     }
 
-    /// Attributes as replied, for the inode the kernel calls `node`.
+    /// Attributes as replied, for the inode the kernel calls `node`. A listing also tells of some
+    /// that the kernel was not given, "." and "..": whatever faults there are, those are listed.
     pub(super) fn attributes(&self, node: u64, attr: &Attr) -> std::io::Result<Attributes> {
         let ttl = match self.gate.armed(hidden_by_attributes()) {
-            true => self.attribute_ttl(&self.tree.inode(node)?),
+            true => {
+                self.tree.inode(node).map_or(Duration::ZERO, |inode| self.attribute_ttl(&inode))
+            }
             false => TTL,
         };
         Ok(Attributes { attr: file_attr(attr)?, ttl })

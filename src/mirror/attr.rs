@@ -140,7 +140,7 @@ impl<N: Default> Mirror<N> {
             rustix::fs::chmodat(&self.proc_fds, DecInt::from_fd(fd), mode, AtFlags::empty())?;
         }
         if let Some(size) = changes.size {
-            let _plain = if caller.uid != 0 { inode.unprivileged()? } else { None };
+            let _plain = if caller.uid != 0 { inode.unprivileged(fd)? } else { None };
             match handle {
                 Some(_) => rustix::fs::ftruncate(fd, size)?,
                 None => self.truncate(fd, size)?,
@@ -200,12 +200,18 @@ impl<N> Inode<N> {
         }
     }
 
-    /// Takes the daemon's leave to keep setuid and setgid bits, where there may be some. With
-    /// FUSE_HANDLE_KILLPRIV_V2 it is for us to clear them; security.capability the backing always
-    /// clears.
-    pub(super) fn unprivileged(&self) -> io::Result<Option<creds::Plain>> {
-        let seen = self.privileged.load(Ordering::SeqCst);
-        seen.then(creds::without_fsetid).transpose()
+    /// Takes the daemon's leave to keep setuid and setgid bits of this file, where they must go.
+    /// With FUSE_HANDLE_KILLPRIV_V2 it is for us to clear them; security.capability the backing
+    /// always clears. A setgid bit without group execution stays, as the flag's description in
+    /// fuse.h has it: only the caller's supplementary groups could tell, which are not sent.
+    pub(super) fn unprivileged(&self, fd: impl AsFd) -> io::Result<Option<creds::Plain>> {
+        if !self.privileged.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let mode = u32::from(stat_of(fd)?.stx_mode);
+        let executable_group = libc::S_ISGID | libc::S_IXGRP;
+        let must_go = mode & libc::S_ISUID != 0 || mode & executable_group == executable_group;
+        must_go.then(creds::without_fsetid).transpose()
     }
 }
 
