@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use slowfs::fault::{
@@ -78,7 +79,15 @@ fn gates(criterion: &mut Criterion) {
     }
     let stats = Stats::default();
     criterion.bench_function("stats count", |b| {
-        b.iter(|| black_box(&stats).count(black_box(Request::Write), black_box(false)));
+        b.iter(|| {
+            black_box(&stats).count(black_box(Request::Write), black_box(false), black_box(None))
+        });
+    });
+    criterion.bench_function("stats count and time", |b| {
+        b.iter(|| {
+            let begun = Instant::now();
+            black_box(&stats).count(Request::Write, black_box(false), Some(begun.elapsed()));
+        });
     });
 }
 

@@ -15,10 +15,11 @@ use std::time::{Duration, Instant, SystemTime};
 use fuser::{Session, SessionACL};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::mount::MountFlags;
 use rustix::process::{Resource, Rlimit};
 
 use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale, TooManyFaults};
-use crate::fs::{FsOptions, SlowFs};
+use crate::fs::{FsOptions, Kernel, SlowFs};
 use crate::mirror::Mirror;
 use crate::ops::Obstacle;
 use crate::rpc::{self, MountInfo, Server, ServerConfig};
@@ -179,18 +180,19 @@ fn start(
     paths: &Paths,
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
-    let watcher = fs.watcher();
+    let (watcher, stats) = (fs.watcher(), fs.stats());
     let mut loops = fuser::Config::default();
     loops.n_threads = Some(config.fs.threads.max(1));
     // A queue per thread where the device may be opened again; an ordinary user may not everywhere.
     loops.clone_fd = mount::open_device().is_ok();
     let session = Session::from_fd(fs, connection, SessionACL::All, loops)
         .map_err(other("agree with the kernel on the FUSE protocol"))?;
+    let kernel = watcher.kernel();
     watcher.attach(table, session.notifier());
     let line = mount::at(&paths.mountpoint).map_err(StartError::Mountinfo)?;
     let device = line.map(|l| l.device).unwrap_or_default();
     let control = listener
-        .map(|l| Server::start(l, Arc::clone(table), server_config(config, paths)))
+        .map(|l| Server::start(l, Arc::clone(table), stats, server_config(config, paths, kernel)))
         .transpose()
         .map_err(other("serve Thrift clients"))?;
     let (ended, ending) = pipe().map_err(other("make a pipe"))?;
@@ -206,7 +208,7 @@ fn start(
     Ok(Running { mountpoint: paths.mountpoint.clone(), device, control, ended })
 }
 
-fn server_config(config: &RunConfig, paths: &Paths) -> ServerConfig {
+fn server_config(config: &RunConfig, paths: &Paths, kernel: Kernel) -> ServerConfig {
     ServerConfig {
         scale: config.scale,
         obstacles: obstacles(&config.mount),
@@ -216,6 +218,13 @@ fn server_config(config: &RunConfig, paths: &Paths) -> ServerConfig {
             backing: paths.base.clone(),
             pid: std::process::id(),
             started: SystemTime::now(),
+            threads: config.fs.threads,
+            direct_io: config.fs.direct_io,
+            read_only: config.mount.flags.contains(MountFlags::RDONLY),
+            seeded: config.seed.is_some(),
+            stats: config.fs.time_all,
+            fuse_protocol: kernel.protocol,
+            capabilities: kernel.capabilities,
         },
         max_connections: 256,
     }

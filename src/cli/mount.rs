@@ -63,6 +63,9 @@ pub(super) struct MountArgs {
     /// Make the dice repeatable
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Time every operation, not only those while a fault is set (see `slowfs stats`)
+    #[arg(long)]
+    stats: bool,
     /// Log each operation, one line each
     #[arg(long)]
     log_ops: bool,
@@ -180,6 +183,7 @@ impl MountArgs {
         fs.threads = self.threads.map_or(fs.threads, usize::from);
         fs.direct_io = self.direct_io;
         fs.log_ops = self.log_ops;
+        fs.time_all = self.stats;
         Ok(RunConfig {
             mountpoint: absolute(&self.mountpoint)?,
             backing: absolute(self.subdir.as_ref().unwrap_or(&self.mountpoint))?,

@@ -22,6 +22,7 @@ mod requests;
 mod serve;
 
 pub use caches::Watcher;
+pub use init::Kernel;
 
 /// The mirror, with each inode remembering which faults match its path.
 pub type Tree = Mirror<Memo>;
@@ -37,6 +38,8 @@ pub struct FsOptions {
     pub kernel_checks_access: bool,
     /// Whether each operation is logged, one line each.
     pub log_ops: bool,
+    /// Whether every operation is timed, not only those while a fault is set.
+    pub time_all: bool,
 }
 
 impl Default for FsOptions {
@@ -47,6 +50,7 @@ impl Default for FsOptions {
             direct_io: false,
             kernel_checks_access: true,
             log_ops: false,
+            time_all: false,
         }
     }
 }
@@ -61,10 +65,11 @@ struct Core {
     tree: Tree,
     gate: Gate,
     line: Arc<DelayLine>,
-    stats: Stats,
+    stats: Arc<Stats>,
     options: FsOptions,
     lookups: caches::LastLookups,
     notifier: OnceLock<Notifier>,
+    kernel: OnceLock<Kernel>,
     /// How many syncs of the backing sit on loop threads just now.
     inline_syncs: AtomicUsize,
 }
@@ -82,13 +87,20 @@ impl SlowFs {
             tree,
             gate: Gate::new(table),
             line,
-            stats: Stats::default(),
+            stats: Arc::default(),
+            kernel: OnceLock::new(),
             options,
             lookups: caches::LastLookups::default(),
             notifier: OnceLock::new(),
             inline_syncs: AtomicUsize::new(0),
         };
         SlowFs { core: Arc::new(core) }
+    }
+
+    /// What it has served so far, for use beside the running session.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.core.stats)
     }
 
     /// What tells the kernel of changes to the table, for use beside the running session.

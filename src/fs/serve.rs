@@ -75,6 +75,8 @@ pub(super) struct Op {
     must_run: bool,
     /// May block long in the backing, and then should not occupy a loop thread.
     slow: bool,
+    /// When it arrived, if it is timed: a clock read costs more than the whole gate.
+    arrived: Option<Instant>,
 }
 
 impl Op {
@@ -86,6 +88,7 @@ impl Op {
             targets: [Some((on, request.methods())), None],
             must_run: false,
             slow: false,
+            arrived: None,
         }
     }
 
@@ -166,13 +169,16 @@ impl SlowFs {
     }
 
     /// Serves a request whose operation fills its reply as it goes.
-    pub(super) fn serve_filling<R, F>(&self, op: Op, args: Args<'_>, reply: R, run: F)
+    pub(super) fn serve_filling<R, F>(&self, mut op: Op, args: Args<'_>, reply: R, run: F)
     where
         R: Answer,
         F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
     {
-        let task = Task { op, reply, run };
         let armed = self.core.gate.armed_methods();
+        if self.core.options.time_all || !armed.is_empty() {
+            op.arrived = Some(Instant::now());
+        }
+        let task = Task { op, reply, run };
         if armed.is_empty() || !self.core.is_subject(armed, &op) {
             self.pass(task, args);
         } else {
@@ -182,7 +188,7 @@ impl SlowFs {
 
     #[cold]
     fn serve_armed<R: Answer, F: Work<R>>(&self, task: Task<R, F>, args: Args<'_>) {
-        let arrived = Instant::now();
+        let arrived = task.op.arrived.unwrap_or_else(Instant::now);
         let hit = match self.core.decide(&task.op, args) {
             Verdict::Run => return self.pass(task, args),
             Verdict::Hit(hit) => hit,
@@ -304,7 +310,7 @@ impl Core {
         result: io::Result<R::Value>,
         started: Option<Instant>,
     ) {
-        self.stats.count(op.request, result.is_err());
+        self.stats.count(op.request, result.is_err(), op.arrived.map(|at| at.elapsed()));
         if self.options.log_ops {
             Entry { core: self, op: &op, args, error: result.as_ref().err(), started }.write();
         }

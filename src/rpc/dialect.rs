@@ -37,6 +37,8 @@ pub(super) enum Call {
     ListMethods,
     /// `info`
     Info,
+    /// `stats`
+    Stats,
 }
 
 /// A fault as the plain interface describes it: numbers as sent, not yet judged.
@@ -106,6 +108,7 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
         "list_faults" => Call::ListFaults,
         "list_methods" => Call::ListMethods,
         "info" => Call::Info,
+        "stats" => Call::Stats,
         _ => return Err(NoCall::Unknown),
     })
 }

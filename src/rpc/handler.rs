@@ -15,8 +15,9 @@ use tracing::{debug, info, warn};
 use super::convert;
 use super::dialect::{self, Call, NoCall, PlainFault};
 use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
+use super::statistics::Statistics;
 use super::wire::{Fields, Message, Value, printable};
-use crate::fault::{Fault, FaultId, FaultTable, Placement, ProbabilityScale, TooManyFaults};
+use crate::fault::{Fault, FaultId, FaultTable, Placement, ProbabilityScale, Stats, TooManyFaults};
 use crate::ops::{Method, MethodSet, Obstacle};
 
 /// How to serve.
@@ -45,6 +46,20 @@ pub struct MountInfo {
     pub pid: u32,
     /// When the daemon started.
     pub started: SystemTime,
+    /// Threads that take requests from the kernel.
+    pub threads: usize,
+    /// Whether every file bypasses the page cache.
+    pub direct_io: bool,
+    /// Whether every change is refused.
+    pub read_only: bool,
+    /// Whether the dice are repeatable.
+    pub seeded: bool,
+    /// Whether every operation is timed, not only those while a fault is set.
+    pub stats: bool,
+    /// Version of the FUSE protocol that the kernel speaks.
+    pub fuse_protocol: String,
+    /// The kernel's capabilities that the mount uses.
+    pub capabilities: Vec<&'static str>,
 }
 
 /// What goes back to the client.
@@ -65,12 +80,13 @@ enum Refusal {
 /// Carries out calls on one table.
 pub(super) struct Handler {
     table: Arc<FaultTable>,
+    stats: Arc<Stats>,
     config: ServerConfig,
 }
 
 impl Handler {
-    pub(super) fn new(table: Arc<FaultTable>, config: ServerConfig) -> Handler {
-        Handler { table, config }
+    pub(super) fn new(table: Arc<FaultTable>, stats: Arc<Stats>, config: ServerConfig) -> Handler {
+        Handler { table, stats, config }
     }
 
     pub(super) fn answer(&self, peer: SocketAddr, message: &Message) -> Answer {
@@ -158,6 +174,7 @@ impl Handler {
                 Value::List(TType::Struct, methods.collect())
             }
             Call::Info => Value::Struct(self.info().encode()),
+            Call::Stats => Value::Struct(Statistics::of(&self.stats).encode()),
             _ => Value::texts(Method::all().map(Method::name)),
         }
     }
@@ -175,15 +192,23 @@ impl Handler {
     }
 
     fn info(&self) -> Info {
-        let MountInfo { version, mountpoint, backing, pid, started } = &self.config.mount;
-        let started = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mount = &self.config.mount;
+        let started = mount.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Info {
-            version: version.clone(),
-            mountpoint: mountpoint.to_string_lossy().into_owned(),
-            backing: backing.to_string_lossy().into_owned(),
-            pid: i64::from(*pid),
+            version: mount.version.clone(),
+            mountpoint: mount.mountpoint.to_string_lossy().into_owned(),
+            backing: mount.backing.to_string_lossy().into_owned(),
+            pid: i64::from(mount.pid),
             started_unix_ms: i64::try_from(started.as_millis()).unwrap_or(i64::MAX),
             faults: i64::try_from(self.table.list().len()).unwrap_or(i64::MAX),
+            threads: i64::try_from(mount.threads).unwrap_or(i64::MAX),
+            direct_io: mount.direct_io,
+            read_only: mount.read_only,
+            seeded: mount.seeded,
+            stats: mount.stats,
+            probability_scale: self.config.scale.to_string(),
+            fuse_protocol: mount.fuse_protocol.clone(),
+            capabilities: mount.capabilities.iter().map(|c| (*c).to_owned()).collect(),
         }
     }
 
