@@ -235,9 +235,11 @@ c.clear_fault('read')
 #[test]
 fn own_python_stubs_set_list_and_refuse() {
     let running = start();
-    running.stats.count(Request::Write, true, None);
-    running.stats.count(Request::Fsync, false, Some(Duration::from_millis(1)));
-    running.stats.count(Request::Fdatasync, false, Some(Duration::from_millis(3)));
+    running.stats.count(Request::Write, true);
+    running.stats.count(Request::Fsync, false);
+    running.stats.time(Request::Fsync, Duration::from_millis(1));
+    running.stats.count(Request::Fdatasync, false);
+    running.stats.time(Request::Fdatasync, Duration::from_millis(3));
     run_python(
         "
 from slowfs import SlowFS

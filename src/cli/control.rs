@@ -1,4 +1,4 @@
-//! The control commands' arguments: delay, hang, error, kill, clear, list, methods, ping.
+//! The control commands' arguments: what can be asked of a running mount.
 //!
 //! What does not parse is refused with the nearest thing that would.
 
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::help;
 use crate::fault::suggest::closest;
 use crate::ops::Method;
 use crate::rpc::{self, FaultSpec};
@@ -16,6 +17,7 @@ pub use super::act::run;
 #[derive(Debug, Subcommand)]
 pub enum Control {
     /// Delay matching operations
+    #[command(after_help = help::DELAY)]
     Delay {
         /// How long, as in 300ms, 1us, 2s
         #[arg(value_name = "DURATION", value_parser = parse_duration)]
@@ -28,6 +30,7 @@ pub enum Control {
         target: Target,
     },
     /// Hold matching operations until the fault is cleared
+    #[command(after_help = help::HANG)]
     Hang {
         /// Where, how often, how long
         #[command(flatten)]
@@ -37,6 +40,7 @@ pub enum Control {
         target: Target,
     },
     /// Fail matching operations
+    #[command(after_help = help::ERROR)]
     Error {
         /// Error names or numbers, one of which is drawn each time; or `random`
         #[arg(value_name = "ERRNO,...", required = true, num_args = 1, value_delimiter = ',',
@@ -50,6 +54,7 @@ pub enum Control {
         target: Target,
     },
     /// Kill the processes that make matching operations
+    #[command(after_help = help::KILL)]
     Kill {
         /// Where, how often, how long
         #[command(flatten)]
@@ -59,6 +64,7 @@ pub enum Control {
         target: Target,
     },
     /// Clear every fault, those of some methods, or one
+    #[command(after_help = help::CLEAR)]
     Clear {
         /// Methods to clear from every fault; none: all
         #[arg(value_name = "METHOD", value_delimiter = ',', value_parser = parse_method)]
@@ -71,18 +77,41 @@ pub enum Control {
         target: Target,
     },
     /// Show the faults in force and how often they matched and fired
+    #[command(after_help = help::LIST)]
     List {
         /// Which mounts
         #[command(flatten)]
         target: Target,
     },
     /// Show the methods that faults can be set on
+    #[command(after_help = help::METHODS)]
     Methods {
         /// Which mounts
         #[command(flatten)]
         target: Target,
     },
-    /// Show who answers
+    /// Show how many operations there were, how many failed, how long they took
+    #[command(after_help = help::STATS)]
+    Stats {
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what goes on, over and over: rates, latency, faults
+    #[command(after_help = help::WATCH)]
+    Watch {
+        /// Time between two looks, at least 10ms
+        #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_interval)]
+        interval: Duration,
+        /// End after N intervals
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show who answers, and how it is mounted
+    #[command(after_help = help::PING)]
     Ping {
         /// Which mounts
         #[command(flatten)]
@@ -100,6 +129,8 @@ impl Control {
             | Control::Clear { target, .. }
             | Control::List { target }
             | Control::Methods { target }
+            | Control::Stats { target }
+            | Control::Watch { target, .. }
             | Control::Ping { target } => target,
         }
     }
@@ -108,7 +139,7 @@ impl Control {
 /// Which mounts, and how to answer.
 #[derive(Args, Debug)]
 pub struct Target {
-    /// Control address of a mount; may be repeated
+    /// Control address of a mount; repeated, all are asked at once. The port may be left out: 9090
     #[arg(
         long,
         value_name = "HOST:PORT",
@@ -117,7 +148,7 @@ pub struct Target {
         default_value = "127.0.0.1:9090"
     )]
     pub(super) addr: Vec<String>,
-    /// Print one JSON object per address
+    /// Print JSON, one object per line and address
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -176,6 +207,13 @@ fn nanoseconds(duration: Duration) -> i64 {
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; write it as in 300ms, 1us, 2s"))
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        short if short < Duration::from_millis(10) => Err("too short; at least 10ms".into()),
+        interval => Ok(interval),
+    }
 }
 
 fn parse_probability(text: &str) -> Result<f64, String> {
@@ -251,7 +289,7 @@ pub fn parse_fault(text: &str) -> Result<(FaultSpec, bool), String> {
     Ok(fault)
 }
 
-fn split(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

@@ -10,14 +10,16 @@ use clap::{Parser, Subcommand};
 mod act;
 pub mod control;
 mod demo;
+mod help;
 mod log;
 mod mount;
 mod original;
 mod output;
+mod watch;
 
 /// A mirror of a directory that becomes slow, broken or treacherous on command.
 #[derive(Debug, Parser)]
-#[command(name = "slowfs", version, max_term_width = 100)]
+#[command(name = "slowfs", version, max_term_width = 100, after_help = help::SLOWFS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -26,12 +28,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Mount a mirror of a directory and serve Thrift clients
+    #[command(after_help = help::MOUNT)]
     Mount(Box<mount::MountArgs>),
     /// Unmount a mirror; its daemon ends
+    #[command(after_help = help::UMOUNT)]
     Umount(mount::UmountArgs),
     #[command(flatten)]
     Control(control::Control),
     /// Show a delay at work, on temporary directories
+    #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
 }
 
@@ -60,6 +65,46 @@ fn outcome(result: anyhow::Result<()>) -> ExitCode {
         Err(error) => {
             eprintln!("slowfs: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Every command, with its full help.
+    fn commands() -> Vec<clap::Command> {
+        Cli::command().get_subcommands().cloned().collect()
+    }
+
+    #[test]
+    fn every_example_in_the_help_parses() {
+        for command in commands().into_iter().chain([Cli::command()]) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<_> = help.lines().filter(|l| l.starts_with("  slowfs ")).collect();
+            assert!(!examples.is_empty(), "{} has no example", command.get_name());
+            for example in examples {
+                let typed = example.split("  #").next().unwrap();
+                let words = control::split(typed).unwrap();
+                assert!(Cli::try_parse_from(&words).is_ok(), "{example}");
+                assert!(typed.trim_end().len() <= 92, "too long to show: {example}");
+                let own = command.get_name() == "slowfs" || words[1] == command.get_name();
+                assert!(own, "{example} in the help of {}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_argument_is_explained() {
+        for command in commands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(argument.get_help().is_some(), "{} {id}", command.get_name());
+            }
         }
     }
 }

@@ -156,9 +156,9 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// Counts one operation, and how long it took from its arrival to its answer, if that is known.
+    /// Counts one operation.
     #[inline]
-    pub fn count(&self, request: Request, failed: bool, took: Option<Duration>) {
+    pub fn count(&self, request: Request, failed: bool) {
         let place = request as usize;
         let Some(shard) = self.shards.get(own_shard()) else { return };
         if let Some(calls) = shard.calls.get(place) {
@@ -167,9 +167,12 @@ impl Stats {
         if failed && let Some(errors) = shard.errors.get(place) {
             errors.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(took) = took
-            && let Some(times) = shard.times.get(place)
-        {
+    }
+
+    /// Records how long an operation took, from its arrival to its answer.
+    pub fn time(&self, request: Request, took: Duration) {
+        let shard = self.shards.get(own_shard());
+        if let Some(times) = shard.and_then(|shard| shard.times.get(request as usize)) {
             times.get_or_init(Box::default).add(took);
         }
     }
@@ -250,12 +253,9 @@ mod tests {
                 let stats = &stats;
                 scope.spawn(move || {
                     for n in 0..1000 {
-                        stats.count(Request::Write, n % 10 == 0, None);
-                        stats.count(
-                            Request::Fdatasync,
-                            thread == 0,
-                            Some(Duration::from_micros(n)),
-                        );
+                        stats.count(Request::Write, n % 10 == 0);
+                        stats.count(Request::Fdatasync, thread == 0);
+                        stats.time(Request::Fdatasync, Duration::from_micros(n));
                     }
                 });
             }
@@ -273,8 +273,8 @@ mod tests {
     #[test]
     fn method_sums_the_requests_that_consult_it() {
         let stats = Stats::default();
-        stats.count(Request::Fsync, false, None);
-        stats.count(Request::Fdatasync, true, None);
+        stats.count(Request::Fsync, false);
+        stats.count(Request::Fdatasync, true);
         let of = |name| stats.method(Method::from_name(name).unwrap());
         assert_eq!(of("fsync"), Count { calls: 2, errors: 1 });
         assert_eq!(of("fdatasync"), Count { calls: 1, errors: 1 });
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn a_copy_counts_for_each_of_its_methods_once() {
         let stats = Stats::default();
-        stats.count(Request::CopyTo, false, None);
+        stats.count(Request::CopyTo, false);
         for name in ["copy_file_range", "write", "read", "read_buf"] {
             assert_eq!(stats.method(Method::from_name(name).unwrap()).calls, 1, "{name}");
         }
@@ -296,7 +296,7 @@ mod tests {
         let stats = Stats::default();
         let write = Method::from_name("write").unwrap();
         for us in 1..=1000 {
-            stats.count(Request::Write, false, Some(Duration::from_micros(us)));
+            stats.time(Request::Write, Duration::from_micros(us));
         }
         let latency = stats.latency(write);
         for (fraction, us) in [(0.0, 1), (0.5, 500), (0.99, 990), (1.0, 1000)] {
@@ -304,7 +304,7 @@ mod tests {
             assert!((exact..=exact + exact / 16).contains(&got), "{fraction}: {got} ns");
         }
         assert_eq!(latency.max, 1_000_000);
-        stats.count(Request::Write, false, Some(Duration::from_millis(300)));
+        stats.time(Request::Write, Duration::from_millis(300));
         let fresh = stats.latency(write).since(&latency);
         assert_eq!((fresh.timed(), fresh.max), (1, 300_000_000));
         assert_eq!((fresh.quantile(0.5), Latency::default().quantile(0.5)), (300_000_000, 0));

@@ -310,7 +310,10 @@ impl Core {
         result: io::Result<R::Value>,
         started: Option<Instant>,
     ) {
-        self.stats.count(op.request, result.is_err(), op.arrived.map(|at| at.elapsed()));
+        self.stats.count(op.request, result.is_err());
+        if let Some(arrived) = op.arrived {
+            self.stats.time(op.request, arrived.elapsed());
+        }
         if self.options.log_ops {
             Entry { core: self, op: &op, args, error: result.as_ref().err(), started }.write();
         }

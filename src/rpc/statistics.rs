@@ -188,8 +188,9 @@ mod tests {
     #[test]
     fn what_is_counted_is_read_back() {
         let stats = Stats::default();
-        stats.count(Request::Fsync, true, Some(Duration::from_millis(10)));
-        stats.count(Request::Write, false, None);
+        stats.count(Request::Fsync, true);
+        stats.time(Request::Fsync, Duration::from_millis(10));
+        stats.count(Request::Write, false);
         let all = Statistics::of(&stats);
         assert_eq!(Statistics::decode(&all.encode()), Ok(all.clone()));
         assert_eq!((all.calls, all.errors, all.methods.len()), (2, 1, Method::COUNT));
