@@ -10,10 +10,9 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -111,81 +110,6 @@ fn probability_is_read_as_its_client_means_it() {
     assert!(failed <= 40, "{failed} of 1000 failed");
     let listed = client.list_faults().unwrap();
     assert!((listed[0].fault.probability - 0.01).abs() < 1e-9, "{listed:?}");
-}
-
-/// What the kernel has cached does not shield a call from a fault just set, nor does a fault just
-/// cleared linger.
-#[test]
-fn arming_and_clearing_act_on_the_very_next_call() {
-    type Call = fn(&Path) -> std::io::Result<()>;
-    let calls: [(&str, Call); 6] = [
-        ("getattr", |p| fs::metadata(p.join("file")).map(drop)),
-        ("open", |p| File::open(p.join("file")).map(drop)),
-        ("readdir", |p| fs::read_dir(p)?.next().unwrap().map(drop)),
-        ("read", |p| fs::read(p.join("file")).map(drop)),
-        ("readlink", |p| fs::read_link(p.join("link")).map(drop)),
-        ("getxattr", |p| {
-            let mut value = [0; 16];
-            Ok(rustix::fs::getxattr(p.join("file"), c"user.test", &mut value).map(drop)?)
-        }),
-    ];
-    let mount = Mount::new();
-    let dir = mount.mnt().join("dir");
-    fs::create_dir(&dir).unwrap();
-    fs::write(dir.join("file"), vec![1; 100_000]).unwrap();
-    symlink("file", dir.join("link")).unwrap();
-    let flags = rustix::fs::XattrFlags::empty();
-    rustix::fs::setxattr(dir.join("file"), c"user.test", b"value", flags).unwrap();
-    for (method, call) in calls {
-        call(&dir).unwrap();
-        for _ in 0..20 {
-            mount.add(&failing(&[method], "EIO"));
-            let met = call(&dir);
-            mount.clear();
-            let free = call(&dir);
-            assert_eq!(errno_of(met), libc::EIO, "{method}: armed, and the call went through");
-            free.unwrap_or_else(|e| panic!("{method}: cleared, and the call met {e}"));
-        }
-    }
-}
-
-/// Reads of a wholly cached file, through a descriptor opened before the fault and one after.
-#[test]
-fn no_cached_read_escapes_and_half_is_half() {
-    const READS: usize = 5_000;
-    let mount = Mount::with(&["--seed", "7"]);
-    let path = mount.mnt().join("file");
-    fs::write(&path, vec![1; 1 << 16]).unwrap();
-    let before = File::open(&path).unwrap();
-    before.read_exact_at(&mut vec![0; 1 << 16], 0).unwrap();
-    let read = |file: &File, n: usize| file.read_at(&mut [0; 512], (n as u64 * 512) % (1 << 16));
-    mount.add(&failing(&["read"], "EIO"));
-    let after = File::open(&path).unwrap();
-    for file in [&before, &after] {
-        let escaped = (0..READS).filter(|n| read(file, *n).is_ok()).count();
-        assert_eq!(escaped, 0, "of {READS} reads");
-    }
-    mount.clear();
-    mount.add(&FaultSpec { probability: 0.5, ..failing(&["read"], "EIO") });
-    for file in [&before, &after] {
-        let failed = (0..READS).filter(|n| read(file, *n).is_err()).count();
-        // Four standard deviations of 5,000 fair tosses are 141.
-        assert!((2_359..=2_641).contains(&failed), "{failed} of {READS} failed");
-    }
-}
-
-/// stat(2) sends LOOKUP and GETATTR: one call, one roll.
-#[test]
-fn one_stat_rolls_the_dice_once() {
-    const STATS: usize = 4_000;
-    let mount = Mount::with(&["--seed", "11"]);
-    let path = mount.mnt().join("file");
-    fs::write(&path, "x").unwrap();
-    let pattern = ".*/file".to_owned();
-    mount.add(&FaultSpec { probability: 0.5, pattern, ..failing(&["getattr"], "EIO") });
-    let failed = (0..STATS).filter(|_| fs::metadata(&path).is_err()).count();
-    // Four standard deviations of 4,000 fair tosses are 126; rolled twice, 3,000 would fail.
-    assert!((1_874..=2_126).contains(&failed), "{failed} of {STATS} failed");
 }
 
 #[test]

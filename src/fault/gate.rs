@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use super::live::Hit;
+use super::live::{FaultId, Hit, Live};
 use super::table::{FaultTable, Snapshot};
 use crate::ops::MethodSet;
 
@@ -81,11 +81,36 @@ impl Gate {
     /// subjects: at most once per fault, until one fires. `caller` is the thread that asked, 0 if
     /// unknown.
     pub fn decide(&self, subjects: &[&dyn Subject], caller: u32) -> Verdict {
+        self.decide_by(subjects, |live, methods| live.strike(methods, caller))
+    }
+
+    /// The same for one of several operations that are one system call: the faults in `rolled`,
+    /// ascending, have counted and rolled for it and do not again; those that now do join them.
+    pub fn decide_once(
+        &self,
+        subjects: &[&dyn Subject],
+        caller: u32,
+        rolled: &mut Vec<FaultId>,
+    ) -> Verdict {
+        self.decide_by(subjects, |live, methods| match rolled.binary_search(&live.id) {
+            Ok(_) => None,
+            Err(place) => {
+                rolled.insert(place, live.id);
+                live.strike(methods, caller)
+            }
+        })
+    }
+
+    fn decide_by(
+        &self,
+        subjects: &[&dyn Subject],
+        mut roll: impl FnMut(&Arc<Live>, MethodSet) -> Option<Hit>,
+    ) -> Verdict {
         let snapshot = self.table.snapshot();
-        let strike = |place: usize, methods: MethodSet| {
+        let mut strike = |place: usize, methods: MethodSet| {
             let entry = snapshot.entries.get(place)?;
             let consulted = entry.methods.intersects(methods);
-            if consulted { entry.live.strike(methods, caller) } else { None }
+            if consulted { roll(&entry.live, methods) } else { None }
         };
         let hit = if let [subject] = subjects {
             let methods = subject.methods();
@@ -322,6 +347,25 @@ mod tests {
         };
         assert_eq!([errno(), errno(), errno()], [Some(eio), Some(enospc), Some(enospc)]);
         assert_eq!(counts(&gate), [(3, 0), (1, 1), (2, 2)]);
+    }
+
+    #[test]
+    fn operations_of_one_call_roll_once() {
+        let gate = gate();
+        let never = || fault(Request::Getattr, "").with_probability(Probability::NEVER);
+        gate.table.put(never(), Placement::Add).unwrap();
+        let (dir, file) = (File::new("/d"), File::new("/d/f"));
+        let mut rolled = Vec::new();
+        let mut step = |of: &File| {
+            let _ = gate.decide_once(&[&of.on(Request::Getattr)], 0, &mut rolled);
+        };
+        step(&dir);
+        step(&file);
+        // Set meanwhile: it has not rolled yet.
+        gate.table.put(never(), Placement::Add).unwrap();
+        step(&file);
+        step(&file);
+        assert_eq!(counts(&gate), [(1, 0), (1, 0)]);
     }
 
     #[test]

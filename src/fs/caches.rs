@@ -5,16 +5,17 @@
 //! that it knows already. That notification never blocks, whatever is held; those of entries and
 //! pages do, and are never sent.
 
-use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use fuser::{FileHandle, FopenFlags, INodeNo, Notifier};
-use parking_lot::Mutex;
+use fuser::{FileHandle, FopenFlags};
 
 use super::Core;
 use super::attributes::file_attr;
 use super::init::Kernel;
+use super::notices::Notices;
 use super::reply::{Attributes, Entry, Opened};
 use crate::fault::{FaultTable, Memo};
 use crate::mirror::{self, Attr, Inode};
@@ -22,6 +23,12 @@ use crate::ops::{MethodSet, Request};
 
 /// How long the kernel may trust entries, and attributes that no fault concerns.
 const TTL: Duration = Duration::from_secs(1);
+
+/// How long after its reply an inode may be unknown to the kernel: until the caller has run again.
+const ARRIVAL: Duration = Duration::from_millis(20);
+
+/// How often to look for such inodes.
+const LOOK_EVERY: Duration = Duration::from_micros(50);
 
 /// The bit of a file handle that says "opened past the page cache"; the mirror's own numbers are
 /// small.
@@ -49,20 +56,27 @@ impl Core {
 
     /// Attributes as replied, for the inode the kernel calls `node`. A listing also tells of some
     /// that the kernel was not given, "." and "..": whatever faults there are, those are listed.
-    pub(super) fn attributes(&self, node: u64, attr: &Attr) -> std::io::Result<Attributes> {
+    pub(super) fn attributes(&self, node: u64, attr: &Attr) -> Attributes {
         let ttl = match self.gate.armed(hidden_by_attributes()) {
             true => {
                 self.tree.inode(node).map_or(Duration::ZERO, |inode| self.attribute_ttl(&inode))
             }
             false => TTL,
         };
-        Ok(Attributes { attr: file_attr(attr)?, ttl })
+        Attributes { attr: file_attr(attr), ttl }
+    }
+
+    /// Attributes as replied to a request that changed them. The kernel would trust these even if a
+    /// fault was armed, and they were invalidated, before it took the reply in; those of the other
+    /// requests it then drops. So it is to ask for them.
+    pub(super) fn changed(&self, attr: &Attr) -> Attributes {
+        Attributes { attr: file_attr(attr), ttl: Duration::ZERO }
     }
 
     /// A directory entry as replied.
-    pub(super) fn entry(&self, entry: &mirror::Entry) -> std::io::Result<Entry> {
-        let attributes = self.attributes(entry.attr.ino, &entry.attr)?;
-        Ok(Entry { attributes, generation: entry.generation, ttl: TTL })
+    pub(super) fn entry(&self, entry: &mirror::Entry) -> Entry {
+        let attributes = self.attributes(entry.attr.ino, &entry.attr);
+        Entry { attributes, generation: entry.generation, ttl: TTL }
     }
 
     /// An open file as replied: past the page cache while a read fault concerns it, so that each
@@ -83,8 +97,7 @@ impl Core {
 
     /// Invalidates the cached attributes of the inodes that an attribute or read fault concerns.
     pub(super) fn refresh(&self) {
-        let Some(notifier) = self.notifier.get() else { return };
-        self.lookups.forget_all();
+        let Some(notices) = self.notices.get() else { return };
         if !self.gate.armed(hidden_by_attributes()) {
             return;
         }
@@ -94,11 +107,21 @@ impl Core {
                 concerned.push(inode.ino());
             }
         });
-        for ino in concerned {
-            // Offset -1: attributes only. The kernel has forgotten it already: nothing to do.
-            if let Err(error) = notifier.inval_inode(INodeNo(ino), -1, 0) {
+        let unknown = |ino: &u64| match notices.expire_attributes(*ino) {
+            Ok(known) => !known,
+            Err(error) => {
                 tracing::debug!("inode {ino}: attributes not invalidated: {error}");
+                false
             }
+        };
+        concerned.retain(unknown);
+        // The kernel is about to forget these, or has yet to take in the reply that tells of them
+        // and may still say that no fault concerns them.
+        let deadline = Instant::now() + ARRIVAL;
+        while !concerned.is_empty() && Instant::now() < deadline {
+            thread::sleep(LOOK_EVERY);
+            let known = |ino| self.tree.inode(ino).is_ok_and(|inode| inode.lookups() > 0);
+            concerned.retain(|ino| known(*ino) && unknown(ino));
         }
     }
 }
@@ -120,51 +143,11 @@ impl Watcher {
     }
 
     /// From now on each change of `table` reaches the kernel's caches before the call that made it
-    /// returns.
-    pub fn attach(self, table: &FaultTable, notifier: Notifier) {
+    /// returns. `connection` is that of the session.
+    pub fn attach(self, table: &FaultTable, connection: OwnedFd) {
         let core = self.core;
-        if core.notifier.set(notifier).is_ok() {
+        if core.notices.set(Notices::new(connection)).is_ok() {
             table.subscribe(Box::new(move |_| core.refresh()));
         }
-    }
-}
-
-/// More threads than this at once are forgotten, and rolled once more, rather than remembered.
-const MOST_THREADS: usize = 4096;
-
-impl Core {
-    /// A LOOKUP by `tid` that a fault let pass has found `ino`.
-    pub(super) fn looked_up(&self, tid: u32, ino: u64) {
-        if self.gate.armed(Request::Lookup.methods()) {
-            self.lookups.remember(tid, ino);
-        }
-    }
-}
-
-/// The inode that each thread looked up last, kept only while an attribute fault is armed.
-///
-/// stat(2) on a path with expired attributes sends LOOKUP and then GETATTR: one system call, one
-/// roll of the dice. So a GETATTR that directly follows the same thread's LOOKUP of that inode is
-/// not rolled again.
-#[derive(Default)]
-pub(super) struct LastLookups(Mutex<HashMap<u32, u64>>);
-
-impl LastLookups {
-    /// Remembers that `tid` was just given `ino` by a LOOKUP that a fault let pass.
-    pub(super) fn remember(&self, tid: u32, ino: u64) {
-        let mut lookups = self.0.lock();
-        if lookups.len() >= MOST_THREADS {
-            lookups.clear();
-        }
-        lookups.insert(tid, ino);
-    }
-
-    /// What `tid` looked up, if that was the last it asked; forgotten by asking.
-    pub(super) fn take(&self, tid: u32) -> Option<u64> {
-        self.0.lock().remove(&tid)
-    }
-
-    fn forget_all(&self) {
-        self.0.lock().clear();
     }
 }

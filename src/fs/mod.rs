@@ -1,14 +1,13 @@
 //! The fuser adapter: decode, ask the gate, run on the mirror, reply. No semantics of its own.
 //!
 //! `requests` decodes each kernel request into a `serve::Op` and a closure on the mirror;
-//! `serve` does the rest for all of them; `caches` keeps the kernel's caches honest about what is
-//! armed. Lock rule: no lock of this room is held while the mirror, the gate or the kernel works.
+//! `serve` does the rest for all of them; `walks` tells which requests are one system call;
+//! `caches` keeps the kernel's caches honest about what is armed. Lock rule: no lock of this room is
+//! held while the mirror, the gate or the kernel works.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
-
-use fuser::Notifier;
 
 use crate::fault::{DelayLine, FaultTable, Gate, Memo, Stats};
 use crate::mirror::Mirror;
@@ -17,9 +16,11 @@ mod attributes;
 mod caches;
 mod init;
 mod journal;
+mod notices;
 mod reply;
 mod requests;
 mod serve;
+mod walks;
 
 pub use caches::Watcher;
 pub use init::Kernel;
@@ -67,9 +68,9 @@ struct Core {
     line: Arc<DelayLine>,
     stats: Arc<Stats>,
     options: FsOptions,
-    lookups: caches::LastLookups,
-    notifier: OnceLock<Notifier>,
     kernel: OnceLock<Kernel>,
+    walks: walks::Walks,
+    notices: OnceLock<notices::Notices>,
     /// How many syncs of the backing sit on loop threads just now.
     inline_syncs: AtomicUsize,
 }
@@ -90,8 +91,8 @@ impl SlowFs {
             stats: Arc::default(),
             kernel: OnceLock::new(),
             options,
-            lookups: caches::LastLookups::default(),
-            notifier: OnceLock::new(),
+            walks: walks::Walks::default(),
+            notices: OnceLock::new(),
             inline_syncs: AtomicUsize::new(0),
         };
         SlowFs { core: Arc::new(core) }

@@ -32,6 +32,10 @@ impl<'a> Args<'a> {
         Args { name, ..Args::default() }
     }
 
+    pub(super) fn data(data: &'a [u8]) -> Args<'a> {
+        Args { data, ..Args::default() }
+    }
+
     pub(super) fn names(name: &'a OsStr, other: &'a OsStr) -> Args<'a> {
         Args { name, other, data: &[] }
     }
@@ -230,17 +234,11 @@ impl SlowFs {
 }
 
 impl Core {
-    /// Whether the armed methods concern the operation. A GETATTR that directly follows its
-    /// thread's LOOKUP is the same system call, whose dice have been rolled.
+    /// Whether the armed methods concern the operation.
     #[cold]
     fn is_subject(&self, armed: MethodSet, op: &Op) -> bool {
-        if armed.intersects(Request::Lookup.methods()) {
-            let looked_up = self.lookups.take(op.caller.tid);
-            let same =
-                matches!(op.targets, [Some((On::Inode(ino), _)), _] if looked_up == Some(ino));
-            if same && matches!(op.request, Request::Getattr) {
-                return false;
-            }
+        if armed.intersects(Request::Lookup.methods()) && !Core::is_step(op) {
+            self.walks.end(op.caller.tid);
         }
         armed.intersects(op.methods())
     }
@@ -249,6 +247,7 @@ impl Core {
         let [first, second] = op.targets.map(|t| t.and_then(|t| self.place(t, args)));
         match (&first, &second) {
             (Some(a), Some(b)) => self.gate.decide(&[a, b], op.caller.tid),
+            (Some(one), None) if Core::is_step(op) => self.decide_step(op, one),
             (Some(one), None) | (None, Some(one)) => self.gate.decide(&[one], op.caller.tid),
             (None, None) => Verdict::Run,
         }
@@ -359,7 +358,7 @@ fn kill(tid: u32) {
 }
 
 /// One path of an operation, as the gate sees it.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     tree: &'a Tree,
     inode: Arc<Inode<Memo>>,
     name: Option<&'a OsStr>,

@@ -16,7 +16,7 @@ use rustix::path::DecInt;
 
 use super::inode::{Identity, Inode};
 use super::{Caller, Mirror, ROOT, errno, stat_at, stat_of};
-use crate::sys::creds;
+use crate::sys::{self, creds};
 
 /// The attributes of an inode, as stat(2) has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,15 +157,15 @@ impl<N: Default> Mirror<N> {
         Ok(attr_of(&inode, &stat_of(fd)?))
     }
 
-    /// Sets the size without a handle: by truncate(2), which leaves the times of a file that has
-    /// that size already, or by open(2) with O_TRUNC, which never does. The kernel does not say
-    /// which; to an empty file it is more likely the latter.
+    /// Sets the size without a handle, by truncate(2): whether the times of a file change that has
+    /// that size already is for the backing to say. To 0 it is more likely open(2) with O_TRUNC,
+    /// which the kernel does not tell apart and which always changes them.
     fn truncate(&self, fd: BorrowedFd<'_>, size: u64) -> io::Result<()> {
-        let file = self.open_again(fd, OFlags::WRONLY)?;
-        if size == 0 || rustix::fs::fstat(&file)?.st_size.cast_unsigned() != size {
-            rustix::fs::ftruncate(&file, size)?;
+        if size == 0 {
+            return Ok(rustix::fs::ftruncate(self.open_again(fd, OFlags::WRONLY)?, 0)?);
         }
-        Ok(())
+        creds::stand_in(self.proc_fds.as_fd())?;
+        sys::truncate(DecInt::from_fd(fd).as_c_str(), size)
     }
 
     /// Opens what a descriptor, `O_PATH` or not, refers to, whatever its names.

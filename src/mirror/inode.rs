@@ -214,6 +214,12 @@ impl<N> Inode<N> {
         Some((name, self.epoch.load(Ordering::Acquire)))
     }
 
+    /// Whether it has a name in that directory.
+    #[must_use]
+    pub fn lies_in(&self, parent: u64) -> bool {
+        self.state.lock().names.iter().any(|name| name.parent == parent)
+    }
+
     /// Whether nobody needs its number any more.
     pub(super) fn idle(&self) -> bool {
         self.lookups.load(Ordering::SeqCst) == 0 && self.children.load(Ordering::SeqCst) == 0

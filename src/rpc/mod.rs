@@ -13,6 +13,9 @@
 mod client;
 mod convert;
 mod dialect;
+#[cfg(fuzzing)]
+#[allow(clippy::panic, reason = "a fuzzer finds by panicking")]
+pub mod fuzzing;
 mod handler;
 mod records;
 mod server;

@@ -281,7 +281,7 @@ impl Session {
     }
 }
 
-fn reply(name: String, seq: i32, answer: Answer) -> Message {
+pub(super) fn reply(name: String, seq: i32, answer: Answer) -> Message {
     let (kind, body) = match answer {
         Answer::Reply(body) => (TMessageType::Reply, body),
         Answer::Exception(kind, text) => (

@@ -382,6 +382,15 @@ fn read_value<R: Read>(
     })
 }
 
+/// The type that a value of this type has once read.
+fn kept_as(read: TType) -> TType {
+    match read {
+        TType::Uuid | TType::Utf7 => TType::String,
+        TType::Set => TType::List,
+        other => other,
+    }
+}
+
 /// Room grows with what arrives, never by what is claimed.
 fn read_list<R: Read>(
     input: &mut Input<'_, R>,
@@ -394,7 +403,7 @@ fn read_list<R: Read>(
         input.transport.charge(mem::size_of::<Value>())?;
         list.push(read_value(input, element, depth + 1)?);
     }
-    Ok(Value::List(element, list))
+    Ok(Value::List(kept_as(element), list))
 }
 
 fn read_map<R: Read>(input: &mut Input<'_, R>, depth: usize) -> thrift::Result<Value> {
@@ -406,7 +415,7 @@ fn read_map<R: Read>(input: &mut Input<'_, R>, depth: usize) -> thrift::Result<V
         input.transport.charge(mem::size_of::<(Value, Value)>())?;
         entries.push((read_value(input, key, depth + 1)?, read_value(input, value, depth + 1)?));
     }
-    Ok(Value::Map(key, value, entries))
+    Ok(Value::Map(kept_as(key), kept_as(value), entries))
 }
 
 fn bad(reason: String) -> thrift::Error {
@@ -589,6 +598,18 @@ pub(super) mod tests {
         let (text, call) = reason(b"\x7f\xff\xff\xff\x80\x01\x00\x01");
         assert!(text.contains("claims a frame of 2147483647 bytes"), "{text}");
         assert_eq!(call, None);
+    }
+
+    #[test]
+    fn what_is_read_as_another_type_is_written_as_that() {
+        let uuids = with_body(b"\x0f\x00\x01\x10\x00\x00\x00\x01sixteen bytes.16\x00");
+        let set = with_body(
+            b"\x0d\x00\x01\x0e\x10\x00\x00\x00\x01\x02\x00\x00\x00\x00sixteen bytes.16\x00",
+        );
+        for bytes in [uuids, set] {
+            let message = read_one(&bytes);
+            assert_eq!(read_one(&encode(&message, false).unwrap()), message);
+        }
     }
 
     #[test]

@@ -25,6 +25,15 @@ pub fn slowfs() -> Command {
     Command::new(env!("CARGO_BIN_EXE_slowfs"))
 }
 
+/// The figure for the full-length run, which `make test-long` asks for, or for the ordinary one.
+pub fn long_or<T>(long: T, ordinary: T) -> T {
+    match std::env::var("SLOWFS_TESTS") {
+        Err(std::env::VarError::NotPresent) => ordinary,
+        Ok(how) if how == "long" => long,
+        other => panic!("SLOWFS_TESTS may be `long` or unset, it is {other:?}"),
+    }
+}
+
 /// Waits until `condition` yields something, or fails the test.
 pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

@@ -32,6 +32,7 @@ cases!(
     chmod_takes_effect_on_the_next_open,
     chmod_of_a_read_only_open_file_keeps_the_handle_writable,
     every_way_to_stat_agrees,
+    time_of_birth_is_told_where_it_can_be,
     access_answers_for_the_caller,
     directories_count_their_subdirectories,
     blocks_and_block_size_are_those_of_the_backing,
@@ -327,6 +328,19 @@ fn every_way_to_stat_agrees(dir: &Path) {
         assert_eq!((x.stx_ino, x.stx_size, u32::from(x.stx_mode)), (path.st_ino, 7, path.st_mode));
         assert_eq!((x.stx_mtime.tv_sec, u64::from(x.stx_mtime.tv_nsec)), mtime(&path));
     }
+}
+
+fn time_of_birth_is_told_where_it_can_be(dir: &Path) {
+    create(dir.join("f"));
+    let told = |dir: &Path| {
+        let flags = AtFlags::empty();
+        let found = rustix::fs::statx(CWD, dir.join("f"), flags, StatxFlags::BTIME).unwrap();
+        found.stx_mask & StatxFlags::BTIME.bits() != 0
+    };
+    let plain = plain_directory();
+    create(plain.path().join("f"));
+    // FUSE has it in its STATX request only, which fuser does not deliver.
+    assert_eq!(told(dir), told(plain.path()) && !on_fuse(dir));
 }
 
 fn access_answers_for_the_caller(dir: &Path) {

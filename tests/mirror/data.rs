@@ -29,6 +29,7 @@ cases!(
     direct_io_reads_and_writes_aligned_blocks,
     direct_and_buffered_handles_agree,
     poll_finds_a_file_always_ready,
+    epoll_takes_a_file_on_a_mirror_only,
     sendfile_and_splice_move_the_content,
     programs_run_from_the_directory,
     duplicated_descriptors_share_the_offset,
@@ -257,6 +258,22 @@ fn poll_finds_a_file_always_ready(dir: &Path) {
     let mut polled = [PollFd::new(&file, PollFlags::IN | PollFlags::PRI | PollFlags::RDNORM)];
     assert_eq!(rustix::event::poll(&mut polled, None).unwrap(), 1);
     assert_eq!(polled[0].revents(), PollFlags::IN | PollFlags::RDNORM);
+}
+
+fn epoll_takes_a_file_on_a_mirror_only(dir: &Path) {
+    use rustix::event::epoll;
+    let file = create(dir.join("f"));
+    let watch = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    let added = epoll::add(&watch, &file, epoll::EventData::new_u64(7), epoll::EventFlags::IN);
+    if !on_fuse(dir) {
+        return assert_eq!(errno(added), Errno::PERM);
+    }
+    // Every file of a FUSE filesystem can be polled, whether it has a use for that or not.
+    added.unwrap();
+    let mut events = Vec::with_capacity(2);
+    epoll::wait(&watch, rustix::buffer::spare_capacity(&mut events), None).unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!({ events[0].flags }, epoll::EventFlags::IN);
 }
 
 fn sendfile_and_splice_move_the_content(dir: &Path) {

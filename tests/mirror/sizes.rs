@@ -5,11 +5,11 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::calls::truncate;
-use super::{create, errno, fstat, open, open_rw, stat};
+use super::{create, errno, fstat, open, open_rw, plain_directory, stat};
 
 cases!(
     append_from_two_handles_interleaves,
@@ -23,7 +23,11 @@ cases!(
     truncate_refuses_what_it_must,
     truncate_needs_no_open_handle_but_permission,
     size_and_times_are_fresh_after_each_write,
+    setting_the_size_it_has_changes_times_as_the_backing_does,
 );
+
+/// A time at which nothing happened.
+const PAST: Timespec = Timespec { tv_sec: 1_000_000, tv_nsec: 0 };
 
 fn append_from_two_handles_interleaves(dir: &Path) {
     let append = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
@@ -159,19 +163,39 @@ fn truncate_needs_no_open_handle_but_permission(dir: &Path) {
 
 fn size_and_times_are_fresh_after_each_write(dir: &Path) {
     let file = create(dir.join("f"));
-    let past = rustix::fs::Timespec { tv_sec: 1_000_000, tv_nsec: 0 };
-    let times = rustix::fs::Timestamps { last_access: past, last_modification: past };
+    let times = Timestamps { last_access: PAST, last_modification: PAST };
     for n in 1..=20u64 {
         rustix::fs::futimens(&file, &times).unwrap();
-        assert_eq!(stat(dir.join("f")).st_mtime, 1_000_000);
+        assert_eq!(stat(dir.join("f")).st_mtime, PAST.tv_sec);
         file.write_all_at(b"x", n).unwrap();
         let after = stat(dir.join("f"));
         assert_eq!(after.st_size, i64::try_from(n + 1).unwrap());
-        assert!(after.st_mtime > 1_000_000);
+        assert!(after.st_mtime > PAST.tv_sec);
         assert_eq!(fstat(&file).st_mtime, after.st_mtime);
     }
     let before = fstat(&file);
     rustix::fs::futimens(&file, &times).unwrap();
     file.set_len(3).unwrap();
     assert!(fstat(&file).st_mtime >= before.st_mtime);
+}
+
+fn setting_the_size_it_has_changes_times_as_the_backing_does(dir: &Path) {
+    let plain = plain_directory();
+    let changes = |dir: &Path| {
+        let path = dir.join("f");
+        let file = open(&path, OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC).unwrap();
+        let times = Timestamps { last_access: PAST, last_modification: PAST };
+        let changed = |act: &dyn Fn()| {
+            rustix::fs::futimens(&file, &times).unwrap();
+            act();
+            stat(&path).st_mtime != PAST.tv_sec
+        };
+        let trunc = || drop(open(&path, OFlags::WRONLY | OFlags::TRUNC).unwrap());
+        let empty = [changed(&|| file.set_len(0).unwrap()), changed(&trunc)];
+        file.write_all_at(b"12345", 0).unwrap();
+        let full =
+            [changed(&|| file.set_len(5).unwrap()), changed(&|| truncate(&path, 5).unwrap())];
+        (empty, full)
+    };
+    assert_eq!(changes(dir), changes(plain.path()));
 }

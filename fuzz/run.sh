@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Fuzzes what a control connection may bring, from the golden frames on.
+# Needs `cargo install cargo-fuzz` and g++; the stable toolchain does.
+# usage: fuzz/run.sh [SECONDS]    600 unless told
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+command -v cargo-fuzz >/dev/null || {
+    echo "fuzz: no cargo-fuzz here: cargo install cargo-fuzz" >&2; exit 1; }
+
+mkdir -p fuzz/corpus/control
+while read -r name hex; do
+    printf '%b' "$(sed 's/../\\x&/g' <<<"$hex")" >"fuzz/corpus/control/$name"
+done <tests/golden/frames.txt
+
+RUSTC_BOOTSTRAP=1 cargo fuzz run control -- -dict=fuzz/control.dict -max_len=2048 \
+    -rss_limit_mb=1024 -timeout=5 -max_total_time="${1:-600}"

@@ -1,0 +1,90 @@
+//! What a fuzzer drives: the bytes of one connection, without the connection. Built with
+//! `--cfg fuzzing` only. No locks of its own.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::handler::{Answer, Handler, MountInfo, ServerConfig};
+use super::server::reply;
+use super::wire::{self, Limits, Message, MessageReader, ReadError};
+use crate::fault::{DelayLine, FaultTable, ProbabilityScale};
+
+/// A server's handler over a table of its own.
+pub struct Control {
+    table: Arc<FaultTable>,
+    handler: Handler,
+}
+
+impl Control {
+    /// One with an empty table.
+    ///
+    /// # Errors
+    /// If the delay line's threads cannot start.
+    pub fn new() -> io::Result<Control> {
+        let table = FaultTable::new(DelayLine::new()?, Some(1));
+        let config = ServerConfig {
+            scale: ProbabilityScale::Auto,
+            obstacles: Vec::new(),
+            mount: MountInfo {
+                version: "0".to_owned(),
+                mountpoint: PathBuf::from("/m"),
+                backing: PathBuf::from("/b"),
+                pid: 1,
+                started: SystemTime::UNIX_EPOCH,
+            },
+            max_connections: 1,
+        };
+        Ok(Control { handler: Handler::new(Arc::clone(&table), config), table })
+    }
+
+    /// Serves what one connection brings, and ends with an empty table.
+    ///
+    /// # Panics
+    /// Where the server would break a promise: what it read means something else when sent again,
+    /// a refused call changed the table, or its answer cannot be read by a client.
+    pub fn serve(&self, bytes: &[u8]) {
+        let mut reader = MessageReader::new(bytes, Limits::REQUEST);
+        loop {
+            let call = match reader.read() {
+                Ok(Some(call)) => call,
+                Ok(None) | Err(ReadError::Lost(..)) => break,
+                Err(ReadError::Bad { reason, .. }) => {
+                    assert!(!reason.contains('\n'), "several lines: {reason:?}");
+                    break;
+                }
+            };
+            let framed = reader.framed();
+            assert_eq!(again(&call, framed, Limits::REPLY), encoded(&call, framed));
+            let before = self.ids();
+            let answer = self.handler.answer((Ipv4Addr::LOCALHOST, 1).into(), &call);
+            if let Answer::Exception(_, text) = &answer {
+                assert!(!text.contains('\n'), "several lines: {text:?}");
+                assert_eq!(before, self.ids(), "{text:?} changed something");
+            }
+            let reply = reply(call.name, call.seq, answer);
+            assert_eq!(again(&reply, framed, Limits::REPLY), encoded(&reply, framed));
+        }
+        self.table.clear_all();
+        assert!(self.table.list().is_empty());
+    }
+
+    fn ids(&self) -> Vec<u64> {
+        self.table.list().iter().map(|listed| listed.id.0).collect()
+    }
+}
+
+fn encoded(message: &Message, framed: bool) -> Vec<u8> {
+    wire::encode(message, framed).unwrap_or_else(|e| panic!("{message:?}: {e}"))
+}
+
+/// A message after its way over the wire. Compared as bytes: no NaN equals another.
+fn again(message: &Message, framed: bool, limits: Limits) -> Vec<u8> {
+    let bytes = encoded(message, framed);
+    match MessageReader::new(&*bytes, limits).read() {
+        Ok(Some(message)) => encoded(&message, framed),
+        other => panic!("{message:?} came back as {other:?}"),
+    }
+}
