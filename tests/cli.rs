@@ -40,6 +40,7 @@ fn usage_error(words: &[&str], parts: &[&str]) {
     let output = slowfs().args(words).args(["--addr", "127.0.0.1:1"]).output().unwrap();
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(2), "{words:?}: {text}");
+    assert_eq!(text.lines().count(), 1, "{words:?}: {text}");
     for part in parts {
         assert!(text.contains(part), "{words:?}: {part:?} in {text}");
     }
@@ -283,6 +284,10 @@ fn unknown_names_are_refused_with_the_nearest_known() {
     usage_error(&["error", "ENOSPCE", "-m", "write"], &["ENOSPCE", "ENOSPC"]);
     usage_error(&["delay", "1ms", "--metods", "write"], &["--metods", "--methods"]);
     usage_error(&["dealy", "1ms", "-m", "write"], &["dealy", "delay"]);
+    usage_error(&["clear", "3"], &["--id"]);
+    usage_error(&["list", "--addr", "127.0.0.1:99999"], &["127.0.0.1:99999", "`slowfs help list`"]);
+    usage_error(&["delay", "0s", "-m", "write"], &["does nothing"]);
+    usage_error(&["watch", "--interval", "1ms"], &["10ms"]);
 }
 
 #[test]

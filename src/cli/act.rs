@@ -319,7 +319,9 @@ fn limits(fault: &ListedFault) -> String {
     }
     if let Some(ns) = fault.expires_in_ns {
         let comma = if text.is_empty() { "" } else { ", " };
-        let _ = write!(text, "{comma}{} left", rpc::duration(ns / 1_000_000 * 1_000_000));
+        // Milliseconds matter only near the end.
+        let unit = if ns < 10_000_000_000 { 1_000_000 } else { 1_000_000_000 };
+        let _ = write!(text, "{comma}{} left", rpc::duration(ns / unit * unit));
     }
     if text.is_empty() { "-".to_owned() } else { text }
 }

@@ -2,6 +2,7 @@
 //!
 //! What does not parse is refused with the nearest thing that would.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -154,12 +155,14 @@ impl Control {
 /// Which mounts, and how to answer.
 #[derive(Args, Debug)]
 pub struct Target {
-    /// Control address of a mount; repeated, all are asked at once. The port may be left out: 9090
+    /// Control address of a mount; repeated or after commas, all are asked at once; HOST alone means
+    /// port 9090
     #[arg(
         long,
         value_name = "HOST:PORT",
         env = "SLOWFS_ADDR",
         value_delimiter = ',',
+        value_parser = parse_addr,
         default_value = "127.0.0.1:9090"
     )]
     pub(super) addr: Vec<String>,
@@ -181,7 +184,8 @@ pub struct FaultArgs {
         value_parser = parse_method
     )]
     methods: Vec<String>,
-    /// Only paths that match as a whole, as below the backing directory [default: any]
+    /// Only where the whole path matches, which is the backing file's: the mirrored directory as it
+    /// was given, then the path below the mount [default: any path]
     #[arg(short, long, value_name = "REGEX", default_value = "", hide_default_value = true)]
     regex: String,
     /// How often a matching operation is hit: a fraction or a percentage
@@ -246,9 +250,21 @@ fn parse_probability(text: &str) -> Result<f64, String> {
     }
 }
 
+fn parse_addr(text: &str) -> Result<String, String> {
+    let fits = match text.rsplit_once(':') {
+        _ if text.parse::<IpAddr>().is_ok() => true,
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok(),
+        None => !text.is_empty(),
+    };
+    if fits { Ok(text.to_owned()) } else { Err("not HOST:PORT nor HOST".into()) }
+}
+
 fn parse_method(text: &str) -> Result<String, String> {
     if text == "all" || Method::from_name(text).is_some() {
         return Ok(text.to_owned());
+    }
+    if text.parse::<u64>().is_ok() {
+        return Err("a number is no method; one fault is cleared by `slowfs clear --id N`".into());
     }
     let names = Method::all().map(Method::name).chain(["all"]);
     Err(match closest(text, names) {
@@ -293,11 +309,11 @@ pub fn parse_fault(text: &str) -> Result<(FaultSpec, bool), String> {
         #[command(subcommand)]
         command: Control,
     }
-    let line = Line::try_parse_from(split(text)?).map_err(|e| {
-        let text = e.to_string();
-        let first = text.lines().take_while(|l| !l.is_empty()).map(str::trim);
-        first.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
-    })?;
+    let words = split(text)?;
+    if let Some(word) = words.iter().find(|w| w.starts_with("--addr") || *w == "--json") {
+        return Err(format!("{word} has no place here: the fault is set on this mount"));
+    }
+    let line = Line::try_parse_from(words).map_err(|e| super::one_line(&e))?;
     let fault = fault_of(&line.command)
         .ok_or("a fault begins with delay, hang, error or kill".to_owned())?;
     rpc::fault(&fault.0)?;
@@ -356,6 +372,8 @@ mod tests {
 
     #[test]
     fn a_fault_line_is_refused_with_the_reason() {
+        assert!(refusal("delay 1s -m read --addr x:1").contains("--addr"));
+        assert!(refusal("delay 0s -m read").contains("does nothing"));
         assert!(refusal("delay 10ms -m fsycn").contains("did you mean fsync?"));
         assert!(refusal("error EIOO -m write").contains("did you mean EIO?"));
         assert!(refusal("error ENOSYS -m write").contains("EOPNOTSUPP"));
@@ -369,6 +387,16 @@ mod tests {
         assert!(refusal("delay 1s -m write -r 'a").contains("not closed"));
         assert!(refusal("list").contains("delay, hang, error or kill"));
         assert!(refusal("slow 1s -m write").contains("slow"));
+    }
+
+    #[test]
+    fn addresses_are_judged_before_anything_is_sent() {
+        for good in ["localhost", "db1:9090", "10.0.0.1:1", "::1", "[::1]:9090", "fe80::1"] {
+            assert_eq!(parse_addr(good).as_deref(), Ok(good));
+        }
+        for bad in ["", ":99999", "127.0.0.1:65536", "db1:", ":9090", "[::1]"] {
+            assert!(parse_addr(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

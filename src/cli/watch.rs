@@ -387,6 +387,21 @@ fn cut(line: &str, columns: usize) -> String {
     out
 }
 
+/// The names of an interval's fields, for the test that they are documented.
+#[cfg(test)]
+pub(super) fn field_names() -> Vec<String> {
+    let flow = Flow { name: String::new(), calls_per_s: 0.0, errors_per_s: 0.0, latency: None };
+    let activity = Activity {
+        interval_ns: 0,
+        calls_per_s: 0.0,
+        errors_per_s: 0.0,
+        methods: Vec::new(),
+        faults: &[],
+    };
+    let all = [json!(flow), json!(activity)];
+    all.iter().filter_map(|v| v.as_object()).flat_map(|o| o.keys().cloned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

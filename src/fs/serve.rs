@@ -348,10 +348,12 @@ fn kill(tid: u32) {
     match process::kill_caller(tid) {
         Ok(Killed::Sent(_)) => {}
         Ok(Killed::Spared(0)) => {
-            tracing::warn!("a kill fault fired on a caller in a pid namespace that is not visible");
+            tracing::warn!(
+                "a kill fault fired on a caller in a pid namespace that cannot be seen from here: spared"
+            );
         }
         Ok(Killed::Spared(pid)) => {
-            tracing::warn!("a kill fault fired on pid {pid}, which is spared")
+            tracing::warn!("a kill fault fired on pid {pid}, which is always spared")
         }
         Err(error) => tracing::warn!("cannot kill the process of thread {tid}: {error}"),
     }

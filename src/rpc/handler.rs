@@ -150,7 +150,8 @@ impl Handler {
             }
             Call::Remove(id) => {
                 let removed = u64::try_from(id).is_ok_and(|id| self.table.remove(FaultId(id)));
-                info!(%peer, "{name}: fault {id} {}", if removed { "cleared" } else { "unknown" });
+                let found = if removed { "cleared" } else { "is not there" };
+                info!(%peer, "{name}: fault {id} {found}");
                 return Ok(Some(Value::Bool(removed)));
             }
             query => return Ok(Some(self.query(peer, name, &query))),

@@ -211,7 +211,7 @@ impl MethodInfo {
 }
 
 /// The mount that answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Info {
     /// Version of the slowfs daemon.
     pub version: String,

@@ -237,8 +237,9 @@ impl Session {
                     return;
                 }
                 Err(ReadError::Bad { reason, call }) => {
-                    let what = call.as_ref().map_or("a message", |(name, _)| name.as_str());
-                    warn!(%peer, "cannot read {what:?}, connection closed: {reason}");
+                    let what = call.as_ref().map(|(name, _)| wire::printable(name));
+                    let what = what.as_deref().unwrap_or("a message");
+                    warn!(%peer, "cannot read {what}, so the connection is closed: {reason}");
                     if let Some((name, seq)) = call {
                         let text = format!(
                             "{}: cannot read the arguments: {reason}",
