@@ -36,7 +36,7 @@ fn lateness(delay: Duration, at_once: usize, rounds: usize) -> Vec<Duration> {
     let table = FaultTable::new(Arc::clone(&line), None);
     let gate = Gate::new(Arc::clone(&table));
     let fault = Fault::on(Request::Fsync.methods()).unwrap();
-    table.put(fault.with_delay(Delay::For(delay)), Placement::Add);
+    table.put(fault.with_delay(Delay::For(delay)), Placement::Add).unwrap();
     let (tell, told) = channel();
     let mut late = Vec::new();
     for _ in 0..rounds {

@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use slowfs::fault::{
@@ -60,7 +61,7 @@ fn gates(criterion: &mut Criterion) {
     for faults in [1usize, 10, 1_000] {
         table.clear_all();
         for n in 0..faults {
-            table.put(fault(&format!("(^|.*/)member/wal/{n}.*")), Placement::Add);
+            table.put(fault(&format!("(^|.*/)member/wal/{n}.*")), Placement::Add).unwrap();
         }
         assert!(!ask(&gate, &file));
         criterion.bench_function(&format!("armed with {faults}, none matching"), |b| {
@@ -71,12 +72,18 @@ fn gates(criterion: &mut Criterion) {
         [("matching, firing", Probability::ALWAYS), ("matching, not firing", Probability::NEVER)]
     {
         table.clear_all();
-        table.put(fault(".*snap").with_probability(probability), Placement::Add);
+        table.put(fault(".*snap").with_probability(probability), Placement::Add).unwrap();
         criterion.bench_function(name, |b| b.iter(|| ask(black_box(&gate), black_box(&file))));
     }
     let stats = Stats::default();
     criterion.bench_function("stats count", |b| {
         b.iter(|| black_box(&stats).count(black_box(Request::Write), black_box(false)));
+    });
+    criterion.bench_function("stats time, with both clock reads", |b| {
+        b.iter(|| {
+            let arrived = Instant::now();
+            black_box(&stats).time(black_box(Request::Write), arrived.elapsed());
+        });
     });
 }
 

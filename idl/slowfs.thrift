@@ -52,11 +52,45 @@ struct Info {
     4: i32 pid,
     5: i64 started_unix_ms,
     6: i32 faults,                  // how many are set now
+    7: i32 threads,                 // that take requests from the kernel
+    8: bool direct_io,              // every file bypasses the page cache
+    9: bool read_only,              // every change is refused
+    10: bool seeded,                // the dice are repeatable
+    11: bool stats,                 // every operation is timed, not only while a fault is set
+    12: string probability_scale,   // of the plain calls: "auto", "100000" or "1000"
+    13: string fuse_protocol,       // version that the kernel speaks
+    14: list<string> capabilities,  // of the kernel that the mount uses, named as in linux/fuse.h
+}
+
+/** How long requests took, from arrival to answer, delays included. */
+struct Latency {
+    1: i64 timed,                   // requests timed: those that came while a fault was set, or
+                                    // all of a mount with --stats
+    2: i64 p50_ns,                  // a sixteenth too long at most
+    3: i64 p99_ns,                  // likewise
+    4: i64 max_ns,                  // exact
+    5: map<i64, i64> buckets,       // up to so many nanoseconds -> how many requests
+}
+
+/** What the mount has served of one method. A request counts for each method it consults. */
+struct MethodStatistics {
+    1: string name,
+    2: i64 calls,                   // answered
+    3: i64 errors,                  // of these, answered with an error, injected or real
+    4: optional Latency latency,    // if any was timed
+}
+
+/** What the mount has served since it was mounted. */
+struct Statistics {
+    1: i64 elapsed_ns,              // since it was mounted
+    2: i64 calls,                   // requests, each counted once
+    3: i64 errors,
+    4: list<MethodStatistics> methods,  // every one, sorted by name
 }
 
 service SlowFS extends charybdefs.server {
     /**
-     * Sets a fault and returns its id. Its methods are first removed from every other fault,
+     * Sets a fault and returns its id; 1,000 at once are the most. Its methods are first removed from every other fault,
      * unless `add` is true: then it comes after the others, and the first that fires decides.
      */
     i64 put_fault(1: Fault fault, 2: bool add = false) throws (1: Refused refused),
@@ -73,6 +107,9 @@ service SlowFS extends charybdefs.server {
     /** Every method, with what keeps it from firing on this mount. */
     list<MethodInfo> list_methods(),
 
-    /** Who answers here. */
+    /** Who answers here, and how it is mounted. */
     Info info(),
+
+    /** How many requests of each method there were, how many failed and how long they took. */
+    Statistics stats(),
 }

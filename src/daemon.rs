@@ -15,10 +15,11 @@ use std::time::{Duration, Instant, SystemTime};
 use fuser::{Session, SessionACL};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::mount::MountFlags;
 use rustix::process::{Resource, Rlimit};
 
-use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale};
-use crate::fs::{FsOptions, SlowFs};
+use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale, TooManyFaults};
+use crate::fs::{FsOptions, Kernel, SlowFs};
 use crate::mirror::Mirror;
 use crate::ops::Obstacle;
 use crate::rpc::{self, MountInfo, Server, ServerConfig};
@@ -98,6 +99,9 @@ pub enum StartError {
     /// The pid file cannot be written.
     #[error("cannot write the pid file {0}: {1}")]
     PidFile(PathBuf, io::Error),
+    /// More faults were given than may be.
+    #[error(transparent)]
+    Faults(#[from] TooManyFaults),
     /// Something else of the start failed.
     #[error("cannot {0}: {1}")]
     Other(&'static str, io::Error),
@@ -137,7 +141,7 @@ pub fn run(mut config: RunConfig, report: &mut Option<Report>) -> Result<(), Sta
     let line = DelayLine::new().map_err(other("start the delay line"))?;
     let table = FaultTable::new(Arc::clone(&line), config.seed);
     for (fault, placement) in std::mem::take(&mut config.faults) {
-        table.put(fault, placement);
+        table.put(fault, placement)?;
     }
     let mirror = Mirror::new(root, &paths.base).map_err(other("open the mirror"))?;
     let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), config.fs.clone());
@@ -241,7 +245,7 @@ fn start(
     (paths, mounted): (&Paths, Mounted),
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
-    let watcher = fs.watcher();
+    let (watcher, stats) = (fs.watcher(), fs.stats());
     let mut loops = fuser::Config::default();
     loops.n_threads = Some(config.fs.threads.max(1));
     // A queue per thread where the device may be opened again; an ordinary user may not everywhere.
@@ -249,11 +253,12 @@ fn start(
     let admitted = if config.mount.allow_root { SessionACL::RootAndOwner } else { SessionACL::All };
     let session = Session::from_fd(fs, connection, admitted, loops)
         .map_err(other("agree with the kernel on the FUSE protocol"))?;
+    let kernel = watcher.kernel();
     let notices =
         session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
     watcher.attach(table, notices);
     let control = listener
-        .map(|l| Server::start(l, Arc::clone(table), server_config(config, paths)))
+        .map(|l| Server::start(l, Arc::clone(table), stats, server_config(config, paths, kernel)))
         .transpose()
         .map_err(other("serve Thrift clients"))?;
     let (ended, ending) = pipe().map_err(other("make a pipe"))?;
@@ -269,7 +274,7 @@ fn start(
     Ok(Running { mounted, control, ended })
 }
 
-fn server_config(config: &RunConfig, paths: &Paths) -> ServerConfig {
+fn server_config(config: &RunConfig, paths: &Paths, kernel: Kernel) -> ServerConfig {
     ServerConfig {
         scale: config.scale,
         obstacles: obstacles(&config.mount),
@@ -279,6 +284,13 @@ fn server_config(config: &RunConfig, paths: &Paths) -> ServerConfig {
             backing: paths.base.clone(),
             pid: std::process::id(),
             started: SystemTime::now(),
+            threads: config.fs.threads,
+            direct_io: config.fs.direct_io,
+            read_only: config.mount.flags.contains(MountFlags::RDONLY),
+            seeded: config.seed.is_some(),
+            stats: config.fs.time_all,
+            fuse_protocol: kernel.protocol,
+            capabilities: kernel.capabilities,
         },
         max_connections: 256,
     }

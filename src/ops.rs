@@ -103,6 +103,14 @@ impl Request {
     /// How many requests there are.
     pub const COUNT: usize = Request::BsdLock as usize + 1;
 
+    /// Every request, in order.
+    pub fn all() -> impl Iterator<Item = Request> {
+        let mut all: Vec<_> = TABLE.iter().flat_map(|row| row.requests).copied().collect();
+        all.sort_unstable_by_key(|request| *request as u8);
+        all.dedup();
+        all.into_iter()
+    }
+
     /// The methods this request consults.
     #[must_use]
     pub const fn methods(self) -> MethodSet {
@@ -386,6 +394,11 @@ mod tests {
         for (place, set) in CONSULTED.iter().enumerate() {
             assert!(!set.is_empty(), "request {place} consults nothing");
         }
+    }
+
+    #[test]
+    fn each_request_is_listed_once() {
+        assert!(Request::all().map(|r| r as usize).eq(0..Request::COUNT));
     }
 
     #[test]

@@ -10,9 +10,13 @@
 mod common;
 
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use common::{Mount, errno_of, slowfs, text_of};
+use common::{Mount, errno_of, slowfs, stdout_of, text_of, wait_for};
 use serde_json::Value;
 
 /// Runs `slowfs WORDS... --addr ADDR`.
@@ -36,6 +40,7 @@ fn usage_error(words: &[&str], parts: &[&str]) {
     let output = slowfs().args(words).args(["--addr", "127.0.0.1:1"]).output().unwrap();
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(2), "{words:?}: {text}");
+    assert_eq!(text.lines().count(), 1, "{words:?}: {text}");
     for part in parts {
         assert!(text.contains(part), "{words:?}: {part:?} in {text}");
     }
@@ -78,6 +83,190 @@ fn a_second_fault_replaces_its_methods_unless_added() {
 }
 
 #[test]
+fn stats_count_calls_and_errors_and_time_them_while_a_fault_is_set() {
+    let mount = Mount::new();
+    let of = |name: &str| {
+        let stats = json(&mount, &["stats"]);
+        let methods = stats["methods"].as_array().unwrap().clone();
+        methods.into_iter().find(|m| m["name"] == name).unwrap()
+    };
+    fs::create_dir(mount.mnt().join("a")).unwrap();
+    assert_eq!((&of("mkdir")["calls"], &of("mkdir")["errors"]), (&1.into(), &0.into()));
+    assert_eq!(of("mkdir")["latency"], Value::Null);
+    assert!(ok(&mount, &["stats"]).contains("slowfs mount --stats"));
+    ok(&mount, &["delay", "20ms", "-m", "mkdir"]);
+    fs::create_dir(mount.mnt().join("b")).unwrap();
+    fs::create_dir(mount.mnt().join("b")).unwrap_err();
+    assert_eq!(of("rmdir")["calls"], 0);
+    ok(&mount, &["error", "EIO", "-m", "mkdir,rmdir"]);
+    fs::create_dir(mount.mnt().join("c")).unwrap_err();
+    fs::remove_dir(mount.mnt().join("b")).unwrap_err();
+    let mkdir = of("mkdir");
+    assert!(mkdir["calls"].as_i64() >= Some(3) && mkdir["errors"].as_i64() >= Some(1), "{mkdir}");
+    assert!(mkdir["latency"]["max_ns"].as_i64() >= Some(20_000_000), "{mkdir}");
+    assert_eq!((&of("rmdir")["calls"], &of("rmdir")["errors"]), (&1.into(), &1.into()));
+    let table = ok(&mount, &["stats"]);
+    let line = table.lines().find(|l| l.starts_with("mkdir")).unwrap();
+    assert!(line.contains("ms"), "{table}");
+}
+
+#[test]
+fn a_mount_with_stats_times_everything() {
+    let mount = Mount::with(&["--stats", "--seed", "7", "--read-only", "--threads", "3"]);
+    fs::create_dir(mount.mnt().join("a")).unwrap_err();
+    fs::metadata(mount.mnt()).unwrap();
+    let stats = json(&mount, &["stats"]);
+    let methods = stats["methods"].as_array().unwrap();
+    let timed = |m: &&Value| m["calls"] != 0;
+    assert!(methods.iter().filter(timed).all(|m| m["latency"]["timed"] == m["calls"]), "{stats}");
+    let info = json(&mount, &["ping"]);
+    for (field, value) in
+        [("stats", true), ("seeded", true), ("read_only", true), ("direct_io", false)]
+    {
+        assert_eq!(info[field], value, "{field}");
+    }
+    assert_eq!((&info["threads"], &info["probability_scale"]), (&3.into(), &"auto".into()));
+    assert!(info["fuse_protocol"].as_str().unwrap().starts_with("7."));
+    let got = info["capabilities"].as_array().unwrap();
+    assert!(got.contains(&"FUSE_AUTO_INVAL_DATA".into()), "{info}");
+    let text = ok(&mount, &["ping"]);
+    for part in ["3 threads", "read-only", "dice seeded", "every operation timed", "auto_inval"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn addresses_are_asked_at_once_and_reported_in_order() {
+    let mount = Mount::new();
+    // They accept and never answer: each costs the whole timeout.
+    let mute: Vec<_> =
+        (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let mut addrs: Vec<_> = mute.iter().map(|l| l.local_addr().unwrap().to_string()).collect();
+    addrs.insert(1, mount.addr.clone());
+    let begun = Instant::now();
+    let output = slowfs().args(["ping", "--json", "--addr", &addrs.join(",")]).output().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(10), "one after the other");
+    assert_eq!(output.status.code(), Some(1));
+    let lines: Vec<Value> = String::from_utf8(output.stdout).unwrap().lines().map(parse).collect();
+    let reported: Vec<_> = lines.iter().map(|l| l["addr"].as_str().unwrap()).collect();
+    assert_eq!(reported, addrs);
+    let ok: Vec<_> = lines.iter().map(|l| l["ok"].as_bool().unwrap()).collect();
+    assert_eq!(ok, [false, true, false, false]);
+}
+
+fn parse(line: &str) -> Value {
+    serde_json::from_str(line).unwrap()
+}
+
+#[test]
+fn watch_prints_a_line_per_interval_when_piped() {
+    let mount = Mount::new();
+    ok(&mount, &["delay", "1ms", "-m", "mkdir"]);
+    let working = Working::on(&mount);
+    let text = ok(&mount, &["watch", "--interval", "100ms", "--count", "2"]);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    for part in ["calls/s", "mkdir ", "p99 ", "fault 1 (delay 1ms)", &mount.addr] {
+        assert!(lines.iter().all(|l| l.contains(part)), "{part} in {text}");
+    }
+    let text = ok(&mount, &["watch", "--interval", "100ms", "--count", "2", "--json"]);
+    for line in text.lines().map(parse) {
+        let methods = line["methods"].as_array().unwrap();
+        let mkdir = methods.iter().find(|m| m["name"] == "mkdir").unwrap();
+        assert!(mkdir["calls_per_s"].as_f64() > Some(0.0), "{line}");
+        assert!(mkdir["latency"]["p50_ns"].as_i64() >= Some(1_000_000), "{line}");
+        assert_eq!((&line["faults"][0]["id"], &line["ok"]), (&1.into(), &true.into()));
+    }
+    drop(working);
+}
+
+#[test]
+fn watch_ends_when_its_reader_does() {
+    let mount = Mount::new();
+    let mut watch = slowfs();
+    watch.args(["watch", "--interval", "10ms", "--addr", &mount.addr]).stdout(Stdio::piped());
+    let mut watch = watch.spawn().unwrap();
+    drop(watch.stdout.take());
+    let status = wait_for("watch to end", || watch.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn watch_of_nobody_ends_with_one_line() {
+    let output = slowfs().args(["watch", "--addr", "127.0.0.1:1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text_of(&output).lines().count(), 1, "{}", text_of(&output));
+}
+
+#[test]
+fn watch_redraws_within_a_terminal_and_leaves_it_as_it_was() {
+    let mount = Mount::new();
+    ok(&mount, &["delay", "1ms", "-m", "mkdir,rmdir,rename,link,symlink"]);
+    let working = Working::on(&mount);
+    let terminal = r"
+import fcntl, os, pty, select, struct, sys, termios, time
+def resize(tty, rows, columns):
+    fcntl.ioctl(tty, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
+pid, tty = pty.fork()
+if pid == 0:
+    os.environ['TERM'] = 'xterm'
+    resize(0, 5, 40)
+    os.execv(sys.argv[1], [sys.argv[1], 'watch', '--interval', '50ms', '--addr', sys.argv[2]])
+seen = b''
+def until(what):
+    global seen
+    end = time.time() + 20
+    while what not in seen:
+        assert time.time() < end, (what, seen)
+        if select.select([tty], [], [], 0.1)[0]:
+            seen += os.read(tty, 65536)
+until(b'calls/s')
+resize(tty, 30, 120)
+until(b'METHOD  ')
+os.write(tty, b'\x03')
+until(b'\x1b[?25h\x1b[?1049l')
+assert seen.startswith(b'\x1b[?1049h\x1b[?25l\x1b[H'), seen
+assert b'\x1b[2J' not in seen, seen
+first = seen.split(b'\x1b[H')[1].replace(b'\r', b'').split(b'\n')
+assert len(first) == 5 and b'more lines' in first[4], first
+assert all(len(line.split(b'\x1b[K')[0]) < 40 + len(b'\x1b[1m\x1b[0m') for line in first), first
+try:
+    while os.read(tty, 65536): pass
+except OSError:
+    pass
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+";
+    let program = env!("CARGO_BIN_EXE_slowfs");
+    let mut python = Command::new("python3");
+    stdout_of(python.args(["-c", terminal, program, &mount.addr]));
+    drop(working);
+}
+
+/// Makes and removes directories until dropped.
+struct Working(Arc<AtomicBool>, Option<JoinHandle<()>>);
+
+impl Working {
+    fn on(mount: &Mount) -> Working {
+        let (goes_on, dir) = (Arc::new(AtomicBool::new(true)), mount.mnt().join("work"));
+        let flag = Arc::clone(&goes_on);
+        let work = move || {
+            while flag.load(Ordering::Relaxed) {
+                fs::create_dir(&dir).unwrap();
+                fs::remove_dir(&dir).unwrap();
+            }
+        };
+        Working(goes_on, Some(std::thread::spawn(work)))
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+        self.1.take().unwrap().join().unwrap();
+    }
+}
+
+#[test]
 fn methods_and_ping_tell_of_the_mount() {
     let mount = Mount::new();
     let methods = ok(&mount, &["methods"]);
@@ -95,6 +284,10 @@ fn unknown_names_are_refused_with_the_nearest_known() {
     usage_error(&["error", "ENOSPCE", "-m", "write"], &["ENOSPCE", "ENOSPC"]);
     usage_error(&["delay", "1ms", "--metods", "write"], &["--metods", "--methods"]);
     usage_error(&["dealy", "1ms", "-m", "write"], &["dealy", "delay"]);
+    usage_error(&["clear", "3"], &["--id"]);
+    usage_error(&["list", "--addr", "127.0.0.1:99999"], &["127.0.0.1:99999", "`slowfs help list`"]);
+    usage_error(&["delay", "0s", "-m", "write"], &["does nothing"]);
+    usage_error(&["watch", "--interval", "1ms"], &["10ms"]);
 }
 
 #[test]

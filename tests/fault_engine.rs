@@ -169,10 +169,10 @@ impl Dice {
             }
             3 => drop(table.list()),
             4 | 5 => {
-                table.put(self.fault(), Placement::Add);
+                table.put(self.fault(), Placement::Add).unwrap();
             }
             _ => {
-                table.put(self.fault(), Placement::Replace);
+                table.put(self.fault(), Placement::Replace).unwrap();
             }
         }
     }
@@ -247,7 +247,7 @@ fn one_clear_frees_whatever_was_decided_before_it() {
     let held = AtomicUsize::new(0);
     for _ in 0..1_000 {
         let fault = Fault::on(Request::Write.methods()).unwrap().with_delay(Delay::UntilCleared);
-        engine.table.put(fault, Placement::Replace);
+        engine.table.put(fault, Placement::Replace).unwrap();
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
@@ -270,7 +270,7 @@ fn replacing_one_method_frees_that_method_only() {
     let both = Request::Write.methods().union(Request::Fsync.methods());
     for _ in 0..300 {
         let fault = Fault::on(both).unwrap().with_delay(Delay::UntilCleared);
-        engine.table.put(fault, Placement::Replace);
+        engine.table.put(fault, Placement::Replace).unwrap();
         let stays = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..2 {
@@ -284,7 +284,7 @@ fn replacing_one_method_frees_that_method_only() {
                 });
             }
             let other = Fault::on(Request::Write.methods()).unwrap();
-            engine.table.put(other, Placement::Replace);
+            engine.table.put(other, Placement::Replace).unwrap();
         });
         let stays = stays.load(Ordering::Relaxed);
         assert_eq!(stays, 2, "fsync was armed all the time");
@@ -307,7 +307,7 @@ fn lifetime_frees_whatever_was_decided_before_its_end() {
     for round in 0..300 {
         let fault = Fault::on(Request::Write.methods()).unwrap().with_delay(Delay::UntilCleared);
         let lifetime = Duration::from_micros(1 + round);
-        engine.table.put(fault.with_lifetime(lifetime).unwrap(), Placement::Replace);
+        engine.table.put(fault.with_lifetime(lifetime).unwrap(), Placement::Replace).unwrap();
         while engine.gate.armed(Request::Write.methods()) {
             engine.operate(&file, Request::Write);
         }
@@ -324,7 +324,7 @@ fn count_is_exact_whatever_the_threads() {
         .with_delay(Delay::For(Duration::from_micros(100)))
         .with_after(100)
         .with_count(NonZeroU64::new(777).unwrap());
-    engine.table.put(fault, Placement::Replace);
+    engine.table.put(fault, Placement::Replace).unwrap();
     let held: usize = thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| {

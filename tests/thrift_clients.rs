@@ -17,8 +17,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use slowfs::fault::{Delay, DelayLine, FaultTable, ProbabilityScale};
-use slowfs::ops::{Method, MethodSet, Obstacle};
+use slowfs::fault::{Delay, DelayLine, FaultTable, ProbabilityScale, Stats};
+use slowfs::ops::{Method, MethodSet, Obstacle, Request};
 use slowfs::rpc::{
     self, Client, ClientError, FaultSpec, MountInfo, PlainFault, Server, ServerConfig,
 };
@@ -28,11 +28,13 @@ const SOON: Duration = Duration::from_secs(10);
 struct Running {
     server: Server,
     table: Arc<FaultTable>,
+    stats: Arc<Stats>,
     addr: SocketAddr,
 }
 
 fn start_with(max_connections: usize) -> Running {
     let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
+    let stats = Arc::<Stats>::default();
     let config = ServerConfig {
         scale: ProbabilityScale::Auto,
         obstacles: vec![Obstacle::KernelChecksAccess],
@@ -42,13 +44,20 @@ fn start_with(max_connections: usize) -> Running {
             backing: "/data/b".into(),
             pid: 42,
             started: SystemTime::now(),
+            threads: 4,
+            direct_io: false,
+            read_only: true,
+            seeded: true,
+            stats: false,
+            fuse_protocol: "7.45".into(),
+            capabilities: vec!["FUSE_ASYNC_DIO"],
         },
         max_connections,
     };
     let listener = rpc::bind("127.0.0.1:0").unwrap();
-    let server = Server::start(listener, Arc::clone(&table), config).unwrap();
+    let server = Server::start(listener, Arc::clone(&table), Arc::clone(&stats), config).unwrap();
     let addr = server.local_addr();
-    Running { server, table, addr }
+    Running { server, table, stats, addr }
 }
 
 fn start() -> Running {
@@ -226,6 +235,11 @@ c.clear_fault('read')
 #[test]
 fn own_python_stubs_set_list_and_refuse() {
     let running = start();
+    running.stats.count(Request::Write, true);
+    running.stats.count(Request::Fsync, false);
+    running.stats.time(Request::Fsync, Duration::from_millis(1));
+    running.stats.count(Request::Fdatasync, false);
+    running.stats.time(Request::Fdatasync, Duration::from_millis(3));
     run_python(
         "
 from slowfs import SlowFS
@@ -251,7 +265,19 @@ methods = {m.name: m.obstacle for m in c.list_methods()}
 assert methods['write'] is None and 'permissions' in methods['access'], methods
 info = c.info()
 assert (info.version, info.mountpoint, info.backing) == ('1.2.3', '/mnt/m', '/data/b')
-assert (info.pid, info.faults) == (42, 1)
+assert (info.pid, info.faults, info.threads) == (42, 1, 4)
+assert (info.direct_io, info.read_only, info.seeded, info.stats) == (False, True, True, False)
+assert (info.probability_scale, info.fuse_protocol) == ('auto', '7.45')
+assert info.capabilities == ['FUSE_ASYNC_DIO']
+stats = c.stats()
+assert (stats.calls, stats.errors) == (3, 1) and stats.elapsed_ns > 0, stats
+by_name = {m.name: m for m in stats.methods}
+assert len(by_name) == len(methods)
+assert (by_name['write'].calls, by_name['write'].errors, by_name['write'].latency) == (1, 1, None)
+latency = by_name['fsync'].latency
+assert (by_name['fsync'].calls, latency.timed, latency.max_ns) == (2, 2, 3000000)
+assert 1000000 <= latency.p50_ns <= 1062500 and latency.p99_ns == 3000000, latency
+assert sum(latency.buckets.values()) == 2, latency
 c.clear_all_faults()
 assert c.list_faults() == []
 ",
@@ -283,7 +309,7 @@ fn own_client_sets_lists_and_is_refused() {
 }
 
 #[test]
-fn a_thousand_faults_can_be_listed() {
+fn a_thousand_faults_can_be_listed_and_no_more_set() {
     let running = start();
     let mut client = running.client();
     let spec =
@@ -292,6 +318,11 @@ fn a_thousand_faults_can_be_listed() {
         client.put_fault(&spec, true).unwrap();
     }
     assert_eq!(client.list_faults().unwrap().len(), 1000);
+    let error = client.put_fault(&spec, true).unwrap_err();
+    assert!(matches!(error, ClientError::Refused(_)), "{error:?}");
+    assert!(error.to_string().contains("1000 faults"), "{error}");
+    client.put_fault(&spec, false).unwrap();
+    assert_eq!(client.list_faults().unwrap().len(), 1);
 }
 
 /// A frame captured from a real client, by its name.

@@ -2,19 +2,23 @@
 //!
 //! Each makes one call of slowfs's own interface per address, and falls back to charybdefs's plain
 //! calls where the server knows no others. Invariant: what cannot be right is refused before
-//! anything is sent (exit code 2); an address that fails (1) stops no other one.
+//! anything is sent (exit code 2); addresses are asked at once and reported in the order given, and
+//! one that fails (1) stops no other one.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use super::control::{Control, Target, fault_of};
 use super::recipe::{self, Recipe};
-use super::{original, output};
+use super::{original, output, watch};
 use crate::ops::Method;
-use crate::rpc::{self, Client, ClientError, FaultSpec, ListedFault, MethodInfo};
+use crate::rpc::{
+    self, Client, ClientError, FaultSpec, Info, Latency, ListedFault, MethodInfo, Statistics,
+};
 
 /// How long to wait for a connection, and for each answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,21 +49,27 @@ pub fn run(command: &Control) -> ExitCode {
         output::error(&reason);
         return ExitCode::from(2);
     }
-    let mut code = ExitCode::SUCCESS;
-    for addr in &target.addr {
-        let result =
-            Client::connect(addr, TIMEOUT).map_err(|e| e.to_string()).and_then(|mut client| {
-                match &fault {
-                    Some((spec, add)) => put(&mut client, spec, *add),
-                    None => act(&mut client, addr, command),
-                }
-            });
-        if result.is_err() {
-            code = ExitCode::FAILURE;
-        }
-        print(addr, result, target);
+    if let Control::Watch { interval, count, .. } = command {
+        return watch::run(*interval, *count, target);
     }
-    code
+    let ask = |addr: &str| {
+        let mut client = Client::connect(addr, TIMEOUT).map_err(|e| e.to_string())?;
+        match &fault {
+            Some((spec, add)) => put(&mut client, spec, *add),
+            None => act(&mut client, addr, command),
+        }
+    };
+    let all_done = thread::scope(|scope| {
+        let asked: Vec<_> =
+            target.addr.iter().map(|addr| (addr, scope.spawn(|| ask(addr)))).collect();
+        asked.into_iter().fold(true, |all_done, (addr, thread)| {
+            let result = thread.join().unwrap_or_else(|_| Err("the command panicked".into()));
+            let done = result.is_ok();
+            print(addr, result, target);
+            all_done && done
+        })
+    });
+    if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn print(addr: &str, result: Result<Report, String>, target: &Target) {
@@ -87,8 +97,7 @@ fn print(addr: &str, result: Result<Report, String>, target: &Target) {
                 (true, true) => format!("{addr}:\n{}", report.text),
             });
         }
-        Err(reason) if reason.contains(addr) => output::error(&reason),
-        Err(reason) => output::error(&format!("{addr}: {reason}")),
+        Err(reason) => output::failed(addr, &reason),
     }
 }
 
@@ -116,14 +125,22 @@ fn act(client: &mut Client, addr: &str, command: &Control) -> Result<Report, Str
             .list_faults()
             .map(|faults| Report::new(fault_table(&faults), json!({ "faults": faults }))),
         Control::Methods { .. } => methods(client),
+        Control::Stats { .. } => {
+            client.stats().map(|stats| Report::new(stats_table(&stats), json!(stats)))
+        }
         _ => ping(client),
     };
-    done.map_err(|e| match e {
-        ClientError::UnknownCall { .. } => {
-            format!("{addr} is not slowfs but charybdefs, which has no call for that")
+    done.map_err(|e| explain(addr, e))
+}
+
+/// Why a call failed that has no counterpart among the plain calls.
+pub(super) fn explain(addr: &str, error: ClientError) -> String {
+    match error {
+        ClientError::UnknownCall { call, .. } => {
+            format!("{addr} is charybdefs or an older slowfs: it has no call {call}")
         }
         e => e.to_string(),
-    })
+    }
 }
 
 /// Whatever was set before is gone, also if the recipe's own fault cannot be set.
@@ -193,10 +210,72 @@ fn ping(client: &mut Client) -> Result<Report, ClientError> {
         info.faults,
         if info.faults == 1 { "" } else { "s" },
     );
-    Ok(Report::new(text, json!(info)))
+    let features = if info.threads > 0 { features(&info) } else { String::new() };
+    Ok(Report::new(text + &features, json!(info)))
 }
 
-fn fault_table(faults: &[ListedFault]) -> String {
+/// How it is mounted, a line each: what was asked, what the kernel gave.
+fn features(info: &Info) -> String {
+    let asked = [
+        (info.read_only, "read-only"),
+        (info.direct_io, "page cache bypassed"),
+        (info.seeded, "dice seeded"),
+        (info.stats, "every operation timed"),
+    ];
+    let asked: String = asked.iter().filter(|(on, _)| *on).map(|(_, s)| format!(", {s}")).collect();
+    let names = info.capabilities.iter().map(|c| c.trim_start_matches("FUSE_").to_lowercase());
+    format!(
+        "\n{} threads, probability scale {}{asked}\nFUSE {}: {}",
+        info.threads,
+        info.probability_scale,
+        info.fuse_protocol,
+        names.collect::<Vec<_>>().join(", ")
+    )
+}
+
+fn stats_table(stats: &Statistics) -> String {
+    let elapsed = Duration::from_secs(stats.elapsed_ns.unsigned_abs() / 1_000_000_000);
+    let total = format!(
+        "{} calls, {} errors in {}",
+        stats.calls,
+        stats.errors,
+        humantime::format_duration(elapsed)
+    );
+    let called: Vec<_> =
+        stats.methods.iter().filter(|m| m.calls > 0 && !is_second_name(&m.name)).collect();
+    if called.is_empty() {
+        return total;
+    }
+    let untimed = called.iter().all(|m| m.latency.is_none());
+    let rows = called.into_iter().map(|m| {
+        let timed = m.latency.as_ref().map_or(0, |l| l.timed);
+        let [p50, p99, max] = latency_cells(m.latency.as_ref());
+        let [calls, errors, timed] = [m.calls, m.errors, timed].map(|n| n.to_string());
+        [m.name.clone(), calls, errors, timed, p50, p99, max]
+    });
+    let headers = ["METHOD", "CALLS", "ERRORS", "TIMED", "P50", "P99", "MAX"];
+    let table = output::table(headers, &[1, 2, 3, 4, 5, 6], rows.collect());
+    let hint = "\nlatency is measured while a fault is set, or always with `slowfs mount --stats`";
+    format!("{table}\n{total}{}", if untimed { hint } else { "" })
+}
+
+/// Median, 99th percentile and longest, for people.
+pub(super) fn latency_cells(latency: Option<&Latency>) -> [String; 3] {
+    match latency {
+        None => ["-", "-", "-"].map(str::to_owned),
+        Some(l) => [l.p50_ns, l.p99_ns, l.max_ns].map(output::short_time),
+    }
+}
+
+/// Whether another method of the table counts the very same requests, as `write` does for
+/// `write_buf`.
+pub(super) fn is_second_name(name: &str) -> bool {
+    Method::from_name(name).is_some_and(|method| {
+        Method::all().take_while(|m| *m != method).any(|m| m.requests() == method.requests())
+    })
+}
+
+pub(super) fn fault_table(faults: &[ListedFault]) -> String {
     if faults.is_empty() {
         return "no faults".to_owned();
     }
@@ -240,7 +319,9 @@ fn limits(fault: &ListedFault) -> String {
     }
     if let Some(ns) = fault.expires_in_ns {
         let comma = if text.is_empty() { "" } else { ", " };
-        let _ = write!(text, "{comma}{} left", rpc::duration(ns / 1_000_000 * 1_000_000));
+        // Milliseconds matter only near the end.
+        let unit = if ns < 10_000_000_000 { 1_000_000 } else { 1_000_000_000 };
+        let _ = write!(text, "{comma}{} left", rpc::duration(ns / unit * unit));
     }
     if text.is_empty() { "-".to_owned() } else { text }
 }

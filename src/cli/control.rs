@@ -1,11 +1,13 @@
-//! The control commands' arguments: delay, hang, error, kill, clear, list, methods, ping.
+//! The control commands' arguments: what can be asked of a running mount.
 //!
 //! What does not parse is refused with the nearest thing that would.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::help;
 use super::recipe::{self, Recipe};
 use crate::fault::suggest::closest;
 use crate::ops::Method;
@@ -17,6 +19,7 @@ pub use super::act::run;
 #[derive(Debug, Subcommand)]
 pub enum Control {
     /// Delay matching operations
+    #[command(after_help = help::DELAY)]
     Delay {
         /// How long, as in 300ms, 1us, 2s
         #[arg(value_name = "DURATION", value_parser = parse_duration)]
@@ -29,6 +32,7 @@ pub enum Control {
         target: Target,
     },
     /// Hold matching operations until the fault is cleared
+    #[command(after_help = help::HANG)]
     Hang {
         /// Where, how often, how long
         #[command(flatten)]
@@ -38,6 +42,7 @@ pub enum Control {
         target: Target,
     },
     /// Fail matching operations
+    #[command(after_help = help::ERROR)]
     Error {
         /// Error names or numbers, one of which is drawn each time; or `random`
         #[arg(value_name = "ERRNO,...", required = true, num_args = 1, value_delimiter = ',',
@@ -51,6 +56,7 @@ pub enum Control {
         target: Target,
     },
     /// Kill the processes that make matching operations
+    #[command(after_help = help::KILL)]
     Kill {
         /// Where, how often, how long
         #[command(flatten)]
@@ -60,6 +66,7 @@ pub enum Control {
         target: Target,
     },
     /// Clear every fault, those of some methods, or one
+    #[command(after_help = help::CLEAR)]
     Clear {
         /// Methods to clear from every fault; none: all
         #[arg(value_name = "METHOD", value_delimiter = ',', value_parser = parse_method)]
@@ -85,18 +92,41 @@ pub enum Control {
         target: Target,
     },
     /// Show the faults in force and how often they matched and fired
+    #[command(after_help = help::LIST)]
     List {
         /// Which mounts
         #[command(flatten)]
         target: Target,
     },
     /// Show the methods that faults can be set on
+    #[command(after_help = help::METHODS)]
     Methods {
         /// Which mounts
         #[command(flatten)]
         target: Target,
     },
-    /// Show who answers
+    /// Show how many operations there were, how many failed, how long they took
+    #[command(after_help = help::STATS)]
+    Stats {
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what goes on, over and over: rates, latency, faults
+    #[command(after_help = help::WATCH)]
+    Watch {
+        /// Time between two looks, at least 10ms
+        #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_interval)]
+        interval: Duration,
+        /// End after N intervals
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show who answers, and how it is mounted
+    #[command(after_help = help::PING)]
     Ping {
         /// Which mounts
         #[command(flatten)]
@@ -115,6 +145,8 @@ impl Control {
             | Control::Recipe { target, .. }
             | Control::List { target }
             | Control::Methods { target }
+            | Control::Stats { target }
+            | Control::Watch { target, .. }
             | Control::Ping { target } => target,
         }
     }
@@ -123,16 +155,18 @@ impl Control {
 /// Which mounts, and how to answer.
 #[derive(Args, Debug)]
 pub struct Target {
-    /// Control address of a mount; may be repeated
+    /// Control address of a mount; repeated or after commas, all are asked at once; HOST alone means
+    /// port 9090
     #[arg(
         long,
         value_name = "HOST:PORT",
         env = "SLOWFS_ADDR",
         value_delimiter = ',',
+        value_parser = parse_addr,
         default_value = "127.0.0.1:9090"
     )]
     pub(super) addr: Vec<String>,
-    /// Print one JSON object per address
+    /// Print JSON, one object per line and address
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -150,7 +184,8 @@ pub struct FaultArgs {
         value_parser = parse_method
     )]
     methods: Vec<String>,
-    /// Only paths that match as a whole, as below the backing directory [default: any]
+    /// Only where the whole path matches, which is the backing file's: the mirrored directory as it
+    /// was given, then the path below the mount [default: any path]
     #[arg(short, long, value_name = "REGEX", default_value = "", hide_default_value = true)]
     regex: String,
     /// How often a matching operation is hit: a fraction or a percentage
@@ -193,6 +228,13 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; write it as in 300ms, 1us, 2s"))
 }
 
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        short if short < Duration::from_millis(10) => Err("too short; at least 10ms".into()),
+        interval => Ok(interval),
+    }
+}
+
 fn parse_probability(text: &str) -> Result<f64, String> {
     let (number, scale) = match text.strip_suffix('%') {
         Some(number) => (number, 100.0),
@@ -208,9 +250,21 @@ fn parse_probability(text: &str) -> Result<f64, String> {
     }
 }
 
+fn parse_addr(text: &str) -> Result<String, String> {
+    let fits = match text.rsplit_once(':') {
+        _ if text.parse::<IpAddr>().is_ok() => true,
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok(),
+        None => !text.is_empty(),
+    };
+    if fits { Ok(text.to_owned()) } else { Err("not HOST:PORT nor HOST".into()) }
+}
+
 fn parse_method(text: &str) -> Result<String, String> {
     if text == "all" || Method::from_name(text).is_some() {
         return Ok(text.to_owned());
+    }
+    if text.parse::<u64>().is_ok() {
+        return Err("a number is no method; one fault is cleared by `slowfs clear --id N`".into());
     }
     let names = Method::all().map(Method::name).chain(["all"]);
     Err(match closest(text, names) {
@@ -255,18 +309,18 @@ pub fn parse_fault(text: &str) -> Result<(FaultSpec, bool), String> {
         #[command(subcommand)]
         command: Control,
     }
-    let line = Line::try_parse_from(split(text)?).map_err(|e| {
-        let text = e.to_string();
-        let first = text.lines().take_while(|l| !l.is_empty()).map(str::trim);
-        first.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
-    })?;
+    let words = split(text)?;
+    if let Some(word) = words.iter().find(|w| w.starts_with("--addr") || *w == "--json") {
+        return Err(format!("{word} has no place here: the fault is set on this mount"));
+    }
+    let line = Line::try_parse_from(words).map_err(|e| super::one_line(&e))?;
     let fault = fault_of(&line.command)
         .ok_or("a fault begins with delay, hang, error or kill".to_owned())?;
     rpc::fault(&fault.0)?;
     Ok(fault)
 }
 
-fn split(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
@@ -318,6 +372,8 @@ mod tests {
 
     #[test]
     fn a_fault_line_is_refused_with_the_reason() {
+        assert!(refusal("delay 1s -m read --addr x:1").contains("--addr"));
+        assert!(refusal("delay 0s -m read").contains("does nothing"));
         assert!(refusal("delay 10ms -m fsycn").contains("did you mean fsync?"));
         assert!(refusal("error EIOO -m write").contains("did you mean EIO?"));
         assert!(refusal("error ENOSYS -m write").contains("EOPNOTSUPP"));
@@ -331,6 +387,16 @@ mod tests {
         assert!(refusal("delay 1s -m write -r 'a").contains("not closed"));
         assert!(refusal("list").contains("delay, hang, error or kill"));
         assert!(refusal("slow 1s -m write").contains("slow"));
+    }
+
+    #[test]
+    fn addresses_are_judged_before_anything_is_sent() {
+        for good in ["localhost", "db1:9090", "10.0.0.1:1", "::1", "[::1]:9090", "fe80::1"] {
+            assert_eq!(parse_addr(good).as_deref(), Ok(good));
+        }
+        for bad in ["", ":99999", "127.0.0.1:65536", "db1:", ":9090", "[::1]"] {
+            assert!(parse_addr(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

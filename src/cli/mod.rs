@@ -6,12 +6,14 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 mod act;
 mod charybdefs;
 pub mod control;
 mod demo;
+mod help;
 mod helper;
 mod log;
 mod mount;
@@ -19,10 +21,11 @@ mod options;
 mod original;
 mod output;
 mod recipe;
+mod watch;
 
 /// A mirror of a directory that becomes slow, broken or treacherous on command.
 #[derive(Debug, Parser)]
-#[command(name = "slowfs", version, max_term_width = 100)]
+#[command(name = "slowfs", version, max_term_width = 100, after_help = help::SLOWFS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -31,12 +34,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Mount a mirror of a directory and serve Thrift clients
+    #[command(after_help = help::MOUNT)]
     Mount(Box<mount::MountArgs>),
     /// Unmount a mirror; its daemon ends
+    #[command(after_help = help::UMOUNT)]
     Umount(mount::UmountArgs),
     #[command(flatten)]
     Control(control::Control),
     /// Show a delay at work, on temporary directories
+    #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
 }
 
@@ -54,13 +60,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if helper::is_meant(program, words) {
         return helper::run(words.to_vec());
     }
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version go to standard output and are no error.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(error) => return misunderstood(&error, words.first()),
     };
     match cli.command {
         Command::Control(command) => control::run(&command),
@@ -70,12 +72,156 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Help and version go to standard output and are no error. What does not parse is told in a line.
+fn misunderstood(error: &clap::Error, first: Option<&OsString>) -> ExitCode {
+    let asked_for_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if asked_for_help || !error.use_stderr() {
+        // A reader that has gone away is no error.
+        let _ = error.print();
+    } else {
+        let command = first.and_then(|word| word.to_str());
+        let known = command.filter(|word| Cli::command().find_subcommand(word).is_some());
+        let help = known.map_or("slowfs help".to_owned(), |word| format!("slowfs help {word}"));
+        output::error(&format!("{} (see `{help}`)", one_line(error)));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// What is wrong and what would be right, without the usage that follows.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let parts = text.split("\n\n").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
+    let told = parts.filter(|p| !p.starts_with("Usage:") && !p.starts_with("For more information"));
+    told.collect::<Vec<_>>().join("; ").trim_start_matches("error: ").to_owned()
+}
+
 fn outcome(program: &str, result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{program}: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::{FaultSpec, Info, Latency, ListedFault, MethodStatistics, Statistics};
+
+    const DOCUMENTATION: &str = include_str!("../../docs/control.md");
+
+    /// The text below a heading, up to the next of its level.
+    fn section(heading: &str) -> &'static str {
+        let mut sections = DOCUMENTATION.split("\n## ");
+        let found =
+            sections.find(|s| s.starts_with(heading) && s[heading.len()..].starts_with('\n'));
+        found.unwrap_or_else(|| panic!("docs/control.md has no section {heading:?}"))
+    }
+
+    #[test]
+    fn every_command_and_option_is_documented() {
+        for command in commands() {
+            let name = command.get_name();
+            let text = section(&format!("slowfs {name}"));
+            for argument in command.get_arguments() {
+                // As in "`--addr HOST:PORT`" or "`--json`".
+                let long = argument.get_long().map(|long| format!("`--{long}"));
+                let short = argument.get_short().map(|short| format!("`-{short}"));
+                let spelled = [long, short].into_iter().flatten();
+                let shared = ["Options of every control command", "Options of a fault"];
+                let places: Vec<_> = [text].into_iter().chain(shared.map(section)).collect();
+                for option in spelled.filter(|o| o != "`--help" && o != "`-h") {
+                    let ends = [" ", "`"].map(|end| format!("{option}{end}"));
+                    let told = places.iter().any(|p| ends.iter().any(|e| p.contains(e)));
+                    assert!(told, "{option}` of slowfs {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_call_and_field_is_documented() {
+        let idl = concat!(
+            include_str!("../../idl/charybdefs.thrift"),
+            include_str!("../../idl/slowfs.thrift")
+        );
+        let code = idl.lines().map(|line| line.split("//").next().unwrap().trim());
+        // `i64 put_fault(1: ...`, `5: map<i64, i64> buckets,`, `i32 err_no,`
+        let names = code.filter(|line| !line.starts_with(['*', '/', '}'])).filter_map(|line| {
+            let field = line.ends_with(',') || line.starts_with(|c: char| c.is_ascii_digit());
+            let declared = match line.split_once('(') {
+                Some((call, _)) => call,
+                None => field.then(|| line.split(" = ").next().unwrap_or(line))?,
+            };
+            declared.trim_end_matches(',').rsplit(' ').next()
+        });
+        let names: Vec<_> = names.collect();
+        assert!(names.len() > 60 && names.contains(&"put_fault") && names.contains(&"buckets"));
+        for name in names {
+            let told = [
+                format!("`{name}`"),
+                format!("`{name}("),
+                format!("{name}, "),
+                format!(", {name})"),
+            ];
+            assert!(told.iter().any(|t| DOCUMENTATION.contains(t)), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_json_field_is_documented() {
+        fn fields(value: impl serde::Serialize) -> Vec<String> {
+            let value = serde_json::to_value(value).unwrap();
+            value.as_object().unwrap().keys().cloned().collect()
+        }
+        let fault = FaultSpec::default();
+        let listed =
+            ListedFault { id: 1, fault, matched: 0, fired: 0, held: 0, expires_in_ns: None };
+        let all = [
+            fields(listed),
+            fields(Info::default()),
+            fields(Statistics::default()),
+            fields(MethodStatistics::default()),
+            fields(Latency::default()),
+            watch::field_names(),
+        ];
+        for name in all.iter().flatten() {
+            assert!(DOCUMENTATION.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    /// Every command, with its full help.
+    fn commands() -> Vec<clap::Command> {
+        Cli::command().get_subcommands().cloned().collect()
+    }
+
+    #[test]
+    fn every_example_in_the_help_parses() {
+        for command in commands().into_iter().chain([Cli::command()]) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<_> = help.lines().filter(|l| l.starts_with("  slowfs ")).collect();
+            assert!(!examples.is_empty(), "{} has no example", command.get_name());
+            for example in examples {
+                let typed = example.split("  #").next().unwrap();
+                let words = control::split(typed).unwrap();
+                assert!(Cli::try_parse_from(&words).is_ok(), "{example}");
+                assert!(typed.trim_end().len() <= 92, "too long to show: {example}");
+                let own = command.get_name() == "slowfs" || words[1] == command.get_name();
+                assert!(own, "{example} in the help of {}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_argument_is_explained() {
+        for command in commands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(argument.get_help().is_some(), "{} {id}", command.get_name());
+            }
         }
     }
 }

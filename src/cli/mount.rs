@@ -34,7 +34,7 @@ pub(super) struct MountArgs {
         default_value = "127.0.0.1:9090"
     )]
     listen: Listen,
-    /// Go to the background once the mount answers
+    /// Return once the mount answers, and serve in the background
     #[arg(long)]
     pub(super) daemon: bool,
     /// Log to a file instead of standard error
@@ -43,7 +43,7 @@ pub(super) struct MountArgs {
     /// Leave the daemon's pid here while it runs
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
-    /// Threads that take requests from the kernel
+    /// Threads that take requests from the kernel [default: twice the processors, 4 to 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Let every user in (the default as root)
@@ -58,12 +58,16 @@ pub(super) struct MountArgs {
     /// Bypass the page cache for every file
     #[arg(long)]
     direct_io: bool,
-    /// How charybdefs clients' probabilities are read
+    /// How charybdefs clients' probabilities are read: out of what. `auto` takes 1 to 1000 of a fault
+    /// that only delays as per mille, all others out of 100000
     #[arg(long, value_name = "auto|100000|1000", default_value = "auto")]
     probability_scale: Scale,
-    /// Make the dice repeatable
+    /// Make the dice repeatable: with the same N each fault's n-th match ends the same in every run
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Time every operation, not only those while a fault is set (see `slowfs stats`)
+    #[arg(long)]
+    stats: bool,
     /// Log each operation, one line each
     #[arg(long)]
     log_ops: bool,
@@ -128,6 +132,7 @@ impl MountArgs {
         fs.threads = self.threads.map_or(fs.threads, usize::from);
         fs.direct_io = self.direct_io;
         fs.log_ops = self.log_ops;
+        fs.time_all = self.stats;
         Ok(RunConfig {
             mountpoint: absolute(&self.mountpoint)?,
             backing: absolute(self.subdir.as_ref().unwrap_or(&self.mountpoint))?,

@@ -31,6 +31,25 @@ pub(super) fn error(text: &str) {
     let _ = writeln!(stderr, "{label} {text}");
 }
 
+/// One line about one address, named once.
+pub(super) fn failed(addr: &str, reason: &str) {
+    if reason.contains(addr) { error(reason) } else { error(&format!("{addr}: {reason}")) }
+}
+
+/// A time for people: three digits and a unit.
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(super) fn short_time(ns: i64) -> String {
+    let units = [(1e9, "s"), (1e6, "ms"), (1e3, "us")];
+    let ns = ns as f64;
+    // From 999.5 on it would be shown as 1000 of the smaller unit.
+    let Some((size, unit)) = units.into_iter().find(|(size, _)| ns >= size * 0.9995) else {
+        return format!("{ns}ns");
+    };
+    let value = ns / size;
+    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.digits$}{unit}")
+}
+
 /// One line: done, but.
 pub(super) fn warning(text: &str) {
     let mut stderr = io::stderr();
@@ -70,6 +89,22 @@ pub(super) fn table<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_three_digits() {
+        for (ns, text) in [
+            (0, "0ns"),
+            (999, "999ns"),
+            (1_234, "1.23us"),
+            (99_960, "100us"),
+            (999_700, "1.00ms"),
+            (12_345_678, "12.3ms"),
+            (300_123_456, "300ms"),
+            (75_000_000_000, "75.0s"),
+        ] {
+            assert_eq!(short_time(ns), text);
+        }
+    }
 
     #[test]
     fn columns_are_aligned_without_trailing_blanks() {

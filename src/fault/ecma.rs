@@ -44,6 +44,10 @@ struct Rewriter<'a> {
     steps: Steps,
 }
 
+/// How deep groups may nest. The engines recurse over them, up to 36 KiB a group in a debug build,
+/// on the stack of whoever sets the fault: so deep a pattern is safe on 2 MiB.
+const MAX_NEST: usize = 30;
+
 /// How many steps a backtracking engine may take straight ahead through a pattern. It has a limit
 /// on going back, but none on going forward, and `()((\1{1000}){1000}){1000}` is a minute's way.
 const MAX_STEPS: u64 = 2_000;
@@ -143,6 +147,9 @@ impl Rewriter<'_> {
 
     /// The opening of a group; the parenthesis is consumed.
     fn group(&mut self) -> Result<(), String> {
+        if self.open.len() == MAX_NEST {
+            return Err(format!("groups nested deeper than {MAX_NEST}"));
+        }
         self.open.push(std::mem::take(&mut self.steps));
         let opening = if !self.rest.starts_with('?') {
             "("

@@ -294,7 +294,7 @@ mod tests {
     fn fires_on_its_methods_and_paths_only() {
         let gate = gate();
         assert!(!gate.armed(MethodSet::ALL));
-        gate.table.put(fault(Request::Fsync, ".*/wal/.*"), Placement::Add);
+        gate.table.put(fault(Request::Fsync, ".*/wal/.*"), Placement::Add).unwrap();
         assert!(gate.armed(Request::Fdatasync.methods()));
         assert!(!gate.armed(Request::Write.methods()));
         let (log, other) = (File::new("/d/wal/1"), File::new("/d/snap/1"));
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn remembered_answer_asks_for_no_path() {
         let gate = gate();
-        gate.table.put(fault(Request::Write, ".*/wal/.*"), Placement::Add);
+        gate.table.put(fault(Request::Write, ".*/wal/.*"), Placement::Add).unwrap();
         let (log, other) = (File::new("/d/wal/1"), File::new("/d/snap/1"));
         for _ in 0..10 {
             decided(&gate, &[&log.on(Request::Write)]);
@@ -323,12 +323,12 @@ mod tests {
     #[test]
     fn answer_follows_rename_and_table() {
         let gate = gate();
-        gate.table.put(fault(Request::Write, ".*/wal/.*"), Placement::Add);
+        gate.table.put(fault(Request::Write, ".*/wal/.*"), Placement::Add).unwrap();
         let log = File::new("/d/wal.tmp/1");
         assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
         log.rename("/d/wal/1");
         assert_eq!(decided(&gate, &[&log.on(Request::Write)]), Some(FaultId(1)));
-        gate.table.put(fault(Request::Write, ".*tmp.*"), Placement::Replace);
+        gate.table.put(fault(Request::Write, ".*tmp.*"), Placement::Replace).unwrap();
         assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
         log.rename("/d/wal.tmp/1");
         assert_eq!(decided(&gate, &[&log.on(Request::Write)]), Some(FaultId(2)));
@@ -341,7 +341,7 @@ mod tests {
         let gate = gate();
         for pattern in [".*/bak/.*", ".*/none/.*", ".*/wal/.*", ".*"] {
             let never = fault(Request::Fsync, pattern).with_probability(Probability::NEVER);
-            gate.table.put(never, Placement::Add);
+            gate.table.put(never, Placement::Add).unwrap();
         }
         let log = File::new("/d/wal/1");
         let sync = |file: &File| assert_eq!(decided(&gate, &[&file.on(Request::Fsync)]), None);
@@ -362,11 +362,11 @@ mod tests {
         let once = NonZeroU64::new(1).unwrap();
         let (eio, enospc) = (Errno::from_name("EIO").unwrap(), Errno::from_name("ENOSPC").unwrap());
         let never = fault(Request::Write, "").with_probability(Probability::NEVER);
-        gate.table.put(never, Placement::Add);
+        gate.table.put(never, Placement::Add).unwrap();
         let first = fault(Request::Write, "").with_errnos(Errnos::OneOf([eio].into()));
-        gate.table.put(first.with_count(once), Placement::Add);
+        gate.table.put(first.with_count(once), Placement::Add).unwrap();
         let second = fault(Request::Write, "").with_errnos(Errnos::OneOf([enospc].into()));
-        gate.table.put(second, Placement::Add);
+        gate.table.put(second, Placement::Add).unwrap();
         let file = File::new("/f");
         let errno = || match gate.decide(&[&file.on(Request::Write)], 7) {
             Verdict::Hit(hit) => {
@@ -383,7 +383,7 @@ mod tests {
     fn operations_of_one_call_roll_once() {
         let gate = gate();
         let never = || fault(Request::Getattr, "").with_probability(Probability::NEVER);
-        gate.table.put(never(), Placement::Add);
+        gate.table.put(never(), Placement::Add).unwrap();
         let (dir, file) = (File::new("/d"), File::new("/d/f"));
         let mut rolled = Vec::new();
         let mut step = |of: &File| {
@@ -392,7 +392,7 @@ mod tests {
         step(&dir);
         step(&file);
         // Set meanwhile: it has not rolled yet.
-        gate.table.put(never(), Placement::Add);
+        gate.table.put(never(), Placement::Add).unwrap();
         step(&file);
         step(&file);
         assert_eq!(counts(&gate), [(1, 0), (1, 0)]);
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn two_paths_roll_once() {
         let gate = gate();
-        gate.table.put(fault(Request::Rename, ".*"), Placement::Add);
+        gate.table.put(fault(Request::Rename, ".*"), Placement::Add).unwrap();
         let (from, to) = (File::new("/a"), File::new("/b"));
         let rename = Request::Rename;
         assert_eq!(decided(&gate, &[&from.on(rename), &to.on(rename)]), Some(FaultId(1)));
@@ -411,8 +411,8 @@ mod tests {
     #[test]
     fn each_path_is_consulted_with_its_own_methods() {
         let gate = gate();
-        gate.table.put(fault(Request::Write, "/destination"), Placement::Add);
-        gate.table.put(fault(Request::Read, "/destination"), Placement::Add);
+        gate.table.put(fault(Request::Write, "/destination"), Placement::Add).unwrap();
+        gate.table.put(fault(Request::Read, "/destination"), Placement::Add).unwrap();
         let (from, to) = (File::new("/source"), File::new("/destination"));
         let subjects: [&dyn Subject; 2] = [&from.on(Request::CopyFrom), &to.on(Request::CopyTo)];
         assert_eq!(decided(&gate, &subjects), Some(FaultId(1)));
@@ -427,7 +427,7 @@ mod tests {
     fn concerns_tells_without_counting() {
         let gate = gate();
         let once = NonZeroU64::new(1).unwrap();
-        gate.table.put(fault(Request::Read, "/a").with_count(once), Placement::Add);
+        gate.table.put(fault(Request::Read, "/a").with_count(once), Placement::Add).unwrap();
         let (a, b) = (File::new("/a"), File::new("/b"));
         assert!(gate.concerns(&[&a.on(Request::Read)]));
         assert!(gate.concerns(&[&b.on(Request::Read), &a.on(Request::Read)]));
@@ -452,7 +452,7 @@ mod tests {
             for (request, pattern, after, count) in &faults {
                 let count = NonZeroU64::new(*count).unwrap();
                 let fault = fault(requests[*request], pattern).with_after(*after).with_count(count);
-                gate.table.put(fault, Placement::Add);
+                gate.table.put(fault, Placement::Add).unwrap();
                 model.push((0u64, 0u64));
             }
             let bare = File { memo: None, ..File::new("b") };

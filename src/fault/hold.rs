@@ -257,7 +257,7 @@ impl Line {
         let started = self.start_worker();
         if let Err(error) = &started {
             self.queue.lock().workers -= 1;
-            tracing::warn!(%error, "cannot start another thread for held operations");
+            tracing::warn!(%error, "cannot start another thread for held operations: some may end late");
         }
         started.is_ok()
     }

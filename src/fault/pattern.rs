@@ -259,6 +259,43 @@ mod tests {
     }
 
     #[test]
+    fn no_pattern_needs_much_stack() {
+        let judge = || {
+            for (open, close) in [
+                ("(", ")"),
+                ("a|(", ")"),
+                ("(?:a", ")*"),
+                ("(?:a|", ")+?"),
+                ("(?!a|(", "))"),
+                ("(?=a", "b)"),
+                ("(?<=", ")"),
+                (r"(x)\1(", ")"),
+                ("(?:(?=b)a|", ")*"),
+                ("(?=a|(?:b|", "c)*)"),
+                (r"(?:\b|", "b)*"),
+                (r"(?:a|(?!b))(?:\b|", "b)*"),
+            ] {
+                for depth in [10, 14, 15, 28, 29, 30, 31, 3000] {
+                    let pattern = format!("{}{}", open.repeat(depth), close.repeat(depth));
+                    if let Ok(pattern) = Pattern::new(&pattern) {
+                        let _ = pattern.matches(b"aaaaaaaaaabcd");
+                    }
+                }
+            }
+            for flat in ["a|", "(?=a)|", "a?", "(a)", r"(?!b)a*", "[^a]"] {
+                let pattern = flat.repeat(MAX_PATTERN / flat.len());
+                let _ = Pattern::new(&pattern).map(|p| p.matches(b"aaaaa"));
+            }
+        };
+        // Three quarters of what its threads have; an overflow ends the tests.
+        let stack = 1536 * 1024;
+        std::thread::Builder::new().stack_size(stack).spawn(judge).unwrap().join().unwrap();
+        assert!(Pattern::new(&format!("{}{}", "(".repeat(30), ")".repeat(30))).is_ok());
+        let error = Pattern::new(&format!("{}{}", "(".repeat(31), ")".repeat(31))).unwrap_err();
+        assert!(error.to_string().ends_with("groups nested deeper than 30"), "{error}");
+    }
+
+    #[test]
     fn error_says_what_is_wrong_with_what() {
         for (pattern, message) in [
             ("[a", "invalid pattern [a: unclosed class"),

@@ -3,6 +3,7 @@
 //! Invariant: a [`Fault`] that exists makes sense. Whatever comes from users is checked on the way
 //! in, and each refusal is one line.
 
+use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -66,6 +67,17 @@ pub enum ProbabilityScale {
     PerHundredThousand,
     /// Out of 1,000.
     PerMille,
+}
+
+impl fmt::Display for ProbabilityScale {
+    /// As `--probability-scale` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            ProbabilityScale::Auto => "auto",
+            ProbabilityScale::PerHundredThousand => "100000",
+            ProbabilityScale::PerMille => "1000",
+        })
+    }
 }
 
 impl Probability {

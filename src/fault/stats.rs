@@ -1,11 +1,15 @@
-//! How many operations there were and how many failed, per method.
+//! How many operations there were, how many failed and how long they took, per method.
 //!
 //! Sharded by thread, so that counting threads do not take a cache line from each other; sums are
-//! exact once the counted operations have returned.
+//! exact once the counted operations have returned. Reading a clock costs more than counting, so
+//! operations are timed only where the caller already has.
 
 use std::array;
 use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::ops::{Method, Request};
 
@@ -21,23 +25,133 @@ pub struct Count {
     pub errors: u64,
 }
 
+impl Count {
+    fn plus(self, other: Count) -> Count {
+        Count { calls: self.calls + other.calls, errors: self.errors + other.errors }
+    }
+}
+
+/// How long the operations took that were timed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// How many took up to so many nanoseconds, and longer than the bucket before.
+    pub buckets: BTreeMap<u64, u64>,
+    /// The longest, in nanoseconds.
+    pub max: u64,
+}
+
+impl Latency {
+    /// How many operations were timed.
+    #[must_use]
+    pub fn timed(&self) -> u64 {
+        self.buckets.values().sum()
+    }
+
+    /// The time, in nanoseconds, that this fraction of them did not exceed; a sixteenth too long
+    /// at most. 0 if none was timed.
+    #[must_use]
+    pub fn quantile(&self, fraction: f64) -> u64 {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        #[allow(clippy::cast_precision_loss, reason = "far fewer operations than 2^52")]
+        let rank = ((self.timed() as f64 * fraction).ceil() as u64).max(1);
+        let mut seen = 0;
+        let reached = self.buckets.iter().find(|(_, n)| {
+            seen += **n;
+            seen >= rank
+        });
+        reached.map_or(0, |(edge, _)| (*edge).min(self.max))
+    }
+
+    /// Those timed after `earlier` was taken of the same operations.
+    #[must_use]
+    pub fn since(&self, earlier: &Latency) -> Latency {
+        let left = |(edge, n): (&u64, &u64)| {
+            let n = n.saturating_sub(earlier.buckets.get(edge).copied().unwrap_or_default());
+            (n > 0).then_some((*edge, n))
+        };
+        let buckets: BTreeMap<_, _> = self.buckets.iter().filter_map(left).collect();
+        let longest = buckets.last_key_value().map_or(0, |(edge, _)| *edge);
+        Latency { buckets, max: longest.min(self.max) }
+    }
+}
+
+/// Buckets per doubling.
+const PER_OCTAVE: usize = 16;
+const BUCKETS: usize = 61 * PER_OCTAVE;
+
+/// Times by size, in buckets that are a sixteenth wide.
+struct Histogram {
+    buckets: [AtomicU64; BUCKETS],
+    max: AtomicU64,
+}
+
+impl Default for Histogram {
+    fn default() -> Histogram {
+        Histogram { buckets: array::from_fn(|_| AtomicU64::new(0)), max: AtomicU64::new(0) }
+    }
+}
+
+impl Histogram {
+    fn add(&self, took: Duration) {
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(bucket) = self.buckets.get(place(ns)) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        self.max.fetch_max(ns, Ordering::Relaxed);
+    }
+
+    fn add_to(&self, sum: &mut Latency) {
+        for (place, bucket) in self.buckets.iter().enumerate() {
+            let n = bucket.load(Ordering::Relaxed);
+            if n > 0 {
+                *sum.buckets.entry(edge(place)).or_default() += n;
+            }
+        }
+        sum.max = sum.max.max(self.max.load(Ordering::Relaxed));
+    }
+}
+
+/// The bucket of a time: below 16 ns one each, then its highest bit and the four below that.
+fn place(ns: u64) -> usize {
+    match ns.checked_ilog2() {
+        Some(octave @ 4..) => {
+            let within = (ns >> (octave - 4)) & 15;
+            (octave as usize - 3) * PER_OCTAVE + within as usize
+        }
+        _ => ns as usize,
+    }
+}
+
+/// The longest time of a bucket.
+fn edge(place: usize) -> u64 {
+    let (octave, within) = (place / PER_OCTAVE, (place % PER_OCTAVE) as u64);
+    match octave {
+        0 => within,
+        octave => ((16 + within + 1) << (octave - 1)).wrapping_sub(1),
+    }
+}
+
 /// Two cache lines, since processors fetch them in pairs.
 #[repr(align(128))]
 struct Shard {
     calls: [AtomicU64; Request::COUNT],
     errors: [AtomicU64; Request::COUNT],
+    /// Made when the first operation is timed.
+    times: [OnceLock<Box<Histogram>>; Request::COUNT],
 }
 
 /// Counts of all operations of a mount.
 pub struct Stats {
+    started: Instant,
     shards: Box<[Shard]>,
 }
 
 impl Default for Stats {
     fn default() -> Stats {
         let zeros = || array::from_fn(|_| AtomicU64::new(0));
-        let shard = |_| Shard { calls: zeros(), errors: zeros() };
-        Stats { shards: (0..SHARDS).map(shard).collect() }
+        let times = || array::from_fn(|_| OnceLock::new());
+        let shard = |_| Shard { calls: zeros(), errors: zeros(), times: times() };
+        Stats { started: Instant::now(), shards: (0..SHARDS).map(shard).collect() }
     }
 }
 
@@ -55,6 +169,20 @@ impl Stats {
         }
     }
 
+    /// Records how long an operation took, from its arrival to its answer.
+    pub fn time(&self, request: Request, took: Duration) {
+        let shard = self.shards.get(own_shard());
+        if let Some(times) = shard.and_then(|shard| shard.times.get(request as usize)) {
+            times.get_or_init(Box::default).add(took);
+        }
+    }
+
+    /// Since when it counts.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// The count of one kind of request.
     #[must_use]
     pub fn request(&self, request: Request) -> Count {
@@ -69,14 +197,33 @@ impl Stats {
     /// each.
     #[must_use]
     pub fn method(&self, method: Method) -> Count {
-        method.requests().iter().map(|request| self.request(*request)).fold(
-            Count::default(),
-            |sum, count| Count {
-                calls: sum.calls + count.calls,
-                errors: sum.errors + count.errors,
-            },
-        )
+        counted(method).map(|request| self.request(request)).fold(Count::default(), Count::plus)
     }
+
+    /// How long the requests took that consult a method; empty if none was timed.
+    #[must_use]
+    pub fn latency(&self, method: Method) -> Latency {
+        let mut sum = Latency::default();
+        for request in counted(method) {
+            let times = self.shards.iter().filter_map(|shard| shard.times.get(request as usize));
+            times.filter_map(OnceLock::get).for_each(|histogram| histogram.add_to(&mut sum));
+        }
+        sum
+    }
+
+    /// The count of all requests, each once.
+    #[must_use]
+    pub fn total(&self) -> Count {
+        Request::all().map(|request| self.request(request)).fold(Count::default(), Count::plus)
+    }
+}
+
+/// The requests that count for a method, each once. A COPY_FILE_RANGE is one request that consults
+/// methods on two paths: it is counted as [`Request::CopyTo`].
+fn counted(method: Method) -> impl Iterator<Item = Request> {
+    let of = method.requests();
+    let copies = of.contains(&Request::CopyFrom) && !of.contains(&Request::CopyTo);
+    of.iter().copied().chain(copies.then_some(Request::CopyTo))
 }
 
 /// The shard of this thread, for its life.
@@ -108,6 +255,7 @@ mod tests {
                     for n in 0..1000 {
                         stats.count(Request::Write, n % 10 == 0);
                         stats.count(Request::Fdatasync, thread == 0);
+                        stats.time(Request::Fdatasync, Duration::from_micros(n));
                     }
                 });
             }
@@ -115,6 +263,11 @@ mod tests {
         assert_eq!(stats.request(Request::Write), Count { calls: 32_000, errors: 3_200 });
         assert_eq!(stats.request(Request::Fdatasync), Count { calls: 32_000, errors: 1_000 });
         assert_eq!(stats.request(Request::Read), Count::default());
+        assert_eq!(stats.total(), Count { calls: 64_000, errors: 4_200 });
+        let method = |name| Method::from_name(name).unwrap();
+        assert_eq!(stats.latency(method("write")), Latency::default());
+        let fsync = stats.latency(method("fsync"));
+        assert_eq!((fsync.timed(), fsync.max), (32_000, 999_000));
     }
 
     #[test]
@@ -126,5 +279,47 @@ mod tests {
         assert_eq!(of("fsync"), Count { calls: 2, errors: 1 });
         assert_eq!(of("fdatasync"), Count { calls: 1, errors: 1 });
         assert_eq!(of("write"), Count::default());
+    }
+
+    #[test]
+    fn a_copy_counts_for_each_of_its_methods_once() {
+        let stats = Stats::default();
+        stats.count(Request::CopyTo, false);
+        for name in ["copy_file_range", "write", "read", "read_buf"] {
+            assert_eq!(stats.method(Method::from_name(name).unwrap()).calls, 1, "{name}");
+        }
+        assert_eq!(stats.total().calls, 1);
+    }
+
+    #[test]
+    fn quantiles_are_exact_to_a_sixteenth() {
+        let stats = Stats::default();
+        let write = Method::from_name("write").unwrap();
+        for us in 1..=1000 {
+            stats.time(Request::Write, Duration::from_micros(us));
+        }
+        let latency = stats.latency(write);
+        for (fraction, us) in [(0.0, 1), (0.5, 500), (0.99, 990), (1.0, 1000)] {
+            let (exact, got) = (us * 1000, latency.quantile(fraction));
+            assert!((exact..=exact + exact / 16).contains(&got), "{fraction}: {got} ns");
+        }
+        assert_eq!(latency.max, 1_000_000);
+        stats.time(Request::Write, Duration::from_millis(300));
+        let fresh = stats.latency(write).since(&latency);
+        assert_eq!((fresh.timed(), fresh.max), (1, 300_000_000));
+        assert_eq!((fresh.quantile(0.5), Latency::default().quantile(0.5)), (300_000_000, 0));
+    }
+
+    #[test]
+    fn every_time_has_its_bucket() {
+        let mut before = None;
+        for place in 0..BUCKETS {
+            let edge = edge(place);
+            assert!(before.is_none_or(|before| before < edge), "{place}: {edge}");
+            assert_eq!(super::place(edge), place);
+            assert_eq!(super::place(before.map_or(0, |before| before + 1)), place);
+            before = Some(edge);
+        }
+        assert_eq!(before, Some(u64::MAX));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: readers see immutable snapshots, swapped whole, so that an operation sees the table
 //! before a change or after it. When a change returns it is in force: snapshot and armed mask are
-//! swapped, and what it released is on its way.
+//! swapped, and what it released is on its way. There are never more than [`MAX_FAULTS`].
 //! Lock rule: writers take turns by a mutex over memory only; the delay line and the subscribers
 //! are called after it.
 
@@ -17,6 +17,15 @@ use super::hold::DelayLine;
 use super::live::{FaultId, Live};
 use super::spec::Fault;
 use crate::ops::MethodSet;
+
+/// How many faults may be in force at once: a client that adds and never clears is told, long
+/// before it costs memory that others need.
+pub const MAX_FAULTS: usize = 1_000;
+
+/// One fault too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{MAX_FAULTS} faults are set, and a mount takes no more; clear some, or replace them")]
+pub struct TooManyFaults;
 
 /// What becomes of the faults that hold a new fault's methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,18 +118,24 @@ impl FaultTable {
     }
 
     /// Puts a fault in force, behind those there are; in one step with what it replaces.
-    pub fn put(&self, fault: Fault, placement: Placement) -> FaultId {
+    ///
+    /// # Errors
+    /// As many as may be would stay beside it; nothing is changed then.
+    pub fn put(&self, fault: Fault, placement: Placement) -> Result<FaultId, TooManyFaults> {
         let methods = fault.methods();
+        let replaced = if placement == Placement::Replace { methods } else { MethodSet::EMPTY };
         let fault = Arc::new(fault);
         let live = self.change(|entries, writer| {
-            if placement == Placement::Replace {
-                withdraw(entries, methods);
+            let stays = |entry: &&Entry| !entry.methods.minus(replaced).is_empty();
+            if entries.iter().filter(stays).count() >= MAX_FAULTS {
+                return Err(TooManyFaults);
             }
+            withdraw(entries, replaced);
             writer.last_id += 1;
             let live = Arc::new(Live::new(FaultId(writer.last_id), fault, self.seed));
             entries.push(Entry { live: Arc::clone(&live), methods });
-            live
-        });
+            Ok(live)
+        })?;
         let id = live.id;
         if let Some(until) = live.until {
             let own = Weak::clone(&self.own);
@@ -131,7 +146,7 @@ impl FaultTable {
             };
             self.line.lift_at(until, live, Box::new(lift));
         }
-        id
+        Ok(id)
     }
 
     /// Lifts every fault.
@@ -174,7 +189,7 @@ impl FaultTable {
 
     /// Calls `subscriber` after every change from now on, when it is in force and before the call
     /// that made it returns; with the table as it then is, and without any lock held. Changes made
-    /// at the same time may be told at the same time.
+    /// at the same time may be told at the same time. A call that finds nothing to change is none.
     pub fn subscribe(&self, subscriber: Box<dyn Fn(&Snapshot) + Send + Sync>) {
         self.subscribers.lock().push(Arc::from(subscriber));
     }
@@ -194,28 +209,38 @@ impl FaultTable {
 
     /// Makes one change: everybody sees all of it or nothing. Entries left without methods go.
     fn change<T>(&self, edit: impl FnOnce(&mut Vec<Entry>, &mut Writer) -> T) -> T {
-        let result = {
+        let (result, altered) = {
             let mut writer = self.writer.lock();
             let old = self.snapshot.load_full();
             let mut entries = old.entries.clone();
             let result = edit(&mut entries, &mut writer);
-            for entry in entries.iter().filter(|entry| entry.methods != entry.live.methods()) {
-                entry.live.reduce(entry.methods);
+            let altered = entries.len() != old.entries.len()
+                || entries.iter().zip(&old.entries).any(|(new, old)| new.methods != old.methods);
+            if altered {
+                self.install(old.version + 1, entries);
             }
-            entries.retain(|entry| !entry.methods.is_empty());
-            let next = Snapshot { version: old.version + 1, entries };
-            let armed = next.armed();
-            self.snapshot.store(Arc::new(next));
-            self.armed.store(armed.bits(), Ordering::Release);
-            result
+            (result, altered)
         };
+        // Also where nothing was altered: another caller may have cleared it and not yet released.
         self.line.release();
-        let subscribers = self.subscribers.lock().clone();
-        if !subscribers.is_empty() {
+        if altered {
+            let subscribers = self.subscribers.lock().clone();
             let now = self.snapshot.load_full();
             subscribers.iter().for_each(|subscriber| subscriber(&now));
         }
         result
+    }
+
+    /// Puts these entries in force. Only with the writer's lock.
+    fn install(&self, version: u64, mut entries: Vec<Entry>) {
+        for entry in entries.iter().filter(|entry| entry.methods != entry.live.methods()) {
+            entry.live.reduce(entry.methods);
+        }
+        entries.retain(|entry| !entry.methods.is_empty());
+        let next = Snapshot { version, entries };
+        let armed = next.armed();
+        self.snapshot.store(Arc::new(next));
+        self.armed.store(armed.bits(), Ordering::Release);
     }
 }
 
@@ -254,9 +279,9 @@ mod tests {
     #[test]
     fn replace_takes_the_methods_from_others() {
         let table = table();
-        table.put(fault(&["fsync", "write"]), Placement::Add);
-        table.put(fault(&["read"]), Placement::Add);
-        table.put(fault(&["write", "read"]), Placement::Replace);
+        table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
+        table.put(fault(&["read"]), Placement::Add).unwrap();
+        table.put(fault(&["write", "read"]), Placement::Replace).unwrap();
         assert_eq!(listed(&table), [(1, vec!["fsync"]), (3, vec!["read", "write"])]);
         assert_eq!(table.armed(), methods(&["fsync", "read", "write"]));
     }
@@ -264,27 +289,27 @@ mod tests {
     #[test]
     fn add_leaves_others_alone() {
         let table = table();
-        table.put(fault(&["write"]), Placement::Add);
-        table.put(fault(&["write"]), Placement::Add);
+        table.put(fault(&["write"]), Placement::Add).unwrap();
+        table.put(fault(&["write"]), Placement::Add).unwrap();
         assert_eq!(listed(&table), [(1, vec!["write"]), (2, vec!["write"])]);
     }
 
     #[test]
     fn ids_are_never_reused() {
         let table = table();
-        table.put(fault(&["write"]), Placement::Replace);
+        table.put(fault(&["write"]), Placement::Replace).unwrap();
         assert!(table.remove(FaultId(1)));
         assert!(!table.remove(FaultId(1)));
-        assert_eq!(table.put(fault(&["write"]), Placement::Replace), FaultId(2));
+        assert_eq!(table.put(fault(&["write"]), Placement::Replace), Ok(FaultId(2)));
         table.clear_all();
         assert_eq!(table.armed(), MethodSet::EMPTY);
-        assert_eq!(table.put(fault(&["write"]), Placement::Replace), FaultId(3));
+        assert_eq!(table.put(fault(&["write"]), Placement::Replace), Ok(FaultId(3)));
     }
 
     #[test]
     fn counts_survive_the_loss_of_a_method() {
         let table = table();
-        table.put(fault(&["fsync", "write"]), Placement::Add);
+        table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
         let live = Arc::clone(&table.snapshot().entries[0].live);
         live.strike(methods(&["write"]), 0).unwrap();
         table.clear_methods(methods(&["write"]));
@@ -300,7 +325,7 @@ mod tests {
         let lifetime = Duration::from_millis(30);
         let begin = Instant::now();
         let fault = fault(&["write"]).with_delay(Delay::UntilCleared);
-        table.put(fault.with_lifetime(lifetime).unwrap(), Placement::Add);
+        table.put(fault.with_lifetime(lifetime).unwrap(), Placement::Add).unwrap();
         assert!(table.list()[0].expires_in <= Some(lifetime));
         let live = Arc::clone(&table.snapshot().entries[0].live);
         let hit = live.strike(methods(&["write"]), 0).unwrap();
@@ -324,9 +349,43 @@ mod tests {
                 again.clear_methods(methods(&["fsync"]));
             }
         }));
-        table.put(fault(&["fsync", "write"]), Placement::Add);
+        table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
         assert_eq!(told.load(Ordering::Relaxed), 2);
         assert_eq!(listed(&table), [(1, vec!["write"])]);
+    }
+
+    #[test]
+    fn a_call_that_changes_nothing_tells_nobody() {
+        let table = table();
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        table.subscribe(Box::new(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        }));
+        table.clear_all();
+        table.clear_methods(methods(&["fsync"]));
+        table.remove(FaultId(1));
+        assert_eq!((told.load(Ordering::Relaxed), table.snapshot().version()), (0, 0));
+        table.put(fault(&["write"]), Placement::Add).unwrap();
+        table.clear_methods(methods(&["fsync"]));
+        assert_eq!((told.load(Ordering::Relaxed), table.snapshot().version()), (1, 1));
+        table.clear_all();
+        assert_eq!((told.load(Ordering::Relaxed), table.snapshot().version()), (2, 2));
+    }
+
+    #[test]
+    fn one_fault_too_many_is_refused_and_changes_nothing() {
+        let table = table();
+        for _ in 0..MAX_FAULTS {
+            table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
+        }
+        assert_eq!(table.put(fault(&["read"]), Placement::Add), Err(TooManyFaults));
+        assert_eq!(table.put(fault(&["write"]), Placement::Replace), Err(TooManyFaults));
+        assert_eq!(table.list().len(), MAX_FAULTS);
+        assert!(table.list().iter().all(|l| l.methods == methods(&["fsync", "write"])));
+        let id = table.put(fault(&["fsync", "write"]), Placement::Replace).unwrap();
+        assert_eq!(listed(&table), [(id.0, vec!["fsync", "write"])]);
+        assert_eq!(id.0, MAX_FAULTS as u64 + 1, "a refusal uses up no number");
     }
 
     proptest! {
@@ -348,7 +407,7 @@ mod tests {
                         }
                         last += 1;
                         model.push((last, set));
-                        prop_assert_eq!(table.put(Fault::on(set).unwrap(), placement).0, last);
+                        prop_assert_eq!(table.put(Fault::on(set).unwrap(), placement), Ok(FaultId(last)));
                     }
                     2 => {
                         model.iter_mut().for_each(|m| m.1 = m.1.minus(set));

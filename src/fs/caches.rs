@@ -15,6 +15,7 @@ use fuser::{FileHandle, FopenFlags};
 
 use super::Core;
 use super::attributes::file_attr;
+use super::init::Kernel;
 use super::notices::Notices;
 use super::reply::{Attributes, Entry, Opened};
 use crate::fault::{FaultTable, Memo};
@@ -167,6 +168,12 @@ pub struct Watcher {
 impl Watcher {
     pub(super) fn new(core: Arc<Core>) -> Watcher {
         Watcher { core }
+    }
+
+    /// What was agreed with the kernel; none before the session was.
+    #[must_use]
+    pub fn kernel(&self) -> Kernel {
+        self.core.kernel.get().cloned().unwrap_or_default()
     }
 
     /// From now on each change of `table` reaches the kernel's caches before the call that made it

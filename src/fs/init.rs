@@ -27,14 +27,30 @@ const WANTED: [InitFlags; 8] = [
     InitFlags::FUSE_READDIRPLUS_AUTO,
 ];
 
+/// What was agreed with the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// Version of the FUSE protocol that the kernel speaks.
+    pub protocol: String,
+    /// The capabilities asked for and got, by their names in linux/fuse.h.
+    pub capabilities: Vec<&'static str>,
+}
+
 /// Asks for all of it; what an older kernel lacks is logged and done without.
-pub(super) fn negotiate(config: &mut KernelConfig, kernel_checks_access: bool) {
+pub(super) fn negotiate(config: &mut KernelConfig, kernel_checks_access: bool) -> Kernel {
     // Without it an ACL that denies the owning group is ignored; with it the kernel checks
     // permissions whatever the mount options say.
     let acl = kernel_checks_access.then_some(InitFlags::FUSE_POSIX_ACL);
+    let mut capabilities = Vec::new();
     for flag in WANTED.into_iter().chain(acl) {
-        if config.add_capabilities(flag).is_err() {
-            tracing::warn!("the kernel lacks {flag:?}");
+        let names = flag.iter_names().map(|(name, _)| name);
+        if config.add_capabilities(flag).is_ok() {
+            capabilities.extend(names);
+        } else {
+            tracing::warn!(
+                "this kernel lacks {}: the mirror does without",
+                names.collect::<Vec<_>>().join(", ")
+            );
         }
     }
     // The default of 16 would let sixteen held readaheads stall every other file's.
@@ -46,4 +62,5 @@ pub(super) fn negotiate(config: &mut KernelConfig, kernel_checks_access: bool) {
     for limit in results.into_iter().filter_map(Result::err) {
         tracing::warn!("the kernel allows only {limit} where more was asked at FUSE_INIT");
     }
+    Kernel { protocol: config.kernel_abi().to_string(), capabilities }
 }

@@ -24,6 +24,7 @@ mod walks;
 mod writes;
 
 pub use caches::Watcher;
+pub use init::Kernel;
 
 /// The mirror, with each inode remembering which faults match its path.
 pub type Tree = Mirror<Memo>;
@@ -39,6 +40,8 @@ pub struct FsOptions {
     pub kernel_checks_access: bool,
     /// Whether each operation is logged, one line each.
     pub log_ops: bool,
+    /// Whether every operation is timed, not only those while a fault is set.
+    pub time_all: bool,
 }
 
 impl Default for FsOptions {
@@ -49,6 +52,7 @@ impl Default for FsOptions {
             direct_io: false,
             kernel_checks_access: true,
             log_ops: false,
+            time_all: false,
         }
     }
 }
@@ -63,8 +67,9 @@ struct Core {
     tree: Tree,
     gate: Gate,
     line: Arc<DelayLine>,
-    stats: Stats,
+    stats: Arc<Stats>,
     options: FsOptions,
+    kernel: OnceLock<Kernel>,
     walks: walks::Walks,
     notices: OnceLock<notices::Notices>,
     /// How many slow operations sit on loop threads just now.
@@ -84,13 +89,20 @@ impl SlowFs {
             tree,
             gate: Gate::new(table),
             line,
-            stats: Stats::default(),
+            stats: Arc::default(),
+            kernel: OnceLock::new(),
             options,
             walks: walks::Walks::default(),
             notices: OnceLock::new(),
             inline_slow: AtomicUsize::new(0),
         };
         SlowFs { core: Arc::new(core) }
+    }
+
+    /// What it has served so far, for use beside the running session.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.core.stats)
     }
 
     /// What tells the kernel of changes to the table, for use beside the running session.

@@ -24,7 +24,9 @@ use crate::ops::{MethodSet, Request as R};
 
 impl Filesystem for SlowFs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        super::init::negotiate(config, self.core.options.kernel_checks_access);
+        let kernel = super::init::negotiate(config, self.core.options.kernel_checks_access);
+        // There is one INIT in the life of a connection.
+        let _ = self.core.kernel.set(kernel);
         Ok(())
     }
 

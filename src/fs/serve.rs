@@ -79,6 +79,8 @@ pub(super) struct Op {
     must_run: bool,
     /// May block long in the backing, and then should not occupy a loop thread.
     slow: bool,
+    /// When it arrived, if it is timed: a clock read costs more than the whole gate.
+    arrived: Option<Instant>,
 }
 
 impl Op {
@@ -90,6 +92,7 @@ impl Op {
             targets: [Some((on, request.methods())), None],
             must_run: false,
             slow: false,
+            arrived: None,
         }
     }
 
@@ -170,13 +173,16 @@ impl SlowFs {
     }
 
     /// Serves a request whose operation fills its reply as it goes.
-    pub(super) fn serve_filling<R, F>(&self, op: Op, args: Args<'_>, reply: R, run: F)
+    pub(super) fn serve_filling<R, F>(&self, mut op: Op, args: Args<'_>, reply: R, run: F)
     where
         R: Answer,
         F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
     {
-        let task = Task { op, reply, run };
         let armed = self.core.gate.armed_methods();
+        if self.core.options.time_all || !armed.is_empty() {
+            op.arrived = Some(Instant::now());
+        }
+        let task = Task { op, reply, run };
         if armed.is_empty() || !self.core.is_subject(armed, &op) {
             self.pass(task, args);
         } else {
@@ -186,7 +192,7 @@ impl SlowFs {
 
     #[cold]
     fn serve_armed<R: Answer, F: Work<R>>(&self, task: Task<R, F>, args: Args<'_>) {
-        let arrived = Instant::now();
+        let arrived = task.op.arrived.unwrap_or_else(Instant::now);
         let hit = match self.core.decide(&task.op, args) {
             Verdict::Run => return self.pass(task, args),
             Verdict::Hit(hit) => hit,
@@ -304,6 +310,9 @@ impl Core {
         started: Option<Instant>,
     ) {
         self.stats.count(op.request, result.is_err());
+        if let Some(arrived) = op.arrived {
+            self.stats.time(op.request, arrived.elapsed());
+        }
         if self.options.log_ops {
             Entry { core: self, op: &op, args, error: result.as_ref().err(), started }.write();
         }
@@ -337,10 +346,12 @@ fn kill(tid: u32) {
     match process::kill_caller(tid) {
         Ok(Killed::Sent(_)) => {}
         Ok(Killed::Spared(0)) => {
-            tracing::warn!("a kill fault fired on a caller in a pid namespace that is not visible");
+            tracing::warn!(
+                "a kill fault fired on a caller in a pid namespace that cannot be seen from here: spared"
+            );
         }
         Ok(Killed::Spared(pid)) => {
-            tracing::warn!("a kill fault fired on pid {pid}, which is spared")
+            tracing::warn!("a kill fault fired on pid {pid}, which is always spared")
         }
         Err(error) => tracing::warn!("cannot kill the process of thread {tid}: {error}"),
     }

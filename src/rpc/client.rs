@@ -13,6 +13,7 @@ use thrift::{ApplicationErrorKind, TransportErrorKind};
 
 use super::dialect::{PlainFault, encode_plain};
 use super::records::{FaultSpec, Info, ListedFault, MethodInfo, Struct};
+use super::statistics::Statistics;
 use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
 
 /// The port of charybdefs, and slowfs's own default.
@@ -165,6 +166,16 @@ impl Client {
     /// Any of [`ClientError`].
     pub fn info(&mut self) -> Result<Info, ClientError> {
         self.fetch("info", Fields::default(), |v| Info::decode(v.as_fields().ok_or("no struct")?))
+    }
+
+    /// What the mount has served.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn stats(&mut self) -> Result<Statistics, ClientError> {
+        self.fetch("stats", Fields::default(), |v| {
+            Statistics::decode(v.as_fields().ok_or("no struct")?)
+        })
     }
 
     /// charybdefs's own: the names that faults can be set on.

@@ -27,14 +27,14 @@ pub fn fault(spec: &FaultSpec) -> Result<Fault, String> {
         .with_errnos(errnos(spec)?)
         .with_kill(spec.kill_caller)
         .with_after(natural("after", spec.after)?);
-    match (spec.hang, spec.delay_ns) {
-        (true, Some(_)) => return Err("hang and delay_ns exclude each other".into()),
+    match (spec.hang, spec.delay_ns.filter(|ns| *ns != 0)) {
+        (true, Some(_)) => return Err("hang and a delay exclude each other".into()),
         (true, None) => fault = fault.with_delay(Delay::UntilCleared),
         (false, Some(ns)) => {
             fault = fault.with_delay(Delay::For(Duration::from_nanos(natural("delay_ns", ns)?)));
         }
         (false, None) if !spec.kill_caller && *fault.errnos() == Errnos::None => {
-            let choice = "delay_ns, hang, errnos, random_errno or kill_caller";
+            let choice = "a delay above 0, hang, errnos, random_errno or kill_caller";
             return Err(format!("the fault does nothing: give it {choice}"));
         }
         (false, None) => {}
@@ -66,7 +66,7 @@ pub fn errno(word: &str) -> Result<Errno, String> {
 
 fn errnos(spec: &FaultSpec) -> Result<Errnos, String> {
     match (spec.random_errno, spec.errnos.is_empty()) {
-        (true, false) => Err("a list of errnos and random exclude each other".into()),
+        (true, false) => Err("named errnos and a random one exclude each other".into()),
         (true, true) => Ok(Errnos::Random),
         _ => Ok(Errnos::OneOf(spec.errnos.iter().map(|e| errno(e)).collect::<Result<_, _>>()?)),
     }
@@ -261,6 +261,7 @@ mod tests {
         assert!(of(|s| s.count = Some(-1)).contains("count is -1"));
         assert!(of(|s| s.after = -1).contains("after is -1"));
         assert!(of(|s| s.lifetime_ns = Some(0)).contains("lifetime"));
+        assert!(of(|s| s.delay_ns = Some(0)).contains("does nothing"));
         assert!(of(|s| s.delay_ns = None).contains("does nothing"));
         assert!(of(|s| s.errnos = vec!["ENOSYS".into()]).contains("EOPNOTSUPP"));
         assert!(of(|s| s.errnos = vec!["EIOO".into()]).contains("did you mean EIO?"));

@@ -10,6 +10,7 @@ use thrift::protocol::TType;
 
 use super::records::{FaultSpec, ListedFault, Struct};
 use super::wire::{Fields, Message, Value};
+use crate::ops::Method;
 
 /// A call with its arguments.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub(super) enum Call {
     ListMethods,
     /// `info`
     Info,
+    /// `stats`
+    Stats,
 }
 
 /// A fault as the plain interface describes it: numbers as sent, not yet judged.
@@ -105,6 +108,7 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
         "list_faults" => Call::ListFaults,
         "list_methods" => Call::ListMethods,
         "info" => Call::Info,
+        "stats" => Call::Stats,
         _ => return Err(NoCall::Unknown),
     })
 }
@@ -174,7 +178,11 @@ pub(super) fn encode_get_faults(faults: &[ListedFault], number: impl Fn(&str) ->
     let used_up = |f: &&ListedFault| f.fault.count.is_some_and(|count| f.fired >= count);
     for listed in faults.iter().filter(|f| !used_up(f)) {
         let fault = Value::Struct(fork_fault(&listed.fault, &number));
-        for name in &listed.fault.methods {
+        let names: Vec<_> = match listed.fault.methods.as_slice() {
+            [all] if all == "all" => Method::all().map(Method::name).collect(),
+            names => names.iter().map(String::as_str).collect(),
+        };
+        for name in names {
             let name = Value::text(name);
             if entries.iter().all(|(known, _)| *known != name) {
                 entries.push((name, fault.clone()));
@@ -347,6 +355,10 @@ mod tests {
             count: Some(1),
             ..spec(&["read", "write"])
         };
+        let Value::Map(_, _, all) = encode_get_faults(&[listed(spec(&["all"]))], |_| 5) else {
+            panic!()
+        };
+        assert_eq!(all.len(), Method::COUNT, "each by its name");
         let Value::Map(_, _, entries) = encode_get_faults(&[listed(first), listed(second)], |_| 5)
         else {
             panic!()
@@ -363,6 +375,27 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_own_client_sends_by_plain_calls_is_read_back(
+            methods in prop::option::of(prop::collection::vec(".{0,12}", 0..4)),
+            err_no in prop::option::of(1..=511i64),
+            numbers: (i32, i32),
+            regexp in ".{0,20}",
+            flags: (bool, bool, bool),
+        ) {
+            let (random, kill_caller, auto_delay) = flags;
+            let (probability, delay_us) = (numbers.0.into(), numbers.1.into());
+            let err_nos = err_no.into_iter().collect();
+            let fault = PlainFault {
+                random, err_nos, probability, regexp, kill_caller, delay_us, auto_delay,
+                one_time: false,
+            };
+            let name = if methods.is_some() { "set_fault" } else { "set_all_fault" }.to_owned();
+            let body = encode_plain(methods.as_deref(), &fault);
+            let message = Message { name, kind: TMessageType::Call, seq: 0, body };
+            prop_assert_eq!(call(&message), Ok(Call::SetFault(methods, fault)));
+        }
+
         #[test]
         fn fields_may_come_in_any_order(
             fields in Just(read_one(&golden("set_fault")).body.0).prop_shuffle(),

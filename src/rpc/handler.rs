@@ -15,8 +15,9 @@ use tracing::{debug, info, warn};
 use super::convert;
 use super::dialect::{self, Call, NoCall, PlainFault};
 use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
+use super::statistics::Statistics;
 use super::wire::{Fields, Message, Value, printable};
-use crate::fault::{Fault, FaultId, FaultTable, Placement, ProbabilityScale};
+use crate::fault::{Fault, FaultId, FaultTable, Placement, ProbabilityScale, Stats, TooManyFaults};
 use crate::ops::{Method, MethodSet, Obstacle};
 
 /// How to serve.
@@ -45,6 +46,20 @@ pub struct MountInfo {
     pub pid: u32,
     /// When the daemon started.
     pub started: SystemTime,
+    /// Threads that take requests from the kernel.
+    pub threads: usize,
+    /// Whether every file bypasses the page cache.
+    pub direct_io: bool,
+    /// Whether every change is refused.
+    pub read_only: bool,
+    /// Whether the dice are repeatable.
+    pub seeded: bool,
+    /// Whether every operation is timed, not only those while a fault is set.
+    pub stats: bool,
+    /// Version of the FUSE protocol that the kernel speaks.
+    pub fuse_protocol: String,
+    /// The kernel's capabilities that the mount uses.
+    pub capabilities: Vec<&'static str>,
 }
 
 /// What goes back to the client.
@@ -65,12 +80,13 @@ enum Refusal {
 /// Carries out calls on one table.
 pub(super) struct Handler {
     table: Arc<FaultTable>,
+    stats: Arc<Stats>,
     config: ServerConfig,
 }
 
 impl Handler {
-    pub(super) fn new(table: Arc<FaultTable>, config: ServerConfig) -> Handler {
-        Handler { table, config }
+    pub(super) fn new(table: Arc<FaultTable>, stats: Arc<Stats>, config: ServerConfig) -> Handler {
+        Handler { table, stats, config }
     }
 
     pub(super) fn answer(&self, peer: SocketAddr, message: &Message) -> Answer {
@@ -134,7 +150,8 @@ impl Handler {
             }
             Call::Remove(id) => {
                 let removed = u64::try_from(id).is_ok_and(|id| self.table.remove(FaultId(id)));
-                info!(%peer, "{name}: fault {id} {}", if removed { "cleared" } else { "unknown" });
+                let found = if removed { "cleared" } else { "is not there" };
+                info!(%peer, "{name}: fault {id} {found}");
                 return Ok(Some(Value::Bool(removed)));
             }
             query => return Ok(Some(self.query(peer, name, &query))),
@@ -158,6 +175,7 @@ impl Handler {
                 Value::List(TType::Struct, methods.collect())
             }
             Call::Info => Value::Struct(self.info().encode()),
+            Call::Stats => Value::Struct(Statistics::of(&self.stats).encode()),
             _ => Value::texts(Method::all().map(Method::name)),
         }
     }
@@ -175,15 +193,23 @@ impl Handler {
     }
 
     fn info(&self) -> Info {
-        let MountInfo { version, mountpoint, backing, pid, started } = &self.config.mount;
-        let started = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mount = &self.config.mount;
+        let started = mount.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Info {
-            version: version.clone(),
-            mountpoint: mountpoint.to_string_lossy().into_owned(),
-            backing: backing.to_string_lossy().into_owned(),
-            pid: i64::from(*pid),
+            version: mount.version.clone(),
+            mountpoint: mount.mountpoint.to_string_lossy().into_owned(),
+            backing: mount.backing.to_string_lossy().into_owned(),
+            pid: i64::from(mount.pid),
             started_unix_ms: i64::try_from(started.as_millis()).unwrap_or(i64::MAX),
             faults: i64::try_from(self.table.list().len()).unwrap_or(i64::MAX),
+            threads: i64::try_from(mount.threads).unwrap_or(i64::MAX),
+            direct_io: mount.direct_io,
+            read_only: mount.read_only,
+            seeded: mount.seeded,
+            stats: mount.stats,
+            probability_scale: self.config.scale.to_string(),
+            fuse_protocol: mount.fuse_protocol.clone(),
+            capabilities: mount.capabilities.iter().map(|c| (*c).to_owned()).collect(),
         }
     }
 
@@ -216,7 +242,10 @@ impl Handler {
             warn!(%peer, "{name}: {note}");
         }
         match fault {
-            Some(fault) => drop(self.place(peer, name, fault, Placement::Replace)),
+            Some(fault) => {
+                let placed = self.place(peer, name, fault, Placement::Replace);
+                placed.map_err(|e| Refusal::Plain(e.to_string()))?;
+            }
             None => warn!(%peer, "{name}: no known method is named, so nothing was set"),
         }
         Ok(())
@@ -226,14 +255,21 @@ impl Handler {
         let fault = convert::fault(spec).map_err(Refusal::Own)?;
         let placement = if add { Placement::Add } else { Placement::Replace };
         let id = self.place(peer, "put_fault", fault, placement);
+        let id = id.map_err(|e| Refusal::Own(e.to_string()))?;
         Ok(Value::I64(i64::try_from(id.0).unwrap_or(i64::MAX)))
     }
 
-    fn place(&self, peer: SocketAddr, name: &str, fault: Fault, placement: Placement) -> FaultId {
+    fn place(
+        &self,
+        peer: SocketAddr,
+        name: &str,
+        fault: Fault,
+        placement: Placement,
+    ) -> Result<FaultId, TooManyFaults> {
         let described = convert::spec(&fault, fault.methods()).describe();
-        let id = self.table.put(fault, placement);
+        let id = self.table.put(fault, placement)?;
         let added = if placement == Placement::Add { ", added" } else { "" };
         info!(%peer, "{name}: fault {id}{added}: {described}");
-        id
+        Ok(id)
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! server, client    connections
 //! handler           what a call does            convert   words <-> faults
-//! dialect, records  which fields mean what
+//! dialect, records, statistics  which fields mean what
 //! wire              bytes <-> values, within limits
 //! ```
 //!
@@ -19,6 +19,7 @@ pub mod fuzzing;
 mod handler;
 mod records;
 mod server;
+mod statistics;
 mod wire;
 
 use std::io;
@@ -31,20 +32,23 @@ pub use dialect::PlainFault;
 pub use handler::{MountInfo, ServerConfig};
 pub use records::{FaultSpec, Info, ListedFault, MethodInfo, duration};
 pub use server::{Server, bind};
+pub use statistics::{Latency, MethodStatistics, Statistics};
 
-use crate::fault::FaultTable;
+use crate::fault::{FaultTable, Stats};
 
 impl Server {
-    /// Serves that table on that listener until stopped.
+    /// Serves that table, and what `stats` counts, on that listener until stopped.
     ///
     /// # Errors
     /// No thread can be started.
     pub fn start(
         listener: TcpListener,
         table: Arc<FaultTable>,
+        stats: Arc<Stats>,
         config: ServerConfig,
     ) -> io::Result<Server> {
         let max_connections = config.max_connections;
-        Server::with_handler(listener, handler::Handler::new(table, config), max_connections)
+        let handler = handler::Handler::new(table, stats, config);
+        Server::with_handler(listener, handler, max_connections)
     }
 }

@@ -211,7 +211,7 @@ impl MethodInfo {
 }
 
 /// The mount that answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Info {
     /// Version of the slowfs daemon.
     pub version: String,
@@ -225,6 +225,22 @@ pub struct Info {
     pub started_unix_ms: i64,
     /// How many faults are set now.
     pub faults: i64,
+    /// Threads that take requests from the kernel.
+    pub threads: i64,
+    /// Whether every file bypasses the page cache.
+    pub direct_io: bool,
+    /// Whether every change is refused.
+    pub read_only: bool,
+    /// Whether the dice are repeatable (`--seed`).
+    pub seeded: bool,
+    /// Whether every operation is timed (`--stats`), not only those while a fault is set.
+    pub stats: bool,
+    /// How the plain calls' probability is read: `auto`, `100000` or `1000`.
+    pub probability_scale: String,
+    /// Version of the FUSE protocol that the kernel speaks.
+    pub fuse_protocol: String,
+    /// The kernel's capabilities that the mount uses, by their names in linux/fuse.h.
+    pub capabilities: Vec<String>,
 }
 
 impl Info {
@@ -237,6 +253,14 @@ impl Info {
             .with(4, small(self.pid))
             .with(5, Value::I64(self.started_unix_ms))
             .with(6, small(self.faults))
+            .with(7, small(self.threads))
+            .with(8, Value::Bool(self.direct_io))
+            .with(9, Value::Bool(self.read_only))
+            .with(10, Value::Bool(self.seeded))
+            .with(11, Value::Bool(self.stats))
+            .with(12, Value::text(&self.probability_scale))
+            .with(13, Value::text(&self.fuse_protocol))
+            .with(14, Value::texts(&self.capabilities))
     }
 
     pub(super) fn decode(fields: &Fields) -> Result<Info, String> {
@@ -248,6 +272,14 @@ impl Info {
             pid: of.int(4, "pid")?.unwrap_or_default(),
             started_unix_ms: of.int(5, "started_unix_ms")?.unwrap_or_default(),
             faults: of.int(6, "faults")?.unwrap_or_default(),
+            threads: of.int(7, "threads")?.unwrap_or_default(),
+            direct_io: of.flag(8, "direct_io")?,
+            read_only: of.flag(9, "read_only")?,
+            seeded: of.flag(10, "seeded")?,
+            stats: of.flag(11, "stats")?,
+            probability_scale: of.text(12, "probability_scale")?,
+            fuse_protocol: of.text(13, "fuse_protocol")?,
+            capabilities: of.texts(14, "capabilities")?,
         })
     }
 }
@@ -350,10 +382,20 @@ mod tests {
         }
 
         #[test]
-        fn infos_round_trip(texts: (String, String, String), pid: i32, faults: i32, at: i64) {
-            let (version, mountpoint, backing) = texts;
-            let (pid, faults) = (pid.into(), faults.into());
-            let info = Info { version, mountpoint, backing, pid, started_unix_ms: at, faults };
+        fn infos_round_trip(
+            texts: (String, String, String, String, String),
+            numbers: (i32, i32, i32, i64),
+            flags: (bool, bool, bool, bool),
+            capabilities in words(),
+        ) {
+            let (version, mountpoint, backing, probability_scale, fuse_protocol) = texts;
+            let (pid, faults, threads, started_unix_ms) = numbers;
+            let (pid, faults, threads) = (pid.into(), faults.into(), threads.into());
+            let (direct_io, read_only, seeded, stats) = flags;
+            let info = Info {
+                version, mountpoint, backing, pid, started_unix_ms, faults, threads, direct_io,
+                read_only, seeded, stats, probability_scale, fuse_protocol, capabilities,
+            };
             prop_assert_eq!(Info::decode(&info.encode()), Ok(info));
         }
     }

@@ -20,10 +20,9 @@ use tracing::{debug, warn};
 use super::handler::{Answer, Handler};
 use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
 
-/// Stack of a connection's thread. The regex engines recurse: the deepest pattern they take or
-/// refuse needs 1.5 MiB in a debug build, and an overflow would end the daemon. It is address
-/// space only, until used.
-const STACK: usize = 4 * 1024 * 1024;
+/// Stack of a connection's thread: what [`crate::fault::Pattern`] needs, whose engines recurse, and
+/// as much again. An overflow would end the daemon. It is address space only, until used.
+const STACK: usize = 2 * 1024 * 1024;
 /// How long a peer may take to accept a reply.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `stop` waits for the threads of connections.
@@ -238,8 +237,9 @@ impl Session {
                     return;
                 }
                 Err(ReadError::Bad { reason, call }) => {
-                    let what = call.as_ref().map_or("a message", |(name, _)| name.as_str());
-                    warn!(%peer, "cannot read {what:?}, connection closed: {reason}");
+                    let what = call.as_ref().map(|(name, _)| wire::printable(name));
+                    let what = what.as_deref().unwrap_or("a message");
+                    warn!(%peer, "cannot read {what}, so the connection is closed: {reason}");
                     if let Some((name, seq)) = call {
                         let text = format!(
                             "{}: cannot read the arguments: {reason}",

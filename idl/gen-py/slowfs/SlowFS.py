@@ -22,7 +22,7 @@ all_structs = []
 class Iface(server.server.Iface):
     def put_fault(self, fault, add):
         """
-        Sets a fault and returns its id. Its methods are first removed from every other fault,
+        Sets a fault and returns its id; 1,000 at once are the most. Its methods are first removed from every other fault,
         unless `add` is true: then it comes after the others, and the first that fires decides.
 
         Parameters:
@@ -68,7 +68,14 @@ class Iface(server.server.Iface):
 
     def info(self):
         """
-        Who answers here.
+        Who answers here, and how it is mounted.
+
+        """
+        pass
+
+    def stats(self):
+        """
+        How many requests of each method there were, how many failed and how long they took.
 
         """
         pass
@@ -80,7 +87,7 @@ class Client(server.server.Client, Iface):
 
     def put_fault(self, fault, add):
         """
-        Sets a fault and returns its id. Its methods are first removed from every other fault,
+        Sets a fault and returns its id; 1,000 at once are the most. Its methods are first removed from every other fault,
         unless `add` is true: then it comes after the others, and the first that fires decides.
 
         Parameters:
@@ -249,7 +256,7 @@ class Client(server.server.Client, Iface):
 
     def info(self):
         """
-        Who answers here.
+        Who answers here, and how it is mounted.
 
         """
         self.send_info()
@@ -277,6 +284,36 @@ class Client(server.server.Client, Iface):
             return result.success
         raise TApplicationException(TApplicationException.MISSING_RESULT, "info failed: unknown result")
 
+    def stats(self):
+        """
+        How many requests of each method there were, how many failed and how long they took.
+
+        """
+        self.send_stats()
+        return self.recv_stats()
+
+    def send_stats(self):
+        self._oprot.writeMessageBegin('stats', TMessageType.CALL, self._seqid)
+        args = stats_args()
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_stats(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = stats_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "stats failed: unknown result")
+
 
 class Processor(server.server.Processor, Iface, TProcessor):
     def __init__(self, handler):
@@ -287,6 +324,7 @@ class Processor(server.server.Processor, Iface, TProcessor):
         self._processMap["list_faults"] = Processor.process_list_faults
         self._processMap["list_methods"] = Processor.process_list_methods
         self._processMap["info"] = Processor.process_info
+        self._processMap["stats"] = Processor.process_stats
         self._on_message_begin = None
 
     def on_message_begin(self, func):
@@ -452,6 +490,29 @@ class Processor(server.server.Processor, Iface, TProcessor):
             msg_type = TMessageType.EXCEPTION
             result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
         oprot.writeMessageBegin("info", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_stats(self, seqid, iprot, oprot):
+        args = stats_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = stats_result()
+        try:
+            result.success = self._handler.stats()
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("stats", msg_type, seqid)
         result.write(oprot)
         oprot.writeMessageEnd()
         oprot.trans.flush()
@@ -765,10 +826,10 @@ class clear_methods_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype17, _size14) = iprot.readListBegin()
-                    for _i18 in range(_size14):
-                        _elem19 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem19)
+                    (_etype40, _size37) = iprot.readListBegin()
+                    for _i41 in range(_size37):
+                        _elem42 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem42)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -785,8 +846,8 @@ class clear_methods_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter20 in self.methods:
-                oprot.writeString(iter20.encode('utf-8') if sys.version_info[0] == 2 else iter20)
+            for iter43 in self.methods:
+                oprot.writeString(iter43.encode('utf-8') if sys.version_info[0] == 2 else iter43)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -940,11 +1001,11 @@ class list_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype24, _size21) = iprot.readListBegin()
-                    for _i25 in range(_size21):
-                        _elem26 = ListedFault()
-                        _elem26.read(iprot)
-                        self.success.append(_elem26)
+                    (_etype47, _size44) = iprot.readListBegin()
+                    for _i48 in range(_size44):
+                        _elem49 = ListedFault()
+                        _elem49.read(iprot)
+                        self.success.append(_elem49)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -961,8 +1022,8 @@ class list_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter27 in self.success:
-                iter27.write(oprot)
+            for iter50 in self.success:
+                iter50.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1053,11 +1114,11 @@ class list_methods_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype31, _size28) = iprot.readListBegin()
-                    for _i32 in range(_size28):
-                        _elem33 = MethodInfo()
-                        _elem33.read(iprot)
-                        self.success.append(_elem33)
+                    (_etype54, _size51) = iprot.readListBegin()
+                    for _i55 in range(_size51):
+                        _elem56 = MethodInfo()
+                        _elem56.read(iprot)
+                        self.success.append(_elem56)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1074,8 +1135,8 @@ class list_methods_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter34 in self.success:
-                iter34.write(oprot)
+            for iter57 in self.success:
+                iter57.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1202,6 +1263,111 @@ class info_result(object):
 all_structs.append(info_result)
 info_result.thrift_spec = (
     (0, TType.STRUCT, 'success', [Info, None], None, ),  # 0
+)
+
+
+class stats_args(object):
+
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('stats_args')
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(stats_args)
+stats_args.thrift_spec = (
+)
+
+
+class stats_result(object):
+    """
+    Attributes:
+     - success
+
+    """
+
+
+    def __init__(self, success=None,):
+        self.success = success
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.STRUCT:
+                    self.success = Statistics()
+                    self.success.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('stats_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.STRUCT, 0)
+            self.success.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(stats_result)
+stats_result.thrift_spec = (
+    (0, TType.STRUCT, 'success', [Statistics, None], None, ),  # 0
 )
 fix_spec(all_structs)
 del all_structs

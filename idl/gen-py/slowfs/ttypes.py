@@ -477,17 +477,33 @@ class Info(object):
      - pid
      - started_unix_ms
      - faults
+     - threads
+     - direct_io
+     - read_only
+     - seeded
+     - stats
+     - probability_scale
+     - fuse_protocol
+     - capabilities
 
     """
 
 
-    def __init__(self, version=None, mountpoint=None, backing=None, pid=None, started_unix_ms=None, faults=None,):
+    def __init__(self, version=None, mountpoint=None, backing=None, pid=None, started_unix_ms=None, faults=None, threads=None, direct_io=None, read_only=None, seeded=None, stats=None, probability_scale=None, fuse_protocol=None, capabilities=None,):
         self.version = version
         self.mountpoint = mountpoint
         self.backing = backing
         self.pid = pid
         self.started_unix_ms = started_unix_ms
         self.faults = faults
+        self.threads = threads
+        self.direct_io = direct_io
+        self.read_only = read_only
+        self.seeded = seeded
+        self.stats = stats
+        self.probability_scale = probability_scale
+        self.fuse_protocol = fuse_protocol
+        self.capabilities = capabilities
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -528,6 +544,51 @@ class Info(object):
                     self.faults = iprot.readI32()
                 else:
                     iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.I32:
+                    self.threads = iprot.readI32()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.BOOL:
+                    self.direct_io = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.BOOL:
+                    self.read_only = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 10:
+                if ftype == TType.BOOL:
+                    self.seeded = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 11:
+                if ftype == TType.BOOL:
+                    self.stats = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 12:
+                if ftype == TType.STRING:
+                    self.probability_scale = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 13:
+                if ftype == TType.STRING:
+                    self.fuse_protocol = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 14:
+                if ftype == TType.LIST:
+                    self.capabilities = []
+                    (_etype17, _size14) = iprot.readListBegin()
+                    for _i18 in range(_size14):
+                        _elem19 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.capabilities.append(_elem19)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -561,6 +622,348 @@ class Info(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.I32, 6)
             oprot.writeI32(self.faults)
+            oprot.writeFieldEnd()
+        if self.threads is not None:
+            oprot.writeFieldBegin('threads', TType.I32, 7)
+            oprot.writeI32(self.threads)
+            oprot.writeFieldEnd()
+        if self.direct_io is not None:
+            oprot.writeFieldBegin('direct_io', TType.BOOL, 8)
+            oprot.writeBool(self.direct_io)
+            oprot.writeFieldEnd()
+        if self.read_only is not None:
+            oprot.writeFieldBegin('read_only', TType.BOOL, 9)
+            oprot.writeBool(self.read_only)
+            oprot.writeFieldEnd()
+        if self.seeded is not None:
+            oprot.writeFieldBegin('seeded', TType.BOOL, 10)
+            oprot.writeBool(self.seeded)
+            oprot.writeFieldEnd()
+        if self.stats is not None:
+            oprot.writeFieldBegin('stats', TType.BOOL, 11)
+            oprot.writeBool(self.stats)
+            oprot.writeFieldEnd()
+        if self.probability_scale is not None:
+            oprot.writeFieldBegin('probability_scale', TType.STRING, 12)
+            oprot.writeString(self.probability_scale.encode('utf-8') if sys.version_info[0] == 2 else self.probability_scale)
+            oprot.writeFieldEnd()
+        if self.fuse_protocol is not None:
+            oprot.writeFieldBegin('fuse_protocol', TType.STRING, 13)
+            oprot.writeString(self.fuse_protocol.encode('utf-8') if sys.version_info[0] == 2 else self.fuse_protocol)
+            oprot.writeFieldEnd()
+        if self.capabilities is not None:
+            oprot.writeFieldBegin('capabilities', TType.LIST, 14)
+            oprot.writeListBegin(TType.STRING, len(self.capabilities))
+            for iter20 in self.capabilities:
+                oprot.writeString(iter20.encode('utf-8') if sys.version_info[0] == 2 else iter20)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Latency(object):
+    """
+    How long requests took, from arrival to answer, delays included.
+
+    Attributes:
+     - timed
+     - p50_ns
+     - p99_ns
+     - max_ns
+     - buckets
+
+    """
+
+
+    def __init__(self, timed=None, p50_ns=None, p99_ns=None, max_ns=None, buckets=None,):
+        self.timed = timed
+        self.p50_ns = p50_ns
+        self.p99_ns = p99_ns
+        self.max_ns = max_ns
+        self.buckets = buckets
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.timed = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.p50_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.p99_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.max_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.MAP:
+                    self.buckets = {}
+                    (_ktype22, _vtype23, _size21) = iprot.readMapBegin()
+                    for _i25 in range(_size21):
+                        _key26 = iprot.readI64()
+                        _val27 = iprot.readI64()
+                        self.buckets[_key26] = _val27
+                    iprot.readMapEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Latency')
+        if self.timed is not None:
+            oprot.writeFieldBegin('timed', TType.I64, 1)
+            oprot.writeI64(self.timed)
+            oprot.writeFieldEnd()
+        if self.p50_ns is not None:
+            oprot.writeFieldBegin('p50_ns', TType.I64, 2)
+            oprot.writeI64(self.p50_ns)
+            oprot.writeFieldEnd()
+        if self.p99_ns is not None:
+            oprot.writeFieldBegin('p99_ns', TType.I64, 3)
+            oprot.writeI64(self.p99_ns)
+            oprot.writeFieldEnd()
+        if self.max_ns is not None:
+            oprot.writeFieldBegin('max_ns', TType.I64, 4)
+            oprot.writeI64(self.max_ns)
+            oprot.writeFieldEnd()
+        if self.buckets is not None:
+            oprot.writeFieldBegin('buckets', TType.MAP, 5)
+            oprot.writeMapBegin(TType.I64, TType.I64, len(self.buckets))
+            for kiter28, viter29 in self.buckets.items():
+                oprot.writeI64(kiter28)
+                oprot.writeI64(viter29)
+            oprot.writeMapEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class MethodStatistics(object):
+    """
+    What the mount has served of one method. A request counts for each method it consults.
+
+    Attributes:
+     - name
+     - calls
+     - errors
+     - latency
+
+    """
+
+
+    def __init__(self, name=None, calls=None, errors=None, latency=None,):
+        self.name = name
+        self.calls = calls
+        self.errors = errors
+        self.latency = latency
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.calls = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.errors = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRUCT:
+                    self.latency = Latency()
+                    self.latency.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('MethodStatistics')
+        if self.name is not None:
+            oprot.writeFieldBegin('name', TType.STRING, 1)
+            oprot.writeString(self.name.encode('utf-8') if sys.version_info[0] == 2 else self.name)
+            oprot.writeFieldEnd()
+        if self.calls is not None:
+            oprot.writeFieldBegin('calls', TType.I64, 2)
+            oprot.writeI64(self.calls)
+            oprot.writeFieldEnd()
+        if self.errors is not None:
+            oprot.writeFieldBegin('errors', TType.I64, 3)
+            oprot.writeI64(self.errors)
+            oprot.writeFieldEnd()
+        if self.latency is not None:
+            oprot.writeFieldBegin('latency', TType.STRUCT, 4)
+            self.latency.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Statistics(object):
+    """
+    What the mount has served since it was mounted.
+
+    Attributes:
+     - elapsed_ns
+     - calls
+     - errors
+     - methods
+
+    """
+
+
+    def __init__(self, elapsed_ns=None, calls=None, errors=None, methods=None,):
+        self.elapsed_ns = elapsed_ns
+        self.calls = calls
+        self.errors = errors
+        self.methods = methods
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.elapsed_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.calls = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.errors = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.LIST:
+                    self.methods = []
+                    (_etype33, _size30) = iprot.readListBegin()
+                    for _i34 in range(_size30):
+                        _elem35 = MethodStatistics()
+                        _elem35.read(iprot)
+                        self.methods.append(_elem35)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Statistics')
+        if self.elapsed_ns is not None:
+            oprot.writeFieldBegin('elapsed_ns', TType.I64, 1)
+            oprot.writeI64(self.elapsed_ns)
+            oprot.writeFieldEnd()
+        if self.calls is not None:
+            oprot.writeFieldBegin('calls', TType.I64, 2)
+            oprot.writeI64(self.calls)
+            oprot.writeFieldEnd()
+        if self.errors is not None:
+            oprot.writeFieldBegin('errors', TType.I64, 3)
+            oprot.writeI64(self.errors)
+            oprot.writeFieldEnd()
+        if self.methods is not None:
+            oprot.writeFieldBegin('methods', TType.LIST, 4)
+            oprot.writeListBegin(TType.STRUCT, len(self.methods))
+            for iter36 in self.methods:
+                iter36.write(oprot)
+            oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -624,6 +1027,39 @@ Info.thrift_spec = (
     (4, TType.I32, 'pid', None, None, ),  # 4
     (5, TType.I64, 'started_unix_ms', None, None, ),  # 5
     (6, TType.I32, 'faults', None, None, ),  # 6
+    (7, TType.I32, 'threads', None, None, ),  # 7
+    (8, TType.BOOL, 'direct_io', None, None, ),  # 8
+    (9, TType.BOOL, 'read_only', None, None, ),  # 9
+    (10, TType.BOOL, 'seeded', None, None, ),  # 10
+    (11, TType.BOOL, 'stats', None, None, ),  # 11
+    (12, TType.STRING, 'probability_scale', 'UTF8', None, ),  # 12
+    (13, TType.STRING, 'fuse_protocol', 'UTF8', None, ),  # 13
+    (14, TType.LIST, 'capabilities', (TType.STRING, 'UTF8', False), None, ),  # 14
+)
+all_structs.append(Latency)
+Latency.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'timed', None, None, ),  # 1
+    (2, TType.I64, 'p50_ns', None, None, ),  # 2
+    (3, TType.I64, 'p99_ns', None, None, ),  # 3
+    (4, TType.I64, 'max_ns', None, None, ),  # 4
+    (5, TType.MAP, 'buckets', (TType.I64, None, TType.I64, None, False), None, ),  # 5
+)
+all_structs.append(MethodStatistics)
+MethodStatistics.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'name', 'UTF8', None, ),  # 1
+    (2, TType.I64, 'calls', None, None, ),  # 2
+    (3, TType.I64, 'errors', None, None, ),  # 3
+    (4, TType.STRUCT, 'latency', [Latency, None], None, ),  # 4
+)
+all_structs.append(Statistics)
+Statistics.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'elapsed_ns', None, None, ),  # 1
+    (2, TType.I64, 'calls', None, None, ),  # 2
+    (3, TType.I64, 'errors', None, None, ),  # 3
+    (4, TType.LIST, 'methods', (TType.STRUCT, [MethodStatistics, None], False), None, ),  # 4
 )
 fix_spec(all_structs)
 del all_structs

@@ -1,0 +1,204 @@
+//! The structs of `idl/slowfs.thrift` about what a mount has served, to and from the wire.
+//!
+//! Their field names are those of the IDL and of `--json`, as in `records`. No locks.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use thrift::protocol::TType;
+
+use super::records::Struct;
+use super::wire::{Fields, Value};
+use crate::fault::{self, Stats};
+use crate::ops::Method;
+
+/// What a mount has served since it was mounted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Statistics {
+    /// Nanoseconds since it was mounted.
+    pub elapsed_ns: i64,
+    /// Requests answered.
+    pub calls: i64,
+    /// Those answered with an error, injected or real.
+    pub errors: i64,
+    /// Every method, sorted by name. A request counts for each method it consults.
+    pub methods: Vec<MethodStatistics>,
+}
+
+/// What a mount has served of one method.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MethodStatistics {
+    /// Its name.
+    pub name: String,
+    /// Requests answered.
+    pub calls: i64,
+    /// Those answered with an error, injected or real.
+    pub errors: i64,
+    /// How long they took, as far as they were timed.
+    pub latency: Option<Latency>,
+}
+
+/// How long requests took, from arrival to answer, delays included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Latency {
+    /// Requests timed: those that came while a fault was set, or all with `--stats`.
+    pub timed: i64,
+    /// The median in nanoseconds, a sixteenth too long at most.
+    pub p50_ns: i64,
+    /// What 99 of 100 did not exceed, likewise.
+    pub p99_ns: i64,
+    /// The longest, exactly.
+    pub max_ns: i64,
+    /// How many took up to so many nanoseconds, and longer than the bucket before.
+    pub buckets: BTreeMap<i64, i64>,
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+impl Statistics {
+    pub(super) fn of(stats: &Stats) -> Statistics {
+        let total = stats.total();
+        let method = |method: Method| {
+            let (count, latency) = (stats.method(method), stats.latency(method));
+            MethodStatistics {
+                name: method.name().to_owned(),
+                calls: signed(count.calls),
+                errors: signed(count.errors),
+                latency: (latency.timed() > 0).then(|| Latency::of(&latency)),
+            }
+        };
+        Statistics {
+            elapsed_ns: i64::try_from(stats.elapsed().as_nanos()).unwrap_or(i64::MAX),
+            calls: signed(total.calls),
+            errors: signed(total.errors),
+            methods: Method::all().map(method).collect(),
+        }
+    }
+
+    pub(super) fn encode(&self) -> Fields {
+        let methods = self.methods.iter().map(|m| Value::Struct(m.encode())).collect();
+        Fields::default()
+            .with(1, Value::I64(self.elapsed_ns))
+            .with(2, Value::I64(self.calls))
+            .with(3, Value::I64(self.errors))
+            .with(4, Value::List(TType::Struct, methods))
+    }
+
+    pub(super) fn decode(fields: &Fields) -> Result<Statistics, String> {
+        let of = Struct(fields);
+        let list = |v: &Value| v.as_list()?.iter().map(|m| m.as_fields().cloned()).collect();
+        let methods: Vec<_> = of.get(4, "methods", "a list of structs", list)?.unwrap_or_default();
+        Ok(Statistics {
+            elapsed_ns: of.int(1, "elapsed_ns")?.unwrap_or_default(),
+            calls: of.int(2, "calls")?.unwrap_or_default(),
+            errors: of.int(3, "errors")?.unwrap_or_default(),
+            methods: methods.iter().map(MethodStatistics::decode).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl MethodStatistics {
+    fn encode(&self) -> Fields {
+        let fields = Fields::default()
+            .with(1, Value::text(&self.name))
+            .with(2, Value::I64(self.calls))
+            .with(3, Value::I64(self.errors));
+        match &self.latency {
+            Some(latency) => fields.with(4, Value::Struct(latency.encode())),
+            None => fields,
+        }
+    }
+
+    fn decode(fields: &Fields) -> Result<MethodStatistics, String> {
+        let of = Struct(fields);
+        let latency = of.get(4, "latency", "a struct", |v| v.as_fields().cloned())?;
+        Ok(MethodStatistics {
+            name: of.text(1, "name")?,
+            calls: of.int(2, "calls")?.unwrap_or_default(),
+            errors: of.int(3, "errors")?.unwrap_or_default(),
+            latency: latency.as_ref().map(Latency::decode).transpose()?,
+        })
+    }
+}
+
+impl Latency {
+    /// As the engine has it.
+    #[must_use]
+    pub fn of(latency: &fault::Latency) -> Latency {
+        let bucket = |(edge, n): (&u64, &u64)| (signed(*edge), signed(*n));
+        Latency {
+            timed: signed(latency.timed()),
+            p50_ns: signed(latency.quantile(0.5)),
+            p99_ns: signed(latency.quantile(0.99)),
+            max_ns: signed(latency.max),
+            buckets: latency.buckets.iter().map(bucket).collect(),
+        }
+    }
+
+    /// Those of it that were timed after `earlier` was taken; none if there are none.
+    #[must_use]
+    pub fn since(&self, earlier: Option<&Latency>) -> Option<Latency> {
+        let earlier = earlier.map(Latency::engine).unwrap_or_default();
+        let fresh = self.engine().since(&earlier);
+        (fresh.timed() > 0).then(|| Latency::of(&fresh))
+    }
+
+    fn engine(&self) -> fault::Latency {
+        let bucket = |(edge, n): (&i64, &i64)| (edge.unsigned_abs(), n.unsigned_abs());
+        let buckets = self.buckets.iter().map(bucket).collect();
+        fault::Latency { buckets, max: self.max_ns.unsigned_abs() }
+    }
+
+    fn encode(&self) -> Fields {
+        let bucket = |(edge, n): (&i64, &i64)| (Value::I64(*edge), Value::I64(*n));
+        let buckets = self.buckets.iter().map(bucket).collect();
+        Fields::default()
+            .with(1, Value::I64(self.timed))
+            .with(2, Value::I64(self.p50_ns))
+            .with(3, Value::I64(self.p99_ns))
+            .with(4, Value::I64(self.max_ns))
+            .with(5, Value::Map(TType::I64, TType::I64, buckets))
+    }
+
+    fn decode(fields: &Fields) -> Result<Latency, String> {
+        let of = Struct(fields);
+        let map = |v: &Value| {
+            let Value::Map(_, _, entries) = v else { return None };
+            entries.iter().map(|(edge, n)| Some((edge.as_int()?, n.as_int()?))).collect()
+        };
+        Ok(Latency {
+            timed: of.int(1, "timed")?.unwrap_or_default(),
+            p50_ns: of.int(2, "p50_ns")?.unwrap_or_default(),
+            p99_ns: of.int(3, "p99_ns")?.unwrap_or_default(),
+            max_ns: of.int(4, "max_ns")?.unwrap_or_default(),
+            buckets: of.get(5, "buckets", "a map of integers", map)?.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ops::Request;
+
+    #[test]
+    fn what_is_counted_is_read_back() {
+        let stats = Stats::default();
+        stats.count(Request::Fsync, true);
+        stats.time(Request::Fsync, Duration::from_millis(10));
+        stats.count(Request::Write, false);
+        let all = Statistics::of(&stats);
+        assert_eq!(Statistics::decode(&all.encode()), Ok(all.clone()));
+        assert_eq!((all.calls, all.errors, all.methods.len()), (2, 1, Method::COUNT));
+        let of = |name| all.methods.iter().find(|m| m.name == name).unwrap();
+        assert_eq!((of("write").calls, of("write").errors, &of("write").latency), (1, 0, &None));
+        let fsync = of("fsync").latency.clone().unwrap();
+        assert_eq!((fsync.timed, fsync.p50_ns, fsync.max_ns), (1, 10_000_000, 10_000_000));
+        assert_eq!(fsync.since(Some(&fsync)), None);
+        assert_eq!(fsync.since(None).unwrap().p99_ns, 10_000_000);
+    }
+}
