@@ -1,9 +1,13 @@
 # Each target first installs what it lacks (scripts/setup), as root or through sudo.
 PREFIX ?= /usr/local
+SBINDIR ?= /sbin
 PYTHON ?= /usr/bin/python3
 SLOWFS := target/release/slowfs
+# The tests mount, and act as other users: they run as root, whoever builds them.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = ["sudo", "-E"]')
 
-.PHONY: demo demo-etcd check test bench install $(SLOWFS)
+.PHONY: demo demo-etcd check test test-clients bench install $(SLOWFS)
 
 demo: setup-demo $(SLOWFS)
 	$(SLOWFS) demo
@@ -18,14 +22,25 @@ check: setup-check
 	idl/generate.sh --check
 
 test: setup-test
-	cargo test --locked
+	cargo test --locked $(AS_ROOT)
+
+test-clients: setup-clients
+	cargo build --locked
+	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
 
 bench: setup-bench $(SLOWFS)
 	cargo bench --locked --bench gate --bench delay -- --quiet --noplot
 	$(PYTHON) benches/fio.py --slowfs $(SLOWFS)
 
+# mount(8) finds its helpers in /sbin only. What is no link of ours is left alone.
 install: $(SLOWFS)
 	install -D -m 755 $(SLOWFS) $(DESTDIR)$(PREFIX)/bin/slowfs
+	install -d $(DESTDIR)$(SBINDIR)
+	@for name in $(PREFIX)/bin/charybdefs $(SBINDIR)/mount.fuse.slowfs $(SBINDIR)/mount.slowfs; do \
+		if [ -e "$(DESTDIR)$$name" ] && [ ! -L "$(DESTDIR)$$name" ]; \
+		then echo "$(DESTDIR)$$name is there already and no link: left alone"; \
+		else echo "ln -sf $(PREFIX)/bin/slowfs $(DESTDIR)$$name"; \
+			ln -sf $(PREFIX)/bin/slowfs "$(DESTDIR)$$name"; fi; done
 
 setup-%:
 	@scripts/setup $*

@@ -181,7 +181,8 @@ fn start(
     loops.n_threads = Some(config.fs.threads.max(1));
     // A queue per thread where the device may be opened again; an ordinary user may not everywhere.
     loops.clone_fd = mount::open_device().is_ok();
-    let session = Session::from_fd(fs, connection, SessionACL::All, loops)
+    let admitted = if config.mount.allow_root { SessionACL::RootAndOwner } else { SessionACL::All };
+    let session = Session::from_fd(fs, connection, admitted, loops)
         .map_err(other("agree with the kernel on the FUSE protocol"))?;
     let notices =
         session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;

@@ -21,12 +21,28 @@ use common::{Mount, assert_fuse, hanging, is_fuse, is_ours, slowfs, text_of, wai
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-/// A scratch directory with `raw` and `mnt` in it.
-fn scratch() -> TempDir {
+/// A scratch directory with `raw` and `mnt` in it. Whatever a failed test leaves mounted there is
+/// detached, which ends its daemon.
+struct Scratch(TempDir);
+
+fn scratch() -> Scratch {
     let scratch = tempfile::tempdir().unwrap();
     fs::create_dir(scratch.path().join("raw")).unwrap();
     fs::create_dir(scratch.path().join("mnt")).unwrap();
-    scratch
+    Scratch(scratch)
+}
+
+impl Scratch {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        common::detach_all(&self.path().join("mnt"));
+        common::detach_all(&self.path().join("raw"));
+    }
 }
 
 fn mount(scratch: &Path, mountpoint: &str, subdir: &str, options: &[&str]) -> Output {
@@ -286,9 +302,8 @@ fn a_forced_unmount_ends_the_daemon_and_leaves_no_dead_mount() {
 
 #[test]
 fn over_the_mirrored_directory_itself() {
-    let scratch = tempfile::tempdir().unwrap();
-    let dir = scratch.path().join("both");
-    fs::create_dir(&dir).unwrap();
+    let scratch = scratch();
+    let dir = scratch.path().join("raw");
     fs::write(dir.join("before"), "before").unwrap();
     let mut daemon = slowfs();
     daemon.arg("mount").arg(&dir).args(["--listen", "none", "--daemon"]);

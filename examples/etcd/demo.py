@@ -94,7 +94,7 @@ class Run:
         return elapsed_ms(lambda: node.put(key, value))
 
     def measure(self, phase, node, puts):
-        """Puts through `node` one by one, then syncs a file beside its log and one beside its data."""
+        """Puts through `node` one by one, then syncs files beside its log and beside its data."""
         member = Path(node.data, "member")
         took = []
         for n in range(puts):
@@ -150,7 +150,8 @@ def under_faults(run, port, etcd2, nodes):
         daemons.until(lambda: put.done() or any(fault.held for fault in faults(port)), "held put")
         held = not put.done()
         clear_all_faults(port)
-        run.check(held and put.result() < DELAY_MS, "a put held by the fault ends when it is cleared")
+        run.check(held and put.result() < DELAY_MS,
+                  "a put held by the fault ends when it is cleared")
     after = run.measure("after clear_all_faults", etcd2, 100)
     run.check(after["put_ms"][0] < DELAY_MS and statistics.median(after["put_ms"]) < DELAY_MS / 2,
               "after clear_all_faults puts take less than half the delay, from the first on")

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::control::{Control, Target, fault_of};
+use super::recipe::{self, Recipe};
 use super::{original, output};
 use crate::ops::Method;
 use crate::rpc::{self, Client, ClientError, FaultSpec, ListedFault, MethodInfo};
@@ -35,6 +36,10 @@ impl Report {
 #[must_use]
 pub fn run(command: &Control) -> ExitCode {
     let target = command.target();
+    if let Control::Recipe { list: true, .. } = command {
+        recipe::list();
+        return ExitCode::SUCCESS;
+    }
     let fault = fault_of(command);
     if let Some(Err(reason)) = fault.as_ref().map(|(spec, _)| rpc::fault(spec)) {
         output::error(&reason);
@@ -104,6 +109,7 @@ fn put(client: &mut Client, spec: &FaultSpec, add: bool) -> Result<Report, Strin
 
 fn act(client: &mut Client, addr: &str, command: &Control) -> Result<Report, String> {
     let done = match command {
+        Control::Recipe { recipe: Some(recipe), .. } => return follow(client, recipe),
         Control::Clear { id: Some(id), .. } => clear_id(client, *id),
         Control::Clear { methods, .. } => clear(client, methods),
         Control::List { .. } => client
@@ -118,6 +124,12 @@ fn act(client: &mut Client, addr: &str, command: &Control) -> Result<Report, Str
         }
         e => e.to_string(),
     })
+}
+
+/// Whatever was set before is gone, also if the recipe's own fault cannot be set.
+fn follow(client: &mut Client, recipe: &Recipe) -> Result<Report, String> {
+    let cleared = clear(client, &[]).map_err(|e| e.to_string())?;
+    recipe.fault().map_or(Ok(cleared), |spec| put(client, &spec, false))
 }
 
 fn clear_id(client: &mut Client, id: i64) -> Result<Report, ClientError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::recipe::{self, Recipe};
 use crate::fault::suggest::closest;
 use crate::ops::Method;
 use crate::rpc::{self, FaultSpec};
@@ -70,6 +71,19 @@ pub enum Control {
         #[command(flatten)]
         target: Target,
     },
+    /// Set a ready-made fault, such as a full disk or a dying one
+    #[command(after_help = recipe::HELP)]
+    Recipe {
+        /// Which recipe
+        #[arg(value_name = "NAME", required_unless_present = "list", value_parser = recipe::parse)]
+        recipe: Option<Recipe>,
+        /// Show the recipes that there are
+        #[arg(long)]
+        list: bool,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
     /// Show the faults in force and how often they matched and fired
     List {
         /// Which mounts
@@ -98,6 +112,7 @@ impl Control {
             | Control::Error { target, .. }
             | Control::Kill { target, .. }
             | Control::Clear { target, .. }
+            | Control::Recipe { target, .. }
             | Control::List { target }
             | Control::Methods { target }
             | Control::Ping { target } => target,

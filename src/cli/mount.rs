@@ -10,9 +10,10 @@ use clap::Args;
 use rustix::mount::MountFlags;
 
 use super::control::parse_fault;
+use super::options::MountOption;
 use crate::daemon::mount::MountOptions;
 use crate::daemon::{self, RunConfig, StartError};
-use crate::fault::{Fault, Placement, ProbabilityScale, suggest};
+use crate::fault::{Fault, Placement, ProbabilityScale};
 use crate::fs::FsOptions;
 use crate::rpc::{self, FaultSpec};
 use crate::sys::daemonize::{self, Side};
@@ -35,7 +36,7 @@ pub(super) struct MountArgs {
     listen: Listen,
     /// Go to the background once the mount answers
     #[arg(long)]
-    daemon: bool,
+    pub(super) daemon: bool,
     /// Log to a file instead of standard error
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -71,7 +72,7 @@ pub(super) struct MountArgs {
     fault: Vec<(FaultSpec, bool)>,
     /// Mount options, as in mount(8)
     #[arg(short = 'o', value_name = "OPT,...", value_delimiter = ',')]
-    options: Vec<MountOption>,
+    pub(super) options: Vec<MountOption>,
 }
 
 /// What `slowfs umount` is told.
@@ -112,69 +113,16 @@ impl FromStr for Scale {
     }
 }
 
-/// An option of `-o`.
-#[derive(Clone, Debug)]
-enum MountOption {
-    Set(MountFlags),
-    Clear(MountFlags),
-    AllowOther(bool),
-    DefaultPermissions(bool),
-    Source(String),
-    Subtype(String),
-    Meaningless,
-}
-
-/// Each option without a value, and what it does.
-const OPTIONS: [(&str, MountOption); 18] = [
-    ("ro", MountOption::Set(MountFlags::RDONLY)),
-    ("rw", MountOption::Clear(MountFlags::RDONLY)),
-    ("dev", MountOption::Clear(MountFlags::NODEV)),
-    ("nodev", MountOption::Set(MountFlags::NODEV)),
-    ("suid", MountOption::Clear(MountFlags::NOSUID)),
-    ("nosuid", MountOption::Set(MountFlags::NOSUID)),
-    ("exec", MountOption::Clear(MountFlags::NOEXEC)),
-    ("noexec", MountOption::Set(MountFlags::NOEXEC)),
-    ("atime", MountOption::Clear(MountFlags::NOATIME)),
-    ("noatime", MountOption::Set(MountFlags::NOATIME)),
-    ("sync", MountOption::Set(MountFlags::SYNCHRONOUS)),
-    ("async", MountOption::Clear(MountFlags::SYNCHRONOUS)),
-    ("dirsync", MountOption::Set(MountFlags::DIRSYNC)),
-    ("allow_other", MountOption::AllowOther(true)),
-    ("default_permissions", MountOption::DefaultPermissions(true)),
-    ("no_default_permissions", MountOption::DefaultPermissions(false)),
-    ("nonempty", MountOption::Meaningless),
-    ("defaults", MountOption::Meaningless),
-];
-
-impl FromStr for MountOption {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some(("fsname", value)) => return Ok(MountOption::Source(value.to_owned())),
-            Some(("subtype", value)) => return Ok(MountOption::Subtype(value.to_owned())),
-            _ => {}
-        }
-        if let Some((_, option)) = OPTIONS.iter().find(|(name, _)| *name == text) {
-            return Ok(option.clone());
-        }
-        let known = OPTIONS.iter().map(|(name, _)| *name).chain(["fsname=", "subtype="]);
-        Err(match suggest::closest(text, known) {
-            Some(near) => format!("unknown mount option; did you mean {near}?"),
-            None => "unknown mount option".to_owned(),
-        })
-    }
-}
-
 impl MountArgs {
     /// # Errors
-    /// A path cannot be made absolute (there is no working directory).
-    fn config(&self) -> anyhow::Result<RunConfig> {
+    /// A path cannot be made absolute (there is no working directory), or two options exclude
+    /// each other.
+    pub(super) fn config(&self) -> anyhow::Result<RunConfig> {
         let absolute = |path: &Path| {
             std::path::absolute(path)
                 .with_context(|| format!("cannot make {} absolute", path.display()))
         };
-        let mount = self.mount_options();
+        let mount = self.mount_options()?;
         let mut fs = FsOptions::default();
         fs.kernel_checks_access = mount.default_permissions;
         fs.threads = self.threads.map_or(fs.threads, usize::from);
@@ -203,7 +151,9 @@ impl MountArgs {
         self.fault.iter().map(put).collect()
     }
 
-    fn mount_options(&self) -> MountOptions {
+    /// # Errors
+    /// Two options exclude each other.
+    fn mount_options(&self) -> anyhow::Result<MountOptions> {
         let mut mount = MountOptions::default();
         if self.read_only {
             mount.flags |= MountFlags::RDONLY;
@@ -213,14 +163,19 @@ impl MountArgs {
                 MountOption::Set(flag) => mount.flags |= flag,
                 MountOption::Clear(flag) => mount.flags -= flag,
                 MountOption::AllowOther(on) => mount.allow_other = on,
+                MountOption::AllowRoot => mount.allow_root = true,
                 MountOption::DefaultPermissions(on) => mount.default_permissions = on,
                 MountOption::Source(name) => mount.source = Some(name.into()),
                 MountOption::Subtype(name) => mount.subtype = name,
                 MountOption::Meaningless => {}
             }
         }
+        let asked = |o: &MountOption| matches!(o, MountOption::AllowOther(true));
+        if mount.allow_root && (self.allow_other || self.options.iter().any(asked)) {
+            bail!("allow_other and allow_root exclude each other");
+        }
         mount.allow_other = (mount.allow_other || self.allow_other) && !self.private;
-        mount
+        Ok(mount)
     }
 }
 

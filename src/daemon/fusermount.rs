@@ -76,7 +76,7 @@ fn option_list(source: &OsStr, options: &MountOptions) -> OsString {
     list.push(source.to_string_lossy().replace('\\', r"\\").replace(',', r"\,"));
     list.push(format!(",subtype={}", options.subtype));
     let wanted = [
-        (options.allow_other, ",allow_other"),
+        (options.others_pass(), ",allow_other"),
         (options.default_permissions, ",default_permissions"),
         (options.flags.contains(MountFlags::RDONLY), ",ro"),
         (options.flags.contains(MountFlags::NOEXEC), ",noexec"),

@@ -28,6 +28,8 @@ pub struct MountOptions {
     pub subtype: String,
     /// Whether users other than the mounting one may enter.
     pub allow_other: bool,
+    /// Whether root may enter beside the mounting user; nobody else may then.
+    pub allow_root: bool,
     /// Whether the kernel checks permissions itself.
     pub default_permissions: bool,
     /// Flags of mount(2).
@@ -40,8 +42,19 @@ impl Default for MountOptions {
             source: None,
             subtype: "slowfs".to_owned(),
             allow_other: rustix::process::geteuid().is_root(),
+            allow_root: false,
             default_permissions: true,
             flags: MountFlags::NODEV | MountFlags::NOSUID,
+        }
+    }
+}
+
+impl MountOptions {
+    /// Whether the kernel must let other users pass; with `allow_root` the session sorts them.
+    pub(super) fn others_pass(&self) -> bool {
+        match self.allow_root {
+            true => !rustix::process::geteuid().is_root(),
+            false => self.allow_other,
         }
     }
 }
@@ -187,7 +200,7 @@ pub fn mount(
     if options.default_permissions {
         data.push_str(",default_permissions");
     }
-    if options.allow_other {
+    if options.others_pass() {
         data.push_str(",allow_other");
     }
     let failed = |e: io::Error| StartError::Mount(mountpoint.to_owned(), e);

@@ -1,6 +1,5 @@
 //! Attributes and times between the mirror's form and fuser's.
 
-use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileType, INodeNo, TimeOrNow};
@@ -9,12 +8,8 @@ use crate::mirror::{Attr, Changes, TimeChange};
 use crate::ops::{MethodSet, Request};
 
 /// The mirror's attributes as fuser sends them.
-///
-/// # Errors
-/// EIO for an inode of no known type.
-pub(super) fn file_attr(attr: &Attr) -> io::Result<FileAttr> {
-    let kind = kind(attr.mode).ok_or_else(|| io::Error::from_raw_os_error(libc::EIO))?;
-    Ok(FileAttr {
+pub(super) fn file_attr(attr: &Attr) -> FileAttr {
+    FileAttr {
         ino: INodeNo(attr.ino),
         size: attr.size,
         blocks: attr.blocks,
@@ -22,7 +17,7 @@ pub(super) fn file_attr(attr: &Attr) -> io::Result<FileAttr> {
         mtime: system_time(attr.mtime),
         ctime: system_time(attr.ctime),
         crtime: UNIX_EPOCH,
-        kind,
+        kind: kind(attr.mode),
         perm: u16::try_from(attr.mode & 0o7777).unwrap_or_default(),
         nlink: attr.nlink,
         uid: attr.uid,
@@ -30,21 +25,20 @@ pub(super) fn file_attr(attr: &Attr) -> io::Result<FileAttr> {
         rdev: attr.rdev,
         blksize: attr.blksize,
         flags: 0,
-    })
+    }
 }
 
-/// The file type of a mode; None for a type that Linux does not have.
-pub(super) fn kind(mode: u32) -> Option<FileType> {
-    Some(match mode & libc::S_IFMT {
-        libc::S_IFREG => FileType::RegularFile,
+/// The file type of a mode. Linux has no others than these.
+pub(super) fn kind(mode: u32) -> FileType {
+    match mode & libc::S_IFMT {
         libc::S_IFDIR => FileType::Directory,
         libc::S_IFLNK => FileType::Symlink,
         libc::S_IFIFO => FileType::NamedPipe,
         libc::S_IFSOCK => FileType::Socket,
         libc::S_IFCHR => FileType::CharDevice,
         libc::S_IFBLK => FileType::BlockDevice,
-        _ => return None,
-    })
+        _ => FileType::RegularFile,
+    }
 }
 
 /// Seconds and nanoseconds since the epoch, nanoseconds always counting forward.

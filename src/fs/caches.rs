@@ -53,26 +53,29 @@ impl Core {
         if self.concerned(inode, hidden_by_attributes()) { Duration::ZERO } else { TTL }
     }
 
-    /// Attributes as replied, for the inode the kernel calls `node`.
-    pub(super) fn attributes(&self, node: u64, attr: &Attr) -> std::io::Result<Attributes> {
+    /// Attributes as replied, for the inode the kernel calls `node`. A listing also tells of some
+    /// that the kernel was not given, "." and "..": whatever faults there are, those are listed.
+    pub(super) fn attributes(&self, node: u64, attr: &Attr) -> Attributes {
         let ttl = match self.gate.armed(hidden_by_attributes()) {
-            true => self.attribute_ttl(&self.tree.inode(node)?),
+            true => {
+                self.tree.inode(node).map_or(Duration::ZERO, |inode| self.attribute_ttl(&inode))
+            }
             false => TTL,
         };
-        Ok(Attributes { attr: file_attr(attr)?, ttl })
+        Attributes { attr: file_attr(attr), ttl }
     }
 
     /// Attributes as replied to a request that changed them. The kernel would trust these even if a
     /// fault was armed, and they were invalidated, before it took the reply in; those of the other
     /// requests it then drops. So it is to ask for them.
-    pub(super) fn changed(&self, attr: &Attr) -> std::io::Result<Attributes> {
-        Ok(Attributes { attr: file_attr(attr)?, ttl: Duration::ZERO })
+    pub(super) fn changed(&self, attr: &Attr) -> Attributes {
+        Attributes { attr: file_attr(attr), ttl: Duration::ZERO }
     }
 
     /// A directory entry as replied.
-    pub(super) fn entry(&self, entry: &mirror::Entry) -> std::io::Result<Entry> {
-        let attributes = self.attributes(entry.attr.ino, &entry.attr)?;
-        Ok(Entry { attributes, generation: entry.generation, ttl: TTL })
+    pub(super) fn entry(&self, entry: &mirror::Entry) -> Entry {
+        let attributes = self.attributes(entry.attr.ino, &entry.attr);
+        Entry { attributes, generation: entry.generation, ttl: TTL }
     }
 
     /// An open file as replied: past the page cache while a read fault concerns it, so that each

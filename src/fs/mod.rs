@@ -1,8 +1,9 @@
 //! The fuser adapter: decode, ask the gate, run on the mirror, reply. No semantics of its own.
 //!
-//! `requests` decodes each kernel request into an [`serve::Op`] and a closure on the mirror;
-//! `serve` does the rest for all of them; `walks` tells which requests are one system call; `caches`
-//! keeps the kernel's caches honest about what is armed. Lock rule: no lock of this room is held while the mirror, the gate or the kernel works.
+//! `requests` decodes each kernel request into a `serve::Op` and a closure on the mirror;
+//! `serve` does the rest for all of them; `walks` tells which requests are one system call;
+//! `caches` keeps the kernel's caches honest about what is armed. Lock rule: no lock of this room is
+//! held while the mirror, the gate or the kernel works.
 
 use std::sync::Arc;
 use std::sync::OnceLock;

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, FileType, Filesystem, INodeNo,
-    IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
-    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr,
-    Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, INodeNo, IoctlFlags,
+    KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags,
+    ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
+    TimeOrNow, WriteFlags,
 };
 
 use super::SlowFs;
@@ -32,7 +32,7 @@ impl Filesystem for SlowFs {
         self.serve(op, Args::name(name), reply, move |core, caller, args| {
             let entry = core.tree.lookup(parent.0, args.name)?;
             core.looked_up(caller.tid, entry.attr.ino);
-            core.entry(&entry)
+            Ok(core.entry(&entry))
         });
     }
 
@@ -52,7 +52,7 @@ impl Filesystem for SlowFs {
         }
         self.serve(op, Args::default(), reply, move |core, _, _| {
             let attr = core.tree.getattr(ino.0, fh.map(|(fh, _)| fh))?;
-            core.attributes(ino.0, &attr)
+            Ok(core.attributes(ino.0, &attr))
         });
     }
 
@@ -86,7 +86,7 @@ impl Filesystem for SlowFs {
         let (request, methods) = consulted(&changes, fh.is_some());
         let op = Op::new(req, request, On::Inode(ino.0)).consulting(methods);
         self.serve(op, Args::default(), reply, move |core, caller, _| {
-            core.changed(&core.tree.setattr(&caller, ino.0, fh, &changes)?)
+            Ok(core.changed(&core.tree.setattr(&caller, ino.0, fh, &changes)?))
         });
     }
 
@@ -108,7 +108,7 @@ impl Filesystem for SlowFs {
     ) {
         let op = Op::new(req, R::Mknod, On::Name(parent.0)).umask(umask);
         self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            core.entry(&core.tree.mknod(&caller, parent.0, args.name, mode, rdev)?)
+            Ok(core.entry(&core.tree.mknod(&caller, parent.0, args.name, mode, rdev)?))
         });
     }
 
@@ -123,7 +123,7 @@ impl Filesystem for SlowFs {
     ) {
         let op = Op::new(req, R::Mkdir, On::Name(parent.0)).umask(umask);
         self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            core.entry(&core.tree.mkdir(&caller, parent.0, args.name, mode)?)
+            Ok(core.entry(&core.tree.mkdir(&caller, parent.0, args.name, mode)?))
         });
     }
 
@@ -152,7 +152,7 @@ impl Filesystem for SlowFs {
         let op = Op::new(req, R::Symlink, On::Name(parent.0));
         let args = Args::names(link_name, target.as_os_str());
         self.serve(op, args, reply, move |core, caller, args| {
-            core.entry(&core.tree.symlink(&caller, parent.0, args.name, args.other)?)
+            Ok(core.entry(&core.tree.symlink(&caller, parent.0, args.name, args.other)?))
         });
     }
 
@@ -189,7 +189,7 @@ impl Filesystem for SlowFs {
             Op::new(req, R::Link, On::Name(newparent.0)).and(On::Inode(ino.0), R::Link.methods());
         self.serve(op, Args::name(newname), reply, move |core, _, args| {
             let entry = core.tree.link(ino.0, newparent.0, args.name)?;
-            Ok(Entry { attributes: core.changed(&entry.attr)?, ..core.entry(&entry)? })
+            Ok(Entry { attributes: core.changed(&entry.attr), ..core.entry(&entry) })
         });
     }
 
@@ -212,7 +212,7 @@ impl Filesystem for SlowFs {
         let op = Op::new(req, R::Create, On::Name(parent.0)).umask(umask);
         self.serve(op, Args::name(name), reply, move |core, caller, args| {
             let (entry, fh) = core.tree.create(&caller, parent.0, args.name, mode, flags)?;
-            Ok((core.entry(&entry)?, core.opened(entry.attr.ino, fh)))
+            Ok((core.entry(&entry), core.opened(entry.attr.ino, fh)))
         });
     }
 
@@ -254,8 +254,7 @@ impl Filesystem for SlowFs {
     ) {
         let op = Op::new(req, R::Write, On::Inode(ino.0));
         let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-        let args = Args { data, ..Args::default() };
-        self.serve(op, args, reply, move |core, _, args| {
+        self.serve(op, Args::data(data), reply, move |core, _, args| {
             let written = core.tree.write(handle(fh).0, offset, args.data, kill)?;
             Ok(u32::try_from(written).unwrap_or(u32::MAX))
         });
@@ -318,9 +317,12 @@ impl Filesystem for SlowFs {
         let op = Op::new(req, R::Readdir, On::Inode(ino.0));
         self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
             core.tree.readdir(fh.0, offset, &mut |entry| {
-                // A type that Linux does not have is left for a lookup to tell.
-                let kind = kind(entry.kind.as_raw_mode()).unwrap_or(FileType::RegularFile);
-                reply.add(INodeNo(entry.ino), entry.offset, kind, entry.name)
+                reply.add(
+                    INodeNo(entry.ino),
+                    entry.offset,
+                    kind(entry.kind.as_raw_mode()),
+                    entry.name,
+                )
             })
         });
     }
@@ -335,9 +337,8 @@ impl Filesystem for SlowFs {
     ) {
         let op = Op::new(req, R::Readdir, On::Inode(ino.0));
         self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
-            core.tree.readdirplus(fh.0, offset, &mut |listed, found| match core.entry(found) {
-                Ok(entry) => entry.add_to(reply, listed.offset, listed.name),
-                Err(_) => false,
+            core.tree.readdirplus(fh.0, offset, &mut |listed, found| {
+                core.entry(found).add_to(reply, listed.offset, listed.name)
             })
         });
     }
@@ -432,8 +433,7 @@ impl Filesystem for SlowFs {
         reply: ReplyIoctl,
     ) {
         let op = Op::new(req, R::Ioctl, On::Inode(ino.0));
-        let args = Args { data: in_data, ..Args::default() };
-        self.serve(op, args, reply, move |core, _, args| {
+        self.serve(op, Args::data(in_data), reply, move |core, _, args| {
             Ok((0, core.tree.ioctl(handle(fh).0, cmd, args.data, out_size)?))
         });
     }

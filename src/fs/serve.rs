@@ -32,6 +32,10 @@ impl<'a> Args<'a> {
         Args { name, ..Args::default() }
     }
 
+    pub(super) fn data(data: &'a [u8]) -> Args<'a> {
+        Args { data, ..Args::default() }
+    }
+
     pub(super) fn names(name: &'a OsStr, other: &'a OsStr) -> Args<'a> {
         Args { name, other, data: &[] }
     }

@@ -16,7 +16,7 @@ use rustix::path::DecInt;
 
 use super::inode::{Identity, Inode};
 use super::{Caller, Mirror, ROOT, errno, stat_at, stat_of};
-use crate::sys::creds;
+use crate::sys::{self, creds};
 
 /// The attributes of an inode, as stat(2) has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl<N: Default> Mirror<N> {
             rustix::fs::chmodat(&self.proc_fds, DecInt::from_fd(fd), mode, AtFlags::empty())?;
         }
         if let Some(size) = changes.size {
-            let _plain = if caller.uid != 0 { inode.unprivileged()? } else { None };
+            let _plain = if caller.uid != 0 { inode.unprivileged(fd)? } else { None };
             match handle {
                 Some(_) => rustix::fs::ftruncate(fd, size)?,
                 None => self.truncate(fd, size)?,
@@ -157,15 +157,15 @@ impl<N: Default> Mirror<N> {
         Ok(attr_of(&inode, &stat_of(fd)?))
     }
 
-    /// Sets the size without a handle: by truncate(2), which leaves the times of a file that has
-    /// that size already, or by open(2) with O_TRUNC, which never does. The kernel does not say
-    /// which; to an empty file it is more likely the latter.
+    /// Sets the size without a handle, by truncate(2): whether the times of a file change that has
+    /// that size already is for the backing to say. To 0 it is more likely open(2) with O_TRUNC,
+    /// which the kernel does not tell apart and which always changes them.
     fn truncate(&self, fd: BorrowedFd<'_>, size: u64) -> io::Result<()> {
-        let file = self.open_again(fd, OFlags::WRONLY)?;
-        if size == 0 || rustix::fs::fstat(&file)?.st_size.cast_unsigned() != size {
-            rustix::fs::ftruncate(&file, size)?;
+        if size == 0 {
+            return Ok(rustix::fs::ftruncate(self.open_again(fd, OFlags::WRONLY)?, 0)?);
         }
-        Ok(())
+        creds::stand_in(self.proc_fds.as_fd())?;
+        sys::truncate(DecInt::from_fd(fd).as_c_str(), size)
     }
 
     /// Opens what a descriptor, `O_PATH` or not, refers to, whatever its names.
@@ -200,12 +200,18 @@ impl<N> Inode<N> {
         }
     }
 
-    /// Takes the daemon's leave to keep setuid and setgid bits, where there may be some. With
-    /// FUSE_HANDLE_KILLPRIV_V2 it is for us to clear them; security.capability the backing always
-    /// clears.
-    pub(super) fn unprivileged(&self) -> io::Result<Option<creds::Plain>> {
-        let seen = self.privileged.load(Ordering::SeqCst);
-        seen.then(creds::without_fsetid).transpose()
+    /// Takes the daemon's leave to keep setuid and setgid bits of this file, where they must go.
+    /// With FUSE_HANDLE_KILLPRIV_V2 it is for us to clear them; security.capability the backing
+    /// always clears. A setgid bit without group execution stays, as the flag's description in
+    /// fuse.h has it: only the caller's supplementary groups could tell, which are not sent.
+    pub(super) fn unprivileged(&self, fd: impl AsFd) -> io::Result<Option<creds::Plain>> {
+        if !self.privileged.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let mode = u32::from(stat_of(fd)?.stx_mode);
+        let executable_group = libc::S_ISGID | libc::S_IXGRP;
+        let must_go = mode & libc::S_ISUID != 0 || mode & executable_group == executable_group;
+        must_go.then(creds::without_fsetid).transpose()
     }
 }
 

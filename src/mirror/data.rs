@@ -110,7 +110,7 @@ impl<N: Default> Mirror<N> {
     /// (FUSE_WRITE_KILL_SUIDGID).
     pub fn write(&self, fh: u64, offset: u64, data: &[u8], kill_priv: bool) -> io::Result<usize> {
         let handle = self.handles.get(fh)?;
-        let _plain = if kill_priv { handle.inode.unprivileged()? } else { None };
+        let _plain = if kill_priv { handle.inode.unprivileged(&*handle)? } else { None };
         let mut done = 0;
         while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
             match rustix::io::pwrite(&*handle, rest, offset.saturating_add(done as u64)) {
@@ -151,7 +151,7 @@ impl<N: Default> Mirror<N> {
     ) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         let mode = FallocateFlags::from_bits_retain(mode.cast_unsigned());
-        let _plain = if caller.uid != 0 { handle.inode.unprivileged()? } else { None };
+        let _plain = if caller.uid != 0 { handle.inode.unprivileged(&*handle)? } else { None };
         Ok(rustix::fs::fallocate(&*handle, mode, offset, len)?)
     }
 
@@ -188,7 +188,7 @@ impl<N: Default> Mirror<N> {
         if flags != 0 {
             return Err(errno(libc::EINVAL));
         }
-        let _plain = if caller.uid != 0 { target.inode.unprivileged()? } else { None };
+        let _plain = if caller.uid != 0 { target.inode.unprivileged(&*target)? } else { None };
         let (mut off_in, mut off_out) = (from.1, to.1);
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let (off_in, off_out) = (Some(&mut off_in), Some(&mut off_out));

@@ -63,27 +63,39 @@ impl<N: Default> Mirror<N> {
     }
 
     /// As [`readdir`](Self::readdir), with a lookup of each entry, which raises its lookup count by
-    /// one unless it did not fit. "." and ".." come without a lookup: number and type only. Entries
-    /// that cannot be looked up are left out.
+    /// one unless it did not fit. "." and ".." come without a lookup: number and type only. An entry
+    /// that is gone again is left out; at one that cannot be looked up for another reason the
+    /// listing stops, with that error if it is the first.
     pub fn readdirplus(
         &self,
         fh: u64,
         offset: u64,
         f: &mut dyn FnMut(DirEntry<'_>, &Entry) -> Full,
     ) -> io::Result<()> {
+        let (mut any, mut failed) = (false, None);
         self.list(fh, offset, &mut |handle, fd, listed| {
             if listed.is_dot() {
+                any = true;
                 let attr =
                     Attr { ino: listed.ino, mode: listed.kind.as_raw_mode(), ..Attr::default() };
                 return f(listed, &Entry { attr, generation: 0 });
             }
-            let Ok(entry) = self.entry_at(&handle.inode, fd, listed.name) else { return false };
+            let entry = match self.entry_at(&handle.inode, fd, listed.name) {
+                Ok(entry) => entry,
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return false,
+                Err(error) => {
+                    failed = Some(error);
+                    return true;
+                }
+            };
+            any = true;
             let full = f(listed, &entry);
             if full {
                 self.forget(entry.attr.ino, 1);
             }
             full
-        })
+        })?;
+        failed.filter(|_| !any).map_or(Ok(()), Err)
     }
 
     /// Closes a directory.

@@ -10,6 +10,7 @@ pub mod ioctl;
 pub mod process;
 pub mod signals;
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 
@@ -28,6 +29,18 @@ pub fn close(fd: OwnedFd) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// truncate(2), which opens nothing.
+///
+/// # Errors
+/// Those of truncate(2); EINVAL for a size beyond `i64`.
+pub fn truncate(path: &CStr, size: u64) -> io::Result<()> {
+    let Ok(size) = libc::off64_t::try_from(size) else {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    };
+    // SAFETY: the path is a C string that lives through the call.
+    checked(unsafe { libc::truncate64(path.as_ptr(), size) }).map(drop)
 }
 
 /// pread(2) of up to `size` bytes onto the end of a buffer, which is not zeroed for it.

@@ -172,12 +172,17 @@ impl Drop for Mount {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        let detach = rustix::mount::UnmountFlags::DETACH;
-        while is_ours(&self.mnt()) && rustix::mount::unmount(self.mnt(), detach).is_ok() {}
+        detach_all(&self.mnt());
         if std::thread::panicking() {
             eprintln!("--- the daemon's log:\n{}", self.log_text());
         }
     }
+}
+
+/// Detaches whatever a test has left mounted on `path`.
+pub fn detach_all(path: &Path) {
+    let detach = rustix::mount::UnmountFlags::DETACH;
+    while is_ours(path) && rustix::mount::unmount(path, detach).is_ok() {}
 }
 
 /// Whether a mount of this program lies on `path`, living or dead.

@@ -1,8 +1,11 @@
 //! Attributes and extended attributes.
 
+use std::ffi::CString;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
+use crate::sys;
 
 fn size(size: u64) -> Changes {
     Changes { size: Some(size), ..Changes::default() }
@@ -90,17 +93,26 @@ fn symlinks_and_fifos_change_without_being_opened() {
 }
 
 #[test]
-fn truncate_to_the_same_size_leaves_the_times() {
+fn truncate_to_the_same_size_changes_times_as_the_backing_does() {
     let disk = Disk::new();
-    fs::write(disk.backing.join("a"), b"12345").unwrap();
-    let ino = disk.walk("a");
     let old = Changes { mtime: Some(TimeChange::At(1000, 0)), ..Changes::default() };
-    disk.mirror.setattr(&ROOT_USER, ino, None, &old).unwrap();
-    let attr = disk.mirror.setattr(&ROOT_USER, ino, None, &size(5)).unwrap();
-    assert_eq!((attr.size, attr.mtime), (5, (1000, 0)));
-    let attr = disk.mirror.setattr(&ROOT_USER, ino, None, &size(4)).unwrap();
-    assert!(attr.size == 4 && attr.mtime > (1000, 0));
-    assert_eq!(code(disk.mirror.setattr(&ROOT_USER, ROOT, None, &size(0))), libc::EISDIR);
+    let file = |name| {
+        fs::write(disk.backing.join(name), b"12345").unwrap();
+        let ino = disk.walk(name);
+        disk.mirror.setattr(&ROOT_USER, ino, None, &old).unwrap();
+        ino
+    };
+    let (here, there) = (file("a"), file("b"));
+    let path = CString::new(disk.backing.join("b").into_os_string().into_vec()).unwrap();
+    sys::truncate(&path, 5).unwrap();
+    let theirs = disk.mirror.getattr(there, None).unwrap();
+    let ours = disk.mirror.setattr(&ROOT_USER, here, None, &size(5)).unwrap();
+    assert_eq!((ours.size, ours.mtime == (1000, 0)), (5, theirs.mtime == (1000, 0)));
+    let ours = disk.mirror.setattr(&ROOT_USER, here, None, &size(4)).unwrap();
+    assert!(ours.size == 4 && ours.mtime > (1000, 0));
+    for new in [0, 5] {
+        assert_eq!(code(disk.mirror.setattr(&ROOT_USER, ROOT, None, &size(new))), libc::EISDIR);
+    }
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! `mount -t fuse.slowfs` and lines of /etc/fstab, through the link that `make install` makes in
+//! /sbin and, where there is none, through mount.fuse of the package fuse3.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod alone;
+
+/// Ways for mount(8) to find the program; both see a /usr/sbin and a /usr/local/bin of their own.
+const INSTALL: &str = r#"
+program=$(readlink -f "$(command -v slowfs)")
+with_links() {
+    mkdir sbin
+    mount --bind /usr/sbin sbin
+    mount -t tmpfs none /usr/sbin
+    ln -s "$PWD"/sbin/* /usr/sbin/
+    ln -sf "$program" /usr/sbin/mount.fuse.slowfs
+    ln -sf "$program" /usr/sbin/mount.slowfs
+}
+without_links() {
+    [ ! -e /sbin/mount.fuse.slowfs ] || die 'this machine has the link installed'
+    mount -t tmpfs none /usr/local/bin
+    chmod 755 /usr/local/bin
+    ln -s "$program" /usr/local/bin/slowfs
+}
+# as UID COMMAND...
+as() { local id=$1; shift; setpriv --reuid "$id" --regid "$id" --clear-groups "$@"; }
+# Whether ordinary users may open the device differs between machines.
+device_for_users() {
+    mknod -m 666 fuse c 10 229
+    mount --bind fuse /dev/fuse
+}
+options() { findmnt -rno OPTIONS mnt; }
+done_with() {
+    umount mnt
+    soon ended slowfs
+    is_gone mnt
+}
+"#;
+
+fn alone(script: &str) {
+    alone::run(&format!("{INSTALL}{script}"));
+}
+
+/// What both ways must do alike.
+const MOUNTS: &str = r#"
+mount -t fuse.slowfs raw mnt -o allow_other,listen=127.0.0.1:9191 2>log
+answers mnt
+slowfs ping --addr 127.0.0.1:9191 | grep -q "mirrors $PWD/raw at $PWD/mnt"
+[ "$(findmnt -rno SOURCE,FSTYPE mnt)" = "$PWD/raw fuse.slowfs" ] || die "$(findmnt mnt)"
+options | grep -q allow_other
+running slowfs || die 'the daemon goes by another name'
+refused mount -t fuse.slowfs raw mnt -o listen=none
+says 'already a fuse.slowfs mount'
+done_with
+
+mount -t fuse.slowfs raw mnt -o ro,noexec,seed=7,threads=2,log_file=$PWD/log,listen=none
+options | grep -q '^ro,.*noexec'
+done_with
+grep -q 'mirrors' log
+
+refused mount -t fuse.slowfs raw mnt -o alow_other
+says alow_other 'did you mean allow_other'
+refused mount -t fuse.slowfs "$PWD/none" mnt
+says none 'No such file'
+is_gone mnt
+
+cat >fstab <<END
+# everything that administrators put there
+$PWD/raw $PWD/mnt fuse.slowfs defaults,_netdev,nofail,noauto,user,x-systemd.automount,x-systemd.requires=network.target,x-initrd.mount,comment=tests,allow_other,suid,dev,exec,listen=127.0.0.1:9191 0 0
+END
+mount -T fstab "$PWD/mnt" 2>log
+answers mnt
+slowfs ping --addr 127.0.0.1:9191 >/dev/null
+done_with
+
+sed -i 's/noauto,user,//' fstab
+mount -a -T fstab 2>log
+answers mnt
+mount -a -T fstab 2>said || die 'a second mount -a does not see it mounted'
+[ "$(findmnt -rn mnt | wc -l)" = 1 ] || die "$(findmnt mnt)"
+done_with
+"#;
+
+#[test]
+fn mount_runs_the_link_in_sbin() {
+    alone(&format!(
+        r#"with_links
+{MOUNTS}
+mount -t slowfs raw mnt -o listen=none 2>log
+[ "$(findmnt -rno SOURCE,FSTYPE mnt)" = "$PWD/raw fuse.slowfs" ] || die "$(findmnt mnt)"
+options | grep -q nodev || die 'devices work unasked'
+done_with
+mount -f -t fuse.slowfs raw mnt
+is_gone mnt
+mount -s -t fuse.slowfs raw mnt -o listen=none,iocharset=utf8 2>log
+grep -q iocharset log
+done_with
+mount -t fuse.slowfs any-name mnt -o subdir=$PWD/raw,listen=none 2>log
+[ "$(findmnt -rno SOURCE mnt)" = any-name ] || die "$(findmnt mnt)"
+done_with
+"#
+    ));
+}
+
+#[test]
+fn mount_without_the_link_runs_slowfs_through_mount_fuse() {
+    alone(&format!(
+        r#"without_links
+{MOUNTS}
+mount -t fuse "slowfs#$PWD/raw" mnt -o listen=none 2>log
+answers mnt
+done_with
+"#
+    ));
+}
+
+#[test]
+fn an_ordinary_user_mounts_what_fstab_lets_users_mount() {
+    alone(
+        r#"with_links
+device_for_users
+echo "$PWD/raw $PWD/mnt fuse.slowfs noauto,user,listen=127.0.0.1:9191 0 0" >fstab
+mount --bind fstab /etc/fstab
+chown 65534:65534 raw mnt
+as 65534 mount "$PWD/mnt" 2>log
+[ "$(findmnt -rno FSTYPE mnt)" = fuse.slowfs ] || die "$(findmnt mnt)"
+as 65534 touch mnt/file
+[ "$(stat -c %u raw/file)" = 65534 ]
+as 65534 fusermount3 -u mnt
+soon ended slowfs
+is_gone mnt
+"#,
+    );
+}
+
+#[test]
+fn allow_root_lets_root_in_beside_an_ordinary_user_and_nobody_else() {
+    alone(
+        r#"device_for_users
+cp "$(readlink -f "$(command -v slowfs)")" bin/slowfs.copy && mv bin/slowfs.copy bin/slowfs
+echo user_allow_other >fuse.conf
+mount --bind fuse.conf /etc/fuse.conf
+chown 65534:65534 raw mnt
+as 65534 charybdefs mnt -omodules=subdir,subdir=raw,allow_root 2>log
+as 65534 touch mnt/file
+stat mnt/file >/dev/null
+refused as 65533 stat mnt/file
+grep -q 'Permission denied' said
+"#,
+    );
+}

@@ -1,0 +1,232 @@
+//! The path under which each inode is known, as the patterns of faults see it: it follows renames
+//! of the file and of every directory above it, whatever is open meanwhile.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::Path;
+
+use common::{Mount, failing, wait_for};
+use rustix::fs::{CWD, RenameFlags};
+use slowfs::rpc::FaultSpec;
+
+fn create(path: impl AsRef<Path>) -> File {
+    File::options().read(true).write(true).create_new(true).open(path).unwrap()
+}
+
+fn open_rw(path: impl AsRef<Path>) -> File {
+    File::options().read(true).write(true).open(path).unwrap()
+}
+
+/// Faults that never fire and count what their patterns match.
+struct Patterns<'a> {
+    mount: &'a Mount,
+    ids: Vec<i64>,
+}
+
+impl<'a> Patterns<'a> {
+    /// Watches `method` on these paths, relative to the scratch directory.
+    fn watch(mount: &'a Mount, method: &str, paths: &[&str]) -> Patterns<'a> {
+        let scratch = mount.scratch().to_str().unwrap();
+        let watch = |path: &&str| {
+            let pattern = format!("{scratch}/{path}");
+            mount.add(&FaultSpec { pattern, probability: 0.0, ..failing(&[method], "EIO") })
+        };
+        Patterns { mount, ids: paths.iter().map(watch).collect() }
+    }
+
+    /// How many operations each has matched so far.
+    fn matched(&self) -> Vec<i64> {
+        self.ids.iter().map(|id| self.mount.listed(*id).matched).collect()
+    }
+}
+
+/// A mirror with a file in two directories, and the file opened: `raw/a/b/f`.
+fn nested() -> (Mount, File) {
+    let mount = Mount::new();
+    fs::create_dir_all(mount.mnt().join("a/b")).unwrap();
+    let file = create(mount.mnt().join("a/b/f"));
+    (mount, file)
+}
+
+#[test]
+fn path_that_users_gave_is_the_base_of_patterns() {
+    let scratch = tempfile::tempdir().unwrap();
+    let real = scratch.path().join("real");
+    fs::create_dir(&real).unwrap();
+    // Behind the symlink `raw`, which the patterns are to name.
+    symlink(&real, scratch.path().join("raw")).unwrap();
+    let mount = Mount::over(scratch, &[] as &[&str]);
+    let patterns = Patterns::watch(&mount, "write", &["raw/f", "real/f"]);
+    fs::write(mount.mnt().join("f"), "x").unwrap();
+    assert_eq!(patterns.matched(), [1, 0]);
+    assert_eq!(fs::read(mount.scratch().join("real/f")).unwrap(), b"x");
+}
+
+#[test]
+fn path_follows_the_rename_of_a_file() {
+    let (mount, file) = nested();
+    let patterns = Patterns::watch(&mount, "write", &["raw/a/b/f", "raw/a/b/g", "raw/h"]);
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [1, 0, 0]);
+    fs::rename(mount.mnt().join("a/b/f"), mount.mnt().join("a/b/g")).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [1, 1, 0]);
+    fs::rename(mount.mnt().join("a/b/g"), mount.mnt().join("h")).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [1, 1, 2]);
+}
+
+#[test]
+fn path_follows_the_rename_of_parents() {
+    let (mount, file) = nested();
+    let watched = ["raw/a/b/f", "raw/a/c/f", "raw/d/c/f", "raw/d/f"];
+    let patterns = Patterns::watch(&mount, "fsync", &watched);
+    file.sync_all().unwrap();
+    assert_eq!(patterns.matched(), [1, 0, 0, 0]);
+    fs::rename(mount.mnt().join("a/b"), mount.mnt().join("a/c")).unwrap();
+    file.sync_all().unwrap();
+    assert_eq!(patterns.matched(), [1, 1, 0, 0]);
+    fs::rename(mount.mnt().join("a"), mount.mnt().join("d")).unwrap();
+    file.sync_all().unwrap();
+    assert_eq!(patterns.matched(), [1, 1, 1, 0]);
+    fs::rename(mount.mnt().join("d/c/f"), mount.mnt().join("d/f")).unwrap();
+    file.sync_all().unwrap();
+    assert_eq!(patterns.matched(), [1, 1, 1, 1]);
+    // Others that come to live under the old names are others.
+    fs::create_dir_all(mount.mnt().join("a/b")).unwrap();
+    create(mount.mnt().join("a/b/f")).sync_all().unwrap();
+    file.sync_all().unwrap();
+    assert_eq!(patterns.matched(), [2, 1, 1, 2]);
+}
+
+#[test]
+fn path_follows_a_parent_that_moves_into_another_directory() {
+    let (mount, file) = nested();
+    fs::create_dir_all(mount.mnt().join("x/y")).unwrap();
+    let patterns = Patterns::watch(&mount, "write", &["raw/a/b/f", "raw/x/y/b/f"]);
+    fs::rename(mount.mnt().join("a/b"), mount.mnt().join("x/y/b")).unwrap();
+    fs::remove_dir(mount.mnt().join("a")).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [0, 1]);
+}
+
+#[test]
+fn paths_follow_exchanges() {
+    let (mount, file) = nested();
+    fs::create_dir_all(mount.mnt().join("x/b")).unwrap();
+    let other = create(mount.mnt().join("x/b/f"));
+    let patterns = Patterns::watch(&mount, "write", &["raw/a/b/f", "raw/x/b/f"]);
+    let exchange = |from: &str, to: &str| {
+        let (from, to) = (mount.mnt().join(from), mount.mnt().join(to));
+        rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE).unwrap();
+    };
+    exchange("a/b", "x/b");
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [0, 1]);
+    exchange("a/b/f", "x/b/f");
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [1, 1]);
+    other.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [1, 2]);
+}
+
+#[test]
+fn path_of_a_hard_link_is_the_name_used_last() {
+    let (mount, file) = nested();
+    fs::hard_link(mount.mnt().join("a/b/f"), mount.mnt().join("l")).unwrap();
+    let patterns = Patterns::watch(&mount, "write", &["raw/a/b/f", "raw/l"]);
+    open_rw(mount.mnt().join("l")).write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [0, 1]);
+    // As soon as the kernel asks for the other name again, that one is the path.
+    wait_for("the other name to be the path", || {
+        open_rw(mount.mnt().join("a/b/f")).write_all_at(b"x", 0).unwrap();
+        (patterns.matched()[0] > 0).then_some(())
+    });
+    let before = patterns.matched();
+    fs::remove_file(mount.mnt().join("a/b/f")).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [before[0], before[1] + 1]);
+}
+
+#[test]
+fn unlinked_file_keeps_its_last_path() {
+    let (mount, file) = nested();
+    let patterns = Patterns::watch(&mount, "write", &["raw/a/b/f", "raw/a/g", "raw/a/b/.*"]);
+    fs::rename(mount.mnt().join("a/b/f"), mount.mnt().join("a/g")).unwrap();
+    fs::remove_file(mount.mnt().join("a/g")).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [0, 1, 0]);
+    // A new file of that name is another one with the same path.
+    let new = create(mount.mnt().join("a/g"));
+    new.write_all_at(b"x", 0).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [0, 3, 0]);
+    fs::rename(mount.mnt().join("a/g"), mount.mnt().join("a/b/h")).unwrap();
+    new.write_all_at(b"x", 0).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [0, 4, 1]);
+}
+
+#[test]
+fn overwritten_file_keeps_its_last_path() {
+    let (mount, old) = nested();
+    let new = create(mount.mnt().join("a/b/new"));
+    let patterns = Patterns::watch(&mount, "fsync", &["raw/a/b/f", "raw/a/b/new"]);
+    fs::rename(mount.mnt().join("a/b/new"), mount.mnt().join("a/b/f")).unwrap();
+    old.sync_all().unwrap();
+    new.sync_all().unwrap();
+    assert_eq!(patterns.matched(), [2, 0]);
+}
+
+#[test]
+fn paths_below_removed_directories_stay() {
+    let (mount, file) = nested();
+    let patterns = Patterns::watch(&mount, "write", &["raw/a/b/f"]);
+    fs::remove_dir_all(mount.mnt().join("a")).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [1]);
+}
+
+#[test]
+fn path_of_what_is_made_is_that_of_the_new_name() {
+    let mount = Mount::new();
+    fs::create_dir(mount.mnt().join("d")).unwrap();
+    let patterns = Patterns::watch(&mount, "mkdir", &["raw/d/new", "raw/e/new", "raw/d", "raw/e"]);
+    fs::create_dir(mount.mnt().join("d/new")).unwrap();
+    fs::rename(mount.mnt().join("d"), mount.mnt().join("e")).unwrap();
+    fs::remove_dir(mount.mnt().join("e/new")).unwrap();
+    fs::create_dir(mount.mnt().join("e/new")).unwrap();
+    assert_eq!(patterns.matched(), [1, 1, 0, 0]);
+}
+
+#[test]
+fn path_follows_a_rename_in_the_backing() {
+    let (mount, file) = nested();
+    let patterns = Patterns::watch(&mount, "write", &["raw/a/b/f", "raw/a/b/g"]);
+    fs::rename(mount.raw().join("a/b/f"), mount.raw().join("a/b/g")).unwrap();
+    // Known as soon as somebody looks.
+    wait_for("the new name", || mount.mnt().join("a/b/g").exists().then_some(()));
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [0, 1]);
+}
+
+#[test]
+fn names_that_are_no_text_match_as_bytes() {
+    let mount = Mount::new();
+    let name = OsStr::from_bytes(b"\xff\xfe");
+    let patterns = Patterns::watch(&mount, "write", &["raw/..", "raw/.", r"raw/[\xff][\xfe]"]);
+    fs::write(mount.mnt().join(name), "x").unwrap();
+    assert_eq!(patterns.matched(), [1, 0, 1]);
+}

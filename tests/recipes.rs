@@ -1,0 +1,263 @@
+//! The recipes of charybdefs's cookbook, set by `slowfs recipe` and by examples/cookbook/recipes.py:
+//! each does on the mount what it says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{Mount, errno_of, failing, slowfs, stdout_of, text_of};
+
+/// How many operations the dice are counted over.
+const MANY: u32 = 20_000;
+
+/// Ways to set a recipe.
+const WAYS: [fn(&Mount, &str); 2] = [by_command, by_script];
+
+fn by_command(mount: &Mount, recipe: &str) {
+    stdout_of(slowfs().args(["recipe", recipe, "--addr", &mount.addr]));
+}
+
+fn script() -> Command {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/cookbook/recipes.py");
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg(path).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+fn by_script(mount: &Mount, recipe: &str) {
+    stdout_of(script().arg(format!("--{recipe}")).env("SLOWFS_ADDR", &mount.addr));
+}
+
+/// A mount with `file` (4 KiB) in it, whose dice fall the same in every run.
+fn mount() -> (Mount, File) {
+    let mount = Mount::with(&["--seed", "42"]);
+    fs::write(mount.mnt().join("file"), [1; 4096]).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(mount.mnt().join("file")).unwrap();
+    (mount, file)
+}
+
+fn statfs(mount: &Mount) -> io::Result<()> {
+    Ok(rustix::fs::statfs(mount.mnt()).map(drop)?)
+}
+
+fn read(file: &File) -> io::Result<()> {
+    file.read_at(&mut [0; 512], 0).map(drop)
+}
+
+fn write(file: &File) -> io::Result<()> {
+    file.write_at(&[2; 512], 0).map(drop)
+}
+
+/// How often each errno came; operations that succeed do not count.
+fn count(times: u32, mut operation: impl FnMut(u32) -> io::Result<()>) -> BTreeMap<i32, u32> {
+    let mut seen = BTreeMap::new();
+    for n in 0..times {
+        if let Err(error) = operation(n) {
+            *seen.entry(error.raw_os_error().unwrap()).or_default() += 1;
+        }
+    }
+    seen
+}
+
+fn assert_random(seen: &BTreeMap<i32, u32>) {
+    for errno in seen.keys() {
+        assert!((7..=54).contains(errno) && *errno != libc::ENOSYS, "{errno} was drawn");
+    }
+}
+
+/// Whether `found` lies within five standard deviations of what the odds make of `times`.
+fn assert_about(found: u32, times: u32, odds: f64) {
+    let mean = f64::from(times) * odds;
+    let off = 5.0 * (mean * (1.0 - odds)).sqrt();
+    assert!((f64::from(found) - mean).abs() <= off, "{found} of {times}, not {mean} +- {off}");
+}
+
+#[test]
+fn clear_lifts_every_fault() {
+    let (mount, _file) = mount();
+    for set in WAYS {
+        mount.add(&failing(&["mkdir"], "EIO"));
+        mount.add(&failing(&["statfs"], "EIO"));
+        statfs(&mount).unwrap_err();
+        set(&mount, "clear");
+        statfs(&mount).unwrap();
+        assert!(mount.client().list_faults().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn full_io_error_and_quota_fail_every_call_with_their_errno() {
+    let (mount, file) = mount();
+    let recipes = [("full", libc::ENOSPC), ("io-error", libc::EIO), ("quota", libc::EDQUOT)];
+    for set in WAYS {
+        for (recipe, errno) in recipes {
+            set(&mount, recipe);
+            let mnt = mount.mnt();
+            assert_eq!(errno_of(write(&file)), errno);
+            assert_eq!(errno_of(read(&file)), errno);
+            assert_eq!(errno_of(file.sync_data()), errno);
+            assert_eq!(errno_of(file.set_len(1)), errno);
+            assert_eq!(errno_of(fs::metadata(mnt.join("file"))), errno);
+            assert_eq!(errno_of(File::create(mnt.join("new"))), errno);
+            assert_eq!(errno_of(fs::create_dir(mnt.join("dir"))), errno);
+            assert_eq!(errno_of(fs::remove_file(mnt.join("file"))), errno);
+            assert_eq!(errno_of(statfs(&mount)), errno);
+        }
+    }
+    mount.clear();
+    assert_eq!(fs::read(mount.raw().join("file")).unwrap(), [1; 4096], "nothing was done");
+}
+
+#[test]
+fn delay_makes_every_call_50_ms_longer() {
+    let (mount, file) = mount();
+    let long = |operation: &dyn Fn() -> io::Result<()>| {
+        let began = Instant::now();
+        operation().unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(50), "{:?}", began.elapsed());
+    };
+    for set in WAYS {
+        set(&mount, "delay");
+        long(&|| write(&file));
+        long(&|| file.sync_all());
+        long(&|| statfs(&mount));
+        long(&|| fs::create_dir(mount.mnt().join("dir")));
+        mount.clear();
+        fs::remove_dir(mount.mnt().join("dir")).unwrap();
+    }
+}
+
+#[test]
+fn random_fails_every_call_and_draws_every_errno_alike() {
+    for set in WAYS {
+        let (mount, file) = mount();
+        set(&mount, "random");
+        let seen = count(MANY, |_| statfs(&mount));
+        assert_random(&seen);
+        assert_eq!(seen.values().sum::<u32>(), MANY);
+        assert_eq!(seen.len(), 47, "every errno from E2BIG to EXFULL but ENOSYS: {seen:?}");
+        seen.values().for_each(|&n| assert_about(n, MANY, 1.0 / 47.0));
+        assert_random(&count(10, |_| write(&file)));
+        assert_random(&count(10, |_| fs::create_dir(mount.mnt().join("dir"))));
+    }
+}
+
+#[test]
+fn specific_syscalls_fails_reads_and_writes_and_nothing_else() {
+    let (mount, file) = mount();
+    for set in WAYS {
+        set(&mount, "specific-syscalls");
+        for operation in [read, write] {
+            let seen = count(1_000, |_| operation(&file));
+            assert_random(&seen);
+            assert_eq!(seen.values().sum::<u32>(), 1_000);
+        }
+        file.sync_all().unwrap();
+        statfs(&mount).unwrap();
+        fs::metadata(mount.mnt().join("file")).unwrap();
+        fs::create_dir(mount.mnt().join("dir")).unwrap();
+        fs::remove_dir(mount.mnt().join("dir")).unwrap();
+    }
+}
+
+#[test]
+fn probability_fails_one_read_or_write_in_a_hundred() {
+    let counted = WAYS.map(|set| {
+        let (mount, file) = mount();
+        set(&mount, "probability");
+        let seen = count(MANY, |n| if n % 2 == 0 { read(&file) } else { write(&file) });
+        assert_random(&seen);
+        let failed = seen.values().sum::<u32>();
+        assert_about(failed, MANY, 0.01);
+        let listed = &mount.client().list_faults().unwrap()[0];
+        assert_eq!((listed.matched, listed.fired), (i64::from(MANY), i64::from(failed)));
+        seen
+    });
+    assert_eq!(counted[0], counted[1], "the same seed, the same dice");
+}
+
+#[test]
+fn file_pattern_fails_reads_and_writes_of_those_files_only() {
+    let (mount, file) = mount();
+    fs::create_dir(mount.mnt().join("etc")).unwrap();
+    let open = |name: &str| {
+        let path = mount.mnt().join("etc").join(name);
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).unwrap()
+    };
+    let (hit, spared) = (open("sendmail.cf"), open("sendmail.cf.old"));
+    for set in WAYS {
+        set(&mount, "file-pattern");
+        for operation in [read, write] {
+            let seen = count(500, |_| operation(&hit));
+            assert_random(&seen);
+            assert_eq!(seen.values().sum::<u32>(), 500);
+            assert!(count(500, |_| operation(&spared)).is_empty());
+            operation(&file).unwrap();
+        }
+    }
+}
+
+#[test]
+fn broken_drive_delays_one_call_in_a_thousand_then_fails_it() {
+    let counted = WAYS.map(|set| {
+        let (mount, _file) = mount();
+        set(&mount, "broken-drive");
+        let mut slow = 0;
+        let seen = count(MANY, |_| {
+            let began = Instant::now();
+            let outcome = statfs(&mount);
+            if outcome.is_err() {
+                assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
+                slow += 1;
+            }
+            outcome
+        });
+        assert_eq!(seen, BTreeMap::from([(libc::EIO, slow)]));
+        assert_about(slow, MANY, 0.001);
+        slow
+    });
+    assert_eq!(counted[0], counted[1], "the same seed, the same dice");
+}
+
+#[test]
+fn both_ways_offer_the_same_recipes() {
+    let list = stdout_of(slowfs().args(["recipe", "--list"]));
+    let names: Vec<_> = list.lines().skip(1).filter_map(|l| l.split(' ').next()).collect();
+    let wanted = "clear full io-error quota delay random specific-syscalls probability \
+                  file-pattern broken-drive";
+    assert_eq!(names, wanted.split(' ').collect::<Vec<_>>());
+    let help = stdout_of(script().arg("--help"));
+    for name in names {
+        assert!(help.contains(&format!("  --{name} ")), "--{name} in\n{help}");
+    }
+    let refused = script().arg("--ful-disk").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", text_of(&refused));
+    let refused = slowfs().args(["recipe", "fulll"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text_of(&refused).contains("did you mean full?"), "{}", text_of(&refused));
+}
+
+#[test]
+fn the_script_takes_the_port_that_charybdefs_takes_it_from() {
+    let (mount, _file) = mount();
+    let port = mount.addr.rsplit(':').next().unwrap();
+    stdout_of(script().arg("--full").env("CHARYBDEFS_PORT", port).env_remove("SLOWFS_ADDR"));
+    assert_eq!(errno_of(statfs(&mount)), libc::ENOSPC);
+    let refused = script().arg("--full").env("SLOWFS_ADDR", "127.0.0.1:1").output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let last = text_of(&refused).lines().last().unwrap_or_default().to_owned();
+    assert!(last.starts_with("recipes.py: Could not connect"), "{last}");
+}
