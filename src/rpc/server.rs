@@ -1,9 +1,9 @@
 //! The server: accepts connections and gives each a thread that reads calls and answers them.
 //!
 //! It owns the threads and the connections. Invariants: never more than the configured number of
-//! connections are open (one more closes the longest idle); nothing that one peer sends or
-//! leaves out is felt by another; `stop` returns within a bound. Lock rule: the table of
-//! connections is locked for memory work only, never across a read, a write or a call.
+//! connections are open (one more closes one that is given up, else the longest idle); nothing
+//! that one peer sends or leaves out is felt by another; `stop` returns within a bound. Lock rule:
+//! the table of connections is locked for memory work only, never across a read, a write or a call.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -76,8 +76,8 @@ struct State {
 struct Connection {
     stream: Arc<TcpStream>,
     peer: SocketAddr,
-    /// When it opened or made its last call.
-    active: Instant,
+    /// When it opened or made its last call; none once it is given up, and about to be closed.
+    active: Option<Instant>,
 }
 
 impl Server {
@@ -176,7 +176,7 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> io::Resul
         state.last_id += 1;
         state.threads += 1;
         let id = state.last_id;
-        let active = Instant::now();
+        let active = Some(Instant::now());
         state.open.insert(id, Connection { stream: Arc::clone(&stream), peer, active });
         id
     };
@@ -191,7 +191,9 @@ impl State {
         let Some(id) = longest.map(|(id, _)| *id) else { return };
         if let Some(connection) = self.open.remove(&id) {
             let peer = connection.peer;
-            warn!(%peer, "too many control connections: the longest idle one is closed");
+            if connection.active.is_some() {
+                warn!(%peer, "too many control connections: the longest idle one is closed");
+            }
             let _ = connection.stream.shutdown(Shutdown::Both);
         }
     }
@@ -222,7 +224,7 @@ impl Session {
             match reader.read() {
                 Ok(None) => return,
                 Ok(Some(call)) => {
-                    self.touch();
+                    self.touch(Some(Instant::now()));
                     let answer = self.shared.handler.answer(peer, &call);
                     if call.kind == TMessageType::OneWay {
                         continue;
@@ -238,6 +240,7 @@ impl Session {
                     return;
                 }
                 Err(ReadError::Bad { reason, call }) => {
+                    self.touch(None);
                     let what = call.as_ref().map_or("a message", |(name, _)| name.as_str());
                     warn!(%peer, "cannot read {what:?}, connection closed: {reason}");
                     if let Some((name, seq)) = call {
@@ -255,9 +258,9 @@ impl Session {
         }
     }
 
-    fn touch(&self) {
+    fn touch(&self, active: Option<Instant>) {
         if let Some(connection) = self.shared.state.lock().open.get_mut(&self.id) {
-            connection.active = Instant::now();
+            connection.active = active;
         }
     }
 
