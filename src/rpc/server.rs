@@ -28,6 +28,9 @@ const STACK: usize = 4 * 1024 * 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `stop` waits for the threads of connections.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many peers may wait to be accepted: beyond that the kernel drops their first packet, and
+/// they try again after a second. std's 128 are soon there; the system may allow fewer.
+const BACKLOG: i32 = 4096;
 /// Pause after a failed accept, so that a lack of descriptors does not burn a processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -36,7 +39,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// The address does not resolve, is in use, or may not be used; `kind` tells.
 pub fn bind(addr: impl ToSocketAddrs + std::fmt::Display) -> io::Result<TcpListener> {
-    TcpListener::bind(&addr).map_err(|e| {
+    let listening = TcpListener::bind(&addr).and_then(|listener| {
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(listener)
+    });
+    listening.map_err(|e| {
         let hint = match e.kind() {
             io::ErrorKind::AddrInUse => {
                 " (another slowfs or charybdefs? choose another port, or 0 for a free one)"
