@@ -36,7 +36,7 @@ fn a_large_write_is_one_request() {
     let mount = Mount::new();
     let file =
         OpenOptions::new().create_new(true).write(true).open(mount.mnt().join("file")).unwrap();
-    let id = mount.add(&delaying(&["write_buf"], Duration::ZERO));
+    let id = mount.add(&delaying(&["write_buf"], Duration::from_nanos(1)));
     for (requests, size) in [300 << 10, 1 << 20].into_iter().enumerate() {
         file.write_all_at(&vec![7; size], 0).unwrap();
         assert_eq!(mount.listed(id).matched, i64::try_from(requests).unwrap() + 1);

@@ -302,6 +302,34 @@ mod tests {
     }
 
     #[test]
+    fn own_calls_of_the_python_stubs_are_read() {
+        let fault = FaultSpec {
+            methods: ["fsync", "write"].map(str::to_owned).to_vec(),
+            pattern: "(^|.*/)member/wal/.*".into(),
+            probability: 0.25,
+            hang: true,
+            errnos: ["EIO", "28"].map(str::to_owned).to_vec(),
+            kill_caller: true,
+            count: Some(3),
+            after: 2,
+            lifetime_ns: Some(5_000_000_000),
+            ..FaultSpec::default()
+        };
+        let put = Call::Put { fault, add: true };
+        assert_eq!(golden_call("put_fault"), put);
+        assert_eq!(golden_call("put_fault_framed"), put);
+        let methods = vec!["all".to_owned()];
+        let fault = FaultSpec { methods, delay_ns: Some(1_000), ..FaultSpec::default() };
+        assert_eq!(golden_call("put_fault_of_defaults"), Call::Put { fault, add: false });
+        assert_eq!(golden_call("remove_fault"), Call::Remove(7));
+        let methods = ["read", "write"].map(str::to_owned).to_vec();
+        assert_eq!(golden_call("clear_methods"), Call::ClearMethods(methods));
+        assert_eq!(golden_call("list_faults"), Call::ListFaults);
+        assert_eq!(golden_call("list_methods"), Call::ListMethods);
+        assert_eq!(golden_call("info"), Call::Info);
+    }
+
+    #[test]
     fn unknown_fields_and_types_are_skipped() {
         let mut message = read_one(&golden("set_fault"));
         message.body.0.insert(0, (-9, Value::Bool(true)));

@@ -1,9 +1,9 @@
 //! The server: accepts connections and gives each a thread that reads calls and answers them.
 //!
 //! It owns the threads and the connections. Invariants: never more than the configured number of
-//! connections are open (one more closes the longest idle); nothing that one peer sends or
-//! leaves out is felt by another; `stop` returns within a bound. Lock rule: the table of
-//! connections is locked for memory work only, never across a read, a write or a call.
+//! connections are open (one more closes one that is given up, else the longest idle); nothing
+//! that one peer sends or leaves out is felt by another; `stop` returns within a bound. Lock rule:
+//! the table of connections is locked for memory work only, never across a read, a write or a call.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -27,6 +27,9 @@ const STACK: usize = 2 * 1024 * 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `stop` waits for the threads of connections.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many peers may wait to be accepted: beyond that the kernel drops their first packet, and
+/// they try again after a second. std's 128 are soon there; the system may allow fewer.
+const BACKLOG: i32 = 4096;
 /// Pause after a failed accept, so that a lack of descriptors does not burn a processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,7 +38,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// The address does not resolve, is in use, or may not be used; `kind` tells.
 pub fn bind(addr: impl ToSocketAddrs + std::fmt::Display) -> io::Result<TcpListener> {
-    TcpListener::bind(&addr).map_err(|e| {
+    let listening = TcpListener::bind(&addr).and_then(|listener| {
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(listener)
+    });
+    listening.map_err(|e| {
         let hint = match e.kind() {
             io::ErrorKind::AddrInUse => {
                 " (another slowfs or charybdefs? choose another port, or 0 for a free one)"
@@ -75,8 +82,8 @@ struct State {
 struct Connection {
     stream: Arc<TcpStream>,
     peer: SocketAddr,
-    /// When it opened or made its last call.
-    active: Instant,
+    /// When it opened or made its last call; none once it is given up, and about to be closed.
+    active: Option<Instant>,
 }
 
 impl Server {
@@ -175,7 +182,7 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> io::Resul
         state.last_id += 1;
         state.threads += 1;
         let id = state.last_id;
-        let active = Instant::now();
+        let active = Some(Instant::now());
         state.open.insert(id, Connection { stream: Arc::clone(&stream), peer, active });
         id
     };
@@ -190,7 +197,9 @@ impl State {
         let Some(id) = longest.map(|(id, _)| *id) else { return };
         if let Some(connection) = self.open.remove(&id) {
             let peer = connection.peer;
-            warn!(%peer, "too many control connections: the longest idle one is closed");
+            if connection.active.is_some() {
+                warn!(%peer, "too many control connections: the longest idle one is closed");
+            }
             let _ = connection.stream.shutdown(Shutdown::Both);
         }
     }
@@ -221,7 +230,7 @@ impl Session {
             match reader.read() {
                 Ok(None) => return,
                 Ok(Some(call)) => {
-                    self.touch();
+                    self.touch(Some(Instant::now()));
                     let answer = self.shared.handler.answer(peer, &call);
                     if call.kind == TMessageType::OneWay {
                         continue;
@@ -237,6 +246,7 @@ impl Session {
                     return;
                 }
                 Err(ReadError::Bad { reason, call }) => {
+                    self.touch(None);
                     let what = call.as_ref().map(|(name, _)| wire::printable(name));
                     let what = what.as_deref().unwrap_or("a message");
                     warn!(%peer, "cannot read {what}, so the connection is closed: {reason}");
@@ -255,9 +265,9 @@ impl Session {
         }
     }
 
-    fn touch(&self) {
+    fn touch(&self, active: Option<Instant>) {
         if let Some(connection) = self.shared.state.lock().open.get_mut(&self.id) {
-            connection.active = Instant::now();
+            connection.active = active;
         }
     }
 

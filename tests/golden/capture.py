@@ -7,6 +7,8 @@ where DIR has the stubs: thrift --gen py -out DIR tests/golden/dialects.thrift
 
 from dialects import listed, older, once, positive
 from server import server
+from slowfs import SlowFS
+from slowfs.ttypes import Fault
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport.TTransport import TFramedTransport, TMemoryBuffer
 
@@ -49,3 +51,17 @@ capture("listed_set_fault", listed,
         lambda c: c.send_set_fault(["open"], False, [5, 28], 100000, "", False, 0, False))
 capture("older_set_all_fault", older,
         lambda c: c.send_set_all_fault(False, 5, -1, ".*", True, 7))
+
+# slowfs's own calls.
+HANG_WAL = Fault(methods=["fsync", "write"], pattern="(^|.*/)member/wal/.*", probability=0.25,
+                 hang=True, errnos=["EIO", "28"], kill_caller=True, count=3, after=2,
+                 lifetime_ns=5_000_000_000)
+capture("put_fault", SlowFS, lambda c: c.send_put_fault(HANG_WAL, True))
+capture("put_fault_framed", SlowFS, lambda c: c.send_put_fault(HANG_WAL, True), framed=True)
+capture("put_fault_of_defaults", SlowFS,
+        lambda c: c.send_put_fault(Fault(methods=["all"], delay_ns=1_000), False))
+capture("remove_fault", SlowFS, lambda c: c.send_remove_fault(7))
+capture("clear_methods", SlowFS, lambda c: c.send_clear_methods(["read", "write"]))
+capture("list_faults", SlowFS, lambda c: c.send_list_faults())
+capture("list_methods", SlowFS, lambda c: c.send_list_methods())
+capture("info", SlowFS, lambda c: c.send_info())
