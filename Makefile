@@ -5,7 +5,8 @@ PYTHON ?= /usr/bin/python3
 SLOWFS := target/release/slowfs
 # The tests mount, and act as other users: they run as root, whoever builds them.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = ["sudo", "-E"]')
+RUNNER := ["sudo", "-E"]
+AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 
 .PHONY: demo demo-etcd check test test-clients bench install $(SLOWFS)
 

@@ -25,7 +25,9 @@ impl Subject for File {
         0
     }
 
-    fn path(&self, _: &mut Vec<u8>) {}
+    fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
+        visit(b"");
+    }
 }
 
 /// Holds `at_once` operations, `rounds` times one after the other; how late each was, sorted.

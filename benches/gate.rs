@@ -33,10 +33,8 @@ impl Subject for File {
         1
     }
 
-    fn path(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(
-            b"/data/raw/etcd2/member/snap/0000000000000001-0000000000000002.snap",
-        );
+    fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
+        visit(b"/data/raw/etcd2/member/snap/0000000000000001-0000000000000002.snap");
     }
 }
 

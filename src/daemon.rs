@@ -96,6 +96,12 @@ pub enum StartError {
     /// More faults were given than may be.
     #[error(transparent)]
     Faults(#[from] TooManyFaults),
+    /// The mount was gone before it was served.
+    #[error("cannot serve {0}: it was unmounted at once")]
+    Vanished(PathBuf),
+    /// The pid file cannot be written.
+    #[error("cannot write the pid file {0}: {1}")]
+    PidFile(PathBuf, io::Error),
     /// Something else of the start failed.
     #[error("cannot {0}: {1}")]
     Other(&'static str, io::Error),
@@ -140,19 +146,79 @@ pub fn run(mut config: RunConfig, report: &mut Option<Report>) -> Result<(), Sta
     let mirror = Mirror::new(root, &paths.base).map_err(other("open the mirror"))?;
     let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), config.fs.clone());
 
+    let pid_file = config.pid_file.as_deref().map(PidFile::create).transpose()?;
+    let changes = mount::watch().map_err(StartError::Mountinfo)?;
     let connection = mount::mount(&paths.mountpoint, &paths.base, &config.mount)?;
-    let run = start(fs, connection, &config, &table, listener, &paths).inspect_err(|_| {
-        if let Err(error) = mount::detach(&paths.mountpoint) {
-            tracing::error!("cannot unmount {}: {error}", paths.mountpoint.display());
-        }
-    })?;
-    announce(&config, &run, &paths.base, report.take()).map_err(other("announce the mount"))?;
-    run.serve(&stop, &table, &line);
-    if let Some(file) = &config.pid_file {
-        // A pid file that somebody else removed is no harm.
-        let _ = fs::remove_file(file);
+    let mounted = Mounted::found(&paths.mountpoint)?;
+    let run = start(fs, connection, &config, &table, listener, (&paths, mounted))?;
+    if let Some(file) = &pid_file {
+        file.fill()?;
     }
+    announce(&config, &run, &paths.base, report.take());
+    run.serve(&stop, &changes, &table, &line);
     Ok(())
+}
+
+/// A file that has the daemon's pid in it while the daemon runs.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn create(path: &Path) -> Result<PidFile, StartError> {
+        fs::write(path, "").map_err(|e| StartError::PidFile(path.to_owned(), strip(&e)))?;
+        Ok(PidFile(path.to_owned()))
+    }
+
+    fn fill(&self) -> Result<(), StartError> {
+        fs::write(&self.0, format!("{}\n", std::process::id()))
+            .map_err(|e| StartError::PidFile(self.0.clone(), strip(&e)))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // One that somebody else removed is no harm.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The mount; it goes when this is dropped, however the run ends.
+struct Mounted {
+    mountpoint: PathBuf,
+    /// `major:minor` of its filesystem.
+    device: String,
+}
+
+impl Mounted {
+    fn found(mountpoint: &Path) -> Result<Mounted, StartError> {
+        match mount::at(mountpoint) {
+            Ok(Some(line)) if mount::is_fuse(&line.kind) => {
+                Ok(Mounted { mountpoint: mountpoint.to_owned(), device: line.device })
+            }
+            Ok(_) => Err(StartError::Vanished(mountpoint.to_owned())),
+            Err(error) => {
+                // What was mounted a moment ago cannot be told from others: the topmost is ours.
+                let _ = mount::detach(mountpoint);
+                Err(StartError::Mountinfo(error))
+            }
+        }
+    }
+
+    /// Detaches the mount if it is still ours that lies on top.
+    fn detach(&self) {
+        let on_top = mount::at(&self.mountpoint).ok().flatten();
+        if on_top.is_none_or(|line| line.device != self.device) {
+            return;
+        }
+        if let Err(error) = mount::detach(&self.mountpoint) {
+            tracing::error!("cannot unmount {}: {error}", self.mountpoint.display());
+        }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        self.detach();
+    }
 }
 
 /// Where the mount is, and what is behind it.
@@ -165,8 +231,7 @@ struct Paths {
 
 /// What runs while the mount is up.
 struct Running {
-    mountpoint: PathBuf,
-    device: String,
+    mounted: Mounted,
     control: Option<Server>,
     ended: PipeReader,
 }
@@ -177,7 +242,7 @@ fn start(
     config: &RunConfig,
     table: &Arc<FaultTable>,
     listener: Option<TcpListener>,
-    paths: &Paths,
+    (paths, mounted): (&Paths, Mounted),
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let (watcher, stats) = (fs.watcher(), fs.stats());
@@ -192,8 +257,6 @@ fn start(
     let notices =
         session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
     watcher.attach(table, notices);
-    let line = mount::at(&paths.mountpoint).map_err(StartError::Mountinfo)?;
-    let device = line.map(|l| l.device).unwrap_or_default();
     let control = listener
         .map(|l| Server::start(l, Arc::clone(table), stats, server_config(config, paths, kernel)))
         .transpose()
@@ -208,7 +271,7 @@ fn start(
             drop(ending);
         })
         .map_err(other("start the session's thread"))?;
-    Ok(Running { mountpoint: paths.mountpoint.clone(), device, control, ended })
+    Ok(Running { mounted, control, ended })
 }
 
 fn server_config(config: &RunConfig, paths: &Paths, kernel: Kernel) -> ServerConfig {
@@ -269,16 +332,8 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn announce(
-    config: &RunConfig,
-    run: &Running,
-    base: &Path,
-    report: Option<Report>,
-) -> io::Result<()> {
-    if let Some(file) = &config.pid_file {
-        fs::write(file, format!("{}\n", std::process::id()))?;
-    }
-    tracing::info!("{} mirrors {}", run.mountpoint.display(), base.display());
+fn announce(config: &RunConfig, run: &Running, base: &Path, report: Option<Report>) {
+    tracing::info!("{} mirrors {}", run.mounted.mountpoint.display(), base.display());
     match &run.control {
         Some(server) => {
             let address = server.local_addr();
@@ -289,8 +344,13 @@ fn announce(
         }
         None => tracing::info!("Thrift clients are not served (--listen none)"),
     }
+    if config.mount.allow_other && !config.mount.default_permissions {
+        tracing::warn!("no_default_permissions with allow_other: every user may do anything here");
+    }
     warn_of_request_timeout();
-    report.map_or(Ok(()), Report::ready)
+    if let Some(Err(error)) = report.map(Report::ready) {
+        tracing::warn!("the command that started this daemon is gone: {error}");
+    }
 }
 
 /// The kernel would abort a mount whose requests are held longer than this.
@@ -316,8 +376,8 @@ enum Ending {
 }
 
 impl Running {
-    fn serve(mut self, stop: &OwnedFd, table: &FaultTable, line: &DelayLine) {
-        let ending = self.wait(stop);
+    fn serve(mut self, stop: &OwnedFd, changes: &fs::File, table: &FaultTable, line: &DelayLine) {
+        let ending = self.wait(stop, changes);
         if let Some(server) = self.control.take() {
             server.stop();
         }
@@ -325,35 +385,37 @@ impl Running {
         if !line.shutdown() {
             tracing::warn!("released operations still wait for the backing directory");
         }
+        let mountpoint = self.mounted.mountpoint.display();
         match ending {
             Ok(Ending::Signal(signal)) => {
-                tracing::info!("signal {signal}: unmounting {}", self.mountpoint.display());
-                self.detach_ours();
-                self.wait_for_end(stop, Some(GRACE));
+                tracing::info!("signal {signal}: unmounting {mountpoint}")
             }
             Ok(Ending::Unmounted) => {
-                tracing::info!("{} was unmounted", self.mountpoint.display());
+                tracing::info!("{mountpoint} was unmounted");
                 self.wait_for_end(stop, None);
+                return;
             }
-            Ok(Ending::Disconnected) => {
-                tracing::info!("the kernel closed {}", self.mountpoint.display());
-                self.detach_ours();
-            }
-            Err(error) => {
-                tracing::error!("cannot watch {}: {error}", self.mountpoint.display());
-                self.detach_ours();
-                self.wait_for_end(stop, Some(GRACE));
+            Ok(Ending::Disconnected) => tracing::info!("the kernel closed {mountpoint}"),
+            Err(error) => tracing::error!("cannot watch {mountpoint}: {error}"),
+        }
+        self.mounted.detach();
+        if !self.wait_for_end(stop, Some(GRACE)) {
+            // Open files, or a backing that does not answer: their callers are freed with an error.
+            if let Err(error) = mount::abort(&self.mounted.device) {
+                tracing::debug!("the connection ends with this process: {error}");
             }
         }
     }
 
-    fn wait(&self, stop: &OwnedFd) -> io::Result<Ending> {
-        let table = mount::watch()?;
+    fn wait(&self, stop: &OwnedFd, changes: &fs::File) -> io::Result<Ending> {
         loop {
+            if !mount::is_mounted(&self.mounted.device)? {
+                return Ok(Ending::Unmounted);
+            }
             let mut fds = [
                 PollFd::new(stop, PollFlags::IN),
                 PollFd::new(&self.ended, PollFlags::IN),
-                PollFd::new(&table, PollFlags::PRI),
+                PollFd::new(changes, PollFlags::PRI),
             ];
             match poll(&mut fds, None) {
                 Err(rustix::io::Errno::INTR) | Ok(_) => {}
@@ -365,39 +427,27 @@ impl Running {
             if has_ended(&self.ended)? {
                 return Ok(Ending::Disconnected);
             }
-            if !mount::is_mounted(&self.device)? {
-                return Ok(Ending::Unmounted);
-            }
         }
     }
 
-    /// Waits until the session's thread is gone, a signal comes, or the time is up.
-    fn wait_for_end(&self, stop: &OwnedFd, within: Option<Duration>) {
+    /// Waits until the session's thread is gone, and says whether it is; without a limit a signal
+    /// ends the wait, too.
+    fn wait_for_end(&self, stop: &OwnedFd, within: Option<Duration>) -> bool {
         let deadline = within.map(|w| Instant::now() + w);
         loop {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             let timeout = left.and_then(|l| Timespec::try_from(l).ok());
             let mut fds =
                 [PollFd::new(&self.ended, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
-            let waited = poll(&mut fds, timeout.as_ref());
-            let over = left.is_some_and(|l| l.is_zero());
-            if over || waited.is_err() || !matches!(has_ended(&self.ended), Ok(false)) {
-                return;
+            let watched = if within.is_some() { 1 } else { 2 };
+            let waited = poll(fds.get_mut(..watched).unwrap_or_default(), timeout.as_ref());
+            if has_ended(&self.ended).unwrap_or(true) {
+                return true;
             }
-            if within.is_none() && signals::take(stop).is_some() {
-                return;
+            let over = left.is_some_and(|l| l.is_zero()) || waited.is_err();
+            if over || within.is_none() && signals::take(stop).is_some() {
+                return false;
             }
-        }
-    }
-
-    /// Detaches the mount if it is still ours that lies on top.
-    fn detach_ours(&self) {
-        let on_top = mount::at(&self.mountpoint).ok().flatten();
-        if on_top.is_none_or(|line| line.device != self.device) {
-            return;
-        }
-        if let Err(error) = mount::detach(&self.mountpoint) {
-            tracing::error!("cannot unmount {}: {error}", self.mountpoint.display());
         }
     }
 }

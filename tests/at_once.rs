@@ -334,6 +334,7 @@ fn control_calls_never_wait_for_what_is_held() {
         ids.push(client.put_fault(&fault, true).unwrap());
     }
     let slowest = thread::scope(|scope| {
+        let _cleared = mount.clear_on_drop();
         let mnt = &mnt;
         let held: Vec<_> = ops
             .into_iter()
@@ -393,6 +394,7 @@ fn held_reads_of_one_file_delay_no_call_on_it() {
     let direct = File::open(&path).unwrap();
     let start = Barrier::new(READERS + 1);
     thread::scope(|scope| {
+        let _cleared = mount.clear_on_drop();
         for n in 0..READERS {
             let file = if n % 2 == 0 { &cached } else { &direct };
             let start = &start;

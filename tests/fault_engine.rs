@@ -45,8 +45,8 @@ impl Subject for At<'_> {
         0
     }
 
-    fn path(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0.path.as_bytes());
+    fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
+        visit(self.0.path.as_bytes());
     }
 }
 

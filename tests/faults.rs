@@ -10,9 +10,10 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -110,6 +111,23 @@ fn probability_is_read_as_its_client_means_it() {
     assert!(failed <= 40, "{failed} of 1000 failed");
     let listed = client.list_faults().unwrap();
     assert!((listed[0].fault.probability - 0.01).abs() < 1e-9, "{listed:?}");
+}
+
+/// A write of a file opened with O_SYNC or O_DSYNC includes its sync, past the page cache too.
+#[test]
+fn synchronous_writes_meet_sync_faults_however_the_file_was_opened() {
+    for (flag, method) in [(libc::O_DSYNC, "fdatasync"), (libc::O_SYNC, "fsync")] {
+        for options in [&[][..], &["--direct-io"]] {
+            let mount = Mount::with(options);
+            let mut open = File::options();
+            open.create(true).write(true).truncate(false).custom_flags(flag);
+            let file = open.open(mount.mnt().join("file")).unwrap();
+            file.write_at(b"x", 0).unwrap();
+            mount.add(&failing(&[method], "EIO"));
+            let met = file.write_at(b"x", 0);
+            assert_eq!(errno_of(met), libc::EIO, "{method} with {options:?}");
+        }
+    }
 }
 
 #[test]

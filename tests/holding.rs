@@ -174,6 +174,31 @@ fn a_caller_killed_while_held_is_free_within_a_moment_and_did_nothing() {
     assert!(!mount.raw().join("never").exists(), "the operation must not run");
 }
 
+/// Each descriptor of a dying process is flushed, one after the other: none of them waits.
+#[test]
+fn a_killed_process_with_many_open_files_is_free_within_a_moment() {
+    const FILES: usize = 60;
+    let mount = Mount::new();
+    let script = "import os, sys, threading\n\
+        for n in range(int(sys.argv[2])):\n    \
+            fd = os.open(f'{sys.argv[1]}/f{n}', os.O_CREAT | os.O_WRONLY)\n    \
+            threading.Thread(target=os.fsync, args=(fd,)).start()\n";
+    // Files first, so that only their syncs and flushes are held.
+    for n in 0..FILES {
+        File::create(mount.mnt().join(format!("f{n}"))).unwrap();
+    }
+    let id = mount.add(&hanging(&["fsync", "flush"]));
+    let mut caller = Command::new("python3");
+    caller.args(["-c", script]).arg(mount.mnt()).arg(FILES.to_string());
+    let mut caller = caller.spawn().unwrap();
+    wait_until_held(&mount, id, FILES as i64);
+    let started = Instant::now();
+    kill_process(Pid::from_child(&caller), Signal::KILL).unwrap();
+    wait_for("the process to end", || caller.try_wait().unwrap());
+    // Held for a round of the watch each, its files would take 5 s.
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
 #[test]
 fn clearing_one_method_releases_its_operations_only() {
     let mount = Mount::new();

@@ -16,7 +16,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("cli", &["daemon", "fs", "rpc", "fault", "mirror", "ops", "sys"]),
     ("daemon", &["fs", "rpc", "fault", "mirror", "ops", "sys"]),
     ("fs", &["fault", "mirror", "ops", "sys"]),
-    ("rpc", &["fault", "mirror", "ops", "sys"]),
+    ("rpc", &["fault", "ops", "sys"]),
     ("fault", &["ops", "sys"]),
     ("mirror", &["ops", "sys"]),
     ("ops", &[]),

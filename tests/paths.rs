@@ -1,5 +1,5 @@
-//! The path under which each inode is known, as the patterns of faults see it: it follows renames
-//! of the file and of every directory above it, whatever is open meanwhile.
+//! The paths under which each inode is known, as the patterns of faults see them: one for each hard
+//! link, following renames of the file and of every directory above it, whatever is open meanwhile.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,10 +13,10 @@ mod common;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::Path;
 
-use common::{Mount, failing, wait_for};
+use common::{Mount, errno_of, failing, wait_for};
 use rustix::fs::{CWD, RenameFlags};
 use slowfs::rpc::FaultSpec;
 
@@ -143,21 +143,64 @@ fn paths_follow_exchanges() {
 }
 
 #[test]
-fn path_of_a_hard_link_is_the_name_used_last() {
+fn hard_links_match_by_any_name() {
     let (mount, file) = nested();
+    let patterns = Patterns::watch(&mount, "write", &["raw/a/b/f", "raw/l", "raw/(l|a/b/f)"]);
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [1, 0, 1]);
     fs::hard_link(mount.mnt().join("a/b/f"), mount.mnt().join("l")).unwrap();
-    let patterns = Patterns::watch(&mount, "write", &["raw/a/b/f", "raw/l"]);
+    file.write_all_at(b"x", 0).unwrap();
     open_rw(mount.mnt().join("l")).write_all_at(b"x", 0).unwrap();
-    assert_eq!(patterns.matched(), [0, 1]);
-    // As soon as the kernel asks for the other name again, that one is the path.
-    wait_for("the other name to be the path", || {
-        open_rw(mount.mnt().join("a/b/f")).write_all_at(b"x", 0).unwrap();
-        (patterns.matched()[0] > 0).then_some(())
-    });
-    let before = patterns.matched();
+    assert_eq!(patterns.matched(), [3, 2, 3]);
+    fs::rename(mount.mnt().join("a"), mount.mnt().join("c")).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [3, 3, 4]);
+    fs::rename(mount.mnt().join("c/b/f"), mount.mnt().join("c/f")).unwrap();
+    fs::create_dir_all(mount.mnt().join("a")).unwrap();
+    fs::rename(mount.mnt().join("c"), mount.mnt().join("a/b")).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [4, 4, 5]);
     fs::remove_file(mount.mnt().join("a/b/f")).unwrap();
     file.write_all_at(b"x", 0).unwrap();
-    assert_eq!(patterns.matched(), [before[0], before[1] + 1]);
+    assert_eq!(patterns.matched(), [4, 5, 6]);
+    fs::remove_file(mount.mnt().join("l")).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    assert_eq!(patterns.matched(), [4, 6, 7]);
+}
+
+/// A file held open in `wal` that a directory `bak` lies beside, and a fault on the syncs in `wal`.
+fn live_log() -> (Mount, File) {
+    let mount = Mount::new();
+    for dir in ["wal", "bak"] {
+        fs::create_dir(mount.mnt().join(dir)).unwrap();
+    }
+    let log = create(mount.mnt().join("wal/1.wal"));
+    let pattern = ".*/wal/.*".to_owned();
+    mount.add(&FaultSpec { pattern, ..failing(&["fsync", "fdatasync"], "EIO") });
+    assert_eq!(errno_of(log.sync_data()), libc::EIO);
+    (mount, log)
+}
+
+#[test]
+fn hard_link_of_a_live_file_lets_no_fault_escape() {
+    let (mount, log) = live_log();
+    fs::hard_link(mount.mnt().join("wal/1.wal"), mount.mnt().join("bak/1.wal")).unwrap();
+    assert_eq!(errno_of(log.sync_data()), libc::EIO);
+    assert_eq!(errno_of(open_rw(mount.mnt().join("bak/1.wal")).sync_all()), libc::EIO);
+    // Only the snapshot is left.
+    fs::remove_file(mount.mnt().join("wal/1.wal")).unwrap();
+    log.sync_data().unwrap();
+}
+
+#[test]
+fn listing_of_a_live_files_other_link_lets_no_fault_escape() {
+    let (mount, log) = live_log();
+    fs::hard_link(mount.raw().join("wal/1.wal"), mount.raw().join("bak/1.wal")).unwrap();
+    for entry in fs::read_dir(mount.mnt().join("bak")).unwrap() {
+        assert_eq!(entry.unwrap().metadata().unwrap().nlink(), 2);
+    }
+    assert_eq!(errno_of(log.sync_data()), libc::EIO);
+    assert_eq!(errno_of(open_rw(mount.mnt().join("bak/1.wal")).sync_all()), libc::EIO);
 }
 
 #[test]

@@ -240,6 +240,83 @@ fn each_signal_releases_and_unmounts_within_two_seconds() {
 }
 
 #[test]
+fn a_start_that_fails_after_the_mount_leaves_none() {
+    let s = scratch();
+    let file = s.path().join("none/pid").display().to_string();
+    for daemon in [&["--pid-file", &file][..], &["--pid-file", &file, "--daemon"]] {
+        let output = mount(s.path(), "mnt", "raw", daemon);
+        assert_refused(&output, 1, &["pid file", &file, "No such file"], &s.path().join("mnt"));
+    }
+}
+
+#[test]
+fn without_permission_checks_others_stay_outside() {
+    use std::os::unix::fs::MetadataExt;
+    let mount = Mount::with(&["-o", "no_default_permissions"]);
+    fs::write(mount.mnt().join("secret"), "secret").unwrap();
+    assert_eq!(fs::metadata(mount.raw().join("secret")).unwrap().uid(), 0);
+    let mut reader = Command::new("cat");
+    let output = reader.arg(mount.mnt().join("secret")).uid(65534).gid(65534).output().unwrap();
+    assert!(text_of(&output).contains("Permission denied"), "{}", text_of(&output));
+}
+
+/// An ext4 of its own that does not answer until it is thawed.
+struct Frozen(std::path::PathBuf);
+
+impl Frozen {
+    fn run(program: &str, words: &[&str]) {
+        let output = Command::new(program).args(words).output().unwrap();
+        assert!(output.status.success(), "{program} {words:?}: {}", text_of(&output));
+    }
+
+    /// Makes it at `dir`, in a file beside it.
+    fn prepare(dir: &Path) -> Frozen {
+        let image = dir.with_extension("image");
+        fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
+        let (image, at) = (image.display().to_string(), dir.display().to_string());
+        Frozen::run("mkfs.ext4", &["-q", &image]);
+        Frozen::run("mount", &["-o", "loop", &image, &at]);
+        Frozen(dir.to_owned())
+    }
+
+    fn freeze(&self) {
+        Frozen::run("fsfreeze", &["-f", &self.0.display().to_string()]);
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = Command::new("fsfreeze").arg("-u").arg(&self.0).output();
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn a_backing_that_does_not_answer_keeps_no_caller_after_sigterm() {
+    let scratch = tempfile::tempdir().unwrap();
+    fs::create_dir(scratch.path().join("raw")).unwrap();
+    let frozen = Frozen::prepare(&scratch.path().join("raw"));
+    let mut mount = Mount::over(scratch, &[] as &[&str]);
+    frozen.freeze();
+    let dir = mount.mnt().join("blocked");
+    let blocked = std::thread::spawn(move || fs::create_dir(dir));
+    wait_for("the backing to block", || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", mount.pid())).unwrap();
+        let states = tasks.map(|t| fs::read_to_string(t.unwrap().path().join("stat")).unwrap());
+        states.into_iter().any(|s| s.contains(") D ")).then_some(())
+    });
+    let started = Instant::now();
+    mount.signal(Signal::TERM);
+    wait_for("the caller to be free", || blocked.is_finished().then_some(()));
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(blocked.join().unwrap().is_err());
+    assert!(!is_ours(&mount.mnt()));
+    // The daemon itself waits for the backing, as any process that asked it would.
+    drop(frozen);
+    mount.wait();
+}
+
+#[test]
 fn umount_of_a_busy_mirror_is_refused_and_changes_nothing() {
     let mount = Mount::new();
     let open = fs::File::create(mount.mnt().join("open")).unwrap();

@@ -18,9 +18,10 @@ const NAMES: [&str; 2] = ["mount.fuse.slowfs", "mount.slowfs"];
 
 /// Whether `program` with these words is a call by mount(8) or by its FUSE helper.
 pub(super) fn is_meant(program: &str, words: &[OsString]) -> bool {
-    // No command of ours has a slash in its name.
+    // No command of ours has a slash in its name; the mountpoint comes second, before any option.
     let source = words.first().is_some_and(|w| w.as_bytes().contains(&b'/'));
-    NAMES.contains(&program) || (source && words.len() > 1)
+    let mountpoint = words.get(1).is_some_and(|w| !w.as_bytes().starts_with(b"-"));
+    NAMES.contains(&program) || (source && mountpoint)
 }
 
 /// Runs the words after the program's name.
@@ -106,6 +107,7 @@ mod tests {
         assert!(is_meant("slowfs", &words("/data/raw /mnt/x -o rw")));
         assert!(!is_meant("slowfs", &words("mount /mnt/x")));
         assert!(!is_meant("slowfs", &words("/data/raw")));
+        assert!(!is_meant("slowfs", &words("/mnt/x --subdir /data/raw")));
         assert!(!is_meant("slowfs", &[]));
     }
 

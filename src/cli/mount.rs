@@ -175,11 +175,14 @@ impl MountArgs {
                 MountOption::Meaningless => {}
             }
         }
-        let asked = |o: &MountOption| matches!(o, MountOption::AllowOther(true));
-        if mount.allow_root && (self.allow_other || self.options.iter().any(asked)) {
+        let option = |o: &MountOption| matches!(o, MountOption::AllowOther(true));
+        let asked = self.allow_other || self.options.iter().any(option);
+        if mount.allow_root && asked {
             bail!("allow_other and allow_root exclude each other");
         }
-        mount.allow_other = (mount.allow_other || self.allow_other) && !self.private;
+        // Where nobody checks permissions, others come in only if that is asked for.
+        let others = asked || mount.allow_other && mount.default_permissions;
+        mount.allow_other = others && !self.private;
         Ok(mount)
     }
 }

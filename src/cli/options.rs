@@ -302,6 +302,16 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_a_kind_counts_but_each_fault_does() {
+        let mut typed = Typed::default();
+        let list = r"threads=2,fault=error EIO -m mkdir\,rmdir,threads=3,fault=hang -m fsync";
+        split(OsStr::new(list)).iter().for_each(|option| typed.option(option).unwrap());
+        let config = typed.into_args("/mnt".into()).unwrap().config().unwrap();
+        assert_eq!(config.fs.threads, 3);
+        assert_eq!(config.faults.len(), 2);
+    }
+
+    #[test]
     fn values_are_checked_as_those_of_slowfs_mount() {
         let mut typed = Typed::default();
         typed.option(OsStr::new("listen=nowhere")).unwrap();

@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use crate::daemon::StartError;
+use crate::sys::namespace;
 
 /// How the mount looks from outside.
 #[derive(Clone, Debug)]
@@ -114,6 +115,12 @@ fn unescape(field: &[u8]) -> PathBuf {
 /// What reading /proc/self/mountinfo reports.
 pub fn at(mountpoint: &Path) -> io::Result<Option<MountLine>> {
     Ok(mounts()?.into_iter().rev().find(|m| m.mountpoint == mountpoint))
+}
+
+/// Whether `kind` is a FUSE type, whatever the subtype.
+#[must_use]
+pub fn is_fuse(kind: &str) -> bool {
+    kind == "fuse" || kind.starts_with("fuse.")
 }
 
 /// Whether `kind` is a type that this program mounts.
@@ -239,6 +246,26 @@ fn unmount(mountpoint: &Path, flags: UnmountFlags) -> io::Result<()> {
         }
         other => other.map_err(Into::into),
     }
+}
+
+/// Aborts the FUSE connection of a filesystem that may be mounted nowhere any more: whoever waits
+/// for it gets an error at once. The control filesystem is mounted for that in a mount namespace of
+/// its own, since hardly any machine has it mounted.
+///
+/// # Errors
+/// It may not be mounted (an ordinary user), or the connection is gone already.
+pub(super) fn abort(device: &str) -> io::Result<()> {
+    const CONTROL: &str = "/sys/fs/fuse/connections";
+    let (_, minor) = device.split_once(':').unwrap_or_default();
+    let file = Path::new(CONTROL).join(minor).join("abort");
+    let aborting = thread::Builder::new().spawn(move || {
+        namespace::leave_mounts()?;
+        let quiet = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", quiet)?;
+        rustix::mount::mount("none", CONTROL, "fusectl", MountFlags::empty(), None)?;
+        fs::write(file, "1")
+    });
+    aborting?.join().unwrap_or_else(|_| Err(io::Error::other("the aborting thread panicked")))
 }
 
 /// Watches the mount table: readable (POLLPRI) after each change.

@@ -1,8 +1,8 @@
 //! The question every operation asks: is anything wrong with me?
 //!
-//! Unarmed, the answer is one relaxed load. Armed, what a path matches is remembered with the
-//! inode, so that a hot file costs neither a regular expression nor its path.
-//! Lock rule: no lock but a fault's tally, and that only where its path matches.
+//! Unarmed, the answer is one relaxed load. Armed, what matches a file by any of its paths is
+//! remembered with the inode, so that a hot file costs neither a regular expression nor its paths.
+//! Lock rule: no lock but a fault's tally, and that only where a path matches.
 
 use std::sync::Arc;
 
@@ -12,27 +12,28 @@ use super::live::{FaultId, Hit, Live};
 use super::table::{FaultTable, Snapshot};
 use crate::ops::MethodSet;
 
-/// What an operation is about: a path, and the methods it consults on it.
+/// What an operation is about: a file, which may have several paths, and the methods it consults on
+/// it. A fault matches it if its pattern matches any of the paths.
 pub trait Subject {
     /// The methods consulted.
     fn methods(&self) -> MethodSet;
 
-    /// Where to remember what the path matches; none where no inode is known yet.
+    /// Where to remember what the paths match; none where no inode is known yet.
     fn memo(&self) -> Option<&Memo>;
 
-    /// A number that grows whenever the path may have changed, and only after it has: what is read
-    /// of the path after this number belongs to it or to a later one.
+    /// A number that grows whenever the set of paths may have changed, and only after it has: what
+    /// is read of the paths after this number belongs to it or to a later one.
     fn epoch(&self) -> u64;
 
-    /// Appends the path.
-    fn path(&self, out: &mut Vec<u8>);
+    /// Visits every path, in no order.
+    fn paths(&self, visit: &mut dyn FnMut(&[u8]));
 }
 
-/// Which faults match the path of one inode, as last found out.
+/// Which faults match any path of one inode, as last found out.
 #[derive(Default)]
 pub struct Memo(ArcSwapOption<Matches>);
 
-/// The faults of the table's `version` whose pattern matches the path of `epoch`.
+/// The faults of the table's `version` whose pattern matches any of the paths of `epoch`.
 struct Matches {
     version: u64,
     epoch: u64,
@@ -163,13 +164,13 @@ fn matches_of_all(snapshot: &Snapshot, subjects: &[&dyn Subject]) -> Vec<(usize,
     matches
 }
 
-/// Finds the places whose pattern matches the subject's path, remembered or afresh.
+/// Finds the places whose pattern matches any of the subject's paths, remembered or afresh.
 fn with_matches<T>(
     snapshot: &Snapshot,
     subject: &dyn Subject,
     then: impl FnOnce(&[usize]) -> T,
 ) -> T {
-    // Before the path, so that an answer is never remembered under a later epoch than its own.
+    // Before the paths, so that an answer is never remembered under a later epoch than its own.
     let epoch = subject.epoch();
     let version = snapshot.version();
     let Some(memo) = subject.memo() else {
@@ -185,16 +186,20 @@ fn with_matches<T>(
     then(&found.places)
 }
 
-/// Asks every pattern that has one of these methods.
+/// Asks every pattern that has one of these methods, of each path until one matches.
 fn find(snapshot: &Snapshot, subject: &dyn Subject, methods: MethodSet) -> Box<[usize]> {
-    let mut path = Vec::new();
-    subject.path(&mut path);
-    let entries = snapshot.entries.iter().enumerate();
-    entries
-        .filter(|(_, entry)| entry.methods.intersects(methods))
-        .filter(|(_, entry)| entry.live.fault.pattern().matches(&path))
-        .map(|(place, _)| place)
-        .collect()
+    let mut places = Vec::new();
+    subject.paths(&mut |path| {
+        for (place, entry) in snapshot.entries.iter().enumerate() {
+            if entry.methods.intersects(methods)
+                && let Err(at) = places.binary_search(&place)
+                && entry.live.fault.pattern().matches(path)
+            {
+                places.insert(at, place);
+            }
+        }
+    });
+    places.into()
 }
 
 #[cfg(test)]
@@ -209,9 +214,9 @@ mod tests {
     use crate::fault::{DelayLine, Errno, Errnos, Fault, FaultId, Pattern, Placement, Probability};
     use crate::ops::Request;
 
-    /// A file that can be renamed and counts how often it was asked for its path.
+    /// A file that can be renamed and linked and counts how often it was asked for its paths.
     struct File {
-        path: Mutex<Vec<u8>>,
+        paths: Mutex<Vec<Vec<u8>>>,
         epoch: AtomicU64,
         memo: Option<Memo>,
         asked: AtomicUsize,
@@ -220,7 +225,7 @@ mod tests {
     impl File {
         fn new(path: &str) -> File {
             File {
-                path: Mutex::new(path.into()),
+                paths: Mutex::new(vec![path.into()]),
                 epoch: AtomicU64::new(0),
                 memo: Some(Memo::default()),
                 asked: AtomicUsize::new(0),
@@ -228,7 +233,12 @@ mod tests {
         }
 
         fn rename(&self, path: &str) {
-            *self.path.lock() = path.into();
+            *self.paths.lock() = vec![path.into()];
+            self.epoch.fetch_add(1, Ordering::Release);
+        }
+
+        fn link(&self, path: &str) {
+            self.paths.lock().push(path.into());
             self.epoch.fetch_add(1, Ordering::Release);
         }
 
@@ -255,9 +265,9 @@ mod tests {
             self.file.epoch.load(Ordering::Acquire)
         }
 
-        fn path(&self, out: &mut Vec<u8>) {
+        fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
             self.file.asked.fetch_add(1, Ordering::Relaxed);
-            out.extend_from_slice(&self.file.path.lock());
+            self.file.paths.lock().iter().for_each(|path| visit(path));
         }
     }
 
@@ -324,6 +334,26 @@ mod tests {
         assert_eq!(decided(&gate, &[&log.on(Request::Write)]), Some(FaultId(2)));
         gate.table.clear_all();
         assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
+    }
+
+    #[test]
+    fn any_path_matches_and_each_fault_rolls_once() {
+        let gate = gate();
+        for pattern in [".*/bak/.*", ".*/none/.*", ".*/wal/.*", ".*"] {
+            let never = fault(Request::Fsync, pattern).with_probability(Probability::NEVER);
+            gate.table.put(never, Placement::Add).unwrap();
+        }
+        let log = File::new("/d/wal/1");
+        let sync = |file: &File| assert_eq!(decided(&gate, &[&file.on(Request::Fsync)]), None);
+        sync(&log);
+        log.link("/d/bak/1");
+        sync(&log);
+        sync(&log);
+        assert_eq!(counts(&gate), [(2, 0), (0, 0), (3, 0), (3, 0)]);
+        assert_eq!(log.asked.load(Ordering::Relaxed), 2, "one answer covers all paths");
+        log.rename("/d/bak/1");
+        sync(&log);
+        assert_eq!(counts(&gate), [(3, 0), (0, 0), (3, 0), (4, 0)]);
     }
 
     #[test]
@@ -409,11 +439,12 @@ mod tests {
     }
 
     proptest! {
-        /// With a memo or without, with one path or two: as a plain reading of the rules says.
+        /// With a memo or without, one file or two, one path or two: as a plain reading of the
+        /// rules says.
         #[test]
         fn decision_is_that_of_the_rules(
             faults in prop::collection::vec((0usize..4, "[ab]?", 0u64..3, 1u64..4), 0..6),
-            calls in prop::collection::vec((0usize..4, 0usize..2, 0usize..3), 0..40),
+            calls in prop::collection::vec((0usize..4, 0usize..4, 0usize..4), 0..40),
         ) {
             let requests = [Request::Write, Request::Read, Request::Rename, Request::Fsync];
             let gate = gate();
@@ -425,12 +456,14 @@ mod tests {
                 model.push((0u64, 0u64));
             }
             let bare = File { memo: None, ..File::new("b") };
-            let files = [File::new("a"), File::new("b"), bare];
+            let files = [File::new("a"), File::new("b"), bare, File::new("a")];
+            files[3].link("b");
             for (request, first, second) in calls {
                 let mut expected = None;
                 for (place, (of, pattern, after, count)) in faults.iter().enumerate() {
                     let matches = |file: usize| {
-                        pattern.is_empty() || pattern.as_bytes() == *files[file].path.lock()
+                        let paths = files[file].paths.lock();
+                        pattern.is_empty() || paths.iter().any(|path| pattern.as_bytes() == path)
                     };
                     let (matched, fired) = &mut model[place];
                     if *of != request || !(matches(first) || matches(second)) || *fired >= *count {

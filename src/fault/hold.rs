@@ -114,7 +114,7 @@ impl DelayLine {
 
     /// Holds an operation that arrived at `arrived` for the delay of its hit, then runs `job` on a
     /// thread of the pool. If its fault is cleared by now, or the line shut down, `job` runs as
-    /// released before this returns, on this thread.
+    /// released before this returns, on this thread; likewise if the caller is killed already.
     pub fn hold(&self, hit: Hit, arrived: Instant, job: Job) {
         let due = match hit.delay() {
             None => Due::At(arrived),
@@ -122,6 +122,12 @@ impl DelayLine {
             Some(Delay::UntilCleared) => Due::Never,
         };
         let line = &self.line;
+        // A dying process closes its files one after the other: each is let go at once, not with
+        // the next round of the watch.
+        if hit.caller() != 0 && sigkill_pending(hit.caller()) {
+            run_caught(|| job(hit, Outcome::CallerKilled));
+            return;
+        }
         let mut queue = line.queue.lock();
         if queue.closed || !hit.is_live() {
             drop(queue);

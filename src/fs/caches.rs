@@ -5,6 +5,7 @@
 //! that it knows already. That notification never blocks, whatever is held; those of entries and
 //! pages do, and are never sent.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
@@ -97,16 +98,49 @@ impl Core {
 
     /// Invalidates the cached attributes of the inodes that an attribute or read fault concerns.
     pub(super) fn refresh(&self) {
-        let Some(notices) = self.notices.get() else { return };
         if !self.gate.armed(hidden_by_attributes()) {
             return;
         }
+        self.expire(self.all_concerned(), ARRIVAL);
+    }
+
+    /// The known inodes that an attribute or read fault concerns.
+    fn all_concerned(&self) -> Vec<u64> {
         let mut concerned = Vec::new();
         self.tree.known(&mut |inode| {
             if self.concerned(inode, hidden_by_attributes()) {
                 concerned.push(inode.ino());
             }
         });
+        concerned
+    }
+
+    /// The same after a rename that gave what lies at these names new paths: a file's own, or
+    /// those of all below a directory. Runs on a loop thread, so it waits for nothing.
+    pub(super) fn renamed(&self, names: [(u64, &OsStr); 2]) {
+        if !self.gate.armed(hidden_by_attributes()) {
+            return;
+        }
+        for (parent, name) in names {
+            match self.tree.known_at(parent, name) {
+                Some(inode) if inode.is_dir() => self.expire(self.all_concerned(), Duration::ZERO),
+                Some(inode) if self.concerned(&inode, hidden_by_attributes()) => {
+                    self.expire(vec![inode.ino()], Duration::ZERO);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A write has taken setuid or setgid bits away, which its reply cannot tell.
+    pub(super) fn mode_changed(&self, ino: u64) {
+        self.expire(vec![ino], Duration::ZERO);
+    }
+
+    /// Has the kernel ask anew for these inodes' attributes, and waits so long for those that it
+    /// does not know yet.
+    fn expire(&self, mut concerned: Vec<u64>, patience: Duration) {
+        let Some(notices) = self.notices.get() else { return };
         let unknown = |ino: &u64| match notices.expire_attributes(*ino) {
             Ok(known) => !known,
             Err(error) => {
@@ -117,7 +151,7 @@ impl Core {
         concerned.retain(unknown);
         // The kernel is about to forget these, or has yet to take in the reply that tells of them
         // and may still say that no fault concerns them.
-        let deadline = Instant::now() + ARRIVAL;
+        let deadline = Instant::now() + patience;
         while !concerned.is_empty() && Instant::now() < deadline {
             thread::sleep(LOOK_EVERY);
             let known = |ino| self.tree.inode(ino).is_ok_and(|inode| inode.lookups() > 0);

@@ -21,6 +21,7 @@ mod reply;
 mod requests;
 mod serve;
 mod walks;
+mod writes;
 
 pub use caches::Watcher;
 pub use init::Kernel;
@@ -71,8 +72,8 @@ struct Core {
     kernel: OnceLock<Kernel>,
     walks: walks::Walks,
     notices: OnceLock<notices::Notices>,
-    /// How many syncs of the backing sit on loop threads just now.
-    inline_syncs: AtomicUsize,
+    /// How many slow operations sit on loop threads just now.
+    inline_slow: AtomicUsize,
 }
 
 impl SlowFs {
@@ -93,7 +94,7 @@ impl SlowFs {
             options,
             walks: walks::Walks::default(),
             notices: OnceLock::new(),
-            inline_syncs: AtomicUsize::new(0),
+            inline_slow: AtomicUsize::new(0),
         };
         SlowFs { core: Arc::new(core) }
     }

@@ -18,6 +18,7 @@ use super::attributes::{consulted, kind, time_change};
 use super::caches::handle;
 use super::reply::{Bytes, Entry, Opened, READY};
 use super::serve::{Args, On, Op};
+use super::writes::{Range, Write};
 use crate::mirror::Changes;
 use crate::ops::{MethodSet, Request as R};
 
@@ -86,7 +87,10 @@ impl Filesystem for SlowFs {
         };
         let fh = fh.map(|fh| handle(fh).0);
         let (request, methods) = consulted(&changes, fh.is_some());
-        let op = Op::new(req, request, On::Inode(ino.0)).consulting(methods);
+        let mut op = Op::new(req, request, On::Inode(ino.0)).consulting(methods);
+        if size.is_some() {
+            op = op.slow();
+        }
         self.serve(op, Args::default(), reply, move |core, caller, _| {
             Ok(core.changed(&core.tree.setattr(&caller, ino.0, fh, &changes)?))
         });
@@ -174,7 +178,7 @@ impl Filesystem for SlowFs {
         self.serve(op, args, reply, move |core, _, args| {
             let flags = flags.bits();
             core.tree.rename(parent.0, args.name, newparent.0, args.other, flags)?;
-            core.refresh();
+            core.renamed([(parent.0, args.name), (newparent.0, args.other)]);
             Ok(())
         });
     }
@@ -250,16 +254,13 @@ impl Filesystem for SlowFs {
         offset: u64,
         data: &[u8],
         write_flags: WriteFlags,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let op = Op::new(req, R::Write, On::Inode(ino.0));
         let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-        self.serve(op, Args::data(data), reply, move |core, _, args| {
-            let written = core.tree.write(handle(fh).0, offset, args.data, kill)?;
-            Ok(u32::try_from(written).unwrap_or(u32::MAX))
-        });
+        let write = Write { ino, fh, offset, kill, flags };
+        self.serve_write(req, write, data, reply);
     }
 
     fn flush(
@@ -387,8 +388,8 @@ impl Filesystem for SlowFs {
     ) {
         let op = Op::new(req, R::Setxattr, On::Inode(ino.0));
         let args = Args { name, data: value, ..Args::default() };
-        self.serve(op, args, reply, move |core, _, args| {
-            core.tree.setxattr(ino.0, args.name, args.data, flags)
+        self.serve(op, args, reply, move |core, caller, args| {
+            core.tree.setxattr(&caller, ino.0, args.name, args.data, flags)
         });
     }
 
@@ -463,7 +464,8 @@ impl Filesystem for SlowFs {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        self.serve_inode(req, R::Fallocate, ino, reply, move |core, caller| {
+        let op = Op::new(req, R::Fallocate, On::Inode(ino.0)).slow();
+        self.serve(op, Args::default(), reply, move |core, caller, _| {
             core.tree.fallocate(&caller, handle(fh).0, mode, offset, length)
         });
     }
@@ -496,13 +498,8 @@ impl Filesystem for SlowFs {
         flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        let op = Op::new(req, R::CopyTo, On::Inode(ino_out.0))
-            .and(On::Inode(ino_in.0), R::CopyFrom.methods());
-        self.serve(op, Args::default(), reply, move |core, caller, _| {
-            let from = (handle(fh_in).0, offset_in);
-            let to = (handle(fh_out).0, offset_out);
-            let copied = core.tree.copy_file_range(&caller, from, to, len, flags.bits())?;
-            Ok(u32::try_from(copied).unwrap_or(u32::MAX))
-        });
+        let from = Range { ino: ino_in, fh: fh_in, offset: offset_in };
+        let to = Range { ino: ino_out, fh: fh_out, offset: offset_out };
+        self.serve_copy(req, from, to, (len, flags.bits()), reply);
     }
 }

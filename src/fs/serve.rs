@@ -58,10 +58,10 @@ impl OwnedArgs {
     }
 }
 
-/// A path that an operation is about.
+/// What an operation is about.
 #[derive(Clone, Copy)]
 pub(super) enum On {
-    /// A known inode.
+    /// A known inode, by whatever names it has.
     Inode(u64),
     /// The entry `args.name` of this directory.
     Name(u64),
@@ -221,11 +221,11 @@ impl SlowFs {
             return core.finish(task, args);
         }
         // Half the loop threads may wait for the backing; the others stay free for quick requests.
-        if core.inline_syncs.fetch_add(1, Relaxed) < core.options.threads / 2 {
+        if core.inline_slow.fetch_add(1, Relaxed) < core.options.threads / 2 {
             core.finish(task, args);
-            core.inline_syncs.fetch_sub(1, Relaxed);
+            core.inline_slow.fetch_sub(1, Relaxed);
         } else {
-            core.inline_syncs.fetch_sub(1, Relaxed);
+            core.inline_slow.fetch_sub(1, Relaxed);
             let args = args.to_owned();
             let away = Arc::clone(core);
             core.line.run(Box::new(move || away.finish(task, args.lend())));
@@ -324,7 +324,7 @@ impl Core {
         }
     }
 
-    /// Whether a fault on these methods matches the inode's path: no dice, nothing counted.
+    /// Whether a fault on these methods matches the inode: no dice, nothing counted.
     pub(super) fn concerned(&self, inode: &Arc<Inode<Memo>>, methods: MethodSet) -> bool {
         self.gate.armed(methods)
             && self.gate.concerns(&[&Place {
@@ -337,9 +337,7 @@ impl Core {
 
     /// The backing path of a target, for people.
     pub(super) fn path_of(&self, target: (On, MethodSet), args: Args<'_>) -> Option<Vec<u8>> {
-        let mut path = Vec::new();
-        self.place(target, args)?.path(&mut path);
-        Some(path)
+        Some(self.place(target, args)?.path())
     }
 }
 
@@ -359,12 +357,24 @@ fn kill(tid: u32) {
     }
 }
 
-/// One path of an operation, as the gate sees it.
+/// One file or entry that an operation is about, as the gate sees it.
 pub(super) struct Place<'a> {
     tree: &'a Tree,
     inode: Arc<Inode<Memo>>,
     name: Option<&'a OsStr>,
     methods: MethodSet,
+}
+
+impl Place<'_> {
+    /// The path by the name that the request came with, or else the one used last.
+    fn path(&self) -> Vec<u8> {
+        let mut path = Vec::new();
+        match self.name {
+            Some(name) => self.tree.child_path(&self.inode, name, &mut path),
+            None => self.tree.path(&self.inode, &mut path),
+        }
+        path
+    }
 }
 
 impl Subject for Place<'_> {
@@ -380,10 +390,10 @@ impl Subject for Place<'_> {
         self.tree.epoch(&self.inode)
     }
 
-    fn path(&self, out: &mut Vec<u8>) {
+    fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
         match self.name {
-            Some(name) => self.tree.child_path(&self.inode, name, out),
-            None => self.tree.path(&self.inode, out),
+            Some(_) => visit(&self.path()),
+            None => self.tree.paths(&self.inode, visit),
         }
     }
 }

@@ -16,7 +16,7 @@ use rustix::path::DecInt;
 
 use super::inode::{Identity, Inode};
 use super::{Caller, Mirror, ROOT, errno, stat_at, stat_of};
-use crate::sys::{self, creds};
+use crate::sys::{self, creds, process};
 
 /// The attributes of an inode, as stat(2) has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,6 +132,7 @@ impl<N: Default> Mirror<N> {
         };
         if changes.uid.is_some() || changes.gid.is_some() {
             let (uid, gid) = (changes.uid.map(Uid::from_raw), changes.gid.map(Gid::from_raw));
+            let _judged = judged_by_groups(caller, fd)?;
             rustix::fs::chownat(fd, c"", uid, gid, AtFlags::EMPTY_PATH)?;
         }
         if let Some(mode) = changes.mode {
@@ -213,6 +214,22 @@ impl<N> Inode<N> {
         let must_go = mode & libc::S_ISUID != 0 || mode & executable_group == executable_group;
         must_go.then(creds::without_fsetid).transpose()
     }
+}
+
+/// Has the backing judge by the caller's groups whether a setgid bit stays on a change of owner or
+/// of the ACL: it goes unless a member made the change. For a daemon with `CAP_FSETID` it would
+/// always stay, and the kernel, which has judged, does not say: of a change of owner it leaves this
+/// to us (FUSE_HANDLE_KILLPRIV_V2), its word on an ACL needs FUSE_SETXATTR_EXT, which is not spoken
+/// here. Supplementary groups are not sent either, so they are those that the waiting caller shows
+/// in /proc; one that is not visible there is in the group it was sent with and in no other.
+pub(super) fn judged_by_groups(
+    caller: &Caller,
+    fd: impl AsFd,
+) -> io::Result<Option<creds::Grouped>> {
+    if caller.uid == 0 || u32::from(stat_of(fd)?.stx_mode) & libc::S_ISGID == 0 {
+        return Ok(None);
+    }
+    creds::in_groups(caller.gid, &process::groups(caller.tid)).map(Some)
 }
 
 fn timespec(change: Option<TimeChange>) -> Timespec {

@@ -25,6 +25,15 @@ const KEPT: OFlags = OFlags::RWMODE.union(OFlags::NOATIME).union(OFlags::TRUNC);
 /// What poll(2) says of a regular file (`DEFAULT_POLLMASK`).
 const READY: i16 = libc::POLLIN | libc::POLLOUT | libc::POLLRDNORM | libc::POLLWRNORM;
 
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// How many bytes were taken.
+    pub bytes: usize,
+    /// Whether setuid or setgid bits went with it.
+    pub mode_changed: bool,
+}
+
 impl<N: Default> Mirror<N> {
     /// Opens a regular file; `flags` as the kernel sends them. The handle must be released.
     pub fn open(&self, ino: u64, flags: i32) -> io::Result<u64> {
@@ -105,12 +114,11 @@ impl<N: Default> Mirror<N> {
         Ok(())
     }
 
-    /// Writes and returns how many bytes, fewer than given where the backing took no more.
-    /// `kill_priv` is the kernel's word that setuid and setgid bits must go
-    /// (FUSE_WRITE_KILL_SUIDGID).
-    pub fn write(&self, fh: u64, offset: u64, data: &[u8], kill_priv: bool) -> io::Result<usize> {
+    /// Writes, fewer bytes than given where the backing took no more. `kill_priv` is the kernel's
+    /// word that setuid and setgid bits must go (FUSE_WRITE_KILL_SUIDGID).
+    pub fn write(&self, fh: u64, offset: u64, data: &[u8], kill_priv: bool) -> io::Result<Written> {
         let handle = self.handles.get(fh)?;
-        let _plain = if kill_priv { handle.inode.unprivileged(&*handle)? } else { None };
+        let plain = if kill_priv { handle.inode.unprivileged(&*handle)? } else { None };
         let mut done = 0;
         while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
             match rustix::io::pwrite(&*handle, rest, offset.saturating_add(done as u64)) {
@@ -121,7 +129,7 @@ impl<N: Default> Mirror<N> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(done)
+        Ok(Written { bytes: done, mode_changed: plain.is_some() })
     }
 
     /// What a close(2) has to report, while the handle stays open.

@@ -148,20 +148,19 @@ impl<N: Default> Mirror<N> {
         Ok(Some(fd))
     }
 
-    /// Whether another try can do better than the name that failed: the inode was moved or pinned
+    /// Whether another try can do better than the name that failed: the inode was renamed or pinned
     /// meanwhile, or has further names.
     fn went_on(&self, inode: &Arc<Inode<N>>, name: &Name, epoch: u64) -> bool {
-        let change = {
-            let mut state = inode.state.lock();
+        {
+            let state = inode.state.lock();
             if state.descriptor().is_some() || inode.epoch.load(Ordering::Acquire) != epoch {
                 return true;
             }
             if state.names().len() < 2 {
                 return false;
             }
-            self.change_names(inode, &mut state, |names| names.lose(name.parent, &name.name))
-        };
-        self.settle(change);
+        }
+        self.drop_if_stale(inode, name);
         true
     }
 
@@ -255,6 +254,6 @@ impl<N: Default> Mirror<N> {
 }
 
 /// Whether the error means that the name does not lead to the inode any more.
-fn is_stale(error: &io::Error) -> bool {
+pub(super) fn is_stale(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ESTALE))
 }

@@ -1,9 +1,9 @@
 //! One file of the backing: its identity, its names, and whether we hold a descriptor of it.
 //!
 //! Invariant: the names are the (parent, name) pairs under which the kernel has met the inode and
-//! which still lead to it as far as our own operations go; the last one is current and is what its
-//! path is made of. An inode that lost its last name keeps it for its path, marked unlinked, and
-//! keeps its descriptor, which is then the only way to it.
+//! which still lead to it as far as our own operations go; its paths are made of them, and the last
+//! one, current, is the one used last. An inode that lost its last name keeps it for its path,
+//! marked unlinked, and keeps its descriptor, which is then the only way to it.
 //! Lock rule: `state` is held for a few instructions, never across a syscall, never two at once.
 
 use std::ffi::OsStr;
@@ -25,8 +25,9 @@ pub(super) struct Identity {
 /// Depth at which a walk up gives up: only a circle of stale names is this long.
 pub(super) const MAX_DEPTH: usize = 1 << 18;
 
-/// Names kept per inode; a file with more links forgets the ones longest not used.
-const MAX_NAMES: usize = 32;
+/// Names kept per inode; a file with more links forgets the ones longest not used. Far more than a
+/// database's snapshots give a file, and few enough to go through whenever they change.
+const MAX_NAMES: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name {
@@ -47,8 +48,8 @@ impl Name {
 /// What a change of names did, for the counts that depend on it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
-    /// The current name is another one now.
-    pub(super) moved: bool,
+    /// The set of names is another one now.
+    pub(super) renamed: bool,
     /// This parent has one child more.
     pub(super) added: Option<u64>,
     /// This parent has one child less.
@@ -79,19 +80,17 @@ impl State {
     pub(super) fn take(&mut self, parent: u64, name: &OsStr, directory: bool) -> Change {
         if let Some(place) = self.names.iter().position(|n| n.is(parent, name)) {
             self.unlinked = false;
-            let last = self.names.len().saturating_sub(1);
-            let moved = place != last;
-            if moved {
+            if place + 1 != self.names.len() {
                 let name = self.names.remove(place);
                 self.names.push(name);
             }
-            return Change { moved, ..Change::default() };
+            return Change::default();
         }
         let replaced = self.unlinked || directory || self.names.len() >= MAX_NAMES;
         let lost = (replaced && !self.names.is_empty()).then(|| self.names.remove(0).parent);
         self.names.push(Name::new(parent, name));
         self.unlinked = false;
-        Change { moved: true, added: Some(parent), lost }
+        Change { renamed: true, added: Some(parent), lost }
     }
 
     /// Takes a name away; the last one stays, as the last path it had.
@@ -103,8 +102,13 @@ impl State {
             self.unlinked = true;
             return Change::default();
         }
-        let moved = place + 1 == self.names.len();
-        Change { moved, added: None, lost: Some(self.names.remove(place).parent) }
+        Change { renamed: true, added: None, lost: Some(self.names.remove(place).parent) }
+    }
+
+    /// The same for a name that was found to lead elsewhere: the only one may still be the way
+    /// back, once a lookup finds what has become of it.
+    pub(super) fn lose_stale(&mut self, name: &Name) -> Change {
+        if self.names.len() < 2 { Change::default() } else { self.lose(name.parent, &name.name) }
     }
 
     /// Puts one name in the place of another and makes it current.
@@ -118,7 +122,7 @@ impl State {
             };
             self.names.push(name);
             self.unlinked = false;
-            return Change { moved: true, added: there.is_none().then_some(to.0), lost };
+            return Change { renamed: true, added: there.is_none().then_some(to.0), lost };
         }
         self.take(to.0, to.1, false)
     }
@@ -149,10 +153,10 @@ pub struct Inode<N> {
     pub(super) lookups: AtomicU64,
     /// Names, of any inode, whose parent this is: its number must not go while there are any.
     pub(super) children: AtomicU64,
-    /// Grows after each change of the current name.
+    /// Grows after each change of the set of names.
     pub(super) epoch: AtomicU64,
-    /// Of a directory: grows after names in it went or moved and before the inodes hear of it. A
-    /// lookup that saw it grow has an answer from before and must ask again.
+    /// Of a directory: grows after names in it went, moved or were linked and before the inodes
+    /// hear of it. Who saw it grow since it looked has an answer from before and must ask again.
     pub(super) changes: AtomicU64,
     /// The descriptor was used since the eviction ring last passed.
     pub(super) used: AtomicBool,
@@ -207,11 +211,16 @@ impl<N> Inode<N> {
         Some(fd)
     }
 
-    /// The current name, with the epoch since which it is.
+    /// The current name, with the epoch of the set that it is of.
     pub(super) fn current(&self) -> Option<(Name, u64)> {
         let state = self.state.lock();
         let name = state.current()?.clone();
         Some((name, self.epoch.load(Ordering::Acquire)))
+    }
+
+    /// All names, the current one last.
+    pub(super) fn names(&self) -> Vec<Name> {
+        self.state.lock().names.clone()
     }
 
     /// Whether it has a name in that directory.
@@ -242,10 +251,9 @@ mod tests {
         let mut state = State::default();
         assert_eq!(
             state.take(1, os("a"), false),
-            Change { moved: true, added: Some(1), lost: None }
+            Change { renamed: true, added: Some(1), lost: None }
         );
         state.take(2, os("b"), false);
-        assert_eq!(state.take(1, os("a"), false), Change { moved: true, added: None, lost: None });
         assert_eq!(state.take(1, os("a"), false), Change::default());
         assert_eq!(names(&state), [(2, "b"), (1, "a")]);
     }
@@ -255,7 +263,7 @@ mod tests {
         let mut state = State::default();
         state.take(1, os("a"), true);
         let change = state.take(2, os("b"), true);
-        assert_eq!(change, Change { moved: true, added: Some(2), lost: Some(1) });
+        assert_eq!(change, Change { renamed: true, added: Some(2), lost: Some(1) });
         assert_eq!(names(&state), [(2, "b")]);
     }
 
@@ -264,12 +272,15 @@ mod tests {
         let mut state = State::default();
         state.take(1, os("a"), false);
         state.take(1, os("b"), false);
-        assert_eq!(state.lose(1, os("b")), Change { moved: true, added: None, lost: Some(1) });
+        let change = state.lose(1, os("b"));
+        assert_eq!(change, Change { renamed: true, added: None, lost: Some(1) });
+        assert_eq!(state.lose_stale(&Name::new(1, os("a"))), Change::default());
+        assert!(!state.unlinked);
         assert_eq!(state.lose(1, os("a")), Change::default());
         assert!(state.unlinked);
         assert_eq!(names(&state), [(1, "a")]);
         let change = state.take(3, os("c"), false);
-        assert_eq!(change, Change { moved: true, added: Some(3), lost: Some(1) });
+        assert_eq!(change, Change { renamed: true, added: Some(3), lost: Some(1) });
         assert!(!state.unlinked);
     }
 
@@ -279,17 +290,17 @@ mod tests {
         state.take(1, os("a"), false);
         state.take(2, os("b"), false);
         let change = state.rename((1, os("a")), (2, os("b")));
-        assert_eq!(change, Change { moved: true, added: None, lost: Some(1) });
+        assert_eq!(change, Change { renamed: true, added: None, lost: Some(1) });
         assert_eq!(names(&state), [(2, "b")]);
     }
 
     #[test]
     fn names_are_bounded() {
         let mut state = State::default();
-        for n in 0..1000 {
+        for n in 0..2000 {
             state.take(n, os("x"), false);
         }
         assert_eq!(state.names.len(), MAX_NAMES);
-        assert_eq!(state.current().unwrap().parent, 999);
+        assert_eq!(state.current().unwrap().parent, 1999);
     }
 }

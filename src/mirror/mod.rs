@@ -1,6 +1,6 @@
 //! The directory behind the mount: every operation, served on the backing as a disk would.
 //!
-//! Owns the inodes the kernel knows, their current paths, their descriptors and the open handles.
+//! Owns the inodes the kernel knows, their paths, their descriptors and the open handles.
 //! Invariant: nothing is ever opened outside the root; every path is one name relative to a
 //! descriptor, and symlinks are never followed. Numbers that the kernel holds mean the same file
 //! until it forgets them.
@@ -38,6 +38,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, makedev};
 use rustix::process::Resource;
 
 pub use attr::{Attr, Changes, TimeChange};
+pub use data::Written;
 pub use dir::DirEntry;
 pub use handle::Handle;
 pub use inode::Inode;
@@ -159,7 +160,7 @@ impl<N: Default> Mirror<N> {
     ) -> Change {
         let first = state.names().is_empty();
         let change = change(state);
-        if change.moved {
+        if change.renamed {
             inode.epoch.fetch_add(1, Ordering::AcqRel);
             if inode.directory && !first {
                 self.dir_moves.fetch_add(1, Ordering::AcqRel);

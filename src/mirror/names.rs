@@ -1,9 +1,10 @@
 //! Names: lookup and forget, making, removing, renaming and linking entries.
 //!
 //! Invariant: when one of these returns, the names of every inode it concerned are those of the
-//! backing. A removal or rename that succeeded first lets its directories' `changes` grow, then
-//! corrects the inodes; a lookup that began before sees that and asks again, so that no inode keeps
-//! a name by an answer from before.
+//! backing. A removal, rename or link that succeeded first lets its directories' `changes` grow,
+//! then corrects the inodes; a lookup that began before sees that and asks again, so that no inode
+//! keeps a name, or loses one, by an answer from before. What others do in the backing shows in the
+//! number of links: an inode that has more names is asked for each of them.
 //! Lock rule: no lock is held across a syscall; inodes are corrected one at a time.
 
 use std::ffi::OsStr;
@@ -16,7 +17,8 @@ use rustix::fs::{AtFlags, FileType, Mode, RenameFlags, Statx, makedev};
 use rustix::path::DecInt;
 
 use super::attr::{attr_of, decode_dev, generation};
-use super::inode::Inode;
+use super::fds::is_stale;
+use super::inode::{Change, Inode, Name};
 use super::{Caller, Entry, Mirror, check, is_dir, stat_at, stat_of};
 use crate::sys::creds;
 
@@ -32,6 +34,12 @@ impl<N: Default> Mirror<N> {
     pub fn lookup(&self, parent: u64, name: &OsStr) -> io::Result<Entry> {
         let (dir, fd) = self.parent_of(parent, name)?;
         self.entry_at(&dir, &fd, name)
+    }
+
+    /// The inode of that name, if the kernel knows it; without a lookup of it.
+    pub fn known_at(&self, parent: u64, name: &OsStr) -> Option<Arc<Inode<N>>> {
+        let (_, fd) = self.parent_of(parent, name).ok()?;
+        self.table.known(&self.identity(&stat_at(&fd, name).ok()?))
     }
 
     /// Takes lookups back; the number may then be given to another file.
@@ -168,6 +176,7 @@ impl<N: Default> Mirror<N> {
         let fd = self.descriptor(&self.inode(ino)?)?;
         let (from, follow) = (DecInt::from_fd(&fd), AtFlags::SYMLINK_FOLLOW);
         rustix::fs::linkat(&self.proc_fds, from, &dir_fd, newname, follow)?;
+        dir.changes.fetch_add(1, Ordering::SeqCst);
         let (inode, stat) = self.admit(&dir, newname, stat_of(&fd)?);
         Ok(entry_of(&inode, &stat))
     }
@@ -197,17 +206,38 @@ impl<N: Default> Mirror<N> {
                 // Whoever removes or renames counts up before it takes this lock.
                 let current = dir.changes.load(Ordering::SeqCst) == seen;
                 (current || tries == 0).then(|| {
-                    self.change_names(&inode, &mut state, |names| {
+                    let change = self.change_names(&inode, &mut state, |names| {
                         names.take(dir.ino, name, inode.directory)
-                    })
+                    });
+                    (change, state.names().len())
                 })
             };
-            if let Some(change) = change {
+            if let Some((change, names)) = change {
                 self.settle(change);
+                if names > 1 && names > stat.stx_nlink as usize {
+                    inode.names().iter().for_each(|name| self.drop_if_stale(&inode, name));
+                }
                 return Ok(entry_of(&inode, &stat));
             }
             self.table.forget(inode.ino, 1);
             tries -= 1;
+        }
+    }
+
+    /// Takes a name from an inode if it leads elsewhere by now, unless it is the only one.
+    pub(super) fn drop_if_stale(&self, inode: &Inode<N>, name: &Name) {
+        let Ok(dir) = self.inode(name.parent) else { return };
+        let seen = dir.changes.load(Ordering::SeqCst);
+        let stale = match self.descriptor(&dir).and_then(|fd| stat_at(&fd, &name.name)) {
+            Ok(stat) => self.identity(&stat) != inode.identity,
+            Err(error) => is_stale(&error),
+        };
+        if stale {
+            self.rename_inode(inode, |names| {
+                // As for a lookup: who links or renames counts up before it takes this lock.
+                let current = dir.changes.load(Ordering::SeqCst) == seen;
+                if current { names.lose_stale(name) } else { Change::default() }
+            });
         }
     }
 

@@ -1,8 +1,9 @@
-//! Where each inode is: the path of the backing file, current through renames.
+//! Where each inode is: the paths of the backing file, current through renames.
 //!
-//! Invariant: a path is the base followed by the current names from the root down, read one inode
-//! at a time; the epoch of an inode grows after any change that its path could show. Who remembers
-//! something about a path reads the epoch before it reads the path.
+//! Invariant: a path is the base followed by names from the root down, read one inode at a time:
+//! the only one of each directory above it, then one of the inode's own. The epoch of an inode
+//! grows after any change that its set of paths could show. Who remembers something about the paths
+//! reads the epoch before it reads them.
 //! Lock rule: one inode's state at a time.
 
 use std::ffi::OsStr;
@@ -16,12 +17,31 @@ impl<N: Default> Mirror<N> {
     /// Appends the path of an inode: base and names. Of an unlinked one, the last it had; of one
     /// with several links, that of the name used last.
     pub fn path(&self, inode: &Inode<N>, out: &mut Vec<u8>) {
+        self.path_by(inode.current().map(|(name, _)| name), out);
+    }
+
+    /// Visits the path of each name of an inode that has been met, at least one.
+    pub fn paths(&self, inode: &Inode<N>, visit: &mut dyn FnMut(&[u8])) {
+        let mut path = Vec::new();
+        let names = inode.names();
+        if names.is_empty() {
+            self.path_by(None, &mut path);
+            visit(&path);
+        }
+        for name in names {
+            path.clear();
+            self.path_by(Some(name), &mut path);
+            visit(&path);
+        }
+    }
+
+    /// Appends the path of an inode by one of its names; the root has none.
+    fn path_by(&self, mut at: Option<Name>, out: &mut Vec<u8>) {
         let mut names: Vec<Box<OsStr>> = Vec::new();
-        let mut at = inode.current();
-        while let Some((Name { parent, name }, _)) = at {
+        while let Some(Name { parent, name }) = at {
             names.push(name);
             at = match self.table.get(parent) {
-                Some(parent) if names.len() < MAX_DEPTH => parent.current(),
+                Some(parent) if names.len() < MAX_DEPTH => parent.current().map(|(name, _)| name),
                 _ => None,
             };
         }
@@ -46,7 +66,7 @@ impl<N: Default> Mirror<N> {
         out.extend_from_slice(name.as_bytes());
     }
 
-    /// Grows whenever the path of the inode may have changed.
+    /// Grows whenever the paths of the inode may have changed.
     pub fn epoch(&self, inode: &Inode<N>) -> u64 {
         self.dir_moves.load(Ordering::Acquire).wrapping_add(inode.epoch.load(Ordering::Acquire))
     }

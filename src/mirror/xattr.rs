@@ -12,11 +12,15 @@ use std::sync::Arc;
 use rustix::fs::XattrFlags;
 use rustix::path::DecInt;
 
+use super::attr::judged_by_groups;
 use super::{Caller, Mirror, errno};
 use crate::sys::creds;
 
 /// `XATTR_LIST_MAX`: longer lists the kernel does not hand out.
 const LIST_MAX: usize = 65536;
+
+/// `XATTR_NAME_POSIX_ACL_ACCESS`: who may access the file, which its mode shows.
+const ACCESS_ACL: &str = "system.posix_acl_access";
 
 /// The answer to getxattr and listxattr.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +33,18 @@ pub enum Xattr {
 
 impl<N: Default> Mirror<N> {
     /// Sets an attribute; `flags` as in setxattr(2).
-    pub fn setxattr(&self, ino: u64, name: &OsStr, value: &[u8], flags: i32) -> io::Result<()> {
+    pub fn setxattr(
+        &self,
+        caller: &Caller,
+        ino: u64,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+    ) -> io::Result<()> {
         let fd = self.named(ino)?;
         let flags = XattrFlags::from_bits_retain(flags.cast_unsigned());
+        // The only attribute that is a change of mode as well.
+        let _judged = if name == ACCESS_ACL { judged_by_groups(caller, &fd)? } else { None };
         Ok(rustix::fs::setxattr(DecInt::from_fd(&fd), name, value, flags)?)
     }
 

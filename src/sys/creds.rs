@@ -11,6 +11,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::LazyLock;
 
 use rustix::fs::Mode;
+use rustix::process::Gid;
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
 /// What the kernel takes from a thread whose fsuid leaves 0 and gives back when it returns
@@ -32,12 +33,14 @@ const JUDGED: CapabilitySet =
 struct Daemon {
     uid: u32,
     gid: u32,
+    groups: Vec<Gid>,
     caps: CapabilitySets,
 }
 
 static DAEMON: LazyLock<Daemon> = LazyLock::new(|| Daemon {
     uid: rustix::process::geteuid().as_raw(),
     gid: rustix::process::getegid().as_raw(),
+    groups: rustix::process::getgroups().unwrap_or_default(),
     caps: rustix::thread::capabilities(None).unwrap_or(CapabilitySets {
         effective: CapabilitySet::empty(),
         permitted: CapabilitySet::empty(),
@@ -143,6 +146,36 @@ pub fn without_fsetid() -> io::Result<Plain> {
     Ok(Plain { thread_bound: PhantomData })
 }
 
+/// The thread is in the groups of somebody else until this is dropped.
+#[must_use]
+pub struct Grouped {
+    groups: bool,
+    _gid: Acting,
+    _plain: Plain,
+}
+
+impl Drop for Grouped {
+    fn drop(&mut self) {
+        if self.groups {
+            let _ = rustix::thread::set_thread_groups(&DAEMON.groups);
+        }
+    }
+}
+
+/// Puts the thread into that group and those supplementary ones, no others, and takes `CAP_FSETID`
+/// from it, so that the backing judges by them whether a setgid bit stays. A daemon that may not
+/// choose its groups keeps its own.
+///
+/// # Errors
+/// Those of capset(2).
+pub fn in_groups(gid: u32, groups: &[u32]) -> io::Result<Grouped> {
+    let (gid, plain) = (become_user(DAEMON.uid, gid), without_fsetid()?);
+    let groups: Vec<_> = groups.iter().copied().map(Gid::from_raw).collect();
+    let may = DAEMON.caps.effective.contains(CapabilitySet::SETGID);
+    let groups = may && rustix::thread::set_thread_groups(&groups).is_ok();
+    Ok(Grouped { groups, _gid: gid, _plain: plain })
+}
+
 /// Sets the umask of this thread alone, for good.
 ///
 /// # Errors
@@ -213,7 +246,24 @@ mod tests {
         drop(act_as(1234, 4321).unwrap());
         drop(without_fsetid().unwrap());
         drop(act_unprivileged(1234, 4321));
+        drop(in_groups(4321, &[77]).unwrap());
         assert_eq!(rustix::thread::capabilities(None).unwrap(), before);
+    }
+
+    #[test]
+    fn groups_are_taken_and_given_back() {
+        require_root();
+        let groups = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            let lines =
+                status.lines().filter(|l| l.starts_with("Gid:") || l.starts_with("Groups:"));
+            lines.map(|l| l.trim().to_owned()).collect::<Vec<_>>()
+        };
+        let before = groups();
+        let grouped = in_groups(4321, &[77, 78]).unwrap();
+        assert_eq!(groups(), ["Gid:\t0\t0\t0\t4321", "Groups:\t77 78"]);
+        drop(grouped);
+        assert_eq!(groups(), before);
     }
 
     #[test]

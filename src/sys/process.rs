@@ -1,4 +1,4 @@
-//! Other processes: whether a caller was killed, and killing one. And this thread's timers.
+//! Other processes: whether a caller was killed, killing one, its groups. And this thread's timers.
 
 use std::fs;
 use std::io;
@@ -68,6 +68,15 @@ pub fn thread_group(tid: u32) -> io::Result<u32> {
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
+/// The supplementary groups of the thread; none of one that is gone, hidden or in a pid namespace
+/// that is not visible (0). While it waits for a reply they are those it called with.
+#[must_use]
+pub fn groups(tid: u32) -> Vec<u32> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
+    let groups = field(&status, "Groups:").unwrap_or_default();
+    groups.split_ascii_whitespace().filter_map(|group| group.parse().ok()).collect()
+}
+
 /// Lets this thread's timed waits end as close to their time as the machine can: the kernel
 /// otherwise adds up to 50 us to gather wake-ups (prctl(2), PR_SET_TIMERSLACK).
 ///
@@ -133,6 +142,22 @@ mod tests {
         let status = child.wait().unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
         assert!(kill_caller(child.id()).is_err());
+    }
+
+    #[test]
+    fn groups_are_those_of_the_thread() {
+        let (own, others) = std::thread::spawn(|| {
+            let before = groups(std::process::id());
+            let members = [4_000_000_000, 77].map(rustix::process::Gid::from_raw);
+            rustix::thread::set_thread_groups(&members).expect("this test must run as root");
+            let own = rustix::thread::gettid().as_raw_nonzero().get();
+            (groups(u32::try_from(own).unwrap()), before == groups(std::process::id()))
+        })
+        .join()
+        .unwrap();
+        assert_eq!(own, [77, 4_000_000_000]);
+        assert!(others, "the other threads keep theirs");
+        assert!(groups(0).is_empty() && groups(u32::MAX).is_empty());
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub fn run(script: &str) {
     for name in ["slowfs", "charybdefs"] {
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_slowfs"), bin.join(name)).unwrap();
     }
+    // The system's python3 has python3-thrift; one that comes first on PATH may not.
+    std::os::unix::fs::symlink("/usr/bin/python3", bin.join("python3")).unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let prelude = repository().join("tests/alone/prelude.sh");
     let script = format!(". {}\n{script}", prelude.display());

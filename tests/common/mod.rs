@@ -130,6 +130,19 @@ impl Mount {
         self.client().put_fault(fault, true).unwrap()
     }
 
+    /// Clears every fault when dropped: what a failing test has held would else never end.
+    pub fn clear_on_drop(&self) -> impl Drop + use<> {
+        struct Clear(String);
+        impl Drop for Clear {
+            fn drop(&mut self) {
+                if let Ok(mut client) = Client::connect(&self.0, Duration::from_secs(5)) {
+                    let _ = client.clear_all_faults();
+                }
+            }
+        }
+        Clear(self.addr.clone())
+    }
+
     pub fn clear(&self) {
         self.client().clear_all_faults().unwrap();
     }

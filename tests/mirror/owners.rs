@@ -35,6 +35,8 @@ cases!(
     chown_of_a_symlink_is_its_own,
     chown_is_for_root_and_chgrp_for_members,
     chown_clears_setuid_and_setgid,
+    chgrp_keeps_setgid_without_group_execution_for_members,
+    acl_keeps_setgid_for_members,
     write_by_others_clears_setuid_and_setgid,
     write_by_root_keeps_setuid,
     setgid_without_group_execution_is_kept_for_members,
@@ -358,6 +360,68 @@ fn chown_clears_setuid_and_setgid(dir: &Path) {
     chmod(dir.join("d"), 0o6755).unwrap();
     chown(dir.join("d"), 7, 7).unwrap();
     assert_eq!(permissions(&stat(dir.join("d"))), 0o6755);
+}
+
+/// A user, the group of its file, and groups that it may be in: its primary one and others.
+const OWNER: u32 = 1234;
+const GROUP: u32 = 4321;
+const PRIMARY: u32 = 5678;
+
+/// Gives the program to `OWNER` and that group, with these permissions.
+fn give(dir: &Path, gid: u32, mode: u32) {
+    chown(dir.join("program"), OWNER, gid).unwrap();
+    chmod(dir.join("program"), mode).unwrap();
+}
+
+fn chgrp_keeps_setgid_without_group_execution_for_members(dir: &Path) {
+    program(dir, 0o644);
+    let after = |from, mode, (gid, groups): (u32, &[u32])| {
+        give(dir, from, mode);
+        as_user(OWNER, gid, groups, || {
+            rustix::fs::chown(dir.join("program"), None, Some(Gid::from_raw(STAFF))).unwrap();
+        });
+        assert_eq!(owner(dir.join("program")), (OWNER, STAFF));
+        mode_of(dir)
+    };
+    let stranger: (u32, &[u32]) = (PRIMARY, &[STAFF]);
+    for from in [GROUP, 0] {
+        assert_eq!(after(from, 0o2745, stranger), 0o745);
+        assert_eq!(after(from, 0o6745, stranger), 0o745);
+    }
+    for member in [(GROUP, &[STAFF][..]), (STAFF, &[GROUP]), (PRIMARY, &[7, STAFF, GROUP])] {
+        assert_eq!(after(GROUP, 0o2745, member), 0o2745, "{member:?}");
+        assert_eq!(after(GROUP, 0o6745, member), 0o2745, "{member:?}");
+        assert_eq!(after(GROUP, 0o2755, member), 0o755, "{member:?}");
+    }
+    give(dir, GROUP, 0o2745);
+    chown(dir.join("program"), OWNER, STAFF).unwrap();
+    assert_eq!(mode_of(dir), 0o2745, "by root");
+}
+
+fn acl_keeps_setgid_for_members(dir: &Path) {
+    program(dir, 0o644);
+    fs::create_dir(dir.join("d")).unwrap();
+    let after = |name: &str, group, (uid, gid, groups): (u32, u32, &[u32]), rule: &[&str]| {
+        let path = dir.join(name);
+        chown(&path, OWNER, group).unwrap();
+        setfacl(&["-b"], &path);
+        chmod(&path, 0o2755).unwrap();
+        as_user(uid, gid, groups, || setfacl(rule, &path));
+        permissions(&stat(&path))
+    };
+    let (access, default) = (["-m", "u:99:r"], ["-d", "-m", "u:99:r"]);
+    for name in ["program", "d"] {
+        for group in [GROUP, 0] {
+            assert_eq!(after(name, group, (OWNER, PRIMARY, &[STAFF]), &access), 0o755, "{name}");
+        }
+        for member in [(GROUP, &[][..]), (PRIMARY, &[STAFF, GROUP])] {
+            let member = (OWNER, member.0, member.1);
+            assert_eq!(after(name, GROUP, member, &access), 0o2755, "{name} {member:?}");
+        }
+        assert_eq!(after(name, GROUP, (0, 0, &[]), &access), 0o2755, "{name} by root");
+    }
+    // What a directory hands down is no change of its own mode.
+    assert_eq!(after("d", GROUP, (OWNER, PRIMARY, &[]), &default), 0o2755);
 }
 
 fn write_by_others_clears_setuid_and_setgid(dir: &Path) {

@@ -159,8 +159,8 @@ fn extended_attributes_of_every_kind_of_file() {
     for ino in [link, fifo, disk.make_file("a"), disk.make_dir("d"), ROOT] {
         let name = os("trusted.slowfs");
         assert_eq!(code(m.getxattr(ino, name, 0)), libc::ENODATA);
-        m.setxattr(ino, name, b"value", libc::XATTR_CREATE).unwrap();
-        assert_eq!(code(m.setxattr(ino, name, b"", libc::XATTR_CREATE)), libc::EEXIST);
+        m.setxattr(&ROOT_USER, ino, name, b"value", libc::XATTR_CREATE).unwrap();
+        assert_eq!(code(m.setxattr(&ROOT_USER, ino, name, b"", libc::XATTR_CREATE)), libc::EEXIST);
         assert_eq!(m.getxattr(ino, name, 0).unwrap(), Xattr::Size(5));
         assert_eq!(code(m.getxattr(ino, name, 4)), libc::ERANGE);
         assert_eq!(m.getxattr(ino, name, 64).unwrap(), Xattr::Value(b"value".to_vec()));
@@ -176,8 +176,8 @@ fn trusted_attributes_are_not_listed_to_users() {
     let disk = Disk::new();
     let ino = disk.make_file("a");
     let m = &disk.mirror;
-    m.setxattr(ino, os("trusted.slowfs"), b"1", 0).unwrap();
-    m.setxattr(ino, os("user.slowfs"), b"1", 0).unwrap();
+    m.setxattr(&ROOT_USER, ino, os("trusted.slowfs"), b"1", 0).unwrap();
+    m.setxattr(&ROOT_USER, ino, os("user.slowfs"), b"1", 0).unwrap();
     assert_eq!(m.listxattr(&USER, ino, 12).unwrap(), Xattr::Value(b"user.slowfs\0".to_vec()));
     assert_eq!(m.listxattr(&USER, ino, 0).unwrap(), Xattr::Size(12));
     assert_eq!(code(m.listxattr(&USER, ino, 11)), libc::ERANGE);

@@ -14,7 +14,7 @@ fn open(disk: &Disk, name: &str, flags: i32) -> (u64, u64) {
 fn what_is_written_is_read() {
     let disk = Disk::new();
     let (entry, fh) = disk.mirror.create(&USER, ROOT, os("a"), 0o644, libc::O_RDWR).unwrap();
-    assert_eq!(disk.mirror.write(fh, 3, b"hello", false).unwrap(), 5);
+    assert_eq!(disk.mirror.write(fh, 3, b"hello", false).unwrap().bytes, 5);
     assert_eq!(disk.contents(fh), b"\0\0\0hello");
     let mut buf = vec![1; 100];
     disk.mirror.read(fh, 4, 2, &mut buf).unwrap();

@@ -81,6 +81,19 @@ impl Disk {
         String::from_utf8_lossy(path.strip_prefix(base).expect("paths begin with the base")).into()
     }
 
+    /// The paths of all its names below the base, sorted.
+    #[track_caller]
+    pub(super) fn paths(&self, ino: u64) -> Vec<String> {
+        let base = self.backing.as_os_str().as_bytes();
+        let mut paths = Vec::new();
+        self.mirror.paths(&self.mirror.inode(ino).unwrap(), &mut |path| {
+            let path = path.strip_prefix(base).expect("paths begin with the base");
+            paths.push(String::from_utf8_lossy(path).into_owned());
+        });
+        paths.sort_unstable();
+        paths
+    }
+
     pub(super) fn epoch(&self, ino: u64) -> u64 {
         self.mirror.epoch(&self.mirror.inode(ino).unwrap())
     }

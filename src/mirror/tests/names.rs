@@ -116,10 +116,13 @@ fn path_follows_renames_of_the_file_and_of_its_parents() {
 }
 
 #[test]
-fn epoch_stays_while_the_path_does() {
+fn epoch_stays_while_the_paths_do() {
     let disk = Disk::new();
     let (a, _b) = (disk.make_file("a"), disk.make_file("b"));
+    disk.mirror.link(a, ROOT, os("l")).unwrap();
     let epoch = disk.epoch(a);
+    disk.walk("a");
+    disk.walk("l");
     disk.mirror.rename(ROOT, os("b"), ROOT, os("c"), 0).unwrap();
     disk.walk("a");
     disk.make_dir("d");
@@ -198,18 +201,67 @@ fn renaming_one_link_onto_another_leaves_both() {
 }
 
 #[test]
-fn path_of_a_hard_link_is_the_name_used_last() {
+fn hard_links_have_a_path_each_and_the_one_used_last_is_current() {
     let disk = Disk::new();
     let a = disk.make_file("a");
+    assert_eq!(disk.paths(a), ["/a"]);
     let entry = disk.mirror.link(a, ROOT, os("b")).unwrap();
     assert_eq!((entry.attr.ino, entry.attr.nlink), (a, 2));
-    assert_eq!(disk.path(a), "/b");
+    assert_eq!((disk.path(a), disk.paths(a)), ("/b".into(), vec!["/a".into(), "/b".into()]));
     disk.walk("a");
-    assert_eq!(disk.path(a), "/a");
+    assert_eq!((disk.path(a), disk.paths(a)), ("/a".into(), vec!["/a".into(), "/b".into()]));
     disk.mirror.unlink(ROOT, os("a")).unwrap();
     disk.evict();
-    assert_eq!(disk.path(a), "/b");
+    assert_eq!((disk.path(a), disk.paths(a)), ("/b".into(), vec!["/b".into()]));
     assert_eq!(disk.mirror.getattr(a, None).unwrap().nlink, 1);
+    disk.mirror.unlink(ROOT, os("b")).unwrap();
+    assert_eq!(disk.paths(a), ["/b"]);
+    assert_eq!(disk.paths(ROOT), [""]);
+}
+
+#[test]
+fn paths_of_hard_links_follow_renames_of_each_and_of_parents() {
+    let disk = Disk::new();
+    let (wal, _bak) = (disk.make_dir("wal"), disk.make_dir("bak"));
+    let ino = disk.make_file("wal/1");
+    let bak = disk.walk("bak");
+    disk.mirror.link(ino, bak, os("1")).unwrap();
+    disk.mirror.rename(ROOT, os("wal"), ROOT, os("log"), 0).unwrap();
+    assert_eq!(disk.paths(ino), ["/bak/1", "/log/1"]);
+    disk.mirror.rename(wal, os("1"), ROOT, os("2"), 0).unwrap();
+    assert_eq!(disk.paths(ino), ["/2", "/bak/1"]);
+    let over = disk.make_file("over");
+    disk.mirror.rename(ROOT, os("over"), bak, os("1"), 0).unwrap();
+    assert_eq!((disk.paths(ino), disk.paths(over)), (vec!["/2".into()], vec!["/bak/1".into()]));
+}
+
+#[test]
+fn epoch_grows_with_every_change_of_the_set_of_names() {
+    let disk = Disk::new();
+    let m = &disk.mirror;
+    let a = disk.make_file("a");
+    let mut before = disk.epoch(a);
+    let mut grown = |what: &str| {
+        let now = disk.epoch(a);
+        assert!(now > before, "{what}");
+        before = now;
+    };
+    m.link(a, ROOT, os("b")).unwrap();
+    grown("linked");
+    fs::hard_link(disk.backing.join("a"), disk.backing.join("c")).unwrap();
+    disk.walk("c");
+    grown("met");
+    disk.walk("b");
+    // "c" and "a" are not current now.
+    m.rename(ROOT, os("c"), ROOT, os("d"), 0).unwrap();
+    grown("renamed");
+    disk.walk("b");
+    m.unlink(ROOT, os("a")).unwrap();
+    grown("unlinked");
+    disk.touch("e");
+    m.rename(ROOT, os("e"), ROOT, os("d"), 0).unwrap();
+    grown("replaced");
+    assert_eq!(disk.paths(a), ["/b"]);
 }
 
 #[test]
@@ -320,7 +372,7 @@ fn default_acl_takes_the_place_of_the_umask() {
         entry(0x20, 0, none),
     ]
     .concat();
-    disk.mirror.setxattr(d, os("system.posix_acl_default"), &acl, 0).unwrap();
+    disk.mirror.setxattr(&ROOT_USER, d, os("system.posix_acl_default"), &acl, 0).unwrap();
     let strict = Caller { umask: 0o077, ..USER };
     let file = disk.mirror.mknod(&strict, d, os("f"), libc::S_IFREG | 0o666, 0).unwrap().attr;
     assert_eq!(file.mode & 0o777, 0o660, "the mask of the ACL shows as group permissions");

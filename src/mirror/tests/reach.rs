@@ -86,6 +86,28 @@ fn link_removed_behind_our_back_leaves_the_other_names() {
 }
 
 #[test]
+fn names_that_went_behind_our_back_go_with_the_next_lookup() {
+    let disk = Disk::new();
+    let (d, _e) = (disk.make_dir("d"), disk.make_dir("e"));
+    let ino = disk.make_file("a");
+    disk.mirror.link(ino, ROOT, os("b")).unwrap();
+    disk.mirror.link(ino, d, os("c")).unwrap();
+    let there = |name: &str| disk.backing.join(name);
+    fs::rename(there("a"), there("e/a")).unwrap();
+    fs::remove_file(there("b")).unwrap();
+    disk.walk("e/a");
+    assert_eq!(disk.paths(ino), ["/d/c", "/e/a"]);
+    // Its name is another file's, its directory is gone.
+    fs::remove_file(there("e/a")).unwrap();
+    let other = disk.make_file("e/a");
+    fs::rename(there("d/c"), there("f")).unwrap();
+    fs::remove_dir(there("d")).unwrap();
+    disk.evict();
+    assert_eq!(disk.walk("f"), ino);
+    assert_eq!((disk.paths(ino), disk.paths(other)), (vec!["/f".into()], vec!["/e/a".into()]));
+}
+
+#[test]
 fn trees_may_be_deeper_than_path_max() {
     const DEPTH: usize = 300;
     let name = "a-name-of-twenty-odd";
@@ -267,6 +289,54 @@ fn no_lookup_brings_an_old_name_back() {
     race(Duration::from_secs(2), &[&rename, &|| look("a"), &|| look("b"), &|| look("c")]);
     assert_eq!(disk.lookups(ino), 1);
     assert_eq!(m.inode(ino).unwrap().state.lock().names().len(), 1);
+}
+
+#[test]
+fn no_name_that_leads_to_it_is_lost() {
+    let disk = Disk::with_cache(16);
+    let m = &disk.mirror;
+    let ino = disk.make_file("a");
+    let look = |name: &str| {
+        if let Ok(entry) = m.lookup(ROOT, os(name)) {
+            assert_eq!(entry.attr.ino, ino);
+            m.forget(ino, 1);
+        }
+        assert!(disk.paths(ino).iter().any(|path| path == "/a"));
+    };
+    let link = |remove: &dyn Fn()| {
+        m.link(ino, ROOT, os("b")).unwrap();
+        assert!(disk.paths(ino).iter().any(|path| path == "/b"));
+        m.forget(ino, 1);
+        remove();
+    };
+    let unlinked = || {
+        m.unlink(ROOT, os("b")).unwrap();
+        assert!(disk.paths(ino).iter().all(|path| path != "/b"));
+    };
+    // More names than links again and again, so that each is asked for.
+    let removed = || fs::remove_file(disk.backing.join("b")).unwrap();
+    let behind_our_back = || {
+        fs::hard_link(disk.backing.join("a"), disk.backing.join("c")).unwrap();
+        look("c");
+        fs::remove_file(disk.backing.join("c")).unwrap();
+        look("a");
+    };
+    race(
+        Duration::from_secs(2),
+        &[
+            &|| {
+                link(&unlinked);
+                link(&removed);
+            },
+            &behind_our_back,
+            &|| look("a"),
+            &|| look("b"),
+            &|| disk.evict(),
+        ],
+    );
+    look("a");
+    assert_eq!(disk.paths(ino), ["/a"]);
+    assert_eq!(disk.lookups(ino), 1);
 }
 
 #[test]

@@ -1,0 +1,83 @@
+//! WRITE and COPY_FILE_RANGE: the requests whose kernel flags ask for more than the data.
+
+use fuser::{FileHandle, INodeNo, OpenFlags, ReplyWrite, Request};
+
+use super::SlowFs;
+use super::caches::handle;
+use super::serve::{Args, On, Op};
+use crate::ops::Request as R;
+
+/// What one COPY_FILE_RANGE copies at most, bytes: a caller that wants more asks again, and others
+/// get their turn.
+const MOST_COPIED: u64 = 16 << 20;
+
+/// The sync that each write of a file opened with O_SYNC or O_DSYNC includes. For files that pass
+/// the page cache it is ours to do; for others the kernel sends it as a request of its own.
+fn sync_of(flags: OpenFlags) -> Option<R> {
+    match flags.0 {
+        flags if flags & libc::O_SYNC == libc::O_SYNC => Some(R::Fsync),
+        flags if flags & libc::O_DSYNC != 0 => Some(R::Fdatasync),
+        _ => None,
+    }
+}
+
+/// A WRITE, but for its data.
+pub(super) struct Write {
+    pub(super) ino: INodeNo,
+    pub(super) fh: FileHandle,
+    pub(super) offset: u64,
+    /// Whether setuid and setgid bits must go.
+    pub(super) kill: bool,
+    /// How the file was opened.
+    pub(super) flags: OpenFlags,
+}
+
+/// One side of a copy.
+pub(super) struct Range {
+    pub(super) ino: INodeNo,
+    pub(super) fh: FileHandle,
+    pub(super) offset: u64,
+}
+
+impl SlowFs {
+    /// Serves a WRITE, with the sync that it includes.
+    pub(super) fn serve_write(&self, req: &Request, write: Write, data: &[u8], reply: ReplyWrite) {
+        let (fh, direct) = handle(write.fh);
+        let mut op = Op::new(req, R::Write, On::Inode(write.ino.0));
+        let sync = sync_of(write.flags).filter(|_| direct);
+        if let Some(request) = sync {
+            op = op.consulting(R::Write.methods().union(request.methods())).slow();
+        }
+        self.serve(op, Args::data(data), reply, move |core, _, args| {
+            let written = core.tree.write(fh, write.offset, args.data, write.kill)?;
+            if let Some(request) = sync {
+                core.tree.fsync(fh, request == R::Fdatasync)?;
+            }
+            if written.mode_changed {
+                core.mode_changed(write.ino.0);
+            }
+            Ok(u32::try_from(written.bytes).unwrap_or(u32::MAX))
+        });
+    }
+
+    /// Serves a COPY_FILE_RANGE of so many bytes with the flags of copy_file_range(2).
+    pub(super) fn serve_copy(
+        &self,
+        req: &Request,
+        from: Range,
+        to: Range,
+        (len, flags): (u64, u64),
+        reply: ReplyWrite,
+    ) {
+        let op = Op::new(req, R::CopyTo, On::Inode(to.ino.0))
+            .and(On::Inode(from.ino.0), R::CopyFrom.methods())
+            .slow();
+        self.serve(op, Args::default(), reply, move |core, caller, _| {
+            let from = (handle(from.fh).0, from.offset);
+            let to = (handle(to.fh).0, to.offset);
+            let len = len.min(MOST_COPIED);
+            let copied = core.tree.copy_file_range(&caller, from, to, len, flags)?;
+            Ok(u32::try_from(copied).unwrap_or(u32::MAX))
+        });
+    }
+}

@@ -1,0 +1,99 @@
+//! Deviations from charybdefs that no other test pins, and the guide for those who move over: what
+//! it names must be there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use common::{Mount, delaying, errno_of, failing};
+use slowfs::rpc::FaultSpec;
+
+#[test]
+fn symlink_matches_by_the_new_links_path_only() {
+    let mount = Mount::new();
+    let on = |pattern: &str| FaultSpec { pattern: pattern.into(), ..failing(&["symlink"], "EIO") };
+    let target = mount.mnt().join("target");
+    fs::write(&target, "").unwrap();
+    mount.add(&on(".*target"));
+    symlink(&target, mount.mnt().join("spared")).unwrap();
+    symlink("target", mount.mnt().join("spared too")).unwrap();
+    mount.add(&on(".*/hit"));
+    assert_eq!(errno_of(symlink(&target, mount.mnt().join("hit"))), libc::EIO);
+}
+
+#[test]
+fn a_large_write_is_one_request() {
+    let mount = Mount::new();
+    let file =
+        OpenOptions::new().create_new(true).write(true).open(mount.mnt().join("file")).unwrap();
+    let id = mount.add(&delaying(&["write_buf"], Duration::ZERO));
+    for (requests, size) in [300 << 10, 1 << 20].into_iter().enumerate() {
+        file.write_all_at(&vec![7; size], 0).unwrap();
+        assert_eq!(mount.listed(id).matched, i64::try_from(requests).unwrap() + 1);
+    }
+}
+
+fn document(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The rows of the first table below a heading, as cells; those above and below are left out.
+fn table<'a>(text: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
+    let section = text.split(heading).nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().skip_while(|l| !l.starts_with("|--")).skip(1);
+    let rows = rows.take_while(|l| l.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
+}
+
+#[test]
+fn every_deviation_names_tests_that_exist() {
+    let guide = document("docs/from-charybdefs.md");
+    let rows = table(&guide, "\n## Deviations\n");
+    for row in &rows {
+        let [number, .., tests] = row[..] else { panic!("{row:?}") };
+        let mut source = String::new();
+        let mut named = 0;
+        for word in tests.split('`').skip(1).step_by(2) {
+            if word.ends_with(".rs") {
+                source = document(word);
+            } else {
+                named += 1;
+                let there = [format!("fn {word}()"), format!("fn {word}(dir: &Path)")];
+                assert!(there.iter().any(|f| source.contains(f)), "row {number}: no test {word}");
+            }
+        }
+        assert!(named > 0, "row {number} names no test");
+    }
+    let numbers = |rows: &[Vec<&str>]| rows.iter().map(|r| r[0].to_owned()).collect::<Vec<_>>();
+    let readme = document("README.md");
+    let listed = table(&readme, "\n## Deviations from charybdefs\n");
+    assert_eq!(numbers(&rows), numbers(&listed), "the guide and the README list the same");
+    assert_eq!(rows.len(), 11);
+}
+
+#[test]
+fn troubleshooting_covers_what_users_of_the_etcd_workflow_met() {
+    let guide = document("docs/from-charybdefs.md");
+    let section = guide.split("\n## Troubleshooting\n").nth(1).unwrap();
+    let headings: Vec<_> = section.lines().filter(|l| l.starts_with("**")).collect();
+    for symptom in [
+        "No module named 'server'",
+        "Could not connect to any of [('127.0.0.1', 9090)]",
+        "JSON does not parse",
+        "hits the wrong paths",
+        "no `/bin/sh`",
+        "`allow_other` fails",
+    ] {
+        assert!(headings.iter().any(|h| h.contains(symptom)), "{symptom:?} in {headings:#?}");
+    }
+}
