@@ -8,7 +8,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RUNNER := ["sudo", "-E"]
 AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 
-.PHONY: demo demo-etcd check test test-clients bench install $(SLOWFS)
+.PHONY: demo demo-etcd check test test-clients test-long fuzz bench install $(SLOWFS)
 
 demo: setup-demo $(SLOWFS)
 	$(SLOWFS) demo
@@ -28,6 +28,15 @@ test: setup-test
 test-clients: setup-clients
 	cargo build --locked
 	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
+
+# The same tests at full length: minutes of attack, a hundred thousand reads. Figures are printed.
+test-long: setup-test
+	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic -- --nocapture --test-threads 1
+
+# What a control connection may bring, for FUZZ_SECONDS.
+FUZZ_SECONDS ?= 600
+fuzz:
+	fuzz/run.sh $(FUZZ_SECONDS)
 
 bench: setup-bench $(SLOWFS)
 	cargo bench --locked --bench gate --bench delay -- --quiet --noplot

@@ -24,6 +24,7 @@ use crate::mirror::Mirror;
 use crate::ops::Obstacle;
 use crate::rpc::{self, MountInfo, Server, ServerConfig};
 use crate::sys::daemonize::Report;
+use crate::sys::memory;
 use crate::sys::signals;
 
 mod fusermount;
@@ -130,6 +131,7 @@ pub fn run(mut config: RunConfig, report: &mut Option<Report>) -> Result<(), Sta
     let stop = signals::block(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
         .map_err(other("wait for signals"))?;
     raise_descriptor_limit();
+    memory::keep_little();
     let base = std::path::absolute(&config.backing)
         .map_err(|e| StartError::Backing(config.backing.clone(), strip(&e)))?;
     let root = open_backing(&base)?;

@@ -13,12 +13,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thrift::ApplicationErrorKind;
 use thrift::protocol::TMessageType;
 use tracing::{debug, warn};
 
 use super::handler::{Answer, Handler};
 use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
+use crate::sys::memory;
 
 /// Stack of a connection's thread: what [`crate::fault::Pattern`] needs, whose engines recurse, and
 /// as much again. An overflow would end the daemon. It is address space only, until used.
@@ -30,6 +32,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many peers may wait to be accepted: beyond that the kernel drops their first packet, and
 /// they try again after a second. std's 128 are soon there; the system may allow fewer.
 const BACKLOG: i32 = 4096;
+/// A storm of connections is over when none has come for so long.
+const CALM: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// Pause after a failed accept, so that a lack of descriptors does not burn a processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -148,7 +152,15 @@ impl Drop for Server {
 }
 
 fn accept_all(shared: &Arc<Shared>) {
+    // Connections since memory was last given back: a storm of them leaves the heap in pieces,
+    // which would be kept for good.
+    let mut storm = 0;
     loop {
+        if storm > shared.max_connections && is_calm(&shared.listener) {
+            memory::trim();
+            storm = 0;
+        }
+        storm += 1;
         let accepted = shared.listener.accept();
         if shared.state.lock().stopping {
             return;
@@ -167,6 +179,12 @@ fn accept_all(shared: &Arc<Shared>) {
             }
         }
     }
+}
+
+/// Waits whether nobody connects for a while.
+fn is_calm(listener: &TcpListener) -> bool {
+    let mut fds = [PollFd::new(listener, PollFlags::IN)];
+    poll(&mut fds, Some(&CALM)) == Ok(0)
 }
 
 /// Gives the connection its thread; the longest idle one makes room.

@@ -7,6 +7,7 @@
 pub mod creds;
 pub mod daemonize;
 pub mod ioctl;
+pub mod memory;
 pub mod namespace;
 pub mod process;
 pub mod signals;
