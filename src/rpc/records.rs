@@ -99,7 +99,8 @@ impl FaultSpec {
             let _ = write!(line, "; after {} matches", self.after);
         }
         if let Some(count) = self.count {
-            let _ = write!(line, "; {count} times");
+            let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+            let _ = write!(line, "; {times}");
         }
         if let Some(ns) = self.lifetime_ns {
             let _ = write!(line, "; for {}", duration(ns));
