@@ -248,7 +248,7 @@ fn what_is_being_cached_while_a_fault_is_armed_does_not_escape() {
     let fault = FaultSpec { pattern: ".*/f[0-9-]+".into(), ..failing(&["getattr"], "EIO") };
     for (kind, touch) in kinds {
         let mut escaped = 0;
-        for round in 0..long_or(400, 10) {
+        for round in 0..long_or(100, 10) {
             let names: Vec<_> = (0..FILES).map(|n| format!("f{round}-{n}")).collect();
             if kind != "create" {
                 names.iter().for_each(|n| fs::write(mount.raw().join(n), "x").unwrap());
