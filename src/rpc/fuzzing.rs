@@ -1,5 +1,5 @@
-//! What a fuzzer drives: the bytes of one connection, without the connection. Built with
-//! `--cfg fuzzing` only. No locks of its own.
+//! What a fuzzer drives: the bytes of one connection, without the connection. Built for it and for
+//! tests only. No locks of its own.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use super::handler::{Answer, Handler, MountInfo, ServerConfig};
 use super::server::reply;
 use super::wire::{self, Limits, Message, MessageReader, ReadError};
-use crate::fault::{DelayLine, FaultTable, ProbabilityScale};
+use crate::fault::{DelayLine, FaultTable, ProbabilityScale, Stats};
 
 /// A server's handler over a table of its own.
 pub struct Control {
@@ -34,10 +34,18 @@ impl Control {
                 backing: PathBuf::from("/b"),
                 pid: 1,
                 started: SystemTime::UNIX_EPOCH,
+                threads: 1,
+                direct_io: false,
+                read_only: false,
+                seeded: true,
+                stats: false,
+                fuse_protocol: "0".to_owned(),
+                capabilities: Vec::new(),
             },
             max_connections: 1,
         };
-        Ok(Control { handler: Handler::new(Arc::clone(&table), config), table })
+        let stats = Arc::new(Stats::default());
+        Ok(Control { handler: Handler::new(Arc::clone(&table), stats, config), table })
     }
 
     /// Serves what one connection brings, and ends with an empty table.
@@ -86,5 +94,24 @@ fn again(message: &Message, framed: bool, limits: Limits) -> Vec<u8> {
     match MessageReader::new(&*bytes, limits).read() {
         Ok(Some(message)) => encoded(&message, framed),
         other => panic!("{message:?} came back as {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::tests::frames;
+    use super::*;
+
+    #[test]
+    fn golden_frames_and_damaged_ones_are_served() {
+        let control = Control::new().unwrap();
+        for frame in frames() {
+            control.serve(&frame);
+            for at in 0..frame.len() {
+                let mut damaged = frame.clone();
+                damaged[at] ^= 0x81;
+                control.serve(&damaged);
+            }
+        }
     }
 }

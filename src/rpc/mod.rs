@@ -13,7 +13,7 @@
 mod client;
 mod convert;
 mod dialect;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 #[allow(clippy::panic, reason = "a fuzzer finds by panicking")]
 pub mod fuzzing;
 mod handler;

@@ -509,6 +509,12 @@ pub(super) mod tests {
         (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
     }
 
+    /// Every frame of tests/golden/frames.txt.
+    pub(in crate::rpc) fn frames() -> Vec<Vec<u8>> {
+        let frames = include_str!("../../tests/golden/frames.txt").lines();
+        frames.map(|line| golden(line.split_once(' ').unwrap().0)).collect()
+    }
+
     fn reader(bytes: &[u8]) -> MessageReader<&[u8]> {
         MessageReader::new(bytes, Limits::REQUEST)
     }
