@@ -327,6 +327,7 @@ mod tests {
         assert_eq!(golden_call("list_faults"), Call::ListFaults);
         assert_eq!(golden_call("list_methods"), Call::ListMethods);
         assert_eq!(golden_call("info"), Call::Info);
+        assert_eq!(golden_call("stats"), Call::Stats);
     }
 
     #[test]

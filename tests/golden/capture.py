@@ -65,3 +65,4 @@ capture("clear_methods", SlowFS, lambda c: c.send_clear_methods(["read", "write"
 capture("list_faults", SlowFS, lambda c: c.send_list_faults())
 capture("list_methods", SlowFS, lambda c: c.send_list_methods())
 capture("info", SlowFS, lambda c: c.send_info())
+capture("stats", SlowFS, lambda c: c.send_stats())
