@@ -294,11 +294,11 @@ fn control_calls_never_wait_for_what_is_held() {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other.map(drop),
         }),
-        ("write", |m, n| fs::write(m.join(format!("file{n}")), "xyz")),
-        ("read", |m, n| File::open(m.join(format!("file{n}")))?.read_at(&mut [0; 3], 0).map(drop)),
+        ("write", |m, n| fs::write(m.join(format!("written{n}")), "xyz")),
+        ("read", |m, n| File::open(m.join(format!("read{n}")))?.read_at(&mut [0; 3], 0).map(drop)),
         ("mkdir", |m, n| fs::create_dir(m.join(format!("held-dirs/dir{n}")))),
         ("unlink", |m, n| fs::remove_file(m.join(format!("held-gone/file{n}")))),
-        ("fsync", |m, n| File::open(m.join(format!("file{n}")))?.sync_all()),
+        ("fsync", |m, n| File::open(m.join(format!("synced{n}")))?.sync_all()),
         ("readdir", |m, _| fs::read_dir(m.join("listed"))?.try_for_each(|e| e.map(drop))),
         ("rename", |m, n| {
             fs::rename(m.join(format!("held-from/file{n}")), m.join(format!("held-to/file{n}")))
@@ -312,19 +312,19 @@ fn control_calls_never_wait_for_what_is_held() {
         fs::create_dir(mnt.join(dir)).unwrap();
     }
     for n in 0..EACH {
-        for name in ["", "held-gone/", "held-from/"] {
-            let path = mnt.join(format!("{name}file{n}"));
+        for name in ["written", "read", "synced", "held-gone/file", "held-from/file"] {
+            let path = mnt.join(format!("{name}{n}"));
             fs::write(&path, "abc").unwrap();
             fs::read(path).unwrap();
         }
     }
     fs::write(mnt.join("free/file"), "abc").unwrap();
-    // Each method is held in a place of its own, so that none is held behind another.
+    // Each method has files of its own, so that the kernel lets none wait for another.
     let place = |method: &str| match method {
         "getattr" => ".*/none[0-9]+".to_owned(),
         "readdir" => ".*/listed".to_owned(),
-        "write" => ".*/file[01]".to_owned(),
-        "read" => ".*/file[23]".to_owned(),
+        "write" => ".*/written[0-9]".to_owned(),
+        "read" => ".*/read[0-9]".to_owned(),
         _ => ".*".to_owned(),
     };
     let mut client = mount.client();
