@@ -249,7 +249,10 @@ fn print_table(rows: &[Row]) {
             row.fired
         );
     }
-    println!("\nadded: against the median without a delay, measured in turns");
+    println!(
+        "\nadded: against the median without a delay, measured in turns. No append to the log took\n\
+         less than its delay; what comes after a wait may be quicker than without one."
+    );
 }
 
 /// One line that is written over on a terminal, and written once per step elsewhere.
