@@ -283,6 +283,7 @@ fn start(
 }
 
 fn server_config(config: &RunConfig, paths: &Paths, kernel: Kernel) -> ServerConfig {
+    let except = config.fs.passthrough_except.as_ref();
     ServerConfig {
         scale: config.scale,
         obstacles: obstacles(&config.mount),
@@ -299,6 +300,7 @@ fn server_config(config: &RunConfig, paths: &Paths, kernel: Kernel) -> ServerCon
             stats: config.fs.time_all,
             fuse_protocol: kernel.protocol,
             capabilities: kernel.capabilities,
+            passthrough_except: except.map(|pattern| pattern.as_str().to_owned()),
         },
         max_connections: 256,
     }
