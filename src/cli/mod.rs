@@ -108,7 +108,9 @@ fn outcome(program: &str, result: anyhow::Result<()>) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::{FaultSpec, Info, Latency, ListedFault, MethodStatistics, Statistics};
+    use crate::rpc::{
+        FaultSpec, Info, Latency, ListedFault, MethodStatistics, PassthroughStatistics, Statistics,
+    };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
 
@@ -191,6 +193,7 @@ mod tests {
             fields(Info::default()),
             fields(Statistics::default()),
             fields(MethodStatistics::default()),
+            fields(PassthroughStatistics::default()),
             fields(Latency::default()),
             watch::field_names(),
         ];
