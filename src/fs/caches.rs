@@ -25,8 +25,9 @@ use crate::ops::{MethodSet, Request};
 /// How long the kernel may trust entries, and attributes that no fault concerns.
 const TTL: Duration = Duration::from_secs(1);
 
-/// How long after its reply an inode may be unknown to the kernel: until the caller has run again.
-const ARRIVAL: Duration = Duration::from_millis(20);
+/// How long after its reply an inode may be unknown to the kernel: until the caller has run again,
+/// which on a busy machine may not be soon.
+const ARRIVAL: Duration = Duration::from_millis(80);
 
 /// How often to look for such inodes.
 const LOOK_EVERY: Duration = Duration::from_micros(50);
