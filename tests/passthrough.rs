@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 
 use calls::Mapping;
 use common::{
-    Mount, Within, delaying, errno_of, failing, is_fuse, passing, passing_over, slowfs, text_of,
-    wait_for,
+    Mount, Within, delaying, errno_of, failing, is_fuse, passing, passing_over, slowfs, stdout_of,
+    text_of, wait_for,
 };
 use rustix::fs::FallocateFlags;
 use rustix::process::{Resource, Rlimit};
@@ -32,6 +32,7 @@ use slowfs::rpc::{FaultSpec, PassthroughStatistics};
 
 /// What stays with slowfs in these tests.
 const LOG: &str = ".*/log/.*";
+const OPTIONS: [&str; 2] = ["--passthrough-except", LOG];
 
 fn served(mount: &Mount) -> PassthroughStatistics {
     mount.client().stats().unwrap().passthrough.unwrap()
@@ -450,20 +451,39 @@ fn a_removed_file_goes_on_and_its_name_is_another_file() {
     wait_until_open(&mount, 0);
 }
 
+/// Runs a shell command as nobody, with the path as `$1`, and returns what it prints.
+fn as_nobody(words: &str, path: &Path) -> String {
+    let mut shell = Command::new("setpriv");
+    shell.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c", words, "sh"]);
+    stdout_of(shell.arg(path))
+}
+
+#[test]
+fn a_setuid_bit_that_a_write_took_is_gone_for_the_next_exec() {
+    let [a, b] = OPTIONS;
+    let scratch = tempfile::tempdir().unwrap();
+    let Some(mount) = passing_over(scratch, &[a, b, "-o", "suid"]) else { return };
+    let path = mount.mnt().join("id");
+    fs::copy("/usr/bin/id", &path).unwrap();
+    let open = File::open(&path).unwrap();
+    for (write, user) in [("", "0"), ("head -c 4 /usr/bin/id 1<>\"$1\";", "65534")] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o4777)).unwrap();
+        fs::metadata(&path).unwrap();
+        assert_eq!(as_nobody(&format!("{write} exec \"$1\" -u"), &path).trim(), user);
+    }
+    assert_eq!(served(&mount).open, 1);
+    drop(open);
+}
+
 #[test]
 fn setuid_bits_are_no_safer_with_the_kernel_than_with_slowfs() {
     let Some(mount) = with_log() else { return };
     let path = mount.mnt().join("data");
     let mode = || fs::metadata(&path).unwrap().mode() & 0o7777;
     let set = || fs::set_permissions(&path, fs::Permissions::from_mode(0o6777)).unwrap();
-    let as_nobody = |words: &str| {
-        let mut shell = Command::new("setpriv");
-        shell.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c", words]);
-        assert!(shell.arg("sh").arg(&path).status().unwrap().success());
-    };
     let file = read_write(&path);
     set();
-    as_nobody("echo x >>\"$1\"");
+    as_nobody("echo x >>\"$1\"", &path);
     assert_eq!(mode(), 0o777);
     drop(file);
     wait_until_open(&mount, 0);
@@ -471,7 +491,7 @@ fn setuid_bits_are_no_safer_with_the_kernel_than_with_slowfs() {
     // It has the bits when it is opened, so that it stays with slowfs, and root keeps them.
     fs::write(&path, "x").unwrap();
     assert_eq!((mode(), served(&mount).open), (0o6777, 0));
-    as_nobody("echo x >>\"$1\"");
+    as_nobody("echo x >>\"$1\"", &path);
     assert_eq!(mode(), 0o777);
 }
 
@@ -486,7 +506,7 @@ fn ten_thousand_opens_leave_nothing_behind() {
     let scratch = tempfile::tempdir().unwrap();
     // A file that the kernel still held would keep its inode.
     let _raw = Within::mount(scratch.path().join("raw"));
-    let Some(mount) = passing_over(scratch, LOG) else { return };
+    let Some(mount) = passing_over(scratch, &OPTIONS) else { return };
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     rustix::process::setrlimit(Resource::Nofile, raised).unwrap();
@@ -543,7 +563,7 @@ fn use_overlay(dir: &Path) {
 fn overlayfs_behind_the_mirror_is_passed_through_too() {
     let scratch = tempfile::tempdir().unwrap();
     let _overlay = overlay(scratch.path(), &scratch.path().join("raw"));
-    let Some(mount) = passing_over(scratch, LOG) else { return };
+    let Some(mount) = passing_over(scratch, &OPTIONS) else { return };
     fs::write(mount.mnt().join("new"), "new").unwrap();
     assert_eq!(fs::read(mount.mnt().join("new")).unwrap(), b"new");
     let files = served(&mount);
@@ -557,7 +577,7 @@ fn files_that_the_kernel_refuses_stay_with_slowfs() {
     let scratch = tempfile::tempdir().unwrap();
     fs::create_dir(scratch.path().join("raw")).unwrap();
     let _overlay = overlay(scratch.path(), &scratch.path().join("raw/deeper"));
-    let Some(mount) = passing_over(scratch, LOG) else { return };
+    let Some(mount) = passing_over(scratch, &OPTIONS) else { return };
     fs::write(mount.mnt().join("plain"), "plain").unwrap();
     assert_eq!(served(&mount).refused, 0);
     use_overlay(&mount.mnt().join("deeper"));

@@ -109,7 +109,7 @@ fn outcome(program: &str, result: anyhow::Result<()>) -> ExitCode {
 mod tests {
     use super::*;
     use crate::rpc::{
-        FaultSpec, Info, Latency, ListedFault, MethodStatistics, PassthroughStatistics, Statistics,
+        Info, Latency, ListedFault, MethodStatistics, PassthroughStatistics, Statistics,
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
@@ -178,18 +178,8 @@ mod tests {
             let value = serde_json::to_value(value).unwrap();
             value.as_object().unwrap().keys().cloned().collect()
         }
-        let fault = FaultSpec::default();
-        let listed = ListedFault {
-            id: 1,
-            fault,
-            matched: 0,
-            fired: 0,
-            held: 0,
-            expires_in_ns: None,
-            out_of_reach: None,
-        };
         let all = [
-            fields(listed),
+            fields(ListedFault::default()),
             fields(Info::default()),
             fields(Statistics::default()),
             fields(MethodStatistics::default()),

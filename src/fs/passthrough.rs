@@ -17,7 +17,6 @@ use parking_lot::Mutex;
 use super::init::PASSTHROUGH;
 use super::{Core, Kernel, Node};
 use crate::fault::{Memo, Pattern};
-use crate::mirror::Attr;
 use crate::sys::creds;
 
 /// Registers a file with the kernel, by way of the reply that is going to name it.
@@ -133,12 +132,5 @@ impl Core {
                 None
             }
         }
-    }
-
-    /// Whether a write that never arrives here may take bits from the file's mode.
-    pub(super) fn may_lose_bits(&self, attr: &Attr) -> bool {
-        self.options.passthrough_except.is_some()
-            && attr.mode & (libc::S_ISUID | libc::S_ISGID) != 0
-            && attr.mode & libc::S_IFMT == libc::S_IFREG
     }
 }

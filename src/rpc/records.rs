@@ -144,7 +144,7 @@ impl FaultSpec {
 }
 
 /// A fault in force.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ListedFault {
     /// Its id, unique for the life of the mount.
     pub id: i64,

@@ -195,16 +195,16 @@ impl Drop for Mount {
 /// A mirror with `--passthrough-except`. None on a kernel without passthrough, once it was seen that
 /// the mirror is refused there.
 pub fn passing(except: &str) -> Option<Mount> {
-    passing_over(tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap(), except)
+    let scratch = tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap();
+    passing_over(scratch, &["--passthrough-except", except])
 }
 
-/// The same of `scratch/raw`, as [`Mount::over`].
-pub fn passing_over(scratch: TempDir, except: &str) -> Option<Mount> {
+/// The same of `scratch/raw` and with these options, as [`Mount::over`].
+pub fn passing_over(scratch: TempDir, options: &[&str]) -> Option<Mount> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
-    let options = ["--passthrough-except", except];
     if (numbers.next().unwrap(), numbers.next().unwrap()) >= (6, 9) {
-        return Some(Mount::over(scratch, &options));
+        return Some(Mount::over(scratch, options));
     }
     let mut mount = slowfs();
     let output = mount.arg("mount").arg(scratch.path()).args(options).output().unwrap();
