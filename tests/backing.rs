@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Mount, assert_fuse, errno_of, is_fuse, slowfs, stdout_of, wait_for};
+use common::{Mount, Within, assert_fuse, errno_of, is_fuse, slowfs, stdout_of, wait_for};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, kill_process};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -254,24 +254,6 @@ fn symlink_put_in_a_directorys_place_leads_nowhere_outside() {
         }
         let _ = rustix::fs::unlinkat(&known, "secret", rustix::fs::AtFlags::empty());
         assert_eq!(names(&outside), ["secret"]);
-    }
-}
-
-/// Another filesystem mounted within the backing, until the end of the test.
-struct Within(PathBuf);
-
-impl Within {
-    fn mount(at: PathBuf) -> Within {
-        fs::create_dir(&at).unwrap();
-        let flags = rustix::mount::MountFlags::empty();
-        rustix::mount::mount("within", &at, "tmpfs", flags, None).expect("this test needs root");
-        Within(at)
-    }
-}
-
-impl Drop for Within {
-    fn drop(&mut self) {
-        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
 }
 

@@ -177,8 +177,15 @@ mod tests {
             value.as_object().unwrap().keys().cloned().collect()
         }
         let fault = FaultSpec::default();
-        let listed =
-            ListedFault { id: 1, fault, matched: 0, fired: 0, held: 0, expires_in_ns: None };
+        let listed = ListedFault {
+            id: 1,
+            fault,
+            matched: 0,
+            fired: 0,
+            held: 0,
+            expires_in_ns: None,
+            out_of_reach: None,
+        };
         let all = [
             fields(listed),
             fields(Info::default()),

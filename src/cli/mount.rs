@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -13,7 +14,7 @@ use super::control::parse_fault;
 use super::options::MountOption;
 use crate::daemon::mount::MountOptions;
 use crate::daemon::{self, RunConfig, StartError};
-use crate::fault::{Fault, Placement, ProbabilityScale};
+use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
 use crate::fs::FsOptions;
 use crate::rpc::{self, FaultSpec};
 use crate::sys::daemonize::{self, Side};
@@ -58,6 +59,10 @@ pub(super) struct MountArgs {
     /// Bypass the page cache for every file
     #[arg(long)]
     direct_io: bool,
+    /// Have the kernel serve the files whose path does not match, at the backing's own speed: their
+    /// reads and writes are out of reach of faults. The pattern is one like that of a fault
+    #[arg(long, value_name = "REGEX", value_parser = except)]
+    passthrough_except: Option<Arc<Pattern>>,
     /// How charybdefs clients' probabilities are read: out of what. `auto` takes 1 to 1000 of a fault
     /// that only delays as per mille, all others out of 100000
     #[arg(long, value_name = "auto|100000|1000", default_value = "auto")]
@@ -117,6 +122,10 @@ impl FromStr for Scale {
     }
 }
 
+fn except(pattern: &str) -> Result<Arc<Pattern>, SpecError> {
+    Pattern::new(pattern).map(Arc::new)
+}
+
 impl MountArgs {
     /// # Errors
     /// A path cannot be made absolute (there is no working directory), or two options exclude
@@ -133,6 +142,7 @@ impl MountArgs {
         fs.direct_io = self.direct_io;
         fs.log_ops = self.log_ops;
         fs.time_all = self.stats;
+        fs.passthrough_except.clone_from(&self.passthrough_except);
         Ok(RunConfig {
             mountpoint: absolute(&self.mountpoint)?,
             backing: absolute(self.subdir.as_ref().unwrap_or(&self.mountpoint))?,

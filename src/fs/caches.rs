@@ -6,20 +6,21 @@
 //! pages do, and are never sent.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fuser::{FileHandle, FopenFlags};
 
-use super::Core;
 use super::attributes::file_attr;
 use super::init::Kernel;
 use super::notices::Notices;
+use super::passthrough::{self, Register};
 use super::reply::{Attributes, Entry, Opened};
-use crate::fault::{FaultTable, Memo};
-use crate::mirror::{self, Attr, Inode};
+use super::{Core, Node};
+use crate::fault::FaultTable;
+use crate::mirror::{self, Attr};
 use crate::ops::{MethodSet, Request};
 
 /// How long the kernel may trust entries, and attributes that no fault concerns.
@@ -51,7 +52,7 @@ const fn hidden_by_attributes() -> MethodSet {
 
 impl Core {
     /// How long the kernel may trust this inode's attributes.
-    fn attribute_ttl(&self, inode: &Arc<Inode<Memo>>) -> Duration {
+    fn attribute_ttl(&self, inode: &Arc<Node>) -> Duration {
         if self.concerned(inode, hidden_by_attributes()) { Duration::ZERO } else { TTL }
     }
 
@@ -62,6 +63,7 @@ impl Core {
             true => {
                 self.tree.inode(node).map_or(Duration::ZERO, |inode| self.attribute_ttl(&inode))
             }
+            false if self.may_lose_bits(attr) => Duration::ZERO,
             false => TTL,
         };
         Attributes { attr: file_attr(attr), ttl }
@@ -80,9 +82,13 @@ impl Core {
         Entry { attributes, generation: entry.generation, ttl: TTL }
     }
 
-    /// An open file as replied: past the page cache while a read fault concerns it, so that each
-    /// read arrives; else with its pages kept, which AUTO_INVAL_DATA drops when the file changed.
-    pub(super) fn opened(&self, ino: u64, fh: u64) -> Opened {
+    /// An open file as replied: to be served by the kernel; or past the page cache while a read
+    /// fault concerns it, so that each read arrives; else with its pages kept, which
+    /// AUTO_INVAL_DATA drops when the file changed.
+    pub(super) fn opened(&self, ino: u64, fh: u64, register: Register<'_>) -> Opened {
+        if let Some(backing) = self.handed_over(fh, register) {
+            return Opened { fh: fh | DIRECT, flags: FopenFlags::empty(), backing: Some(backing) };
+        }
         let direct = self.options.direct_io
             || self.gate.armed(Request::Read.methods())
                 && self
@@ -90,9 +96,9 @@ impl Core {
                     .inode(ino)
                     .is_ok_and(|inode| self.concerned(&inode, Request::Read.methods()));
         if direct {
-            Opened { fh: fh | DIRECT, flags: FopenFlags::FOPEN_DIRECT_IO }
+            Opened { fh: fh | DIRECT, flags: FopenFlags::FOPEN_DIRECT_IO, backing: None }
         } else {
-            Opened { fh, flags: FopenFlags::FOPEN_KEEP_CACHE }
+            Opened { fh, flags: FopenFlags::FOPEN_KEEP_CACHE, backing: None }
         }
     }
 
@@ -174,6 +180,13 @@ impl Watcher {
     #[must_use]
     pub fn kernel(&self) -> Kernel {
         self.core.kernel.get().cloned().unwrap_or_default()
+    }
+
+    /// Why `--passthrough-except` cannot be kept on this session's connection, if so.
+    #[must_use]
+    pub fn passthrough_refusal(&self, connection: BorrowedFd<'_>) -> Option<&'static str> {
+        self.core.options.passthrough_except.as_ref()?;
+        passthrough::refusal(&self.kernel(), connection)
     }
 
     /// From now on each change of `table` reaches the kernel's caches before the call that made it

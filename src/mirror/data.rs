@@ -82,6 +82,20 @@ impl<N: Default> Mirror<N> {
         Ok((entry, self.hand_out(inode, file)?))
     }
 
+    /// A descriptor by which the kernel may serve an open file past this daemon. It only shows which
+    /// file that is: read-only, so that nothing counts as writing while the kernel keeps it. None for
+    /// a file with setuid or setgid bits, which the kernel could not clear by whom it writes for.
+    ///
+    /// EINVAL where the filesystem has no O_DIRECT: another open that asks for it would fail.
+    pub fn for_passthrough(&self, fh: u64) -> io::Result<Option<OwnedFd>> {
+        let handle = self.handles.get(fh)?;
+        let mode = u32::from(stat_of(&*handle)?.stx_mode);
+        if mode & (libc::S_ISUID | libc::S_ISGID) != 0 {
+            return Ok(None);
+        }
+        self.open_again(handle.as_fd(), OFlags::RDONLY | OFlags::DIRECT).map(Some)
+    }
+
     pub(super) fn hand_out(&self, inode: Arc<Inode<N>>, file: OwnedFd) -> io::Result<u64> {
         let fd = Arc::new(file);
         self.lend(&inode, &fd);

@@ -376,6 +376,7 @@ mod tests {
             fired: 0,
             held: 0,
             expires_in_ns: None,
+            out_of_reach: None,
         };
         let first = FaultSpec { hang: true, probability: 0.0, ..spec(&["read"]) };
         let second = FaultSpec {

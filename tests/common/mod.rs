@@ -192,6 +192,53 @@ impl Drop for Mount {
     }
 }
 
+/// A mirror with `--passthrough-except`. None on a kernel without passthrough, once it was seen that
+/// the mirror is refused there.
+pub fn passing(except: &str) -> Option<Mount> {
+    passing_over(tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap(), except)
+}
+
+/// The same of `scratch/raw`, as [`Mount::over`].
+pub fn passing_over(scratch: TempDir, except: &str) -> Option<Mount> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    let options = ["--passthrough-except", except];
+    if (numbers.next().unwrap(), numbers.next().unwrap()) >= (6, 9) {
+        return Some(Mount::over(scratch, &options));
+    }
+    let mut mount = slowfs();
+    let output = mount.arg("mount").arg(scratch.path()).args(options).output().unwrap();
+    assert!(text_of(&output).contains("Linux 6.9"), "{}", text_of(&output));
+    assert_eq!(output.status.code(), Some(1));
+    None
+}
+
+/// Another filesystem mounted behind the mirror, until the end of the test.
+pub struct Within(PathBuf);
+
+impl Within {
+    /// An empty tmpfs.
+    pub fn mount(at: PathBuf) -> Within {
+        Within::mount_of("tmpfs", at, None)
+    }
+
+    /// A filesystem of that type with that option, on a new directory.
+    pub fn mount_of(kind: &str, at: PathBuf, option: Option<&str>) -> Within {
+        fs::create_dir(&at).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        let option = option.map(|option| std::ffi::CString::new(option).unwrap());
+        rustix::mount::mount("within", &at, kind, flags, option.as_deref())
+            .expect("this test needs root");
+        Within(at)
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
 /// Detaches whatever a test has left mounted on `path`.
 pub fn detach_all(path: &Path) {
     let detach = rustix::mount::UnmountFlags::DETACH;

@@ -4,7 +4,8 @@
 //! so that a case that is wrong about POSIX or Linux fails on the plain directory too. It runs
 //! again on a mirror where every operation is delayed a little (`delayed`): each leaves its loop
 //! thread and is concluded by a worker, files are opened past the page cache, attributes are not
-//! cached, and still nothing may differ. Where a mirror must differ, the case asks [`on_fuse`] and
+//! cached, and still nothing may differ. And on one whose files the kernel reads and writes by itself
+//! (`passed`). Where a mirror must differ, the case asks [`on_fuse`] and
 //! says why. The cases need root: they act as other users.
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +18,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::fs::{self, File};
@@ -32,9 +34,9 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tempfile::TempDir;
 
-use common::{Mount, delaying, is_fuse};
+use common::{Mount, delaying, is_fuse, passing, wait_for};
 
-/// Runs each case on a plain directory, on a mirror and on a delayed one.
+/// Runs each case on a plain directory and on each kind of mirror.
 macro_rules! cases {
     ($($case:ident),+ $(,)?) => {
         mod plain {
@@ -45,6 +47,9 @@ macro_rules! cases {
         }
         mod delayed {
             $(#[test] fn $case() { crate::on_delayed_mirror(super::$case) })+
+        }
+        mod passed {
+            $(#[test] fn $case() { crate::on_passing_mirror(super::$case) })+
         }
     };
 }
@@ -86,6 +91,18 @@ fn on_delayed_mirror(case: fn(&Path)) {
     assert!(fault.fired > 0 && fault.fired == fault.matched, "{fault:?}");
 }
 
+fn on_passing_mirror(case: fn(&Path)) {
+    KERNEL_SERVES.set(true);
+    let Some(mount) = passing("no such path") else { return };
+    case(&mount.mnt());
+    // RELEASE comes after close(2) has returned.
+    wait_for("every file to be given back", || {
+        let files = mount.client().stats().unwrap().passthrough.unwrap();
+        assert_eq!(files.refused, 0);
+        (files.open == 0).then_some(())
+    });
+}
+
 /// A directory on the filesystem that the mirrors of these tests have behind them; others may
 /// enter it.
 fn plain_directory() -> TempDir {
@@ -99,6 +116,15 @@ fn elsewhere(dir: &Path) -> TempDir {
     let candidates = ["/dev/shm", "/var/tmp", "/run"].map(tempfile::tempdir_in);
     let other = |found: &TempDir| stat(found.path()).st_dev != stat(dir).st_dev;
     candidates.into_iter().flatten().find(other).expect("a second filesystem to write to")
+}
+
+thread_local! {
+    static KERNEL_SERVES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the kernel reads and writes files by itself where this thread's case runs.
+fn kernel_serves() -> bool {
+    KERNEL_SERVES.get()
 }
 
 /// Whether the case runs on the mirror.
