@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use slowfs::rpc::FaultSpec;
 
-use crate::common::{Mount, delaying, long_or, text_of, wait_for};
+use crate::common::{Mount, delaying, long_or, passing_over, text_of, wait_for};
 use crate::disk::Disk;
 use crate::{suite, suites};
 
@@ -75,46 +75,75 @@ fn exercise(mode: &str, mount: &Mount, seed: u64, operations: u64) {
     panic!("seed {seed}, {}; see {}\n{command:?}\n{said}", output.status, artefacts.display());
 }
 
-/// Exercises a file for each seed on a mirror that `arm` has made worse.
-fn stays_right(mode: &str, options: &[&str], arm: impl FnOnce(&Mount) -> Option<i64>) {
+/// What the mirrors have behind them.
+fn disk() -> Disk {
+    long_or(Disk::ext4 as fn() -> Disk, Disk::tmpfs)()
+}
+
+/// Exercises a file for each seed, and says how many operations that were.
+fn stays_right(mode: &str, mount: &Mount) -> i64 {
     let (seeds, operations) = long_or((20, 50_000), (2, 5_000));
-    let disk = long_or(Disk::ext4 as fn() -> Disk, Disk::tmpfs)();
-    let mount = Mount::over(disk.directory(), options);
-    let fault = arm(&mount);
     let began = Instant::now();
     thread::scope(|scope| {
         for lane in 1..=LANES {
             let lane = (lane..=seeds).step_by(usize::try_from(LANES).unwrap());
-            scope.spawn(|| lane.for_each(|seed| exercise(mode, &mount, seed, operations)));
+            scope.spawn(|| lane.for_each(|seed| exercise(mode, mount, seed, operations)));
         }
     });
     let operations = seeds * operations;
     println!("fsx {mode}: {operations} operations of {seeds} seeds in {:.1?}", began.elapsed());
-    if let Some(id) = fault {
-        let fault = mount.listed(id);
-        println!("    {} requests, of which {} were delayed", fault.matched, fault.fired);
-        assert!(fault.matched > operations.cast_signed(), "{fault:?}");
-        // What was asked, within six standard deviations at the least.
-        assert!((0.08..0.12).contains(&(fault.fired as f64 / fault.matched as f64)), "{fault:?}");
-    }
+    operations.cast_signed()
 }
 
 #[test]
 fn no_read_is_wrong() {
-    stays_right("default", &[], |_| None);
+    let disk = disk();
+    stays_right("default", &Mount::over(disk.directory(), &[] as &[&str]));
 }
 
 #[test]
 fn no_read_is_wrong_past_the_page_cache() {
-    stays_right("direct-io", &["--direct-io"], |_| None);
+    let disk = disk();
+    stays_right("direct-io", &Mount::over(disk.directory(), &["--direct-io"]));
+}
+
+/// Exercises files on a mirror with `--passthrough-except`; whether it was the kernel that served them.
+fn passed_through(mode: &str, except: &str) -> Option<bool> {
+    let disk = disk();
+    let mount = passing_over(disk.directory(), except)?;
+    stays_right(mode, &mount);
+    let statistics = mount.client().stats().unwrap();
+    let calls = |method| statistics.methods.iter().find(|m| m.name == method).unwrap().calls;
+    let kernel = statistics.passthrough.unwrap();
+    println!("    {} reads and {} writes to serve, {kernel:?}", calls("read"), calls("write"));
+    // A copy, which the kernel never takes upon itself, is a write too.
+    let served = calls("write") == calls("copy_file_range");
+    assert_eq!((kernel.refused, kernel.files > 0), (0, served));
+    Some(served)
+}
+
+#[test]
+fn no_read_is_wrong_where_the_kernel_serves_the_file() {
+    assert_ne!(passed_through("passed-through", ".*/another"), Some(false));
+}
+
+#[test]
+fn no_read_is_wrong_where_the_kernel_serves_all_but_the_file() {
+    assert_ne!(passed_through("excepted", ".*/fsx-.*"), Some(true));
 }
 
 #[test]
 fn no_read_is_wrong_while_a_tenth_of_the_requests_are_delayed() {
-    stays_right("delayed", &[], |mount| {
-        let delay = delaying(&["all"], Duration::from_micros(100));
-        Some(mount.add(&FaultSpec { probability: 0.1, ..delay }))
-    });
+    let disk = disk();
+    let mount = Mount::over(disk.directory(), &[] as &[&str]);
+    let delay = delaying(&["all"], Duration::from_micros(100));
+    let id = mount.add(&FaultSpec { probability: 0.1, ..delay });
+    let operations = stays_right("delayed", &mount);
+    let fault = mount.listed(id);
+    println!("    {} requests, of which {} were delayed", fault.matched, fault.fired);
+    assert!(fault.matched > operations, "{fault:?}");
+    // What was asked, within six standard deviations at the least.
+    assert!((0.08..0.12).contains(&(fault.fired as f64 / fault.matched as f64)), "{fault:?}");
 }
 
 #[test]
