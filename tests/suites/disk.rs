@@ -22,7 +22,7 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) fn tmpfs() -> Disk {
-        let scratch = tempfile::Builder::new().prefix("slowfs-disk-").tempdir().unwrap();
+        let scratch = tempfile::Builder::new().prefix("slowfs-").tempdir().unwrap();
         let mut disk = Disk { scratch, mounted: Vec::new() };
         let place = disk.scratch.path().to_owned();
         rustix::mount::mount("none", &place, "tmpfs", MountFlags::empty(), None).unwrap();
@@ -50,9 +50,10 @@ impl Disk {
         self.mounted.last().unwrap()
     }
 
-    /// A directory on it that every user may enter.
+    /// A directory on it that every user may enter. Its name is short: that of a socket has to fit 108
+    /// bytes.
     pub(crate) fn directory(&self) -> TempDir {
-        let dir = tempfile::Builder::new().prefix("slowfs-test-").tempdir_in(self.path()).unwrap();
+        let dir = tempfile::Builder::new().prefix("").tempdir_in(self.path()).unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         dir
     }
