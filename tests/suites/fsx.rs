@@ -12,7 +12,7 @@ use slowfs::rpc::FaultSpec;
 
 use crate::common::{Mount, delaying, long_or, passing_over, text_of, wait_for};
 use crate::disk::Disk;
-use crate::{suite, suites};
+use crate::{bounded, suite, suites};
 
 /// Every operation that the exerciser has, within files of 1 MiB.
 const CONFIG: &str = "
@@ -43,8 +43,8 @@ fn fsx(dir: &Path, seed: u64, operations: u64, artefacts: &Path) -> Command {
     let config = artefacts.join("config.toml");
     fs::create_dir_all(artefacts).unwrap();
     fs::write(&config, CONFIG).unwrap();
-    let mut command = Command::new(suite("fsx"));
-    command.arg("-f").arg(config).arg("-P").arg(artefacts);
+    let mut command = bounded();
+    command.arg(suite("fsx")).arg("-f").arg(config).arg("-P").arg(artefacts);
     command.args(["-N", &operations.to_string(), "-S", &seed.to_string()]);
     command.arg(dir.join(format!("fsx-{seed}")));
     command

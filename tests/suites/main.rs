@@ -18,6 +18,9 @@ mod fsx;
 mod pjdfstest;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::long_or;
 
 /// Where the suites are installed, and where they leave what they fail on.
 fn suites() -> PathBuf {
@@ -29,4 +32,11 @@ fn suite(name: &str) -> PathBuf {
     let program = suites().join("bin").join(name);
     assert!(program.exists(), "no {}: run scripts/setup test", program.display());
     program
+}
+
+/// What runs the command that follows, and ends it once it counts as hung.
+fn bounded() -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", long_or("3600", "300")]);
+    command
 }

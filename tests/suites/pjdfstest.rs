@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -12,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::common::{Mount, assert_fuse, delaying, failing, is_fuse, long_or, text_of};
 use crate::disk::Disk;
-use crate::suite;
+use crate::{bounded, suite};
 
 /// Features that a Linux filesystem has, and users that every Debian has, so that none need be made:
 /// the suite wants two, each with the name of its primary group.
@@ -32,9 +31,6 @@ entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
 
 /// Fewer cases than these are not the suite.
 const CASES: usize = 398;
-
-/// Runs of the suite that take longer hang.
-const PATIENCE: &str = "300";
 
 /// Has mount(8) find the program under test, in a mount namespace of its own, where `mount -o remount`
 /// asks it. Then runs the command.
@@ -66,9 +62,8 @@ fn run(dir: &Path, remount: bool, patterns: &[&str]) -> Outcomes {
     fs::write(&config, CONFIG.replace("REMOUNT", &remount.to_string())).unwrap();
     let links = scratch.path().join("links");
     fs::create_dir(&links).unwrap();
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", PATIENCE, "unshare", "--mount"]);
-    command.args(["bash", "-ec", WITH_HELPER, "-"]);
+    let mut command = bounded();
+    command.args(["unshare", "--mount", "bash", "-ec", WITH_HELPER, "-"]);
     command.arg(env!("CARGO_BIN_EXE_slowfs")).arg(&links).arg(suite("pjdfstest"));
     // The scratch directory is the one on another filesystem, which a few cases want.
     command.arg("-c").arg(&config).arg("-p").arg(dir).arg("-s").arg(scratch.path()).args(patterns);
