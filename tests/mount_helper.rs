@@ -63,6 +63,19 @@ options | grep -q '^ro,.*noexec'
 done_with
 grep -q 'mirrors' log
 
+refused mount -t fuse.slowfs raw mnt -o remount,ro
+says 'no mirror is mounted there'
+mount -t fuse.slowfs raw mnt -o allow_other,dev,noexec,listen=127.0.0.1:9191 2>log
+mount -o remount,ro mnt
+options | grep -q '^ro,.*noexec.*allow_other' || die "$(options)"
+refused touch mnt/file
+grep -q 'Read-only file system' said
+mount -o remount,rw,exec mnt
+options | grep -q '^rw,.*allow_other' && ! options | grep -q noexec || die "$(options)"
+answers mnt
+slowfs ping --addr 127.0.0.1:9191 >/dev/null
+done_with
+
 refused mount -t fuse.slowfs raw mnt -o alow_other
 says alow_other 'did you mean allow_other'
 refused mount -t fuse.slowfs "$PWD/none" mnt

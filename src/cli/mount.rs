@@ -182,7 +182,7 @@ impl MountArgs {
                 MountOption::DefaultPermissions(on) => mount.default_permissions = on,
                 MountOption::Source(name) => mount.source = Some(name.into()),
                 MountOption::Subtype(name) => mount.subtype = name,
-                MountOption::Meaningless => {}
+                MountOption::Remount | MountOption::Meaningless => {}
             }
         }
         let option = |o: &MountOption| matches!(o, MountOption::AllowOther(true));
@@ -197,11 +197,15 @@ impl MountArgs {
     }
 }
 
-/// Mounts and serves until the end; with `--daemon` returns when the mount answers.
+/// Mounts and serves until the end; with `--daemon` returns when the mount answers. With `-o remount`
+/// changes the flags of the mount that is there.
 ///
 /// # Errors
-/// The start failed; nothing is mounted then.
+/// The start failed; nothing is mounted then. Or the remount did; nothing is changed then.
 pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
+    if args.options.iter().any(|o| matches!(o, MountOption::Remount)) {
+        return remount(args);
+    }
     let config = args.config()?;
     let log_file = args.log_file.as_deref().map(std::path::absolute).transpose()?;
     let mut report = None;
@@ -222,17 +226,21 @@ pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Gives a mirror other flags of mount(2). Only those can change: mount(8) hands on every option of
+/// fstab and of the mount table, which are what the daemon was started with.
+fn remount(args: &MountArgs) -> anyhow::Result<()> {
+    let resolved = mirror_at(&args.mountpoint, "remount")?;
+    daemon::mount::remount(&resolved, args.mount_options()?.flags)
+        .with_context(|| format!("cannot remount {}", args.mountpoint.display()))
+}
+
 /// Unmounts an idle mirror.
 ///
 /// # Errors
 /// It is busy, or no mirror.
 pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
     let typed = &args.mountpoint;
-    let resolved = resolve(typed).with_context(|| format!("cannot unmount {}", typed.display()))?;
-    let line = daemon::mount::at(&resolved).map_err(StartError::Mountinfo)?;
-    if line.is_none_or(|line| !daemon::mount::is_ours(&line.kind)) {
-        bail!("cannot unmount {}: no mirror is mounted there", typed.display());
-    }
+    let resolved = mirror_at(typed, "unmount")?;
     match daemon::mount::unmount_idle(&resolved) {
         Err(error) if error.raw_os_error() == Some(libc::EBUSY) => bail!(
             "cannot unmount {}: files on it are open or operations held; end their programs, \
@@ -241,6 +249,16 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
         ),
         other => other.with_context(|| format!("cannot unmount {}", typed.display())),
     }
+}
+
+/// The mountpoint of a mirror, resolved; `verb` is what cannot be done if there is none.
+fn mirror_at(typed: &Path, verb: &str) -> anyhow::Result<PathBuf> {
+    let resolved = resolve(typed).with_context(|| format!("cannot {verb} {}", typed.display()))?;
+    let line = daemon::mount::at(&resolved).map_err(StartError::Mountinfo)?;
+    if line.is_none_or(|line| !daemon::mount::is_ours(&line.kind)) {
+        bail!("cannot {verb} {}: no mirror is mounted there", typed.display());
+    }
+    Ok(resolved)
 }
 
 /// The mountpoint without symlinks, without asking a mount that may be dead or hold everything.
