@@ -124,7 +124,7 @@ fn set_fsgid(gid: u32) {
 
 /// The thread lacks `CAP_FSETID` until this is dropped.
 #[must_use]
-pub struct Plain {
+struct Plain {
     thread_bound: PhantomData<*const ()>,
 }
 
@@ -136,10 +136,7 @@ impl Drop for Plain {
 
 /// Takes `CAP_FSETID` from the thread, so that what it writes or truncates loses setuid and setgid
 /// bits as it would for an ordinary user.
-///
-/// # Errors
-/// Those of capset(2).
-pub fn without_fsetid() -> io::Result<Plain> {
+fn without_fsetid() -> io::Result<Plain> {
     let caps = DAEMON.caps;
     let effective = caps.effective.difference(CapabilitySet::FSETID);
     rustix::thread::set_capabilities(None, CapabilitySets { effective, ..caps })?;
@@ -163,7 +160,7 @@ impl Drop for Grouped {
 }
 
 /// Puts the thread into that group and those supplementary ones, no others, and takes `CAP_FSETID`
-/// from it, so that the backing judges by them whether a setgid bit stays. A daemon that may not
+/// from it, so that the backing judges by them whether setuid and setgid bits stay. A daemon that may not
 /// choose its groups keeps its own.
 ///
 /// # Errors
