@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::user::as_user;
 use common::{Mount, assert_fuse, errno_of, is_fuse, slowfs, stdout_of, wait_for};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
-use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, kill_process};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long the kernel may answer from what it knows, with some to spare.
@@ -65,27 +65,12 @@ fn attributes(path: &Path) -> impl PartialEq + std::fmt::Debug + use<> {
     ((m.ino(), m.mode(), m.nlink()), (m.uid(), m.gid(), m.rdev()), size, times)
 }
 
-/// Runs `act` as a user with this id for everything and these further groups.
-fn as_user<T: Send>(id: u32, groups: &[u32], act: impl FnOnce() -> T + Send) -> T {
-    let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
-    let groups: Vec<_> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
-    std::thread::scope(|scope| {
-        let user = scope.spawn(|| {
-            set_thread_groups(&groups).expect("this test needs root");
-            set_thread_res_gid(gid, gid, gid).unwrap();
-            set_thread_res_uid(uid, uid, uid).unwrap();
-            act()
-        });
-        user.join().unwrap()
-    })
-}
-
 #[test]
 fn what_is_made_through_the_mirror_is_in_the_backing() {
     let mount = Mount::new();
     let (mnt, raw) = (mount.mnt(), mount.raw());
     fs::set_permissions(&mnt, PermissionsExt::from_mode(0o777)).unwrap();
-    as_user(65_534, &[50_001], || {
+    as_user(65_534, 65_534, &[50_001], || {
         fs::write(mnt.join("file"), vec![7; 300_000]).unwrap();
         fs::create_dir(mnt.join("directory")).unwrap();
         symlink("nowhere", mnt.join("symlink")).unwrap();

@@ -2,6 +2,9 @@
 //! is FUSE, and unmounts and waits when dropped, also when the test fails.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod calls;
+pub mod user;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;

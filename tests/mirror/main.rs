@@ -29,9 +29,10 @@ use std::time::Duration;
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tempfile::TempDir;
 
+use common::calls;
+use common::user::as_user;
 use common::{Mount, delaying, is_fuse};
 
 /// Runs each case on a plain directory, on a mirror and on a delayed one.
@@ -50,7 +51,6 @@ macro_rules! cases {
 }
 
 mod attributes;
-mod calls;
 mod data;
 mod directories;
 mod locks;
@@ -179,23 +179,6 @@ fn names(dir: impl AsRef<Path>) -> Vec<String> {
 
 fn mknod(path: impl AsRef<Path>, kind: FileType, mode: u32, dev: u64) -> rustix::io::Result<()> {
     rustix::fs::mknodat(CWD, path.as_ref(), kind, Mode::from_raw_mode(mode), dev)
-}
-
-/// Runs `act` as another user: with these ids, these supplementary groups and no capabilities.
-fn as_user<T: Send>(uid: u32, gid: u32, groups: &[u32], act: impl FnOnce() -> T + Send) -> T {
-    let groups: Vec<_> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    // Credentials belong to the thread, so they end with it.
-    let outcome = std::thread::scope(|scope| {
-        let user = scope.spawn(|| {
-            set_thread_groups(&groups).expect("these cases need root");
-            set_thread_res_gid(gid, gid, gid).unwrap();
-            set_thread_res_uid(uid, uid, uid).unwrap();
-            act()
-        });
-        user.join()
-    });
-    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Runs `act` with this umask, which is this thread's alone.
