@@ -432,15 +432,8 @@ fn use_more_files_than_descriptors(mnt: &Path) {
 
 #[test]
 fn tree_may_have_more_files_than_the_daemon_descriptors() {
-    let scratch = tempfile::tempdir().unwrap();
-    let (mnt, raw) = (scratch.path().join("mnt"), scratch.path().join("raw"));
-    fs::create_dir(&mnt).unwrap();
-    fs::create_dir(&raw).unwrap();
-    let mut command = Command::new("prlimit");
-    command.arg("--nofile=256:256").arg(slowfs().get_program()).arg("mount").arg(&mnt);
-    command.arg("--subdir").arg(&raw).args(["--listen", "none"]);
-    let _daemon = Daemon::start(&mut command, mnt.clone());
-    use_more_files_than_descriptors(&mnt);
+    let mount = Mount::limited(256, common::scratch());
+    use_more_files_than_descriptors(&mount.mnt());
 }
 
 #[test]
