@@ -53,6 +53,7 @@ macro_rules! cases {
 mod attributes;
 mod data;
 mod directories;
+mod links;
 mod locks;
 mod mapping;
 mod names;
@@ -197,4 +198,18 @@ fn with_umask<T: Send>(umask: u32, act: impl FnOnce() -> T + Send) -> T {
 /// A name of bytes.
 fn bytes(name: &[u8]) -> &OsStr {
     std::os::unix::ffi::OsStrExt::from_bytes(name)
+}
+
+/// A small generator, the same in every run.
+struct Rolls(u64);
+
+impl Rolls {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn index(n: u64) -> usize {
+    usize::try_from(n).unwrap()
 }
