@@ -16,7 +16,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use common::user::as_user;
 use common::{Mount, assert_fuse, errno_of, is_fuse, slowfs, stdout_of, wait_for};
@@ -149,6 +149,29 @@ fn changes_of_content_in_the_backing_are_seen() {
         (fs::read(mnt.join("f")).unwrap() == b"much longer than before").then_some(())
     });
     assert_eq!(open.metadata().unwrap().size(), 23);
+}
+
+#[test]
+fn content_changed_under_its_old_times_is_seen_by_the_next_open() {
+    let mount = Mount::new();
+    let (mnt, raw) = (mount.mnt(), mount.raw());
+    let rewrite = |content: &str| {
+        let mut how = File::options();
+        let file = how.write(true).create(true).truncate(false).open(raw.join("f")).unwrap();
+        file.write_all_at(content.as_bytes(), 0).unwrap();
+        file.set_modified(UNIX_EPOCH).unwrap();
+    };
+    rewrite("first");
+    assert_eq!(fs::read(mnt.join("f")).unwrap(), b"first");
+    rewrite("other");
+    soon("the content", || (fs::read(mnt.join("f")).unwrap() == b"other").then_some(()));
+    // Also if what has changed was looked at in between.
+    rewrite("third");
+    let changed = fs::metadata(raw.join("f")).unwrap().ctime_nsec();
+    soon("the change", || {
+        (fs::metadata(mnt.join("f")).unwrap().ctime_nsec() == changed).then_some(())
+    });
+    assert_eq!(fs::read(mnt.join("f")).unwrap(), b"third");
 }
 
 #[test]

@@ -81,16 +81,17 @@ impl Core {
     }
 
     /// An open file as replied: past the page cache while a read fault concerns it, so that each
-    /// read arrives; else with its pages kept, which AUTO_INVAL_DATA drops when the file changed.
+    /// read arrives; else with its pages kept, which AUTO_INVAL_DATA drops when the file changed,
+    /// unless it may have changed in a way that the kernel cannot see.
     pub(super) fn opened(&self, ino: u64, fh: u64) -> Opened {
+        let inode = self.tree.inode(ino).ok();
+        let concerned = |inode| self.concerned(inode, Request::Read.methods());
         let direct = self.options.direct_io
-            || self.gate.armed(Request::Read.methods())
-                && self
-                    .tree
-                    .inode(ino)
-                    .is_ok_and(|inode| self.concerned(&inode, Request::Read.methods()));
+            || self.gate.armed(Request::Read.methods()) && inode.as_ref().is_some_and(concerned);
         if direct {
             Opened { fh: fh | DIRECT, flags: FopenFlags::FOPEN_DIRECT_IO }
+        } else if inode.is_some_and(|inode| inode.take_doubt()) {
+            Opened { fh, flags: FopenFlags::empty() }
         } else {
             Opened { fh, flags: FopenFlags::FOPEN_KEEP_CACHE }
         }

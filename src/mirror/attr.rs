@@ -14,7 +14,7 @@ use rustix::fs::{
 };
 use rustix::path::DecInt;
 
-use super::inode::{Identity, Inode};
+use super::inode::{Identity, Inode, Told};
 use super::{Caller, Mirror, ROOT, errno, stat_at, stat_of};
 use crate::sys::{self, creds, process};
 
@@ -262,13 +262,15 @@ pub(super) fn attr_of<N>(inode: &Inode<N>, stat: &Statx) -> Attr {
     let mode = u32::from(stat.stx_mode);
     inode.note_mode(mode);
     let time = |t: StatxTimestamp| (t.tv_sec, t.tv_nsec);
+    let (mtime, ctime) = (time(stat.stx_mtime), time(stat.stx_ctime));
+    inode.tell(Told { content: (stat.stx_size, mtime), changed: ctime });
     Attr {
         ino: if inode.ino == ROOT { stat.stx_ino } else { inode.ino },
         size: stat.stx_size,
         blocks: stat.stx_blocks,
         atime: time(stat.stx_atime),
-        mtime: time(stat.stx_mtime),
-        ctime: time(stat.stx_ctime),
+        mtime,
+        ctime,
         mode,
         nlink: stat.stx_nlink,
         uid: stat.stx_uid,
