@@ -197,7 +197,7 @@ fn no_file_shows_under_a_name_that_is_not_its_own() {
     let Shuffler { there, reused, .. } = shuffler;
     let (read, gone) = (read.into_inner(), gone.into_inner());
     println!("{rounds} changes, {reused} numbers reused; {read} files read, {gone} found gone");
-    assert!(reused > 100 && read > 1000, "{reused} numbers reused, {read} files read");
+    assert!(reused > 20 && read > 200, "{reused} numbers reused, {read} files read");
     let now =
         || (0..NAMES).map(|n| File::open(mnt.join(format!("f{n}"))).and_then(|f| id_in(&f)).ok());
     wait_for("what is there now", || now().eq(there.iter().copied()).then_some(()));

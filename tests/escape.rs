@@ -202,6 +202,6 @@ fn nothing_outside_is_touched_while_symlinks_take_the_place_of_directories() {
     });
     let counts = [&swaps, &done, &refused].map(|count| count.load(Ordering::Relaxed));
     println!("{} swaps, {} operations succeeded, {} failed", counts[0], counts[1], counts[2]);
-    assert!(counts.iter().all(|count| *count > 1000), "{counts:?}");
+    assert!(counts[0] > 1000 && counts.iter().all(|count| *count > 200), "{counts:?}");
     outside.assert_untouched();
 }
