@@ -29,10 +29,12 @@ test-clients: setup-clients
 	cargo build --locked
 	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
 
-# The same tests at full length: minutes of attack, a hundred thousand reads, millions of operations of
-# the suites. Figures are printed.
+# The same tests at full length: minutes of attack and of races, a hundred thousand reads, 300,000
+# files, millions of operations of the suites. Figures are printed.
 test-long: setup-test
 	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test suites -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test beneath --test escape --test permissions --test width -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test mirror links:: -- --test-threads 1
 
 # What a control connection may bring, for FUZZ_SECONDS.
 FUZZ_SECONDS ?= 600

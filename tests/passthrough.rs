@@ -7,9 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "mirror/calls.rs"]
-#[allow(dead_code, reason = "the mirror's cases use the rest")]
-mod calls;
 mod common;
 
 use std::fs::{self, File, OpenOptions};
@@ -21,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use calls::Mapping;
+use common::calls::Mapping;
 use common::{
     Mount, Within, delaying, errno_of, failing, is_fuse, passing, passing_over, slowfs, stdout_of,
     text_of, wait_for,
