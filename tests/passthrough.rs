@@ -160,7 +160,7 @@ fn methods_stats_and_ping_tell_of_it() {
     let names: Vec<_> = noted.iter().map(|l| l.split(' ').next().unwrap()).collect();
     assert_eq!(names, ["read", "read_buf", "write", "write_buf"]);
     let stats = text_of(&control(&mount, &["stats"]));
-    assert!(stats.contains("by the kernel itself: 2 files, 1 of them open\n"), "{stats}");
+    assert!(stats.contains("by the kernel itself: 2 files, 1 still open\n"), "{stats}");
     let json = control(&mount, &["stats", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["passthrough"], serde_json::json!({"open": 1, "files": 2, "refused": 0}));
