@@ -46,6 +46,14 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// A directory on the filesystem that the mirrors of these tests have behind them; others may
+/// enter it.
+pub fn plain_directory() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("slowfs-plain-").tempdir().unwrap();
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    dir
+}
+
 /// A mirror of a fresh directory, served by a daemon of its own on a port of its own.
 pub struct Mount {
     scratch: TempDir,

@@ -22,7 +22,6 @@ use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tempfile::TempDir;
 
-use common::{Mount, delaying, is_fuse};
+use common::{Mount, delaying, is_fuse, plain_directory};
 
 /// Runs each case on a plain directory, on a mirror and on a delayed one.
 macro_rules! cases {
@@ -84,14 +83,6 @@ fn on_delayed_mirror(case: fn(&Path)) {
     case(&mount.mnt());
     let fault = mount.listed(id);
     assert!(fault.fired > 0 && fault.fired == fault.matched, "{fault:?}");
-}
-
-/// A directory on the filesystem that the mirrors of these tests have behind them; others may
-/// enter it.
-fn plain_directory() -> TempDir {
-    let dir = tempfile::Builder::new().prefix("slowfs-plain-").tempdir().unwrap();
-    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    dir
 }
 
 /// A directory on another filesystem than this one.

@@ -44,6 +44,20 @@ fn clone(dir: &Path) -> Check {
     })
 }
 
+#[test]
+fn a_flipped_bit_is_noticed() {
+    crate::must_notice(clone, |dir| {
+        let objects = std::fs::read_dir(dir.join("there/.git/objects/pack")).unwrap();
+        let mut objects = objects.map(|file| file.unwrap().path());
+        let pack = objects.find(|path| path.extension().is_some_and(|e| e == "pack")).unwrap();
+        let mut content = std::fs::read(&pack).unwrap();
+        let middle = content.len() / 2;
+        content[middle] ^= 1;
+        std::fs::remove_file(&pack).unwrap();
+        std::fs::write(&pack, content).unwrap();
+    });
+}
+
 /// Fills a repository with commits that add and change files.
 fn write_history(bare: &Path) {
     stdout_of(git(bare).args(["init", "--quiet", "--bare", "--initial-branch=master"]));
@@ -61,8 +75,8 @@ fn commit(n: usize) -> String {
     let _ = write!(text, "data 8\ncommit {}\n", n % 10);
     for file in 0..FILES {
         let kind = if file == 0 { "100755" } else { "100644" };
-        let content = format!("{n} {file}\n").repeat(1 + (n * 7 + file * file * 40) % 20_000);
-        let _ = write!(text, "M {kind} inline dir{}/{}\n", file % 5, file + n / 8);
+        let content = format!("{n} {file}\n").repeat(1 + (n * 7 + file * file * 40) % 3000);
+        let _ = writeln!(text, "M {kind} inline dir{}/{}", file % 5, file + n / 8);
         let _ = write!(text, "data {}\n{content}\n", content.len());
     }
     let target = format!("dir{}/{n}", n % 5);

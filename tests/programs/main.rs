@@ -18,13 +18,14 @@ mod common;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Mount, delaying, is_fuse};
+use common::{Mount, delaying, is_fuse, plain_directory};
 use slowfs::rpc::FaultSpec;
 
 /// What must hold of the directory that a case has worked in, whatever it is reached through.
@@ -84,12 +85,13 @@ fn on_delayed_mirror(case: fn(&Path) -> Check) {
     check(&mount.raw());
 }
 
-/// A directory on the filesystem that the mirrors of these tests have behind them; others may
-/// enter it.
-fn plain_directory() -> tempfile::TempDir {
-    let dir = tempfile::Builder::new().prefix("slowfs-plain-").tempdir().unwrap();
-    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    dir
+/// A check that passes whatever was lost is none.
+fn must_notice(case: fn(&Path) -> Check, damage: fn(&Path)) {
+    let scratch = plain_directory();
+    let check = case(scratch.path());
+    damage(scratch.path());
+    let outcome = catch_unwind(AssertUnwindSafe(|| check(scratch.path())));
+    assert!(outcome.is_err(), "the damage went unnoticed");
 }
 
 /// A new directory that belongs to the ordinary user.

@@ -2,32 +2,33 @@
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use crate::common::{PATIENCE, wait_for};
 
+/// What PostgreSQL and Redis log when they serve.
+const READY: &str = "eady to accept connections";
+
 pub(crate) struct Server {
     child: Child,
-    log: PathBuf,
+    log: File,
 }
 
 impl Server {
-    /// Starts a server that writes its log beside `dir`, and waits until it answers.
-    pub(crate) fn start(command: &mut Command, dir: &Path, answers: impl Fn() -> bool) -> Server {
-        let log = dir.with_extension("log");
-        let written = File::options().create(true).append(true).open(&log).unwrap();
-        command.stdin(Stdio::null()).stdout(written.try_clone().unwrap()).stderr(written);
-        let mut server = Server { child: command.spawn().unwrap(), log };
-        wait_for("the server to answer", || {
+    /// Starts a server and waits until it serves. Its log says so; asking it would cost it time.
+    pub(crate) fn start(command: &mut Command) -> Server {
+        let log = tempfile::tempfile().unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap());
+        let child = command.stderr(log.try_clone().unwrap()).spawn().unwrap();
+        let mut server = Server { child, log };
+        wait_for("the server to serve", || {
             let ended = server.child.try_wait().unwrap();
             assert!(ended.is_none(), "{command:?} ended with {ended:?}");
-            answers().then_some(())
+            server.log_text().contains(READY).then_some(())
         });
         server
     }
@@ -58,6 +59,13 @@ impl Server {
         family.iter().for_each(wait_for_end);
     }
 
+    fn log_text(&self) -> String {
+        // Read at offsets of its own: the descriptor's offset is where the server writes.
+        let mut text = vec![0; self.log.metadata().unwrap().len() as usize];
+        self.log.read_exact_at(&mut text, 0).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// Its children that live.
     fn family(&self) -> Vec<OwnedFd> {
         let parent = self.child.id().to_string();
@@ -86,7 +94,7 @@ impl Drop for Server {
             self.kill_all();
         }
         if std::thread::panicking() {
-            eprintln!("--- the server's log:\n{}", fs::read_to_string(&self.log).unwrap_or_default());
+            eprintln!("--- the server's log:\n{}", self.log_text());
         }
     }
 }

@@ -33,6 +33,13 @@ fn write_ahead_log(dir: &Path) -> Check {
     transfers(dir, &["wal"])
 }
 
+#[test]
+fn a_lost_transfer_is_noticed() {
+    crate::must_notice(write_ahead_log, |dir| {
+        sql(&dir.join("sqlite/bank.db"), "DELETE FROM transfer WHERE n = 2;");
+    });
+}
+
 /// Rounds of transfers, each with one of these kinds of journal, all ended by SIGKILL.
 fn transfers(dir: &Path, journals: &[&str]) -> Check {
     let database = nobodys(dir.join("sqlite")).join("bank.db");
@@ -48,11 +55,15 @@ fn transfers(dir: &Path, journals: &[&str]) -> Check {
     );
     sql(&database, &tables);
     let mut committed = Vec::new();
-    for (round, journal) in (0..long_or(30, 3)).zip(journals.iter().cycle()) {
+    for (round, journal) in (0..long_or(60, 3)).zip(journals.iter().cycle()) {
         check(&database, &committed);
         committed.extend(round_of_transfers(&database, journal, round * WRITERS));
     }
-    Box::new(move |dir| check(&dir.join("sqlite/bank.db"), &committed))
+    Box::new(move |dir| {
+        check(&dir.join("sqlite/bank.db"), &committed);
+        let (sum, sessions) = (committed.iter().sum::<u64>(), committed.len());
+        println!("{sum} transfers by {sessions} writers that were killed: none is lost");
+    })
 }
 
 /// Has the writers work until enough is committed, kills everybody, and says how many transfers of
@@ -66,7 +77,7 @@ fn round_of_transfers(database: &Path, journal: &str, first: u64) -> Vec<u64> {
     let mut readers: Vec<_> =
         (0..READERS).map(|_| Session::start(database, &setup_mapped, count, all)).collect();
     let mut writers: Vec<_> = (first..first + WRITERS).map(writer).collect();
-    let enough = long_or(500, 60);
+    let enough = long_or(100, 60);
     wait_for("transfers to be committed and money to be counted", || {
         writers.iter_mut().chain(&mut readers).for_each(Session::must_live);
         let done: u64 = writers.iter().map(Session::done).sum();
@@ -113,7 +124,8 @@ fn check(database: &Path, committed: &[u64]) {
 
 /// The lines that SQLite answers.
 fn sql(database: &Path, statements: &str) -> Vec<String> {
-    let answer = stdout_of(as_nobody("sqlite3").args(["-batch", "-bail"]).arg(database).arg(statements));
+    let answer =
+        stdout_of(as_nobody("sqlite3").args(["-batch", "-bail"]).arg(database).arg(statements));
     answer.lines().map(str::to_owned).collect()
 }
 
