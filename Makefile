@@ -29,9 +29,10 @@ test-clients: setup-clients
 	cargo build --locked
 	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
 
-# The same tests at full length: minutes of attack, a hundred thousand reads. Figures are printed.
+# The same tests at full length: minutes of attack, a hundred thousand reads, dozens of crashes of
+# databases. Figures are printed.
 test-long: setup-test
-	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test programs -- --nocapture --test-threads 1
 
 # What a control connection may bring, for FUZZ_SECONDS.
 FUZZ_SECONDS ?= 600

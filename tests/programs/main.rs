@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Mount, delaying, is_fuse, plain_directory};
+use common::{Mount, delaying, is_fuse, plain_directory, wait_up_to};
 use slowfs::rpc::FaultSpec;
 
 /// What must hold of the directory that a case has worked in, whatever it is reached through.
@@ -58,6 +58,9 @@ mod server;
 mod sqlite;
 mod tree;
 
+/// How long a program may take to get somewhere. PostgreSQL syncs a thousand files when it recovers.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// An ordinary user, without privileges.
 const NOBODY: u32 = 65534;
 
@@ -70,8 +73,7 @@ fn on_plain_directory(case: fn(&Path) -> Check) {
 fn on_mirror(options: &[&str], case: fn(&Path) -> Check) {
     let mut mount = Mount::with(options);
     let check = case(&mount.mnt());
-    mount.stop();
-    check(&mount.raw());
+    check_behind(&mut mount, check);
 }
 
 fn on_delayed_mirror(case: fn(&Path) -> Check) {
@@ -81,7 +83,14 @@ fn on_delayed_mirror(case: fn(&Path) -> Check) {
     let check = case(&mount.mnt());
     let fault = mount.listed(id);
     assert!(fault.fired > fault.matched / 20 && fault.fired < fault.matched / 5, "{fault:?}");
+    check_behind(&mut mount, check);
+}
+
+/// Unmounts, and checks what the backing directory has.
+fn check_behind(mount: &mut Mount, check: Check) {
     mount.stop();
+    // Programs that are killed in the middle of operations are nothing to complain of.
+    assert!(!mount.log_text().contains("ERROR"), "{}", mount.log_text());
     check(&mount.raw());
 }
 
@@ -92,6 +101,10 @@ fn must_notice(case: fn(&Path) -> Check, damage: fn(&Path)) {
     damage(scratch.path());
     let outcome = catch_unwind(AssertUnwindSafe(|| check(scratch.path())));
     assert!(outcome.is_err(), "the damage went unnoticed");
+}
+
+fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_up_to(PATIENCE, what, condition)
 }
 
 /// A new directory that belongs to the ordinary user.

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::common::{PATIENCE, long_or, stdout_of, text_of};
+use crate::common::{long_or, stdout_of, text_of};
 use crate::server::Server;
-use crate::{Check, as_nobody, nobodys};
+use crate::{Check, PATIENCE, as_nobody, nobodys};
 
 cases!(pgbench);
 

@@ -9,9 +9,9 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::common::{PATIENCE, long_or, stdout_of, wait_for};
+use crate::common::{long_or, stdout_of};
 use crate::server::Server;
-use crate::{Check, as_nobody, nobodys};
+use crate::{Check, PATIENCE, as_nobody, nobodys, wait_for};
 
 cases!(append_only_file);
 

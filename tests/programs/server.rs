@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use crate::common::{PATIENCE, wait_for};
+use crate::{PATIENCE, wait_for};
 
 /// What PostgreSQL and Redis log when they serve.
 const READY: &str = "eady to accept connections";

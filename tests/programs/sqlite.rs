@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crate::common::{long_or, stdout_of, wait_for};
-use crate::{Check, as_nobody, nobodys};
+use crate::common::{long_or, stdout_of};
+use crate::{Check, as_nobody, nobodys, wait_for};
 
 cases!(rollback_journal, write_ahead_log);
 
@@ -20,7 +20,7 @@ const BALANCE: u64 = 1000;
 
 /// What every session begins with. Readers map the file: SQLite then mixes loads from the mapping
 /// with writes through system calls.
-const SETUP: &str = ".timeout 20000\nPRAGMA synchronous=FULL;\nPRAGMA wal_autocheckpoint=30;\n";
+const SETUP: &str = ".timeout 100000\nPRAGMA synchronous=FULL;\nPRAGMA wal_autocheckpoint=30;\n";
 const MAPPED: &str = "PRAGMA mmap_size=100000000;\n";
 /// Comes before the first answer that counts.
 const READY: &str = "ready";
