@@ -11,7 +11,7 @@ use crate::{Check, plain_directory, program};
 cases!(clone);
 
 /// Files of each commit.
-const FILES: usize = 40;
+const FILES: usize = 20;
 
 fn clone(dir: &Path) -> Check {
     let source = plain_directory();
