@@ -83,9 +83,7 @@ fn round_of_transfers(database: &Path, journal: &str, first: u64) -> Vec<u64> {
         let done: u64 = writers.iter().map(Session::done).sum();
         (done >= enough && readers.iter().all(|r| r.done() > 0)).then_some(())
     });
-    for session in writers.iter_mut().chain(&mut readers) {
-        session.process.kill().unwrap();
-    }
+    writers.iter_mut().chain(&mut readers).for_each(Session::kill);
     readers.into_iter().for_each(|reader| assert!(reader.end() > 0));
     writers.into_iter().map(Session::end).collect()
 }
@@ -129,12 +127,12 @@ fn sql(database: &Path, statements: &str) -> Vec<String> {
     answer.lines().map(str::to_owned).collect()
 }
 
-/// A process that runs statements without end.
+/// A process that runs statements until it is killed.
 struct Session {
     process: Child,
     /// Answers so far.
     done: Arc<AtomicU64>,
-    answers: JoinHandle<()>,
+    answers: Option<JoinHandle<()>>,
 }
 
 impl Session {
@@ -164,7 +162,7 @@ impl Session {
                 counted.store(n, Ordering::Relaxed);
             }
         });
-        Session { process, done, answers }
+        Session { process, done, answers: Some(answers) }
     }
 
     fn done(&self) -> u64 {
@@ -174,13 +172,25 @@ impl Session {
     /// A session that ended by itself was refused something.
     fn must_live(&mut self) {
         let ended = self.process.try_wait().unwrap();
-        assert!(ended.is_none() && !self.answers.is_finished(), "SQLite ended: {ended:?}");
+        let answers = self.answers.as_ref().is_some_and(|answers| !answers.is_finished());
+        assert!(ended.is_none() && answers, "SQLite ended: {ended:?}");
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
     }
 
     /// How much it had answered when it was killed.
     fn end(mut self) -> u64 {
         self.process.wait().unwrap();
-        self.answers.join().unwrap();
-        self.done.load(Ordering::Relaxed)
+        self.answers.take().unwrap().join().unwrap();
+        self.done()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
