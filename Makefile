@@ -30,9 +30,9 @@ test-clients: setup-clients
 	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
 
 # The same tests at full length: minutes of attack and of races, a hundred thousand reads, 300,000
-# files, millions of operations of the suites. Figures are printed.
+# files, millions of operations of the suites, dozens of crashes of databases. Figures are printed.
 test-long: setup-test
-	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test suites -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test suites --test programs -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test beneath --test escape --test permissions --test width -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test mirror links:: -- --test-threads 1
 

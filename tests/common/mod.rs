@@ -39,13 +39,22 @@ pub fn long_or<T>(long: T, ordinary: T) -> T {
 }
 
 /// Waits until `condition` yields something, or fails the test.
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_up_to(PATIENCE, what, condition)
+}
+
+/// Waits that long at most.
+pub fn wait_up_to<T>(
+    patience: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = condition() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        assert!(Instant::now() < deadline, "waited {patience:?} for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -53,6 +62,14 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 /// A fresh directory to mount in.
 pub fn scratch() -> TempDir {
     tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap()
+}
+
+/// A directory on the filesystem that the mirrors of these tests have behind them; others may
+/// enter it.
+pub fn plain_directory() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("slowfs-plain-").tempdir().unwrap();
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    dir
 }
 
 /// A mirror of a fresh directory, served by a daemon of its own on a port of its own.

@@ -24,7 +24,6 @@ use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ use tempfile::TempDir;
 
 use common::calls;
 use common::user::as_user;
-use common::{Mount, delaying, is_fuse, passing, wait_for};
+use common::{Mount, delaying, is_fuse, passing, plain_directory, wait_for};
 
 /// Runs each case on a plain directory and on each kind of mirror.
 macro_rules! cases {
@@ -102,14 +101,6 @@ fn on_passing_mirror(case: fn(&Path)) {
         assert_eq!(files.refused, 0);
         (files.open == 0).then_some(())
     });
-}
-
-/// A directory on the filesystem that the mirrors of these tests have behind them; others may
-/// enter it.
-fn plain_directory() -> TempDir {
-    let dir = tempfile::Builder::new().prefix("slowfs-plain-").tempdir().unwrap();
-    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    dir
 }
 
 /// A directory on another filesystem than this one.
