@@ -102,11 +102,11 @@ class Etcdctl:
         try:
             out = subprocess.run([*command, "put", key, value], stdin=subprocess.DEVNULL, check=True,
                                  capture_output=True, text=True).stdout
-            # Some builds print warnings before the JSON.
-            return json.loads(out[out.index("{"):])["header"]["raft_term"]
+            # Some builds print warnings first, as text or as JSON.
+            return json.loads(out.splitlines()[-1])["header"]["raft_term"]
         except subprocess.CalledProcessError as error:
             raise Failed((error.stderr.strip() or "etcdctl failed").splitlines()[-1]) from None
-        except (ValueError, KeyError):
+        except (ValueError, LookupError):
             raise Failed(f"etcdctl printed {out!r}") from None
 
     def close(self):

@@ -135,7 +135,11 @@ class Cluster:
 
 def attach(file):
     """The cluster that `local.py --keep FILE` runs."""
-    found = json.loads(Path(file).read_text())
+    try:
+        found = json.loads(Path(file).read_text())
+    except (OSError, ValueError) as error:
+        raise RuntimeError(f"CLUSTER={file}: local, docker, or the file of a running one: "
+                           f"{error}") from None
     nodes = [Node(name, *host_and_port(address)) for name, address in found["nodes"].items()]
     return Cluster(nodes, found["data"], host_and_port(found["control"]), found["details"])
 

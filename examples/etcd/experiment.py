@@ -22,6 +22,7 @@ from thrift.Thrift import TException
 # What goes wrong in the field: it is told in a line, not in a traceback.
 TROUBLE = (RuntimeError, OSError, http.client.HTTPException, TException, parameters.Invalid,
            probe.WrongDelay)
+USAGE = 2
 FLOOR_READS = 200
 
 
@@ -190,7 +191,7 @@ def perform(asked, on, **more):
 
 
 def guarded(action, name):
-    """The exit code of `action()`: 0, 1 with a line of why, or 130 when a signal ended it."""
+    """The exit code of `action()`: 0, 1 or 2 with a line of why, or 130 when a signal ended it."""
     try:
         action()
     except KeyboardInterrupt:
@@ -198,7 +199,7 @@ def guarded(action, name):
         return 130
     except TROUBLE as error:
         print(f"{name}: {error}", file=sys.stderr)
-        return 1
+        return USAGE if isinstance(error, parameters.Invalid) else 1
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import charyb_fault
+import cluster
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODES = ("baseline", "delay")
@@ -95,6 +96,8 @@ def checked(asked):
             raise Invalid(message)
 
     refuse_unless(asked.mode in MODES, f"MODE is baseline or delay, not {asked.mode}")
+    refuse_unless(asked.leader_target in ("", *cluster.NAMES),
+                  f"LEADER_TARGET is one of {', '.join(cluster.NAMES)}, or empty for whoever leads")
     refuse_unless(asked.client in CLIENTS, f"CLIENT is resident or etcdctl, not {asked.client}")
     refuse_unless(asked.ops > 0, f"OPS={asked.ops}: at least 1")
     refuse_unless(min(asked.clients, asked.rate, asked.warmup) >= 0,
