@@ -62,7 +62,8 @@ def main():
 
     command = commands.add_parser("delay", help="delay some methods on some paths")
     command.add_argument("--delay-us", required=True, type=int, help="microseconds")
-    command.add_argument("--methods", default="fsync,fdatasync,fsyncdir", help="default: %(default)s")
+    command.add_argument("--methods", default="fsync,fdatasync,fsyncdir",
+                         help="default: %(default)s")
     command.add_argument("--regex", default=WAL,
                          help="must match the whole backing path; default: %(default)s")
     command.add_argument("--prob-permil", default=ALWAYS_PERMIL, type=int,

@@ -100,8 +100,8 @@ class Etcdctl:
     def put(self, key, value):
         command = [*self._argv, f"--command-timeout={self._timeout}s", "-w", "json"]
         try:
-            out = subprocess.run([*command, "put", key, value], stdin=subprocess.DEVNULL, check=True,
-                                 capture_output=True, text=True).stdout
+            out = subprocess.run([*command, "put", key, value], stdin=subprocess.DEVNULL,
+                                 check=True, capture_output=True, text=True).stdout
             # Some builds print warnings first, as text or as JSON.
             return json.loads(out.splitlines()[-1])["header"]["raft_term"]
         except subprocess.CalledProcessError as error:

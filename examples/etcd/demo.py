@@ -69,7 +69,7 @@ class Demonstration:
                    "puts take less than half the delay again")
 
     def _beside(self, on):
-        """A sync beside the log while the log is delayed, and one of the log, held and then freed."""
+        """A sync beside the log while that is delayed, and one in it, held and then freed."""
         control = Control(on.control)
         with control.delayed(self.asked("delay")):
             beside = min(probe.sync_times_ns(on.data / "member/snap")) / 1e6

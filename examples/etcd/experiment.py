@@ -35,7 +35,8 @@ def cluster_for(asked):
             yield started
         return
     daemons.end_on_signals()
-    with contextlib.closing(compose.attach() if kind == "docker" else cluster.attach(kind)) as found:
+    found = compose.attach() if kind == "docker" else cluster.attach(kind)
+    with contextlib.closing(found):
         yield found
 
 
@@ -62,7 +63,7 @@ def value(op):
 
 
 def warm_up(asked, all_clients, prefix):
-    """Connects and fills caches, then measures reads that wait for no log: the client's own cost."""
+    """Connects and fills caches; then reads, which wait for no log, tell the client's own cost."""
     done = workload.drive(puts(all_clients, f"{prefix}/warm-up"), asked.warmup)
     failed = [one.error for one in done if one.error]
     if failed:
@@ -213,7 +214,7 @@ def main():
         with cluster_for(asked) as on:
             run, _ = perform(asked, on)
         if run.measured["fault"] and not run.measured["fault"]["fired"]:
-            raise RuntimeError("a fault that never fires delays nothing: see WAL_REGEX, WAL_METHODS")
+            raise RuntimeError("such a fault delays nothing: see WAL_REGEX and WAL_METHODS")
     return guarded(one_run, "run_etcd_fsdelay.sh")
 
 

@@ -31,8 +31,9 @@ class Layout:
 
 def lay_out(directory):
     """Makes the nodes' data directories and a mountpoint, and chooses ports."""
-    layout = Layout(directory, {name: directory / name for name in cluster.NAMES}, directory / "slow",
-                    *(dict(zip(cluster.NAMES, ports)) for ports in free_ports()))
+    backing = {name: directory / name for name in cluster.NAMES}
+    client_ports, peer_ports = (dict(zip(cluster.NAMES, ports)) for ports in free_ports())
+    layout = Layout(directory, backing, directory / "slow", client_ports, peer_ports)
     for path in (*layout.backing.values(), layout.mountpoint):
         path.mkdir(mode=0o700)
     return layout
@@ -74,7 +75,7 @@ class LocalCluster(cluster.Cluster):
             "--election-timeout", self.details["election_ms"]], self._log(node.name))
 
     def stop(self):
-        """Ends one after the other: a leader hands over before it ends, and waits for the others."""
+        """Ends one after the other: a leader first hands over, and waits for who takes it."""
         for process in self._processes.values():
             daemons.stop(process)
 

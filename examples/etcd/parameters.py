@@ -46,7 +46,7 @@ class Parameters:
     cluster: str = ""                   # local, docker, the file of a running one; "": see cluster
     client: str = "resident"
     clients: int = 0                    # 0: 1 in a closed loop, OPEN_LOOP_CLIENTS with RATE
-    rate: float = 0                     # puts begun per second; 0: each client's next after its last
+    rate: float = 0                     # puts begun per second; 0: each client's one by one
     warmup: int = 50
     put_timeout: float = 30             # seconds
     heartbeat_ms: int = 100             # of the local cluster; etcd's own defaults
@@ -63,7 +63,7 @@ class Parameters:
         fields = dataclasses.asdict(self)
         for place in ("data_dir", "results", "slowfs", "cluster"):
             del fields[place]
-        return fields
+        return {**fields, "wal_methods": list(self.wal_methods)}
 
 
 READERS = {"verify_delay": flag, "wal_delay_us": int, "ops": int, "clients": int, "rate": float,

@@ -3,6 +3,8 @@
 
 import argparse
 import csv
+import math
+import statistics
 import sys
 from pathlib import Path
 
@@ -31,7 +33,8 @@ def styles(delays):
     found, n = {}, 0
     for delay in delays:
         if delay:
-            found[delay] = {"color": COLOURS(0.82 * n / longest), "linestyle": DASHES[n % len(DASHES)],
+            found[delay] = {"color": COLOURS(0.82 * n / longest),
+                            "linestyle": DASHES[n % len(DASHES)],
                             "marker": MARKERS[n % len(MARKERS)]}
             n += 1
         else:
@@ -61,19 +64,24 @@ def cdf(axes, runs):
     log_axis(axes.xaxis)
 
 
+def averaged(rows):
+    """[(middle, mean)] of (second, value) rows, over a twentieth of their span each."""
+    width, buckets = max(1, math.ceil(max(second for second, _ in rows) / 20)), {}
+    for second, value in rows:
+        buckets.setdefault(second // width, []).append(value)
+    return [((n + 0.5) * width, statistics.fmean(values)) for n, values in sorted(buckets.items())]
+
+
 def over_time(series, label, scale):
-    """A plot of one value a second, a line a delay: its median over the repetitions."""
+    """A plot of one value a second: a line a delay, over all its repetitions."""
     def plot(axes, runs):
         grouped = results.by_delay(runs)
         for delay, style in styles(grouped).items():
-            values = {}
-            for run in grouped[delay]:
-                for second, value in series(run):
-                    values.setdefault(second, []).append(value * scale)
-            seconds = sorted(values)
-            middle = [results.spread(values[second])[0] for second in seconds]
-            axes.plot([second + 0.5 for second in seconds], middle, markersize=3.5,
-                      label=results.human(delay), **style)
+            rows = [(second, value * scale) for run in grouped[delay]
+                    for second, value in series(run)]
+            if rows:
+                axes.plot(*zip(*averaged(rows)), markersize=3.5, label=results.human(delay),
+                          **style)
         axes.set(xscale="log", yscale="log", xlabel="time since the first put (s)", ylabel=label)
         log_axis(axes.xaxis, numbered=(1, 2, 5))
         log_axis(axes.yaxis)
@@ -81,23 +89,36 @@ def over_time(series, label, scale):
 
 
 def throughput(run):
-    """Without the last second, which the end of the run cuts short, and without stalls (log axis)."""
-    return [(second, ops) for second, ops in run.throughput[:-1] or run.throughput if ops]
+    """Without the last second, which the end of the run cuts short."""
+    return run.throughput[:-1] or run.throughput
+
+
+def without_delay(axes, spread, name, **style):
+    """The baseline, which a log axis has no place for, as a line over the range of its runs."""
+    middle, least, most = spread
+    axes.axhspan(least, most, color=style["color"], alpha=0.15, linewidth=0)
+    axes.axhline(middle, linewidth=0.8, label=f"{name} without a delay", **style)
+
+
+def expected(axes, runs, delays):
+    """What the puts would take if they took nothing but the delays that they wait for."""
+    calls = results.calls_per_put(runs)
+    if calls and delays:
+        ends = [delays[0] / 1000, delays[-1] / 1000]
+        axes.plot(ends, [calls * end for end in ends], color="black", linewidth=1, linestyle="--",
+                  zorder=1, label=f"delay × {calls:.3g} delayed calls per put")
 
 
 def against_delay(axes, runs):
     grouped = results.by_delay(runs)
     delays = [delay for delay in grouped if delay]
-    for name, quantile, marker, colour in (("median", "median", "o", COLOURS(0.0)),
-                                           ("p99", "p99", "s", COLOURS(0.65))):
-        spreads = {delay: [1000 * value for value in
-                           results.spread([getattr(run, quantile) for run in grouped[delay]])]
-                   for delay in grouped}
+    for name, marker, line, colour in (("median", "o", "-", COLOURS(0.0)),
+                                       ("p99", "s", ":", COLOURS(0.65))):
+        spreads = {delay: [1000 * second for second in
+                           results.spread([getattr(run, name) for run in group])]
+                   for delay, group in grouped.items()}
         if 0 in spreads:
-            middle, least, most = spreads[0]
-            axes.axhspan(least, most, color=colour, alpha=0.15, linewidth=0)
-            axes.axhline(middle, color=colour, linewidth=0.8, linestyle=":" if name == "p99" else "-",
-                         label=f"{name} without a delay")
+            without_delay(axes, spreads[0], name, color=colour, linestyle=line)
         for delay in delays:
             middle, least, most = spreads[delay]
             moved = any(run.leader_changed for run in grouped[delay])
@@ -107,15 +128,13 @@ def against_delay(axes, runs):
         axes.plot([], [], marker, color=colour, label=f"{name} of the puts")
     if any(run.leader_changed for run in runs):
         axes.plot([], [], "o", color="grey", markerfacecolor="white", label="leadership changed")
-    calls = results.calls_per_put(runs)
-    if calls and delays:
-        ends = [delays[0] / 1000, delays[-1] / 1000]
-        axes.plot(ends, [calls * end for end in ends], color="black", linewidth=1, linestyle="--",
-                  zorder=1, label=f"delay × {calls:.3g} delayed calls per put")
+    expected(axes, runs, delays)
     axes.set(xscale="log", yscale="log", xlabel="injected delay of each call (ms)",
              ylabel="put latency (ms)")
-    if 0 in grouped and grouped[0][0].took:
-        axes.set_ylim(bottom=1000 * min(run.took[0] for run in grouped[0] if run.took) / 2)
+    # The line goes on to where nothing is measured: it need not be seen.
+    fastest = min((run.took[0] for run in runs if run.took), default=None)
+    if fastest:
+        axes.set_ylim(bottom=1000 * fastest / 2)
     log_axis(axes.xaxis)
     log_axis(axes.yaxis)
 
@@ -127,10 +146,11 @@ PLOTS = [
     ("latency_cdf", "Distribution of put latency",
      "All repetitions of a delay together.", cdf),
     ("throughput_over_time", "Throughput over time",
-     "Puts that ended in each second, median over the repetitions; seconds in which none ended are "
-     "left out.", over_time(throughput, "puts per second", 1)),
+     "Puts that ended in a second; mean over the repetitions and over a twentieth of the time.",
+     over_time(throughput, "puts per second", 1)),
     ("latency_over_time", "Latency over time",
-     "Average latency of the puts that ended in each second, median over the repetitions.",
+     "Average latency of the puts that ended in a second; mean over the repetitions and over a "
+     "twentieth of the time.",
      over_time(lambda run: run.latency, "put latency (ms)", 1000)),
 ]
 

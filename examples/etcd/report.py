@@ -62,13 +62,17 @@ def settings(runs):
             for name, values in found.items()]
 
 
+def stamp(run):
+    """When it began, as its name has it."""
+    return run.directory.name[:len("20250809_222355")]
+
+
 def write(file, runs, plots, summary):
     heading, *lines = summary
     ordered = sorted(runs, key=lambda run: (run.delay_us, run.directory.name))
     body = [
         "<h1>etcd puts under a delayed write-ahead log</h1>",
-        f"<p>{len(runs)} runs, from {runs[0].directory.name[:15]} to {runs[-1].directory.name[:15]}. "
-        "Rows in colour: a put failed, or leadership changed during the puts.</p>",
+        f"<p>{len(runs)} runs, begun from {stamp(runs[0])} to {stamp(runs[-1])}. Rows in colour: a put failed, or leadership changed during the puts.</p>",
         *(figure(*plot) for plot in plots),
         "<h2>By delay</h2><p>Latencies: median over the runs, their least and their most.</p>",
         f"<table><tr>{cells('th', heading)}</tr>",

@@ -80,7 +80,7 @@ def spread(values):
 
 
 def calls_per_put(runs):
-    """Delayed calls for each put: the median over the runs that kept their leader; None if unknown."""
+    """Delayed calls for each put: the median of the runs that kept their leader, or None."""
     known = [run.fired_per_put for run in runs if run.fired_per_put and not run.leader_changed]
     return statistics.median(known) if known else None
 

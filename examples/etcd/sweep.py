@@ -2,12 +2,12 @@
 """A sweep: a baseline and a run for each delay, repeated, in random order.
 
 Each repetition is one shuffled round of all delays, and each run has a cluster of its own (unless
-CLUSTER names one that runs): what drifts, or what a long delay has left behind, falls on every delay
-alike. sweep.json holds the plan; started again, a sweep skips what is done.
+CLUSTER names one that runs): what drifts falls on every delay alike, and a long delay, which may
+cost the leader its lease, leaves nothing behind. sweep.json holds
+the plan; started again, a sweep skips what is done.
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import random
@@ -18,6 +18,7 @@ from pathlib import Path
 import daemons
 import experiment
 import parameters
+import plot_results
 
 # Microseconds.
 SWEEPS = {"paper": [1, 10, 100, 10_000, 100_000, 1_000_000],
@@ -52,7 +53,7 @@ def new_plan(asked, delays):
         shuffle(points)
         order += points
     return {"seed": seed, "run_seconds": whole_number("RUN_SECONDS", 60), "order": order,
-            "parameters": json.loads(json.dumps(asked.as_json()))}
+            "parameters": asked.as_json()}
 
 
 def planned(asked, delays):
@@ -63,7 +64,7 @@ def planned(asked, delays):
         file.write_text(json.dumps(new_plan(asked, delays), indent=1) + "\n")
     plan = json.loads(file.read_text())
     there = sorted({point["delay_us"] for point in plan["order"]})
-    if (plan["parameters"], there) != (json.loads(json.dumps(asked.as_json())), sorted({0, *delays})):
+    if (plan["parameters"], there) != (asked.as_json(), sorted({0, *delays})):
         raise parameters.Invalid(
             f"{file} is the plan of another sweep: name another directory by RESULTS")
     return plan
@@ -75,7 +76,7 @@ def done_points(results):
 
 
 def run_for(asked, plan, delay_us):
-    """The parameters of the run: at long delays fewer puts, so that it ends in about run_seconds."""
+    """The run's parameters: at long delays fewer puts, so that it ends in about run_seconds."""
     most = int(plan["run_seconds"] * 1e6 / (CALLS * delay_us)) if delay_us else asked.ops
     ops = min(asked.ops, max(LEAST_OPS, most))
     mode = "delay" if delay_us else "baseline"
@@ -115,13 +116,13 @@ def sweep(asked, plan):
 
 def asked_for(name):
     """The parameters that all runs share."""
-    given = dataclasses.asdict(parameters.from_environment("baseline"))
+    asked = parameters.from_environment("baseline")
+    asked = asked.with_(verify_delay=os.environ.get("VERIFY_DELAY") != "0")
     if not os.environ.get("OPS"):
-        given["ops"] = OPS
-    given["verify_delay"] = os.environ.get("VERIFY_DELAY") != "0"
+        asked = asked.with_(ops=OPS)
     if not os.environ.get("RESULTS"):
-        given["results"] = Path("results") / f"sweep-{name if name in SWEEPS else 'list'}"
-    return parameters.Parameters(**given)
+        asked = asked.with_(results=Path("results") / f"sweep-{name if name in SWEEPS else 'list'}")
+    return asked
 
 
 def main():
@@ -135,7 +136,6 @@ def main():
         plan = planned(asked, delays_in(name))
         print(f"{asked.results}: {len(plan['order'])} runs, seed {plan['seed']}")
         failed = sweep(asked, plan)
-        import plot_results
         plot_results.write_all(asked.results, asked.results)
         if failed:
             raise RuntimeError(f"{failed} runs failed; the same command tries them again")
