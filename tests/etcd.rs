@@ -203,7 +203,7 @@ fn ended(mut child: Child) -> Output {
 #[test]
 fn a_run_on_a_running_cluster_tells_what_went_wrong_and_clears_its_fault() {
     let kept = Kept::new();
-    let failing = [("RESULTS", "failing"), ("OPS", "3"), ("PUT_TIMEOUT", "0.2")];
+    let failing = [("RESULTS", "failing"), ("OPS", "3"), ("PUT_TIMEOUT", "0.2"), ("WARMUP", "0")];
     let output = kept.run("delay", &failing).env("WAL_DELAY_US", "400000").output().unwrap();
     assert!(output.status.success(), "{}", text_of(&output));
     assert!(text_of(&output).contains("WARNING: 3 of 3 puts failed"), "{}", text_of(&output));

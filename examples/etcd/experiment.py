@@ -71,7 +71,8 @@ def warm_up(asked, all_clients, prefix):
     if asked.client == "etcdctl":
         return None
     reads = [lambda _, client=client: client.get(prefix) for client in all_clients]
-    return record.summary(workload.drive(reads, FLOOR_READS * len(reads)))
+    count = min(FLOOR_READS, int(2 * asked.rate) + 1) if asked.rate else FLOOR_READS * len(reads)
+    return record.summary(workload.drive(reads, count, asked.rate))
 
 
 class Run:
