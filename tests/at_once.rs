@@ -92,6 +92,41 @@ fn arming_and_clearing_act_on_the_very_next_call() {
     }
 }
 
+/// Each fault acts at once on what was cached before, between and after those set earlier, whether
+/// those concerned it or not.
+#[test]
+fn each_of_several_faults_acts_at_once() {
+    const FILES: usize = 3;
+    let mount = Mount::new();
+    let mut client = mount.client();
+    let paths: Vec<_> = (0..FILES).map(|n| mount.mnt().join(format!("f{n}"))).collect();
+    paths.iter().for_each(|p| fs::write(p, "x").unwrap());
+    // First what was cached before there was any fault, then orders of all kinds.
+    paths.iter().for_each(|p| assert!(fs::metadata(p).is_ok()));
+    let mut ids = [None; FILES];
+    for step in 0..long_or(20_000, 2_000_usize) {
+        let n = if step < FILES { step } else { step.wrapping_mul(0x9e37_79b9) >> 7 };
+        let (file, cached) = (n % FILES, (n / FILES) % (1 << FILES));
+        for (other, path) in paths.iter().enumerate().filter(|(other, _)| cached >> other & 1 == 1)
+        {
+            assert_eq!(fs::metadata(path).is_err(), ids[other].is_some(), "step {step}: f{other}");
+        }
+        ids[file] = match ids[file] {
+            Some(id) => {
+                assert!(client.remove_fault(id).unwrap());
+                None
+            }
+            None => {
+                let pattern = format!(".*/f{file}");
+                let fault = FaultSpec { pattern, ..failing(&["getattr"], "EIO") };
+                Some(client.put_fault(&fault, true).unwrap())
+            }
+        };
+        let met = fs::metadata(&paths[file]);
+        assert_eq!(met.is_err(), ids[file].is_some(), "step {step}: f{file}");
+    }
+}
+
 /// Paths follow renames, of what lies there and of any directory above it.
 #[test]
 fn what_is_renamed_into_a_pattern_meets_it_at_once() {

@@ -25,8 +25,9 @@ use crate::ops::{MethodSet, Request};
 /// How long the kernel may trust entries, and attributes that no fault concerns.
 const TTL: Duration = Duration::from_secs(1);
 
-/// How long after its reply an inode may be unknown to the kernel: until the caller has run again.
-const ARRIVAL: Duration = Duration::from_millis(20);
+/// How long after its reply an inode may be unknown to the kernel: until the caller has run again,
+/// which on a busy machine may not be soon.
+const ARRIVAL: Duration = Duration::from_millis(80);
 
 /// How often to look for such inodes.
 const LOOK_EVERY: Duration = Duration::from_micros(50);
@@ -52,13 +53,18 @@ const fn hidden_by_attributes() -> MethodSet {
 impl Core {
     /// How long the kernel may trust this inode's attributes.
     fn attribute_ttl(&self, inode: &Arc<Inode<Memo>>) -> Duration {
-        if self.concerned(inode, hidden_by_attributes()) { Duration::ZERO } else { TTL }
+        let concerned = || self.concerned(inode, hidden_by_attributes());
+        if concerned() {
+            return Duration::ZERO;
+        }
+        self.trusted.note(inode.ino());
+        if concerned() { Duration::ZERO } else { TTL }
     }
 
     /// Attributes as replied, for the inode the kernel calls `node`. A listing also tells of some
     /// that the kernel was not given, "." and "..": whatever faults there are, those are listed.
     pub(super) fn attributes(&self, node: u64, attr: &Attr) -> Attributes {
-        let ttl = match self.gate.armed(hidden_by_attributes()) {
+        let ttl = match self.trusted.taking() {
             true => {
                 self.tree.inode(node).map_or(Duration::ZERO, |inode| self.attribute_ttl(&inode))
             }
@@ -96,23 +102,28 @@ impl Core {
         }
     }
 
-    /// Invalidates the cached attributes of the inodes that an attribute or read fault concerns.
+    /// After a change of the faults: invalidates the cached attributes of the inodes that an
+    /// attribute or read fault concerns.
     pub(super) fn refresh(&self) {
         if !self.gate.armed(hidden_by_attributes()) {
-            return;
+            return self.trusted.rest();
         }
-        self.expire(self.all_concerned(), ARRIVAL);
+        if !self.trusted.needed() {
+            self.tree.known(&mut |inode| self.trusted.note(inode.ino()));
+            self.trusted.completed();
+        }
+        self.expire_concerned(ARRIVAL);
     }
 
-    /// The known inodes that an attribute or read fault concerns.
-    fn all_concerned(&self) -> Vec<u64> {
-        let mut concerned = Vec::new();
-        self.tree.known(&mut |inode| {
-            if self.concerned(inode, hidden_by_attributes()) {
-                concerned.push(inode.ino());
-            }
+    /// The same for those that the kernel may be trusting.
+    fn expire_concerned(&self, patience: Duration) {
+        let mut notes = self.trusted.all();
+        notes.retain(|(ino, _)| {
+            let inode = self.tree.inode(*ino);
+            inode.is_ok_and(|inode| self.concerned(&inode, hidden_by_attributes()))
         });
-        concerned
+        self.expire(notes.iter().map(|(ino, _)| *ino).collect(), patience);
+        self.trusted.settled(&notes);
     }
 
     /// The same after a rename that gave what lies at these names new paths: a file's own, or
@@ -123,7 +134,7 @@ impl Core {
         }
         for (parent, name) in names {
             match self.tree.known_at(parent, name) {
-                Some(inode) if inode.is_dir() => self.expire(self.all_concerned(), Duration::ZERO),
+                Some(inode) if inode.is_dir() => self.expire_concerned(Duration::ZERO),
                 Some(inode) if self.concerned(&inode, hidden_by_attributes()) => {
                     self.expire(vec![inode.ino()], Duration::ZERO);
                 }
@@ -181,7 +192,9 @@ impl Watcher {
     pub fn attach(self, table: &FaultTable, connection: OwnedFd) {
         let core = self.core;
         if core.notices.set(Notices::new(connection)).is_ok() {
-            table.subscribe(Box::new(move |_| core.refresh()));
+            let refresher = Arc::clone(&core);
+            table.subscribe(Box::new(move |_| refresher.refresh()));
+            core.refresh();
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! `requests` decodes each kernel request into a `serve::Op` and a closure on the mirror;
 //! `serve` does the rest for all of them; `walks` tells which requests are one system call;
-//! `caches` keeps the kernel's caches honest about what is armed. Lock rule: no lock of this room is
-//! held while the mirror, the gate or the kernel works.
+//! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes
+//! that takes. Lock rule: no lock of this room is held while the mirror, the gate or the kernel
+//! works.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -20,6 +21,7 @@ mod notices;
 mod reply;
 mod requests;
 mod serve;
+mod trusted;
 mod walks;
 mod writes;
 
@@ -72,6 +74,7 @@ struct Core {
     kernel: OnceLock<Kernel>,
     walks: walks::Walks,
     notices: OnceLock<notices::Notices>,
+    trusted: trusted::Trusted,
     /// How many slow operations sit on loop threads just now.
     inline_slow: AtomicUsize,
 }
@@ -94,6 +97,7 @@ impl SlowFs {
             options,
             walks: walks::Walks::default(),
             notices: OnceLock::new(),
+            trusted: trusted::Trusted::default(),
             inline_slow: AtomicUsize::new(0),
         };
         SlowFs { core: Arc::new(core) }
