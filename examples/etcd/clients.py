@@ -12,6 +12,7 @@ import subprocess
 import grpc
 
 LENGTH_DELIMITED, VARINT = 2, 0
+CONNECTED_WITHIN_S = 30
 
 
 class Failed(Exception):
@@ -71,6 +72,11 @@ class Resident:
         # Channels to one address share a connection unless told otherwise.
         self._channel = grpc.insecure_channel(
             node.address, options=[("grpc.use_local_subchannel_pool", 1)])
+        try:
+            grpc.channel_ready_future(self._channel).result(CONNECTED_WITHIN_S)
+        except grpc.FutureTimeoutError:
+            self.close()
+            raise RuntimeError(f"{node.name}: no connection in {CONNECTED_WITHIN_S} s") from None
         self._put = self._channel.unary_unary("/etcdserverpb.KV/Put")
         self._range = self._channel.unary_unary("/etcdserverpb.KV/Range")
 
