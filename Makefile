@@ -8,13 +8,18 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RUNNER := ["sudo", "-E"]
 AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 
-.PHONY: demo demo-etcd check test test-clients test-long fuzz bench install $(SLOWFS)
+.PHONY: demo demo-etcd sweep-etcd check test test-clients test-long fuzz bench install $(SLOWFS)
 
 demo: setup-demo $(SLOWFS)
 	$(SLOWFS) demo
 
 demo-etcd: setup-etcd $(SLOWFS)
 	$(PYTHON) examples/etcd/demo.py --slowfs $(SLOWFS)
+
+# SWEEP=paper, custom or microseconds with commas; examples/etcd/README.md has the rest.
+SWEEP ?= paper
+sweep-etcd: setup-etcd $(SLOWFS)
+	examples/etcd/sweep.sh $(SWEEP)
 
 check: setup-check
 	cargo fmt --check
