@@ -5,6 +5,7 @@
 //! that it knows already. That notification never blocks, whatever is held; those of entries and
 //! pages do, and are never sent.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -128,7 +129,8 @@ impl Core {
             let inode = self.tree.inode(*ino);
             inode.is_ok_and(|inode| self.concerned(&inode, hidden_by_attributes()))
         });
-        self.expire(notes.iter().map(|(ino, _)| *ino).collect(), patience);
+        let unheard = self.expire(notes.iter().map(|(ino, _)| *ino).collect(), patience);
+        notes.retain(|(ino, _)| !unheard.contains(ino));
         self.trusted.settled(&notes);
     }
 
@@ -155,9 +157,9 @@ impl Core {
     }
 
     /// Has the kernel ask anew for these inodes' attributes, and waits so long for those that it
-    /// does not know yet.
-    fn expire(&self, mut concerned: Vec<u64>, patience: Duration) {
-        let Some(notices) = self.notices.get() else { return };
+    /// does not know yet. Returns those that it may still come to trust.
+    fn expire(&self, mut concerned: Vec<u64>, patience: Duration) -> HashSet<u64> {
+        let Some(notices) = self.notices.get() else { return concerned.into_iter().collect() };
         let unknown = |ino: &u64| match notices.expire_attributes(*ino) {
             Ok(known) => !known,
             Err(error) => {
@@ -165,15 +167,16 @@ impl Core {
                 false
             }
         };
-        concerned.retain(unknown);
-        // The kernel is about to forget these, or has yet to take in the reply that tells of them
-        // and may still say that no fault concerns them.
+        // The kernel has forgotten these or is about to, or has yet to take in the reply that tells
+        // of them and may still say that no fault concerns them.
+        let known = |ino| self.tree.inode(ino).is_ok_and(|inode| inode.lookups() > 0);
+        concerned.retain(|ino| unknown(ino) && known(*ino));
         let deadline = Instant::now() + patience;
         while !concerned.is_empty() && Instant::now() < deadline {
             thread::sleep(LOOK_EVERY);
-            let known = |ino| self.tree.inode(ino).is_ok_and(|inode| inode.lookups() > 0);
             concerned.retain(|ino| known(*ino) && unknown(ino));
         }
+        concerned.into_iter().collect()
     }
 }
 
