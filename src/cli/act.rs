@@ -106,10 +106,14 @@ fn put(client: &mut Client, spec: &FaultSpec, add: bool) -> Result<Report, Strin
     match client.put_fault(spec, add) {
         Ok(id) => {
             let text = format!("fault {id}: {}", spec.describe());
-            let set = client.list_faults().map_err(|e| e.to_string())?;
-            let set: Vec<_> = set.into_iter().filter(|f| f.id == id).collect();
+            let warnings = match client.list_faults() {
+                Ok(set) => out_of_reach(set.iter().filter(|f| f.id == id)),
+                Err(error) => {
+                    vec![format!("fault {id} is set; what it reaches is not known: {error}")]
+                }
+            };
             let report = Report::new(text, json!({ "id": id, "fault": spec }));
-            Ok(Report { warnings: out_of_reach(&set), ..report })
+            Ok(Report { warnings, ..report })
         }
         Err(ClientError::UnknownCall { .. }) => {
             let warnings = original::put(client, spec, add)?;
@@ -121,11 +125,11 @@ fn put(client: &mut Client, spec: &FaultSpec, add: bool) -> Result<Report, Strin
 }
 
 /// What the faults cannot do on this mount, a line each.
-fn out_of_reach(faults: &[ListedFault]) -> Vec<String> {
+fn out_of_reach<'a>(faults: impl IntoIterator<Item = &'a ListedFault>) -> Vec<String> {
     let line = |f: &ListedFault| {
         Some(format!("fault {} does not reach {}", f.id, f.out_of_reach.as_ref()?))
     };
-    faults.iter().filter_map(line).collect()
+    faults.into_iter().filter_map(line).collect()
 }
 
 fn act(client: &mut Client, addr: &str, command: &Control) -> Result<Report, String> {
