@@ -296,6 +296,8 @@ fn each_outcome_belongs_to_one_table_in_force_meanwhile() {
         wrong.len(),
         wrong[0]
     );
-    assert!(changes.len() as f64 > 0.5 * length.as_secs_f64() * f64::from(RATE), "too few changes");
+    // The ordinary run shares its machine with other tests.
+    let rate = long_or(0.5, 0.1) * f64::from(RATE);
+    assert!(changes.len() as f64 > rate * length.as_secs_f64(), "{} changes", changes.len());
     assert!(outcomes.len() > 100, "too few tables were met: {outcomes:?}");
 }

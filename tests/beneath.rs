@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, RenameFlags};
 
 use common::disk::Disk;
-use common::{Mount, long_or, scratch, wait_for};
+use common::{Mount, goes_on, long_or, wait_for};
 
 /// How long the kernel may answer from what it knows, with some to spare for a busy machine.
 const KNOWN_FOR: Duration = Duration::from_secs(3);
@@ -30,18 +30,15 @@ const KNOWN_FOR: Duration = Duration::from_secs(3);
 /// An ext4 that gives the number of a removed file to the next one, and its mirror by a daemon that
 /// cannot keep many descriptors, each of which would keep a number from being given away.
 struct Reusing {
-    _disk: Disk, // Unmounted before its directory is removed.
-    mount: Mount,
+    mount: Mount, // Ended before its disk is unmounted.
+    _disk: Disk,
 }
 
 impl Reusing {
     fn new() -> Reusing {
-        let scratch = scratch();
-        let raw = scratch.path().join("raw");
-        fs::create_dir(&raw).unwrap();
         // A journal keeps numbers from being reused for a while.
-        let _disk = Disk::mount(&raw, &["-O", "^has_journal"]);
-        Reusing { _disk, mount: Mount::limited(64, scratch) }
+        let disk = Disk::ext4_with(&["-O", "^has_journal"]);
+        Reusing { mount: Mount::limited(64, disk.directory()), _disk: disk }
     }
 }
 
@@ -167,7 +164,7 @@ fn look(mnt: &Path, history: &History, name: usize) -> io::Result<()> {
 
 #[test]
 fn no_file_shows_under_a_name_that_is_not_its_own() {
-    let Reusing { _disk, mount } = &Reusing::new();
+    let Reusing { mount, .. } = &Reusing::new();
     let (mnt, raw) = (mount.mnt(), mount.raw());
     let (history, over) = (History::default(), AtomicBool::new(false));
     let [read, gone] = [const { AtomicUsize::new(0) }; 2];
@@ -188,9 +185,15 @@ fn no_file_shows_under_a_name_that_is_not_its_own() {
     };
     let rounds = std::thread::scope(|scope| {
         let readers = [0, 40, 70].map(|from| scope.spawn(move || reader(from)));
-        let end = Instant::now() + long_or(Duration::from_secs(60), Duration::from_secs(4));
-        let going = |_: &usize| Instant::now() < end && !readers.iter().any(|r| r.is_finished());
-        let rounds = (0..).take_while(going).inspect(|n| shuffler.step(*n)).count();
+        let (began, mut rounds) = (Instant::now(), 0);
+        let least = long_or(Duration::from_secs(60), Duration::from_secs(4));
+        let seen = |reused| reused > 20 && read.load(Ordering::Relaxed) > 200;
+        while goes_on(began, least, || seen(shuffler.reused))
+            && !readers.iter().any(|r| r.is_finished())
+        {
+            shuffler.step(rounds);
+            rounds += 1;
+        }
         over.store(true, Ordering::Relaxed);
         rounds
     });
@@ -207,7 +210,7 @@ fn no_file_shows_under_a_name_that_is_not_its_own() {
 /// even the pages that the kernel has of it keep it from going to another one.
 #[test]
 fn pages_of_a_removed_file_are_not_those_of_the_next_one_of_its_number() {
-    let Reusing { _disk, mount } = &Reusing::new();
+    let Reusing { mount, .. } = &Reusing::new();
     let (mnt, raw) = (mount.mnt(), mount.raw());
     let next = AtomicU64::new(1);
     let mut reused = 0;

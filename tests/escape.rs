@@ -23,7 +23,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{CWD, RenameFlags, XattrFlags};
 
 use common::user::as_user;
-use common::{Mount, long_or};
+use common::{Mount, goes_on, long_or};
 
 /// Who does everything in these races: it is let into the mirrored directory, and not to where the
 /// symlinks lead. What is seen or changed there, the daemon did, which is root.
@@ -190,18 +190,23 @@ fn nothing_outside_is_touched_while_symlinks_take_the_place_of_directories() {
         &|n| count(act(&mnt, n)),
         &|n| count(act(&mnt, n + 5000)),
     ];
+    let counts = || [&swaps, &done, &refused].map(|count| count.load(Ordering::Relaxed));
+    let enough = |counts: &[usize; 3]| counts[0] > 1000 && counts.iter().all(|count| *count > 200);
     std::thread::scope(|scope| {
         let over = &over;
         let run = |job| scope.spawn(move || as_user(USER, USER, &[], || repeat(over, job)));
         let threads = jobs.map(run);
-        let end = Instant::now() + long_or(Duration::from_secs(90), Duration::from_secs(4));
-        while Instant::now() < end && !threads.iter().any(|thread| thread.is_finished()) {
+        let began = Instant::now();
+        let least = long_or(Duration::from_secs(90), Duration::from_secs(4));
+        while goes_on(began, least, || enough(&counts()))
+            && !threads.iter().any(|t| t.is_finished())
+        {
             std::thread::sleep(Duration::from_millis(10));
         }
         over.store(true, Ordering::Relaxed);
     });
-    let counts = [&swaps, &done, &refused].map(|count| count.load(Ordering::Relaxed));
+    let counts = counts();
     println!("{} swaps, {} operations succeeded, {} failed", counts[0], counts[1], counts[2]);
-    assert!(counts[0] > 1000 && counts.iter().all(|count| *count > 200), "{counts:?}");
+    assert!(enough(&counts), "{counts:?}");
     outside.assert_untouched();
 }

@@ -8,20 +8,20 @@ use std::process::Command;
 use rustix::mount::{MountFlags, UnmountFlags, unmount};
 use tempfile::TempDir;
 
-use crate::common::stdout_of;
+use super::stdout_of;
 
 /// What an ext4 may grow to, in bytes. What is not written takes no memory.
 const SIZE: u64 = 2 << 30;
 
 /// A filesystem of its own, in memory: whether a mirror is right does not depend on a device's pace.
-pub(crate) struct Disk {
+pub struct Disk {
     scratch: TempDir,
     /// What is mounted, the last on top.
     mounted: Vec<PathBuf>,
 }
 
 impl Disk {
-    pub(crate) fn tmpfs() -> Disk {
+    pub fn tmpfs() -> Disk {
         let scratch = tempfile::Builder::new().prefix("slowfs-").tempdir().unwrap();
         let mut disk = Disk { scratch, mounted: Vec::new() };
         let place = disk.scratch.path().to_owned();
@@ -32,13 +32,18 @@ impl Disk {
     }
 
     /// An image on a tmpfs, through a loop device that goes with its mount.
-    pub(crate) fn ext4() -> Disk {
+    pub fn ext4() -> Disk {
+        Disk::ext4_with(&[])
+    }
+
+    /// The same, made with these options of mkfs.ext4.
+    pub fn ext4_with(options: &[&str]) -> Disk {
         let mut disk = Disk::tmpfs();
         let image = disk.path().join("image");
         File::create_new(&image).unwrap().set_len(SIZE).unwrap();
         let place = disk.path().join("ext4");
         fs::create_dir(&place).unwrap();
-        stdout_of(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
+        stdout_of(Command::new("mkfs.ext4").args(["-q", "-F"]).args(options).arg(&image));
         stdout_of(Command::new("mount").args(["-t", "ext4", "-o", "loop"]).args([&image, &place]));
         disk.mounted.push(place);
         disk.open_to_all();
@@ -46,13 +51,13 @@ impl Disk {
     }
 
     /// The root of the filesystem.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.mounted.last().unwrap()
     }
 
     /// A directory on it that every user may enter. Its name is short: that of a socket has to fit 108
     /// bytes.
-    pub(crate) fn directory(&self) -> TempDir {
+    pub fn directory(&self) -> TempDir {
         let dir = tempfile::Builder::new().prefix("").tempdir_in(self.path()).unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         dir

@@ -9,6 +9,7 @@ pub mod user;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -57,6 +58,13 @@ pub fn wait_up_to<T>(
         assert!(Instant::now() < deadline, "waited {patience:?} for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Whether a race that began then goes on: at least that long, and on a busy machine up to two minutes
+/// more, until it has shown enough.
+pub fn goes_on(began: Instant, least: Duration, enough: impl FnOnce() -> bool) -> bool {
+    let took = began.elapsed();
+    took < least || took < least + 6 * PATIENCE && !enough()
 }
 
 /// A fresh directory to mount in.
@@ -211,8 +219,6 @@ impl Mount {
     }
 }
 
-use std::os::unix::fs::PermissionsExt;
-
 impl Drop for Mount {
     fn drop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
@@ -234,8 +240,7 @@ impl Drop for Mount {
 /// A mirror with `--passthrough-except`. None on a kernel without passthrough, once it was seen that
 /// the mirror is refused there.
 pub fn passing(except: &str) -> Option<Mount> {
-    let scratch = tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap();
-    passing_over(scratch, &["--passthrough-except", except])
+    passing_over(scratch(), &["--passthrough-except", except])
 }
 
 /// The same of `scratch/raw` and with these options, as [`Mount::over`].

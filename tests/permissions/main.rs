@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 
 use common::user::as_user;
-use common::{Mount, long_or};
+use common::{Mount, long_or, plain_directory};
 use operations::{IN_DIRECTORIES, ON_FILES, Operation};
 use shapes::{DIRECTORIES, FILES, Shape, state};
 
@@ -53,9 +53,7 @@ struct Pair {
 
 impl Pair {
     fn new() -> Pair {
-        let plain = tempfile::Builder::new().prefix("slowfs-plain-").tempdir().unwrap();
-        fs::set_permissions(plain.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        Pair { plain, mount: Mount::new() }
+        Pair { plain: plain_directory(), mount: Mount::new() }
     }
 
     /// Where fixtures are made, and where they are then used.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use slowfs::rpc::FaultSpec;
 
+use crate::common::disk::Disk;
 use crate::common::{Mount, delaying, long_or, passing_over, text_of, wait_for};
-use crate::disk::Disk;
 use crate::{bounded, suite, suites};
 
 /// Every operation that the exerciser has, within files of 1 MiB.

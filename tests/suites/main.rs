@@ -13,7 +13,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod disk;
 mod fsx;
 mod pjdfstest;
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
+use crate::common::disk::Disk;
 use crate::common::{Mount, assert_fuse, delaying, failing, is_fuse, long_or, text_of};
-use crate::disk::Disk;
 use crate::{bounded, suite};
 
 /// Features that a Linux filesystem has, and users that every Debian has, so that none need be made:
