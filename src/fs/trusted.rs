@@ -55,7 +55,8 @@ impl Trusted {
     pub(super) fn note(&self, ino: u64) {
         let mut notes = self.notes.lock();
         let now = Instant::now();
-        if notes.end.is_some_and(|end| end <= now) {
+        // Not while somebody completes them, who would call complete what is gone.
+        if notes.complete && notes.end.is_some_and(|end| end <= now) {
             self.taking.store(false, Ordering::Relaxed);
             *notes = Notes::default();
         }
@@ -158,6 +159,21 @@ mod tests {
         trusted.notes.lock().end = Some(Instant::now() + LINGERING);
         trusted.needed();
         assert_eq!(trusted.notes.lock().end, None, "needed again");
+    }
+
+    #[test]
+    fn notes_do_not_end_while_they_are_completed() {
+        let trusted = Trusted::default();
+        trusted.needed();
+        trusted.note(1);
+        trusted.rest();
+        trusted.notes.lock().end = Some(Instant::now());
+        trusted.note(2);
+        trusted.completed();
+        assert!(trusted.taking());
+        assert_eq!(inodes(&trusted), [1, 2]);
+        trusted.note(3);
+        assert!(!trusted.taking(), "they have ended since");
     }
 
     #[test]
