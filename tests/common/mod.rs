@@ -5,6 +5,7 @@
 pub mod calls;
 pub mod disk;
 pub mod user;
+pub mod xattr;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

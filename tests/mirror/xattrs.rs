@@ -1,5 +1,6 @@
 //! Extended attributes.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{FileType, XattrFlags};
 use rustix::io::Errno;
 
+use super::common::xattr::{get, list};
 use super::{as_user, bytes, chmod, create, errno, mknod, plain_directory};
 
 cases!(
@@ -30,22 +32,6 @@ const ANY: XattrFlags = XattrFlags::empty();
 
 fn set(path: impl AsRef<Path>, name: &str, value: &[u8]) -> rustix::io::Result<()> {
     rustix::fs::lsetxattr(path.as_ref(), name, value, ANY)
-}
-
-fn get(path: impl AsRef<Path>, name: &str) -> rustix::io::Result<Vec<u8>> {
-    let mut value = vec![0; 70_000];
-    let size = rustix::fs::lgetxattr(path.as_ref(), name, &mut value[..])?;
-    value.truncate(size);
-    Ok(value)
-}
-
-fn list(path: impl AsRef<Path>) -> Vec<String> {
-    let mut list = vec![0u8; 70_000];
-    let size = rustix::fs::llistxattr(path.as_ref(), &mut list[..]).unwrap();
-    let names = list[..size].split(|b| *b == 0).filter(|n| !n.is_empty());
-    let mut names: Vec<_> = names.map(|n| String::from_utf8(n.to_vec()).unwrap()).collect();
-    names.sort_unstable();
-    names
 }
 
 fn xattr_is_kept_as_set(dir: &Path) {
@@ -111,7 +97,7 @@ fn xattr_list_has_every_name_once(dir: &Path) {
     for name in &names {
         set(dir.join("f"), name, name.as_bytes()).unwrap();
     }
-    assert_eq!(list(dir.join("f")), names);
+    assert_eq!(list(dir.join("f")), names.iter().map(OsString::from).collect::<Vec<_>>());
     for name in &names {
         assert_eq!(get(dir.join("f"), name).unwrap(), name.as_bytes());
     }

@@ -1,12 +1,12 @@
 //! The files and directories that operations are tried on.
 
 use std::fs::{self, File};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
 use rustix::fs::{IFlags, XattrFlags, ioctl_getflags, ioctl_setflags};
 
+use super::common::xattr;
 use super::{ALICE, BOB, STAFF};
 
 /// A file or directory: owner, group, permissions, and what else makes it what it is.
@@ -128,7 +128,7 @@ pub(crate) fn state(place: &Path) -> Vec<String> {
         }
         let name = path.strip_prefix(place).unwrap().display();
         let size = if m.is_file() { m.size() } else { 0 };
-        let attributes = attributes(&path);
+        let attributes = xattr::all(&path);
         lines.push(format!(
             "{name} {:o} {}:{} links {} size {size} rdev {} {attributes:?}",
             m.mode(),
@@ -140,24 +140,6 @@ pub(crate) fn state(place: &Path) -> Vec<String> {
     }
     lines.sort_unstable();
     lines
-}
-
-/// The extended attributes of a file, ACLs among them.
-fn attributes(path: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut names = vec![0; 4096];
-    let length = rustix::fs::llistxattr(path, &mut names).unwrap();
-    let names = names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    let mut all: Vec<_> = names
-        .map(|name| {
-            let mut value = vec![0; 4096];
-            let name = std::ffi::OsStr::from_bytes(name);
-            let length = rustix::fs::lgetxattr(path, name, &mut value).unwrap();
-            value.truncate(length);
-            (name.to_string_lossy().into_owned(), value)
-        })
-        .collect();
-    all.sort_unstable();
-    all
 }
 
 fn set_flags(path: &Path, flags: IFlags) {

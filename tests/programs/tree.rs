@@ -5,13 +5,13 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, SeekFrom, Timespec, Timestamps, XattrFlags};
 
-use crate::common::{long_or, plain_directory, stdout_of};
+use crate::common::{long_or, plain_directory, stdout_of, xattr};
 use crate::{NOBODY, program};
 
 /// The entries of a tree by their paths below its root, which is the empty one.
@@ -84,7 +84,7 @@ fn entry(path: &Path, first_name: impl FnOnce(u64) -> PathBuf) -> Entry {
         size: (!found.is_dir()).then(|| found.size()),
         hash,
         data,
-        xattrs: xattrs(path),
+        xattrs: xattr::all(path),
     };
     let changed = (found.ctime(), found.ctime_nsec());
     let (size, blocks) = (found.size(), found.blocks());
@@ -104,19 +104,6 @@ fn read_file(path: &Path) -> (Option<u64>, Vec<(u64, u64)>) {
         data.push((start, end));
     }
     (Some(hash.finish()), data)
-}
-
-fn xattrs(path: &Path) -> BTreeMap<OsString, Vec<u8>> {
-    let mut list = [0; 4096];
-    let size = rustix::fs::llistxattr(path, &mut list[..]).unwrap();
-    let names = list[..size].split(|b| *b == 0).filter(|name| !name.is_empty());
-    let with_value = names.map(|name| {
-        let mut value = vec![0; 4096];
-        let size = rustix::fs::lgetxattr(path, name, &mut value[..]).unwrap();
-        value.truncate(size);
-        (OsString::from_vec(name.to_vec()), value)
-    });
-    with_value.collect()
 }
 
 /// Fails with all that differs between two trees, in what `of` shows of each entry.
