@@ -136,7 +136,7 @@ fn arming_clearing_and_unmounting_while_held_never_deadlocks() {
 #[test]
 fn sixteen_delays_pass_side_by_side() {
     let mount = Mount::new();
-    let delay = Duration::from_millis(100);
+    let delay = Duration::from_millis(300);
     let files: Vec<_> =
         (0..16).map(|n| File::create(mount.mnt().join(format!("f{n}"))).unwrap()).collect();
     mount.add(&delaying(&["fsync"], delay));
@@ -153,8 +153,8 @@ fn sixteen_delays_pass_side_by_side() {
         .collect();
     let took = joined(threads);
     assert!(took.iter().all(|t| *t >= delay), "a delay is a lower bound: {took:?}");
-    // One after the other they would take 1.6 s.
-    assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
+    // One after the other they would take sixteen times as long as one.
+    assert!(started.elapsed() < delay * 8, "{:?}", started.elapsed());
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_caller_killed_while_held_is_free_within_a_moment_and_did_nothing() {
     kill_process(Pid::from_child(&caller), Signal::KILL).unwrap();
     wait_for("the caller to end", || caller.try_wait().unwrap());
     // The bound is 200 ms; a loaded machine gets more.
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     wait_until_held(&mount, id, 0);
     mount.clear();
     assert!(!mount.raw().join("never").exists(), "the operation must not run");
