@@ -110,7 +110,7 @@ fn no_read_is_wrong_past_the_page_cache() {
 /// Exercises files on a mirror with `--passthrough-except`; whether it was the kernel that served them.
 fn passed_through(mode: &str, except: &str) -> Option<bool> {
     let disk = disk();
-    let mount = passing_over(disk.directory(), except)?;
+    let mount = passing_over(disk.directory(), &["--passthrough-except", except])?;
     stays_right(mode, &mount);
     let statistics = mount.client().stats().unwrap();
     let calls = |method| statistics.methods.iter().find(|m| m.name == method).unwrap().calls;
