@@ -285,7 +285,8 @@ fn passthrough_line(files: &PassthroughStatistics) -> String {
     } else {
         String::new()
     };
-    format!("\nread and written by the kernel itself: {files} files, {open} of them open{refused}")
+    let s = if *files == 1 { "" } else { "s" };
+    format!("\nread and written by the kernel itself: {files} file{s}, {open} still open{refused}")
 }
 
 /// Median, 99th percentile and longest, for people.

@@ -89,19 +89,20 @@ impl Core {
 
     /// An open file as replied: to be served by the kernel; or past the page cache while a read
     /// fault concerns it, so that each read arrives; else with its pages kept, which
-    /// AUTO_INVAL_DATA drops when the file changed.
+    /// AUTO_INVAL_DATA drops when the file changed, unless it may have changed in a way that the
+    /// kernel cannot see.
     pub(super) fn opened(&self, ino: u64, fh: u64, register: Register<'_>) -> Opened {
         if let Some(backing) = self.handed_over(fh, register) {
             return Opened { fh: fh | DIRECT, flags: FopenFlags::empty(), backing: Some(backing) };
         }
+        let inode = self.tree.inode(ino).ok();
+        let concerned = |inode| self.concerned(inode, Request::Read.methods());
         let direct = self.options.direct_io
-            || self.gate.armed(Request::Read.methods())
-                && self
-                    .tree
-                    .inode(ino)
-                    .is_ok_and(|inode| self.concerned(&inode, Request::Read.methods()));
+            || self.gate.armed(Request::Read.methods()) && inode.as_ref().is_some_and(concerned);
         if direct {
             Opened { fh: fh | DIRECT, flags: FopenFlags::FOPEN_DIRECT_IO, backing: None }
+        } else if inode.is_some_and(|inode| inode.take_doubt()) {
+            Opened { fh, flags: FopenFlags::empty(), backing: None }
         } else {
             Opened { fh, flags: FopenFlags::FOPEN_KEEP_CACHE, backing: None }
         }

@@ -30,7 +30,7 @@ const READY: i16 = libc::POLLIN | libc::POLLOUT | libc::POLLRDNORM | libc::POLLW
 pub struct Written {
     /// How many bytes were taken.
     pub bytes: usize,
-    /// Whether setuid or setgid bits went with it.
+    /// Whether setuid or setgid bits may have gone with it.
     pub mode_changed: bool,
 }
 
@@ -128,11 +128,18 @@ impl<N: Default> Mirror<N> {
         Ok(())
     }
 
-    /// Writes, fewer bytes than given where the backing took no more. `kill_priv` is the kernel's
-    /// word that setuid and setgid bits must go (FUSE_WRITE_KILL_SUIDGID).
-    pub fn write(&self, fh: u64, offset: u64, data: &[u8], kill_priv: bool) -> io::Result<Written> {
+    /// Writes, fewer bytes than given where the backing took no more. `ordinary` is the caller, if
+    /// the kernel says that its writes clear setuid and setgid bits (FUSE_WRITE_KILL_SUIDGID).
+    pub fn write(
+        &self,
+        ordinary: Option<&Caller>,
+        fh: u64,
+        offset: u64,
+        data: &[u8],
+    ) -> io::Result<Written> {
         let handle = self.handles.get(fh)?;
-        let plain = if kill_priv { handle.inode.unprivileged(&*handle)? } else { None };
+        let judged = ordinary.map(|caller| handle.inode.unprivileged(caller, &*handle));
+        let judged = judged.transpose()?.flatten();
         let mut done = 0;
         while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
             match rustix::io::pwrite(&*handle, rest, offset.saturating_add(done as u64)) {
@@ -143,7 +150,7 @@ impl<N: Default> Mirror<N> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Written { bytes: done, mode_changed: plain.is_some() })
+        Ok(Written { bytes: done, mode_changed: judged.is_some() })
     }
 
     /// What a close(2) has to report, while the handle stays open.
@@ -173,7 +180,8 @@ impl<N: Default> Mirror<N> {
     ) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         let mode = FallocateFlags::from_bits_retain(mode.cast_unsigned());
-        let _plain = if caller.uid != 0 { handle.inode.unprivileged(&*handle)? } else { None };
+        let _judged =
+            if caller.uid != 0 { handle.inode.unprivileged(caller, &*handle)? } else { None };
         Ok(rustix::fs::fallocate(&*handle, mode, offset, len)?)
     }
 
@@ -210,7 +218,8 @@ impl<N: Default> Mirror<N> {
         if flags != 0 {
             return Err(errno(libc::EINVAL));
         }
-        let _plain = if caller.uid != 0 { target.inode.unprivileged(&*target)? } else { None };
+        let _judged =
+            if caller.uid != 0 { target.inode.unprivileged(caller, &*target)? } else { None };
         let (mut off_in, mut off_out) = (from.1, to.1);
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let (off_in, off_out) = (Some(&mut off_in), Some(&mut off_out));

@@ -2,6 +2,10 @@
 //! is FUSE, and unmounts and waits when dropped, also when the test fails.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod calls;
+pub mod disk;
+pub mod user;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -35,15 +39,37 @@ pub fn long_or<T>(long: T, ordinary: T) -> T {
 }
 
 /// Waits until `condition` yields something, or fails the test.
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_up_to(PATIENCE, what, condition)
+}
+
+/// Waits that long at most.
+pub fn wait_up_to<T>(
+    patience: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = condition() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        assert!(Instant::now() < deadline, "waited {patience:?} for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// A fresh directory to mount in.
+pub fn scratch() -> TempDir {
+    tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap()
+}
+
+/// A directory on the filesystem that the mirrors of these tests have behind them; others may
+/// enter it.
+pub fn plain_directory() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("slowfs-plain-").tempdir().unwrap();
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    dir
 }
 
 /// A mirror of a fresh directory, served by a daemon of its own on a port of its own.
@@ -60,25 +86,38 @@ impl Mount {
 
     /// A mirror with more options of `slowfs mount`.
     pub fn with(options: &[impl AsRef<OsStr>]) -> Mount {
-        let scratch = tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap();
-        Mount::over(scratch, options)
+        Mount::over(scratch(), options)
     }
 
     /// A mirror of `scratch/raw` (made if missing) at `scratch/mnt`.
     pub fn over(scratch: TempDir, options: &[impl AsRef<OsStr>]) -> Mount {
+        Mount::run(slowfs(), scratch, options)
+    }
+
+    /// The same, by a daemon that may not have more descriptors than that, whatever it asks for.
+    pub fn limited(descriptors: u32, scratch: TempDir) -> Mount {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(slowfs().get_program());
+        Mount::run(command, scratch, &[] as &[&str])
+    }
+
+    fn run(program: Command, scratch: TempDir, options: &[impl AsRef<OsStr>]) -> Mount {
         // Other users must be able to reach the mount.
         fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let mut mount = Mount { scratch, daemon: None, addr: String::new() };
         fs::create_dir_all(mount.raw()).unwrap();
         fs::create_dir_all(mount.mnt()).unwrap();
-        mount.start(options);
+        mount.spawn(program, options);
         mount
     }
 
     /// Starts the daemon (again) over what is there.
     pub fn start(&mut self, options: &[impl AsRef<OsStr>]) {
+        self.spawn(slowfs(), options);
+    }
+
+    fn spawn(&mut self, mut command: Command, options: &[impl AsRef<OsStr>]) {
         let log = File::create(self.log()).unwrap();
-        let mut command = slowfs();
         command.arg("mount").arg(self.mnt()).arg("--subdir").arg(self.raw());
         command.args(["--listen", "127.0.0.1:0"]).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);

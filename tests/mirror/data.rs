@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::calls::{Mapping, aligned};
 use super::common::wait_for;
-use super::{create, errno, fstat, kernel_serves, on_fuse, open, open_rw};
+use super::{Rolls, create, errno, fstat, index, kernel_serves, on_fuse, open, open_rw};
 
 cases!(
     random_writes_reads_and_truncations_agree_with_a_model,
@@ -36,20 +36,6 @@ cases!(
     handles_outlive_many_others,
     concurrent_writers_of_one_file_keep_to_their_places,
 );
-
-/// A small generator, the same in every run.
-struct Rolls(u64);
-
-impl Rolls {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 33) % bound
-    }
-}
-
-fn index(n: u64) -> usize {
-    usize::try_from(n).unwrap()
-}
 
 fn random_writes_reads_and_truncations_agree_with_a_model(dir: &Path) {
     let mut rolls = Rolls(42);

@@ -24,17 +24,17 @@ use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tempfile::TempDir;
 
-use common::{Mount, delaying, is_fuse, passing, wait_for};
+use common::calls;
+use common::user::as_user;
+use common::{Mount, delaying, is_fuse, passing, plain_directory, wait_for};
 
 /// Runs each case on a plain directory and on each kind of mirror.
 macro_rules! cases {
@@ -55,9 +55,9 @@ macro_rules! cases {
 }
 
 mod attributes;
-mod calls;
 mod data;
 mod directories;
+mod links;
 mod locks;
 mod mapping;
 mod names;
@@ -101,14 +101,6 @@ fn on_passing_mirror(case: fn(&Path)) {
         assert_eq!(files.refused, 0);
         (files.open == 0).then_some(())
     });
-}
-
-/// A directory on the filesystem that the mirrors of these tests have behind them; others may
-/// enter it.
-fn plain_directory() -> TempDir {
-    let dir = tempfile::Builder::new().prefix("slowfs-plain-").tempdir().unwrap();
-    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    dir
 }
 
 /// A directory on another filesystem than this one.
@@ -207,23 +199,6 @@ fn mknod(path: impl AsRef<Path>, kind: FileType, mode: u32, dev: u64) -> rustix:
     rustix::fs::mknodat(CWD, path.as_ref(), kind, Mode::from_raw_mode(mode), dev)
 }
 
-/// Runs `act` as another user: with these ids, these supplementary groups and no capabilities.
-fn as_user<T: Send>(uid: u32, gid: u32, groups: &[u32], act: impl FnOnce() -> T + Send) -> T {
-    let groups: Vec<_> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    // Credentials belong to the thread, so they end with it.
-    let outcome = std::thread::scope(|scope| {
-        let user = scope.spawn(|| {
-            set_thread_groups(&groups).expect("these cases need root");
-            set_thread_res_gid(gid, gid, gid).unwrap();
-            set_thread_res_uid(uid, uid, uid).unwrap();
-            act()
-        });
-        user.join()
-    });
-    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
 /// Runs `act` with this umask, which is this thread's alone.
 fn with_umask<T: Send>(umask: u32, act: impl FnOnce() -> T + Send) -> T {
     let outcome = std::thread::scope(|scope| {
@@ -240,4 +215,18 @@ fn with_umask<T: Send>(umask: u32, act: impl FnOnce() -> T + Send) -> T {
 /// A name of bytes.
 fn bytes(name: &[u8]) -> &OsStr {
     std::os::unix::ffi::OsStrExt::from_bytes(name)
+}
+
+/// A small generator, the same in every run.
+struct Rolls(u64);
+
+impl Rolls {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn index(n: u64) -> usize {
+    usize::try_from(n).unwrap()
 }
