@@ -55,7 +55,7 @@ fn transfers(dir: &Path, journals: &[&str]) -> Check {
     );
     sql(&database, &tables);
     let mut committed = Vec::new();
-    for (round, journal) in (0..long_or(60, 3)).zip(journals.iter().cycle()) {
+    for (round, journal) in (0..long_or(30, 3)).zip(journals.iter().cycle()) {
         check(&database, &committed);
         committed.extend(round_of_transfers(&database, journal, round * WRITERS));
     }
