@@ -8,13 +8,18 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RUNNER := ["sudo", "-E"]
 AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 
-.PHONY: demo demo-etcd check test test-clients test-long fuzz bench install $(SLOWFS)
+.PHONY: demo demo-etcd sweep-etcd check test test-clients test-long fuzz bench install $(SLOWFS)
 
 demo: setup-demo $(SLOWFS)
 	$(SLOWFS) demo
 
 demo-etcd: setup-etcd $(SLOWFS)
 	$(PYTHON) examples/etcd/demo.py --slowfs $(SLOWFS)
+
+# SWEEP=paper, custom or microseconds with commas; examples/etcd/README.md has the rest.
+SWEEP ?= paper
+sweep-etcd: setup-etcd $(SLOWFS)
+	examples/etcd/sweep.sh $(SWEEP)
 
 check: setup-check
 	cargo fmt --check
@@ -29,10 +34,12 @@ test-clients: setup-clients
 	cargo build --locked
 	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
 
-# The same tests at full length: minutes of attack, a hundred thousand reads, dozens of crashes of
-# databases. Figures are printed.
+# The same tests at full length: minutes of attack and of races, a hundred thousand reads, 300,000
+# files, millions of operations of the suites, dozens of crashes of databases. Figures are printed.
 test-long: setup-test
-	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test programs -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test suites --test programs -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test beneath --test escape --test permissions --test width -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test mirror links:: -- --test-threads 1
 
 # What a control connection may bring, for FUZZ_SECONDS.
 FUZZ_SECONDS ?= 600

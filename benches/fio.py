@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """slowfs against the raw directory and bindfs: fio throughput, concurrent delays, resident memory.
 
-All three stand on one tmpfs and are measured in turns within one run, because machines drift: a
-ratio is taken within each round, and its median over the rounds is held against a bar. Ends with
-0 if every bar is met. Run it on an idle machine: a FUSE request costs several times less where
-caller and daemon share a core, and only a core that others keep busy makes the scheduler put
-bindfs's one thread beside its caller. ROUNDS= and RUNTIME= (seconds per measurement) lengthen it.
+"kernel" is slowfs too, with a file that --passthrough-except leaves to the kernel. All stand on one
+tmpfs and are measured in turns within one run, because machines drift: a ratio is taken within each
+round, and its median over the rounds is held against a bar. Ends with 0 if every bar is met. Run it
+on an idle machine: a FUSE request costs several times less where caller and daemon share a core, and
+only a core that others keep busy makes the scheduler put bindfs's one thread beside its caller.
+ROUNDS= and RUNTIME= (seconds per measurement) lengthen it.
 """
 
 import argparse
@@ -115,14 +116,15 @@ def progress(text):
 
 def bench(slowfs, directory):
     """Everything measured: throughput by workload and target, delays, resident memory."""
-    backing = {target: directory / f"{target}-backing" for target in ("raw", "slowfs", "bindfs")}
+    backing = {target: directory / f"{target}-backing" for target in ("raw", "slowfs", "kernel", "bindfs")}
     for path in backing.values():
         path.mkdir()
         with open(path / "file", "wb") as file:
             for _ in range(FILE_SIZE >> 20):
                 file.write(os.urandom(1 << 20))
-    at = {"raw": backing["raw"], "slowfs": directory / "slowfs", "bindfs": directory / "bindfs"}
-    for target in ("slowfs", "bindfs"):
+    mounted = ("slowfs", "kernel", "bindfs")
+    at = {"raw": backing["raw"], **{target: directory / target for target in mounted}}
+    for target in mounted:
         at[target].mkdir()
     [port] = daemons.free_ports(1)
     control = f"127.0.0.1:{port}"
@@ -131,6 +133,9 @@ def bench(slowfs, directory):
         daemon = mounts.enter_context(daemons.mounted(
             [slowfs, "mount", at["slowfs"], "--subdir", backing["slowfs"], "--listen", control],
             at["slowfs"], directory / "slowfs.log", port))
+        mounts.enter_context(daemons.mounted(
+            [slowfs, "mount", at["kernel"], "--subdir", backing["kernel"], "--listen", "none",
+             "--passthrough-except", "none"], at["kernel"], directory / "kernel.log"))
         mounts.enter_context(daemons.mounted(
             ["bindfs", "-f", backing["bindfs"], at["bindfs"]],
             at["bindfs"], directory / "bindfs.log"))
@@ -163,16 +168,16 @@ def report(found):
     """Prints the tables; returns whether every bar is met."""
     progress("")
     print(f"fio psync on tmpfs, {ROUNDS} rounds of {RUNTIME:g} s; medians; ratios with interval\n")
-    print(f"{'':24}{'unit':>6}{'raw':>10}{'slowfs':>10}{'bindfs':>10}"
+    print(f"{'':24}{'unit':>6}{'raw':>10}{'kernel':>10}{'slowfs':>10}{'bindfs':>10}"
           f"{'slowfs/bindfs':>16}{'interval':>16}{'bar':>6}")
     passed = True
     for name, _, unit, bar in WORKLOADS:
         by_target = found["throughput"][name]
-        raw, slowfs, bindfs = (statistics.median(by_target[t]) for t in ("raw", "slowfs", "bindfs"))
+        medians = [statistics.median(by_target[t]) for t in ("raw", "kernel", "slowfs", "bindfs")]
         ratio, low, high = median_interval(
             [ours / theirs for ours, theirs in zip(by_target["slowfs"], by_target["bindfs"])])
         passed &= ratio >= bar
-        print(f"{name:24}{unit:>6}{raw:10.1f}{slowfs:10.1f}{bindfs:10.1f}{ratio:15.2f}x"
+        print(f"{name:24}{unit:>6}{''.join(f'{m:10.1f}' for m in medians)}{ratio:15.2f}x"
               f"{f'{low:.2f} - {high:.2f}':>16}{bar:5}x  {verdict(ratio >= bar)}")
 
     median, low, high = median_interval(found["delays_ms"])
@@ -198,8 +203,8 @@ def main():
               " their intervals wide", file=sys.stderr)
     try:
         with daemons.workspace("slowfs-bench-", "/dev/shm") as directory:
-            if shutil.disk_usage(directory).free < 4 * FILE_SIZE:
-                raise RuntimeError(f"/dev/shm has less than {4 * FILE_SIZE >> 20} MiB free")
+            if shutil.disk_usage(directory).free < 5 * FILE_SIZE:
+                raise RuntimeError(f"/dev/shm has less than {5 * FILE_SIZE >> 20} MiB free")
             found = bench(options.slowfs.resolve(), directory)
     except KeyboardInterrupt:
         print("\ninterrupted: everything is ended and unmounted", file=sys.stderr)

@@ -36,12 +36,14 @@ struct ListedFault {
     4: i64 fired,                   // of these, operations it decided
     5: i64 held,                    // operations it holds now
     6: optional i64 expires_in_ns,
+    7: optional string out_of_reach, // files that it does not reach here, if any
 }
 
 /** A name that faults can be set on. */
 struct MethodInfo {
     1: string name,
     2: optional string obstacle,    // why it cannot fire on this mount, if it cannot
+    3: optional string out_of_reach, // files on which it cannot fire here, if any
 }
 
 /** The mount that answers. */
@@ -60,6 +62,7 @@ struct Info {
     12: string probability_scale,   // of the plain calls: "auto", "100000" or "1000"
     13: string fuse_protocol,       // version that the kernel speaks
     14: list<string> capabilities,  // of the kernel that the mount uses, named as in linux/fuse.h
+    15: optional string passthrough_except, // the pattern of --passthrough-except, if mounted with it
 }
 
 /** How long requests took, from arrival to answer, delays included. */
@@ -80,12 +83,20 @@ struct MethodStatistics {
     4: optional Latency latency,    // if any was timed
 }
 
+/** Files that the kernel has served by itself (--passthrough-except). */
+struct Passthrough {
+    1: i64 open,                    // now
+    2: i64 files,                   // since the mount, each from its first open to its last close
+    3: i64 refused,                 // that the kernel could not serve, so that slowfs did
+}
+
 /** What the mount has served since it was mounted. */
 struct Statistics {
     1: i64 elapsed_ns,              // since it was mounted
     2: i64 calls,                   // requests, each counted once
     3: i64 errors,
     4: list<MethodStatistics> methods,  // every one, sorted by name
+    5: optional Passthrough passthrough, // of a mount with --passthrough-except
 }
 
 service SlowFS extends charybdefs.server {

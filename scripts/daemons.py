@@ -103,12 +103,8 @@ def mounted(argv, mountpoint, log, port=None):
                 raise RuntimeError(f"{argv[0]} ended without unmounting {mountpoint}")
 
 
-@contextlib.contextmanager
-def workspace(prefix, parent=None):
-    """A temporary directory that goes when the block ends, be it by a signal.
-
-    The first signal raises KeyboardInterrupt, further ones do nothing: what ends us ends us once.
-    """
+def end_on_signals():
+    """From now on the first signal raises KeyboardInterrupt, further ones do nothing."""
     def interrupt(_number, _frame):
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -116,6 +112,12 @@ def workspace(prefix, parent=None):
 
     for number in SIGNALS:
         signal.signal(number, interrupt)
+
+
+@contextlib.contextmanager
+def workspace(prefix, parent=None):
+    """A temporary directory that goes when the block ends, be it by a signal."""
+    end_on_signals()
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).resolve()
     try:
         yield directory

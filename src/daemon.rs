@@ -94,6 +94,9 @@ pub enum StartError {
     /// The mount table cannot be read.
     #[error("cannot read /proc/self/mountinfo: {0}")]
     Mountinfo(io::Error),
+    /// The kernel does not serve files by itself for this daemon.
+    #[error("cannot keep --passthrough-except: {0}; nothing is mounted")]
+    Passthrough(&'static str),
     /// The mount was gone before it was served.
     #[error("cannot serve {0}: it was unmounted at once")]
     Vanished(PathBuf),
@@ -256,6 +259,9 @@ fn start(
     let session = Session::from_fd(fs, connection, admitted, loops)
         .map_err(other("agree with the kernel on the FUSE protocol"))?;
     let kernel = watcher.kernel();
+    if let Some(reason) = watcher.passthrough_refusal(session.as_fd()) {
+        return Err(StartError::Passthrough(reason));
+    }
     let notices =
         session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
     watcher.attach(table, notices);
@@ -277,6 +283,7 @@ fn start(
 }
 
 fn server_config(config: &RunConfig, paths: &Paths, kernel: Kernel) -> ServerConfig {
+    let except = config.fs.passthrough_except.as_ref();
     ServerConfig {
         scale: config.scale,
         obstacles: obstacles(&config.mount),
@@ -293,6 +300,7 @@ fn server_config(config: &RunConfig, paths: &Paths, kernel: Kernel) -> ServerCon
             stats: config.fs.time_all,
             fuse_protocol: kernel.protocol,
             capabilities: kernel.capabilities,
+            passthrough_except: except.map(|pattern| pattern.as_str().to_owned()),
         },
         max_connections: 256,
     }

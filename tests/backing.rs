@@ -16,12 +16,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use common::{Mount, assert_fuse, errno_of, is_fuse, slowfs, stdout_of, wait_for};
+use common::user::as_user;
+use common::{Mount, Within, assert_fuse, errno_of, is_fuse, slowfs, stdout_of, wait_for};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
-use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, kill_process};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long the kernel may answer from what it knows, with some to spare.
@@ -65,27 +65,12 @@ fn attributes(path: &Path) -> impl PartialEq + std::fmt::Debug + use<> {
     ((m.ino(), m.mode(), m.nlink()), (m.uid(), m.gid(), m.rdev()), size, times)
 }
 
-/// Runs `act` as a user with this id for everything and these further groups.
-fn as_user<T: Send>(id: u32, groups: &[u32], act: impl FnOnce() -> T + Send) -> T {
-    let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
-    let groups: Vec<_> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
-    std::thread::scope(|scope| {
-        let user = scope.spawn(|| {
-            set_thread_groups(&groups).expect("this test needs root");
-            set_thread_res_gid(gid, gid, gid).unwrap();
-            set_thread_res_uid(uid, uid, uid).unwrap();
-            act()
-        });
-        user.join().unwrap()
-    })
-}
-
 #[test]
 fn what_is_made_through_the_mirror_is_in_the_backing() {
     let mount = Mount::new();
     let (mnt, raw) = (mount.mnt(), mount.raw());
     fs::set_permissions(&mnt, PermissionsExt::from_mode(0o777)).unwrap();
-    as_user(65_534, &[50_001], || {
+    as_user(65_534, 65_534, &[50_001], || {
         fs::write(mnt.join("file"), vec![7; 300_000]).unwrap();
         fs::create_dir(mnt.join("directory")).unwrap();
         symlink("nowhere", mnt.join("symlink")).unwrap();
@@ -164,6 +149,29 @@ fn changes_of_content_in_the_backing_are_seen() {
         (fs::read(mnt.join("f")).unwrap() == b"much longer than before").then_some(())
     });
     assert_eq!(open.metadata().unwrap().size(), 23);
+}
+
+#[test]
+fn content_changed_under_its_old_times_is_seen_by_the_next_open() {
+    let mount = Mount::new();
+    let (mnt, raw) = (mount.mnt(), mount.raw());
+    let rewrite = |content: &str| {
+        let mut how = File::options();
+        let file = how.write(true).create(true).truncate(false).open(raw.join("f")).unwrap();
+        file.write_all_at(content.as_bytes(), 0).unwrap();
+        file.set_modified(UNIX_EPOCH).unwrap();
+    };
+    rewrite("first");
+    assert_eq!(fs::read(mnt.join("f")).unwrap(), b"first");
+    rewrite("other");
+    soon("the content", || (fs::read(mnt.join("f")).unwrap() == b"other").then_some(()));
+    // Also if what has changed was looked at in between.
+    rewrite("third");
+    let changed = fs::metadata(raw.join("f")).unwrap().ctime_nsec();
+    soon("the change", || {
+        (fs::metadata(mnt.join("f")).unwrap().ctime_nsec() == changed).then_some(())
+    });
+    assert_eq!(fs::read(mnt.join("f")).unwrap(), b"third");
 }
 
 #[test]
@@ -254,24 +262,6 @@ fn symlink_put_in_a_directorys_place_leads_nowhere_outside() {
         }
         let _ = rustix::fs::unlinkat(&known, "secret", rustix::fs::AtFlags::empty());
         assert_eq!(names(&outside), ["secret"]);
-    }
-}
-
-/// Another filesystem mounted within the backing, until the end of the test.
-struct Within(PathBuf);
-
-impl Within {
-    fn mount(at: PathBuf) -> Within {
-        fs::create_dir(&at).unwrap();
-        let flags = rustix::mount::MountFlags::empty();
-        rustix::mount::mount("within", &at, "tmpfs", flags, None).expect("this test needs root");
-        Within(at)
-    }
-}
-
-impl Drop for Within {
-    fn drop(&mut self) {
-        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
 }
 
@@ -447,15 +437,8 @@ fn use_more_files_than_descriptors(mnt: &Path) {
 
 #[test]
 fn tree_may_have_more_files_than_the_daemon_descriptors() {
-    let scratch = tempfile::tempdir().unwrap();
-    let (mnt, raw) = (scratch.path().join("mnt"), scratch.path().join("raw"));
-    fs::create_dir(&mnt).unwrap();
-    fs::create_dir(&raw).unwrap();
-    let mut command = Command::new("prlimit");
-    command.arg("--nofile=256:256").arg(slowfs().get_program()).arg("mount").arg(&mnt);
-    command.arg("--subdir").arg(&raw).args(["--listen", "none"]);
-    let _daemon = Daemon::start(&mut command, mnt.clone());
-    use_more_files_than_descriptors(&mnt);
+    let mount = Mount::limited(256, common::scratch());
+    use_more_files_than_descriptors(&mount.mnt());
 }
 
 #[test]

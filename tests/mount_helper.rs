@@ -34,6 +34,11 @@ device_for_users() {
     mknod -m 666 fuse c 10 229
     mount --bind fuse /dev/fuse
 }
+# Whether they may read the directory of the build does, too.
+program_for_users() {
+    cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
+    mv bin/slowfs.copy bin/slowfs
+}
 options() { findmnt -rno OPTIONS mnt; }
 done_with() {
     umount mnt
@@ -62,6 +67,19 @@ mount -t fuse.slowfs raw mnt -o ro,noexec,seed=7,threads=2,log_file=$PWD/log,lis
 options | grep -q '^ro,.*noexec'
 done_with
 grep -q 'mirrors' log
+
+refused mount -t fuse.slowfs raw mnt -o remount,ro
+says 'no mirror is mounted there'
+mount -t fuse.slowfs raw mnt -o allow_other,dev,noexec,listen=127.0.0.1:9191 2>log
+mount -o remount,ro mnt
+options | grep -q '^ro,.*noexec.*allow_other' || die "$(options)"
+refused touch mnt/file
+grep -q 'Read-only file system' said
+mount -o remount,rw,exec mnt
+options | grep -q '^rw,.*allow_other' && ! options | grep -q noexec || die "$(options)"
+answers mnt
+slowfs ping --addr 127.0.0.1:9191 >/dev/null
+done_with
 
 refused mount -t fuse.slowfs raw mnt -o alow_other
 says alow_other 'did you mean allow_other'
@@ -142,7 +160,7 @@ is_gone mnt
 fn allow_root_lets_root_in_beside_an_ordinary_user_and_nobody_else() {
     alone(
         r#"device_for_users
-cp "$(readlink -f "$(command -v slowfs)")" bin/slowfs.copy && mv bin/slowfs.copy bin/slowfs
+program_for_users
 echo user_allow_other >fuse.conf
 mount --bind fuse.conf /etc/fuse.conf
 chown 65534:65534 raw mnt
@@ -151,6 +169,69 @@ as 65534 touch mnt/file
 stat mnt/file >/dev/null
 refused as 65533 stat mnt/file
 grep -q 'Permission denied' said
+"#,
+    );
+}
+
+#[test]
+fn an_ordinary_user_mounts_and_has_the_mirror_to_itself() {
+    alone(
+        r#"device_for_users
+program_for_users
+me() { as 65534 "$@"; }
+export SLOWFS_ADDR=127.0.0.1:9191
+mkdir home
+chown 65534:65534 raw mnt home
+mount --bind /dev/null /etc/fuse.conf
+refused me slowfs mount mnt --subdir raw --listen none --allow-other
+says user_allow_other /etc/fuse.conf
+is_gone mnt
+refused as 65533 slowfs mount mnt --subdir raw --listen none
+is_gone mnt
+
+me slowfs mount mnt --subdir raw --listen "$SLOWFS_ADDR" --daemon --log-file home/log --pid-file home/pid
+[ "$(findmnt -rno SOURCE,FSTYPE mnt)" = "$PWD/raw fuse.slowfs" ] || die "$(findmnt mnt)"
+options | grep -q nosuid,nodev
+me sh -c 'echo hello >mnt/file && mkdir mnt/dir && ln mnt/file mnt/dir/link && mv mnt/file mnt/dir/file'
+[ "$(cat raw/dir/link)" = hello ]
+[ "$(stat -c %u:%g raw/dir/file)" = 65534:65534 ]
+refused me chown 0 mnt/dir/file
+grep -q 'Operation not permitted' said
+touch raw/of-root
+chmod 600 raw/of-root
+refused me cat mnt/of-root
+grep -q 'Permission denied' said
+# What the kernel grants and the backing does not: the daemon is no more than its user.
+chmod 640 raw/of-root
+refused me sh -c 'echo >mnt/of-root'
+for other in 0 65533; do
+    refused as "$other" ls mnt
+    grep -q 'Permission denied' said
+done
+
+me slowfs error EIO -m write
+refused me sh -c 'echo more >mnt/dir/file'
+grep -q 'I/O error' said
+me slowfs delay 300ms -m fsync
+began=$(date +%s%N)
+me sync mnt/dir/file
+((($(date +%s%N) - began) >= 300000000)) || die 'fsync was not delayed'
+me slowfs clear
+me sh -c 'echo more >mnt/dir/file'
+me slowfs umount mnt
+soon ended slowfs
+is_gone mnt
+
+# The end by a signal, with an operation held.
+me slowfs mount mnt --subdir raw --listen "$SLOWFS_ADDR" --daemon --log-file home/log --pid-file home/pid
+me slowfs hang -m mkdir
+me mkdir mnt/held &
+soon eval 'slowfs list --json | grep -q "\"held\": *1"'
+me kill "$(cat home/pid)"
+wait $!
+soon ended slowfs
+is_gone mnt
+[ -d raw/held ]
 "#,
     );
 }

@@ -17,7 +17,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use common::{Mount, assert_fuse, hanging, is_fuse, is_ours, slowfs, text_of, wait_for};
+use common::disk::Disk;
+use common::{Mount, assert_fuse, hanging, is_fuse, is_ours, slowfs, stdout_of, text_of, wait_for};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -260,34 +261,19 @@ fn without_permission_checks_others_stay_outside() {
     assert!(text_of(&output).contains("Permission denied"), "{}", text_of(&output));
 }
 
-/// An ext4 of its own that does not answer until it is thawed.
-struct Frozen(std::path::PathBuf);
+/// A disk that does not answer until it is thawed.
+struct Frozen(Disk);
 
 impl Frozen {
-    fn run(program: &str, words: &[&str]) {
-        let output = Command::new(program).args(words).output().unwrap();
-        assert!(output.status.success(), "{program} {words:?}: {}", text_of(&output));
-    }
-
-    /// Makes it at `dir`, in a file beside it.
-    fn prepare(dir: &Path) -> Frozen {
-        let image = dir.with_extension("image");
-        fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
-        let (image, at) = (image.display().to_string(), dir.display().to_string());
-        Frozen::run("mkfs.ext4", &["-q", &image]);
-        Frozen::run("mount", &["-o", "loop", &image, &at]);
-        Frozen(dir.to_owned())
-    }
-
-    fn freeze(&self) {
-        Frozen::run("fsfreeze", &["-f", &self.0.display().to_string()]);
+    fn freeze(disk: Disk) -> Frozen {
+        stdout_of(Command::new("fsfreeze").arg("-f").arg(disk.path()));
+        Frozen(disk)
     }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        let _ = Command::new("fsfreeze").arg("-u").arg(&self.0).output();
-        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+        let _ = Command::new("fsfreeze").arg("-u").arg(self.0.path()).output();
     }
 }
 
@@ -295,9 +281,9 @@ impl Drop for Frozen {
 fn a_backing_that_does_not_answer_keeps_no_caller_after_sigterm() {
     let scratch = tempfile::tempdir().unwrap();
     fs::create_dir(scratch.path().join("raw")).unwrap();
-    let frozen = Frozen::prepare(&scratch.path().join("raw"));
+    let disk = Disk::mount(&scratch.path().join("raw"), &[]);
     let mut mount = Mount::over(scratch, &[] as &[&str]);
-    frozen.freeze();
+    let frozen = Frozen::freeze(disk);
     let dir = mount.mnt().join("blocked");
     let blocked = std::thread::spawn(move || fs::create_dir(dir));
     wait_for("the backing to block", || {

@@ -51,6 +51,7 @@ fn start_with(max_connections: usize) -> Running {
             stats: false,
             fuse_protocol: "7.45".into(),
             capabilities: vec!["FUSE_ASYNC_DIO"],
+            passthrough_except: None,
         },
         max_connections,
     };

@@ -1,232 +1,131 @@
 #!/usr/bin/python3
 """A slow log under a real etcd: three nodes, the leader's data directory on slowfs.
 
-Measures puts without a fault, with every sync of the leader's log delayed, and after the fault is
-cleared; then unmounts and looks for every key in a cluster on the plain directories. Ends with 0
-if all that should hold holds. Everything lives in a temporary directory and on free ports.
+Three runs on one cluster, each as run_etcd_fsdelay.sh makes it: without a delay, with the leader's
+log delayed, without again. Then unmounts and looks for every key in a cluster on the plain
+directories, and plots. Ends with 0 if all that should hold holds.
 """
 
 import argparse
-import contextlib
-import json
-import os
 import statistics
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from pathlib import Path
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY / "scripts"), str(REPOSITORY / "idl/gen-py")]
 
 import cluster
 import daemons
-from server import server
-from slowfs import SlowFS
-from thrift import Thrift
-from thrift.protocol import TBinaryProtocol
-from thrift.transport import TSocket, TTransport
+import experiment
+import local
+import parameters
+import plot_results
+import probe
+from control import Control
 
 DELAY_US = 300_000
 DELAY_MS = DELAY_US / 1000
-LOG = r"(^|.*/)member/wal/.*"
-LOG_SYNCS = ["fsync", "fdatasync", "fsyncdir"]
-KEYS = "slowfs-demo/"
+# A machine that others use may be late by more than etcd's own timeouts forgive.
+HEARTBEAT_MS, ELECTION_MS = 300, 3000
 
 
-@contextlib.contextmanager
-def client(port, service=server):
-    """A control connection, opened as existing charybdefs clients open it."""
-    transport = TTransport.TBufferedTransport(TSocket.TSocket("127.0.0.1", port))
-    transport.open()
-    try:
-        yield service.Client(TBinaryProtocol.TBinaryProtocol(transport))
-    finally:
-        transport.close()
+class Demonstration:
+    """The runs, and what was found to hold or not."""
 
-
-def clear_all_faults(port):
-    with client(port) as control:
-        control.clear_all_faults()
-
-
-def delay_log(port):
-    with client(port) as control:
-        control.set_fault(LOG_SYNCS, False, 0, 1000, LOG, False, DELAY_US, False)
-
-
-def watch_rename(port):
-    """A fault that delays nothing worth mentioning, but counts renames of etcd's first log."""
-    with client(port) as control:
-        control.set_fault(["rename"], False, 0, 0, r"(^|.*/)member/wal\.tmp", False, 1, False)
-
-
-def faults(port):
-    with client(port, SlowFS) as control:
-        return control.list_faults()
-
-
-def elapsed_ms(action):
-    began = time.monotonic()
-    action()
-    return (time.monotonic() - began) * 1000
-
-
-def sync_ms(path):
-    """One write and fsync of a file of our own at `path`, which is then removed."""
-    with open(path, "wb", buffering=0) as file:
-        file.write(bytes(4096))
-        took = elapsed_ms(lambda: os.fsync(file.fileno()))
-    os.unlink(path)
-    return took
-
-
-class Run:
-    """What was measured and what was found to hold or not."""
-
-    def __init__(self):
-        self.written, self.phases, self.checks = {}, [], []
-
-    def put(self, node, name):
-        """One put, remembered; returns how long it took, in milliseconds."""
-        key, value = KEYS + name, f"the value of {name}"
-        self.written[key] = value
-        return elapsed_ms(lambda: node.put(key, value))
-
-    def measure(self, phase, node, puts):
-        """Puts through `node` one by one, then syncs files beside its log and beside its data."""
-        member = Path(node.data, "member")
-        took = []
-        for n in range(puts):
-            took.append(self.put(node, f"{phase}/{n:04}"))
-            progress(f"{phase}: put {n + 1} of {puts}, {took[-1]:.1f} ms")
-        measured = {"phase": phase, "put_ms": took}
-        for name in ("wal", "snap"):
-            measured[f"{name}_sync_ms"] = [sync_ms(member / name / "probe") for _ in range(3)]
-        self.phases.append(measured)
-        progress(f"{phase}: {puts} puts, median {statistics.median(took):.1f} ms\n")
-        return measured
+    def __init__(self, options):
+        self.results, self.slowfs = options.results, options.slowfs.resolve()
+        self.puts, self.delayed_puts = options.puts, options.delayed_puts
+        self.runs, self.written, self.checks = [], {}, []
 
     def check(self, holds, what):
-        self.checks.append({"holds": bool(holds), "what": what})
+        self.checks.append((bool(holds), what))
 
-    def passed(self):
-        return all(check["holds"] for check in self.checks)
+    def asked(self, mode):
+        delayed = mode == "delay"
+        return parameters.checked(parameters.Parameters(
+            mode=mode, wal_delay_us=DELAY_US, verify_delay=True, results=self.results,
+            ops=self.delayed_puts if delayed else self.puts, warmup=20,
+            heartbeat_ms=HEARTBEAT_MS, election_ms=ELECTION_MS))
 
+    def run(self, phase, mode, on):
+        """One run; returns the latency of each put that succeeded, in milliseconds."""
+        print(f"\n-- {phase}", flush=True)
+        run, _ = experiment.perform(self.asked(mode), on)
+        took = [one.took_ns / 1e6 for one in run.done if not one.error]
+        self.written.update({f"{run.prefix}/{one.op}": experiment.value(one.op)
+                             for one in run.done if not one.error})
+        self.check(len(took) == len(run.done), f"{phase}: every put succeeded")
+        self.check(not run.measured["leader"]["changed"], f"{phase}: {cluster.SLOW} stayed leader")
+        self.runs.append((phase, took, run.measured["verify"]["fsync_ns"]))
+        return took, run.measured["fault"]
 
-def progress(text):
-    """One line of what goes on: rewritten on a terminal, elsewhere only finished lines."""
-    if sys.stdout.isatty():
-        print(f"\r\033[K{text}", end="", flush=True)
-    elif text.endswith("\n"):
-        print(text, end="", flush=True)
+    def measure(self, on):
+        before, _ = self.run("without a delay", "baseline", on)
+        self.check(statistics.median(before) < DELAY_MS / 2, "puts take less than half the delay")
+        slow, fault = self.run(f"log delayed {DELAY_MS:.0f} ms a call", "delay", on)
+        self.check(min(slow) >= DELAY_MS, "every put takes the delay")
+        self.check(fault["fired"] >= len(slow), "the fault fired for every put")
+        self._beside(on)
+        after, _ = self.run("the delay cleared", "baseline", on)
+        self.check(statistics.median(after) < DELAY_MS / 2,
+                   "puts take less than half the delay again")
 
+    def _beside(self, on):
+        """A sync beside the log while that is delayed, and one in it, held and then freed."""
+        control = Control(on.control)
+        with control.delayed(self.asked("delay")):
+            beside = min(probe.sync_times_ns(on.data / "member/snap")) / 1e6
+            self.check(beside < DELAY_MS, f"beside the log a sync takes {beside:.1f} ms meanwhile")
+            syncs = []
+            held = threading.Thread(
+                target=lambda: syncs.append(probe.sync_ns(on.data / "member/wal")), daemon=True)
+            held.start()
+            daemons.until(lambda: any(fault.held for fault in control.faults()), "held operation")
+        held.join(DELAY_MS / 1000)
+        self.check(syncs and syncs[0] / 1e6 < DELAY_MS, "clearing frees what the fault holds")
 
-def under_faults(run, port, etcd2, nodes):
-    """The measurements on a running cluster whose etcd2 has its data directory on the mount."""
-    renamed = sum(fault.fired for fault in faults(port))
-    clear_all_faults(port)
-    segments = sorted(path.name for path in Path(etcd2.data, "member/wal").glob("*.wal"))
-    run.check(renamed == 1 and segments == ["0000000000000000-0000000000000000.wal"],
-              "etcd writes the log that it opened in member/wal.tmp and renamed to member/wal")
+    def on_mount_and_off(self, directory):
+        layout, asked = local.lay_out(directory), self.asked("baseline")
+        with local.mounted(layout, self.slowfs) as (control, data):
+            with local.started(layout, data, control, asked) as on:
+                self.measure(on)
+        print("\n-- unmounted; the same data on the plain directories", flush=True)
+        with local.started(layout, layout.backing, None, asked) as on:
+            for node in on.nodes.values():
+                found = node.keys("fsdelay/")
+                kept = sum(found.get(key) == value for key, value in self.written.items())
+                self.check(kept == len(self.written),
+                           f"{node.name} has {kept} of the {len(self.written)} keys")
 
-    progress("moving leadership to etcd2\n")
-    cluster.lead(nodes, etcd2)
-    reign = cluster.leader(nodes)
-
-    before = run.measure("without a fault", etcd2, 100)
-    run.check(statistics.median(before["put_ms"]) < DELAY_MS / 2,
-              "without a fault puts take less than half the delay")
-
-    delay_log(port)
-    slow = run.measure(f"log syncs delayed {DELAY_MS:.0f} ms", etcd2, 20)
-    run.check(min(slow["put_ms"] + slow["wal_sync_ms"]) >= DELAY_MS,
-              "with the fault every put, and every sync of a file in member/wal, takes the delay")
-    run.check(max(slow["snap_sync_ms"]) < DELAY_MS,
-              "with the fault syncs in member/snap take less than the delay")
-
-    with ThreadPoolExecutor(1) as pool:
-        put = pool.submit(run.put, etcd2, "held")
-        daemons.until(lambda: put.done() or any(fault.held for fault in faults(port)), "held put")
-        held = not put.done()
-        clear_all_faults(port)
-        run.check(held and put.result() < DELAY_MS,
-                  "a put held by the fault ends when it is cleared")
-    after = run.measure("after clear_all_faults", etcd2, 100)
-    run.check(after["put_ms"][0] < DELAY_MS and statistics.median(after["put_ms"]) < DELAY_MS / 2,
-              "after clear_all_faults puts take less than half the delay, from the first on")
-    run.check(cluster.leader(nodes) == reign, "etcd2 stayed leader all the time")
-
-
-def demonstrate(run, slowfs, directory):
-    names = ("etcd0", "etcd1", "etcd2")
-    backing = {name: directory / name for name in names}
-    mountpoint = directory / "slow"
-    for path in (*backing.values(), mountpoint):
-        path.mkdir(mode=0o700)
-    port, *ports = daemons.free_ports(1 + 2 * len(names))
-
-    def nodes(data):
-        return [cluster.Node(name, data[name], directory / f"{name}.log", *ports[2 * n:2 * n + 2])
-                for n, name in enumerate(names)]
-
-    mount = [slowfs, "mount", mountpoint, "--subdir", backing["etcd2"],
-             "--listen", f"127.0.0.1:{port}"]
-    progress(f"mounting {mountpoint}\n")
-    with daemons.mounted(mount, mountpoint, directory / "slowfs.log", port):
-        watch_rename(port)
-        progress("starting three etcd nodes, etcd2 on the mount\n")
-        slow = nodes({**backing, "etcd2": mountpoint})
-        with cluster.running(slow):
-            under_faults(run, port, slow[2], slow)
-
-    progress("unmounted; starting etcd on the plain directories\n")
-    plain = nodes(backing)
-    with cluster.running(plain):
-        with contextlib.suppress(TimeoutError):
-            daemons.until(lambda: all(node.keys(KEYS) == run.written for node in plain), "keys")
-        for node in plain:
-            run.check(node.keys(KEYS) == run.written,
-                      f"{node.name} on its plain directory has all {len(run.written)} keys")
-
-
-def report(run):
-    print(f"\n{'milliseconds':28}{'puts':>6}{'min':>8}{'median':>8}{'max':>8}{'added':>8}"
-          f"{'sync in wal':>13}{'in snap':>9}")
-    usual = statistics.median(run.phases[0]["put_ms"])
-    for phase in run.phases:
-        puts, median = phase["put_ms"], statistics.median(phase["put_ms"])
-        print(f"{phase['phase']:28}{len(puts):6}{min(puts):8.1f}{median:8.1f}{max(puts):8.1f}"
-              f"{median - usual:8.1f}{statistics.median(phase['wal_sync_ms']):13.1f}"
-              f"{statistics.median(phase['snap_sync_ms']):9.1f}")
-    print()
-    for check in run.checks:
-        print(f"{'ok' if check['holds'] else 'FAILED':7} {check['what']}")
+    def report(self):
+        print(f"\n{'milliseconds':28}{'puts':>6}{'min':>8}{'median':>8}{'max':>8}{'added':>8}"
+              f"{'sync in wal':>13}")
+        usual = statistics.median(self.runs[0][1])
+        for phase, took, syncs in self.runs:
+            median = statistics.median(took)
+            print(f"{phase:28}{len(took):6}{min(took):8.1f}{median:8.1f}{max(took):8.1f}"
+                  f"{median - usual:8.1f}{statistics.median(syncs) / 1e6:13.1f}")
+        print()
+        for holds, what in self.checks:
+            print(f"{'ok' if holds else 'FAILED':7} {what}")
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--slowfs", type=Path, default=REPOSITORY / "target/release/slowfs",
+    arguments.add_argument("--slowfs", type=Path, default=parameters.default_slowfs(),
                            help="the slowfs to run (default: %(default)s)")
-    arguments.add_argument("--json", type=Path, help="write every measurement to this file")
-    options = arguments.parse_args()
+    arguments.add_argument("--results", type=Path, default=Path("results/demo"),
+                           help="where runs and plots go (default: %(default)s)")
+    arguments.add_argument("--puts", type=int, default=200, help="without a delay")
+    arguments.add_argument("--delayed-puts", type=int, default=30)
+    shown = Demonstration(arguments.parse_args())
 
-    run = Run()
-    try:
+    def demonstrate():
         with daemons.workspace("slowfs-etcd-") as directory:
-            demonstrate(run, options.slowfs.resolve(), directory)
-    except KeyboardInterrupt:
-        print("\ninterrupted: everything is ended and unmounted", file=sys.stderr)
-        return 130
-    except (RuntimeError, OSError, Thrift.TException) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    report(run)
-    if options.json:
-        found = {"delay_ms": DELAY_MS, "passed": run.passed(), "phases": run.phases,
-                 "checks": run.checks}
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
-    return 0 if run.passed() else 1
+            shown.on_mount_and_off(directory)
+        shown.report()
+        plot_results.write_all(shown.results, shown.results)
+        if not all(holds for holds, _ in shown.checks):
+            raise RuntimeError("not all of it held")
+    return experiment.guarded(demonstrate, "demo")
 
 
 if __name__ == "__main__":

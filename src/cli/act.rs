@@ -17,7 +17,8 @@ use super::recipe::{self, Recipe};
 use super::{original, output, watch};
 use crate::ops::Method;
 use crate::rpc::{
-    self, Client, ClientError, FaultSpec, Info, Latency, ListedFault, MethodInfo, Statistics,
+    self, Client, ClientError, FaultSpec, Info, Latency, ListedFault, MethodInfo,
+    PassthroughStatistics, Statistics,
 };
 
 /// How long to wait for a connection, and for each answer.
@@ -103,10 +104,13 @@ fn print(addr: &str, result: Result<Report, String>, target: &Target) {
 
 fn put(client: &mut Client, spec: &FaultSpec, add: bool) -> Result<Report, String> {
     match client.put_fault(spec, add) {
-        Ok(id) => Ok(Report::new(
-            format!("fault {id}: {}", spec.describe()),
-            json!({ "id": id, "fault": spec }),
-        )),
+        Ok(id) => {
+            let text = format!("fault {id}: {}", spec.describe());
+            let set = client.list_faults().map_err(|e| e.to_string())?;
+            let set: Vec<_> = set.into_iter().filter(|f| f.id == id).collect();
+            let report = Report::new(text, json!({ "id": id, "fault": spec }));
+            Ok(Report { warnings: out_of_reach(&set), ..report })
+        }
         Err(ClientError::UnknownCall { .. }) => {
             let warnings = original::put(client, spec, add)?;
             let text = format!("set, by charybdefs's plain calls: {}", spec.describe());
@@ -116,14 +120,23 @@ fn put(client: &mut Client, spec: &FaultSpec, add: bool) -> Result<Report, Strin
     }
 }
 
+/// What the faults cannot do on this mount, a line each.
+fn out_of_reach(faults: &[ListedFault]) -> Vec<String> {
+    let line = |f: &ListedFault| {
+        Some(format!("fault {} does not reach {}", f.id, f.out_of_reach.as_ref()?))
+    };
+    faults.iter().filter_map(line).collect()
+}
+
 fn act(client: &mut Client, addr: &str, command: &Control) -> Result<Report, String> {
     let done = match command {
         Control::Recipe { recipe: Some(recipe), .. } => return follow(client, recipe),
         Control::Clear { id: Some(id), .. } => clear_id(client, *id),
         Control::Clear { methods, .. } => clear(client, methods),
-        Control::List { .. } => client
-            .list_faults()
-            .map(|faults| Report::new(fault_table(&faults), json!({ "faults": faults }))),
+        Control::List { .. } => client.list_faults().map(|faults| Report {
+            warnings: out_of_reach(&faults),
+            ..Report::new(fault_table(&faults), json!({ "faults": faults }))
+        }),
         Control::Methods { .. } => methods(client),
         Control::Stats { .. } => {
             client.stats().map(|stats| Report::new(stats_table(&stats), json!(stats)))
@@ -175,13 +188,14 @@ fn clear(client: &mut Client, methods: &[String]) -> Result<Report, ClientError>
 fn methods(client: &mut Client) -> Result<Report, ClientError> {
     let methods = match client.list_methods() {
         Err(ClientError::UnknownCall { .. }) => {
-            let plain = |name| MethodInfo { name, obstacle: None };
+            let plain = |name| MethodInfo { name, obstacle: None, out_of_reach: None };
             client.get_methods()?.into_iter().map(plain).collect()
         }
         other => other?,
     };
     let rows = methods.iter().map(|m| {
-        let note = m.obstacle.as_ref().map(|o| format!("cannot fire here: {o}"));
+        let missed = || m.out_of_reach.as_ref().map(|files| format!("does not reach {files}"));
+        let note = m.obstacle.as_ref().map(|o| format!("cannot fire here: {o}")).or_else(missed);
         [m.name.clone(), note.unwrap_or_default()]
     });
     let text = output::table(["METHOD", ""], &[], rows.collect());
@@ -224,10 +238,14 @@ fn features(info: &Info) -> String {
     ];
     let asked: String = asked.iter().filter(|(on, _)| *on).map(|(_, s)| format!(", {s}")).collect();
     let names = info.capabilities.iter().map(|c| c.trim_start_matches("FUSE_").to_lowercase());
+    let except = info.passthrough_except.as_ref();
+    let passthrough =
+        except.map(|e| format!("\nthe kernel serves by itself what does not match {e:?}"));
     format!(
-        "\n{} threads, probability scale {}{asked}\nFUSE {}: {}",
+        "\n{} threads, probability scale {}{asked}{}\nFUSE {}: {}",
         info.threads,
         info.probability_scale,
+        passthrough.unwrap_or_default(),
         info.fuse_protocol,
         names.collect::<Vec<_>>().join(", ")
     )
@@ -241,6 +259,7 @@ fn stats_table(stats: &Statistics) -> String {
         stats.errors,
         humantime::format_duration(elapsed)
     );
+    let total = total + &stats.passthrough.as_ref().map(passthrough_line).unwrap_or_default();
     let called: Vec<_> =
         stats.methods.iter().filter(|m| m.calls > 0 && !is_second_name(&m.name)).collect();
     if called.is_empty() {
@@ -257,6 +276,17 @@ fn stats_table(stats: &Statistics) -> String {
     let table = output::table(headers, &[1, 2, 3, 4, 5, 6], rows.collect());
     let hint = "\nlatency is measured while a fault is set, or always with `slowfs mount --stats`";
     format!("{table}\n{total}{}", if untimed { hint } else { "" })
+}
+
+fn passthrough_line(files: &PassthroughStatistics) -> String {
+    let PassthroughStatistics { open, files, refused } = files;
+    let refused = if *refused > 0 {
+        format!("; {refused} that it could not serve were left to slowfs")
+    } else {
+        String::new()
+    };
+    let s = if *files == 1 { "" } else { "s" };
+    format!("\nread and written by the kernel itself: {files} file{s}, {open} still open{refused}")
 }
 
 /// Median, 99th percentile and longest, for people.

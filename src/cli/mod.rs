@@ -108,7 +108,9 @@ fn outcome(program: &str, result: anyhow::Result<()>) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::{FaultSpec, Info, Latency, ListedFault, MethodStatistics, Statistics};
+    use crate::rpc::{
+        Info, Latency, ListedFault, MethodStatistics, PassthroughStatistics, Statistics,
+    };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
 
@@ -176,14 +178,12 @@ mod tests {
             let value = serde_json::to_value(value).unwrap();
             value.as_object().unwrap().keys().cloned().collect()
         }
-        let fault = FaultSpec::default();
-        let listed =
-            ListedFault { id: 1, fault, matched: 0, fired: 0, held: 0, expires_in_ns: None };
         let all = [
-            fields(listed),
+            fields(ListedFault::default()),
             fields(Info::default()),
             fields(Statistics::default()),
             fields(MethodStatistics::default()),
+            fields(PassthroughStatistics::default()),
             fields(Latency::default()),
             watch::field_names(),
         ];

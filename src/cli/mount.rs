@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -13,7 +14,7 @@ use super::control::parse_fault;
 use super::options::MountOption;
 use crate::daemon::mount::MountOptions;
 use crate::daemon::{self, RunConfig, StartError};
-use crate::fault::{Fault, Placement, ProbabilityScale};
+use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
 use crate::fs::FsOptions;
 use crate::rpc::{self, FaultSpec};
 use crate::sys::daemonize::{self, Side};
@@ -58,6 +59,10 @@ pub(super) struct MountArgs {
     /// Bypass the page cache for every file
     #[arg(long)]
     direct_io: bool,
+    /// Have the kernel serve the files whose path does not match, at the backing's own speed: their
+    /// reads and writes are out of reach of faults. The pattern is one like that of a fault
+    #[arg(long, value_name = "REGEX", value_parser = except)]
+    passthrough_except: Option<Arc<Pattern>>,
     /// How charybdefs clients' probabilities are read: out of what. `auto` takes 1 to 1000 of a fault
     /// that only delays as per mille, all others out of 100000
     #[arg(long, value_name = "auto|100000|1000", default_value = "auto")]
@@ -117,6 +122,10 @@ impl FromStr for Scale {
     }
 }
 
+fn except(pattern: &str) -> Result<Arc<Pattern>, SpecError> {
+    Pattern::new(pattern).map(Arc::new)
+}
+
 impl MountArgs {
     /// # Errors
     /// A path cannot be made absolute (there is no working directory), or two options exclude
@@ -133,6 +142,7 @@ impl MountArgs {
         fs.direct_io = self.direct_io;
         fs.log_ops = self.log_ops;
         fs.time_all = self.stats;
+        fs.passthrough_except.clone_from(&self.passthrough_except);
         Ok(RunConfig {
             mountpoint: absolute(&self.mountpoint)?,
             backing: absolute(self.subdir.as_ref().unwrap_or(&self.mountpoint))?,
@@ -172,7 +182,7 @@ impl MountArgs {
                 MountOption::DefaultPermissions(on) => mount.default_permissions = on,
                 MountOption::Source(name) => mount.source = Some(name.into()),
                 MountOption::Subtype(name) => mount.subtype = name,
-                MountOption::Meaningless => {}
+                MountOption::Remount | MountOption::Meaningless => {}
             }
         }
         let option = |o: &MountOption| matches!(o, MountOption::AllowOther(true));
@@ -187,11 +197,15 @@ impl MountArgs {
     }
 }
 
-/// Mounts and serves until the end; with `--daemon` returns when the mount answers.
+/// Mounts and serves until the end; with `--daemon` returns when the mount answers. With `-o remount`
+/// changes the flags of the mount that is there.
 ///
 /// # Errors
-/// The start failed; nothing is mounted then.
+/// The start failed; nothing is mounted then. Or the remount did; nothing is changed then.
 pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
+    if args.options.iter().any(|o| matches!(o, MountOption::Remount)) {
+        return remount(args);
+    }
     let config = args.config()?;
     let log_file = args.log_file.as_deref().map(std::path::absolute).transpose()?;
     let mut report = None;
@@ -212,17 +226,21 @@ pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Gives a mirror other flags of mount(2). Only those can change: mount(8) hands on every option of
+/// fstab and of the mount table, which are what the daemon was started with.
+fn remount(args: &MountArgs) -> anyhow::Result<()> {
+    let resolved = mirror_at(&args.mountpoint, "remount")?;
+    daemon::mount::remount(&resolved, args.mount_options()?.flags)
+        .with_context(|| format!("cannot remount {}", args.mountpoint.display()))
+}
+
 /// Unmounts an idle mirror.
 ///
 /// # Errors
 /// It is busy, or no mirror.
 pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
     let typed = &args.mountpoint;
-    let resolved = resolve(typed).with_context(|| format!("cannot unmount {}", typed.display()))?;
-    let line = daemon::mount::at(&resolved).map_err(StartError::Mountinfo)?;
-    if line.is_none_or(|line| !daemon::mount::is_ours(&line.kind)) {
-        bail!("cannot unmount {}: no mirror is mounted there", typed.display());
-    }
+    let resolved = mirror_at(typed, "unmount")?;
     match daemon::mount::unmount_idle(&resolved) {
         Err(error) if error.raw_os_error() == Some(libc::EBUSY) => bail!(
             "cannot unmount {}: files on it are open or operations held; end their programs, \
@@ -231,6 +249,16 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
         ),
         other => other.with_context(|| format!("cannot unmount {}", typed.display())),
     }
+}
+
+/// The mountpoint of a mirror, resolved; `verb` is what cannot be done if there is none.
+fn mirror_at(typed: &Path, verb: &str) -> anyhow::Result<PathBuf> {
+    let resolved = resolve(typed).with_context(|| format!("cannot {verb} {}", typed.display()))?;
+    let line = daemon::mount::at(&resolved).map_err(StartError::Mountinfo)?;
+    if line.is_none_or(|line| !daemon::mount::is_ours(&line.kind)) {
+        bail!("cannot {verb} {}: no mirror is mounted there", typed.display());
+    }
+    Ok(resolved)
 }
 
 /// The mountpoint without symlinks, without asking a mount that may be dead or hold everything.

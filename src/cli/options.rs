@@ -30,12 +30,14 @@ pub(super) enum MountOption {
     Source(String),
     /// The part of the type after `fuse.`.
     Subtype(String),
+    /// Change the flags of the mount that is there.
+    Remount,
     /// Known, and of no effect here.
     Meaningless,
 }
 
 /// Each option without a value, and what it does.
-const OPTIONS: [(&str, MountOption); 19] = [
+const OPTIONS: [(&str, MountOption); 20] = [
     ("ro", MountOption::Set(MountFlags::RDONLY)),
     ("rw", MountOption::Clear(MountFlags::RDONLY)),
     ("dev", MountOption::Clear(MountFlags::NODEV)),
@@ -53,6 +55,7 @@ const OPTIONS: [(&str, MountOption); 19] = [
     ("allow_root", MountOption::AllowRoot),
     ("default_permissions", MountOption::DefaultPermissions(true)),
     ("no_default_permissions", MountOption::DefaultPermissions(false)),
+    ("remount", MountOption::Remount),
     ("nonempty", MountOption::Meaningless),
     ("defaults", MountOption::Meaningless),
 ];
@@ -93,13 +96,15 @@ const TUNING: [&str; 32] = [
     "use_ino",
 ];
 
-/// Options that mount(8), fstab(5) and systemd keep for themselves but may hand on.
-const FSTAB: [&str; 23] = [
+/// Options that mount(8), fstab(5) and systemd keep for themselves but may hand on, those among them
+/// that mount(8) reads from the mount table for a remount.
+const FSTAB: [&str; 25] = [
     "_netdev",
     "auto",
     "comment=",
     "diratime",
     "group",
+    "group_id=",
     "helper=",
     "lazytime",
     "loud",
@@ -118,6 +123,7 @@ const FSTAB: [&str; 23] = [
     "silent",
     "strictatime",
     "uhelper=",
+    "user_id=",
 ];
 
 impl FromStr for MountOption {
@@ -296,7 +302,7 @@ mod tests {
             typed("allow_othr").unwrap_err().contains("`allow_othr`; did you mean allow_other")
         );
         assert!(typed("lsten=1").unwrap_err().contains("did you mean listen"));
-        for option in ["umask=022", "uid=1", "daemon", "remount", "iocharset=utf8", "use_ino=1"] {
+        for option in ["umask=022", "uid=1", "daemon", "iocharset=utf8", "use_ino=1"] {
             assert!(typed(option).unwrap_err().contains(&format!("`{option}`")), "{option}");
         }
     }

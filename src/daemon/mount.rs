@@ -218,6 +218,14 @@ pub fn mount(
     Ok(device)
 }
 
+/// Gives the mount on top at `mountpoint` these flags instead of those it has.
+///
+/// # Errors
+/// What mount(2) reports.
+pub fn remount(mountpoint: &Path, flags: MountFlags) -> io::Result<()> {
+    rustix::mount::mount_remount(mountpoint, flags, c"").map_err(Into::into)
+}
+
 pub(super) fn open_device() -> Result<OwnedFd, StartError> {
     rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .map_err(|e| StartError::Device(e.into()))

@@ -27,5 +27,5 @@ pub use live::{FaultId, Hit};
 pub use pattern::Pattern;
 pub use queue::{Job, Outcome};
 pub use spec::{Delay, Errnos, Fault, Probability, ProbabilityScale, SpecError};
-pub use stats::{Latency, Stats};
+pub use stats::{Latency, Passthrough, Stats};
 pub use table::{FaultTable, Listed, MAX_FAULTS, Placement, Snapshot, TooManyFaults};

@@ -144,6 +144,26 @@ struct Shard {
 pub struct Stats {
     started: Instant,
     shards: Box<[Shard]>,
+    passthrough: Passthrough<AtomicU64>,
+}
+
+/// Files that the kernel serves by itself, where read and write faults do not reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passthrough<N> {
+    /// Files handed over so far, each counted once from its first open to its last close.
+    pub begun: N,
+    /// Of these, files that are closed again.
+    pub ended: N,
+    /// Files that should have been, but the kernel did not take them.
+    pub refused: N,
+}
+
+impl Passthrough<u64> {
+    /// Those that are open.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.begun.saturating_sub(self.ended)
+    }
 }
 
 impl Default for Stats {
@@ -151,7 +171,11 @@ impl Default for Stats {
         let zeros = || array::from_fn(|_| AtomicU64::new(0));
         let times = || array::from_fn(|_| OnceLock::new());
         let shard = |_| Shard { calls: zeros(), errors: zeros(), times: times() };
-        Stats { started: Instant::now(), shards: (0..SHARDS).map(shard).collect() }
+        Stats {
+            started: Instant::now(),
+            shards: (0..SHARDS).map(shard).collect(),
+            passthrough: Passthrough::default(),
+        }
     }
 }
 
@@ -175,6 +199,29 @@ impl Stats {
         if let Some(times) = shard.and_then(|shard| shard.times.get(request as usize)) {
             times.get_or_init(Box::default).add(took);
         }
+    }
+
+    /// The kernel begins to serve a file by itself.
+    pub fn passthrough_begun(&self) {
+        self.passthrough.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has ended that.
+    pub fn passthrough_ended(&self) {
+        self.passthrough.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It did not take a file. Whether this was the first.
+    pub fn passthrough_refused(&self) -> bool {
+        self.passthrough.refused.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    /// The files that the kernel serves and has served by itself.
+    #[must_use]
+    pub fn passthrough(&self) -> Passthrough<u64> {
+        let Passthrough { begun, ended, refused } = &self.passthrough;
+        let [begun, ended, refused] = [begun, ended, refused].map(|n| n.load(Ordering::Relaxed));
+        Passthrough { begun, ended, refused }
     }
 
     /// Since when it counts.

@@ -6,20 +6,21 @@
 //! pages do, and are never sent.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fuser::{FileHandle, FopenFlags};
 
-use super::Core;
 use super::attributes::file_attr;
 use super::init::Kernel;
 use super::notices::Notices;
+use super::passthrough::{self, Register};
 use super::reply::{Attributes, Entry, Opened};
-use crate::fault::{FaultTable, Memo};
-use crate::mirror::{self, Attr, Inode};
+use super::{Core, Node};
+use crate::fault::FaultTable;
+use crate::mirror::{self, Attr};
 use crate::ops::{MethodSet, Request};
 
 /// How long the kernel may trust entries, and attributes that no fault concerns.
@@ -52,7 +53,7 @@ const fn hidden_by_attributes() -> MethodSet {
 
 impl Core {
     /// How long the kernel may trust this inode's attributes.
-    fn attribute_ttl(&self, inode: &Arc<Inode<Memo>>) -> Duration {
+    fn attribute_ttl(&self, inode: &Arc<Node>) -> Duration {
         let concerned = || self.concerned(inode, hidden_by_attributes());
         if concerned() {
             return Duration::ZERO;
@@ -86,19 +87,24 @@ impl Core {
         Entry { attributes, generation: entry.generation, ttl: TTL }
     }
 
-    /// An open file as replied: past the page cache while a read fault concerns it, so that each
-    /// read arrives; else with its pages kept, which AUTO_INVAL_DATA drops when the file changed.
-    pub(super) fn opened(&self, ino: u64, fh: u64) -> Opened {
+    /// An open file as replied: to be served by the kernel; or past the page cache while a read
+    /// fault concerns it, so that each read arrives; else with its pages kept, which
+    /// AUTO_INVAL_DATA drops when the file changed, unless it may have changed in a way that the
+    /// kernel cannot see.
+    pub(super) fn opened(&self, ino: u64, fh: u64, register: Register<'_>) -> Opened {
+        if let Some(backing) = self.handed_over(fh, register) {
+            return Opened { fh: fh | DIRECT, flags: FopenFlags::empty(), backing: Some(backing) };
+        }
+        let inode = self.tree.inode(ino).ok();
+        let concerned = |inode| self.concerned(inode, Request::Read.methods());
         let direct = self.options.direct_io
-            || self.gate.armed(Request::Read.methods())
-                && self
-                    .tree
-                    .inode(ino)
-                    .is_ok_and(|inode| self.concerned(&inode, Request::Read.methods()));
+            || self.gate.armed(Request::Read.methods()) && inode.as_ref().is_some_and(concerned);
         if direct {
-            Opened { fh: fh | DIRECT, flags: FopenFlags::FOPEN_DIRECT_IO }
+            Opened { fh: fh | DIRECT, flags: FopenFlags::FOPEN_DIRECT_IO, backing: None }
+        } else if inode.is_some_and(|inode| inode.take_doubt()) {
+            Opened { fh, flags: FopenFlags::empty(), backing: None }
         } else {
-            Opened { fh, flags: FopenFlags::FOPEN_KEEP_CACHE }
+            Opened { fh, flags: FopenFlags::FOPEN_KEEP_CACHE, backing: None }
         }
     }
 
@@ -185,6 +191,13 @@ impl Watcher {
     #[must_use]
     pub fn kernel(&self) -> Kernel {
         self.core.kernel.get().cloned().unwrap_or_default()
+    }
+
+    /// Why `--passthrough-except` cannot be kept on this session's connection, if so.
+    #[must_use]
+    pub fn passthrough_refusal(&self, connection: BorrowedFd<'_>) -> Option<&'static str> {
+        self.core.options.passthrough_except.as_ref()?;
+        passthrough::refusal(&self.kernel(), connection)
     }
 
     /// From now on each change of `table` reaches the kernel's caches before the call that made it

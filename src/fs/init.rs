@@ -2,6 +2,8 @@
 
 use fuser::{InitFlags, KernelConfig};
 
+use super::FsOptions;
+
 /// The largest write in one request, bytes: what the kernel's default page limit allows.
 const MAX_WRITE: u32 = 1 << 20;
 
@@ -27,6 +29,9 @@ const WANTED: [InitFlags; 8] = [
     InitFlags::FUSE_READDIRPLUS_AUTO,
 ];
 
+/// The capability to serve files by itself, as [`Kernel`] names it.
+pub(super) const PASSTHROUGH: &str = "FUSE_PASSTHROUGH";
+
 /// What was agreed with the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kernel {
@@ -36,11 +41,12 @@ pub struct Kernel {
     pub capabilities: Vec<&'static str>,
 }
 
-/// Asks for all of it; what an older kernel lacks is logged and done without.
-pub(super) fn negotiate(config: &mut KernelConfig, kernel_checks_access: bool) -> Kernel {
+/// Asks for all of it; what an older kernel lacks is logged and done without. `stacked`: the backing
+/// lies on other filesystems itself.
+pub(super) fn negotiate(config: &mut KernelConfig, options: &FsOptions, stacked: bool) -> Kernel {
     // Without it an ACL that denies the owning group is ignored; with it the kernel checks
     // permissions whatever the mount options say.
-    let acl = kernel_checks_access.then_some(InitFlags::FUSE_POSIX_ACL);
+    let acl = options.kernel_checks_access.then_some(InitFlags::FUSE_POSIX_ACL);
     let mut capabilities = Vec::new();
     for flag in WANTED.into_iter().chain(acl) {
         let names = flag.iter_names().map(|(name, _)| name);
@@ -53,13 +59,19 @@ pub(super) fn negotiate(config: &mut KernelConfig, kernel_checks_access: bool) -
             );
         }
     }
+    if options.passthrough_except.is_some()
+        && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
+    {
+        capabilities.push(PASSTHROUGH);
+    }
     // The default of 16 would let sixteen held readaheads stall every other file's.
-    let results = [
+    let limits = [
         config.set_max_background(u16::MAX).map(drop).map_err(u32::from),
         config.set_congestion_threshold(u16::MAX).map(drop).map_err(u32::from),
         config.set_max_write(MAX_WRITE).map(drop),
+        config.set_max_stack_depth(1 + u32::from(stacked)).map(drop),
     ];
-    for limit in results.into_iter().filter_map(Result::err) {
+    for limit in limits.into_iter().filter_map(Result::err) {
         tracing::warn!("the kernel allows only {limit} where more was asked at FUSE_INIT");
     }
     Kernel { protocol: config.kernel_abi().to_string(), capabilities }

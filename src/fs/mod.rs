@@ -3,21 +3,22 @@
 //! `requests` decodes each kernel request into a `serve::Op` and a closure on the mirror;
 //! `serve` does the rest for all of them; `walks` tells which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes
-//! that takes. Lock rule: no lock of this room is held while the mirror, the gate or the kernel
-//! works.
+//! that takes; `passthrough` hands files over to the kernel. Lock rule: no lock of this room is held
+//! while the mirror, the gate or the kernel works.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 
-use crate::fault::{DelayLine, FaultTable, Gate, Memo, Stats};
-use crate::mirror::Mirror;
+use crate::fault::{DelayLine, FaultTable, Gate, Pattern, Stats};
+use crate::mirror::{Inode, Mirror};
 
 mod attributes;
 mod caches;
 mod init;
 mod journal;
 mod notices;
+mod passthrough;
 mod reply;
 mod requests;
 mod serve;
@@ -27,9 +28,13 @@ mod writes;
 
 pub use caches::Watcher;
 pub use init::Kernel;
+use passthrough::Note;
 
-/// The mirror, with each inode remembering which faults match its path.
-pub type Tree = Mirror<Memo>;
+/// The mirror, with each inode remembering which faults match its path and how it is open.
+pub type Tree = Mirror<Note>;
+
+/// An inode of it.
+type Node = Inode<Note>;
 
 /// How requests are served.
 #[derive(Clone, Debug)]
@@ -44,6 +49,8 @@ pub struct FsOptions {
     pub log_ops: bool,
     /// Whether every operation is timed, not only those while a fault is set.
     pub time_all: bool,
+    /// The files that the kernel does not serve by itself; None: it serves no file.
+    pub passthrough_except: Option<Arc<Pattern>>,
 }
 
 impl Default for FsOptions {
@@ -55,6 +62,7 @@ impl Default for FsOptions {
             kernel_checks_access: true,
             log_ops: false,
             time_all: false,
+            passthrough_except: None,
         }
     }
 }

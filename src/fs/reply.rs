@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::ffi::OsStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FopenFlags, Generation, PollEvents, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
-    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr,
+    BackingId, Errno, FileAttr, FileHandle, FopenFlags, Generation, PollEvents, ReplyAttr,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
+    ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr,
 };
 use rustix::fs::StatVfs;
 
@@ -56,6 +57,8 @@ pub(super) const READY: PollEvents = PollEvents::POLLIN
 pub(super) struct Opened {
     pub(super) fh: u64,
     pub(super) flags: FopenFlags,
+    /// What the kernel serves it from, if it does so by itself.
+    pub(super) backing: Option<Arc<BackingId>>,
 }
 
 thread_local! {
@@ -106,14 +109,18 @@ answer!(ReplyEntry, Entry, |self, e| self.entry_with_ttls(
     &e.attributes.attr,
     Generation(e.generation)
 ));
-answer!(ReplyOpen, Opened, |self, o| self.opened(FileHandle(o.fh), o.flags));
-answer!(ReplyCreate, (Entry, Opened), |self, (e, o)| self.created(
-    &e.attributes.ttl,
-    &e.attributes.attr,
-    Generation(e.generation),
-    FileHandle(o.fh),
-    o.flags
-));
+answer!(ReplyOpen, Opened, |self, o| match &o.backing {
+    None => self.opened(FileHandle(o.fh), o.flags),
+    Some(backing) => self.opened_passthrough(FileHandle(o.fh), o.flags, backing),
+});
+answer!(ReplyCreate, (Entry, Opened), |self, (e, o)| {
+    let Attributes { ttl, attr } = &e.attributes;
+    let (generation, fh) = (Generation(e.generation), FileHandle(o.fh));
+    match &o.backing {
+        None => self.created(ttl, attr, generation, fh, o.flags),
+        Some(backing) => self.created_passthrough(ttl, attr, generation, fh, o.flags, backing),
+    }
+});
 answer!(ReplyWrite, u32, |self, size| self.written(size));
 answer!(ReplyLseek, i64, |self, offset| self.offset(offset));
 answer!(ReplyPoll, PollEvents, |self, events| self.poll(events));

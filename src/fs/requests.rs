@@ -24,7 +24,8 @@ use crate::ops::{MethodSet, Request as R};
 
 impl Filesystem for SlowFs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        let kernel = super::init::negotiate(config, self.core.options.kernel_checks_access);
+        let kernel =
+            super::init::negotiate(config, &self.core.options, self.core.tree.is_stacked());
         // There is one INIT in the life of a connection.
         let _ = self.core.kernel.set(kernel);
         Ok(())
@@ -200,8 +201,10 @@ impl Filesystem for SlowFs {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.serve_inode(req, R::Open, ino, reply, move |core, _| {
-            Ok(core.opened(ino.0, core.tree.open(ino.0, flags.0)?))
+        let op = Op::new(req, R::Open, On::Inode(ino.0));
+        self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
+            let fh = core.tree.open(ino.0, flags.0)?;
+            Ok(core.opened(ino.0, fh, &|fd| reply.open_backing(fd)))
         });
     }
 
@@ -216,9 +219,10 @@ impl Filesystem for SlowFs {
         reply: ReplyCreate,
     ) {
         let op = Op::new(req, R::Create, On::Name(parent.0)).umask(umask);
-        self.serve(op, Args::name(name), reply, move |core, caller, args| {
+        self.serve_filling(op, Args::name(name), reply, move |core, caller, args, reply| {
             let (entry, fh) = core.tree.create(&caller, parent.0, args.name, mode, flags)?;
-            Ok((core.entry(&entry), core.opened(entry.attr.ino, fh)))
+            let opened = core.opened(entry.attr.ino, fh, &|fd| reply.open_backing(fd));
+            Ok((core.entry(&entry), opened))
         });
     }
 
@@ -285,7 +289,7 @@ impl Filesystem for SlowFs {
         reply: ReplyEmpty,
     ) {
         let op = Op::new(req, R::Release, On::Inode(ino.0)).must_run();
-        self.serve(op, Args::default(), reply, move |core, _, _| core.tree.release(handle(fh).0));
+        self.serve(op, Args::default(), reply, move |core, _, _| core.released(handle(fh).0));
     }
 
     fn fsync(
@@ -305,7 +309,8 @@ impl Filesystem for SlowFs {
 
     fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         self.serve_inode(req, R::Opendir, ino, reply, move |core, _| {
-            Ok(Opened { fh: core.tree.opendir(ino.0)?, flags: fuser::FopenFlags::empty() })
+            let fh = core.tree.opendir(ino.0)?;
+            Ok(Opened { fh, flags: fuser::FopenFlags::empty(), backing: None })
         });
     }
 

@@ -13,9 +13,9 @@ use fuser::INodeNo;
 
 use super::journal::Entry;
 use super::reply::Answer;
-use super::{Core, SlowFs, Tree};
+use super::{Core, Node, SlowFs, Tree};
 use crate::fault::{self, Delay, Hit, Memo, Outcome, Subject, Verdict, hold};
-use crate::mirror::{Caller, Inode};
+use crate::mirror::Caller;
 use crate::ops::{MethodSet, Request};
 use crate::sys::process::{self, Killed};
 
@@ -325,7 +325,7 @@ impl Core {
     }
 
     /// Whether a fault on these methods matches the inode: no dice, nothing counted.
-    pub(super) fn concerned(&self, inode: &Arc<Inode<Memo>>, methods: MethodSet) -> bool {
+    pub(super) fn concerned(&self, inode: &Arc<Node>, methods: MethodSet) -> bool {
         self.gate.armed(methods)
             && self.gate.concerns(&[&Place {
                 tree: &self.tree,
@@ -360,7 +360,7 @@ fn kill(tid: u32) {
 /// One file or entry that an operation is about, as the gate sees it.
 pub(super) struct Place<'a> {
     tree: &'a Tree,
-    inode: Arc<Inode<Memo>>,
+    inode: Arc<Node>,
     name: Option<&'a OsStr>,
     methods: MethodSet,
 }
@@ -383,7 +383,7 @@ impl Subject for Place<'_> {
     }
 
     fn memo(&self) -> Option<&Memo> {
-        self.name.is_none().then_some(&self.inode.note)
+        self.name.is_none().then_some(&self.inode.note.memo)
     }
 
     fn epoch(&self) -> u64 {

@@ -48,8 +48,9 @@ impl SlowFs {
         if let Some(request) = sync {
             op = op.consulting(R::Write.methods().union(request.methods())).slow();
         }
-        self.serve(op, Args::data(data), reply, move |core, _, args| {
-            let written = core.tree.write(fh, write.offset, args.data, write.kill)?;
+        self.serve(op, Args::data(data), reply, move |core, caller, args| {
+            let ordinary = write.kill.then_some(&caller);
+            let written = core.tree.write(ordinary, fh, write.offset, args.data)?;
             if let Some(request) = sync {
                 core.tree.fsync(fh, request == R::Fdatasync)?;
             }

@@ -14,7 +14,7 @@ use rustix::fs::{
 };
 use rustix::path::DecInt;
 
-use super::inode::{Identity, Inode};
+use super::inode::{Identity, Inode, Told};
 use super::{Caller, Mirror, ROOT, errno, stat_at, stat_of};
 use crate::sys::{self, creds, process};
 
@@ -71,6 +71,18 @@ pub struct Changes {
     pub atime: Option<TimeChange>,
     /// Last change of the contents.
     pub mtime: Option<TimeChange>,
+}
+
+impl Changes {
+    /// Whether the owner is set, be it to the same one. Without any change the request is that of
+    /// chown(2) with -1 and -1, which clears setuid and setgid as every chown does, or goes before a
+    /// write that will clear them. The kernel has judged neither, so it is obeyed for the owner.
+    fn set_owner(&self, caller: &Caller, fd: impl AsFd) -> io::Result<bool> {
+        if *self == Changes::default() {
+            return Ok(caller.uid == 0 || caller.uid == stat_of(fd)?.stx_uid);
+        }
+        Ok(self.uid.is_some() || self.gid.is_some())
+    }
 }
 
 impl<N: Default> Mirror<N> {
@@ -130,7 +142,7 @@ impl<N: Default> Mirror<N> {
                 path_fd.as_fd()
             }
         };
-        if changes.uid.is_some() || changes.gid.is_some() {
+        if changes.set_owner(caller, fd)? {
             let (uid, gid) = (changes.uid.map(Uid::from_raw), changes.gid.map(Gid::from_raw));
             let _judged = judged_by_groups(caller, fd)?;
             rustix::fs::chownat(fd, c"", uid, gid, AtFlags::EMPTY_PATH)?;
@@ -141,7 +153,7 @@ impl<N: Default> Mirror<N> {
             rustix::fs::chmodat(&self.proc_fds, DecInt::from_fd(fd), mode, AtFlags::empty())?;
         }
         if let Some(size) = changes.size {
-            let _plain = if caller.uid != 0 { inode.unprivileged(fd)? } else { None };
+            let _judged = if caller.uid != 0 { inode.unprivileged(caller, fd)? } else { None };
             match handle {
                 Some(_) => rustix::fs::ftruncate(fd, size)?,
                 None => self.truncate(fd, size)?,
@@ -201,18 +213,19 @@ impl<N> Inode<N> {
         }
     }
 
-    /// Takes the daemon's leave to keep setuid and setgid bits of this file, where they must go.
-    /// With FUSE_HANDLE_KILLPRIV_V2 it is for us to clear them; security.capability the backing
-    /// always clears. A setgid bit without group execution stays, as the flag's description in
-    /// fuse.h has it: only the caller's supplementary groups could tell, which are not sent.
-    pub(super) fn unprivileged(&self, fd: impl AsFd) -> io::Result<Option<creds::Plain>> {
+    /// Has the backing judge whether setuid and setgid bits of this file go with a change of its
+    /// content by an ordinary user. With FUSE_HANDLE_KILLPRIV_V2 it is for us to clear them;
+    /// security.capability the backing always clears.
+    pub(super) fn unprivileged(
+        &self,
+        caller: &Caller,
+        fd: impl AsFd,
+    ) -> io::Result<Option<creds::Grouped>> {
         if !self.privileged.load(Ordering::SeqCst) {
             return Ok(None);
         }
-        let mode = u32::from(stat_of(fd)?.stx_mode);
-        let executable_group = libc::S_ISGID | libc::S_IXGRP;
-        let must_go = mode & libc::S_ISUID != 0 || mode & executable_group == executable_group;
-        must_go.then(creds::without_fsetid).transpose()
+        let bits = u32::from(stat_of(fd)?.stx_mode) & (libc::S_ISUID | libc::S_ISGID);
+        (bits != 0).then(|| judged(caller)).transpose()
     }
 }
 
@@ -220,8 +233,7 @@ impl<N> Inode<N> {
 /// of the ACL: it goes unless a member made the change. For a daemon with `CAP_FSETID` it would
 /// always stay, and the kernel, which has judged, does not say: of a change of owner it leaves this
 /// to us (FUSE_HANDLE_KILLPRIV_V2), its word on an ACL needs FUSE_SETXATTR_EXT, which is not spoken
-/// here. Supplementary groups are not sent either, so they are those that the waiting caller shows
-/// in /proc; one that is not visible there is in the group it was sent with and in no other.
+/// here.
 pub(super) fn judged_by_groups(
     caller: &Caller,
     fd: impl AsFd,
@@ -229,7 +241,13 @@ pub(super) fn judged_by_groups(
     if caller.uid == 0 || u32::from(stat_of(fd)?.stx_mode) & libc::S_ISGID == 0 {
         return Ok(None);
     }
-    creds::in_groups(caller.gid, &process::groups(caller.tid)).map(Some)
+    judged(caller).map(Some)
+}
+
+/// Supplementary groups are not sent, so they are those that the waiting caller shows in /proc; one
+/// that is not visible there is in the group it was sent with and in no other.
+fn judged(caller: &Caller) -> io::Result<creds::Grouped> {
+    creds::in_groups(caller.gid, &process::groups(caller.tid))
 }
 
 fn timespec(change: Option<TimeChange>) -> Timespec {
@@ -244,13 +262,15 @@ pub(super) fn attr_of<N>(inode: &Inode<N>, stat: &Statx) -> Attr {
     let mode = u32::from(stat.stx_mode);
     inode.note_mode(mode);
     let time = |t: StatxTimestamp| (t.tv_sec, t.tv_nsec);
+    let (mtime, ctime) = (time(stat.stx_mtime), time(stat.stx_ctime));
+    inode.tell(Told { content: (stat.stx_size, mtime), changed: ctime });
     Attr {
         ino: if inode.ino == ROOT { stat.stx_ino } else { inode.ino },
         size: stat.stx_size,
         blocks: stat.stx_blocks,
         atime: time(stat.stx_atime),
-        mtime: time(stat.stx_mtime),
-        ctime: time(stat.stx_ctime),
+        mtime,
+        ctime,
         mode,
         nlink: stat.stx_nlink,
         uid: stat.stx_uid,

@@ -30,7 +30,7 @@ const READY: i16 = libc::POLLIN | libc::POLLOUT | libc::POLLRDNORM | libc::POLLW
 pub struct Written {
     /// How many bytes were taken.
     pub bytes: usize,
-    /// Whether setuid or setgid bits went with it.
+    /// Whether setuid or setgid bits may have gone with it.
     pub mode_changed: bool,
 }
 
@@ -82,6 +82,20 @@ impl<N: Default> Mirror<N> {
         Ok((entry, self.hand_out(inode, file)?))
     }
 
+    /// A descriptor by which the kernel may serve an open file past this daemon. It only shows which
+    /// file that is: read-only, so that nothing counts as writing while the kernel keeps it. None for
+    /// a file with setuid or setgid bits, which the kernel could not clear by whom it writes for.
+    ///
+    /// EINVAL where the filesystem has no O_DIRECT: another open that asks for it would fail.
+    pub fn for_passthrough(&self, fh: u64) -> io::Result<Option<OwnedFd>> {
+        let handle = self.handles.get(fh)?;
+        let mode = u32::from(stat_of(&*handle)?.stx_mode);
+        if mode & (libc::S_ISUID | libc::S_ISGID) != 0 {
+            return Ok(None);
+        }
+        self.open_again(handle.as_fd(), OFlags::RDONLY | OFlags::DIRECT).map(Some)
+    }
+
     pub(super) fn hand_out(&self, inode: Arc<Inode<N>>, file: OwnedFd) -> io::Result<u64> {
         let fd = Arc::new(file);
         self.lend(&inode, &fd);
@@ -114,11 +128,18 @@ impl<N: Default> Mirror<N> {
         Ok(())
     }
 
-    /// Writes, fewer bytes than given where the backing took no more. `kill_priv` is the kernel's
-    /// word that setuid and setgid bits must go (FUSE_WRITE_KILL_SUIDGID).
-    pub fn write(&self, fh: u64, offset: u64, data: &[u8], kill_priv: bool) -> io::Result<Written> {
+    /// Writes, fewer bytes than given where the backing took no more. `ordinary` is the caller, if
+    /// the kernel says that its writes clear setuid and setgid bits (FUSE_WRITE_KILL_SUIDGID).
+    pub fn write(
+        &self,
+        ordinary: Option<&Caller>,
+        fh: u64,
+        offset: u64,
+        data: &[u8],
+    ) -> io::Result<Written> {
         let handle = self.handles.get(fh)?;
-        let plain = if kill_priv { handle.inode.unprivileged(&*handle)? } else { None };
+        let judged = ordinary.map(|caller| handle.inode.unprivileged(caller, &*handle));
+        let judged = judged.transpose()?.flatten();
         let mut done = 0;
         while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
             match rustix::io::pwrite(&*handle, rest, offset.saturating_add(done as u64)) {
@@ -129,7 +150,7 @@ impl<N: Default> Mirror<N> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Written { bytes: done, mode_changed: plain.is_some() })
+        Ok(Written { bytes: done, mode_changed: judged.is_some() })
     }
 
     /// What a close(2) has to report, while the handle stays open.
@@ -159,7 +180,8 @@ impl<N: Default> Mirror<N> {
     ) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         let mode = FallocateFlags::from_bits_retain(mode.cast_unsigned());
-        let _plain = if caller.uid != 0 { handle.inode.unprivileged(&*handle)? } else { None };
+        let _judged =
+            if caller.uid != 0 { handle.inode.unprivileged(caller, &*handle)? } else { None };
         Ok(rustix::fs::fallocate(&*handle, mode, offset, len)?)
     }
 
@@ -196,7 +218,8 @@ impl<N: Default> Mirror<N> {
         if flags != 0 {
             return Err(errno(libc::EINVAL));
         }
-        let _plain = if caller.uid != 0 { target.inode.unprivileged(&*target)? } else { None };
+        let _judged =
+            if caller.uid != 0 { target.inode.unprivileged(caller, &*target)? } else { None };
         let (mut off_in, mut off_out) = (from.1, to.1);
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let (off_in, off_out) = (Some(&mut off_in), Some(&mut off_out));

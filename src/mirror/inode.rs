@@ -4,7 +4,8 @@
 //! which still lead to it as far as our own operations go; its paths are made of them, and the last
 //! one, current, is the one used last. An inode that lost its last name keeps it for its path,
 //! marked unlinked, and keeps its descriptor, which is then the only way to it.
-//! Lock rule: `state` is held for a few instructions, never across a syscall, never two at once.
+//! Lock rule: `state` is held for a few instructions, never across a syscall, never two at once;
+//! `told` is innermost.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -54,6 +55,13 @@ pub(super) struct Change {
     pub(super) added: Option<u64>,
     /// This parent has one child less.
     pub(super) lost: Option<u64>,
+}
+
+/// What was last told of a file's content, and when the inode had last changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) content: (u64, (i64, u32)),
+    pub(super) changed: (i64, u32),
 }
 
 #[derive(Default)]
@@ -162,6 +170,9 @@ pub struct Inode<N> {
     pub(super) used: AtomicBool,
     /// A setuid or setgid bit was seen; never taken back, so that no race can lose it.
     pub(super) privileged: AtomicBool,
+    pub(super) told: Mutex<Option<Told>>,
+    /// The inode has changed while its content was told to be the same.
+    pub(super) doubtful: AtomicBool,
     pub(super) state: Mutex<State>,
 }
 
@@ -178,6 +189,8 @@ impl<N: Default> Inode<N> {
             changes: AtomicU64::new(0),
             used: AtomicBool::new(false),
             privileged: AtomicBool::new(false),
+            told: Mutex::default(),
+            doubtful: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -200,6 +213,21 @@ impl<N> Inode<N> {
     #[must_use]
     pub fn lookups(&self) -> u64 {
         self.lookups.load(Ordering::SeqCst)
+    }
+
+    /// Remembers what its content was told to be.
+    pub(super) fn tell(&self, told: Told) {
+        let before = self.told.lock().replace(told);
+        if before.is_some_and(|b| b.content == told.content && b.changed != told.changed) {
+            self.doubtful.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the content may have changed unseen since this was last asked: size and time of
+    /// modification were set to what they had been, as far as what was told of the inode shows.
+    #[must_use]
+    pub fn take_doubt(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed) && self.doubtful.swap(false, Ordering::Relaxed)
     }
 
     /// The descriptor, if there is one now.

@@ -82,8 +82,8 @@ pub struct Mirror<N> {
     proc_fds: OwnedFd,
     /// Grows after each rename of a directory.
     dir_moves: AtomicU64,
-    /// Whether a file's time of birth is its own for good.
-    births_last: bool,
+    /// Whether the root is on overlayfs.
+    stacked: bool,
 }
 
 impl<N: Default> Mirror<N> {
@@ -105,9 +105,8 @@ impl<N: Default> Mirror<N> {
         if !is_dir(&stat) {
             return Err(errno(libc::ENOTDIR));
         }
-        // A file of a lower layer is born anew when overlayfs copies it up.
-        let births_last = rustix::fs::fstatfs(&root)?.f_type != libc::OVERLAYFS_SUPER_MAGIC;
-        let inode = Inode::new(ROOT, identity(&stat, births_last), true);
+        let stacked = rustix::fs::fstatfs(&root)?.f_type == libc::OVERLAYFS_SUPER_MAGIC;
+        let inode = Inode::new(ROOT, identity(&stat, stacked), true);
         inode.lookups.store(1, Ordering::SeqCst);
         *inode.state.lock() = State::of_root(root);
         let mut base = base.as_os_str().as_bytes().to_vec();
@@ -121,7 +120,7 @@ impl<N: Default> Mirror<N> {
             handles: Handles::new(),
             proc_fds,
             dir_moves: AtomicU64::new(0),
-            births_last,
+            stacked,
         })
     }
 
@@ -140,8 +139,14 @@ impl<N: Default> Mirror<N> {
         self.handles.get(fh)
     }
 
+    /// Whether the root is on overlayfs, which lies on other filesystems itself.
+    #[must_use]
+    pub fn is_stacked(&self) -> bool {
+        self.stacked
+    }
+
     fn identity(&self, stat: &Statx) -> Identity {
-        identity(stat, self.births_last)
+        identity(stat, self.stacked)
     }
 
     /// Applies a change of names and all that depends on it.
@@ -193,8 +198,9 @@ fn check(name: &OsStr) -> io::Result<()> {
     }
 }
 
-fn identity(stat: &Statx, births_last: bool) -> Identity {
-    let born = births_last && stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+fn identity(stat: &Statx, stacked: bool) -> Identity {
+    // A file of a lower layer is born anew when overlayfs copies it up.
+    let born = !stacked && stat.stx_mask & StatxFlags::BTIME.bits() != 0;
     Identity {
         dev: makedev(stat.stx_dev_major, stat.stx_dev_minor),
         ino: stat.stx_ino,

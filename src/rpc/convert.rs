@@ -203,6 +203,7 @@ pub(super) fn listed(listed: &Listed) -> ListedFault {
         fired: whole(listed.fired.into()),
         held: whole(listed.held.into()),
         expires_in_ns: listed.expires_in.map(|left| whole(left.as_nanos())),
+        out_of_reach: None,
     }
 }
 

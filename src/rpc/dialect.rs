@@ -369,14 +369,7 @@ mod tests {
             methods: methods.iter().map(|m| (*m).to_owned()).collect(),
             ..FaultSpec::default()
         };
-        let listed = |fault| ListedFault {
-            id: 1,
-            fault,
-            matched: 0,
-            fired: 0,
-            held: 0,
-            expires_in_ns: None,
-        };
+        let listed = |fault| ListedFault { fault, ..ListedFault::default() };
         let first = FaultSpec { hang: true, probability: 0.0, ..spec(&["read"]) };
         let second = FaultSpec {
             errnos: vec!["EIO".into()],

@@ -41,6 +41,7 @@ impl Control {
                 stats: false,
                 fuse_protocol: "0".to_owned(),
                 capabilities: Vec::new(),
+                passthrough_except: None,
             },
             max_connections: 1,
         };

@@ -17,8 +17,10 @@ use super::dialect::{self, Call, NoCall, PlainFault};
 use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
 use super::statistics::Statistics;
 use super::wire::{Fields, Message, Value, printable};
-use crate::fault::{Fault, FaultId, FaultTable, Placement, ProbabilityScale, Stats, TooManyFaults};
-use crate::ops::{Method, MethodSet, Obstacle};
+use crate::fault::{
+    Fault, FaultId, FaultTable, Listed, Placement, ProbabilityScale, Stats, TooManyFaults,
+};
+use crate::ops::{Method, MethodSet, Obstacle, Request};
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub struct MountInfo {
     pub fuse_protocol: String,
     /// The kernel's capabilities that the mount uses.
     pub capabilities: Vec<&'static str>,
+    /// The pattern of the files that the kernel does not serve by itself; None: it serves none.
+    pub passthrough_except: Option<String>,
 }
 
 /// What goes back to the client.
@@ -175,13 +179,34 @@ impl Handler {
                 Value::List(TType::Struct, methods.collect())
             }
             Call::Info => Value::Struct(self.info().encode()),
-            Call::Stats => Value::Struct(Statistics::of(&self.stats).encode()),
+            Call::Stats => Value::Struct(self.statistics().encode()),
             _ => Value::texts(Method::all().map(Method::name)),
         }
     }
 
     fn faults(&self) -> Vec<ListedFault> {
-        self.table.list().iter().map(convert::listed).collect()
+        let listed = |fault: &Listed| {
+            let mut listed = convert::listed(fault);
+            listed.out_of_reach = self.out_of_reach(fault.methods, fault.fault.pattern().as_str());
+            listed
+        };
+        self.table.list().iter().map(listed).collect()
+    }
+
+    /// The files that a fault on these methods does not reach, if there may be any: those that the
+    /// kernel serves by itself. Whether another pattern fits some of them cannot be told.
+    fn out_of_reach(&self, methods: MethodSet, pattern: &str) -> Option<String> {
+        let except = self.config.mount.passthrough_except.as_ref()?;
+        let data = Request::Read.methods().union(Request::Write.methods());
+        let may_miss = methods.intersects(data) && pattern != except;
+        may_miss.then(|| {
+            format!("files outside of {except:?}, which the kernel reads and writes by itself")
+        })
+    }
+
+    fn statistics(&self) -> Statistics {
+        let passthrough = self.config.mount.passthrough_except.is_some();
+        Statistics::of(&self.stats, passthrough)
     }
 
     fn method(&self, method: Method) -> MethodInfo {
@@ -189,6 +214,7 @@ impl Handler {
         MethodInfo {
             name: method.name().to_owned(),
             obstacle: obstacle.map(|o| o.reason().to_owned()),
+            out_of_reach: self.out_of_reach(method.into(), ""),
         }
     }
 
@@ -210,6 +236,7 @@ impl Handler {
             probability_scale: self.config.scale.to_string(),
             fuse_protocol: mount.fuse_protocol.clone(),
             capabilities: mount.capabilities.iter().map(|c| (*c).to_owned()).collect(),
+            passthrough_except: mount.passthrough_except.clone(),
         }
     }
 
@@ -267,9 +294,14 @@ impl Handler {
         placement: Placement,
     ) -> Result<FaultId, TooManyFaults> {
         let described = convert::spec(&fault, fault.methods()).describe();
+        let out_of_reach = self.out_of_reach(fault.methods(), fault.pattern().as_str());
         let id = self.table.put(fault, placement)?;
         let added = if placement == Placement::Add { ", added" } else { "" };
         info!(%peer, "{name}: fault {id}{added}: {described}");
+        if let Some(files) = out_of_reach {
+            let open = self.stats.passthrough().open();
+            warn!(%peer, "{name}: fault {id} does not reach {files}; {open} are open");
+        }
         Ok(id)
     }
 }

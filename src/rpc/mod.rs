@@ -32,7 +32,7 @@ pub use dialect::PlainFault;
 pub use handler::{MountInfo, ServerConfig};
 pub use records::{FaultSpec, Info, ListedFault, MethodInfo, duration};
 pub use server::{Server, bind};
-pub use statistics::{Latency, MethodStatistics, Statistics};
+pub use statistics::{Latency, MethodStatistics, PassthroughStatistics, Statistics};
 
 use crate::fault::{FaultTable, Stats};
 

@@ -144,7 +144,7 @@ impl FaultSpec {
 }
 
 /// A fault in force.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ListedFault {
     /// Its id, unique for the life of the mount.
     pub id: i64,
@@ -159,6 +159,8 @@ pub struct ListedFault {
     pub held: i64,
     /// What is left of its lifetime, in nanoseconds.
     pub expires_in_ns: Option<i64>,
+    /// Files that it does not reach on this mount, if there may be any.
+    pub out_of_reach: Option<String>,
 }
 
 impl ListedFault {
@@ -169,7 +171,7 @@ impl ListedFault {
             .with(3, Value::I64(self.matched))
             .with(4, Value::I64(self.fired))
             .with(5, Value::I64(self.held));
-        optional(fields, 6, self.expires_in_ns)
+        noted(optional(fields, 6, self.expires_in_ns), 7, self.out_of_reach.as_ref())
     }
 
     pub(super) fn decode(fields: &Fields) -> Result<ListedFault, String> {
@@ -182,6 +184,7 @@ impl ListedFault {
             fired: of.int(4, "fired")?.unwrap_or_default(),
             held: of.int(5, "held")?.unwrap_or_default(),
             expires_in_ns: of.int(6, "expires_in_ns")?,
+            out_of_reach: of.note(7, "out_of_reach")?,
         })
     }
 }
@@ -193,21 +196,23 @@ pub struct MethodInfo {
     pub name: String,
     /// Why it cannot fire on this mount, if it cannot.
     pub obstacle: Option<String>,
+    /// Files on which it cannot fire on this mount, if there may be any.
+    pub out_of_reach: Option<String>,
 }
 
 impl MethodInfo {
     pub(super) fn encode(&self) -> Fields {
         let fields = Fields::default().with(1, Value::text(&self.name));
-        match &self.obstacle {
-            Some(text) => fields.with(2, Value::text(text)),
-            None => fields,
-        }
+        noted(noted(fields, 2, self.obstacle.as_ref()), 3, self.out_of_reach.as_ref())
     }
 
     pub(super) fn decode(fields: &Fields) -> Result<MethodInfo, String> {
         let of = Struct(fields);
-        let obstacle = fields.get(2).map(|_| of.text(2, "obstacle")).transpose()?;
-        Ok(MethodInfo { name: of.text(1, "name")?, obstacle })
+        Ok(MethodInfo {
+            name: of.text(1, "name")?,
+            obstacle: of.note(2, "obstacle")?,
+            out_of_reach: of.note(3, "out_of_reach")?,
+        })
     }
 }
 
@@ -242,12 +247,14 @@ pub struct Info {
     pub fuse_protocol: String,
     /// The kernel's capabilities that the mount uses, by their names in linux/fuse.h.
     pub capabilities: Vec<String>,
+    /// The pattern of `--passthrough-except`, if mounted with it.
+    pub passthrough_except: Option<String>,
 }
 
 impl Info {
     pub(super) fn encode(&self) -> Fields {
         let small = |n: i64| Value::I32(i32::try_from(n).unwrap_or(i32::MAX));
-        Fields::default()
+        let fields = Fields::default()
             .with(1, Value::text(&self.version))
             .with(2, Value::text(&self.mountpoint))
             .with(3, Value::text(&self.backing))
@@ -261,7 +268,8 @@ impl Info {
             .with(11, Value::Bool(self.stats))
             .with(12, Value::text(&self.probability_scale))
             .with(13, Value::text(&self.fuse_protocol))
-            .with(14, Value::texts(&self.capabilities))
+            .with(14, Value::texts(&self.capabilities));
+        noted(fields, 15, self.passthrough_except.as_ref())
     }
 
     pub(super) fn decode(fields: &Fields) -> Result<Info, String> {
@@ -281,6 +289,7 @@ impl Info {
             probability_scale: of.text(12, "probability_scale")?,
             fuse_protocol: of.text(13, "fuse_protocol")?,
             capabilities: of.texts(14, "capabilities")?,
+            passthrough_except: of.note(15, "passthrough_except")?,
         })
     }
 }
@@ -295,6 +304,13 @@ pub fn duration(ns: i64) -> String {
 fn optional(fields: Fields, id: i16, value: Option<i64>) -> Fields {
     match value {
         Some(n) => fields.with(id, Value::I64(n)),
+        None => fields,
+    }
+}
+
+fn noted(fields: Fields, id: i16, text: Option<&String>) -> Fields {
+    match text {
+        Some(text) => fields.with(id, Value::text(text)),
         None => fields,
     }
 }
@@ -330,6 +346,11 @@ impl Struct<'_> {
 
     pub(super) fn text(&self, id: i16, name: &str) -> Result<String, String> {
         Ok(self.get(id, name, "a UTF-8 string", utf8)?.unwrap_or_default())
+    }
+
+    /// A text that may be missing.
+    fn note(&self, id: i16, name: &str) -> Result<Option<String>, String> {
+        self.0.get(id).map(|_| self.text(id, name)).transpose()
     }
 
     pub(super) fn texts(&self, id: i16, name: &str) -> Result<Vec<String>, String> {
@@ -376,9 +397,10 @@ mod tests {
         #[test]
         fn listed_faults_round_trip(
             id: i64, fault in spec(), numbers: (i64, i64, i64), expires_in_ns: Option<i64>,
+            out_of_reach: Option<String>,
         ) {
             let (matched, fired, held) = numbers;
-            let listed = ListedFault { id, fault, matched, fired, held, expires_in_ns };
+            let listed = ListedFault { id, fault, matched, fired, held, expires_in_ns, out_of_reach };
             prop_assert_eq!(ListedFault::decode(&listed.encode()), Ok(listed));
         }
 
@@ -388,6 +410,7 @@ mod tests {
             numbers: (i32, i32, i32, i64),
             flags: (bool, bool, bool, bool),
             capabilities in words(),
+            passthrough_except: Option<String>,
         ) {
             let (version, mountpoint, backing, probability_scale, fuse_protocol) = texts;
             let (pid, faults, threads, started_unix_ms) = numbers;
@@ -396,6 +419,7 @@ mod tests {
             let info = Info {
                 version, mountpoint, backing, pid, started_unix_ms, faults, threads, direct_io,
                 read_only, seeded, stats, probability_scale, fuse_protocol, capabilities,
+                passthrough_except,
             };
             prop_assert_eq!(Info::decode(&info.encode()), Ok(info));
         }
@@ -407,9 +431,10 @@ mod tests {
     }
 
     #[test]
-    fn obstacles_are_optional() {
-        for obstacle in [None, Some("why".to_owned())] {
-            let method = MethodInfo { name: "access".into(), obstacle };
+    fn notes_are_optional() {
+        let why = Some("why".to_owned());
+        for (obstacle, out_of_reach) in [(None, None), (why.clone(), None), (None, why)] {
+            let method = MethodInfo { name: "access".into(), obstacle, out_of_reach };
             assert_eq!(MethodInfo::decode(&method.encode()), Ok(method));
         }
     }

@@ -23,6 +23,19 @@ pub struct Statistics {
     pub errors: i64,
     /// Every method, sorted by name. A request counts for each method it consults.
     pub methods: Vec<MethodStatistics>,
+    /// Files that the kernel has served by itself, of a mount with `--passthrough-except`.
+    pub passthrough: Option<PassthroughStatistics>,
+}
+
+/// Files that the kernel has served by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PassthroughStatistics {
+    /// Those that are open.
+    pub open: i64,
+    /// All since the mount, each from its first open to its last close.
+    pub files: i64,
+    /// Those that the kernel could not serve, so that slowfs did.
+    pub refused: i64,
 }
 
 /// What a mount has served of one method.
@@ -58,7 +71,8 @@ fn signed(n: u64) -> i64 {
 }
 
 impl Statistics {
-    pub(super) fn of(stats: &Stats) -> Statistics {
+    /// `passthrough`: whether the kernel may serve files by itself.
+    pub(super) fn of(stats: &Stats, passthrough: bool) -> Statistics {
         let total = stats.total();
         let method = |method: Method| {
             let (count, latency) = (stats.method(method), stats.latency(method));
@@ -74,27 +88,60 @@ impl Statistics {
             calls: signed(total.calls),
             errors: signed(total.errors),
             methods: Method::all().map(method).collect(),
+            passthrough: passthrough.then(|| PassthroughStatistics::of(stats.passthrough())),
         }
     }
 
     pub(super) fn encode(&self) -> Fields {
         let methods = self.methods.iter().map(|m| Value::Struct(m.encode())).collect();
-        Fields::default()
+        let fields = Fields::default()
             .with(1, Value::I64(self.elapsed_ns))
             .with(2, Value::I64(self.calls))
             .with(3, Value::I64(self.errors))
-            .with(4, Value::List(TType::Struct, methods))
+            .with(4, Value::List(TType::Struct, methods));
+        match &self.passthrough {
+            Some(passthrough) => fields.with(5, Value::Struct(passthrough.encode())),
+            None => fields,
+        }
     }
 
     pub(super) fn decode(fields: &Fields) -> Result<Statistics, String> {
         let of = Struct(fields);
         let list = |v: &Value| v.as_list()?.iter().map(|m| m.as_fields().cloned()).collect();
         let methods: Vec<_> = of.get(4, "methods", "a list of structs", list)?.unwrap_or_default();
+        let passthrough = of.get(5, "passthrough", "a struct", |v| v.as_fields().cloned())?;
         Ok(Statistics {
             elapsed_ns: of.int(1, "elapsed_ns")?.unwrap_or_default(),
             calls: of.int(2, "calls")?.unwrap_or_default(),
             errors: of.int(3, "errors")?.unwrap_or_default(),
             methods: methods.iter().map(MethodStatistics::decode).collect::<Result<_, _>>()?,
+            passthrough: passthrough.as_ref().map(PassthroughStatistics::decode).transpose()?,
+        })
+    }
+}
+
+impl PassthroughStatistics {
+    fn of(files: fault::Passthrough<u64>) -> PassthroughStatistics {
+        PassthroughStatistics {
+            open: signed(files.open()),
+            files: signed(files.begun),
+            refused: signed(files.refused),
+        }
+    }
+
+    fn encode(&self) -> Fields {
+        Fields::default()
+            .with(1, Value::I64(self.open))
+            .with(2, Value::I64(self.files))
+            .with(3, Value::I64(self.refused))
+    }
+
+    fn decode(fields: &Fields) -> Result<PassthroughStatistics, String> {
+        let of = Struct(fields);
+        Ok(PassthroughStatistics {
+            open: of.int(1, "open")?.unwrap_or_default(),
+            files: of.int(2, "files")?.unwrap_or_default(),
+            refused: of.int(3, "refused")?.unwrap_or_default(),
         })
     }
 }
@@ -191,8 +238,15 @@ mod tests {
         stats.count(Request::Fsync, true);
         stats.time(Request::Fsync, Duration::from_millis(10));
         stats.count(Request::Write, false);
-        let all = Statistics::of(&stats);
+        assert_eq!(Statistics::of(&stats, false).passthrough, None);
+        stats.passthrough_begun();
+        stats.passthrough_begun();
+        stats.passthrough_ended();
+        assert!(stats.passthrough_refused() && !stats.passthrough_refused());
+        let all = Statistics::of(&stats, true);
         assert_eq!(Statistics::decode(&all.encode()), Ok(all.clone()));
+        let files = PassthroughStatistics { open: 1, files: 2, refused: 2 };
+        assert_eq!(all.passthrough, Some(files));
         assert_eq!((all.calls, all.errors, all.methods.len()), (2, 1, Method::COUNT));
         let of = |name| all.methods.iter().find(|m| m.name == name).unwrap();
         assert_eq!((of("write").calls, of("write").errors, &of("write").latency), (1, 0, &None));

@@ -163,8 +163,8 @@ impl Drop for Grouped {
 }
 
 /// Puts the thread into that group and those supplementary ones, no others, and takes `CAP_FSETID`
-/// from it, so that the backing judges by them whether a setgid bit stays. A daemon that may not
-/// choose its groups keeps its own.
+/// from it, so that the backing judges by them whether setuid and setgid bits stay. A daemon that may
+/// not choose its groups keeps its own.
 ///
 /// # Errors
 /// Those of capset(2).

@@ -2,6 +2,10 @@
 //! is FUSE, and unmounts and waits when dropped, also when the test fails.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod calls;
+pub mod disk;
+pub mod user;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -55,6 +59,11 @@ pub fn wait_up_to<T>(
     }
 }
 
+/// A fresh directory to mount in.
+pub fn scratch() -> TempDir {
+    tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap()
+}
+
 /// A directory on the filesystem that the mirrors of these tests have behind them; others may
 /// enter it.
 pub fn plain_directory() -> TempDir {
@@ -77,25 +86,38 @@ impl Mount {
 
     /// A mirror with more options of `slowfs mount`.
     pub fn with(options: &[impl AsRef<OsStr>]) -> Mount {
-        let scratch = tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap();
-        Mount::over(scratch, options)
+        Mount::over(scratch(), options)
     }
 
     /// A mirror of `scratch/raw` (made if missing) at `scratch/mnt`.
     pub fn over(scratch: TempDir, options: &[impl AsRef<OsStr>]) -> Mount {
+        Mount::run(slowfs(), scratch, options)
+    }
+
+    /// The same, by a daemon that may not have more descriptors than that, whatever it asks for.
+    pub fn limited(descriptors: u32, scratch: TempDir) -> Mount {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(slowfs().get_program());
+        Mount::run(command, scratch, &[] as &[&str])
+    }
+
+    fn run(program: Command, scratch: TempDir, options: &[impl AsRef<OsStr>]) -> Mount {
         // Other users must be able to reach the mount.
         fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let mut mount = Mount { scratch, daemon: None, addr: String::new() };
         fs::create_dir_all(mount.raw()).unwrap();
         fs::create_dir_all(mount.mnt()).unwrap();
-        mount.start(options);
+        mount.spawn(program, options);
         mount
     }
 
     /// Starts the daemon (again) over what is there.
     pub fn start(&mut self, options: &[impl AsRef<OsStr>]) {
+        self.spawn(slowfs(), options);
+    }
+
+    fn spawn(&mut self, mut command: Command, options: &[impl AsRef<OsStr>]) {
         let log = File::create(self.log()).unwrap();
-        let mut command = slowfs();
         command.arg("mount").arg(self.mnt()).arg("--subdir").arg(self.raw());
         command.args(["--listen", "127.0.0.1:0"]).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
@@ -206,6 +228,53 @@ impl Drop for Mount {
         if std::thread::panicking() {
             eprintln!("--- the daemon's log:\n{}", self.log_text());
         }
+    }
+}
+
+/// A mirror with `--passthrough-except`. None on a kernel without passthrough, once it was seen that
+/// the mirror is refused there.
+pub fn passing(except: &str) -> Option<Mount> {
+    let scratch = tempfile::Builder::new().prefix("slowfs-test-").tempdir().unwrap();
+    passing_over(scratch, &["--passthrough-except", except])
+}
+
+/// The same of `scratch/raw` and with these options, as [`Mount::over`].
+pub fn passing_over(scratch: TempDir, options: &[&str]) -> Option<Mount> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    if (numbers.next().unwrap(), numbers.next().unwrap()) >= (6, 9) {
+        return Some(Mount::over(scratch, options));
+    }
+    let mut mount = slowfs();
+    let output = mount.arg("mount").arg(scratch.path()).args(options).output().unwrap();
+    assert!(text_of(&output).contains("Linux 6.9"), "{}", text_of(&output));
+    assert_eq!(output.status.code(), Some(1));
+    None
+}
+
+/// Another filesystem mounted behind the mirror, until the end of the test.
+pub struct Within(PathBuf);
+
+impl Within {
+    /// An empty tmpfs.
+    pub fn mount(at: PathBuf) -> Within {
+        Within::mount_of("tmpfs", at, None)
+    }
+
+    /// A filesystem of that type with that option, on a new directory.
+    pub fn mount_of(kind: &str, at: PathBuf, option: Option<&str>) -> Within {
+        fs::create_dir(&at).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        let option = option.map(|option| std::ffi::CString::new(option).unwrap());
+        rustix::mount::mount("within", &at, kind, flags, option.as_deref())
+            .expect("this test needs root");
+        Within(at)
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
 }
 

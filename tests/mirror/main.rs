@@ -4,7 +4,8 @@
 //! so that a case that is wrong about POSIX or Linux fails on the plain directory too. It runs
 //! again on a mirror where every operation is delayed a little (`delayed`): each leaves its loop
 //! thread and is concluded by a worker, files are opened past the page cache, attributes are not
-//! cached, and still nothing may differ. Where a mirror must differ, the case asks [`on_fuse`] and
+//! cached, and still nothing may differ. And on one whose files the kernel reads and writes by itself
+//! (`passed`). Where a mirror must differ, the case asks [`on_fuse`] and
 //! says why. The cases need root: they act as other users.
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +18,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::fs::{self, File};
@@ -28,12 +30,13 @@ use std::time::Duration;
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tempfile::TempDir;
 
-use common::{Mount, delaying, is_fuse, plain_directory};
+use common::calls;
+use common::user::as_user;
+use common::{Mount, delaying, is_fuse, passing, plain_directory, wait_for};
 
-/// Runs each case on a plain directory, on a mirror and on a delayed one.
+/// Runs each case on a plain directory and on each kind of mirror.
 macro_rules! cases {
     ($($case:ident),+ $(,)?) => {
         mod plain {
@@ -45,13 +48,16 @@ macro_rules! cases {
         mod delayed {
             $(#[test] fn $case() { crate::on_delayed_mirror(super::$case) })+
         }
+        mod passed {
+            $(#[test] fn $case() { crate::on_passing_mirror(super::$case) })+
+        }
     };
 }
 
 mod attributes;
-mod calls;
 mod data;
 mod directories;
+mod links;
 mod locks;
 mod mapping;
 mod names;
@@ -85,11 +91,32 @@ fn on_delayed_mirror(case: fn(&Path)) {
     assert!(fault.fired > 0 && fault.fired == fault.matched, "{fault:?}");
 }
 
+fn on_passing_mirror(case: fn(&Path)) {
+    KERNEL_SERVES.set(true);
+    let Some(mount) = passing("no such path") else { return };
+    case(&mount.mnt());
+    // RELEASE comes after close(2) has returned.
+    wait_for("every file to be given back", || {
+        let files = mount.client().stats().unwrap().passthrough.unwrap();
+        assert_eq!(files.refused, 0);
+        (files.open == 0).then_some(())
+    });
+}
+
 /// A directory on another filesystem than this one.
 fn elsewhere(dir: &Path) -> TempDir {
     let candidates = ["/dev/shm", "/var/tmp", "/run"].map(tempfile::tempdir_in);
     let other = |found: &TempDir| stat(found.path()).st_dev != stat(dir).st_dev;
     candidates.into_iter().flatten().find(other).expect("a second filesystem to write to")
+}
+
+thread_local! {
+    static KERNEL_SERVES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the kernel reads and writes files by itself where this thread's case runs.
+fn kernel_serves() -> bool {
+    KERNEL_SERVES.get()
 }
 
 /// Whether the case runs on the mirror.
@@ -172,23 +199,6 @@ fn mknod(path: impl AsRef<Path>, kind: FileType, mode: u32, dev: u64) -> rustix:
     rustix::fs::mknodat(CWD, path.as_ref(), kind, Mode::from_raw_mode(mode), dev)
 }
 
-/// Runs `act` as another user: with these ids, these supplementary groups and no capabilities.
-fn as_user<T: Send>(uid: u32, gid: u32, groups: &[u32], act: impl FnOnce() -> T + Send) -> T {
-    let groups: Vec<_> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    // Credentials belong to the thread, so they end with it.
-    let outcome = std::thread::scope(|scope| {
-        let user = scope.spawn(|| {
-            set_thread_groups(&groups).expect("these cases need root");
-            set_thread_res_gid(gid, gid, gid).unwrap();
-            set_thread_res_uid(uid, uid, uid).unwrap();
-            act()
-        });
-        user.join()
-    });
-    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
 /// Runs `act` with this umask, which is this thread's alone.
 fn with_umask<T: Send>(umask: u32, act: impl FnOnce() -> T + Send) -> T {
     let outcome = std::thread::scope(|scope| {
@@ -205,4 +215,18 @@ fn with_umask<T: Send>(umask: u32, act: impl FnOnce() -> T + Send) -> T {
 /// A name of bytes.
 fn bytes(name: &[u8]) -> &OsStr {
     std::os::unix::ffi::OsStrExt::from_bytes(name)
+}
+
+/// A small generator, the same in every run.
+struct Rolls(u64);
+
+impl Rolls {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn index(n: u64) -> usize {
+    usize::try_from(n).unwrap()
 }

@@ -18,6 +18,7 @@ cases!(
     fallocate_refuses_what_it_must,
     fallocate_on_an_unlinked_file,
     sparse_files_go_beyond_four_gibibytes,
+    holes_and_copies_go_beyond_four_gibibytes,
     files_go_to_the_largest_size_of_the_backing,
     holes_and_data_are_found,
     seek_refuses_what_it_must,
@@ -147,6 +148,30 @@ fn sparse_files_go_beyond_four_gibibytes(dir: &Path) {
     file.set_len((6 << 30) + 1).unwrap();
     assert_eq!(stat(dir.join("f")).st_size, (6 << 30) + 1);
     assert_eq!(rustix::fs::seek(&file, SeekFrom::End(-1)).unwrap(), 6 << 30);
+}
+
+fn holes_and_copies_go_beyond_four_gibibytes(dir: &Path) {
+    let (from, to) = (create(dir.join("from")), create(dir.join("to")));
+    // Beyond 32 bits, of which the low ones would point elsewhere.
+    let (data, copied) = ((4 << 30) + 3 * PAGE, (9 << 30) + PAGE);
+    from.write_all_at(&[1; 2 * 4096], data).unwrap();
+    from.write_all_at(&[2; 4096], 3 * PAGE).unwrap();
+    from.set_len(5 << 30).unwrap();
+    let seek = |file, to| rustix::fs::seek(file, to).unwrap();
+    assert_eq!(seek(&from, SeekFrom::Data(4 * PAGE)), data);
+    assert_eq!(seek(&from, SeekFrom::Hole(data)), data + 2 * PAGE);
+    copy_all((&from, data - PAGE), (&to, copied), 4 * PAGE);
+    assert_eq!(fstat(&to).st_size, i64::try_from(copied + 4 * PAGE).unwrap());
+    let mut pages = [9; 4 * 4096];
+    to.read_exact_at(&mut pages, copied).unwrap();
+    assert_eq!([0, 4096, 2 * 4096, 3 * 4096].map(|at| pages[at]), [0, 1, 1, 0]);
+    rustix::fs::fallocate(&from, F::PUNCH_HOLE | F::KEEP_SIZE, data, PAGE).unwrap();
+    assert_eq!(seek(&from, SeekFrom::Data(4 * PAGE)), data + PAGE);
+    rustix::fs::fallocate(&from, F::empty(), 6 << 30, PAGE).unwrap();
+    assert_eq!(fstat(&from).st_size, (6 << 30) + 4096);
+    assert_eq!(from.read_at(&mut pages[..1], 3 * PAGE).unwrap(), 1);
+    assert_eq!(pages[0], 2, "the low half of the file is as it was");
+    assert!(fstat(&from).st_blocks + fstat(&to).st_blocks < 1000);
 }
 
 fn files_go_to_the_largest_size_of_the_backing(dir: &Path) {

@@ -292,17 +292,19 @@ class ListedFault(object):
      - fired
      - held
      - expires_in_ns
+     - out_of_reach
 
     """
 
 
-    def __init__(self, id=None, fault=None, matched=None, fired=None, held=None, expires_in_ns=None,):
+    def __init__(self, id=None, fault=None, matched=None, fired=None, held=None, expires_in_ns=None, out_of_reach=None,):
         self.id = id
         self.fault = fault
         self.matched = matched
         self.fired = fired
         self.held = held
         self.expires_in_ns = expires_in_ns
+        self.out_of_reach = out_of_reach
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -344,6 +346,11 @@ class ListedFault(object):
                     self.expires_in_ns = iprot.readI64()
                 else:
                     iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.STRING:
+                    self.out_of_reach = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -378,6 +385,10 @@ class ListedFault(object):
             oprot.writeFieldBegin('expires_in_ns', TType.I64, 6)
             oprot.writeI64(self.expires_in_ns)
             oprot.writeFieldEnd()
+        if self.out_of_reach is not None:
+            oprot.writeFieldBegin('out_of_reach', TType.STRING, 7)
+            oprot.writeString(self.out_of_reach.encode('utf-8') if sys.version_info[0] == 2 else self.out_of_reach)
+            oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
 
@@ -403,13 +414,15 @@ class MethodInfo(object):
     Attributes:
      - name
      - obstacle
+     - out_of_reach
 
     """
 
 
-    def __init__(self, name=None, obstacle=None,):
+    def __init__(self, name=None, obstacle=None, out_of_reach=None,):
         self.name = name
         self.obstacle = obstacle
+        self.out_of_reach = out_of_reach
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -430,6 +443,11 @@ class MethodInfo(object):
                     self.obstacle = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.out_of_reach = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -447,6 +465,10 @@ class MethodInfo(object):
         if self.obstacle is not None:
             oprot.writeFieldBegin('obstacle', TType.STRING, 2)
             oprot.writeString(self.obstacle.encode('utf-8') if sys.version_info[0] == 2 else self.obstacle)
+            oprot.writeFieldEnd()
+        if self.out_of_reach is not None:
+            oprot.writeFieldBegin('out_of_reach', TType.STRING, 3)
+            oprot.writeString(self.out_of_reach.encode('utf-8') if sys.version_info[0] == 2 else self.out_of_reach)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -485,11 +507,12 @@ class Info(object):
      - probability_scale
      - fuse_protocol
      - capabilities
+     - passthrough_except
 
     """
 
 
-    def __init__(self, version=None, mountpoint=None, backing=None, pid=None, started_unix_ms=None, faults=None, threads=None, direct_io=None, read_only=None, seeded=None, stats=None, probability_scale=None, fuse_protocol=None, capabilities=None,):
+    def __init__(self, version=None, mountpoint=None, backing=None, pid=None, started_unix_ms=None, faults=None, threads=None, direct_io=None, read_only=None, seeded=None, stats=None, probability_scale=None, fuse_protocol=None, capabilities=None, passthrough_except=None,):
         self.version = version
         self.mountpoint = mountpoint
         self.backing = backing
@@ -504,6 +527,7 @@ class Info(object):
         self.probability_scale = probability_scale
         self.fuse_protocol = fuse_protocol
         self.capabilities = capabilities
+        self.passthrough_except = passthrough_except
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -589,6 +613,11 @@ class Info(object):
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
+            elif fid == 15:
+                if ftype == TType.STRING:
+                    self.passthrough_except = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -657,6 +686,10 @@ class Info(object):
             for iter20 in self.capabilities:
                 oprot.writeString(iter20.encode('utf-8') if sys.version_info[0] == 2 else iter20)
             oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.passthrough_except is not None:
+            oprot.writeFieldBegin('passthrough_except', TType.STRING, 15)
+            oprot.writeString(self.passthrough_except.encode('utf-8') if sys.version_info[0] == 2 else self.passthrough_except)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -882,6 +915,87 @@ class MethodStatistics(object):
         return not (self == other)
 
 
+class Passthrough(object):
+    """
+    Files that the kernel has served by itself (--passthrough-except).
+
+    Attributes:
+     - open
+     - files
+     - refused
+
+    """
+
+
+    def __init__(self, open=None, files=None, refused=None,):
+        self.open = open
+        self.files = files
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.open = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.files = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.refused = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Passthrough')
+        if self.open is not None:
+            oprot.writeFieldBegin('open', TType.I64, 1)
+            oprot.writeI64(self.open)
+            oprot.writeFieldEnd()
+        if self.files is not None:
+            oprot.writeFieldBegin('files', TType.I64, 2)
+            oprot.writeI64(self.files)
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.I64, 3)
+            oprot.writeI64(self.refused)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
 class Statistics(object):
     """
     What the mount has served since it was mounted.
@@ -891,15 +1005,17 @@ class Statistics(object):
      - calls
      - errors
      - methods
+     - passthrough
 
     """
 
 
-    def __init__(self, elapsed_ns=None, calls=None, errors=None, methods=None,):
+    def __init__(self, elapsed_ns=None, calls=None, errors=None, methods=None, passthrough=None,):
         self.elapsed_ns = elapsed_ns
         self.calls = calls
         self.errors = errors
         self.methods = methods
+        self.passthrough = passthrough
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -936,6 +1052,12 @@ class Statistics(object):
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.STRUCT:
+                    self.passthrough = Passthrough()
+                    self.passthrough.read(iprot)
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -964,6 +1086,10 @@ class Statistics(object):
             for iter36 in self.methods:
                 iter36.write(oprot)
             oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.passthrough is not None:
+            oprot.writeFieldBegin('passthrough', TType.STRUCT, 5)
+            self.passthrough.write(oprot)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1011,12 +1137,14 @@ ListedFault.thrift_spec = (
     (4, TType.I64, 'fired', None, None, ),  # 4
     (5, TType.I64, 'held', None, None, ),  # 5
     (6, TType.I64, 'expires_in_ns', None, None, ),  # 6
+    (7, TType.STRING, 'out_of_reach', 'UTF8', None, ),  # 7
 )
 all_structs.append(MethodInfo)
 MethodInfo.thrift_spec = (
     None,  # 0
     (1, TType.STRING, 'name', 'UTF8', None, ),  # 1
     (2, TType.STRING, 'obstacle', 'UTF8', None, ),  # 2
+    (3, TType.STRING, 'out_of_reach', 'UTF8', None, ),  # 3
 )
 all_structs.append(Info)
 Info.thrift_spec = (
@@ -1035,6 +1163,7 @@ Info.thrift_spec = (
     (12, TType.STRING, 'probability_scale', 'UTF8', None, ),  # 12
     (13, TType.STRING, 'fuse_protocol', 'UTF8', None, ),  # 13
     (14, TType.LIST, 'capabilities', (TType.STRING, 'UTF8', False), None, ),  # 14
+    (15, TType.STRING, 'passthrough_except', 'UTF8', None, ),  # 15
 )
 all_structs.append(Latency)
 Latency.thrift_spec = (
@@ -1053,6 +1182,13 @@ MethodStatistics.thrift_spec = (
     (3, TType.I64, 'errors', None, None, ),  # 3
     (4, TType.STRUCT, 'latency', [Latency, None], None, ),  # 4
 )
+all_structs.append(Passthrough)
+Passthrough.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'open', None, None, ),  # 1
+    (2, TType.I64, 'files', None, None, ),  # 2
+    (3, TType.I64, 'refused', None, None, ),  # 3
+)
 all_structs.append(Statistics)
 Statistics.thrift_spec = (
     None,  # 0
@@ -1060,6 +1196,7 @@ Statistics.thrift_spec = (
     (2, TType.I64, 'calls', None, None, ),  # 2
     (3, TType.I64, 'errors', None, None, ),  # 3
     (4, TType.LIST, 'methods', (TType.STRUCT, [MethodStatistics, None], False), None, ),  # 4
+    (5, TType.STRUCT, 'passthrough', [Passthrough, None], None, ),  # 5
 )
 fix_spec(all_structs)
 del all_structs

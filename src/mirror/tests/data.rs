@@ -14,7 +14,7 @@ fn open(disk: &Disk, name: &str, flags: i32) -> (u64, u64) {
 fn what_is_written_is_read() {
     let disk = Disk::new();
     let (entry, fh) = disk.mirror.create(&USER, ROOT, os("a"), 0o644, libc::O_RDWR).unwrap();
-    assert_eq!(disk.mirror.write(fh, 3, b"hello", false).unwrap().bytes, 5);
+    assert_eq!(disk.mirror.write(None, fh, 3, b"hello").unwrap().bytes, 5);
     assert_eq!(disk.contents(fh), b"\0\0\0hello");
     let mut buf = vec![1; 100];
     disk.mirror.read(fh, 4, 2, &mut buf).unwrap();
@@ -37,7 +37,7 @@ fn appending_and_direct_handles_write_where_the_kernel_says() {
     fs::write(disk.backing.join("a"), b"12345").unwrap();
     let flags = libc::O_RDWR | libc::O_APPEND | libc::O_DIRECT | libc::O_SYNC;
     let (_, fh) = open(&disk, "a", flags);
-    disk.mirror.write(fh, 1, b"xx", false).unwrap();
+    disk.mirror.write(None, fh, 1, b"xx").unwrap();
     assert_eq!(disk.contents(fh), b"1xx45");
 }
 
@@ -46,7 +46,7 @@ fn access_mode_of_a_handle_is_kept() {
     let disk = Disk::new();
     disk.touch("a");
     let (_, reader) = open(&disk, "a", libc::O_RDONLY);
-    assert_eq!(code(disk.mirror.write(reader, 0, b"x", false)), libc::EBADF);
+    assert_eq!(code(disk.mirror.write(None, reader, 0, b"x")), libc::EBADF);
     let (_, writer) = open(&disk, "a", libc::O_WRONLY);
     assert_eq!(code(disk.mirror.read(writer, 0, 1, &mut Vec::new())), libc::EBADF);
 }
@@ -69,7 +69,7 @@ fn unlinked_open_file_stays_whole() {
     let (entry, fh) = disk.mirror.create(&USER, ROOT, os("a"), 0o644, libc::O_RDWR).unwrap();
     let ino = entry.attr.ino;
     disk.mirror.unlink(ROOT, os("a")).unwrap();
-    disk.mirror.write(fh, 0, b"still", false).unwrap();
+    disk.mirror.write(None, fh, 0, b"still").unwrap();
     assert_eq!(disk.mirror.getattr(ino, None).unwrap().size, 5);
     let again = disk.mirror.open(ino, libc::O_RDWR).unwrap();
     assert_eq!(disk.contents(again), b"still");
@@ -110,9 +110,9 @@ fn flagged_write_clears_setuid_and_others_do_not() {
     let mode = || disk.backing.join("a").metadata().unwrap().mode() & 0o7777;
     let set = Changes { mode: Some(0o6755), ..Changes::default() };
     disk.mirror.setattr(&ROOT_USER, ino, None, &set).unwrap();
-    disk.mirror.write(fh, 0, b"x", false).unwrap();
+    disk.mirror.write(None, fh, 0, b"x").unwrap();
     assert_eq!(mode(), 0o6755);
-    disk.mirror.write(fh, 0, b"x", true).unwrap();
+    disk.mirror.write(Some(&USER), fh, 0, b"x").unwrap();
     assert_eq!(mode(), 0o755);
     disk.mirror.setattr(&ROOT_USER, ino, None, &set).unwrap();
     disk.mirror.fallocate(&ROOT_USER, fh, 0, 0, 4096).unwrap();
@@ -130,7 +130,7 @@ fn fallocate_has_its_modes_and_lseek_sees_them() {
     let size = || m.getattr(ino, None).unwrap().size;
     m.fallocate(&ROOT_USER, fh, libc::FALLOC_FL_KEEP_SIZE, 0, 1 << 20).unwrap();
     assert_eq!(size(), 0);
-    m.write(fh, 0, &vec![7; 3 << 16], false).unwrap();
+    m.write(None, fh, 0, &vec![7; 3 << 16]).unwrap();
     let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
     m.fallocate(&ROOT_USER, fh, punch, 1 << 16, 1 << 16).unwrap();
     assert_eq!(m.lseek(fh, 0, libc::SEEK_HOLE).unwrap(), 1 << 16);
@@ -178,7 +178,7 @@ fn file_flags_are_those_of_the_backing_and_append_only_holds() {
     assert_eq!(get(), flags | APPEND_ONLY);
     assert_eq!(code(m.open(ino, libc::O_WRONLY)), libc::EPERM);
     let appending = m.open(ino, libc::O_WRONLY | libc::O_APPEND).unwrap();
-    m.write(appending, 3, b"4", false).unwrap();
+    m.write(None, appending, 3, b"4").unwrap();
     set(flags);
     assert_eq!(disk.contents(fh), b"1234");
     assert_eq!(code(m.ioctl(fh, 0x5401, &[], 60)), libc::ENOTTY);

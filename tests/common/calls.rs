@@ -1,5 +1,5 @@
 //! System calls that only have an unsafe form.
-#![allow(unsafe_code, reason = "all of these cases' unsafe code is here")]
+#![allow(unsafe_code, reason = "all of the cases' unsafe code is here")]
 
 use std::ffi::CString;
 use std::fs::File;
@@ -12,28 +12,28 @@ use std::ptr;
 
 use rustix::thread::UnshareFlags;
 
-/// Gives this thread an umask of its own.
-pub(crate) fn unshare_umask() {
+/// Gives this thread an umask and a working directory of its own.
+pub fn unshare_umask() {
     // SAFETY: FS leaves the descriptors shared, which is what makes unsharing unsafe.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FS).unwrap() }
 }
 
 /// Gives this thread descriptors of its own: the standard ones only.
-pub(crate) fn unshare_descriptors() {
+pub fn unshare_descriptors() {
     // SAFETY: the threads that do this use no descriptor that was opened outside of them.
     let closed = unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_UNSHARE as i32) };
     succeeded(closed).unwrap();
 }
 
 /// A mapping of the start of a file.
-pub(crate) struct Mapping {
+pub struct Mapping {
     start: *mut u8,
     len: usize,
 }
 
 impl Mapping {
     /// Maps `len` bytes, readable and writable, `MAP_SHARED` or `MAP_PRIVATE`.
-    pub(crate) fn new(file: &File, len: usize, flags: i32) -> io::Result<Mapping> {
+    pub fn new(file: &File, len: usize, flags: i32) -> io::Result<Mapping> {
         let prot = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a fresh mapping at an address of the kernel's choice touches no other memory.
         let start = unsafe { libc::mmap(ptr::null_mut(), len, prot, flags, file.as_raw_fd(), 0) };
@@ -44,7 +44,7 @@ impl Mapping {
     }
 
     /// msync(2) of all of it, synchronously.
-    pub(crate) fn sync(&self) -> io::Result<()> {
+    pub fn sync(&self) -> io::Result<()> {
         // SAFETY: the range is this mapping's own.
         succeeded(unsafe { libc::msync(self.start.cast(), self.len, libc::MS_SYNC) })
     }
@@ -75,7 +75,7 @@ impl Drop for Mapping {
 
 /// A record lock of fcntl(2): `command` is `F_SETLK`, `F_GETLK`, `F_OFD_SETLK`, ...; `kind` is
 /// `F_RDLCK`, `F_WRLCK` or `F_UNLCK`. Returns the lock as the kernel leaves it.
-pub(crate) fn record_lock(
+pub fn record_lock(
     file: &File,
     command: i32,
     kind: i32,
@@ -94,7 +94,7 @@ pub(crate) fn record_lock(
 }
 
 /// An ioctl that nobody serves, with a buffer of 64 bytes to read and write.
-pub(crate) fn unknown_ioctl(file: &File) -> io::Result<()> {
+pub fn unknown_ioctl(file: &File) -> io::Result<()> {
     let mut buffer = [0u8; 64];
     // _IOWR('~', 99, char[64])
     let request = (3 << 30) | (64 << 16) | (u64::from(b'~') << 8) | 99;
@@ -103,7 +103,7 @@ pub(crate) fn unknown_ioctl(file: &File) -> io::Result<()> {
 }
 
 /// `struct fsxattr` of FS_IOC_FSGETXATTR: xflags, extsize, nextents, projid, cowextsize, padding.
-pub(crate) fn fs_xattr(file: &File) -> io::Result<[u32; 7]> {
+pub fn fs_xattr(file: &File) -> io::Result<[u32; 7]> {
     let mut attributes = [0u32; 7];
     // _IOR('X', 31, struct fsxattr)
     let request = (2 << 30) | (28 << 16) | (u64::from(b'X') << 8) | 31;
@@ -113,14 +113,14 @@ pub(crate) fn fs_xattr(file: &File) -> io::Result<[u32; 7]> {
 }
 
 /// truncate(2): by name, without opening.
-pub(crate) fn truncate(path: impl AsRef<Path>, size: i64) -> io::Result<()> {
+pub fn truncate(path: impl AsRef<Path>, size: i64) -> io::Result<()> {
     let path = CString::new(path.as_ref().as_os_str().as_bytes()).unwrap();
     // SAFETY: the path is a C string that lives through the call.
     succeeded(unsafe { libc::truncate(path.as_ptr(), size) })
 }
 
 /// A buffer that O_DIRECT takes: a whole number of pages, on a page boundary.
-pub(crate) fn aligned(len: usize) -> Mapping {
+pub fn aligned(len: usize) -> Mapping {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let prot = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: a fresh mapping at an address of the kernel's choice touches no other memory.

@@ -1,0 +1,81 @@
+#!/usr/bin/python3
+"""Delays the write-ahead log below a charybdefs or slowfs mount, or clears every fault.
+
+Makes only the calls that charybdefs has, so that it works with either.
+"""
+
+import argparse
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+# Behind whatever PYTHONPATH names: stubs generated elsewhere do as well.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "idl/gen-py"))
+
+from server import server
+from thrift.protocol import TBinaryProtocol
+from thrift.Thrift import TException
+from thrift.transport import TSocket, TTransport
+
+HOST, PORT = "127.0.0.1", 9090
+WAL = r"(^|.*/)member/wal/.*"
+ALWAYS_PERMIL = 1000
+
+
+@contextmanager
+def connected(host, port, service=server):
+    """A client of `service` on a connection that lasts as long as the block."""
+    transport = TTransport.TBufferedTransport(TSocket.TSocket(host, port))
+    transport.open()
+    try:
+        yield service.Client(TBinaryProtocol.TBinaryProtocol(transport))
+    finally:
+        transport.close()
+
+
+def clear(host, port):
+    with connected(host, port) as control:
+        control.clear_all_faults()
+    print("Charybdefs: CLEARED all faults")
+
+
+def delay(host, port, delay_us, methods, regex=WAL, prob_permil=ALWAYS_PERMIL):
+    """Delays `methods` on the paths that match `regex`."""
+    with connected(host, port) as control:
+        control.set_fault(methods, False, 0, prob_permil, regex, False, delay_us, False)
+    print(f"Charybdefs: injected delay {delay_us} us methods={methods} "
+          f"prob={prob_permil}/1000 regex='{regex}'")
+
+
+def methods_in(text):
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default=HOST)
+    parser.add_argument("--port", default=PORT, type=int)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    command = commands.add_parser("clear", help="clear every fault")
+    command.set_defaults(run=lambda o: clear(o.host, o.port))
+
+    command = commands.add_parser("delay", help="delay some methods on some paths")
+    command.add_argument("--delay-us", required=True, type=int, help="microseconds")
+    command.add_argument("--methods", default="fsync,fdatasync,fsyncdir",
+                         help="default: %(default)s")
+    command.add_argument("--regex", default=WAL,
+                         help="must match the whole backing path; default: %(default)s")
+    command.add_argument("--prob-permil", default=ALWAYS_PERMIL, type=int,
+                         help="calls in 1000 that are delayed; default: %(default)s")
+    command.set_defaults(run=lambda o: delay(o.host, o.port, o.delay_us, methods_in(o.methods),
+                                             o.regex, o.prob_permil))
+    options = parser.parse_args()
+    try:
+        options.run(options)
+    except TException as error:
+        sys.exit(f"{parser.prog}: {error}")
+
+
+if __name__ == "__main__":
+    main()

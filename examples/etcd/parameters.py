@@ -1,0 +1,115 @@
+"""The parameters of a run, as its environment variables give them."""
+
+import dataclasses
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import charyb_fault
+import cluster
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODES = ("baseline", "delay")
+CLIENTS = ("resident", "etcdctl")
+METHODS = "open,create,write,write_buf,fsync,fdatasync,fsyncdir,flush"
+# With RATE: so many puts may be under way before one has to wait for another.
+OPEN_LOOP_CLIENTS = 64
+
+
+class Invalid(Exception):
+    """A parameter that cannot be used; the message names it."""
+
+
+def default_slowfs():
+    built = REPOSITORY / "target/release/slowfs"
+    return built if built.exists() else Path(shutil.which("slowfs") or built)
+
+
+def flag(text):
+    if text not in ("", "0", "1"):
+        raise ValueError("0 or 1")
+    return text == "1"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Each field is the environment variable of that name in capitals."""
+
+    mode: str = "baseline"
+    leader_target: str = "etcd2"        # "": whoever leads
+    wal_delay_us: int = 0
+    ops: int = 200
+    verify_delay: bool = False
+    wal_methods: tuple = tuple(METHODS.split(","))
+    wal_regex: str = charyb_fault.WAL
+    cluster: str = ""                   # local, docker, the file of a running one; "": see cluster
+    client: str = "resident"
+    clients: int = 0                    # 0: 1 in a closed loop, OPEN_LOOP_CLIENTS with RATE
+    rate: float = 0                     # puts begun per second; 0: each client's one by one
+    warmup: int = 50
+    put_timeout: float = 30             # seconds
+    heartbeat_ms: int = 100             # of the local cluster; etcd's own defaults
+    election_ms: int = 1000
+    data_dir: Path = None               # where the local cluster keeps its data; None: $TMPDIR
+    results: Path = Path("results")
+    slowfs: Path = dataclasses.field(default_factory=default_slowfs)
+
+    def with_(self, **changes):
+        return dataclasses.replace(self, **changes)
+
+    def as_json(self):
+        """What tells how a run was made; where it was made does not belong to it."""
+        fields = dataclasses.asdict(self)
+        for place in ("data_dir", "results", "slowfs", "cluster"):
+            del fields[place]
+        return {**fields, "wal_methods": list(self.wal_methods)}
+
+
+READERS = {"verify_delay": flag, "wal_delay_us": int, "ops": int, "clients": int, "rate": float,
+           "warmup": int, "put_timeout": float, "heartbeat_ms": int, "election_ms": int,
+           "data_dir": Path, "results": Path, "slowfs": Path,
+           "wal_methods": lambda text: tuple(charyb_fault.methods_in(text))}
+
+
+def from_environment(mode=None):
+    """The parameters of a run; `mode` goes before MODE."""
+    given = {}
+    for field in dataclasses.fields(Parameters):
+        text = os.environ.get(field.name.upper())
+        # Empty means the default, but an empty LEADER_TARGET is a choice.
+        if text is None or (text == "" and field.name != "leader_target"):
+            continue
+        try:
+            given[field.name] = READERS.get(field.name, str)(text)
+        except ValueError as error:
+            raise Invalid(f"{field.name.upper()}={text}: {error}") from None
+    if mode:
+        given["mode"] = mode
+    return checked(Parameters(**given))
+
+
+def checked(asked):
+    """`asked` with what follows from it filled in."""
+    def refuse_unless(holds, message):
+        if not holds:
+            raise Invalid(message)
+
+    refuse_unless(asked.mode in MODES, f"MODE is baseline or delay, not {asked.mode}")
+    refuse_unless(asked.leader_target in ("", *cluster.NAMES),
+                  f"LEADER_TARGET is one of {', '.join(cluster.NAMES)}, or empty for whoever leads")
+    refuse_unless(asked.client in CLIENTS, f"CLIENT is resident or etcdctl, not {asked.client}")
+    refuse_unless(asked.ops > 0, f"OPS={asked.ops}: at least 1")
+    refuse_unless(min(asked.clients, asked.rate, asked.warmup) >= 0,
+                  "CLIENTS, RATE and WARMUP are not negative")
+    refuse_unless(asked.put_timeout > 0, "PUT_TIMEOUT is above 0")
+    if asked.mode == "baseline":
+        asked = asked.with_(wal_delay_us=0)
+    else:
+        refuse_unless(asked.wal_delay_us > 0, "MODE=delay needs WAL_DELAY_US, above 0")
+        refuse_unless(asked.wal_methods, "WAL_METHODS names no method")
+        refuse_unless(not asked.verify_delay or "fsync" in asked.wal_methods,
+                      "VERIFY_DELAY times an fsync, which WAL_METHODS does not name")
+    if not asked.clients:
+        asked = asked.with_(clients=OPEN_LOOP_CLIENTS if asked.rate else 1)
+    return asked

@@ -1,0 +1,95 @@
+"""Reads what runs have written, also where there is no run.json beside the CSVs."""
+
+import csv
+import json
+import math
+import re
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = re.compile(r"\d{8}_\d{6}_etcd_fsdelay_(baseline|delay)_(.+)_(\d+)us")
+
+
+@dataclass
+class Run:
+    """One run. Times in seconds; `took` has the puts that succeeded, in ascending order."""
+
+    directory: Path
+    mode: str
+    leader: str
+    delay_us: int
+    took: list
+    failed: int
+    throughput: list
+    latency: list
+    facts: dict
+
+    @property
+    def median(self):
+        return self.quantile(0.5)
+
+    @property
+    def p99(self):
+        return self.quantile(0.99)
+
+    def quantile(self, share):
+        """Nearest rank; not a number if no put succeeded."""
+        return self.took[max(0, math.ceil(len(self.took) * share) - 1)] if self.took else math.nan
+
+    @property
+    def fired_per_put(self):
+        return (self.facts.get("fault") or {}).get("fired_per_put")
+
+    @property
+    def leader_changed(self):
+        return self.facts.get("leader", {}).get("changed", False)
+
+
+def rows(file):
+    with open(file, encoding="utf-8", newline="") as lines:
+        return [(int(key), float(value)) for key, value in list(csv.reader(lines))[1:]]
+
+
+def read(directory):
+    mode, leader, delay_us = NAME.fullmatch(directory.name).groups()
+    took = [seconds for _, seconds in rows(directory / "per_op_latency.csv")]
+    succeeded = sorted(seconds for seconds in took if not math.isnan(seconds))
+    file = directory / "run.json"
+    facts = json.loads(file.read_text()) if file.exists() else {}
+    return Run(directory, mode, leader, int(delay_us), succeeded, len(took) - len(succeeded),
+               rows(directory / "throughput_per_sec.csv"), rows(directory / "latency_per_sec.csv"),
+               facts)
+
+
+def read_all(directory):
+    found = sorted(path for path in directory.iterdir() if NAME.fullmatch(path.name))
+    return [read(path) for path in found]
+
+
+def by_delay(runs):
+    """{delay: its runs}, the baseline (0) first."""
+    delays = sorted({run.delay_us for run in runs})
+    return {delay: [run for run in runs if run.delay_us == delay] for delay in delays}
+
+
+def spread(values):
+    """(median, least, most), those that are no number left out."""
+    known = [value for value in values if not math.isnan(value)]
+    return (statistics.median(known), min(known), max(known)) if known else (math.nan,) * 3
+
+
+def calls_per_put(runs):
+    """Delayed calls for each put: the median of the runs that kept their leader, or None."""
+    known = [run.fired_per_put for run in runs if run.fired_per_put and not run.leader_changed]
+    return statistics.median(known) if known else None
+
+
+def human(delay_us):
+    """A delay with its unit; 0 is the baseline."""
+    if not delay_us:
+        return "no delay"
+    for unit, size in (("s", 10**6), ("ms", 10**3)):
+        if delay_us >= size:
+            return f"{delay_us / size:g} {unit}"
+    return f"{delay_us} µs"

@@ -1,0 +1,136 @@
+//! Kernel passthrough (`--passthrough-except`): the kernel serves files by itself while they are
+//! open.
+//!
+//! Invariant: an inode is served one way from its first open to its last release, whatever renames
+//! do meanwhile, and from one registration: the kernel refuses a mixture with EIO. It counts an open
+//! file off before it sends RELEASE, so what is closed here is closed there.
+//! Lock rule: an inode's opens are locked for memory work only; to register and to give back are
+//! system calls, made outside.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use fuser::BackingId;
+use parking_lot::Mutex;
+
+use super::init::PASSTHROUGH;
+use super::{Core, Kernel, Node};
+use crate::fault::{Memo, Pattern};
+use crate::sys::creds;
+
+/// Registers a file with the kernel, by way of the reply that is going to name it.
+pub(super) type Register<'a> = &'a dyn Fn(OwnedFd) -> io::Result<BackingId>;
+
+/// What this room keeps with an inode.
+#[derive(Default)]
+pub struct Note {
+    pub(super) memo: Memo,
+    opens: Mutex<Opens>,
+}
+
+#[derive(Default)]
+struct Opens {
+    count: u64,
+    /// While the kernel serves it: from what.
+    backing: Option<Arc<BackingId>>,
+}
+
+impl Opens {
+    /// One open more; how the inode is served.
+    fn enter(&mut self) -> Option<Arc<BackingId>> {
+        self.count += 1;
+        self.backing.clone()
+    }
+
+    /// One less; the last takes the registration with it.
+    fn leave(&mut self) -> Option<Arc<BackingId>> {
+        self.count = self.count.saturating_sub(1);
+        if self.count == 0 { self.backing.take() } else { None }
+    }
+}
+
+/// Why files cannot be handed over on this connection, if so.
+///
+/// A directory is never taken, but for want of privilege only where no file would be.
+pub(super) fn refusal(kernel: &Kernel, connection: BorrowedFd<'_>) -> Option<&'static str> {
+    if !kernel.capabilities.contains(&PASSTHROUGH) {
+        return Some("the kernel has no FUSE passthrough, which came with Linux 6.9");
+    }
+    let directory = std::fs::File::open("/").ok()?;
+    let error = BackingId::create_raw(connection, directory).err()?;
+    (error.raw_os_error() == Some(libc::EPERM))
+        .then_some("the kernel wants CAP_SYS_ADMIN for it, outside of any user namespace")
+}
+
+impl Core {
+    /// Decides whether the kernel serves the file that was just opened as `fh`, and from what. The
+    /// first open of an inode decides for all until the last release.
+    pub(super) fn handed_over(&self, fh: u64, register: Register<'_>) -> Option<Arc<BackingId>> {
+        let except = self.options.passthrough_except.as_ref()?;
+        let handle = self.tree.handle(fh).ok()?;
+        let inode = handle.inode();
+        let lock = || inode.note.opens.lock();
+        {
+            let mut opens = lock();
+            if opens.count > 0 {
+                return opens.enter();
+            }
+        }
+        let registered = self.register(except, inode, fh, register);
+        let mut opens = lock();
+        // If another open was faster, its word counts and this registration ends after the lock.
+        if opens.count == 0 && registered.is_some() {
+            self.stats.passthrough_begun();
+            opens.backing.clone_from(&registered);
+        }
+        opens.enter()
+    }
+
+    /// Closes a handle of a file.
+    pub(super) fn released(&self, fh: u64) -> io::Result<()> {
+        if self.options.passthrough_except.is_some() {
+            let handle = self.tree.handle(fh)?;
+            let ended = handle.inode().note.opens.lock().leave();
+            if ended.is_some() {
+                self.stats.passthrough_ended();
+            }
+        }
+        self.tree.release(fh)
+    }
+
+    fn register(
+        &self,
+        except: &Pattern,
+        inode: &Node,
+        fh: u64,
+        register: Register<'_>,
+    ) -> Option<Arc<BackingId>> {
+        let mut excepted = false;
+        self.tree.paths(inode, &mut |path| excepted |= except.matches(path));
+        if excepted {
+            return None;
+        }
+        let registered = self.tree.for_passthrough(fh).and_then(|file| {
+            // The kernel writes with the privileges of this moment: without this one setuid and
+            // setgid bits that are set later go when the file is written.
+            let _plain = creds::without_fsetid()?;
+            file.map(register).transpose()
+        });
+        match registered {
+            Ok(backing) => backing.map(Arc::new),
+            Err(error) => {
+                if self.stats.passthrough_refused() {
+                    let mut path = Vec::new();
+                    self.tree.path(inode, &mut path);
+                    tracing::warn!(
+                        "{}: the kernel cannot serve it by itself ({error}), so slowfs does; \
+                         `slowfs stats` counts further ones",
+                        path.escape_ascii()
+                    );
+                }
+                None
+            }
+        }
+    }
+}
