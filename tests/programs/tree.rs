@@ -199,7 +199,7 @@ fn plant_contents(root: &Path) {
     fs::write(root.join("byte"), "b").unwrap();
     let noise: Vec<u8> = (0..300_000u64).map(|n| (n.wrapping_mul(n) >> 7) as u8 | 1).collect();
     fs::write(root.join("large"), &noise).unwrap();
-    for n in 0..long_or(5000, 100) {
+    for n in 0..long_or(2000, 100) {
         fs::write(root.join(format!("plain/{n}")), &noise[..n % 9000]).unwrap();
     }
     let sparse = |name: &str, size: u64, chunks: &[u64]| {
