@@ -7,6 +7,7 @@ Run as a program it keeps one until ctrl-C, for runs with CLUSTER=FILE.
 import argparse
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -125,6 +126,9 @@ def mounted(layout, slowfs):
 @contextlib.contextmanager
 def running(asked):
     """A cluster in a temporary directory, which goes with it."""
+    for program, source in (asked.slowfs, "cargo build --release"), ("etcd", "scripts/setup etcd"):
+        if not shutil.which(program):
+            raise RuntimeError(f"no program {program}: {source}")
     with daemons.workspace("slowfs-etcd-", asked.data_dir) as directory:
         layout = lay_out(directory)
         with mounted(layout, asked.slowfs) as (control, data):
