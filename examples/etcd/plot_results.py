@@ -92,8 +92,8 @@ def over_time(series, label, scale):
 
 
 def throughput(run):
-    """Without the last second, which the end of the run cuts short."""
-    return run.throughput[:-1] or run.throughput
+    """Without the last second, which the end of the run cuts short; if that is all, its rate."""
+    return run.throughput[:-1] or ([(0, run.per_second)] if run.per_second else [])
 
 
 def without_delay(axes, spread, name, **style):
