@@ -77,14 +77,27 @@ def free_ports(n):
         return [s.getsockname()[1] for s in bound]
 
 
+class Interrupts:
+    """How many blocks hold interrupts back, and whether one came meanwhile."""
+
+    blocks, came = 0, False
+
+
 @contextlib.contextmanager
 def uninterrupted():
-    """Holds back the signals that end us, so that what is begun here is finished."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    """Holds back the signals that end us, so that what is begun here is finished.
+
+    After `end_on_signals` only. A signal mask does not do: it is a thread's, and what another
+    thread receives (gRPC has some) interrupts the main one all the same.
+    """
+    Interrupts.blocks += 1
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        Interrupts.blocks -= 1
+        if Interrupts.came and not Interrupts.blocks:
+            Interrupts.came = False
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -108,7 +121,9 @@ def end_on_signals():
     def interrupt(_number, _frame):
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        if not Interrupts.blocks:
+            raise KeyboardInterrupt
+        Interrupts.came = True
 
     for number in SIGNALS:
         signal.signal(number, interrupt)

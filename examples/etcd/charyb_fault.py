@@ -5,6 +5,7 @@ Makes only the calls that charybdefs has, so that it works with either.
 """
 
 import argparse
+import logging
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +13,16 @@ from pathlib import Path
 # Behind whatever PYTHONPATH names: stubs generated elsewhere do as well.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "idl/gen-py"))
 
+try:
+    from thrift.protocol import TBinaryProtocol
+    from thrift.Thrift import TException
+    from thrift.transport import TSocket, TTransport
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: apt-get install python3-thrift, or pip3 install thrift")
 from server import server
-from thrift.protocol import TBinaryProtocol
-from thrift.Thrift import TException
-from thrift.transport import TSocket, TTransport
+
+# It would say what main() says too.
+logging.getLogger("thrift").addHandler(logging.NullHandler())
 
 HOST, PORT = "127.0.0.1", 9090
 WAL = r"(^|.*/)member/wal/.*"

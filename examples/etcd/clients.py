@@ -8,8 +8,12 @@ numbers their fields.
 
 import json
 import subprocess
+import sys
 
-import grpc
+try:
+    import grpc
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: apt-get install python3-grpcio, or pip3 install grpcio")
 
 LENGTH_DELIMITED, VARINT = 2, 0
 CONNECTED_WITHIN_S = 30

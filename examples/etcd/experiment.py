@@ -206,7 +206,7 @@ def guarded(action, name):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments = argparse.ArgumentParser("run_etcd_fsdelay.sh", description=__doc__)
     arguments.add_argument("mode", nargs="?", choices=parameters.MODES, help="instead of MODE")
     mode = arguments.parse_args().mode
 

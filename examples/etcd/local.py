@@ -7,6 +7,7 @@ Run as a program it keeps one until ctrl-C, for runs with CLUSTER=FILE.
 import argparse
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -66,13 +67,15 @@ class LocalCluster(cluster.Cluster):
 
     def start(self, node):
         client, peer = f"http://{node.address}", self._peer(node.name)
-        self._processes[node.name] = daemons.start([
+        argv = [
             "etcd", "--name", node.name, "--data-dir", self._data[node.name],
             "--listen-client-urls", client, "--advertise-client-urls", client,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
             "--initial-cluster", ",".join(f"{n}={self._peer(n)}" for n in self.nodes),
             "--heartbeat-interval", self.details["heartbeat_ms"],
-            "--election-timeout", self.details["election_ms"]], self._log(node.name))
+            "--election-timeout", self.details["election_ms"]]
+        with daemons.uninterrupted():
+            self._processes[node.name] = daemons.start(argv, self._log(node.name))
 
     def stop(self):
         """Ends one after the other: a leader first hands over, and waits for who takes it."""
@@ -125,6 +128,9 @@ def mounted(layout, slowfs):
 @contextlib.contextmanager
 def running(asked):
     """A cluster in a temporary directory, which goes with it."""
+    for program, source in (asked.slowfs, "cargo build --release"), ("etcd", "scripts/setup etcd"):
+        if not shutil.which(program):
+            raise RuntimeError(f"no program {program}: {source}")
     with daemons.workspace("slowfs-etcd-", asked.data_dir) as directory:
         layout = lay_out(directory)
         with mounted(layout, asked.slowfs) as (control, data):

@@ -1,6 +1,7 @@
 """The parameters of a run, as its environment variables give them."""
 
 import dataclasses
+import math
 import os
 import shutil
 from dataclasses import dataclass
@@ -102,7 +103,10 @@ def checked(asked):
     refuse_unless(asked.ops > 0, f"OPS={asked.ops}: at least 1")
     refuse_unless(min(asked.clients, asked.rate, asked.warmup) >= 0,
                   "CLIENTS, RATE and WARMUP are not negative")
-    refuse_unless(asked.put_timeout > 0, "PUT_TIMEOUT is above 0")
+    refuse_unless(math.isfinite(asked.rate), f"RATE={asked.rate}: not a number of puts per second")
+    refuse_unless(0 < asked.put_timeout < math.inf, "PUT_TIMEOUT is above 0")
+    refuse_unless(0 < 5 * asked.heartbeat_ms <= asked.election_ms,
+                  "ELECTION_MS is at least five times HEARTBEAT_MS, which is above 0")
     if asked.mode == "baseline":
         asked = asked.with_(wal_delay_us=0)
     else:

@@ -8,7 +8,10 @@ import statistics
 import sys
 from pathlib import Path
 
-import matplotlib
+try:
+    import matplotlib
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: apt-get install python3-matplotlib, or pip3 install matplotlib")
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -89,8 +92,8 @@ def over_time(series, label, scale):
 
 
 def throughput(run):
-    """Without the last second, which the end of the run cuts short."""
-    return run.throughput[:-1] or run.throughput
+    """Without the last second, which the end of the run cuts short; if that is all, its rate."""
+    return run.throughput[:-1] or ([(0, run.per_second)] if run.per_second else [])
 
 
 def without_delay(axes, spread, name, **style):
@@ -142,7 +145,8 @@ def against_delay(axes, runs):
 # File, title, caption, how it is drawn.
 PLOTS = [
     ("put_latency_vs_delay", "Put latency against injected delay",
-     "Points: median over the repetitions; bars and bands: their range.", against_delay),
+     "Points: median over the repetitions; bars and bands: their range. The p99 of fewer than 100 "
+     "puts is the slowest of them.", against_delay),
     ("latency_cdf", "Distribution of put latency",
      "All repetitions of a delay together.", cdf),
     ("throughput_over_time", "Throughput over time",
@@ -163,8 +167,11 @@ def draw(runs, out):
             figure, axes = plt.subplots(figsize=(6.4, 3.8))
             plot(axes, runs)
             axes.set_title(title, fontsize=10)
-            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5),
-                        title=None if plot is against_delay else "delay of each call")
+            # Long labels go below: beside the axes they would take half the width.
+            if plot is against_delay:
+                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncol=2)
+            else:
+                axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="delay of each call")
             figure.savefig(out / f"{file}.png")
             figure.savefig(out / f"{file}.svg", metadata={"Date": None})
             plt.close(figure)

@@ -31,18 +31,13 @@ def number(value, digits=3):
     return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
-def per_second(run):
-    took = run.facts.get("durations", {}).get("puts_s")
-    return len(run.took) / took if took else None
-
-
 def row(run):
     facts = run.facts
     leader, floor = facts.get("leader", {}), facts.get("client_floor") or {}
     own = floor.get("median_s")
     values = [results.human(run.delay_us), facts.get("sweep", {}).get("repetition", ""),
               len(run.took) + run.failed, run.failed, number(run.median * 1000),
-              number(run.p99 * 1000), number(per_second(run), 1), number(run.fired_per_put, 2),
+              number(run.p99 * 1000), number(run.per_second, 1), number(run.fired_per_put, 2),
               f"{leader.get('before', run.leader)}, {leader.get('after', '')}",
               number(own and own * 1000), facts.get("machine", {}).get("load_1m", ""),
               run.directory.name]
@@ -72,7 +67,8 @@ def write(file, runs, plots, summary):
     ordered = sorted(runs, key=lambda run: (run.delay_us, run.directory.name))
     body = [
         "<h1>etcd puts under a delayed write-ahead log</h1>",
-        f"<p>{len(runs)} runs, begun from {stamp(runs[0])} to {stamp(runs[-1])}. Rows in colour: a put failed, or leadership changed during the puts.</p>",
+        f"<p>{len(runs)} runs, begun from {stamp(runs[0])} to {stamp(runs[-1])}. "
+        "Rows in colour: a put failed, or leadership changed during the puts.</p>",
         *(figure(*plot) for plot in plots),
         "<h2>By delay</h2><p>Latencies: median over the runs, their least and their most.</p>",
         f"<table><tr>{cells('th', heading)}</tr>",

@@ -42,6 +42,12 @@ class Run:
         return (self.facts.get("fault") or {}).get("fired_per_put")
 
     @property
+    def per_second(self):
+        """Puts that succeeded, over the whole run."""
+        took = self.facts.get("durations", {}).get("puts_s")
+        return len(self.took) / took if took else None
+
+    @property
     def leader_changed(self):
         return self.facts.get("leader", {}).get("changed", False)
 

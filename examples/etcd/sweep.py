@@ -42,7 +42,7 @@ def delays_in(text):
         raise parameters.Invalid(f"{text}: paper, custom, or microseconds with commas") from None
     if min(delays) < 1:
         raise parameters.Invalid(f"{text}: delays are above 0; the baseline comes by itself")
-    return delays
+    return sorted(set(delays))
 
 
 def new_plan(asked, delays):
@@ -126,7 +126,7 @@ def asked_for(name):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments = argparse.ArgumentParser("sweep.sh", description=__doc__.splitlines()[0])
     arguments.add_argument("delays", help="paper, custom, or microseconds with commas")
     name = arguments.parse_args().delays
 
