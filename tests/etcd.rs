@@ -259,21 +259,33 @@ fn containers_are_found_and_asked_through_docker() {
     assert_eq!(calls.lines().filter(|call| call.starts_with(put)).count(), 5 + 5, "{calls}");
 }
 
+/// The command lines of the processes that work below `directory`.
+fn at_work(directory: &Path) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let lines = processes.filter_map(|process| fs::read_to_string(process.join("cmdline")).ok());
+    lines.filter(|line| line.contains(directory.to_str().unwrap())).collect()
+}
+
 #[test]
-fn an_interrupted_sweep_goes_on_where_it_stopped() {
+fn an_interrupted_sweep_leaves_nothing_and_goes_on_where_it_stopped() {
     let scratch = scratch();
+    let data = scratch.path().join("data");
+    fs::create_dir(&data).unwrap();
     let results = scratch.path().join("swept");
     let sweep = || {
         let mut command = script("examples/etcd/sweep.sh", scratch.path());
-        command.arg("20000").env("RESULTS", "swept").env("SEED", "5");
+        command.arg("20000").env("RESULTS", "swept").env("DATA_DIR", &data).env("SEED", "5");
         command.envs([("OPS", "5"), ("REPEAT", "2"), ("WARMUP", "5")]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     };
     let child = sweep().spawn().unwrap();
     let first = wait_up_to(SCRIPT_PATIENCE, "the first run", || runs(&results).first().cloned());
+    wait_up_to(SCRIPT_PATIENCE, "the next cluster", || (!at_work(&data).is_empty()).then_some(()));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(ended(child).status.code(), Some(130));
+    assert_eq!(at_work(&data), [""; 0]);
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0, "mounts and directories are gone");
     let begun = runs(&results).len();
     assert!(begun < 4, "it was interrupted");
 
