@@ -5,7 +5,7 @@
 //! memory and not as a thread.
 //!
 //! ```text
-//! gate  ->  table  ->  hold  ->  queue  ->  live  ->  spec  ->  pattern, errno
+//! gate  ->  table  ->  hold  ->  live  ->  spec  ->  pattern, errno
 //! ```
 
 mod ecma;
@@ -14,7 +14,6 @@ pub mod gate;
 pub mod hold;
 mod live;
 pub mod pattern;
-mod queue;
 pub mod spec;
 pub mod stats;
 pub mod suggest;
@@ -22,10 +21,9 @@ pub mod table;
 
 pub use errno::Errno;
 pub use gate::{Gate, Memo, Subject, Verdict};
-pub use hold::DelayLine;
+pub use hold::{DelayLine, Job, Outcome};
 pub use live::{FaultId, Hit};
 pub use pattern::Pattern;
-pub use queue::{Job, Outcome};
 pub use spec::{Delay, Errnos, Fault, Probability, ProbabilityScale, SpecError};
 pub use stats::{Latency, Passthrough, Stats};
 pub use table::{FaultTable, Listed, MAX_FAULTS, Placement, Snapshot, TooManyFaults};

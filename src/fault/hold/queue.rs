@@ -7,7 +7,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::live::{Hit, Live};
+use crate::fault::live::{Hit, Live};
 
 /// Why a held operation goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

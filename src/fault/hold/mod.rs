@@ -1,0 +1,195 @@
+//! The delay line: operations held until they are due or released, and the threads that run them.
+//!
+//! A held operation is a place in a queue. One thread of the pool leads: it sleeps until shortly
+//! before the earliest operation is due, takes it, lets another thread lead, spins to the moment
+//! and runs the operation itself, so that nothing stands between the moment and the operation.
+//!
+//! Invariants: every job given to the line runs exactly once, with its outcome. An operation
+//! whose fault is cleared is not held: whoever clears marks the fault first and calls `release`
+//! then, and `hold` looks at the mark under the queue's lock, so that one of them sees the other.
+//! While the line is open, some thread leads or is on its way to.
+//!
+//! Lock rule: the queue's lock is never held while a job runs, a thread starts or a file is read.
+
+mod pool;
+mod queue;
+mod timer;
+mod watch;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use self::pool::run_caught;
+use self::queue::{Due, Held, Queue, Task, Waiting};
+pub use self::queue::{Job, Outcome};
+pub use self::timer::{SPIN_BELOW, spin};
+use super::live::{Hit, Live};
+use super::spec::Delay;
+use crate::sys::process::sigkill_pending;
+
+/// How long `shutdown` waits for jobs that run.
+const SHUTDOWN_BOUND: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+struct Line {
+    queue: Mutex<Queue>,
+    held: AtomicUsize,
+    /// Where the leader waits.
+    lead: Condvar,
+    /// Where the other workers wait for work or for the lead.
+    follow: Condvar,
+    /// Where the watcher of callers waits.
+    watch: Condvar,
+    /// Told when the last worker ends.
+    ended: Condvar,
+}
+
+/// Holds operations and runs them when due or released. Dropping it shuts it down without waiting.
+pub struct DelayLine {
+    line: Arc<Line>,
+}
+
+impl DelayLine {
+    /// A line with its threads running.
+    ///
+    /// # Errors
+    /// If they cannot start.
+    pub fn new() -> io::Result<Arc<DelayLine>> {
+        let delay_line = DelayLine { line: Arc::default() };
+        for _ in 0..pool::MIN_WORKERS {
+            delay_line.line.queue.lock().workers += 1;
+            delay_line.line.start_worker()?;
+        }
+        let line = Arc::clone(&delay_line.line);
+        pool::start("slowfs-watch", move || line.watch())?;
+        Ok(Arc::new(delay_line))
+    }
+
+    /// Holds an operation that arrived at `arrived` for the delay of its hit, then runs `job` on a
+    /// thread of the pool. If its fault is cleared by now, or the line shut down, `job` runs as
+    /// released before this returns, on this thread; likewise if the caller is killed already.
+    pub fn hold(&self, hit: Hit, arrived: Instant, job: Job) {
+        let due = match hit.delay() {
+            None => Due::At(arrived),
+            Some(Delay::For(delay)) => arrived.checked_add(delay).map_or(Due::Never, Due::At),
+            Some(Delay::UntilCleared) => Due::Never,
+        };
+        let line = &self.line;
+        // A dying process closes its files one after the other: each is let go at once, not with
+        // the next round of the watch.
+        if hit.caller() != 0 && sigkill_pending(hit.caller()) {
+            run_caught(|| job(hit, Outcome::CallerKilled));
+            return;
+        }
+        let mut queue = line.queue.lock();
+        if queue.closed || !hit.is_live() {
+            drop(queue);
+            run_caught(|| job(hit, Outcome::Released));
+            return;
+        }
+        line.held.fetch_add(1, Ordering::Relaxed);
+        hit.live().held.fetch_add(1, Ordering::Relaxed);
+        if hit.caller() != 0 && !queue.watching {
+            queue.watching = true;
+            line.watch.notify_one();
+        }
+        if queue.insert(due, Waiting::Operation(Held { hit, job })) {
+            line.lead.notify_one();
+        }
+    }
+
+    /// Runs a job on the pool; on this thread if the line is shut down.
+    pub fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        let mut queue = self.line.queue.lock();
+        if queue.closed {
+            drop(queue);
+            run_caught(job);
+            return;
+        }
+        queue.ready.push_back(Task::Plain(job));
+        self.line.summon(&mut queue);
+    }
+
+    /// Lets every operation go whose fault has none of its methods any more. To be called after
+    /// each change of the table, when it is in force.
+    pub(super) fn release(&self) {
+        let mut queue = self.line.queue.lock();
+        let gone = queue.take(|_, waiting| !waiting.is_live());
+        self.line.free(&mut queue, gone, Outcome::Released);
+    }
+
+    /// Runs `lift` at that moment, unless the fault is gone before.
+    pub(super) fn lift_at(&self, at: Instant, live: Arc<Live>, lift: Box<dyn FnOnce() + Send>) {
+        let mut queue = self.line.queue.lock();
+        let lift = Waiting::Lift(live, lift);
+        if !queue.closed && lift.is_live() && queue.insert(Due::At(at), lift) {
+            self.line.lead.notify_one();
+        }
+    }
+
+    /// How many operations are held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.line.held.load(Ordering::Relaxed)
+    }
+
+    /// Releases everything held; later operations are not held at all. Waits a second at most for
+    /// jobs that run, and says whether all have ended.
+    pub fn shutdown(&self) -> bool {
+        self.line.close();
+        let deadline = Instant::now() + SHUTDOWN_BOUND;
+        let mut queue = self.line.queue.lock();
+        while queue.workers > 0 {
+            if self.line.ended.wait_until(&mut queue, deadline).timed_out() {
+                return queue.workers == 0;
+            }
+        }
+        true
+    }
+}
+
+impl Drop for DelayLine {
+    fn drop(&mut self) {
+        self.line.close();
+    }
+}
+
+impl Line {
+    fn close(self: &Arc<Self>) {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        self.lead.notify_all();
+        self.follow.notify_all();
+        self.watch.notify_all();
+        let all = queue.take(|_, _| true);
+        self.free(&mut queue, all, Outcome::Released);
+    }
+
+    /// Makes operations ready to run with this outcome; lifts that are gone need no running.
+    fn free(
+        self: &Arc<Self>,
+        queue: &mut MutexGuard<'_, Queue>,
+        gone: Vec<Waiting>,
+        outcome: Outcome,
+    ) {
+        let before = queue.ready.len();
+        let mut lifts = Vec::new();
+        for waiting in gone {
+            match waiting {
+                Waiting::Operation(held) => queue.ready.push_back(Task::Freed(held, outcome)),
+                lift @ Waiting::Lift(..) => lifts.push(lift),
+            }
+        }
+        if queue.ready.len() > before {
+            self.summon(queue);
+        }
+        MutexGuard::unlocked(queue, || drop(lifts));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! The delay line as its users see it.
+
+use std::panic::resume_unwind;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+
+use super::pool::{MAX_WORKERS, MIN_WORKERS};
+use super::*;
+use crate::fault::{Fault, FaultId};
+use crate::ops::{MethodSet, Request};
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn live(delay: Delay) -> Arc<Live> {
+    let fault = Fault::on(MethodSet::ALL).unwrap().with_delay(delay);
+    Arc::new(Live::new(FaultId(1), Arc::new(fault), 0))
+}
+
+fn hit(live: &Arc<Live>, caller: u32) -> Hit {
+    live.strike(Request::Write.methods(), caller).unwrap()
+}
+
+/// Holds an operation; what comes out is its outcome, and how long it was held.
+fn hold(line: &DelayLine, hit: Hit) -> Receiver<(Outcome, Duration)> {
+    let (tell, told) = channel();
+    let arrived = Instant::now();
+    let job = move |_: Hit, outcome| tell.send((outcome, arrived.elapsed())).unwrap();
+    line.hold(hit, arrived, Box::new(job));
+    told
+}
+
+fn outcome(told: &Receiver<(Outcome, Duration)>) -> Outcome {
+    told.recv_timeout(PATIENCE).unwrap().0
+}
+
+fn nothing_held(line: &DelayLine, live: &Live) -> bool {
+    line.held() == 0 && live.held.load(Ordering::Relaxed) == 0
+}
+
+#[test]
+fn delay_is_never_short_and_not_much_longer() {
+    let line = DelayLine::new().unwrap();
+    for micros in [1, 50, 100, 1_000, 10_000, 50_000] {
+        let delay = Duration::from_micros(micros);
+        let live = live(Delay::For(delay));
+        let lateness = (0..10)
+            .map(|_| {
+                let told = hold(&line, hit(&live, 0));
+                let (outcome, took) = told.recv_timeout(PATIENCE).unwrap();
+                assert_eq!(outcome, Outcome::Due);
+                assert!(took >= delay, "{took:?} of {delay:?}");
+                took - delay
+            })
+            .min();
+        assert!(lateness < Some(Duration::from_millis(20)), "{lateness:?} beyond {delay:?}");
+        assert!(nothing_held(&line, &live));
+    }
+}
+
+#[test]
+fn spin_is_never_short() {
+    for micros in [0, 1, 10, 49] {
+        let delay = Duration::from_micros(micros);
+        let begin = Instant::now();
+        spin(delay);
+        assert!(begin.elapsed() >= delay);
+    }
+}
+
+#[test]
+fn delays_run_beside_each_other() {
+    let line = DelayLine::new().unwrap();
+    let live = live(Delay::For(Duration::from_millis(100)));
+    let begin = Instant::now();
+    let held: Vec<_> = (0..1000).map(|_| hold(&line, hit(&live, 0))).collect();
+    for told in held {
+        assert_eq!(outcome(&told), Outcome::Due);
+    }
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    assert!(nothing_held(&line, &live));
+}
+
+#[test]
+fn slow_job_does_not_delay_the_next() {
+    let line = DelayLine::new().unwrap();
+    let live = live(Delay::For(Duration::from_millis(1)));
+    let (free, stuck) = channel::<()>();
+    let stuck = Arc::new(Mutex::new(stuck));
+    for _ in 0..10 {
+        let stuck = Arc::clone(&stuck);
+        let job = move |_: Hit, _| {
+            let _ = stuck.lock().recv();
+        };
+        line.hold(hit(&live, 0), Instant::now(), Box::new(job));
+    }
+    for _ in 0..10 {
+        assert_eq!(outcome(&hold(&line, hit(&live, 0))), Outcome::Due);
+    }
+    drop(free);
+}
+
+#[test]
+fn jobs_beyond_the_pool_wait_and_run() {
+    let line = DelayLine::new().unwrap();
+    let live = live(Delay::For(Duration::from_millis(1)));
+    let (tell, told) = channel();
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    for n in 0..2 * MAX_WORKERS {
+        let (tell, gate) = (tell.clone(), Arc::clone(&gate));
+        let job = move || {
+            let mut open = gate.0.lock();
+            while !*open {
+                gate.1.wait(&mut open);
+            }
+            tell.send(()).unwrap();
+        };
+        if n % 2 == 0 {
+            line.run(Box::new(job));
+        } else {
+            line.hold(hit(&live, 0), Instant::now(), Box::new(move |_, _| job()));
+        }
+    }
+    // With all threads stuck the line still leads: a lifetime ends on time.
+    let (lift, lifted) = channel();
+    let job = move || lift.send(()).unwrap();
+    line.lift_at(Instant::now() + Duration::from_millis(5), Arc::clone(&live), Box::new(job));
+    lifted.recv_timeout(PATIENCE).unwrap();
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+    for _ in 0..2 * MAX_WORKERS {
+        told.recv_timeout(PATIENCE).unwrap();
+    }
+    assert!(nothing_held(&line, &live));
+}
+
+#[test]
+fn release_frees_cleared_operations_only() {
+    let line = DelayLine::new().unwrap();
+    let (cleared, kept) = (live(Delay::UntilCleared), live(Delay::UntilCleared));
+    let first = hold(&line, hit(&cleared, 0));
+    let second = hold(&line, hit(&kept, 0));
+    // Fsync stays, but the operation is a write.
+    cleared.reduce(Request::Fsync.methods());
+    line.release();
+    assert_eq!(outcome(&first), Outcome::Released);
+    assert!(second.try_recv().is_err());
+    assert_eq!(line.held(), 1);
+    // One of its two names is enough to stay held.
+    kept.reduce(MethodSet::from_iter(Request::Write.methods().iter().take(1)));
+    line.release();
+    assert!(second.try_recv().is_err());
+    kept.reduce(MethodSet::EMPTY);
+    line.release();
+    assert_eq!(outcome(&second), Outcome::Released);
+    assert!(nothing_held(&line, &cleared) && nothing_held(&line, &kept));
+}
+
+#[test]
+fn operation_that_comes_after_the_clear_is_not_held() {
+    let line = DelayLine::new().unwrap();
+    let live = live(Delay::UntilCleared);
+    let late = hit(&live, 0);
+    live.reduce(MethodSet::EMPTY);
+    line.release();
+    assert_eq!(hold(&line, late).try_recv().unwrap().0, Outcome::Released);
+}
+
+#[test]
+fn operation_of_a_killed_caller_is_freed() {
+    let line = DelayLine::new().unwrap();
+    let live = live(Delay::UntilCleared);
+    let mut caller = Command::new("sleep").arg("600").spawn().unwrap();
+    let own = u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+    let killed = [caller.id(); 2].map(|tid| hold(&line, hit(&live, tid)));
+    let others = [own, 0].map(|tid| hold(&line, hit(&live, tid)));
+    caller.kill().unwrap();
+    caller.wait().unwrap();
+    let gone = Instant::now();
+    for told in killed {
+        assert_eq!(outcome(&told), Outcome::CallerKilled);
+    }
+    assert!(gone.elapsed() < Duration::from_secs(2), "{:?}", gone.elapsed());
+    assert_eq!(line.held(), 2);
+    assert!(line.shutdown());
+    for told in others {
+        assert_eq!(outcome(&told), Outcome::Released);
+    }
+    assert!(nothing_held(&line, &live));
+}
+
+#[test]
+fn shutdown_releases_all_and_holds_no_more() {
+    let line = DelayLine::new().unwrap();
+    let live = live(Delay::UntilCleared);
+    let held: Vec<_> = (0..100).map(|_| hold(&line, hit(&live, 0))).collect();
+    assert!(line.shutdown());
+    for told in held {
+        assert_eq!(told.try_recv().unwrap().0, Outcome::Released);
+    }
+    assert_eq!(hold(&line, hit(&live, 0)).try_recv().unwrap().0, Outcome::Released);
+    let (tell, told) = channel();
+    line.run(Box::new(move || tell.send(()).unwrap()));
+    told.try_recv().unwrap();
+    assert!(nothing_held(&line, &live));
+}
+
+#[test]
+fn shutdown_does_not_wait_for_ever() {
+    let line = DelayLine::new().unwrap();
+    let (free, stuck) = channel::<()>();
+    line.run(Box::new(move || {
+        let _ = stuck.recv();
+    }));
+    let begin = Instant::now();
+    assert!(!line.shutdown());
+    assert!(begin.elapsed() >= SHUTDOWN_BOUND);
+    drop(free);
+}
+
+#[test]
+fn panic_in_a_job_harms_no_other() {
+    let line = DelayLine::new().unwrap();
+    let live = live(Delay::For(Duration::from_millis(1)));
+    for _ in 0..2 * MIN_WORKERS {
+        // Without the panic hook: a backtrace from it would take seconds on a busy machine.
+        line.run(Box::new(|| resume_unwind(Box::new("on purpose"))));
+        let job = Box::new(|_, _| resume_unwind(Box::new("on purpose")));
+        line.hold(hit(&live, 0), Instant::now(), job);
+    }
+    assert_eq!(outcome(&hold(&line, hit(&live, 0))), Outcome::Due);
+    assert!(line.shutdown());
+    assert!(nothing_held(&line, &live));
+}
+
+#[test]
+fn lift_of_a_fault_that_is_gone_is_dropped() {
+    let line = DelayLine::new().unwrap();
+    let live = live(Delay::UntilCleared);
+    let (tell, told) = channel::<()>();
+    let lift = Box::new(move || tell.send(()).unwrap());
+    line.lift_at(Instant::now() + Duration::from_secs(3600), Arc::clone(&live), lift);
+    live.reduce(MethodSet::EMPTY);
+    line.release();
+    assert!(told.recv_timeout(PATIENCE).is_err(), "dropped, not run");
+    assert!(line.line.queue.lock().waiting.is_empty());
+}
+
+#[test]
+fn any_delay_can_be_held() {
+    let line = DelayLine::new().unwrap();
+    let century = Duration::from_secs(100 * 365 * 86_400);
+    for delay in [Duration::MAX, century, Duration::from_micros(i32::MAX as u64)] {
+        let live = live(Delay::For(delay));
+        let told = hold(&line, hit(&live, 0));
+        assert_eq!(line.held(), 1);
+        live.reduce(MethodSet::EMPTY);
+        line.release();
+        assert_eq!(outcome(&told), Outcome::Released);
+    }
+}

@@ -1,0 +1,83 @@
+//! The moment: who waits for the earliest due time, and how precisely.
+//!
+//! One thread of the pool leads: it sleeps until shortly before the earliest operation is due,
+//! takes it, lets another thread lead, spins to the moment and runs the operation itself.
+//! Lock rule: nothing runs under the queue's lock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::MutexGuard;
+
+use super::Line;
+use super::pool::Recruit;
+use super::queue::{Queue, Task};
+
+/// Delays below this are not worth a change of thread: [`spin`] on the spot.
+pub const SPIN_BELOW: Duration = Duration::from_micros(50);
+
+/// How long before an operation is due the leader wakes, to spin the rest. A timer of slack 1 ns
+/// is late by 20 to 45 us.
+const HEAD_START: Duration = Duration::from_micros(60);
+
+/// A long sleep lets the processor sink into an idle state that takes 80 us and more to leave. So
+/// the leader wakes once this long before, too, and sleeps lightly from there.
+const FIRST_CALL: Duration = Duration::from_millis(1);
+
+/// Waits busily: to the microsecond, at the price of the processor.
+pub fn spin(delay: Duration) {
+    if let Some(due) = Instant::now().checked_add(delay) {
+        spin_until(due);
+    }
+}
+
+pub(super) fn spin_until(due: Instant) {
+    while Instant::now() < due {
+        std::hint::spin_loop();
+    }
+}
+
+impl Line {
+    /// Leads until something is due (almost) and another thread leads; then it is the caller's to
+    /// run. Nothing when the line is shut down.
+    pub(super) fn lead(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) -> Option<Task> {
+        queue.leading = true;
+        while !queue.closed {
+            let left = queue.earliest().map(|due| due.saturating_duration_since(Instant::now()));
+            match left {
+                None => self.lead.wait(queue),
+                Some(left) if left > HEAD_START => {
+                    let early = if left > 2 * FIRST_CALL { FIRST_CALL } else { HEAD_START };
+                    self.lead.wait_for(queue, left - early);
+                }
+                Some(_) => {
+                    let Some(task) = queue.take_earliest() else { continue };
+                    if self.pass_lead(queue) {
+                        return Some(task);
+                    }
+                    // All threads are busy: the first to be free runs it. A lift is no work.
+                    match task {
+                        Task::Lift(..) => MutexGuard::unlocked(queue, || self.perform(task)),
+                        task => queue.ready.push_back(task),
+                    }
+                }
+            }
+        }
+        queue.leading = false;
+        None
+    }
+
+    /// Whether another thread leads in place of this one, or is about to.
+    fn pass_lead(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) -> bool {
+        queue.leading = false;
+        let passed = match self.recruit(queue) {
+            Recruit::Woken => true,
+            Recruit::New => MutexGuard::unlocked(queue, || self.start_counted()) || queue.leading,
+            Recruit::Nobody => false,
+        };
+        if !passed {
+            queue.leading = true;
+        }
+        passed
+    }
+}
