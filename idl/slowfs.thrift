@@ -97,6 +97,8 @@ struct Statistics {
     3: i64 errors,
     4: list<MethodStatistics> methods,  // every one, sorted by name
     5: optional Passthrough passthrough, // of a mount with --passthrough-except
+    6: i64 log_lines_lost,          // that nobody took, or that could not be written
+    7: i64 connections_dropped,     // refused, or closed before their peer did
 }
 
 service SlowFS extends charybdefs.server {

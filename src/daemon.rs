@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,17 +21,19 @@ use rustix::process::{Resource, Rlimit};
 
 use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale, TooManyFaults};
 use crate::fs::{FsOptions, Kernel, SlowFs};
+use crate::log::Log;
 use crate::mirror::Mirror;
 use crate::ops::Obstacle;
 use crate::rpc::{self, MountInfo, Server, ServerConfig};
 use crate::sys::daemonize::Report;
 use crate::sys::memory;
-use crate::sys::signals;
 
 mod fusermount;
 pub mod mount;
+mod signals;
 
 use mount::MountOptions;
+use signals::Signals;
 
 /// How long the kernel may take to let go of the mount once it is detached.
 const GRACE: Duration = Duration::from_secs(1);
@@ -56,6 +59,8 @@ pub struct RunConfig {
     pub faults: Vec<(Fault, Placement)>,
     /// Where to leave the daemon's pid while it runs.
     pub pid_file: Option<PathBuf>,
+    /// Whether SIGHUP has the log reopened; else it ends the run.
+    pub hangup_reopens: bool,
 }
 
 /// Why a run did not start. Each is one line: what failed, on what, why, what to do.
@@ -129,10 +134,14 @@ fn strip(error: &io::Error) -> io::Error {
 ///
 /// # Errors
 /// The run could not start; nothing is mounted and nothing listens then.
-pub fn run(mut config: RunConfig, report: &mut Option<Report>) -> Result<(), StartError> {
+pub fn run(
+    mut config: RunConfig,
+    log: &Log,
+    report: &mut Option<Report>,
+) -> Result<(), StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
-    let stop = signals::block(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
-        .map_err(other("wait for signals"))?;
+    let stop =
+        Signals::block(config.hangup_reopens.then_some(log)).map_err(other("wait for signals"))?;
     raise_descriptor_limit();
     memory::keep_little();
     let base = std::path::absolute(&config.backing)
@@ -155,11 +164,18 @@ pub fn run(mut config: RunConfig, report: &mut Option<Report>) -> Result<(), Sta
     let changes = mount::watch().map_err(StartError::Mountinfo)?;
     let connection = mount::mount(&paths.mountpoint, &paths.base, &config.mount)?;
     let mounted = Mounted::found(&paths.mountpoint)?;
-    let run = start(fs, connection, &config, &table, listener, (&paths, mounted))?;
+    let run = start(fs, connection, (&config, log), &table, listener, (&paths, mounted))?;
     if let Some(file) = &pid_file {
         file.fill()?;
     }
-    announce(&config, &run, &paths.base, report.take());
+    announce(&config, &run, &paths.base);
+    if let Some(report) = report.take() {
+        // Standard error is the terminal's until then.
+        log.flush();
+        if let Err(error) = report.ready() {
+            tracing::warn!("the command that started this daemon is gone: {error}");
+        }
+    }
     run.serve(&stop, &changes, &table, &line);
     Ok(())
 }
@@ -244,7 +260,7 @@ struct Running {
 fn start(
     fs: SlowFs,
     connection: OwnedFd,
-    config: &RunConfig,
+    (config, log): (&RunConfig, &Log),
     table: &Arc<FaultTable>,
     listener: Option<TcpListener>,
     (paths, mounted): (&Paths, Mounted),
@@ -265,8 +281,9 @@ fn start(
     let notices =
         session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
     watcher.attach(table, notices);
+    let server = server_config(config, paths, kernel, log.lost());
     let control = listener
-        .map(|l| Server::start(l, Arc::clone(table), stats, server_config(config, paths, kernel)))
+        .map(|listener| Server::start(listener, Arc::clone(table), stats, server))
         .transpose()
         .map_err(other("serve Thrift clients"))?;
     let (ended, ending) = pipe().map_err(other("make a pipe"))?;
@@ -282,7 +299,12 @@ fn start(
     Ok(Running { mounted, control, ended })
 }
 
-fn server_config(config: &RunConfig, paths: &Paths, kernel: Kernel) -> ServerConfig {
+fn server_config(
+    config: &RunConfig,
+    paths: &Paths,
+    kernel: Kernel,
+    log_lines_lost: Arc<AtomicU64>,
+) -> ServerConfig {
     let except = config.fs.passthrough_except.as_ref();
     ServerConfig {
         scale: config.scale,
@@ -303,6 +325,7 @@ fn server_config(config: &RunConfig, paths: &Paths, kernel: Kernel) -> ServerCon
             passthrough_except: except.map(|pattern| pattern.as_str().to_owned()),
         },
         max_connections: 256,
+        log_lines_lost,
     }
 }
 
@@ -342,7 +365,7 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn announce(config: &RunConfig, run: &Running, base: &Path, report: Option<Report>) {
+fn announce(config: &RunConfig, run: &Running, base: &Path) {
     tracing::info!("{} mirrors {}", run.mounted.mountpoint.display(), base.display());
     match &run.control {
         Some(server) => {
@@ -358,9 +381,6 @@ fn announce(config: &RunConfig, run: &Running, base: &Path, report: Option<Repor
         tracing::warn!("no_default_permissions with allow_other: every user may do anything here");
     }
     warn_of_request_timeout();
-    if let Some(Err(error)) = report.map(Report::ready) {
-        tracing::warn!("the command that started this daemon is gone: {error}");
-    }
 }
 
 /// The kernel would abort a mount whose requests are held longer than this.
@@ -386,7 +406,13 @@ enum Ending {
 }
 
 impl Running {
-    fn serve(mut self, stop: &OwnedFd, changes: &fs::File, table: &FaultTable, line: &DelayLine) {
+    fn serve(
+        mut self,
+        stop: &Signals<'_>,
+        changes: &fs::File,
+        table: &FaultTable,
+        line: &DelayLine,
+    ) {
         let ending = self.wait(stop, changes);
         if let Some(server) = self.control.take() {
             server.stop();
@@ -396,19 +422,17 @@ impl Running {
             tracing::warn!("released operations still wait for the backing directory");
         }
         let mountpoint = self.mounted.mountpoint.display();
-        match ending {
-            Ok(Ending::Signal(signal)) => {
-                tracing::info!("signal {signal}: unmounting {mountpoint}")
-            }
-            Ok(Ending::Unmounted) => {
-                tracing::info!("{mountpoint} was unmounted");
-                self.wait_for_end(stop, None);
-                return;
-            }
-            Ok(Ending::Disconnected) => tracing::info!("the kernel closed {mountpoint}"),
-            Err(error) => tracing::error!("cannot watch {mountpoint}: {error}"),
+        if let Ok(Ending::Unmounted) = ending {
+            tracing::info!("{mountpoint} was unmounted");
+            self.wait_for_end(stop, None);
+            return;
         }
         self.mounted.detach();
+        match ending {
+            Ok(Ending::Signal(signal)) => tracing::info!("signal {signal}: unmounted {mountpoint}"),
+            Ok(_) => tracing::info!("the kernel closed {mountpoint}"),
+            Err(error) => tracing::error!("cannot watch {mountpoint}: {error}"),
+        }
         if !self.wait_for_end(stop, Some(GRACE)) {
             // Open files, or a backing that does not answer: their callers are freed with an error.
             if let Err(error) = mount::abort(&self.mounted.device) {
@@ -417,7 +441,7 @@ impl Running {
         }
     }
 
-    fn wait(&self, stop: &OwnedFd, changes: &fs::File) -> io::Result<Ending> {
+    fn wait(&self, stop: &Signals<'_>, changes: &fs::File) -> io::Result<Ending> {
         loop {
             if !mount::is_mounted(&self.mounted.device)? {
                 return Ok(Ending::Unmounted);
@@ -431,7 +455,7 @@ impl Running {
                 Err(rustix::io::Errno::INTR) | Ok(_) => {}
                 Err(error) => return Err(error.into()),
             }
-            if let Some(signal) = signals::take(stop) {
+            if let Some(signal) = stop.take() {
                 return Ok(Ending::Signal(signal));
             }
             if has_ended(&self.ended)? {
@@ -442,7 +466,7 @@ impl Running {
 
     /// Waits until the session's thread is gone, and says whether it is; without a limit a signal
     /// ends the wait, too.
-    fn wait_for_end(&self, stop: &OwnedFd, within: Option<Duration>) -> bool {
+    fn wait_for_end(&self, stop: &Signals<'_>, within: Option<Duration>) -> bool {
         let deadline = within.map(|w| Instant::now() + w);
         loop {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
@@ -455,7 +479,7 @@ impl Running {
                 return true;
             }
             let over = left.is_some_and(|l| l.is_zero()) || waited.is_err();
-            if over || within.is_none() && signals::take(stop).is_some() {
+            if over || within.is_none() && stop.take().is_some() {
                 return false;
             }
         }

@@ -12,15 +12,19 @@
 //!          /  \       |
 //!     mirror   fault--+      the directory              what is wrong with it
 //!          \   /
-//!         ops, sys           the table of methods       all unsafe code
+//!       ops, log, sys        the table of methods, the log, all unsafe code
 //! ```
 //!
 //! Imports point down only; `tests/layers.rs` enforces it.
+
+// They panic if their reader has gone, and wait for one that does not read.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod cli;
 pub mod daemon;
 pub mod fault;
 pub mod fs;
+pub mod log;
 pub mod mirror;
 pub mod ops;
 pub mod rpc;

@@ -111,8 +111,9 @@ setpriv --reuid 65534 --regid 65534 --clear-groups cat mnt/file
 fn each_signal_by_name_ends_it_with_what_it_holds() {
     alone(
         r#"
-for end in 'pkill charybdefs' 'killall charybdefs' 'pkill -INT -x charybdefs' 'killall -HUP charybdefs'; do
-    charybdefs mnt -omodules=subdir,subdir=raw,allow_other 2>log
+for end in 'pkill charybdefs' 'killall charybdefs' 'pkill -INT -x charybdefs' 'killall -HUP charybdefs' \
+        'pkill -QUIT -x charybdefs'; do
+    charybdefs mnt -omodules=subdir,subdir=raw,allow_other,log_file=$PWD/log 2>>log
     exec 3>mnt/open
     slowfs hang -m mkdir >/dev/null
     mkdir mnt/held & held=$!

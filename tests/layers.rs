@@ -11,15 +11,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms of this crate it may use.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("main", &["cli"]),
-    ("cli", &["daemon", "fs", "rpc", "fault", "mirror", "ops", "sys"]),
-    ("daemon", &["fs", "rpc", "fault", "mirror", "ops", "sys"]),
+    ("cli", &["daemon", "fs", "rpc", "fault", "mirror", "ops", "log", "sys"]),
+    ("daemon", &["fs", "rpc", "fault", "mirror", "ops", "log", "sys"]),
     ("fs", &["fault", "mirror", "ops", "sys"]),
     ("rpc", &["fault", "ops", "sys"]),
     ("fault", &["ops", "sys"]),
     ("mirror", &["ops", "sys"]),
     ("ops", &[]),
+    ("log", &["sys"]),
     ("sys", &[]),
 ];
 

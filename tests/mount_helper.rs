@@ -53,7 +53,8 @@ fn alone(script: &str) {
 
 /// What both ways must do alike.
 const MOUNTS: &str = r#"
-mount -t fuse.slowfs raw mnt -o allow_other,listen=127.0.0.1:9191 2>log
+mount -t fuse.slowfs raw mnt -o allow_other,listen=127.0.0.1:9191 >log 2>&1
+[ ! -s log ] || die 'mount is not silent'
 answers mnt
 slowfs ping --addr 127.0.0.1:9191 | grep -q "mirrors $PWD/raw at $PWD/mnt"
 [ "$(findmnt -rno SOURCE,FSTYPE mnt)" = "$PWD/raw fuse.slowfs" ] || die "$(findmnt mnt)"

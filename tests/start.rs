@@ -219,7 +219,10 @@ fn daemon_reports_why_it_failed() {
 
 #[test]
 fn each_signal_releases_and_unmounts_within_two_seconds() {
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    let by_users = [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];
+    // Whose default is to end a process.
+    let others = [Signal::USR1, Signal::ALARM, Signal::XCPU];
+    for signal in by_users.into_iter().chain(others) {
         let mut mount = Mount::new();
         // Busy in both ways: an open file, and an operation held for ever.
         let open = fs::File::create(mount.mnt().join("open")).unwrap();

@@ -54,6 +54,7 @@ fn start_with(max_connections: usize) -> Running {
             passthrough_except: None,
         },
         max_connections,
+        log_lines_lost: Arc::default(),
     };
     let listener = rpc::bind("127.0.0.1:0").unwrap();
     let server = Server::start(listener, Arc::clone(&table), Arc::clone(&stats), config).unwrap();

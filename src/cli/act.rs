@@ -264,6 +264,7 @@ fn stats_table(stats: &Statistics) -> String {
         humantime::format_duration(elapsed)
     );
     let total = total + &stats.passthrough.as_ref().map(passthrough_line).unwrap_or_default();
+    let total = total + &missed_line(stats);
     let called: Vec<_> =
         stats.methods.iter().filter(|m| m.calls > 0 && !is_second_name(&m.name)).collect();
     if called.is_empty() {
@@ -280,6 +281,14 @@ fn stats_table(stats: &Statistics) -> String {
     let table = output::table(headers, &[1, 2, 3, 4, 5, 6], rows.collect());
     let hint = "\nlatency is measured while a fault is set, or always with `slowfs mount --stats`";
     format!("{table}\n{total}{}", if untimed { hint } else { "" })
+}
+
+/// What went past the log and the control port, if anything did.
+fn missed_line(stats: &Statistics) -> String {
+    let told = |n: i64, what: &str| (n > 0).then(|| format!("\n{n} {what}"));
+    let lost = told(stats.log_lines_lost, "lines of the log lost");
+    let dropped = told(stats.connections_dropped, "control connections dropped");
+    lost.unwrap_or_default() + &dropped.unwrap_or_default()
 }
 
 fn passthrough_line(files: &PassthroughStatistics) -> String {

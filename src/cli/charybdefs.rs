@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use super::mount::{self, MountArgs};
 use super::options::{self, MountOption, Typed};
-use super::outcome;
+use super::{outcome, output};
 
 /// The name that this grammar goes by.
 pub(super) const NAME: &str = "charybdefs";
@@ -31,19 +31,23 @@ This is slowfs under charybdefs's name; `slowfs help` tells of the rest.";
 /// Runs the words after the program's name.
 pub(super) fn run(words: Vec<OsString>) -> ExitCode {
     if words.iter().any(|w| w == "-h" || w == "--help") {
-        super::output::out(USAGE);
+        output::out(USAGE);
         return ExitCode::SUCCESS;
     }
     if words.iter().any(|w| w == "-V" || w == "--version") {
-        super::output::out(concat!("slowfs ", env!("CARGO_PKG_VERSION"), ", as charybdefs"));
+        output::out(concat!("slowfs ", env!("CARGO_PKG_VERSION"), ", as charybdefs"));
         return ExitCode::SUCCESS;
     }
     // pkill, killall and pgrep look for the thread's name, which is that of the file executed.
     let _ = rustix::thread::set_name(c"charybdefs");
     match parse(words) {
-        Ok(args) => outcome(NAME, mount::mount(&args)),
+        Ok(mut args) => {
+            // Its users send SIGHUP to end it.
+            args.hangup_ends = true;
+            outcome(NAME, mount::mount(&args))
+        }
         Err(reason) => {
-            eprintln!("{NAME}: {reason}");
+            output::complain(NAME, &reason);
             ExitCode::from(2)
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
 
+use super::output;
 use crate::rpc::{Client, PlainFault};
 
 /// The users' own pattern for etcd's log.
@@ -37,9 +38,9 @@ pub(super) fn run(_: &DemoArgs) -> anyhow::Result<()> {
     fs::create_dir_all(raw.join("member/wal"))?;
     fs::create_dir(&mnt)?;
     let daemon = Daemon::start(&mnt, &raw)?;
-    println!("mounted   {} over {}", mnt.display(), raw.display());
-    println!("control   Thrift on {}, any charybdefs client can connect", daemon.addr);
-    println!("delaying  fsync, fdatasync, fsyncdir of paths that match {WAL}\n");
+    output::out(&format!("mounted   {} over {}", mnt.display(), raw.display()));
+    output::out(&format!("control   Thrift on {}, any charybdefs client can connect", daemon.addr));
+    output::out(&format!("delaying  fsync, fdatasync, fsyncdir of paths that match {WAL}\n"));
     let mut client = Client::connect(&daemon.addr, Duration::from_secs(5))?;
     let mut progress = Progress::default();
     let mut rows = Vec::new();
@@ -54,7 +55,7 @@ pub(super) fn run(_: &DemoArgs) -> anyhow::Result<()> {
     progress.clear();
     print_table(&rows);
     daemon.stop()?;
-    println!("\nunmounted {}", mnt.display());
+    output::out(&format!("\nunmounted {}", mnt.display()));
     rows.iter().try_for_each(Row::check)
 }
 
@@ -228,17 +229,17 @@ fn format_us(us: f64) -> String {
 }
 
 fn print_table(rows: &[Row]) {
-    println!(
+    output::out(&format!(
         "{:>10}  {:>12} {:>12}  {:>12} {:>12}  {:>8} {:>8}",
         "delay", "log", "", "beside it", "", "log", "log"
-    );
-    println!(
+    ));
+    output::out(&format!(
         "{:>10}  {:>12} {:>12}  {:>12} {:>12}  {:>8} {:>8}",
         "asked", "added median", "added p99", "added median", "added p99", "matched", "fired"
-    );
+    ));
     for row in rows {
         let us = |pair: &Pair, q| format_us(pair.added(q) / 1_000.0);
-        println!(
+        output::out(&format!(
             "{:>10}  {:>12} {:>12}  {:>12} {:>12}  {:>8} {:>8}",
             asked(row.delay_us),
             us(&row.log, 0.5),
@@ -247,11 +248,11 @@ fn print_table(rows: &[Row]) {
             us(&row.beside, 0.99),
             row.matched,
             row.fired
-        );
+        ));
     }
-    println!(
+    output::out(
         "\nadded: against the median without a delay, measured in turns. No append to the log took\n\
-         less than its delay; what comes after a wait may be quicker than without one."
+         less than its delay; what comes after a wait may be quicker than without one.",
     );
 }
 
@@ -265,16 +266,16 @@ impl Progress {
     fn show(&mut self, text: &str) {
         let step = text.split(':').next().unwrap_or_default();
         if io::stderr().is_terminal() {
-            eprint!("\r\x1b[K{text}");
+            output::progress(&format!("\r\x1b[K{text}"));
         } else if step != self.last {
-            eprintln!("measuring {step}");
+            output::progress(&format!("measuring {step}\n"));
         }
         self.last = step.to_owned();
     }
 
     fn clear(&self) {
         if io::stderr().is_terminal() {
-            eprint!("\r\x1b[K");
+            output::progress("\r\x1b[K");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use super::mount::{self, MountArgs};
 use super::options::{self, MountOption, Typed};
-use super::outcome;
+use super::{outcome, output};
 
 /// The names that mount(8) calls a helper of this filesystem by.
 const NAMES: [&str; 2] = ["mount.fuse.slowfs", "mount.slowfs"];
@@ -30,9 +30,13 @@ pub(super) fn run(words: Vec<OsString>) -> ExitCode {
     let _ = rustix::thread::set_name(c"slowfs");
     match parse(words) {
         Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(args)) => outcome("slowfs", mount::mount(&args)),
+        Ok(Some(mut args)) => {
+            // Whoever mounts by mount(8), or at boot, expects no word of success.
+            args.silent = true;
+            outcome("slowfs", mount::mount(&args))
+        }
         Err(reason) => {
-            eprintln!("slowfs: {reason}");
+            output::complain("slowfs", &reason);
             // "incorrect invocation" in mount(8)'s terms.
             ExitCode::FAILURE
         }
@@ -83,7 +87,7 @@ fn parse(words: Vec<OsString>) -> Result<Option<MountArgs>, String> {
     typed.own("--daemon");
     for option in lists.iter().flat_map(|list| options::split(list)) {
         match typed.option(&option) {
-            Err(reason) if sloppy => eprintln!("slowfs: warning: {reason}"),
+            Err(reason) if sloppy => output::warning(&reason),
             other => other?,
         }
     }

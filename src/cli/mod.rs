@@ -15,7 +15,6 @@ pub mod control;
 mod demo;
 mod help;
 mod helper;
-mod log;
 mod mount;
 mod options;
 mod original;
@@ -99,7 +98,7 @@ fn outcome(program: &str, result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{program}: {error:#}");
+            output::complain(program, &format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -16,6 +16,7 @@ use crate::daemon::mount::MountOptions;
 use crate::daemon::{self, RunConfig, StartError};
 use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
 use crate::fs::FsOptions;
+use crate::log::{Log, Target};
 use crate::rpc::{self, FaultSpec};
 use crate::sys::daemonize::{self, Side};
 
@@ -82,6 +83,12 @@ pub(super) struct MountArgs {
     /// Mount options, as in mount(8)
     #[arg(short = 'o', value_name = "OPT,...", value_delimiter = ',')]
     pub(super) options: Vec<MountOption>,
+    /// Says nothing of a start that succeeds, but in a log file.
+    #[arg(skip)]
+    pub(super) silent: bool,
+    /// SIGHUP ends it, whatever else it could mean.
+    #[arg(skip)]
+    pub(super) hangup_ends: bool,
 }
 
 /// What `slowfs umount` is told.
@@ -153,6 +160,7 @@ impl MountArgs {
             seed: self.seed,
             faults: self.faults()?,
             pid_file: self.pid_file.as_deref().map(absolute).transpose()?,
+            hangup_reopens: self.daemon && self.log_file.is_some() && !self.hangup_ends,
         })
     }
 
@@ -215,8 +223,12 @@ pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
             Side::Daemon(to_command) => report = Some(to_command),
         }
     }
-    let served =
-        super::log::start(log_file.as_deref()).and_then(|()| Ok(daemon::run(config, &mut report)?));
+    let target = match &log_file {
+        Some(path) => Target::File(path),
+        None if args.silent => Target::Nowhere,
+        None => Target::StandardError,
+    };
+    let served = start_log(target).and_then(|log| Ok(daemon::run(config, &log, &mut report)?));
     match (served, report) {
         (Err(error), Some(report)) => {
             report.failed(&format!("{error:#}"));
@@ -224,6 +236,13 @@ pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
         }
         (served, _) => served,
     }
+}
+
+fn start_log(target: Target<'_>) -> anyhow::Result<Log> {
+    Log::start(target).with_context(|| match target {
+        Target::File(path) => format!("cannot log to {}", path.display()),
+        Target::StandardError | Target::Nowhere => "cannot start the log".to_owned(),
+    })
 }
 
 /// Gives a mirror other flags of mount(2). Only those can change: mount(8) hands on every option of

@@ -3,6 +3,8 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 const BOLD: &str = "\x1b[1m";
 const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[33m";
@@ -26,9 +28,27 @@ pub(super) fn out(text: &str) {
 
 /// One line: what failed, on what, why.
 pub(super) fn error(text: &str) {
+    let label = paint("slowfs:", RED, coloured(&io::stderr()));
+    told(&format!("{label} {text}\n"));
+}
+
+/// Text about work that goes on, as it is.
+pub(super) fn progress(text: &str) {
+    told(text);
+}
+
+/// The same of a daemon, by the name that it was started by.
+pub(super) fn complain(program: &str, text: &str) {
+    told(&format!("{program}: {text}\n"));
+}
+
+/// Writes to standard error, unless nobody takes it: that must not keep a command from its end.
+fn told(line: &str) {
+    const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
     let mut stderr = io::stderr();
-    let label = paint("slowfs:", RED, coloured(&stderr));
-    let _ = writeln!(stderr, "{label} {text}");
+    if poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&PATIENCE)) != Ok(0) {
+        let _ = stderr.write_all(line.as_bytes());
+    }
 }
 
 /// One line about one address, named once.
@@ -52,9 +72,8 @@ pub(super) fn short_time(ns: i64) -> String {
 
 /// One line: done, but.
 pub(super) fn warning(text: &str) {
-    let mut stderr = io::stderr();
-    let label = paint("slowfs: warning:", YELLOW, coloured(&stderr));
-    let _ = writeln!(stderr, "{label} {text}");
+    let label = paint("slowfs: warning:", YELLOW, coloured(&io::stderr()));
+    told(&format!("{label} {text}\n"));
 }
 
 /// Aligned columns under their headers; those in `right` to the right. No trailing blanks.

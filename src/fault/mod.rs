@@ -23,7 +23,7 @@ pub use errno::Errno;
 pub use gate::{Gate, Memo, Subject, Verdict};
 pub use hold::{DelayLine, Job, Outcome};
 pub use live::{FaultId, Hit};
-pub use pattern::Pattern;
+pub use pattern::{Pattern, shorten};
 pub use spec::{Delay, Errnos, Fault, Probability, ProbabilityScale, SpecError};
 pub use stats::{Latency, Passthrough, Stats};
 pub use table::{FaultTable, Listed, MAX_FAULTS, Placement, Snapshot, TooManyFaults};

@@ -156,7 +156,8 @@ impl fmt::Debug for Pattern {
 }
 
 /// As much of a pattern as belongs in a message.
-fn shorten(pattern: &str) -> String {
+#[must_use]
+pub fn shorten(pattern: &str) -> String {
     const SHOWN: usize = 80;
     if pattern.chars().count() <= SHOWN {
         return pattern.into();

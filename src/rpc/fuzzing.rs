@@ -44,6 +44,7 @@ impl Control {
                 passthrough_except: None,
             },
             max_connections: 1,
+            log_lines_lost: Arc::default(),
         };
         let stats = Arc::new(Stats::default());
         Ok(Control { handler: Handler::new(Arc::clone(&table), stats, config), table })

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use thrift::ApplicationErrorKind;
@@ -14,11 +15,12 @@ use tracing::{debug, info, warn};
 
 use super::convert;
 use super::dialect::{self, Call, NoCall, PlainFault};
+use super::dropped::Dropped;
 use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
-use super::statistics::Statistics;
+use super::statistics::{Statistics, signed};
 use super::wire::{Fields, Message, Value, printable};
 use crate::fault::{
-    Fault, FaultId, FaultTable, Listed, Placement, ProbabilityScale, Stats, TooManyFaults,
+    Fault, FaultId, FaultTable, Listed, Placement, ProbabilityScale, Stats, TooManyFaults, shorten,
 };
 use crate::ops::{Method, MethodSet, Obstacle, Request};
 
@@ -33,6 +35,8 @@ pub struct ServerConfig {
     pub mount: MountInfo,
     /// Connections open at once; one more closes the longest idle.
     pub max_connections: usize,
+    /// Counts the lines of the log that were lost.
+    pub log_lines_lost: Arc<AtomicU64>,
 }
 
 /// The mount that a server controls.
@@ -86,11 +90,12 @@ pub(super) struct Handler {
     table: Arc<FaultTable>,
     stats: Arc<Stats>,
     config: ServerConfig,
+    pub(super) dropped: Dropped,
 }
 
 impl Handler {
     pub(super) fn new(table: Arc<FaultTable>, stats: Arc<Stats>, config: ServerConfig) -> Handler {
-        Handler { table, stats, config }
+        Handler { table, stats, config, dropped: Dropped::default() }
     }
 
     pub(super) fn answer(&self, peer: SocketAddr, message: &Message) -> Answer {
@@ -206,7 +211,11 @@ impl Handler {
 
     fn statistics(&self) -> Statistics {
         let passthrough = self.config.mount.passthrough_except.is_some();
-        Statistics::of(&self.stats, passthrough)
+        Statistics {
+            log_lines_lost: signed(self.config.log_lines_lost.load(Ordering::Relaxed)),
+            connections_dropped: signed(self.dropped.total()),
+            ..Statistics::of(&self.stats, passthrough)
+        }
     }
 
     fn method(&self, method: Method) -> MethodInfo {
@@ -293,7 +302,9 @@ impl Handler {
         fault: Fault,
         placement: Placement,
     ) -> Result<FaultId, TooManyFaults> {
-        let described = convert::spec(&fault, fault.methods()).describe();
+        let mut spec = convert::spec(&fault, fault.methods());
+        spec.pattern = shorten(&spec.pattern);
+        let described = spec.describe();
         let out_of_reach = self.out_of_reach(fault.methods(), fault.pattern().as_str());
         let id = self.table.put(fault, placement)?;
         let added = if placement == Placement::Add { ", added" } else { "" };

@@ -1,7 +1,7 @@
 //! The control interface over Thrift: the calls of charybdefs and slowfs's own, one port.
 //!
 //! ```text
-//! server, client    connections
+//! server, client    connections               dropped   those that were not served to their end
 //! handler           what a call does            convert   words <-> faults
 //! dialect, records, statistics  which fields mean what
 //! wire              bytes <-> values, within limits
@@ -13,6 +13,7 @@
 mod client;
 mod convert;
 mod dialect;
+mod dropped;
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::panic, reason = "a fuzzer finds by panicking")]
 pub mod fuzzing;

@@ -18,6 +18,7 @@ use thrift::ApplicationErrorKind;
 use thrift::protocol::TMessageType;
 use tracing::{debug, warn};
 
+use super::dropped::Dropped;
 use super::handler::{Answer, Handler};
 use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
 use crate::sys::memory;
@@ -33,7 +34,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// they try again after a second. std's 128 are soon there; the system may allow fewer.
 const BACKLOG: i32 = 4096;
 /// A storm of connections is over when none has come for so long.
-const CALM: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const CALM: Duration = Duration::from_secs(1);
 /// Pause after a failed accept, so that a lack of descriptors does not burn a processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -131,6 +132,7 @@ impl Server {
             return;
         }
         let _ = acceptor.join();
+        self.shared.handler.dropped.tell();
         let deadline = Instant::now() + STOP_TIMEOUT;
         let mut state = self.shared.state.lock();
         for connection in state.open.values() {
@@ -156,9 +158,14 @@ fn accept_all(shared: &Arc<Shared>) {
     // which would be kept for good.
     let mut storm = 0;
     loop {
-        if storm > shared.max_connections && is_calm(&shared.listener) {
+        if storm > shared.max_connections && nobody_comes(&shared.listener, CALM) {
             memory::trim();
             storm = 0;
+        }
+        let dropped = &shared.handler.dropped;
+        if dropped.due().is_some_and(|due| nobody_comes(&shared.listener, due)) {
+            dropped.tell();
+            continue;
         }
         storm += 1;
         let accepted = shared.listener.accept();
@@ -168,23 +175,23 @@ fn accept_all(shared: &Arc<Shared>) {
         match accepted {
             Ok((stream, peer)) => {
                 if let Err(e) = admit(shared, stream, peer) {
-                    warn!(%peer, "control connection refused: {e}");
+                    dropped.count(Some(peer), e);
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(e) => {
-                warn!("cannot accept a control connection: {e}");
-                shared.state.lock().close_longest_idle();
+                dropped.count(None, format_args!("cannot accept it: {e}"));
+                shared.state.lock().close_longest_idle(dropped);
                 thread::sleep(ACCEPT_PAUSE);
             }
         }
     }
 }
 
-/// Waits whether nobody connects for a while.
-fn is_calm(listener: &TcpListener) -> bool {
+/// Waits whether nobody connects for so long.
+fn nobody_comes(listener: &TcpListener, within: Duration) -> bool {
     let mut fds = [PollFd::new(listener, PollFlags::IN)];
-    poll(&mut fds, Some(&CALM)) == Ok(0)
+    poll(&mut fds, Timespec::try_from(within).ok().as_ref()) == Ok(0)
 }
 
 /// Gives the connection its thread; the longest idle one makes room.
@@ -195,7 +202,7 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> io::Resul
     let id = {
         let mut state = shared.state.lock();
         while state.open.len() >= shared.max_connections {
-            state.close_longest_idle();
+            state.close_longest_idle(&shared.handler.dropped);
         }
         state.last_id += 1;
         state.threads += 1;
@@ -210,13 +217,13 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> io::Resul
 }
 
 impl State {
-    fn close_longest_idle(&mut self) {
+    fn close_longest_idle(&mut self, dropped: &Dropped) {
         let longest = self.open.iter().min_by_key(|(_, connection)| connection.active);
         let Some(id) = longest.map(|(id, _)| *id) else { return };
         if let Some(connection) = self.open.remove(&id) {
             let peer = connection.peer;
             if connection.active.is_some() {
-                warn!(%peer, "too many control connections: the longest idle one is closed");
+                dropped.count(Some(peer), "there are too many, and it was idle the longest");
             }
             let _ = connection.stream.shutdown(Shutdown::Both);
         }
@@ -267,7 +274,8 @@ impl Session {
                     self.touch(None);
                     let what = call.as_ref().map(|(name, _)| wire::printable(name));
                     let what = what.as_deref().unwrap_or("a message");
-                    warn!(%peer, "cannot read {what}, so the connection is closed: {reason}");
+                    let why = format_args!("cannot read {what}: {reason}");
+                    self.shared.handler.dropped.count(Some(peer), why);
                     if let Some((name, seq)) = call {
                         let text = format!(
                             "{}: cannot read the arguments: {reason}",

@@ -25,6 +25,10 @@ pub struct Statistics {
     pub methods: Vec<MethodStatistics>,
     /// Files that the kernel has served by itself, of a mount with `--passthrough-except`.
     pub passthrough: Option<PassthroughStatistics>,
+    /// Lines of the log that nobody took, or that could not be written.
+    pub log_lines_lost: i64,
+    /// Control connections that were refused, or closed before their peer did.
+    pub connections_dropped: i64,
 }
 
 /// Files that the kernel has served by itself.
@@ -66,12 +70,12 @@ pub struct Latency {
     pub buckets: BTreeMap<i64, i64>,
 }
 
-fn signed(n: u64) -> i64 {
+pub(super) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 impl Statistics {
-    /// `passthrough`: whether the kernel may serve files by itself.
+    /// Those of the mount itself. `passthrough`: whether the kernel may serve files by itself.
     pub(super) fn of(stats: &Stats, passthrough: bool) -> Statistics {
         let total = stats.total();
         let method = |method: Method| {
@@ -89,6 +93,8 @@ impl Statistics {
             errors: signed(total.errors),
             methods: Method::all().map(method).collect(),
             passthrough: passthrough.then(|| PassthroughStatistics::of(stats.passthrough())),
+            log_lines_lost: 0,
+            connections_dropped: 0,
         }
     }
 
@@ -98,7 +104,9 @@ impl Statistics {
             .with(1, Value::I64(self.elapsed_ns))
             .with(2, Value::I64(self.calls))
             .with(3, Value::I64(self.errors))
-            .with(4, Value::List(TType::Struct, methods));
+            .with(4, Value::List(TType::Struct, methods))
+            .with(6, Value::I64(self.log_lines_lost))
+            .with(7, Value::I64(self.connections_dropped));
         match &self.passthrough {
             Some(passthrough) => fields.with(5, Value::Struct(passthrough.encode())),
             None => fields,
@@ -116,6 +124,8 @@ impl Statistics {
             errors: of.int(3, "errors")?.unwrap_or_default(),
             methods: methods.iter().map(MethodStatistics::decode).collect::<Result<_, _>>()?,
             passthrough: passthrough.as_ref().map(PassthroughStatistics::decode).transpose()?,
+            log_lines_lost: of.int(6, "log_lines_lost")?.unwrap_or_default(),
+            connections_dropped: of.int(7, "connections_dropped")?.unwrap_or_default(),
         })
     }
 }
@@ -243,7 +253,11 @@ mod tests {
         stats.passthrough_begun();
         stats.passthrough_ended();
         assert!(stats.passthrough_refused() && !stats.passthrough_refused());
-        let all = Statistics::of(&stats, true);
+        let all = Statistics {
+            log_lines_lost: 3,
+            connections_dropped: 4,
+            ..Statistics::of(&stats, true)
+        };
         assert_eq!(Statistics::decode(&all.encode()), Ok(all.clone()));
         let files = PassthroughStatistics { open: 1, files: 2, refused: 2 };
         assert_eq!(all.passthrough, Some(files));

@@ -27,6 +27,46 @@ pub fn block(signals: &[libc::c_int]) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Runs `f` while the calling thread takes no signals; a thread that `f` starts never does.
+///
+/// # Errors
+/// None known.
+pub fn masked<T>(f: impl FnOnce() -> T) -> io::Result<T> {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset initialises the set that is then read, the kernel writes the other one.
+    unsafe {
+        checked(libc::sigfillset(all.as_mut_ptr()))?;
+        checked(libc::sigprocmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()))?;
+    }
+    let done = f();
+    // SAFETY: the set was initialised by the call above.
+    checked(unsafe {
+        libc::sigprocmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut())
+    })?;
+    Ok(done)
+}
+
+/// Has the process go on as if these signals did not come: what they tell of is an error as well.
+///
+/// # Errors
+/// EINVAL for a signal that cannot be ignored.
+pub fn ignore(signals: &[libc::c_int]) -> io::Result<()> {
+    for signal in signals {
+        // SAFETY: SIG_IGN runs no code of ours.
+        if unsafe { libc::signal(*signal, libc::SIG_IGN) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// The realtime signals that the C library leaves to programs.
+#[must_use]
+pub fn realtime() -> std::ops::RangeInclusive<libc::c_int> {
+    libc::SIGRTMIN()..=libc::SIGRTMAX()
+}
+
 /// Takes one pending signal from a descriptor of [`block`]; None when none is pending.
 #[must_use]
 pub fn take(fd: &OwnedFd) -> Option<libc::c_int> {

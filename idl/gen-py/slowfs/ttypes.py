@@ -1006,16 +1006,20 @@ class Statistics(object):
      - errors
      - methods
      - passthrough
+     - log_lines_lost
+     - connections_dropped
 
     """
 
 
-    def __init__(self, elapsed_ns=None, calls=None, errors=None, methods=None, passthrough=None,):
+    def __init__(self, elapsed_ns=None, calls=None, errors=None, methods=None, passthrough=None, log_lines_lost=None, connections_dropped=None,):
         self.elapsed_ns = elapsed_ns
         self.calls = calls
         self.errors = errors
         self.methods = methods
         self.passthrough = passthrough
+        self.log_lines_lost = log_lines_lost
+        self.connections_dropped = connections_dropped
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -1058,6 +1062,16 @@ class Statistics(object):
                     self.passthrough.read(iprot)
                 else:
                     iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.log_lines_lost = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.I64:
+                    self.connections_dropped = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -1090,6 +1104,14 @@ class Statistics(object):
         if self.passthrough is not None:
             oprot.writeFieldBegin('passthrough', TType.STRUCT, 5)
             self.passthrough.write(oprot)
+            oprot.writeFieldEnd()
+        if self.log_lines_lost is not None:
+            oprot.writeFieldBegin('log_lines_lost', TType.I64, 6)
+            oprot.writeI64(self.log_lines_lost)
+            oprot.writeFieldEnd()
+        if self.connections_dropped is not None:
+            oprot.writeFieldBegin('connections_dropped', TType.I64, 7)
+            oprot.writeI64(self.connections_dropped)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1197,6 +1219,8 @@ Statistics.thrift_spec = (
     (3, TType.I64, 'errors', None, None, ),  # 3
     (4, TType.LIST, 'methods', (TType.STRUCT, [MethodStatistics, None], False), None, ),  # 4
     (5, TType.STRUCT, 'passthrough', [Passthrough, None], None, ),  # 5
+    (6, TType.I64, 'log_lines_lost', None, None, ),  # 6
+    (7, TType.I64, 'connections_dropped', None, None, ),  # 7
 )
 fix_spec(all_structs)
 del all_structs

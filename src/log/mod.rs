@@ -1,0 +1,136 @@
+//! The log: who logs never waits, whatever becomes of who reads.
+//!
+//! Lines go into a bounded queue, and a thread of its own writes them. A pipe that is full, a terminal
+//! that was stopped, a disk that is full: what cannot be written is lost, counted, and told in its
+//! place once lines are taken again. (tracing-appender has such a queue, too, but does not count what
+//! its writer fails to write, is bounded in lines only, and prints to standard output when its writer
+//! is stuck at the end, which may be the very pipe that is full.)
+//! Lock rule: see `queue`.
+
+use std::fmt::Debug;
+use std::io::{self, IsTerminal};
+use std::panic;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+mod queue;
+mod sink;
+
+use queue::Queue;
+use sink::Sink;
+
+/// How long an end waits for the last lines to be taken.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// Where the lines go.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    /// Standard error, in colour if that is a terminal.
+    StandardError,
+    /// The end of this file.
+    File(&'a Path),
+    /// Nobody wants them.
+    Nowhere,
+}
+
+/// The log of this process. Dropping it waits for the last lines, a moment at most.
+pub struct Log(Arc<Queue>);
+
+impl Log {
+    /// Starts the log, to which every tracing event of the process goes from now on, and every
+    /// panic's message.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or no thread be started.
+    pub fn start(target: Target<'_>) -> io::Result<Log> {
+        let sink = match target {
+            Target::StandardError => Sink::standard_error(),
+            Target::File(path) => Sink::file(path)?,
+            Target::Nowhere => Sink::nowhere(),
+        };
+        let colour = matches!(target, Target::StandardError) && io::stderr().is_terminal();
+        let queue = Queue::start(sink)?;
+        let entry = Arc::clone(&queue);
+        let log = tracing_subscriber::fmt().with_max_level(Level::INFO).with_target(false);
+        // That layer would complain of a failed write on standard error, and panic if it cannot.
+        let log = log.log_internal_errors(false).with_ansi(colour);
+        log.with_writer(move || Entry(Arc::clone(&entry))).finish().with(Unexpected).init();
+        panic::set_hook(Box::new(|panic| {
+            tracing::error!("{}", panic.to_string().replace('\n', " "));
+        }));
+        Ok(Log(queue))
+    }
+
+    /// Waits until what was logged before is written or lost, a moment at most.
+    pub fn flush(&self) {
+        self.0.flush(LAST_WORDS);
+    }
+
+    /// Opens the file of the log anew, so that the one it was can be moved away (logrotate(8)).
+    pub fn reopen(&self) {
+        self.0.reopen();
+    }
+
+    /// How many lines were lost so far.
+    #[must_use]
+    pub fn lost(&self) -> Arc<AtomicU64> {
+        self.0.lost()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// The way of one event's line into the queue.
+struct Entry(Arc<Queue>);
+
+impl io::Write for Entry {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Drops fuser's complaints of replies that nobody waits for. The kernel interrupts the operations
+/// of a caller that gets a signal; fuser refuses the interruption on the thread's own descriptor,
+/// where the kernel does not find the operation (`fuse_dev_do_write`: ENOENT). The operation itself
+/// goes on, and is answered where it came from.
+struct Unexpected;
+
+impl<S: Subscriber> Layer<S> for Unexpected {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        // Records of the crate log, as fuser's are, all have this target here.
+        if event.metadata().target() != "log" {
+            return true;
+        }
+        let mut reply = UnawaitedReply(false);
+        event.record(&mut reply);
+        !reply.0
+    }
+}
+
+struct UnawaitedReply(bool);
+
+impl Visit for UnawaitedReply {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            let message = format!("{value:?}");
+            self.0 = message.starts_with("Failed to send FUSE reply: ")
+                && message.ends_with("(os error 2)");
+        }
+    }
+}
