@@ -30,9 +30,11 @@ use crate::sys::memory;
 
 mod fusermount;
 pub mod mount;
+mod pid_file;
 mod signals;
 
 use mount::MountOptions;
+use pid_file::PidFile;
 use signals::Signals;
 
 /// How long the kernel may take to let go of the mount once it is detached.
@@ -108,6 +110,9 @@ pub enum StartError {
     /// The pid file cannot be written.
     #[error("cannot write the pid file {0}: {1}")]
     PidFile(PathBuf, io::Error),
+    /// A daemon that runs has the pid file.
+    #[error("cannot use the pid file {0}: another daemon{1} runs with it; nothing was mounted")]
+    PidFileTaken(PathBuf, String),
     /// More faults were given than may be.
     #[error(transparent)]
     Faults(#[from] TooManyFaults),
@@ -178,28 +183,6 @@ pub fn run(
     }
     run.serve(&stop, &changes, &table, &line);
     Ok(())
-}
-
-/// A file that has the daemon's pid in it while the daemon runs.
-struct PidFile(PathBuf);
-
-impl PidFile {
-    fn create(path: &Path) -> Result<PidFile, StartError> {
-        fs::write(path, "").map_err(|e| StartError::PidFile(path.to_owned(), strip(&e)))?;
-        Ok(PidFile(path.to_owned()))
-    }
-
-    fn fill(&self) -> Result<(), StartError> {
-        fs::write(&self.0, format!("{}\n", std::process::id()))
-            .map_err(|e| StartError::PidFile(self.0.clone(), strip(&e)))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        // One that somebody else removed is no harm.
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 /// The mount; it goes when this is dropped, however the run ends.
@@ -380,19 +363,21 @@ fn announce(config: &RunConfig, run: &Running, base: &Path) {
     if config.mount.allow_other && !config.mount.default_permissions {
         tracing::warn!("no_default_permissions with allow_other: every user may do anything here");
     }
-    warn_of_request_timeout();
+    warn_of_request_timeouts();
 }
 
-/// The kernel would abort a mount whose requests are held longer than this.
-fn warn_of_request_timeout() {
-    let setting = "/proc/sys/fs/fuse/max_request_timeout";
-    let value = fs::read_to_string(setting).unwrap_or_default();
-    if value.trim().parse().is_ok_and(|seconds: u64| seconds > 0) {
-        tracing::warn!(
-            "fs.fuse.max_request_timeout is {}: the kernel aborts this mount when a fault holds \
-             an operation that long; set it to 0",
-            value.trim()
-        );
+/// The kernel would abort a mount whose requests are held longer than these (the first for servers
+/// that ask for no limit at INIT, as this one; the second is the most that any may ask for).
+fn warn_of_request_timeouts() {
+    for name in ["default_request_timeout", "max_request_timeout"] {
+        let value = fs::read_to_string(format!("/proc/sys/fs/fuse/{name}")).unwrap_or_default();
+        if value.trim().parse().is_ok_and(|seconds: u64| seconds > 0) {
+            tracing::warn!(
+                "fs.fuse.{name} is {}: the kernel aborts this mount when a fault holds an \
+                 operation that long; set it to 0",
+                value.trim()
+            );
+        }
     }
 }
 
