@@ -88,25 +88,27 @@ impl Core {
         Entry { attributes, generation: entry.generation, ttl: TTL }
     }
 
-    /// An open file as replied: to be served by the kernel; or past the page cache while a read
-    /// fault concerns it, so that each read arrives; else with its pages kept, which
-    /// AUTO_INVAL_DATA drops when the file changed, unless it may have changed in a way that the
-    /// kernel cannot see.
-    pub(super) fn opened(&self, ino: u64, fh: u64, register: Register<'_>) -> Opened {
+    /// An open file as replied: to be served by the kernel; or past the page cache, while a read
+    /// fault concerns it, so that each read arrives, and with O_DIRECT, so that syncing what is
+    /// written asynchronously is ours; else through it. Pages are kept, as AUTO_INVAL_DATA drops
+    /// them when the file changed, unless it may have changed in a way that the kernel cannot see.
+    pub(super) fn opened(&self, ino: u64, fh: u64, flags: i32, register: Register<'_>) -> Opened {
         if let Some(backing) = self.handed_over(fh, register) {
             return Opened { fh: fh | DIRECT, flags: FopenFlags::empty(), backing: Some(backing) };
         }
         let inode = self.tree.inode(ino).ok();
         let concerned = |inode| self.concerned(inode, Request::Read.methods());
         let direct = self.options.direct_io
+            || flags & libc::O_DIRECT != 0
             || self.gate.armed(Request::Read.methods()) && inode.as_ref().is_some_and(concerned);
-        if direct {
-            Opened { fh: fh | DIRECT, flags: FopenFlags::FOPEN_DIRECT_IO, backing: None }
-        } else if inode.is_some_and(|inode| inode.take_doubt()) {
-            Opened { fh, flags: FopenFlags::empty(), backing: None }
-        } else {
-            Opened { fh, flags: FopenFlags::FOPEN_KEEP_CACHE, backing: None }
-        }
+        let (fh, way) = match direct {
+            true => (fh | DIRECT, FopenFlags::FOPEN_DIRECT_IO),
+            false => (fh, FopenFlags::empty()),
+        };
+        // To drop them waits for those that are being read, also if a fault holds that.
+        let doubt = inode.is_some_and(|inode| inode.take_doubt());
+        let kept = if doubt { FopenFlags::empty() } else { FopenFlags::FOPEN_KEEP_CACHE };
+        Opened { fh, flags: way | kept, backing: None }
     }
 
     /// After a change of the faults: invalidates the cached attributes of the inodes that an

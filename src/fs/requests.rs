@@ -204,7 +204,7 @@ impl Filesystem for SlowFs {
         let op = Op::new(req, R::Open, On::Inode(ino.0));
         self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
             let fh = core.tree.open(ino.0, flags.0)?;
-            Ok(core.opened(ino.0, fh, &|fd| reply.open_backing(fd)))
+            Ok(core.opened(ino.0, fh, flags.0, &|fd| reply.open_backing(fd)))
         });
     }
 
@@ -221,7 +221,8 @@ impl Filesystem for SlowFs {
         let op = Op::new(req, R::Create, On::Name(parent.0)).umask(umask);
         self.serve_filling(op, Args::name(name), reply, move |core, caller, args, reply| {
             let (entry, fh) = core.tree.create(&caller, parent.0, args.name, mode, flags)?;
-            let opened = core.opened(entry.attr.ino, fh, &|fd| reply.open_backing(fd));
+            let register = |fd| reply.open_backing(fd);
+            let opened = core.opened(entry.attr.ino, fh, flags, &register);
             Ok((core.entry(&entry), opened))
         });
     }

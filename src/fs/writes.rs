@@ -1,24 +1,35 @@
 //! WRITE and COPY_FILE_RANGE: the requests whose kernel flags ask for more than the data.
 
+use std::time::Duration;
+
 use fuser::{FileHandle, INodeNo, OpenFlags, ReplyWrite, Request};
 
 use super::SlowFs;
 use super::caches::handle;
 use super::serve::{Args, On, Op};
 use crate::ops::Request as R;
+use crate::sys::syscall;
 
 /// What one COPY_FILE_RANGE copies at most, bytes: a caller that wants more asks again, and others
 /// get their turn.
 const MOST_COPIED: u64 = 16 << 20;
 
-/// The sync that each write of a file opened with O_SYNC or O_DSYNC includes. For files that pass
-/// the page cache it is ours to do; for others the kernel sends it as a request of its own.
-fn sync_of(flags: OpenFlags) -> Option<R> {
-    match flags.0 {
-        flags if flags & libc::O_SYNC == libc::O_SYNC => Some(R::Fsync),
-        flags if flags & libc::O_DSYNC != 0 => Some(R::Fdatasync),
-        _ => None,
-    }
+/// How long to look for a caller that waits, and so has the kernel send the sync of its write.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The sync that a write includes: of a file opened with O_SYNC or O_DSYNC, or by RWF_SYNC or
+/// RWF_DSYNC, which the kernel adds to the flags of the open. After a write through the page cache
+/// the kernel sends it as a request of its own; past it, it does so only on a handle that was not
+/// opened so (O_DIRECT by fcntl(2)) and only for a caller that waits: not for Linux AIO or io_uring.
+fn sync_of(flags: OpenFlags, direct: bool, tid: u32) -> Option<R> {
+    let sync = match flags.0 {
+        flags if flags & libc::O_SYNC == libc::O_SYNC => R::Fsync,
+        flags if flags & libc::O_DSYNC != 0 => R::Fdatasync,
+        _ => return None,
+    };
+    let waits = || syscall::waited_in(tid, PATIENCE).is_some_and(|call| call.is_write());
+    let ours = direct || flags.0 & libc::O_DIRECT != 0 && !waits();
+    ours.then_some(sync)
 }
 
 /// A WRITE, but for its data.
@@ -44,7 +55,7 @@ impl SlowFs {
     pub(super) fn serve_write(&self, req: &Request, write: Write, data: &[u8], reply: ReplyWrite) {
         let (fh, direct) = handle(write.fh);
         let mut op = Op::new(req, R::Write, On::Inode(write.ino.0));
-        let sync = sync_of(write.flags).filter(|_| direct);
+        let sync = sync_of(write.flags, direct, req.pid());
         if let Some(request) = sync {
             op = op.consulting(R::Write.methods().union(request.methods())).slow();
         }

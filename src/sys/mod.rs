@@ -11,6 +11,7 @@ pub mod memory;
 pub mod namespace;
 pub mod process;
 pub mod signals;
+pub mod syscall;
 
 use std::ffi::CStr;
 use std::io;

@@ -2,6 +2,7 @@
 //! is FUSE, and unmounts and waits when dropped, also when the test fails.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod aio;
 pub mod calls;
 pub mod disk;
 pub mod user;

@@ -1,0 +1,233 @@
+//! Which system call a thread waits in, as /proc/TID/syscall tells it.
+//!
+//! It tells of threads that wait, not of those that run, and only to who may trace them (root, or
+//! the same user where Yama allows it). A look costs 3 us.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Time for such a thread to run.
+const PAUSE: Duration = Duration::from_micros(20);
+
+/// Looks before the first pause.
+const AT_ONCE: u32 = 3;
+
+/// Addresses of a 32-bit process are below this, those of a 64-bit process's stack are not.
+const END_OF_32_BITS: u64 = 1 << 32;
+
+/// A system call as its thread made it, or what else the thread waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemCall {
+    /// Its number, in the ABI of the thread; negative outside of any, as in a page fault.
+    number: i64,
+    args: [u64; 6],
+    stack: u64,
+    instruction: u64,
+}
+
+/// What a look shows.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    Waits(SystemCall),
+    Runs,
+    Unknown,
+}
+
+/// The system call that the thread waits in; none if it is gone, hidden, in a pid namespace that is
+/// not visible (0), or does not wait within `patience`. On a busy machine a thread that has sent a
+/// request may lose its processor before it waits for the answer.
+#[must_use]
+pub fn waited_in(tid: u32, patience: Duration) -> Option<SystemCall> {
+    let deadline = Instant::now() + patience;
+    for looks in 1.. {
+        match look(tid) {
+            Look::Waits(call) => return Some(call),
+            Look::Unknown => return None,
+            Look::Runs if Instant::now() > deadline => return None,
+            Look::Runs if looks >= AT_ONCE => thread::sleep(PAUSE),
+            Look::Runs => {}
+        }
+    }
+    None
+}
+
+/// Whether the thread waits for a page that others read, and not for the answer to a request of its
+/// own, as far as /proc/TID/wchan tells.
+#[must_use]
+pub fn waits_for_page(tid: u32) -> bool {
+    let place = fs::read_to_string(format!("/proc/{tid}/wchan")).unwrap_or_default();
+    // folio_wait_bit_common; before Linux 5.16 wait_on_page_bit_common.
+    place.contains("folio") || place.contains("page")
+}
+
+fn look(tid: u32) -> Look {
+    match fs::read_to_string(format!("/proc/{tid}/syscall")) {
+        Ok(line) if tid != 0 => parse(&line),
+        _ => Look::Unknown,
+    }
+}
+
+/// A line as in proc_pid_syscall(5): number, six arguments, stack pointer, program counter; without
+/// the arguments outside of a system call.
+fn parse(line: &str) -> Look {
+    if line.trim() == "running" {
+        return Look::Runs;
+    }
+    let mut words = line.split_ascii_whitespace();
+    let Some(number) = words.next().and_then(|word| word.parse().ok()) else {
+        return Look::Unknown;
+    };
+    let hexadecimal = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok();
+    let Some(numbers) = words.map(hexadecimal).collect::<Option<Vec<_>>>() else {
+        return Look::Unknown;
+    };
+    match *numbers.as_slice() {
+        [a, b, c, d, e, f, stack, instruction] => {
+            Look::Waits(SystemCall { number, args: [a, b, c, d, e, f], stack, instruction })
+        }
+        [stack, instruction] => {
+            Look::Waits(SystemCall { number, args: [0; 6], stack, instruction })
+        }
+        _ => Look::Unknown,
+    }
+}
+
+impl SystemCall {
+    /// Whether it was made by a 32-bit process, whose numbers are others.
+    fn is_narrow(&self) -> bool {
+        self.stack < END_OF_32_BITS && self.instruction < END_OF_32_BITS
+    }
+
+    fn is_one_of(&self, wide: &[i64], narrow: &[i64]) -> bool {
+        (if self.is_narrow() { narrow } else { wide }).contains(&self.number)
+    }
+
+    /// lseek(2), by any of its names.
+    #[must_use]
+    pub fn is_seek(&self) -> bool {
+        // lseek and _llseek of i386 and of 32-bit ARM.
+        self.is_one_of(&[libc::SYS_lseek], &[19, 140])
+    }
+
+    /// write(2) and its kin, which return when all is written and, if so asked, synced.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        let wide = [
+            libc::SYS_write,
+            libc::SYS_pwrite64,
+            libc::SYS_writev,
+            libc::SYS_pwritev,
+            libc::SYS_pwritev2,
+        ];
+        // write, writev, pwrite64, pwritev, pwritev2 of i386.
+        self.is_one_of(&wide, &[4, 146, 181, 334, 379]) || self.is_splice()
+    }
+
+    /// io_uring_enter(2), which all architectures number alike.
+    #[must_use]
+    pub fn is_ring(&self) -> bool {
+        self.number == libc::SYS_io_uring_enter
+    }
+
+    /// For a pipe, a socket or another file, from the page cache.
+    #[must_use]
+    pub fn is_splice(&self) -> bool {
+        let wide = [libc::SYS_sendfile, libc::SYS_splice, libc::SYS_copy_file_range];
+        self.is_one_of(&wide, &[187, 239, 313, 377])
+    }
+
+    /// Ahead of time, waited for by nobody.
+    #[must_use]
+    pub fn is_readahead(&self) -> bool {
+        let wide = [
+            libc::SYS_readahead,
+            libc::SYS_fadvise64,
+            libc::SYS_madvise,
+            libc::SYS_process_madvise,
+        ];
+        self.is_one_of(&wide, &[225, 250, 219, 440])
+    }
+
+    /// Whether pages of a file that it has read come in without a read(2) of that file: by a fault
+    /// on a mapping, for a pipe or socket, as its buffer, or ahead of time.
+    #[must_use]
+    pub fn is_page_in(&self) -> bool {
+        let wide = [
+            libc::SYS_mmap,
+            libc::SYS_mlock,
+            libc::SYS_mlock2,
+            libc::SYS_mlockall,
+            libc::SYS_process_vm_readv,
+            libc::SYS_process_vm_writev,
+        ];
+        // Threads of the kernel itself have no stack of their own.
+        let in_fault = self.number < 0 && self.stack != 0;
+        // mmap2 and mlock of i386.
+        let buffer = self.is_one_of(&wide, &[192, 150]) || self.is_write();
+        in_fault || buffer || self.is_splice() || self.is_readahead()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDE: &str = "0x7ffc1a2b3c40 0x7f12a3b4c5d6";
+
+    fn call(line: &str) -> SystemCall {
+        match parse(line) {
+            Look::Waits(call) => call,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn lines_are_read_as_the_manual_says() {
+        assert_eq!(parse("running\n"), Look::Runs);
+        for bad in ["", "x", "8 y", "8 0x1 0x2 0x3"] {
+            assert_eq!(parse(bad), Look::Unknown, "{bad}");
+        }
+        let fault = call("-1 0x7ffc1a2b3c40 0x401000");
+        assert!(fault.is_page_in() && !fault.is_seek() && !fault.is_write());
+        assert!(!call("-1 0x0 0x0").is_page_in(), "a thread of the kernel");
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn numbers_are_those_of_the_callers_abi() {
+        let of = |number: i64, end: &str| {
+            call(&format!("{number} 0x3 0x5581 0x1000 0x0 0x0 0x0 {end}\n"))
+        };
+        let narrow = "0xffb3c5d0 0xf7ee5579";
+        assert!(of(8, WIDE).is_seek() && !of(8, narrow).is_seek());
+        assert!(of(19, narrow).is_seek() && !of(19, WIDE).is_seek());
+        assert!(of(140, narrow).is_seek());
+        for read in [0, 17, 19, 295, 327, 209, 426, 59] {
+            let read = of(read, WIDE);
+            assert!(!read.is_seek() && !read.is_page_in() && !read.is_write(), "{read:?}");
+        }
+        assert!(of(18, WIDE).is_write() && of(18, WIDE).is_page_in());
+        assert!(of(40, WIDE).is_page_in() && of(239, narrow).is_page_in());
+    }
+
+    #[test]
+    fn a_waiting_thread_is_told_and_others_are_not() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let waiting = thread::spawn(move || {
+            tell.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+            let _ = ended.recv();
+        });
+        let tid = u32::try_from(told.recv().unwrap()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let waited = |tid| waited_in(tid, Duration::from_millis(1));
+        while waited(tid).is_none_or(|call| call.number != libc::SYS_futex) {
+            assert!(Instant::now() < deadline, "{:?}", waited(tid));
+        }
+        assert!(!waited(tid).unwrap().is_narrow());
+        drop(end);
+        waiting.join().unwrap();
+        assert_eq!((waited(0), waited(u32::MAX)), (None, None));
+    }
+}
