@@ -37,7 +37,7 @@ test-clients: setup-clients
 # The same tests at full length: minutes of attack and of races, a hundred thousand reads, 300,000
 # files, millions of operations of the suites, dozens of crashes of databases. Figures are printed.
 test-long: setup-test
-	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test suites --test programs -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test reads --test suites --test programs -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test beneath --test escape --test permissions --test width -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test mirror links:: -- --test-threads 1
 

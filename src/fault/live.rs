@@ -93,7 +93,7 @@ impl Live {
             n
         };
         let errno = self.fault.errnos().pick(draw(mix(self.dice), n));
-        Some(Hit { live: Arc::clone(self), methods, caller, errno })
+        Some(Hit { live: Arc::clone(self), methods, caller, errno, repeated: false })
     }
 }
 
@@ -105,9 +105,24 @@ pub struct Hit {
     methods: MethodSet,
     caller: u32,
     errno: Option<Errno>,
+    /// Of an operation that the kernel repeats: only its outcome counts.
+    repeated: bool,
 }
 
 impl Hit {
+    /// The same outcome once more, of the same operation that the kernel repeats after it failed: at
+    /// once, and without another kill.
+    #[must_use]
+    pub fn repeat(&self) -> Hit {
+        Hit { live: Arc::clone(&self.live), repeated: true, ..*self }
+    }
+
+    /// Whether it is such a repetition.
+    #[must_use]
+    pub fn is_repeated(&self) -> bool {
+        self.repeated
+    }
+
     /// The fault.
     #[must_use]
     pub fn id(&self) -> FaultId {
@@ -117,7 +132,7 @@ impl Hit {
     /// How long to hold the operation, from its arrival.
     #[must_use]
     pub fn delay(&self) -> Option<Delay> {
-        self.live.fault.delay()
+        self.live.fault.delay().filter(|_| !self.repeated)
     }
 
     /// What it then fails with; else it goes on.
@@ -129,7 +144,7 @@ impl Hit {
     /// Whether to kill the caller after the delay.
     #[must_use]
     pub fn kill(&self) -> bool {
-        self.live.fault.kill()
+        self.live.fault.kill() && !self.repeated
     }
 
     /// The thread that asked for the operation; 0 if unknown.
@@ -143,7 +158,8 @@ impl Hit {
     }
 
     /// Whether the fault still has a method of this operation.
-    pub(super) fn is_live(&self) -> bool {
+    #[must_use]
+    pub fn is_live(&self) -> bool {
         self.live.methods().intersects(self.methods)
     }
 }

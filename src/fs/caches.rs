@@ -114,6 +114,9 @@ impl Core {
     /// After a change of the faults: invalidates the cached attributes of the inodes that an
     /// attribute or read fault concerns.
     pub(super) fn refresh(&self) {
+        if !self.gate.armed(Request::Read.methods()) {
+            self.readers.forget();
+        }
         if !self.gate.armed(hidden_by_attributes()) {
             return self.trusted.rest();
         }

@@ -1,7 +1,7 @@
 //! The fuser adapter: decode, ask the gate, run on the mirror, reply. No semantics of its own.
 //!
 //! `requests` decodes each kernel request into a `serve::Op` and a closure on the mirror;
-//! `serve` does the rest for all of them; `walks` tells which requests are one system call;
+//! `serve` does the rest for all of them; `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes
 //! that takes; `passthrough` hands files over to the kernel. Lock rule: no lock of this room is held
 //! while the mirror, the gate or the kernel works.
@@ -19,6 +19,7 @@ mod init;
 mod journal;
 mod notices;
 mod passthrough;
+mod reads;
 mod reply;
 mod requests;
 mod serve;
@@ -81,6 +82,7 @@ struct Core {
     options: FsOptions,
     kernel: OnceLock<Kernel>,
     walks: walks::Walks,
+    readers: reads::Readers,
     notices: OnceLock<notices::Notices>,
     trusted: trusted::Trusted,
     /// How many slow operations sit on loop threads just now.
@@ -104,6 +106,7 @@ impl SlowFs {
             kernel: OnceLock::new(),
             options,
             walks: walks::Walks::default(),
+            readers: reads::Readers::default(),
             notices: OnceLock::new(),
             trusted: trusted::Trusted::default(),
             inline_slow: AtomicUsize::new(0),

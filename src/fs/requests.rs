@@ -16,6 +16,7 @@ use fuser::{
 use super::SlowFs;
 use super::attributes::{consulted, kind, time_change};
 use super::caches::handle;
+use super::reads::Span;
 use super::reply::{Bytes, Entry, Opened, READY};
 use super::serve::{Args, On, Op};
 use super::writes::{Range, Write};
@@ -235,15 +236,13 @@ impl Filesystem for SlowFs {
         offset: u64,
         size: u32,
         _flags: OpenFlags,
-        _lock_owner: Option<LockOwner>,
+        lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
         let (fh, direct) = handle(fh);
-        let mut op = Op::new(req, R::Read, On::Inode(ino.0));
-        // A cached file's reads were gated at the GETATTR before them.
-        if !direct {
-            op = op.consulting(MethodSet::EMPTY);
-        }
+        // Past the page cache a read(2) comes with the owner of its locks, a page of a mapping without.
+        let pages = (!direct || lock_owner.is_none()).then_some(Span { offset, size });
+        let op = Op::new(req, R::Read, On::Inode(ino.0)).filling(pages);
         self.serve(op, Args::default(), reply, move |core, _, _| {
             let mut bytes = Bytes::spare();
             core.tree.read(fh, offset, size, &mut bytes.0)?;

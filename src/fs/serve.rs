@@ -12,6 +12,7 @@ use std::time::Instant;
 use fuser::INodeNo;
 
 use super::journal::Entry;
+use super::reads::Span;
 use super::reply::Answer;
 use super::{Core, Node, SlowFs, Tree};
 use crate::fault::{self, Delay, Hit, Memo, Outcome, Subject, Verdict, hold};
@@ -81,6 +82,8 @@ pub(super) struct Op {
     slow: bool,
     /// When it arrived, if it is timed: a clock read costs more than the whole gate.
     arrived: Option<Instant>,
+    /// What a READ that fills the page cache asks for.
+    pub(super) pages: Option<Span>,
 }
 
 impl Op {
@@ -93,6 +96,7 @@ impl Op {
             must_run: false,
             slow: false,
             arrived: None,
+            pages: None,
         }
     }
 
@@ -121,7 +125,25 @@ impl Op {
         self
     }
 
-    fn methods(&self) -> MethodSet {
+    pub(super) fn filling(mut self, pages: Option<Span>) -> Op {
+        self.pages = pages;
+        self
+    }
+
+    /// The known inode that it is about first, if it is about one.
+    pub(super) fn inode(&self) -> Option<u64> {
+        match self.targets {
+            [Some((On::Inode(ino), _)), _] => Some(ino),
+            _ => None,
+        }
+    }
+
+    /// Whether it consults all that a request of that kind does.
+    pub(super) fn consults(&self, request: Request) -> bool {
+        request.methods().minus(self.methods()).is_empty()
+    }
+
+    pub(super) fn methods(&self) -> MethodSet {
         let [first, second] = self.targets;
         let of = |t: Option<(On, MethodSet)>| t.map_or(MethodSet::EMPTY, |(_, m)| m);
         of(first).union(of(second))
@@ -183,7 +205,8 @@ impl SlowFs {
             op.arrived = Some(Instant::now());
         }
         let task = Task { op, reply, run };
-        if armed.is_empty() || !self.core.is_subject(armed, &op) {
+        let repeated = op.pages.is_some() && self.core.readers.pending();
+        if !repeated && (armed.is_empty() || !self.core.is_subject(armed, &op)) {
             self.pass(task, args);
         } else {
             self.serve_armed(task, args);
@@ -248,6 +271,7 @@ impl Core {
         match (&first, &second) {
             (Some(a), Some(b)) => self.gate.decide(&[a, b], op.caller.tid),
             (Some(one), None) if Core::is_step(op) => self.decide_step(op, one),
+            (Some(one), None) if Core::is_cached_read(op) => self.decide_read(op, one),
             (Some(one), None) | (None, Some(one)) => self.gate.decide(&[one], op.caller.tid),
             (None, None) => Verdict::Run,
         }
@@ -279,7 +303,11 @@ impl Core {
                 if hit.kill() {
                     kill(task.op.caller.tid);
                 }
-                hit.errno().map(fault::Errno::raw)
+                let errno = hit.errno().map(fault::Errno::raw);
+                if errno.is_some() {
+                    self.read_fails(&task.op, &hit);
+                }
+                errno
             }
         };
         drop(hit);
@@ -365,7 +393,16 @@ pub(super) struct Place<'a> {
     methods: MethodSet,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    pub(super) fn inode(&self) -> &Arc<Node> {
+        &self.inode
+    }
+
+    /// The same place, of a request that consults these methods.
+    pub(super) fn consulting(&self, methods: MethodSet) -> Place<'a> {
+        Place { tree: self.tree, inode: Arc::clone(&self.inode), name: self.name, methods }
+    }
+
     /// The path by the name that the request came with, or else the one used last.
     fn path(&self) -> Vec<u8> {
         let mut path = Vec::new();

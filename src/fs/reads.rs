@@ -1,0 +1,301 @@
+//! Which requests are reads of a file through the page cache, so that each rolls the dice once.
+//!
+//! A read(2) of a cached file first asks for its attributes with its handle, and is decided there,
+//! with no page locked; what READs then follow from the same thread are part of it. lseek(SEEK_END)
+//! asks the same and is no read. Pages that come in for a mapping, sendfile(2), splice(2) or ahead
+//! of time are READs that nothing announces, and are decided as they arrive. Of one that failed the
+//! kernel asks once more for the page that is wanted: the same read, with the same outcome. Kept
+//! only of files that a read fault concerns.
+//! Lock rule: the table of readers is locked for memory work only, and innermost.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::Core;
+use super::serve::{Op, Place};
+use crate::fault::{Hit, Verdict};
+use crate::ops::Request;
+use crate::sys::syscall;
+
+/// More threads than this at once are forgotten rather than remembered.
+const MOST_THREADS: usize = 4096;
+
+/// Of so many failed requests of one thread the repetitions are known.
+const MOST_FAILED: usize = 8;
+
+/// How soon the kernel repeats a request, on a busy machine too.
+const SOON: Duration = Duration::from_millis(100);
+
+/// How often it does for a page fault: by itself after a readahead, then with the address space
+/// unlocked, then with it locked.
+const OF_A_FAULT: u32 = 3;
+
+/// How long to look for who asks for attributes, who always waits for them.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long to look for who reads, who does not wait for what is read ahead.
+const GLANCE: Duration = Duration::from_micros(100);
+
+/// The bytes of a file that a READ asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) offset: u64,
+    pub(super) size: u32,
+}
+
+impl Span {
+    fn holds(&self, other: Span) -> bool {
+        let end = |span: &Span| span.offset.saturating_add(span.size.into());
+        self.offset <= other.offset && end(&other) <= end(self)
+    }
+}
+
+/// What one thread reads.
+#[derive(Default)]
+struct Reader {
+    /// What it is about to read from.
+    announced: Option<Announced>,
+    /// Its READs that were failed, oldest first.
+    failed: Vec<Failed>,
+}
+
+/// An inode whose attributes a thread asked for last, to read from.
+#[derive(Clone, Copy)]
+struct Announced {
+    ino: u64,
+    /// By io_uring_enter(2). It begins a read, waits for the page as for any event, and then reads,
+    /// asking for the attributes again.
+    by_ring: bool,
+    /// How many such reads have yet to do so.
+    owed: u32,
+    /// Nothing was read since.
+    fresh: bool,
+}
+
+/// A READ that was failed and is going to be repeated.
+struct Failed {
+    ino: u64,
+    span: Span,
+    hit: Hit,
+    until: Instant,
+    /// How often at most.
+    left: u32,
+}
+
+/// The readers of files that a read fault concerns.
+#[derive(Default)]
+pub(super) struct Readers {
+    readers: Mutex<HashMap<u32, Reader>>,
+    pending: AtomicBool,
+}
+
+impl Readers {
+    fn change<T>(&self, tid: u32, change: impl FnOnce(&mut Reader) -> T) -> T {
+        let mut readers = self.readers.lock();
+        if readers.len() >= MOST_THREADS && !readers.contains_key(&tid) {
+            readers.clear();
+        }
+        change(readers.entry(tid).or_default())
+    }
+
+    /// The thread asks for attributes to read from an inode. False if that goes on with a read that
+    /// was announced before, which it may do at the end of any system call.
+    fn announce(&self, tid: u32, ino: u64, by_ring: bool) -> bool {
+        self.change(tid, |reader| {
+            let before = reader.announced.filter(|announced| announced.ino == ino);
+            let owed = before.map_or(0, |announced| announced.owed);
+            let goes_on = owed > 0;
+            let owed = owed - u32::from(goes_on);
+            reader.announced = Some(Announced { ino, by_ring, owed, fresh: true });
+            !goes_on
+        })
+    }
+
+    fn is_announced(&self, tid: u32, ino: u64) -> bool {
+        let readers = self.readers.lock();
+        let announced = readers.get(&tid).and_then(|reader| reader.announced);
+        announced.is_some_and(|announced| announced.ino == ino)
+    }
+
+    /// The thread reads what it announced.
+    fn reads(&self, tid: u32) {
+        self.change(tid, |reader| {
+            if let Some(announced) = &mut reader.announced {
+                announced.owed += u32::from(announced.fresh && announced.by_ring);
+                announced.fresh = false;
+            }
+        });
+    }
+
+    fn fail(&self, tid: u32, failed: Failed) {
+        self.pending.store(true, Ordering::Relaxed);
+        self.change(tid, |reader| {
+            if reader.failed.len() >= MOST_FAILED {
+                reader.failed.remove(0);
+            }
+            reader.failed.push(failed);
+        });
+    }
+
+    /// Whether there may be repetitions, also of a fault that has left the table: one relaxed load.
+    pub(super) fn pending(&self) -> bool {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// The outcome that a READ repeats, if it is a repetition.
+    fn repeated(&self, tid: u32, ino: u64, span: Span) -> Option<Hit> {
+        let mut readers = self.readers.lock();
+        let failed = &mut readers.get_mut(&tid)?.failed;
+        let now = Instant::now();
+        failed.retain(|f| f.left > 0 && now < f.until && f.hit.is_live());
+        let found = failed.iter_mut().find(|f| f.ino == ino && f.span.holds(span))?;
+        found.left -= 1;
+        // The page that is wanted; the others that were read ahead are nobody's yet.
+        found.span = span;
+        Some(found.hit.repeat())
+    }
+
+    /// No read fault is set any more: only what one has failed before it was spent still counts.
+    pub(super) fn forget(&self) {
+        let now = Instant::now();
+        let mut readers = self.readers.lock();
+        readers.retain(|_, reader| {
+            reader.announced = None;
+            reader.failed.retain(|f| now < f.until && f.hit.is_live());
+            !reader.failed.is_empty()
+        });
+        self.pending.store(!readers.is_empty(), Ordering::Relaxed);
+    }
+}
+
+impl Core {
+    /// Whether the request may be part of a read through the page cache.
+    pub(super) fn is_cached_read(op: &Op) -> bool {
+        op.pages.is_some()
+            || matches!(op.request, Request::GetattrHandle) && op.consults(Request::Read)
+    }
+
+    /// Decides such a request.
+    pub(super) fn decide_read(&self, op: &Op, place: &Place<'_>) -> Verdict {
+        let tid = op.caller.tid;
+        let repeated =
+            |span| self.readers.repeated(tid, place.inode().ino(), span).map(Verdict::Hit);
+        if let Some(verdict) = op.pages.and_then(repeated) {
+            return verdict;
+        }
+        let read = place.consulting(Request::Read.methods());
+        match op.pages {
+            _ if !self.gate.concerns(&[&read]) => {
+                let other = op.methods().minus(Request::Read.methods());
+                self.gate.decide(&[&place.consulting(other)], tid)
+            }
+            None => self.decide_announcement(place, tid),
+            Some(_) => self.decide_page_in(place, tid),
+        }
+    }
+
+    /// A GETATTR with handle: a read(2) that begins, or a seek to the end.
+    fn decide_announcement(&self, place: &Place<'_>, tid: u32) -> Verdict {
+        let call = syscall::waited_in(tid, PATIENCE);
+        if call.is_some_and(|call| call.is_seek()) {
+            let asked = place.consulting(Request::GetattrHandle.methods());
+            return self.gate.decide(&[&asked], tid);
+        }
+        // Threads that are not visible from here all have the number 0: what they announce counts
+        // for each of them.
+        let by_ring = call.is_some_and(|call| call.is_ring());
+        if !self.readers.announce(tid, place.inode().ino(), by_ring) {
+            return Verdict::Run;
+        }
+        self.gate.decide(&[place], tid)
+    }
+
+    /// A READ into the page cache.
+    fn decide_page_in(&self, place: &Place<'_>, tid: u32) -> Verdict {
+        let of_a_read = || {
+            let call = syscall::waited_in(tid, GLANCE);
+            call.is_none_or(|call| !call.is_page_in())
+        };
+        if self.readers.is_announced(tid, place.inode().ino()) && of_a_read() {
+            self.readers.reads(tid);
+            return Verdict::Run;
+        }
+        self.gate.decide(&[place], tid)
+    }
+
+    /// A fault is about to fail a request: if it is a READ into the page cache, the kernel repeats it
+    /// for the page that its caller wants.
+    pub(super) fn read_fails(&self, op: &Op, hit: &Hit) {
+        let (Some(span), Some(ino), false) = (op.pages, op.inode(), hit.is_repeated()) else {
+            return;
+        };
+        let tid = op.caller.tid;
+        let left = match syscall::waited_in(tid, GLANCE) {
+            Some(call) if call.is_readahead() => 0,
+            // What was read ahead is asked for by itself, and that is the end of it.
+            Some(call) if call.is_splice() => u32::from(syscall::waits_for_page(tid)),
+            _ => OF_A_FAULT,
+        };
+        if left > 0 {
+            let until = Instant::now() + SOON;
+            self.readers.fail(tid, Failed { ino, span, hit: hit.repeat(), until, left });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_holds_what_lies_within_it() {
+        let all = Span { offset: 4096, size: 8192 };
+        for (offset, size, held) in
+            [(4096, 8192, true), (8192, 4096, true), (0, 4096, false), (8192, 8192, false)]
+        {
+            assert_eq!(all.holds(Span { offset, size }), held, "{offset} {size}");
+        }
+        assert!(!all.holds(Span { offset: u64::MAX, size: u32::MAX }));
+    }
+
+    #[test]
+    fn announcements_are_of_one_thread_and_inode() {
+        let readers = Readers::default();
+        readers.announce(7, 1, false);
+        assert!(readers.is_announced(7, 1) && !readers.is_announced(7, 2));
+        assert!(!readers.is_announced(8, 1));
+        readers.announce(7, 2, false);
+        assert!(!readers.is_announced(7, 1), "a thread reads one file at a time");
+        readers.forget();
+        assert!(!readers.is_announced(7, 2));
+    }
+
+    #[test]
+    fn a_ring_announces_a_read_that_waits_twice() {
+        let readers = Readers::default();
+        assert!(readers.announce(7, 1, true), "found in the cache");
+        assert!(readers.announce(7, 1, true));
+        readers.reads(7);
+        readers.reads(7);
+        assert!(!readers.announce(7, 1, true), "goes on");
+        assert!(readers.announce(7, 1, true));
+        readers.reads(7);
+        assert!(readers.announce(7, 2, true), "another file");
+        assert!(readers.announce(7, 1, false));
+        readers.reads(7);
+        assert!(readers.announce(7, 1, false), "by no ring");
+    }
+
+    #[test]
+    fn readers_beyond_the_limit_are_forgotten_not_kept() {
+        let readers = Readers::default();
+        (1..=MOST_THREADS as u32 + 1).for_each(|tid| {
+            readers.announce(tid, 1, false);
+        });
+        assert!(readers.readers.lock().len() <= MOST_THREADS);
+        assert!(readers.is_announced(MOST_THREADS as u32 + 1, 1));
+    }
+}
