@@ -156,8 +156,9 @@ impl Core {
         }
     }
 
-    /// A write has taken setuid or setgid bits away, which its reply cannot tell.
-    pub(super) fn mode_changed(&self, ino: u64) {
+    /// An operation has changed attributes of this inode that the kernel goes on trusting: those
+    /// that neither its reply tells nor the kernel drops by itself. To be called before the reply.
+    pub(super) fn changed_unseen(&self, ino: u64) {
         self.expire(vec![ino], Duration::ZERO);
     }
 

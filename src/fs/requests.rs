@@ -22,6 +22,7 @@ use super::serve::{Args, On, Op};
 use super::writes::{Range, Write};
 use crate::mirror::Changes;
 use crate::ops::{MethodSet, Request as R};
+use crate::sys::ioctl;
 
 impl Filesystem for SlowFs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
@@ -442,7 +443,11 @@ impl Filesystem for SlowFs {
     ) {
         let op = Op::new(req, R::Ioctl, On::Inode(ino.0));
         self.serve(op, Args::data(in_data), reply, move |core, _, args| {
-            Ok((0, core.tree.ioctl(handle(fh).0, cmd, args.data, out_size)?))
+            let answer = core.tree.ioctl(handle(fh).0, cmd, args.data, out_size)?;
+            if ioctl::changes_inode(cmd) {
+                core.changed_unseen(ino.0);
+            }
+            Ok((0, answer))
         });
     }
 

@@ -66,7 +66,7 @@ impl SlowFs {
                 core.tree.fsync(fh, request == R::Fdatasync)?;
             }
             if written.mode_changed {
-                core.mode_changed(write.ino.0);
+                core.changed_unseen(write.ino.0);
             }
             Ok(u32::try_from(written.bytes).unwrap_or(u32::MAX))
         });
@@ -85,10 +85,13 @@ impl SlowFs {
             .and(On::Inode(from.ino.0), R::CopyFrom.methods())
             .slow();
         self.serve(op, Args::default(), reply, move |core, caller, _| {
+            let source = from.ino.0;
             let from = (handle(from.fh).0, from.offset);
             let to = (handle(to.fh).0, to.offset);
             let len = len.min(MOST_COPIED);
             let copied = core.tree.copy_file_range(&caller, from, to, len, flags)?;
+            // It was read, which moves its time of access.
+            core.changed_unseen(source);
             Ok(u32::try_from(copied).unwrap_or(u32::MAX))
         });
     }

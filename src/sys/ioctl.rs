@@ -34,6 +34,12 @@ pub const GETFSLABEL: u32 = ior(0x94, 49, 256);
 /// `FIONREAD`.
 pub const FIONREAD: u32 = 0x541b;
 
+/// Whether a command changes the inode, its time of change at least.
+#[must_use]
+pub fn changes_inode(cmd: u32) -> bool {
+    matches!(cmd, SETFLAGS | FSSETXATTR)
+}
+
 /// Runs one of these commands with `input` and returns up to `out_size` bytes of its answer. That
 /// the caller may change flags has been judged by the kernel that sent the request.
 ///
