@@ -3,8 +3,8 @@
 //! `requests` decodes each kernel request into a `serve::Op` and a closure on the mirror;
 //! `serve` does the rest for all of them; `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes
-//! that takes; `passthrough` hands files over to the kernel. Lock rule: no lock of this room is held
-//! while the mirror, the gate or the kernel works.
+//! that takes; `holes` finds those of mapped files; `passthrough` hands files over to the kernel. Lock
+//! rule: no lock of this room is held while the mirror, the gate or the kernel works.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -15,6 +15,7 @@ use crate::mirror::{Inode, Mirror};
 
 mod attributes;
 mod caches;
+mod holes;
 mod init;
 mod journal;
 mod notices;

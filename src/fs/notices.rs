@@ -3,6 +3,7 @@
 //! Its own and not fuser's, which does not tell whether the kernel knew the inode.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 /// FUSE_NOTIFY_INVAL_INODE of the kernel's fuse.h.
@@ -22,9 +23,27 @@ impl Notices {
     /// # Errors
     /// The connection is gone.
     pub(super) fn expire_attributes(&self, ino: u64) -> io::Result<bool> {
-        const LENGTH: u32 = 40;
         // Offset -1: attributes only, no pages.
-        let (unique, offset, length) = (0u64, -1i64, 0i64);
+        self.invalidate(ino, -1, 0)
+    }
+
+    /// Has the kernel write back what was stored into these bytes of a file through mappings, and
+    /// drop their pages. Returns once that has been answered, so whatever is held of those pages is
+    /// waited for: never to be called by a thread that the answers need.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub(super) fn write_back(&self, ino: u64, bytes: &Range<u64>) -> io::Result<()> {
+        // A length of 0 would mean all that follows.
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let (offset, length) = (signed(bytes.start), signed(bytes.end - bytes.start));
+        self.invalidate(ino, offset, length.max(1)).map(drop)
+    }
+
+    /// FUSE_NOTIFY_INVAL_INODE; false if the kernel does not know the inode.
+    fn invalidate(&self, ino: u64, offset: i64, length: i64) -> io::Result<bool> {
+        const LENGTH: u32 = 40;
+        let unique = 0u64;
         let mut notice = Vec::with_capacity(LENGTH as usize);
         notice.extend(LENGTH.to_ne_bytes());
         notice.extend(INVAL_INODE.to_ne_bytes());

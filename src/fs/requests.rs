@@ -489,8 +489,9 @@ impl Filesystem for SlowFs {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        self.serve_inode(req, R::Lseek, ino, reply, move |core, _| {
-            let at = core.tree.lseek(handle(fh).0, offset, whence)?;
+        let op = Op::new(req, R::Lseek, On::Inode(ino.0)).slow();
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            let at = core.seek(ino.0, handle(fh).0, offset, whence)?;
             i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
         });
     }

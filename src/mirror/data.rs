@@ -204,6 +204,18 @@ impl<N: Default> Mirror<N> {
         Ok(rustix::fs::seek(&*handle, from)?)
     }
 
+    /// Whether somebody may have mapped the file so that stores change it: that takes a handle for
+    /// reading and writing, which the mapping keeps open.
+    pub fn may_be_mapped(&self, ino: u64) -> bool {
+        let Ok(inode) = self.inode(ino) else { return false };
+        let open = inode.state.lock().open.clone();
+        let reads_and_writes = |fd: &Arc<OwnedFd>| {
+            let flags = rustix::fs::fcntl_getfl(fd);
+            flags.is_ok_and(|flags| flags.intersection(OFlags::RWMODE) == OFlags::RDWR)
+        };
+        open.iter().any(reads_and_writes)
+    }
+
     /// Copies within the backing, each side a handle and an offset; returns how many bytes. EXDEV
     /// makes the kernel copy by reading and writing.
     pub fn copy_file_range(

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use libc::{MAP_PRIVATE, MAP_SHARED};
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::calls::Mapping;
@@ -20,6 +20,7 @@ cases!(
     writing_through_a_mapping_changes_mtime,
     shared_writable_mapping_needs_a_writable_handle,
     mapping_of_a_grown_file_reads_zeros_and_takes_writes,
+    holes_that_were_stored_into_are_data,
 );
 
 const PAGE: usize = 4096;
@@ -124,4 +125,37 @@ fn mapping_of_a_grown_file_reads_zeros_and_takes_writes(dir: &Path) {
     map.sync().unwrap();
     let content = fs::read(dir.join("db")).unwrap();
     assert_eq!((content.len(), content[7 * PAGE], &content[..4]), (8 * PAGE, 9, &b"head"[..]));
+}
+
+fn holes_that_were_stored_into_are_data(dir: &Path) {
+    let page = PAGE as u64;
+    let file = create(dir.join("db"));
+    file.set_len(64 * page).unwrap();
+    file.write_all_at(&[1; PAGE], 3 * page).unwrap();
+    let reader = open(dir.join("db"), OFlags::RDONLY).unwrap();
+    let mut map = Mapping::new(&file, 64 * PAGE, MAP_SHARED).unwrap();
+    let seek = |to| rustix::fs::seek(&reader, to);
+    assert_eq!(errno(seek(SeekFrom::Data(4 * page))), Errno::NXIO);
+    // Nothing has asked for these to be written back.
+    map[10 * PAGE + 7] = 1;
+    assert_eq!(seek(SeekFrom::Data(4 * page)).unwrap(), 10 * page);
+    map[4 * PAGE] = 1;
+    map[5 * PAGE] = 1;
+    assert_eq!(seek(SeekFrom::Hole(3 * page)).unwrap(), 6 * page);
+    // Of two holes that follow one another the first is filled to the end.
+    (6..10).for_each(|n| map[n * PAGE] = 1);
+    map[11 * PAGE] = 1;
+    assert_eq!(seek(SeekFrom::Hole(3 * page)).unwrap(), 12 * page);
+    map[63 * PAGE] = 1;
+    assert_eq!(rustix::fs::seek(&file, SeekFrom::Data(12 * page)).unwrap(), 63 * page);
+    // The mapping keeps the file open, and what it holds is as it was.
+    drop(file);
+    map[40 * PAGE] = 9;
+    assert_eq!(seek(SeekFrom::Data(12 * page)).unwrap(), 40 * page);
+    assert_eq!((map[3 * PAGE], map[10 * PAGE + 7], map[40 * PAGE], map[41 * PAGE]), (1, 1, 9, 0));
+    // The last bytes of a page are in it, too.
+    map[50 * PAGE - 1] = 1;
+    assert_eq!(seek(SeekFrom::Data(41 * page + 5)).unwrap(), 49 * page);
+    drop(map);
+    assert_eq!(seek(SeekFrom::Hole(3 * page)).unwrap(), 12 * page);
 }
