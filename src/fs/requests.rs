@@ -264,7 +264,9 @@ impl Filesystem for SlowFs {
         reply: ReplyWrite,
     ) {
         let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-        let write = Write { ino, fh, offset, kill, flags };
+        let append =
+            flags.0 & libc::O_APPEND != 0 && !write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        let write = Write { ino, fh, offset, kill, flags, append };
         self.serve_write(req, write, data, reply);
     }
 

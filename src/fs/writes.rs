@@ -1,12 +1,13 @@
 //! WRITE and COPY_FILE_RANGE: the requests whose kernel flags ask for more than the data.
 
+use std::io;
 use std::time::Duration;
 
 use fuser::{FileHandle, INodeNo, OpenFlags, ReplyWrite, Request};
 
-use super::SlowFs;
 use super::caches::handle;
 use super::serve::{Args, On, Op};
+use super::{Core, SlowFs};
 use crate::ops::Request as R;
 use crate::sys::syscall;
 
@@ -41,6 +42,9 @@ pub(super) struct Write {
     pub(super) kill: bool,
     /// How the file was opened.
     pub(super) flags: OpenFlags,
+    /// Whether the caller wrote to the end of a file opened with O_APPEND, and not the kernel, later,
+    /// what was stored through a mapping.
+    pub(super) append: bool,
 }
 
 /// One side of a copy.
@@ -61,7 +65,10 @@ impl SlowFs {
         }
         self.serve(op, Args::data(data), reply, move |core, caller, args| {
             let ordinary = write.kill.then_some(&caller);
-            let written = core.tree.write(ordinary, fh, write.offset, args.data)?;
+            let written = match core.appends(&write, caller.tid)? {
+                true => core.tree.append(ordinary, fh, args.data)?,
+                false => core.tree.write(ordinary, fh, write.offset, args.data)?,
+            };
             if let Some(request) = sync {
                 core.tree.fsync(fh, request == R::Fdatasync)?;
             }
@@ -94,5 +101,22 @@ impl SlowFs {
             core.changed_unseen(source);
             Ok(u32::try_from(copied).unwrap_or(u32::MAX))
         });
+    }
+}
+
+impl Core {
+    /// Whether a write goes to the end of the file. The kernel appends where it took the end to be
+    /// when it last asked, and others may have moved it in the backing since: that they keep what
+    /// they wrote takes an append there, too.
+    fn appends(&self, write: &Write, tid: u32) -> io::Result<bool> {
+        if !write.append {
+            return Ok(false);
+        }
+        let moved = self.tree.ends_elsewhere(handle(write.fh).0, write.offset)?;
+        let in_place = || {
+            let call = syscall::waited_in(tid, PATIENCE);
+            call.is_some_and(|call| call.writes_in_place())
+        };
+        Ok(!moved || !in_place())
     }
 }

@@ -1,17 +1,19 @@
 //! Contents: open, create, read, write, flush, release, fsync, fallocate, lseek,
 //! copy_file_range, ioctl, poll.
 //!
-//! Invariant: a backing file is opened without O_APPEND (the kernel computes offsets), O_DIRECT
+//! Invariant: a backing file is opened without O_APPEND (each append says so itself), O_DIRECT
 //! (our buffers are not aligned) and O_SYNC or O_DSYNC (the kernel sends FSYNC). While a handle is
 //! open, it serves its inode as descriptor.
 //! No locks of its own.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
+use rustix::io::ReadWriteFlags;
 
 use super::handle::Handle;
 use super::inode::Inode;
@@ -137,12 +139,47 @@ impl<N: Default> Mirror<N> {
         offset: u64,
         data: &[u8],
     ) -> io::Result<Written> {
+        self.write_to(ordinary, fh, Some(offset), data)
+    }
+
+    /// The same at the end of the file, wherever in the backing that is by then.
+    pub fn append(&self, ordinary: Option<&Caller>, fh: u64, data: &[u8]) -> io::Result<Written> {
+        self.write_to(ordinary, fh, None, data)
+    }
+
+    /// Whether the file does not end at `offset`, where the kernel takes its end to be: others have
+    /// moved it in the backing. Then pages that the kernel has of it are in doubt.
+    pub fn ends_elsewhere(&self, fh: u64, offset: u64) -> io::Result<bool> {
+        let handle = self.handles.get(fh)?;
+        let elsewhere = stat_of(&*handle)?.stx_size != offset;
+        if elsewhere {
+            handle.inode.doubtful.store(true, Ordering::Relaxed);
+        }
+        Ok(elsewhere)
+    }
+
+    fn write_to(
+        &self,
+        ordinary: Option<&Caller>,
+        fh: u64,
+        offset: Option<u64>,
+        data: &[u8],
+    ) -> io::Result<Written> {
         let handle = self.handles.get(fh)?;
         let judged = ordinary.map(|caller| handle.inode.unprivileged(caller, &*handle));
         let judged = judged.transpose()?.flatten();
         let mut done = 0;
         while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::pwrite(&*handle, rest, offset.saturating_add(done as u64)) {
+            let put = match offset {
+                Some(offset) => {
+                    rustix::io::pwrite(&*handle, rest, offset.saturating_add(done as u64))
+                }
+                None => {
+                    let flags = ReadWriteFlags::APPEND;
+                    rustix::io::pwritev2(&*handle, &[IoSlice::new(rest)], 0, flags)
+                }
+            };
+            match put {
                 Ok(0) => break,
                 Ok(written) => done += written,
                 Err(rustix::io::Errno::INTR) => {}

@@ -124,6 +124,16 @@ impl SystemCall {
         self.is_one_of(&wide, &[4, 146, 181, 334, 379]) || self.is_splice()
     }
 
+    /// pwritev2(2) with `RWF_NOAPPEND`, which writes at its offset whatever the file was opened for.
+    #[must_use]
+    pub fn writes_in_place(&self) -> bool {
+        /// Of linux/fs.h, which libc lacks.
+        const RWF_NOAPPEND: u64 = 0x20;
+        // The flags come last, in every ABI.
+        let [.., flags] = self.args;
+        self.is_one_of(&[libc::SYS_pwritev2], &[379]) && flags & RWF_NOAPPEND != 0
+    }
+
     /// io_uring_enter(2), which all architectures number alike.
     #[must_use]
     pub fn is_ring(&self) -> bool {
