@@ -15,12 +15,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 /// Which file it is, whatever its names: device, number, time of birth. The last tells a file from
-/// a later one that was given the same number.
+/// a later one that was given the same number. A directory that is bound to several places is
+/// another one in each, by the mount that shows it: to the kernel a directory has one place, and to
+/// a fault one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     pub(super) dev: u64,
     pub(super) ino: u64,
     pub(super) born: (i64, u32),
+    /// Of a directory; else 0.
+    pub(super) mount: u64,
 }
 
 /// Depth at which a walk up gives up: only a circle of stale names is this long.

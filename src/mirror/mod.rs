@@ -205,18 +205,25 @@ fn identity(stat: &Statx, stacked: bool) -> Identity {
         dev: makedev(stat.stx_dev_major, stat.stx_dev_minor),
         ino: stat.stx_ino,
         born: if born { (stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec) } else { (0, 0) },
+        mount: if is_dir(stat) { stat.stx_mnt_id } else { 0 },
     }
 }
 
+/// What an inode's identity and attributes take. Linux before 6.8 tells a mount's number that it
+/// gives away again, one before 5.8 none.
+fn wanted() -> StatxFlags {
+    /// `STATX_MNT_ID_UNIQUE` of linux/stat.h.
+    const MNT_ID_UNIQUE: u32 = 0x4000;
+    StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::from_bits_retain(MNT_ID_UNIQUE)
+}
+
 fn stat_at(dir: impl AsFd, name: &OsStr) -> io::Result<Statx> {
-    let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    Ok(rustix::fs::statx(dir, name, flags, mask)?)
+    Ok(rustix::fs::statx(dir, name, flags, wanted())?)
 }
 
 fn stat_of(fd: impl AsFd) -> io::Result<Statx> {
-    let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    Ok(rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, mask)?)
+    Ok(rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, wanted())?)
 }
 
 fn is_dir(stat: &Statx) -> bool {

@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn identity(dev: u64, ino: u64, born: i64) -> Identity {
-        Identity { dev, ino, born: (born, 0) }
+        Identity { dev, ino, born: (born, 0), mount: 0 }
     }
 
     fn table() -> Table<()> {
