@@ -22,7 +22,7 @@ use rustix::process::{Resource, Rlimit};
 use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale, TooManyFaults};
 use crate::fs::{FsOptions, Kernel, SlowFs};
 use crate::log::Log;
-use crate::mirror::Mirror;
+use crate::mirror::{KeptTimes, Mirror};
 use crate::ops::Obstacle;
 use crate::rpc::{self, MountInfo, Server, ServerConfig};
 use crate::sys::daemonize::Report;
@@ -163,6 +163,7 @@ pub fn run(
         table.put(fault, placement)?;
     }
     let mirror = Mirror::new(root, &paths.base).map_err(other("open the mirror"))?;
+    let mirror = mirror.keeping(kept_times(config.mount.flags));
     let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), config.fs.clone());
 
     let pid_file = config.pid_file.as_deref().map(PidFile::create).transpose()?;
@@ -183,6 +184,15 @@ pub fn run(
     }
     run.serve(&stop, &changes, &table, &line);
     Ok(())
+}
+
+/// The kernel leaves times of access to us: these flags of the mount are ours to honour.
+fn kept_times(flags: MountFlags) -> KeptTimes {
+    match flags {
+        flags if flags.contains(MountFlags::NOATIME) => KeptTimes::All,
+        flags if flags.contains(MountFlags::NODIRATIME) => KeptTimes::Directories,
+        _ => KeptTimes::None,
+    }
 }
 
 /// The mount; it goes when this is dropped, however the run ends.

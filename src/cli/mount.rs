@@ -12,7 +12,7 @@ use rustix::mount::MountFlags;
 
 use super::control::parse_fault;
 use super::options::MountOption;
-use crate::daemon::mount::MountOptions;
+use crate::daemon::mount::{MountLine, MountOptions};
 use crate::daemon::{self, RunConfig, StartError};
 use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
 use crate::fs::FsOptions;
@@ -246,11 +246,21 @@ fn start_log(target: Target<'_>) -> anyhow::Result<Log> {
 }
 
 /// Gives a mirror other flags of mount(2). Only those can change: mount(8) hands on every option of
-/// fstab and of the mount table, which are what the daemon was started with.
+/// fstab and of the mount table, which are what the daemon was started with. Nor can those flags that
+/// the daemon keeps itself; where none of them is given the kernel leaves them.
 fn remount(args: &MountArgs) -> anyhow::Result<()> {
-    let resolved = mirror_at(&args.mountpoint, "remount")?;
-    daemon::mount::remount(&resolved, args.mount_options()?.flags)
-        .with_context(|| format!("cannot remount {}", args.mountpoint.display()))
+    let typed = args.mountpoint.display();
+    let line = mirror_at(&args.mountpoint, "remount")?;
+    let flags = args.mount_options()?.flags;
+    let kept = flags & (MountFlags::NOATIME | MountFlags::NODIRATIME);
+    if !line.kept_times().contains(kept) {
+        bail!(
+            "cannot remount {typed}: noatime and nodiratime are kept by the daemon from its start; \
+             unmount and mount with them"
+        );
+    }
+    daemon::mount::remount(&line.mountpoint, flags)
+        .with_context(|| format!("cannot remount {typed}"))
 }
 
 /// Unmounts an idle mirror.
@@ -259,8 +269,8 @@ fn remount(args: &MountArgs) -> anyhow::Result<()> {
 /// It is busy, or no mirror.
 pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
     let typed = &args.mountpoint;
-    let resolved = mirror_at(typed, "unmount")?;
-    match daemon::mount::unmount_idle(&resolved) {
+    let line = mirror_at(typed, "unmount")?;
+    match daemon::mount::unmount_idle(&line.mountpoint) {
         Err(error) if error.raw_os_error() == Some(libc::EBUSY) => bail!(
             "cannot unmount {}: files on it are open or operations held; end their programs, \
              or end the daemon with SIGTERM, which releases and detaches",
@@ -270,14 +280,14 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The mountpoint of a mirror, resolved; `verb` is what cannot be done if there is none.
-fn mirror_at(typed: &Path, verb: &str) -> anyhow::Result<PathBuf> {
+/// The mirror at a mountpoint; `verb` is what cannot be done if there is none.
+fn mirror_at(typed: &Path, verb: &str) -> anyhow::Result<MountLine> {
     let resolved = resolve(typed).with_context(|| format!("cannot {verb} {}", typed.display()))?;
     let line = daemon::mount::at(&resolved).map_err(StartError::Mountinfo)?;
-    if line.is_none_or(|line| !daemon::mount::is_ours(&line.kind)) {
-        bail!("cannot {verb} {}: no mirror is mounted there", typed.display());
+    match line.filter(|line| daemon::mount::is_ours(&line.kind)) {
+        Some(line) => Ok(line),
+        None => bail!("cannot {verb} {}: no mirror is mounted there", typed.display()),
     }
-    Ok(resolved)
 }
 
 /// The mountpoint without symlinks, without asking a mount that may be dead or hold everything.

@@ -37,7 +37,7 @@ pub(super) enum MountOption {
 }
 
 /// Each option without a value, and what it does.
-const OPTIONS: [(&str, MountOption); 20] = [
+const OPTIONS: [(&str, MountOption); 24] = [
     ("ro", MountOption::Set(MountFlags::RDONLY)),
     ("rw", MountOption::Clear(MountFlags::RDONLY)),
     ("dev", MountOption::Clear(MountFlags::NODEV)),
@@ -48,6 +48,10 @@ const OPTIONS: [(&str, MountOption); 20] = [
     ("noexec", MountOption::Set(MountFlags::NOEXEC)),
     ("atime", MountOption::Clear(MountFlags::NOATIME)),
     ("noatime", MountOption::Set(MountFlags::NOATIME)),
+    ("diratime", MountOption::Clear(MountFlags::NODIRATIME)),
+    ("nodiratime", MountOption::Set(MountFlags::NODIRATIME)),
+    ("symfollow", MountOption::Clear(MountFlags::NOSYMFOLLOW)),
+    ("nosymfollow", MountOption::Set(MountFlags::NOSYMFOLLOW)),
     ("sync", MountOption::Set(MountFlags::SYNCHRONOUS)),
     ("async", MountOption::Clear(MountFlags::SYNCHRONOUS)),
     ("dirsync", MountOption::Set(MountFlags::DIRSYNC)),
@@ -97,18 +101,17 @@ const TUNING: [&str; 32] = [
 ];
 
 /// Options that mount(8), fstab(5) and systemd keep for themselves but may hand on, those among them
-/// that mount(8) reads from the mount table for a remount.
-const FSTAB: [&str; 25] = [
+/// that mount(8) reads from the mount table for a remount. Of how times of access move only what
+/// keeps them is ours to honour: else the backing moves them, by its own options.
+const FSTAB: [&str; 23] = [
     "_netdev",
     "auto",
     "comment=",
-    "diratime",
     "group",
     "group_id=",
     "helper=",
     "lazytime",
     "loud",
-    "nodiratime",
     "noauto",
     "nofail",
     "nogroup",

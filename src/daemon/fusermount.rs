@@ -71,6 +71,7 @@ fn refusal(output: &Output) -> io::Error {
     io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
 
+/// What the helper is told. It knows no `nodiratime`, which is the mirror's alone to keep.
 fn option_list(source: &OsStr, options: &MountOptions) -> OsString {
     let mut list = OsString::from("fsname=");
     list.push(source.to_string_lossy().replace('\\', r"\\").replace(',', r"\,"));
@@ -81,6 +82,9 @@ fn option_list(source: &OsStr, options: &MountOptions) -> OsString {
         (options.flags.contains(MountFlags::RDONLY), ",ro"),
         (options.flags.contains(MountFlags::NOEXEC), ",noexec"),
         (options.flags.contains(MountFlags::NOATIME), ",noatime"),
+        (options.flags.contains(MountFlags::NOSYMFOLLOW), ",nosymfollow"),
+        (options.flags.contains(MountFlags::SYNCHRONOUS), ",sync"),
+        (options.flags.contains(MountFlags::DIRSYNC), ",dirsync"),
     ];
     for (on, word) in wanted {
         if on {

@@ -67,8 +67,20 @@ pub struct MountLine {
     pub device: String,
     /// Where it is mounted.
     pub mountpoint: PathBuf,
+    /// The options of this place, after commas.
+    pub options: String,
     /// Its type, subtype included.
     pub kind: String,
+}
+
+impl MountLine {
+    /// Which times of access it keeps, as flags of mount(2).
+    #[must_use]
+    pub fn kept_times(&self) -> MountFlags {
+        let kept = [("noatime", MountFlags::NOATIME), ("nodiratime", MountFlags::NODIRATIME)];
+        let has = |name| self.options.split(',').any(|option| option == name);
+        kept.into_iter().filter(|(name, _)| has(*name)).map(|(_, flag)| flag).collect()
+    }
 }
 
 /// Every mount that this process sees, in mountinfo's order: later ones lie on top.
@@ -84,9 +96,10 @@ fn parse(line: &[u8]) -> Option<MountLine> {
     let mut fields = line.split(|b| *b == b' ');
     let device = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
     let mountpoint = unescape(fields.nth(1)?);
+    let options = String::from_utf8(fields.next()?.to_vec()).ok()?;
     let kind = fields.skip_while(|f| *f != b"-").nth(1)?;
     let kind = String::from_utf8(kind.to_vec()).ok()?;
-    Some(MountLine { device, mountpoint, kind })
+    Some(MountLine { device, mountpoint, options, kind })
 }
 
 /// Undoes mountinfo's octal escapes (`\040` for a space).
@@ -302,6 +315,7 @@ mod tests {
         let want = MountLine {
             device: "0:52".to_owned(),
             mountpoint: "/mnt/a b".into(),
+            options: "rw,nosuid".to_owned(),
             kind: "fuse.slowfs".to_owned(),
         };
         assert_eq!(parse(line), Some(want));

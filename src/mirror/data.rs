@@ -18,8 +18,8 @@ use rustix::io::ReadWriteFlags;
 use super::handle::Handle;
 use super::inode::Inode;
 use super::names::entry_of;
-use super::{Caller, Entry, Mirror, errno, stat_of};
-use crate::sys;
+use super::{Caller, Entry, KeptTimes, Mirror, errno, stat_of};
+use crate::sys::{self, namespace};
 
 /// What is passed on of the flags of an open.
 const KEPT: OFlags = OFlags::RWMODE.union(OFlags::NOATIME).union(OFlags::TRUNC);
@@ -95,13 +95,35 @@ impl<N: Default> Mirror<N> {
         if mode & (libc::S_ISUID | libc::S_ISGID) != 0 {
             return Ok(None);
         }
-        self.open_again(handle.as_fd(), OFlags::RDONLY | OFlags::DIRECT).map(Some)
+        // The kernel opens the file anew, by this one's mount and with its caller's flags.
+        let quiet = self.quiet(&*handle);
+        let fd = quiet.as_ref().map_or(handle.as_fd(), |quiet| quiet.as_fd());
+        self.open_again(fd, OFlags::RDONLY | OFlags::DIRECT).map(Some)
     }
 
     pub(super) fn hand_out(&self, inode: Arc<Inode<N>>, file: OwnedFd) -> io::Result<u64> {
+        self.keep_time(&inode, &file);
         let fd = Arc::new(file);
         self.lend(&inode, &fd);
         self.handles.insert(Handle::new(fd, inode))
+    }
+
+    /// Has reading by this descriptor leave the time of access as it is, where it is to be kept. Only
+    /// the owner and root may; by others' daemons it moves.
+    pub(super) fn keep_time(&self, inode: &Inode<N>, fd: &OwnedFd) {
+        let kept = match self.kept {
+            KeptTimes::None => false,
+            KeptTimes::Directories => inode.directory,
+            KeptTimes::All => true,
+        };
+        if kept && let Ok(flags) = rustix::fs::fcntl_getfl(fd) {
+            let _ = rustix::fs::fcntl_setfl(fd, flags | OFlags::NOATIME);
+        }
+    }
+
+    /// The same file by a mount that keeps its time of access, where that is to be kept and may be.
+    pub(super) fn quiet(&self, fd: impl AsFd) -> Option<OwnedFd> {
+        (self.kept == KeptTimes::All).then(|| namespace::without_access_times(fd).ok()).flatten()
     }
 
     /// Closes a handle, of a file or a directory. Operations under way on it end as they would.

@@ -117,6 +117,7 @@ impl<N: Default> Mirror<N> {
         let handle = self.handles.get(fh)?;
         if handle.busy.swap(true, Ordering::Acquire) {
             let fd = self.open_again(handle.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
+            self.keep_time(&handle.inode, &fd);
             return self.walk(&handle, fd.as_fd(), offset, f);
         }
         let done = self.walk(&handle, handle.as_fd(), offset, f);

@@ -84,6 +84,20 @@ pub struct Mirror<N> {
     dir_moves: AtomicU64,
     /// Whether the root is on overlayfs.
     stacked: bool,
+    kept: KeptTimes,
+}
+
+/// Which files keep their time of access when they are read here. What else moves it, by the
+/// backing's own options, does so still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeptTimes {
+    /// None: reading is reading the backing.
+    #[default]
+    None,
+    /// Directories.
+    Directories,
+    /// Files and directories.
+    All,
 }
 
 impl<N: Default> Mirror<N> {
@@ -121,7 +135,14 @@ impl<N: Default> Mirror<N> {
             proc_fds,
             dir_moves: AtomicU64::new(0),
             stacked,
+            kept: KeptTimes::None,
         })
+    }
+
+    /// The same mirror, but whose reading leaves these times of access as they are.
+    #[must_use]
+    pub fn keeping(self, kept: KeptTimes) -> Mirror<N> {
+        Mirror { kept, ..self }
     }
 
     /// The inode of a node id. ESTALE if the kernel cannot know it.
