@@ -4,10 +4,15 @@
 //! none it runs /sbin/mount.fuse (package fuse3), which runs `slowfs SOURCE MOUNTPOINT -o ...` found
 //! on PATH: the same grammar under the program's own name. The command returns when the mount
 //! answers; SOURCE is the directory to mirror unless `subdir=` names another.
+//!
+//! mount(8) hands on what differs from its defaults (rw, suid, dev, exec, async) and swallows the
+//! rest: devices and setuid work unless `nodev` and `nosuid` are among the options.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+
+use rustix::mount::MountFlags;
 
 use super::mount::{self, MountArgs};
 use super::options::{self, MountOption, Typed};
@@ -85,6 +90,7 @@ fn parse(words: Vec<OsString>) -> Result<Option<MountArgs>, String> {
     subdir.push(&source);
     typed.own(subdir);
     typed.own("--daemon");
+    typed.mount(MountOption::Clear(MountFlags::NODEV | MountFlags::NOSUID));
     for option in lists.iter().flat_map(|list| options::split(list)) {
         match typed.option(&option) {
             Err(reason) if sloppy => output::warning(&reason),
