@@ -17,18 +17,18 @@ use fuser::{Session, SessionACL};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::MountFlags;
-use rustix::process::{Resource, Rlimit};
 
 use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale, TooManyFaults};
 use crate::fs::{FsOptions, Kernel, SlowFs};
 use crate::log::Log;
-use crate::mirror::{KeptTimes, Mirror};
+use crate::mirror::{self, KeptTimes, Mirror};
 use crate::ops::Obstacle;
 use crate::rpc::{self, MountInfo, Server, ServerConfig};
 use crate::sys::daemonize::Report;
 use crate::sys::memory;
 
 mod fusermount;
+mod limits;
 pub mod mount;
 mod pid_file;
 mod signals;
@@ -147,7 +147,8 @@ pub fn run(
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let stop =
         Signals::block(config.hangup_reopens.then_some(log)).map_err(other("wait for signals"))?;
-    raise_descriptor_limit();
+    limits::lift_descriptors();
+    limits::lift();
     memory::keep_little();
     let base = std::path::absolute(&config.backing)
         .map_err(|e| StartError::Backing(config.backing.clone(), strip(&e)))?;
@@ -317,7 +318,8 @@ fn server_config(
             capabilities: kernel.capabilities,
             passthrough_except: except.map(|pattern| pattern.as_str().to_owned()),
         },
-        max_connections: 256,
+        // The longest idle one is closed, rather than that nothing can be opened any more.
+        max_connections: (mirror::descriptors_left_to_others() / 2).min(256),
         log_lines_lost,
     }
 }
@@ -347,15 +349,6 @@ fn open_backing(base: &Path) -> Result<OwnedFd, StartError> {
     let root = rustix::fs::open(base, flags | OFlags::PATH, Mode::empty()).map_err(failed)?;
     rustix::fs::openat(&root, ".", flags | OFlags::RDONLY, Mode::empty()).map_err(failed)?;
     Ok(root)
-}
-
-/// Descriptors are the mirror's cache: the more the kernel allows, the fewer are reopened.
-fn raise_descriptor_limit() {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
-        tracing::warn!("cannot raise the limit of open files: {error}");
-    }
 }
 
 fn announce(config: &RunConfig, run: &Running, base: &Path) {

@@ -23,7 +23,7 @@ const ENDING: [libc::c_int; 13] = [
     libc::SIGIO,
     libc::SIGPWR,
     libc::SIGSTKFLT,
-    // The processor time that `ulimit -t` allows is used up: SIGKILL follows.
+    // The processor time that `ulimit -t` or `-R` allows is used up: SIGKILL follows.
     libc::SIGXCPU,
 ];
 

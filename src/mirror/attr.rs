@@ -15,6 +15,7 @@ use rustix::fs::{
 use rustix::path::DecInt;
 
 use super::inode::{Identity, Inode, Told};
+use super::room::For;
 use super::{Caller, Mirror, ROOT, errno, stat_at, stat_of};
 use crate::sys::{self, creds, process};
 
@@ -175,16 +176,24 @@ impl<N: Default> Mirror<N> {
     /// which the kernel does not tell apart and which always changes them.
     fn truncate(&self, fd: BorrowedFd<'_>, size: u64) -> io::Result<()> {
         if size == 0 {
-            return Ok(rustix::fs::ftruncate(self.open_again(fd, OFlags::WRONLY)?, 0)?);
+            return Ok(rustix::fs::ftruncate(
+                self.open_again(fd, OFlags::WRONLY, For::Passing)?,
+                0,
+            )?);
         }
         creds::stand_in(self.proc_fds.as_fd())?;
         sys::truncate(DecInt::from_fd(fd).as_c_str(), size)
     }
 
     /// Opens what a descriptor, `O_PATH` or not, refers to, whatever its names.
-    pub(super) fn open_again(&self, fd: BorrowedFd<'_>, flags: OFlags) -> io::Result<OwnedFd> {
+    pub(super) fn open_again(
+        &self,
+        fd: BorrowedFd<'_>,
+        flags: OFlags,
+        purpose: For,
+    ) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
-        self.with_room(|| {
+        self.with_room(purpose, || {
             Ok(rustix::fs::openat(&self.proc_fds, DecInt::from_fd(fd), flags, Mode::empty())?)
         })
     }

@@ -18,6 +18,7 @@ use rustix::io::ReadWriteFlags;
 use super::handle::Handle;
 use super::inode::Inode;
 use super::names::entry_of;
+use super::room::For;
 use super::{Caller, Entry, KeptTimes, Mirror, errno, stat_of};
 use crate::sys::{self, namespace};
 
@@ -43,12 +44,12 @@ impl<N: Default> Mirror<N> {
         let path_fd = self.descriptor(&inode)?;
         let flags = OFlags::from_bits_retain(flags.cast_unsigned());
         let kept = flags.intersection(KEPT);
-        let file = match self.open_again(path_fd.as_fd(), kept) {
+        let file = match self.open_again(path_fd.as_fd(), kept, For::Staying) {
             // A file with the append-only attribute opens for nothing else.
             Err(error)
                 if error.raw_os_error() == Some(libc::EPERM) && flags.contains(OFlags::APPEND) =>
             {
-                self.open_again(path_fd.as_fd(), kept | OFlags::APPEND)?
+                self.open_again(path_fd.as_fd(), kept | OFlags::APPEND, For::Staying)?
             }
             opened => opened?,
         };
@@ -71,7 +72,8 @@ impl<N: Default> Mirror<N> {
         let mode = Mode::from_raw_mode(mode & 0o7777);
         let new = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let kept = flags.intersection(KEPT) | new;
-        let file = match self.make(caller, || rustix::fs::openat(&fd, name, kept, mode)) {
+        let open = || Ok(rustix::fs::openat(&fd, name, kept, mode)?);
+        let file = match self.make(caller, || self.make_with_room(open)) {
             Err(error)
                 if error.raw_os_error() == Some(libc::EEXIST) && !flags.contains(OFlags::EXCL) =>
             {
@@ -98,7 +100,7 @@ impl<N: Default> Mirror<N> {
         // The kernel opens the file anew, by this one's mount and with its caller's flags.
         let quiet = self.quiet(&*handle);
         let fd = quiet.as_ref().map_or(handle.as_fd(), |quiet| quiet.as_fd());
-        self.open_again(fd, OFlags::RDONLY | OFlags::DIRECT).map(Some)
+        self.open_again(fd, OFlags::RDONLY | OFlags::DIRECT, For::Passing).map(Some)
     }
 
     pub(super) fn hand_out(&self, inode: Arc<Inode<N>>, file: OwnedFd) -> io::Result<u64> {
@@ -215,7 +217,8 @@ impl<N: Default> Mirror<N> {
     /// What a close(2) has to report, while the handle stays open.
     pub fn flush(&self, fh: u64) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
-        sys::close(self.with_room(|| Ok(rustix::io::fcntl_dupfd_cloexec(&*handle, 0)?))?)
+        let copy = || Ok(rustix::io::fcntl_dupfd_cloexec(&*handle, 0)?);
+        sys::close(self.with_room(For::Passing, copy)?)
     }
 
     /// Makes what was written durable, of a file or a directory; with `datasync` only what is

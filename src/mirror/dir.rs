@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{FileType, OFlags, RawDir, RawDirEntry, SeekFrom};
 
 use super::handle::Handle;
+use super::room::For;
 use super::{Attr, Entry, Mirror, ROOT, stat_at};
 
 /// Bytes of entries that are read at once: about what one reply holds.
@@ -47,7 +48,8 @@ impl<N: Default> Mirror<N> {
     pub fn opendir(&self, ino: u64) -> io::Result<u64> {
         let inode = self.inode(ino)?;
         let fd = self.descriptor(&inode)?;
-        let fd = self.open_again(fd.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let fd = self.open_again(fd.as_fd(), flags, For::Staying)?;
         self.hand_out(inode, fd)
     }
 
@@ -116,7 +118,8 @@ impl<N: Default> Mirror<N> {
     ) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         if handle.busy.swap(true, Ordering::Acquire) {
-            let fd = self.open_again(handle.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            let fd = self.open_again(handle.as_fd(), flags, For::Passing)?;
             self.keep_time(&handle.inode, &fd);
             return self.walk(&handle, fd.as_fd(), offset, f);
         }

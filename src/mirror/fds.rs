@@ -13,18 +13,16 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
 
 use super::inode::{Inode, MAX_DEPTH, Name};
+use super::room::For;
 use super::{Mirror, errno, stat_at, stat_of};
 
 /// How often a walk starts again because names changed under it.
 const TRIES: usize = 64;
-/// How long a try waits for other threads to close what they evicted.
-const SHORTAGE: Duration = Duration::from_micros(50);
 /// Second chances one admission may give, to bound the time under the ring's lock.
 const CHANCES: usize = 64;
 
@@ -171,7 +169,8 @@ impl<N: Default> Mirror<N> {
         inode: &Inode<N>,
     ) -> io::Result<Arc<OwnedFd>> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = self.with_room(|| Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?))?;
+        let open = || Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?);
+        let fd = self.with_room(For::Passing, open)?;
         if self.identity(&stat_of(&fd)?) != inode.identity {
             return Err(errno(libc::ESTALE));
         }
@@ -192,21 +191,6 @@ impl<N: Default> Mirror<N> {
             self.ring.admit(inode);
         }
         fd
-    }
-
-    /// Opens something; where descriptors have run out, again after emptying the cache. More than
-    /// once, since another thread may have taken what this one emptied, or be about to close it.
-    pub(super) fn with_room<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
-        for _ in 0..TRIES {
-            match open() {
-                Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
-                    self.ring.clear();
-                    std::thread::sleep(SHORTAGE);
-                }
-                done => return done,
-            }
-        }
-        open()
     }
 
     /// The known inode of that name, if any, pinned: done before its name goes or moves. Without a

@@ -21,6 +21,7 @@ mod handle;
 mod inode;
 mod names;
 mod path;
+mod room;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -42,12 +43,14 @@ pub use data::Written;
 pub use dir::DirEntry;
 pub use handle::Handle;
 pub use inode::Inode;
+pub use room::descriptors_left_to_others;
 pub use table::ROOT;
 pub use xattr::Xattr;
 
 use fds::Ring;
 use handle::Handles;
 use inode::{Change, Identity, State};
+use room::Room;
 use table::Table;
 
 /// Who sent a request.
@@ -78,6 +81,7 @@ pub struct Mirror<N> {
     table: Table<N>,
     ring: Ring<N>,
     handles: Handles<N>,
+    room: Room,
     /// /proc/self/fd, by which an `O_PATH` descriptor is opened, linked or changed.
     proc_fds: OwnedFd,
     /// Grows after each rename of a directory.
@@ -132,6 +136,7 @@ impl<N: Default> Mirror<N> {
             table: Table::new(Arc::new(inode)),
             ring: Ring::new(room),
             handles: Handles::new(),
+            room: Room::new(),
             proc_fds,
             dir_moves: AtomicU64::new(0),
             stacked,

@@ -70,7 +70,7 @@ impl<N: Default> Mirror<N> {
         self.make(caller, || {
             let kind = FileType::from_raw_mode(mode);
             let mode = Mode::from_raw_mode(mode & 0o7777);
-            rustix::fs::mknodat(&fd, name, kind, mode, makedev(major, minor))
+            Ok(rustix::fs::mknodat(&fd, name, kind, mode, makedev(major, minor))?)
         })?;
         self.entry_at(&dir, &fd, name)
     }
@@ -85,7 +85,7 @@ impl<N: Default> Mirror<N> {
     ) -> io::Result<Entry> {
         let (dir, fd) = self.parent_of(parent, name)?;
         let mode = Mode::from_raw_mode(mode & 0o7777);
-        self.make(caller, || rustix::fs::mkdirat(&fd, name, mode))?;
+        self.make(caller, || Ok(rustix::fs::mkdirat(&fd, name, mode)?))?;
         self.entry_at(&dir, &fd, name)
     }
 
@@ -98,7 +98,7 @@ impl<N: Default> Mirror<N> {
         target: &OsStr,
     ) -> io::Result<Entry> {
         let (dir, fd) = self.parent_of(parent, name)?;
-        self.make(caller, || rustix::fs::symlinkat(target, &fd, name))?;
+        self.make(caller, || Ok(rustix::fs::symlinkat(target, &fd, name)?))?;
         self.entry_at(&dir, &fd, name)
     }
 
@@ -106,11 +106,11 @@ impl<N: Default> Mirror<N> {
     pub(super) fn make<T>(
         &self,
         caller: &Caller,
-        make: impl Fn() -> rustix::io::Result<T>,
+        make: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
         creds::set_umask(caller.umask)?;
         let _acting = creds::act_as(caller.uid, caller.gid)?;
-        self.with_room(|| Ok(make()?))
+        make()
     }
 
     /// Removes a name of anything but a directory.

@@ -32,6 +32,14 @@ pub fn slowfs() -> Command {
     Command::new(env!("CARGO_BIN_EXE_slowfs"))
 }
 
+/// The same with these limits (prlimit(1)), and without what would let it raise them.
+pub fn limited(limits: &[&str]) -> Command {
+    let mut command = Command::new("prlimit");
+    command.args(limits).args(["setpriv", "--bounding-set=-sys_resource"]);
+    command.arg(slowfs().get_program());
+    command
+}
+
 /// The figure for the full-length run, which `make test-long` asks for, or for the ordinary one.
 pub fn long_or<T>(long: T, ordinary: T) -> T {
     match std::env::var("SLOWFS_TESTS") {
@@ -106,9 +114,19 @@ impl Mount {
 
     /// The same, by a daemon that may not have more descriptors than that, whatever it asks for.
     pub fn limited(descriptors: u32, scratch: TempDir) -> Mount {
-        let mut command = Command::new("prlimit");
-        command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(slowfs().get_program());
-        Mount::run(command, scratch, &[] as &[&str])
+        let nofile = format!("--nofile={descriptors}:{descriptors}");
+        Mount::run(limited(&[&nofile]), scratch, &[] as &[&str])
+    }
+
+    /// The same, by a daemon that is started with these options of prlimit(1) and may not raise what
+    /// they limit.
+    pub fn with_limits(limits: &[&str]) -> Mount {
+        Mount::run(limited(limits), scratch(), &[] as &[&str])
+    }
+
+    /// A mirror by that command in the place of the program's own.
+    pub fn by(program: Command) -> Mount {
+        Mount::run(program, scratch(), &[] as &[&str])
     }
 
     fn run(program: Command, scratch: TempDir, options: &[impl AsRef<OsStr>]) -> Mount {
