@@ -28,15 +28,18 @@ struct Fault {
     11: optional i64 lifetime_ns,   // gone after that time
 }
 
-/** A fault in force. */
+/** A fault in force, or one that has gone. */
 struct ListedFault {
     1: i64 id,
-    2: Fault fault,                 // its methods are those it still has
+    2: Fault fault,                 // its methods are those it still has, or had last
     3: i64 matched,                 // operations that matched methods and pattern
     4: i64 fired,                   // of these, operations it decided
     5: i64 held,                    // operations it holds now
     6: optional i64 expires_in_ns,
     7: optional string out_of_reach, // files that it does not reach here, if any
+    8: optional i64 ended_unix_ns,  // when it went, if it has gone
+    9: optional string why,         // and why: "cleared", "replaced", "expired" or "spent"
+    10: i64 past_cache,             // files opened past the page cache because of it, and still open
 }
 
 /** A name that faults can be set on. */
@@ -116,6 +119,12 @@ service SlowFS extends charybdefs.server {
 
     /** The faults in the order in which they are consulted. */
     list<ListedFault> list_faults(),
+
+    /**
+     * The last 100 that have gone, the latest last. One that was spent may still hold operations:
+     * clearing its methods or its id releases them, and until then it stays listed.
+     */
+    list<ListedFault> list_ended(),
 
     /** Every method, with what keeps it from firing on this mount. */
     list<MethodInfo> list_methods(),

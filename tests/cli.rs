@@ -67,6 +67,36 @@ fn a_fault_is_set_listed_and_cleared() {
 }
 
 #[test]
+fn faults_that_have_gone_are_listed_with_the_reason() {
+    let mount = Mount::new();
+    assert_eq!(ok(&mount, &["list", "--ended"]), "no fault has gone\n");
+    ok(&mount, &["error", "EIO", "-m", "mkdir", "--count", "1"]);
+    assert_eq!(errno_of(fs::create_dir(mount.mnt().join("dir"))), libc::EIO);
+    assert_eq!(ok(&mount, &["list"]), "no faults\n");
+    ok(&mount, &["delay", "1s", "-m", "rmdir"]);
+    ok(&mount, &["hang", "-m", "rmdir", "--for", "20ms"]);
+    common::wait_for("it to expire", || {
+        let ended = json(&mount, &["list", "--ended"])["ended"].clone();
+        let ended = ended.as_array().unwrap();
+        let why: Vec<_> = ended.iter().map(|f| f["why"].as_str().unwrap().to_owned()).collect();
+        (why == ["spent", "replaced", "expired"]).then_some(())
+    });
+    ok(&mount, &["kill", "-m", "rmdir"]);
+    ok(&mount, &["clear"]);
+    let table = ok(&mount, &["list", "--ended"]);
+    for part in ["ENDED", "spent 0s ago", "replaced ", "expired ", "cleared ", "error EIO"] {
+        assert!(table.contains(part), "{part} in\n{table}");
+    }
+    // What is left of one that has gone is told.
+    ok(&mount, &["error", "EIO", "-m", "read"]);
+    fs::write(mount.mnt().join("file"), "x").unwrap();
+    let _open = fs::File::open(mount.mnt().join("file")).unwrap();
+    ok(&mount, &["clear"]);
+    let warning = json(&mount, &["list"])["warnings"][0].as_str().unwrap().to_owned();
+    assert!(warning.contains("1 file that was opened under it"), "{warning}");
+}
+
+#[test]
 fn a_second_fault_replaces_its_methods_unless_added() {
     let mount = Mount::new();
     ok(&mount, &["error", "EIO", "-m", "mkdir,rmdir"]);

@@ -335,6 +335,6 @@ fn count_is_exact_whatever_the_threads() {
     });
     assert_eq!(held, 777);
     engine.settle();
-    let listed = &engine.table.list()[0];
+    let listed = &engine.table.list_ended()[0].fault;
     assert_eq!((listed.matched, listed.fired, listed.held), (877, 777, 0));
 }

@@ -19,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mount, errno_of, failing, hanging, wait_for};
+use slowfs::fault::{MAX_FAULTS, MOST_ENDED};
 use slowfs::rpc::{FaultSpec, PlainFault};
 
 /// Outcomes of `n` attempts to make a directory: true for those that failed.
@@ -46,6 +47,73 @@ fn count_and_after_are_exact() {
     let outcomes = attempts(&mount.mnt(), 12);
     let wanted: Vec<_> = (0..12).map(|n| (5..8).contains(&n)).collect();
     assert_eq!(outcomes, wanted);
+}
+
+#[test]
+fn a_spent_fault_goes_at_once_and_is_told_with_its_counts() {
+    let mount = Mount::new();
+    let mut client = mount.client();
+    let id = mount.add(&FaultSpec { count: Some(2), after: 1, ..failing(&["mkdir"], "EIO") });
+    assert_eq!(attempts(&mount.mnt(), 3), [false, true, true]);
+    assert!(client.list_faults().unwrap().is_empty());
+    assert_eq!(client.info().unwrap().faults, 0);
+    let ended = client.list_ended().unwrap();
+    assert_eq!((ended.len(), ended[0].id, ended[0].why.as_deref()), (1, id, Some("spent")));
+    assert_eq!((ended[0].matched, ended[0].fired, ended[0].held), (3, 2, 0));
+    assert_eq!(ended[0].fault.methods, ["mkdir"]);
+    assert!(ended[0].ended_unix_ns.is_some());
+    // Nor does it count among the most that there may be.
+    for _ in 0..MAX_FAULTS + 1 {
+        mount.add(&FaultSpec { count: Some(1), ..failing(&["statfs"], "EIO") });
+        assert!(rustix::fs::statfs(mount.mnt()).is_err());
+    }
+    assert_eq!(client.list_ended().unwrap().len(), MOST_ENDED);
+}
+
+#[test]
+fn what_a_spent_fault_holds_stays_held_until_it_is_due_or_cleared() {
+    let mount = Mount::new();
+    let _cleared = mount.clear_on_drop();
+    let id = mount.add(&FaultSpec { count: Some(1), ..hanging(&["mkdir"]) });
+    let mnt = mount.mnt();
+    thread::scope(|scope| {
+        let held = scope.spawn(|| fs::create_dir(mnt.join("held")));
+        let ended = || mount.client().list_ended().unwrap();
+        wait_for("it to be held", || ended().first().is_some_and(|f| f.held == 1).then_some(()));
+        assert!(mount.client().list_faults().unwrap().is_empty());
+        // The directory is locked by what is held; another is free.
+        mount.add(&failing(&["rmdir"], "EIO"));
+        mount.client().clear_methods(&["rmdir".to_owned()]).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        assert!(!held.is_finished());
+        assert!(mount.client().remove_fault(id).unwrap());
+        held.join().unwrap().unwrap();
+        let spent = ended().into_iter().find(|fault| fault.id == id).unwrap();
+        assert_eq!((spent.why.as_deref(), spent.held), (Some("spent"), 0));
+    });
+    let began = Instant::now();
+    let delay = Duration::from_millis(100);
+    mount.add(&FaultSpec { count: Some(1), ..common::delaying(&["mkdir"], delay) });
+    fs::create_dir(mount.mnt().join("due")).unwrap();
+    assert!(began.elapsed() >= delay, "it keeps its delay");
+}
+
+/// A file stays as it was opened; how many is told, also when the fault has gone.
+#[test]
+fn files_that_stay_past_the_page_cache_are_counted() {
+    let mount = Mount::new();
+    let path = mount.mnt().join("file");
+    fs::write(&path, "x").unwrap();
+    let before = File::open(&path).unwrap();
+    let id = mount.add(&FaultSpec { pattern: ".*/file".into(), ..failing(&["read"], "EIO") });
+    let files: Vec<_> = (0..3).map(|_| File::open(&path).unwrap()).collect();
+    let other = File::create(mount.mnt().join("other")).unwrap();
+    assert_eq!(mount.listed(id).past_cache, 3);
+    mount.clear();
+    let ended = || mount.client().list_ended().unwrap()[0].past_cache;
+    assert_eq!(ended(), 3);
+    drop((before, other, files));
+    wait_for("every file to be closed", || (ended() == 0).then_some(()));
 }
 
 #[test]

@@ -137,10 +137,10 @@ fn act(client: &mut Client, addr: &str, command: &Control) -> Result<Report, Str
         Control::Recipe { recipe: Some(recipe), .. } => return follow(client, recipe),
         Control::Clear { id: Some(id), .. } => clear_id(client, *id),
         Control::Clear { methods, .. } => clear(client, methods),
-        Control::List { .. } => client.list_faults().map(|faults| Report {
-            warnings: out_of_reach(&faults),
-            ..Report::new(fault_table(&faults), json!({ "faults": faults }))
-        }),
+        Control::List { ended: true, .. } => client
+            .list_ended()
+            .map(|ended| Report::new(ended_table(&ended), json!({ "ended": ended }))),
+        Control::List { .. } => list(client),
         Control::Methods { .. } => methods(client),
         Control::Stats { .. } => {
             client.stats().map(|stats| Report::new(stats_table(&stats), json!(stats)))
@@ -187,6 +187,40 @@ fn clear(client: &mut Client, methods: &[String]) -> Result<Report, ClientError>
         other => other?,
     }
     Ok(Report::new(format!("cleared {}", methods.join(",")), json!({ "cleared": methods })))
+}
+
+fn list(client: &mut Client) -> Result<Report, ClientError> {
+    let faults = client.list_faults()?;
+    let ended = match client.list_ended() {
+        Err(ClientError::UnknownCall { .. }) => Vec::new(),
+        other => other?,
+    };
+    let report = Report::new(fault_table(&faults), json!({ "faults": faults }));
+    let left = ended.iter().flat_map(|fault| [still_holds(fault), past_cache(fault)]);
+    let warnings = out_of_reach(&faults).into_iter().chain(left.flatten());
+    Ok(Report { warnings: warnings.collect(), ..report })
+}
+
+/// That a fault has gone and yet holds something.
+fn still_holds(ended: &ListedFault) -> Option<String> {
+    let ListedFault { id, held, .. } = ended;
+    let s = if *held == 1 { "" } else { "s" };
+    (*held > 0).then(|| {
+        format!(
+            "fault {id} was spent and still holds {held} operation{s}; `slowfs clear` releases them"
+        )
+    })
+}
+
+/// That files which were opened under a fault that has gone are slower than others.
+fn past_cache(ended: &ListedFault) -> Option<String> {
+    let ListedFault { id, past_cache, .. } = ended;
+    let files = if *past_cache == 1 { "file that was" } else { "files that were" };
+    (*past_cache > 0).then(|| {
+        format!(
+            "fault {id} has gone; {past_cache} {files} opened under it and stay past the page cache until closed"
+        )
+    })
 }
 
 fn methods(client: &mut Client) -> Result<Report, ClientError> {
@@ -322,21 +356,39 @@ pub(super) fn fault_table(faults: &[ListedFault]) -> String {
     if faults.is_empty() {
         return "no faults".to_owned();
     }
-    let rows = faults.iter().map(|f| {
-        let path = if f.fault.pattern.is_empty() { "any" } else { &f.fault.pattern };
-        [
-            f.id.to_string(),
-            f.fault.effect(),
-            f.fault.percent(),
-            f.matched.to_string(),
-            f.fired.to_string(),
-            f.held.to_string(),
-            limits(f),
-            method_list(&f.fault.methods),
-            path.escape_debug().to_string().replace("\\\\", "\\"),
-        ]
-    });
     let headers = ["ID", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "LIMITS", "METHODS", "PATH"];
+    output::table(headers, &[0, 2, 3, 4, 5], faults.iter().map(fault_cells).collect())
+}
+
+fn fault_cells(f: &ListedFault) -> [String; 9] {
+    let path = if f.fault.pattern.is_empty() { "any" } else { &f.fault.pattern };
+    [
+        f.id.to_string(),
+        f.fault.effect(),
+        f.fault.percent(),
+        f.matched.to_string(),
+        f.fired.to_string(),
+        f.held.to_string(),
+        limits(f),
+        method_list(&f.fault.methods),
+        path.escape_debug().to_string().replace("\\\\", "\\"),
+    ]
+}
+
+fn ended_table(ended: &[ListedFault]) -> String {
+    if ended.is_empty() {
+        return "no fault has gone".to_owned();
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let rows = ended.iter().map(|f| {
+        let at = Duration::from_nanos(f.ended_unix_ns.unwrap_or_default().unsigned_abs());
+        let ago = Duration::from_secs(now.saturating_sub(at).as_secs());
+        let why = f.why.as_deref().unwrap_or_default();
+        let ended = format!("{why} {} ago", humantime::format_duration(ago));
+        let [id, effect, percent, matched, fired, held, _, methods, path] = fault_cells(f);
+        [id, effect, percent, matched, fired, held, ended, methods, path]
+    });
+    let headers = ["ID", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "ENDED", "METHODS", "PATH"];
     output::table(headers, &[0, 2, 3, 4, 5], rows.collect())
 }
 

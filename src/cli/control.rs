@@ -94,6 +94,9 @@ pub enum Control {
     /// Show the faults in force and how often they matched and fired
     #[command(after_help = help::LIST)]
     List {
+        /// Show the last 100 faults that have gone instead, and why
+        #[arg(long)]
+        ended: bool,
         /// Which mounts
         #[command(flatten)]
         target: Target,
@@ -143,7 +146,7 @@ impl Control {
             | Control::Kill { target, .. }
             | Control::Clear { target, .. }
             | Control::Recipe { target, .. }
-            | Control::List { target }
+            | Control::List { target, .. }
             | Control::Methods { target }
             | Control::Stats { target }
             | Control::Watch { target, .. }

@@ -74,10 +74,12 @@ Examples:
 
 pub(super) const LIST: &str = "\
 MATCHED counts the operations that the methods and the path fitted, FIRED those that the fault hit,
-HELD those that it holds now. MATCHED stays 0 where the path or the methods do not fit.
+HELD those that it holds now. MATCHED stays 0 where the path or the methods do not fit. A fault that
+was cleared or replaced, whose time is over, or that has fired as often as --count says, has gone.
 
 Examples:
   slowfs list
+  slowfs list --ended
   slowfs list --json";
 
 pub(super) const METHODS: &str = "\

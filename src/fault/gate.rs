@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use super::live::{FaultId, Hit, Live};
-use super::table::{FaultTable, Snapshot};
+use super::live::{FaultId, Hit, Live, PastCache};
+use super::table::{Entry, FaultTable, Snapshot};
 use crate::ops::MethodSet;
 
 /// What an operation is about: a file, which may have several paths, and the methods it consults on
@@ -122,23 +122,41 @@ impl Gate {
             let matches = matches_of_all(&snapshot, subjects);
             matches.iter().find_map(|(place, methods)| strike(*place, *methods))
         };
-        hit.map_or(Verdict::Run, Verdict::Hit)
+        let Some(hit) = hit else { return Verdict::Run };
+        if hit.is_last() {
+            self.table.retire(hit.id());
+        }
+        Verdict::Hit(hit)
     }
 
     /// Whether a fault could fire on the operation: one that is not spent, on its methods and path.
     /// Counts nothing and rolls no dice.
     #[must_use]
     pub fn concerns(&self, subjects: &[&dyn Subject]) -> bool {
+        subjects.iter().any(|subject| self.concerning(*subject, |_| ()).is_some())
+    }
+
+    /// Counts an open file with the first fault that could fire on the operation.
+    #[must_use]
+    pub fn past_cache(&self, subject: &dyn Subject) -> Option<PastCache> {
+        self.concerning(subject, PastCache::new)
+    }
+
+    fn concerning<T>(
+        &self,
+        subject: &dyn Subject,
+        then: impl FnOnce(&Arc<Live>) -> T,
+    ) -> Option<T> {
+        let methods = subject.methods();
+        if !self.armed(methods) {
+            return None;
+        }
         let snapshot = self.table.snapshot();
-        subjects.iter().any(|subject| {
-            let methods = subject.methods();
-            self.armed(methods)
-                && with_matches(&snapshot, *subject, |places| {
-                    places
-                        .iter()
-                        .filter_map(|place| snapshot.entries.get(*place))
-                        .any(|entry| entry.methods.intersects(methods) && !entry.live.is_spent())
-                })
+        with_matches(&snapshot, subject, |places| {
+            let mut entries = places.iter().filter_map(|place| snapshot.entries.get(*place));
+            let could_fire =
+                |entry: &&Entry| entry.methods.intersects(methods) && !entry.live.is_spent();
+            entries.find(could_fire).map(|entry| then(&entry.live))
         })
     }
 }
@@ -286,8 +304,12 @@ mod tests {
         }
     }
 
+    /// Of every fault, in force or spent, in the order in which they were set.
     fn counts(gate: &Gate) -> Vec<(u64, u64)> {
-        gate.table.list().iter().map(|l| (l.matched, l.fired)).collect()
+        let ended = gate.table.list_ended().into_iter().map(|gone| gone.fault);
+        let mut all: Vec<_> = gate.table.list().into_iter().chain(ended).collect();
+        all.sort_by_key(|listed| listed.id);
+        all.iter().map(|l| (l.matched, l.fired)).collect()
     }
 
     #[test]

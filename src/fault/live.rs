@@ -38,6 +38,8 @@ pub(super) struct Live {
     pub(super) until: Option<Instant>,
     /// Operations on the delay line now.
     pub(super) held: AtomicU64,
+    /// Files that are open past the page cache because of it.
+    past_cache: AtomicU64,
     methods: AtomicU64,
     tally: Mutex<Tally>,
     dice: u64,
@@ -49,6 +51,7 @@ impl Live {
             id,
             until: fault.lifetime().and_then(|lifetime| Instant::now().checked_add(lifetime)),
             held: AtomicU64::new(0),
+            past_cache: AtomicU64::new(0),
             methods: AtomicU64::new(fault.methods().bits()),
             tally: Mutex::default(),
             dice: mix(seed ^ mix(id.0)),
@@ -66,11 +69,22 @@ impl Live {
         self.methods.store(methods.bits(), Ordering::Release);
     }
 
+    /// How many operations it holds now.
+    pub(super) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// How many files are open past the page cache because of it, also when it has gone.
+    pub(super) fn past_cache(&self) -> u64 {
+        self.past_cache.load(Ordering::Relaxed)
+    }
+
     pub(super) fn tally(&self) -> Tally {
         *self.tally.lock()
     }
 
-    /// Whether it has fired as often as it may; then it matches nothing any more.
+    /// Whether it has fired as often as it may; then it matches nothing any more, and its table is
+    /// about to let it go.
     pub(super) fn is_spent(&self) -> bool {
         self.fault.count().is_some_and(|count| self.tally.lock().fired >= count.get())
     }
@@ -79,9 +93,10 @@ impl Live {
     /// seed, id and n alone; counting and deciding are one step, so that this holds for the
     /// firings that `count` admits as well.
     pub(super) fn strike(self: &Arc<Self>, methods: MethodSet, caller: u32) -> Option<Hit> {
-        let n = {
+        let (n, last) = {
             let mut tally = self.tally.lock();
-            if self.fault.count().is_some_and(|count| tally.fired >= count.get()) {
+            let count = self.fault.count();
+            if count.is_some_and(|count| tally.fired >= count.get()) {
                 return None;
             }
             let n = tally.matched;
@@ -90,10 +105,27 @@ impl Live {
                 return None;
             }
             tally.fired += 1;
-            n
+            (n, count.is_some_and(|count| tally.fired >= count.get()))
         };
         let errno = self.fault.errnos().pick(draw(mix(self.dice), n));
-        Some(Hit { live: Arc::clone(self), methods, caller, errno, repeated: false })
+        Some(Hit { live: Arc::clone(self), methods, caller, errno, last, repeated: false })
+    }
+}
+
+/// A file that was opened past the page cache because of a fault, and stays so: counted with the
+/// fault until it is dropped.
+pub struct PastCache(Arc<Live>);
+
+impl PastCache {
+    pub(super) fn new(live: &Arc<Live>) -> PastCache {
+        live.past_cache.fetch_add(1, Ordering::Relaxed);
+        PastCache(Arc::clone(live))
+    }
+}
+
+impl Drop for PastCache {
+    fn drop(&mut self) {
+        self.0.past_cache.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -105,6 +137,8 @@ pub struct Hit {
     methods: MethodSet,
     caller: u32,
     errno: Option<Errno>,
+    /// The fault may not fire any more.
+    last: bool,
     /// Of an operation that the kernel repeats: only its outcome counts.
     repeated: bool,
 }
@@ -151,6 +185,11 @@ impl Hit {
     #[must_use]
     pub fn caller(&self) -> u32 {
         self.caller
+    }
+
+    /// Whether it has spent its fault.
+    pub(super) fn is_last(&self) -> bool {
+        self.last
     }
 
     pub(super) fn live(&self) -> &Arc<Live> {

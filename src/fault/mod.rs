@@ -5,10 +5,11 @@
 //! memory and not as a thread.
 //!
 //! ```text
-//! gate  ->  table  ->  hold  ->  live  ->  spec  ->  pattern, errno
+//! gate  ->  table  ->  hold, ended  ->  live  ->  spec  ->  pattern, errno
 //! ```
 
 mod ecma;
+pub mod ended;
 pub mod errno;
 pub mod gate;
 pub mod hold;
@@ -19,10 +20,11 @@ pub mod stats;
 pub mod suggest;
 pub mod table;
 
+pub use ended::{Gone, MOST_ENDED, Why};
 pub use errno::Errno;
 pub use gate::{Gate, Memo, Subject, Verdict};
 pub use hold::{DelayLine, Job, Outcome};
-pub use live::{FaultId, Hit};
+pub use live::{FaultId, Hit, PastCache};
 pub use pattern::{Pattern, shorten};
 pub use spec::{Delay, Errnos, Fault, Probability, ProbabilityScale, SpecError};
 pub use stats::{Latency, Passthrough, Stats};

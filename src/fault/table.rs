@@ -2,7 +2,8 @@
 //!
 //! Invariant: readers see immutable snapshots, swapped whole, so that an operation sees the table
 //! before a change or after it. When a change returns it is in force: snapshot and armed mask are
-//! swapped, and what it released is on its way. There are never more than [`MAX_FAULTS`].
+//! swapped, and what it released is on its way. There are never more than [`MAX_FAULTS`]. A fault
+//! that has fired for the last time goes at once, and what it holds stays held.
 //! Lock rule: writers take turns by a mutex over memory only; the delay line and the subscribers
 //! are called after it.
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::ended::{Ended, Gone, Why};
 use super::hold::DelayLine;
 use super::live::{FaultId, Live};
 use super::spec::Fault;
@@ -79,14 +81,34 @@ pub struct Listed {
     pub fired: u64,
     /// Operations it holds now.
     pub held: u64,
+    /// Files that are open past the page cache because of it.
+    pub past_cache: u64,
     /// What is left of its lifetime, if it has one.
     pub expires_in: Option<Duration>,
 }
 
+impl Listed {
+    pub(super) fn of(live: &Live, methods: MethodSet) -> Listed {
+        let tally = live.tally();
+        Listed {
+            id: live.id,
+            fault: Arc::clone(&live.fault),
+            methods,
+            matched: tally.matched,
+            fired: tally.fired,
+            held: live.held(),
+            past_cache: live.past_cache(),
+            expires_in: live.until.map(|until| until.saturating_duration_since(Instant::now())),
+        }
+    }
+}
+
 type Subscriber = Arc<dyn Fn(&Snapshot) + Send + Sync>;
 
+#[derive(Default)]
 struct Writer {
     last_id: u64,
+    ended: Ended,
 }
 
 /// The faults in force, in order. The first that matches an operation and fires decides.
@@ -109,7 +131,7 @@ impl FaultTable {
         Arc::new_cyclic(|own| FaultTable {
             armed: AtomicU64::new(0),
             snapshot: ArcSwap::default(),
-            writer: Mutex::new(Writer { last_id: 0 }),
+            writer: Mutex::default(),
             subscribers: Mutex::default(),
             line,
             seed: seed.unwrap_or_else(rand::random),
@@ -125,12 +147,12 @@ impl FaultTable {
         let methods = fault.methods();
         let replaced = if placement == Placement::Replace { methods } else { MethodSet::EMPTY };
         let fault = Arc::new(fault);
-        let live = self.change(|entries, writer| {
+        let live = self.change(Why::Replaced, |entries, writer| {
             let stays = |entry: &&Entry| !entry.methods.minus(replaced).is_empty();
             if entries.iter().filter(stays).count() >= MAX_FAULTS {
                 return Err(TooManyFaults);
             }
-            withdraw(entries, replaced);
+            withdraw(entries, writer, replaced);
             writer.last_id += 1;
             let live = Arc::new(Live::new(FaultId(writer.last_id), fault, self.seed));
             entries.push(Entry { live: Arc::clone(&live), methods });
@@ -141,7 +163,7 @@ impl FaultTable {
             let own = Weak::clone(&self.own);
             let lift = move || {
                 if let Some(table) = own.upgrade() {
-                    table.remove(id);
+                    table.end(id, Why::Expired);
                 }
             };
             self.line.lift_at(until, live, Box::new(lift));
@@ -156,35 +178,58 @@ impl FaultTable {
 
     /// Takes these methods from every fault; one that is left without any goes.
     pub fn clear_methods(&self, methods: MethodSet) {
-        self.change(|entries, _| withdraw(entries, methods));
+        self.change(Why::Cleared, |entries, writer| withdraw(entries, writer, methods));
     }
 
-    /// Lifts one fault; false if there is none of that number.
+    /// Lifts one fault; false if there is none of that number in force, nor one that was spent and
+    /// holds something.
     pub fn remove(&self, id: FaultId) -> bool {
-        self.change(|entries, _| {
+        self.end(id, Why::Cleared)
+    }
+
+    fn end(&self, id: FaultId, why: Why) -> bool {
+        self.change(why, |entries, writer| {
             let found = entries.iter_mut().find(|entry| entry.live.id == id);
-            found.map(|entry| entry.methods = MethodSet::EMPTY).is_some()
+            match found {
+                Some(entry) => entry.methods = MethodSet::EMPTY,
+                None => return writer.ended.remove(id),
+            }
+            true
         })
+    }
+
+    /// A fault has fired for the last time: it is in force no more, and what it holds stays held. For
+    /// threads that serve operations: who is subscribed is told later, by another.
+    #[cold]
+    pub(super) fn retire(&self, id: FaultId) {
+        let mut writer = self.writer.lock();
+        let old = self.snapshot.load_full();
+        let mut entries = old.entries.clone();
+        let Some(place) = entries.iter().position(|entry| entry.live.id == id) else { return };
+        let Entry { live, methods } = entries.remove(place);
+        writer.ended.push(live, methods, Why::Spent);
+        self.install(old.version + 1, entries);
+        drop(writer);
+        let own = Weak::clone(&self.own);
+        self.line.run(Box::new(move || {
+            if let Some(table) = own.upgrade() {
+                table.tell();
+            }
+        }));
     }
 
     /// The faults in force, in order, and their counts.
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
-        let now = Instant::now();
-        let listed = |entry: &Entry| {
-            let live = &entry.live;
-            let tally = live.tally();
-            Listed {
-                id: live.id,
-                fault: Arc::clone(&live.fault),
-                methods: entry.methods,
-                matched: tally.matched,
-                fired: tally.fired,
-                held: live.held.load(Ordering::Relaxed),
-                expires_in: live.until.map(|until| until.saturating_duration_since(now)),
-            }
-        };
-        self.snapshot.load().entries.iter().map(listed).collect()
+        let snapshot = self.snapshot.load();
+        snapshot.entries.iter().map(|entry| Listed::of(&entry.live, entry.methods)).collect()
+    }
+
+    /// The last faults that have gone, the latest last: [`super::ended::MOST_ENDED`], and those that
+    /// still hold something.
+    #[must_use]
+    pub fn list_ended(&self) -> Vec<Gone> {
+        self.writer.lock().ended.list()
     }
 
     /// Calls `subscriber` after every change from now on, when it is in force and before the call
@@ -207,8 +252,9 @@ impl FaultTable {
         self.snapshot.load()
     }
 
-    /// Makes one change: everybody sees all of it or nothing. Entries left without methods go.
-    fn change<T>(&self, edit: impl FnOnce(&mut Vec<Entry>, &mut Writer) -> T) -> T {
+    /// Makes one change: everybody sees all of it or nothing. Entries left without methods go, for
+    /// that reason.
+    fn change<T>(&self, why: Why, edit: impl FnOnce(&mut Vec<Entry>, &mut Writer) -> T) -> T {
         let (result, altered) = {
             let mut writer = self.writer.lock();
             let old = self.snapshot.load_full();
@@ -217,6 +263,11 @@ impl FaultTable {
             let altered = entries.len() != old.entries.len()
                 || entries.iter().zip(&old.entries).any(|(new, old)| new.methods != old.methods);
             if altered {
+                for (new, old) in entries.iter().zip(&old.entries) {
+                    if new.methods.is_empty() {
+                        writer.ended.push(Arc::clone(&old.live), old.methods, why);
+                    }
+                }
                 self.install(old.version + 1, entries);
             }
             (result, altered)
@@ -224,11 +275,15 @@ impl FaultTable {
         // Also where nothing was altered: another caller may have cleared it and not yet released.
         self.line.release();
         if altered {
-            let subscribers = self.subscribers.lock().clone();
-            let now = self.snapshot.load_full();
-            subscribers.iter().for_each(|subscriber| subscriber(&now));
+            self.tell();
         }
         result
+    }
+
+    fn tell(&self) {
+        let subscribers = self.subscribers.lock().clone();
+        let now = self.snapshot.load_full();
+        subscribers.iter().for_each(|subscriber| subscriber(&now));
     }
 
     /// Puts these entries in force. Only with the writer's lock.
@@ -244,7 +299,8 @@ impl FaultTable {
     }
 }
 
-fn withdraw(entries: &mut [Entry], methods: MethodSet) {
+fn withdraw(entries: &mut [Entry], writer: &Writer, methods: MethodSet) {
+    writer.ended.withdraw(methods);
     for entry in entries {
         entry.methods = entry.methods.minus(methods);
     }
@@ -257,7 +313,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fault::Delay;
+    use crate::fault::{Delay, MOST_ENDED};
     use crate::ops::Method;
 
     fn methods(names: &[&str]) -> MethodSet {
@@ -371,6 +427,101 @@ mod tests {
         assert_eq!((told.load(Ordering::Relaxed), table.snapshot().version()), (1, 1));
         table.clear_all();
         assert_eq!((told.load(Ordering::Relaxed), table.snapshot().version()), (2, 2));
+    }
+
+    fn ended(table: &FaultTable) -> Vec<(u64, Vec<&'static str>, Why)> {
+        let ended = table.list_ended();
+        ended.iter().map(|gone| (gone.fault.id.0, gone.fault.methods.names(), gone.why)).collect()
+    }
+
+    fn strike(table: &Arc<FaultTable>, names: &[&str]) -> Option<crate::fault::Hit> {
+        let live = Arc::clone(&table.snapshot().entries.first()?.live);
+        let hit = live.strike(methods(names), 0)?;
+        if hit.is_last() {
+            table.retire(hit.id());
+        }
+        Some(hit)
+    }
+
+    #[test]
+    fn what_has_gone_is_listed_with_its_reason() {
+        let table = table();
+        table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
+        table.put(fault(&["write"]), Placement::Replace).unwrap();
+        assert_eq!(ended(&table), [], "it has a method left");
+        table.put(fault(&["fsync"]), Placement::Replace).unwrap();
+        table.remove(FaultId(2));
+        table.clear_methods(methods(&["read", "fsync"]));
+        assert_eq!(
+            ended(&table),
+            [
+                (1, vec!["fsync"], Why::Replaced),
+                (2, vec!["write"], Why::Cleared),
+                (3, vec!["fsync"], Why::Cleared)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_spent_fault_leaves_table_mask_and_limit() {
+        let table = table();
+        let twice = std::num::NonZeroU64::new(2).unwrap();
+        table.put(fault(&["write"]).with_count(twice), Placement::Add).unwrap();
+        drop(strike(&table, &["write"]).unwrap());
+        assert_eq!(listed(&table), [(1, vec!["write"])]);
+        drop(strike(&table, &["write"]).unwrap());
+        assert_eq!(listed(&table), []);
+        assert_eq!(table.armed(), MethodSet::EMPTY);
+        assert!(strike(&table, &["write"]).is_none());
+        assert_eq!(ended(&table), [(1, vec!["write"], Why::Spent)]);
+        let gone = &table.list_ended()[0].fault;
+        assert_eq!((gone.matched, gone.fired), (2, 2));
+        assert!(!table.remove(FaultId(1)), "there is nothing to clear");
+    }
+
+    #[test]
+    fn what_a_spent_fault_holds_is_released_by_its_methods_or_id() {
+        let once = std::num::NonZeroU64::MIN;
+        let clears: [fn(&FaultTable); 4] = [
+            |table| table.clear_methods(methods(&["write"])),
+            |table| assert!(table.remove(FaultId(1)), "it holds something"),
+            |table| assert!(table.put(fault(&["write"]), Placement::Replace).is_ok()),
+            |table| table.clear_all(),
+        ];
+        for clear in clears {
+            let line = DelayLine::new().unwrap();
+            let table = FaultTable::new(Arc::clone(&line), None);
+            let hang = fault(&["write"]).with_delay(Delay::UntilCleared).with_count(once);
+            table.put(hang, Placement::Add).unwrap();
+            let hit = strike(&table, &["write"]).unwrap();
+            let (tell, told) = std::sync::mpsc::channel();
+            let job = move |_, outcome| tell.send(outcome).unwrap();
+            line.hold(hit, Instant::now(), Box::new(job));
+            table.clear_methods(methods(&["fsync"]));
+            assert_eq!((line.held(), table.list_ended()[0].fault.held), (1, 1));
+            clear(&table);
+            let outcome = told.recv_timeout(Duration::from_secs(20)).unwrap();
+            assert_eq!(outcome, crate::fault::Outcome::Released);
+        }
+    }
+
+    #[test]
+    fn the_last_hundred_are_remembered_and_what_still_holds() {
+        let table = table();
+        let once = std::num::NonZeroU64::MIN;
+        table.put(fault(&["write"]).with_count(once), Placement::Add).unwrap();
+        let held = strike(&table, &["write"]);
+        for _ in 0..2 * MOST_ENDED {
+            let id = table.put(fault(&["fsync"]), Placement::Add).unwrap();
+            table.remove(id);
+        }
+        let ids = |table: &FaultTable| ended(table).iter().map(|gone| gone.0).collect::<Vec<_>>();
+        let all: Vec<_> = [1].into_iter().chain(103..=201).collect();
+        assert_eq!(ids(&table), all);
+        drop(held);
+        let id = table.put(fault(&["fsync"]), Placement::Add).unwrap();
+        table.remove(id);
+        assert_eq!(ids(&table), (103..=202).collect::<Vec<_>>());
     }
 
     #[test]

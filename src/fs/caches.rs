@@ -4,15 +4,18 @@
 //! fault concerns get an attribute timeout of zero, and arming invalidates the attributes of those
 //! that it knows already. That notification never blocks, whatever is held; those of entries and
 //! pages do, and are never sent.
+//! Lock rule: the table of files past the page cache is locked for memory work only, and innermost.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fuser::{FileHandle, FopenFlags};
+use parking_lot::Mutex;
 
 use super::attributes::file_attr;
 use super::init::Kernel;
@@ -20,7 +23,7 @@ use super::notices::Notices;
 use super::passthrough::{self, Register};
 use super::reply::{Attributes, Entry, Opened};
 use super::{Core, Node};
-use crate::fault::FaultTable;
+use crate::fault::{FaultTable, PastCache};
 use crate::mirror::{self, Attr};
 use crate::ops::{MethodSet, Request};
 
@@ -38,10 +41,16 @@ const LOOK_EVERY: Duration = Duration::from_micros(50);
 /// small.
 const DIRECT: u64 = 1 << 63;
 
+/// The bit of one that was so opened because of a fault.
+const COUNTED: u64 = 1 << 62;
+
 /// The mirror's handle behind the kernel's, and whether it was opened past the page cache.
 pub(super) fn handle(fh: FileHandle) -> (u64, bool) {
-    (fh.0 & !DIRECT, fh.0 & DIRECT != 0)
+    (fh.0 & !(DIRECT | COUNTED), fh.0 & DIRECT != 0)
 }
+
+/// The files that are open past the page cache because of a fault, by the mirror's handle.
+pub(super) type Counted = Mutex<HashMap<u64, PastCache>>;
 
 /// The methods whose faults must not be hidden by cached attributes: a cached read is gated at
 /// the GETATTR that an expired attribute makes the kernel send first.
@@ -97,18 +106,41 @@ impl Core {
             return Opened { fh: fh | DIRECT, flags: FopenFlags::empty(), backing: Some(backing) };
         }
         let inode = self.tree.inode(ino).ok();
-        let concerned = |inode| self.concerned(inode, Request::Read.methods());
-        let direct = self.options.direct_io
-            || flags & libc::O_DIRECT != 0
-            || self.gate.armed(Request::Read.methods()) && inode.as_ref().is_some_and(concerned);
-        let (fh, way) = match direct {
-            true => (fh | DIRECT, FopenFlags::FOPEN_DIRECT_IO),
-            false => (fh, FopenFlags::empty()),
+        let asked = self.options.direct_io || flags & libc::O_DIRECT != 0;
+        let bits = match (asked, inode.as_ref()) {
+            (true, _) => DIRECT,
+            (false, Some(inode)) => self.bits_by_fault(inode, fh),
+            (false, None) => 0,
         };
+        let way = if bits == 0 { FopenFlags::empty() } else { FopenFlags::FOPEN_DIRECT_IO };
         // To drop them waits for those that are being read, also if a fault holds that.
         let doubt = inode.is_some_and(|inode| inode.take_doubt());
         let kept = if doubt { FopenFlags::empty() } else { FopenFlags::FOPEN_KEEP_CACHE };
-        Opened { fh, flags: way | kept, backing: None }
+        Opened { fh: fh | bits, flags: way | kept, backing: None }
+    }
+
+    /// The bits of a handle that is opened now: those of one past the page cache if a read fault
+    /// concerns the file. It stays so until it is closed, whatever becomes of the fault.
+    fn bits_by_fault(&self, inode: &Arc<Node>, fh: u64) -> u64 {
+        let read = Request::Read.methods();
+        let past_cache = || self.gate.past_cache(&self.place_of(inode, read));
+        match self.gate.armed(read).then(past_cache).flatten() {
+            Some(counted) => {
+                self.counted.lock().insert(fh, counted);
+                DIRECT | COUNTED
+            }
+            None => 0,
+        }
+    }
+
+    /// Closes a handle of a file, as the kernel knows it.
+    pub(super) fn closed(&self, fh: FileHandle) -> io::Result<()> {
+        let known = handle(fh).0;
+        if fh.0 & COUNTED != 0 {
+            let counted = self.counted.lock().remove(&known);
+            drop(counted);
+        }
+        self.released(known)
     }
 
     /// After a change of the faults: invalidates the cached attributes of the inodes that an

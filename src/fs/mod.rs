@@ -84,6 +84,7 @@ struct Core {
     kernel: OnceLock<Kernel>,
     walks: walks::Walks,
     readers: reads::Readers,
+    counted: caches::Counted,
     notices: OnceLock<notices::Notices>,
     trusted: trusted::Trusted,
     /// How many slow operations sit on loop threads just now.
@@ -108,6 +109,7 @@ impl SlowFs {
             options,
             walks: walks::Walks::default(),
             readers: reads::Readers::default(),
+            counted: caches::Counted::default(),
             notices: OnceLock::new(),
             trusted: trusted::Trusted::default(),
             inline_slow: AtomicUsize::new(0),

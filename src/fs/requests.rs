@@ -292,7 +292,7 @@ impl Filesystem for SlowFs {
         reply: ReplyEmpty,
     ) {
         let op = Op::new(req, R::Release, On::Inode(ino.0)).must_run();
-        self.serve(op, Args::default(), reply, move |core, _, _| core.released(handle(fh).0));
+        self.serve(op, Args::default(), reply, move |core, _, _| core.closed(fh));
     }
 
     fn fsync(

@@ -354,13 +354,12 @@ impl Core {
 
     /// Whether a fault on these methods matches the inode: no dice, nothing counted.
     pub(super) fn concerned(&self, inode: &Arc<Node>, methods: MethodSet) -> bool {
-        self.gate.armed(methods)
-            && self.gate.concerns(&[&Place {
-                tree: &self.tree,
-                inode: Arc::clone(inode),
-                name: None,
-                methods,
-            }])
+        self.gate.armed(methods) && self.gate.concerns(&[&self.place_of(inode, methods)])
+    }
+
+    /// An inode, by whatever names it has, as what an operation with these methods is about.
+    pub(super) fn place_of(&self, inode: &Arc<Node>, methods: MethodSet) -> Place<'_> {
+        Place { tree: &self.tree, inode: Arc::clone(inode), name: None, methods }
     }
 
     /// The backing path of a target, for people.

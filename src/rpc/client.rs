@@ -152,6 +152,14 @@ impl Client {
         self.fetch("list_faults", Fields::default(), |v| structs(v, ListedFault::decode))
     }
 
+    /// The last faults that have gone, the latest last.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn list_ended(&mut self) -> Result<Vec<ListedFault>, ClientError> {
+        self.fetch("list_ended", Fields::default(), |v| structs(v, ListedFault::decode))
+    }
+
     /// Every method, with what keeps it from firing on that mount.
     ///
     /// # Errors

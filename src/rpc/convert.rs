@@ -4,14 +4,14 @@
 //! refused is told in one line, in the interface's own terms. No locks.
 
 use std::num::NonZeroU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::dialect::PlainFault;
 use super::records::{FaultSpec, ListedFault};
 use super::wire::printable;
 use crate::fault::suggest::closest;
 use crate::fault::{
-    Delay, Errno, Errnos, Fault, Listed, Pattern, Probability, ProbabilityScale, SpecError,
+    Delay, Errno, Errnos, Fault, Gone, Listed, Pattern, Probability, ProbabilityScale, SpecError,
 };
 use crate::ops::{Method, MethodSet};
 
@@ -202,8 +202,19 @@ pub(super) fn listed(listed: &Listed) -> ListedFault {
         matched: whole(listed.matched.into()),
         fired: whole(listed.fired.into()),
         held: whole(listed.held.into()),
+        past_cache: whole(listed.past_cache.into()),
         expires_in_ns: listed.expires_in.map(|left| whole(left.as_nanos())),
-        out_of_reach: None,
+        ..ListedFault::default()
+    }
+}
+
+/// A fault that has gone, as the interface describes it.
+pub(super) fn gone(gone: &Gone) -> ListedFault {
+    let at = gone.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    ListedFault {
+        ended_unix_ns: Some(whole(at.as_nanos())),
+        why: Some(gone.why.to_string()),
+        ..listed(&gone.fault)
     }
 }
 

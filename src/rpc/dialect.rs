@@ -33,6 +33,8 @@ pub(super) enum Call {
     ClearMethods(Vec<String>),
     /// `list_faults`
     ListFaults,
+    /// `list_ended`
+    ListEnded,
     /// `list_methods`
     ListMethods,
     /// `info`
@@ -106,6 +108,7 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
         "remove_fault" => Call::Remove(of.int(1, "id").map_err(own)?.unwrap_or_default()),
         "clear_methods" => Call::ClearMethods(of.texts(1, "methods").map_err(own)?),
         "list_faults" => Call::ListFaults,
+        "list_ended" => Call::ListEnded,
         "list_methods" => Call::ListMethods,
         "info" => Call::Info,
         "stats" => Call::Stats,
@@ -171,12 +174,10 @@ pub(super) fn encode_plain(methods: Option<&[String]>, fault: &PlainFault) -> Fi
     Fields((1..).map(|n: i16| -n).zip(arguments).collect())
 }
 
-/// What a fork's `get_faults` answers: for each method the first fault that names it and is not
-/// used up.
+/// What a fork's `get_faults` answers: for each method the first fault that names it.
 pub(super) fn encode_get_faults(faults: &[ListedFault], number: impl Fn(&str) -> i16) -> Value {
     let mut entries: Vec<(Value, Value)> = Vec::new();
-    let used_up = |f: &&ListedFault| f.fault.count.is_some_and(|count| f.fired >= count);
-    for listed in faults.iter().filter(|f| !used_up(f)) {
+    for listed in faults {
         let fault = Value::Struct(fork_fault(&listed.fault, &number));
         let names: Vec<_> = match listed.fault.methods.as_slice() {
             [all] if all == "all" => Method::all().map(Method::name).collect(),

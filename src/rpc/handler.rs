@@ -179,6 +179,11 @@ impl Handler {
                 let faults = self.faults().iter().map(|f| Value::Struct(f.encode())).collect();
                 Value::List(TType::Struct, faults)
             }
+            Call::ListEnded => {
+                let ended = self.table.list_ended();
+                let ended = ended.iter().map(|gone| Value::Struct(convert::gone(gone).encode()));
+                Value::List(TType::Struct, ended.collect())
+            }
             Call::ListMethods => {
                 let methods = Method::all().map(|m| Value::Struct(self.method(m).encode()));
                 Value::List(TType::Struct, methods.collect())

@@ -143,12 +143,12 @@ impl FaultSpec {
     }
 }
 
-/// A fault in force.
+/// A fault in force, or one that has gone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ListedFault {
     /// Its id, unique for the life of the mount.
     pub id: i64,
-    /// Its methods are those it still has.
+    /// Its methods are those it still has, or had last.
     #[serde(flatten)]
     pub fault: FaultSpec,
     /// Operations that matched methods and pattern.
@@ -161,6 +161,12 @@ pub struct ListedFault {
     pub expires_in_ns: Option<i64>,
     /// Files that it does not reach on this mount, if there may be any.
     pub out_of_reach: Option<String>,
+    /// When it went, if it has gone.
+    pub ended_unix_ns: Option<i64>,
+    /// And why: `cleared`, `replaced`, `expired` or `spent`.
+    pub why: Option<String>,
+    /// Files that were opened past the page cache because of it and are still open.
+    pub past_cache: i64,
 }
 
 impl ListedFault {
@@ -171,7 +177,9 @@ impl ListedFault {
             .with(3, Value::I64(self.matched))
             .with(4, Value::I64(self.fired))
             .with(5, Value::I64(self.held));
-        noted(optional(fields, 6, self.expires_in_ns), 7, self.out_of_reach.as_ref())
+        let fields = noted(optional(fields, 6, self.expires_in_ns), 7, self.out_of_reach.as_ref());
+        noted(optional(fields, 8, self.ended_unix_ns), 9, self.why.as_ref())
+            .with(10, Value::I64(self.past_cache))
     }
 
     pub(super) fn decode(fields: &Fields) -> Result<ListedFault, String> {
@@ -185,6 +193,9 @@ impl ListedFault {
             held: of.int(5, "held")?.unwrap_or_default(),
             expires_in_ns: of.int(6, "expires_in_ns")?,
             out_of_reach: of.note(7, "out_of_reach")?,
+            ended_unix_ns: of.int(8, "ended_unix_ns")?,
+            why: of.note(9, "why")?,
+            past_cache: of.int(10, "past_cache")?.unwrap_or_default(),
         })
     }
 }
@@ -396,11 +407,15 @@ mod tests {
     proptest! {
         #[test]
         fn listed_faults_round_trip(
-            id: i64, fault in spec(), numbers: (i64, i64, i64), expires_in_ns: Option<i64>,
-            out_of_reach: Option<String>,
+            id: i64, fault in spec(), numbers: (i64, i64, i64, i64), out_of_reach: Option<String>,
+            times: (Option<i64>, Option<i64>), why: Option<String>,
         ) {
-            let (matched, fired, held) = numbers;
-            let listed = ListedFault { id, fault, matched, fired, held, expires_in_ns, out_of_reach };
+            let (matched, fired, held, past_cache) = numbers;
+            let (expires_in_ns, ended_unix_ns) = times;
+            let listed = ListedFault {
+                id, fault, matched, fired, held, expires_in_ns, out_of_reach, ended_unix_ns, why,
+                past_cache,
+            };
             prop_assert_eq!(ListedFault::decode(&listed.encode()), Ok(listed));
         }
 

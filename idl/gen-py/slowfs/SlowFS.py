@@ -59,6 +59,14 @@ class Iface(server.server.Iface):
         """
         pass
 
+    def list_ended(self):
+        """
+        The last 100 that have gone, the latest last. One that was spent may still hold operations:
+        clearing its methods or its id releases them, and until then it stays listed.
+
+        """
+        pass
+
     def list_methods(self):
         """
         Every method, with what keeps it from firing on this mount.
@@ -224,6 +232,37 @@ class Client(server.server.Client, Iface):
             return result.success
         raise TApplicationException(TApplicationException.MISSING_RESULT, "list_faults failed: unknown result")
 
+    def list_ended(self):
+        """
+        The last 100 that have gone, the latest last. One that was spent may still hold operations:
+        clearing its methods or its id releases them, and until then it stays listed.
+
+        """
+        self.send_list_ended()
+        return self.recv_list_ended()
+
+    def send_list_ended(self):
+        self._oprot.writeMessageBegin('list_ended', TMessageType.CALL, self._seqid)
+        args = list_ended_args()
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_list_ended(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = list_ended_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "list_ended failed: unknown result")
+
     def list_methods(self):
         """
         Every method, with what keeps it from firing on this mount.
@@ -322,6 +361,7 @@ class Processor(server.server.Processor, Iface, TProcessor):
         self._processMap["remove_fault"] = Processor.process_remove_fault
         self._processMap["clear_methods"] = Processor.process_clear_methods
         self._processMap["list_faults"] = Processor.process_list_faults
+        self._processMap["list_ended"] = Processor.process_list_ended
         self._processMap["list_methods"] = Processor.process_list_methods
         self._processMap["info"] = Processor.process_info
         self._processMap["stats"] = Processor.process_stats
@@ -444,6 +484,29 @@ class Processor(server.server.Processor, Iface, TProcessor):
             msg_type = TMessageType.EXCEPTION
             result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
         oprot.writeMessageBegin("list_faults", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_list_ended(self, seqid, iprot, oprot):
+        args = list_ended_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = list_ended_result()
+        try:
+            result.success = self._handler.list_ended()
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("list_ended", msg_type, seqid)
         result.write(oprot)
         oprot.writeMessageEnd()
         oprot.trans.flush()
@@ -1048,6 +1111,119 @@ list_faults_result.thrift_spec = (
 )
 
 
+class list_ended_args(object):
+
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('list_ended_args')
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(list_ended_args)
+list_ended_args.thrift_spec = (
+)
+
+
+class list_ended_result(object):
+    """
+    Attributes:
+     - success
+
+    """
+
+
+    def __init__(self, success=None,):
+        self.success = success
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.LIST:
+                    self.success = []
+                    (_etype54, _size51) = iprot.readListBegin()
+                    for _i55 in range(_size51):
+                        _elem56 = ListedFault()
+                        _elem56.read(iprot)
+                        self.success.append(_elem56)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('list_ended_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.LIST, 0)
+            oprot.writeListBegin(TType.STRUCT, len(self.success))
+            for iter57 in self.success:
+                iter57.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(list_ended_result)
+list_ended_result.thrift_spec = (
+    (0, TType.LIST, 'success', (TType.STRUCT, [ListedFault, None], False), None, ),  # 0
+)
+
+
 class list_methods_args(object):
 
 
@@ -1114,11 +1290,11 @@ class list_methods_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype54, _size51) = iprot.readListBegin()
-                    for _i55 in range(_size51):
-                        _elem56 = MethodInfo()
-                        _elem56.read(iprot)
-                        self.success.append(_elem56)
+                    (_etype61, _size58) = iprot.readListBegin()
+                    for _i62 in range(_size58):
+                        _elem63 = MethodInfo()
+                        _elem63.read(iprot)
+                        self.success.append(_elem63)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1135,8 +1311,8 @@ class list_methods_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter57 in self.success:
-                iter57.write(oprot)
+            for iter64 in self.success:
+                iter64.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()

@@ -283,7 +283,7 @@ class Fault(object):
 
 class ListedFault(object):
     """
-    A fault in force.
+    A fault in force, or one that has gone.
 
     Attributes:
      - id
@@ -293,11 +293,14 @@ class ListedFault(object):
      - held
      - expires_in_ns
      - out_of_reach
+     - ended_unix_ns
+     - why
+     - past_cache
 
     """
 
 
-    def __init__(self, id=None, fault=None, matched=None, fired=None, held=None, expires_in_ns=None, out_of_reach=None,):
+    def __init__(self, id=None, fault=None, matched=None, fired=None, held=None, expires_in_ns=None, out_of_reach=None, ended_unix_ns=None, why=None, past_cache=None,):
         self.id = id
         self.fault = fault
         self.matched = matched
@@ -305,6 +308,9 @@ class ListedFault(object):
         self.held = held
         self.expires_in_ns = expires_in_ns
         self.out_of_reach = out_of_reach
+        self.ended_unix_ns = ended_unix_ns
+        self.why = why
+        self.past_cache = past_cache
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -351,6 +357,21 @@ class ListedFault(object):
                     self.out_of_reach = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.I64:
+                    self.ended_unix_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.STRING:
+                    self.why = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 10:
+                if ftype == TType.I64:
+                    self.past_cache = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -388,6 +409,18 @@ class ListedFault(object):
         if self.out_of_reach is not None:
             oprot.writeFieldBegin('out_of_reach', TType.STRING, 7)
             oprot.writeString(self.out_of_reach.encode('utf-8') if sys.version_info[0] == 2 else self.out_of_reach)
+            oprot.writeFieldEnd()
+        if self.ended_unix_ns is not None:
+            oprot.writeFieldBegin('ended_unix_ns', TType.I64, 8)
+            oprot.writeI64(self.ended_unix_ns)
+            oprot.writeFieldEnd()
+        if self.why is not None:
+            oprot.writeFieldBegin('why', TType.STRING, 9)
+            oprot.writeString(self.why.encode('utf-8') if sys.version_info[0] == 2 else self.why)
+            oprot.writeFieldEnd()
+        if self.past_cache is not None:
+            oprot.writeFieldBegin('past_cache', TType.I64, 10)
+            oprot.writeI64(self.past_cache)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1160,6 +1193,9 @@ ListedFault.thrift_spec = (
     (5, TType.I64, 'held', None, None, ),  # 5
     (6, TType.I64, 'expires_in_ns', None, None, ),  # 6
     (7, TType.STRING, 'out_of_reach', 'UTF8', None, ),  # 7
+    (8, TType.I64, 'ended_unix_ns', None, None, ),  # 8
+    (9, TType.STRING, 'why', 'UTF8', None, ),  # 9
+    (10, TType.I64, 'past_cache', None, None, ),  # 10
 )
 all_structs.append(MethodInfo)
 MethodInfo.thrift_spec = (

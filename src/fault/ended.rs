@@ -1,0 +1,114 @@
+//! The faults that have gone: why, when, and their counts.
+//!
+//! Invariant: a fault that was spent may still hold what it has fired on, until that is due or
+//! somebody clears its methods. It stays here for as long, whatever else has gone since.
+//! No locks of its own: the table's writer owns it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::live::{FaultId, Live};
+use super::table::Listed;
+use crate::ops::MethodSet;
+
+/// How many faults that have gone are remembered.
+pub const MOST_ENDED: usize = 100;
+
+/// Why a fault has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Somebody took its last method from it, or the whole of it away.
+    Cleared,
+    /// Another fault was set on its last method.
+    Replaced,
+    /// Its lifetime was over.
+    Expired,
+    /// It had fired as often as it may.
+    Spent,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Why::Cleared => "cleared",
+            Why::Replaced => "replaced",
+            Why::Expired => "expired",
+            Why::Spent => "spent",
+        })
+    }
+}
+
+/// One fault of a listing of those that have gone.
+#[derive(Clone, Debug)]
+pub struct Gone {
+    /// With the methods that it had last. What it holds is what it had fired on when it was spent.
+    pub fault: Listed,
+    /// Why it has gone.
+    pub why: Why,
+    /// When.
+    pub at: SystemTime,
+}
+
+struct Record {
+    live: Arc<Live>,
+    methods: MethodSet,
+    why: Why,
+    at: SystemTime,
+}
+
+impl Record {
+    fn new(live: Arc<Live>, methods: MethodSet, why: Why) -> Record {
+        Record { live, methods, why, at: SystemTime::now() }
+    }
+
+    /// Whether an operation that it fired on, or a file that was opened because of it, is left.
+    fn is_needed(&self) -> bool {
+        Arc::strong_count(&self.live) > 1
+    }
+}
+
+/// Those that have gone, the latest last.
+#[derive(Default)]
+pub(super) struct Ended(VecDeque<Record>);
+
+impl Ended {
+    pub(super) fn push(&mut self, live: Arc<Live>, methods: MethodSet, why: Why) {
+        self.0.push_back(Record::new(live, methods, why));
+        if self.0.len() > MOST_ENDED
+            && let Some(oldest) = self.0.iter().position(|record| !record.is_needed())
+        {
+            self.0.remove(oldest);
+        }
+    }
+
+    /// Takes these methods from the faults that were spent: what they hold of them goes on.
+    pub(super) fn withdraw(&self, methods: MethodSet) {
+        for Record { live, .. } in &self.0 {
+            let left = live.methods();
+            if left.intersects(methods) {
+                live.reduce(left.minus(methods));
+            }
+        }
+    }
+
+    /// The same for one fault and all its methods; whether that held anything.
+    pub(super) fn remove(&self, id: FaultId) -> bool {
+        let spent = self.0.iter().map(|record| &record.live);
+        let mut spent = spent.filter(|live| live.id == id && !live.methods().is_empty());
+        spent.next().is_some_and(|live| {
+            live.reduce(MethodSet::EMPTY);
+            live.held() > 0
+        })
+    }
+
+    pub(super) fn list(&self) -> Vec<Gone> {
+        let gone = |record: &Record| Gone {
+            fault: Listed { expires_in: None, ..Listed::of(&record.live, record.methods) },
+            why: record.why,
+            at: record.at,
+        };
+        self.0.iter().map(gone).collect()
+    }
+}
