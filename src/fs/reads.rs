@@ -131,8 +131,9 @@ impl Readers {
     }
 
     fn fail(&self, tid: u32, failed: Failed) {
-        self.pending.store(true, Ordering::Relaxed);
         self.change(tid, |reader| {
+            // With the lock, as whoever forgets takes it back with the lock.
+            self.pending.store(true, Ordering::Relaxed);
             if reader.failed.len() >= MOST_FAILED {
                 reader.failed.remove(0);
             }
