@@ -13,9 +13,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use common::{Mount, errno_of, long_or, wait_for};
+use common::{Mount, errno_of, failing, long_or, wait_for, wait_up_to};
 
 /// Runs `job` with growing numbers while `work` runs, at least once.
 fn meanwhile<T>(jobs: &[&(dyn Fn(usize) + Sync)], work: impl FnOnce() -> T) -> T {
@@ -226,4 +226,68 @@ fn tree_is_walked_and_changed_with_few_descriptors() {
     wait_for("the tree to be gone", || {
         fs::read_dir(mount.raw()).unwrap().next().is_none().then_some(())
     });
+}
+
+/// The daemon's resident memory in kB.
+fn resident(mount: &Mount) -> u64 {
+    status(mount, "VmRSS:")
+}
+
+#[test]
+fn memory_of_files_that_were_forgotten_is_given_back() {
+    let (dirs, most_above) = long_or((100, 10_000), (30, 5_000));
+    let scratch = common::scratch();
+    for dir in 0..dirs {
+        let dir = scratch.path().join("raw").join(dir.to_string());
+        fs::create_dir_all(&dir).unwrap();
+        (0..1000).for_each(|n| drop(File::create(dir.join(format!("file-{n}"))).unwrap()));
+    }
+    let mount = Mount::over(scratch, &[] as &[&str]);
+    let idle = resident(&mount);
+    let mut walked = 0;
+    for dir in fs::read_dir(mount.mnt()).unwrap() {
+        for file in fs::read_dir(dir.unwrap().path()).unwrap() {
+            assert!(file.unwrap().metadata().unwrap().is_file());
+            walked += 1;
+        }
+    }
+    let full = resident(&mount);
+    // The kernel forgets what nobody uses when a filesystem is remounted.
+    let mut remount = common::slowfs();
+    common::stdout_of(remount.arg("mount").arg(mount.mnt()).args(["-o", "remount,rw"]));
+    let began = Instant::now();
+    let mut left = resident(&mount);
+    wait_up_to(Duration::from_secs(60), "the memory to be given back", || {
+        left = resident(&mount);
+        (left < idle + most_above).then_some(())
+    });
+    println!(
+        "{walked} files: {idle} kB idle, {full} kB when all were known, {left} kB {:.1} s after they \
+         were forgotten",
+        began.elapsed().as_secs_f64()
+    );
+    assert_eq!(walked, dirs * 1000);
+    assert!(full > idle + most_above, "{idle} kB idle, {full} kB full: nothing is shown");
+}
+
+#[test]
+fn memory_of_patterns_that_were_cleared_is_given_back() {
+    let mount = Mount::new();
+    let _clear = mount.clear_on_drop();
+    let idle = resident(&mount);
+    for n in 0..200 {
+        let mut fault = failing(&["mkdir"], "EIO");
+        let names: Vec<_> = (0..300).map(|m| format!("name-{n}-{m}")).collect();
+        fault.pattern = format!(".*({})/{n}.*", names.join("|"));
+        mount.add(&fault);
+    }
+    let full = resident(&mount);
+    mount.clear();
+    let mut left = full;
+    wait_up_to(Duration::from_secs(60), "the memory to be given back", || {
+        left = resident(&mount);
+        (left < idle + 10_000).then_some(())
+    });
+    println!("200 patterns: {idle} kB idle, {full} kB set, {left} kB cleared");
+    assert!(full > idle + 15_000, "{idle} kB idle, {full} kB full: nothing is shown");
 }

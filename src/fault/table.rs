@@ -59,6 +59,13 @@ impl Snapshot {
         self.version
     }
 
+    /// How many faults are in force.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The methods that have a fault.
     #[must_use]
     pub fn armed(&self) -> MethodSet {

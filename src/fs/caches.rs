@@ -247,7 +247,10 @@ impl Watcher {
         let core = self.core;
         if core.notices.set(Notices::new(connection)).is_ok() {
             let refresher = Arc::clone(&core);
-            table.subscribe(Box::new(move |_| refresher.refresh()));
+            table.subscribe(Box::new(move |faults| {
+                refresher.refresh();
+                refresher.faults_changed(faults);
+            }));
             core.refresh();
         }
     }

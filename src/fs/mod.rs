@@ -15,6 +15,7 @@ use crate::mirror::{Inode, Mirror};
 
 mod attributes;
 mod caches;
+mod freed;
 mod holes;
 mod init;
 mod journal;
@@ -87,6 +88,7 @@ struct Core {
     counted: caches::Counted,
     notices: OnceLock<notices::Notices>,
     trusted: trusted::Trusted,
+    freed: freed::Freed,
     /// How many slow operations sit on loop threads just now.
     inline_slow: AtomicUsize,
 }
@@ -112,6 +114,7 @@ impl SlowFs {
             counted: caches::Counted::default(),
             notices: OnceLock::new(),
             trusted: trusted::Trusted::default(),
+            freed: freed::Freed::default(),
             inline_slow: AtomicUsize::new(0),
         };
         SlowFs { core: Arc::new(core) }

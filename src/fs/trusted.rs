@@ -105,6 +105,21 @@ impl Trusted {
     }
 }
 
+impl Trusted {
+    /// Gives back the memory of notes that are not needed any more. Whether few are left.
+    pub(super) fn shrink(&self) -> bool {
+        let mut notes = self.notes.lock();
+        let now = Instant::now();
+        if notes.complete && notes.end.is_some_and(|end| end <= now) {
+            self.taking.store(false, Ordering::Relaxed);
+            *notes = Notes::default();
+        }
+        notes.drop_old(now);
+        notes.granted.shrink_to_fit();
+        notes.granted.len() < FEW
+    }
+}
+
 impl Notes {
     fn drop_old(&mut self, now: Instant) {
         self.granted.retain(|_, at| now.duration_since(*at) < KEPT);

@@ -46,6 +46,13 @@ impl<N> Ring<N> {
         drop(closed);
     }
 
+    /// Drops the entries of inodes that are gone, whose memory they keep.
+    pub(super) fn shrink_to_known(&self) {
+        let mut queue = self.queue.lock();
+        queue.retain(|inode| inode.strong_count() > 0);
+        queue.shrink_to_fit();
+    }
+
     /// Evicts all, when descriptors have run out.
     pub(super) fn clear(&self) {
         let closed = Self::shrink(&mut self.queue.lock(), 0, 0);

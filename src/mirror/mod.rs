@@ -160,6 +160,12 @@ impl<N: Default> Mirror<N> {
         self.table.each(f);
     }
 
+    /// Gives back what was only needed for more inodes than there are now.
+    pub fn shrink(&self) {
+        self.ring.shrink_to_known();
+        self.table.shrink();
+    }
+
     /// The open file or directory of a handle number, for as long as it is needed. EBADF.
     pub fn handle(&self, fh: u64) -> io::Result<Arc<Handle<N>>> {
         self.handles.get(fh)

@@ -64,6 +64,13 @@ fn shard<K: Hash, N>(shards: &Shards<K, N>, key: K) -> &RwLock<Map<K, N>> {
     &shards[place]
 }
 
+/// Twice as much as is needed stays, so that what comes and goes does not make the map anew each time.
+fn shrink<K: Eq + Hash, N>(map: &mut Map<K, N>) {
+    if map.capacity() > 4 * map.len() {
+        map.shrink_to(2 * map.len());
+    }
+}
+
 pub(super) struct Table<N> {
     by_identity: Shards<Identity, N>,
     by_number: Shards<u64, N>,
@@ -198,6 +205,13 @@ impl<N: Default> Table<N> {
         ids.remove(&inode.identity);
         shard(&self.by_number, inode.ino).write().remove(&inode.ino);
         true
+    }
+
+    /// Gives back what the maps keep beyond what they need. A shard at a time, and none for longer
+    /// than it takes to copy what is left of it.
+    pub(super) fn shrink(&self) {
+        self.by_identity.iter().for_each(|ids| shrink(&mut ids.write()));
+        self.by_number.iter().for_each(|numbers| shrink(&mut numbers.write()));
     }
 
     /// Every inode that the kernel knows; the callback runs without a lock.

@@ -1,0 +1,96 @@
+//! Memory that goes back to the system once much of it is free.
+//!
+//! A walk through a large tree makes an inode of each file, and patterns compile to much; when the
+//! kernel has forgotten the files, and the faults are cleared, tables keep their size and the heap is
+//! left in pieces, for good. So after many a thread waits until it is calm, and gives back what is
+//! free. There is none at other times. No locks of its own.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Core;
+use crate::fault::Snapshot;
+use crate::sys::memory;
+
+/// Fewer freed inodes are not worth it: half a mebibyte.
+const MANY: u64 = 1000;
+/// So many inodes weigh as much as a fault with its pattern.
+const FAULT: u64 = 100;
+/// It is calm when not so many were freed in this time.
+const CALM: Duration = Duration::from_secs(2);
+/// After this it is done, calm or not.
+const AT_LAST: Duration = Duration::from_secs(30);
+
+/// How much was freed, in inodes, and of how much the memory was given back.
+#[derive(Default)]
+pub(super) struct Freed {
+    count: AtomicU64,
+    given_back: AtomicU64,
+    waiting: AtomicBool,
+    faults: AtomicU64,
+}
+
+impl Freed {
+    /// Counts so many. Whether the memory is to be given back, by whoever asks.
+    fn enough(&self, more: u64) -> bool {
+        let count = self.count.fetch_add(more, Ordering::Relaxed) + more;
+        count.saturating_sub(self.given_back.load(Ordering::Relaxed)) >= MANY
+            && !self.waiting.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl Core {
+    /// The kernel has forgotten so many lookups of an inode.
+    pub(super) fn forget(self: &Arc<Self>, ino: u64, lookups: u64) {
+        self.tree.forget(ino, lookups);
+        self.freed(1);
+    }
+
+    /// The faults have changed to these.
+    pub(super) fn faults_changed(self: &Arc<Self>, faults: &Snapshot) {
+        let left = faults.len() as u64;
+        let gone = self.freed.faults.swap(left, Ordering::Relaxed).saturating_sub(left);
+        if gone > 0 {
+            self.freed(gone * FAULT);
+        }
+    }
+
+    fn freed(self: &Arc<Self>, inodes: u64) {
+        if self.freed.enough(inodes) {
+            let core = Arc::downgrade(self);
+            let spawn = thread::Builder::new().name("slowfs-memory".into()).stack_size(256 * 1024);
+            if spawn.spawn(move || give_back_when_calm(&core)).is_err() {
+                self.freed.waiting.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether no more can be given back soon.
+    fn give_back(&self) -> bool {
+        self.tree.shrink();
+        let small = self.trusted.shrink();
+        memory::trim();
+        small
+    }
+}
+
+fn give_back_when_calm(core: &Weak<Core>) {
+    let began = Instant::now();
+    let mut before = 0;
+    loop {
+        thread::sleep(CALM);
+        let Some(core) = core.upgrade() else { return };
+        let count = core.freed.count.load(Ordering::Relaxed);
+        let late = began.elapsed() >= AT_LAST;
+        let calm = count - before < MANY;
+        let done = (late || calm) && core.give_back();
+        if done || late {
+            core.freed.given_back.store(count, Ordering::Relaxed);
+            core.freed.waiting.store(false, Ordering::Relaxed);
+            return;
+        }
+        before = count;
+    }
+}
