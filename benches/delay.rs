@@ -45,7 +45,7 @@ fn lateness(delay: Duration, at_once: usize, rounds: usize) -> Vec<Duration> {
             let Verdict::Hit(hit) = gate.decide(&[&File], 0) else { continue };
             let tell = tell.clone();
             let job = move |_, _| tell.send(arrived.elapsed() - delay).unwrap();
-            line.hold(hit, arrived, Box::new(job));
+            line.hold(hit, arrived, false, Box::new(job));
         }
         late.extend(told.iter().take(at_once));
     }

@@ -274,7 +274,7 @@ fn start(
     }
     let notices =
         session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
-    watcher.attach(table, notices);
+    watcher.attach(table, notices).map_err(other("start a thread"))?;
     let server = server_config(config, paths, kernel, log.lost());
     let control = listener
         .map(|listener| Server::start(listener, Arc::clone(table), stats, server))

@@ -96,7 +96,7 @@ impl Engine {
             }
             book.ended.fetch_add(1, Ordering::Release);
         };
-        self.line.hold(hit, arrived, Box::new(job));
+        self.line.hold(hit, arrived, false, Box::new(job));
         true
     }
 

@@ -393,7 +393,7 @@ mod tests {
         let live = Arc::clone(&table.snapshot().entries[0].live);
         let hit = live.strike(methods(&["write"]), 0).unwrap();
         let (tell, told) = std::sync::mpsc::channel();
-        line.hold(hit, begin, Box::new(move |_, outcome| tell.send(outcome).unwrap()));
+        line.hold(hit, begin, false, Box::new(move |_, outcome| tell.send(outcome).unwrap()));
         let outcome = told.recv_timeout(Duration::from_secs(20)).unwrap();
         assert_eq!(outcome, crate::fault::Outcome::Released);
         assert!(begin.elapsed() >= lifetime);
@@ -503,7 +503,7 @@ mod tests {
             let hit = strike(&table, &["write"]).unwrap();
             let (tell, told) = std::sync::mpsc::channel();
             let job = move |_, outcome| tell.send(outcome).unwrap();
-            line.hold(hit, Instant::now(), Box::new(job));
+            line.hold(hit, Instant::now(), false, Box::new(job));
             table.clear_methods(methods(&["fsync"]));
             assert_eq!((line.held(), table.list_ended()[0].fault.held), (1, 1));
             clear(&table);

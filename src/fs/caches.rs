@@ -22,7 +22,7 @@ use super::init::Kernel;
 use super::notices::Notices;
 use super::passthrough::{self, Register};
 use super::reply::{Attributes, Entry, Opened};
-use super::{Core, Node};
+use super::{Core, Node, underway};
 use crate::fault::{FaultTable, PastCache};
 use crate::mirror::{self, Attr};
 use crate::ops::{MethodSet, Request};
@@ -242,8 +242,12 @@ impl Watcher {
     }
 
     /// From now on each change of `table` reaches the kernel's caches before the call that made it
-    /// returns. `connection` is that of the session.
-    pub fn attach(self, table: &FaultTable, connection: OwnedFd) {
+    /// returns, and callers that are killed while their operation is blocked are freed.
+    /// `connection` is that of the session.
+    ///
+    /// # Errors
+    /// The thread that frees them cannot start.
+    pub fn attach(self, table: &FaultTable, connection: OwnedFd) -> io::Result<()> {
         let core = self.core;
         if core.notices.set(Notices::new(connection)).is_ok() {
             let refresher = Arc::clone(&core);
@@ -252,6 +256,8 @@ impl Watcher {
                 refresher.faults_changed(faults);
             }));
             core.refresh();
+            underway::guard(&core)?;
         }
+        Ok(())
     }
 }

@@ -1,14 +1,14 @@
 //! The fuser adapter: decode, ask the gate, run on the mirror, reply. No semantics of its own.
 //!
 //! `requests` decodes each kernel request into a `serve::Op` and a closure on the mirror;
-//! `serve` does the rest for all of them; `walks` and `reads` tell which requests are one system call;
+//! `serve` asks the gate for all of them, `run` has them run here or away and answers, `underway` frees
+//! callers that are killed meanwhile; `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes
 //! that takes; `holes` finds those of mapped files; `passthrough` hands files over to the kernel. Lock
 //! rule: no lock of this room is held while the mirror, the gate or the kernel works.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicUsize;
 
 use crate::fault::{DelayLine, FaultTable, Gate, Pattern, Stats};
 use crate::mirror::{Inode, Mirror};
@@ -24,8 +24,10 @@ mod passthrough;
 mod reads;
 mod reply;
 mod requests;
+mod run;
 mod serve;
 mod trusted;
+mod underway;
 mod walks;
 mod writes;
 
@@ -89,8 +91,7 @@ struct Core {
     notices: OnceLock<notices::Notices>,
     trusted: trusted::Trusted,
     freed: freed::Freed,
-    /// How many slow operations sit on loop threads just now.
-    inline_slow: AtomicUsize,
+    underway: underway::Underway,
 }
 
 impl SlowFs {
@@ -108,6 +109,7 @@ impl SlowFs {
             line,
             stats: Arc::default(),
             kernel: OnceLock::new(),
+            underway: underway::Underway::new(options.threads),
             options,
             walks: walks::Walks::default(),
             readers: reads::Readers::default(),
@@ -115,7 +117,6 @@ impl SlowFs {
             notices: OnceLock::new(),
             trusted: trusted::Trusted::default(),
             freed: freed::Freed::default(),
-            inline_slow: AtomicUsize::new(0),
         };
         SlowFs { core: Arc::new(core) }
     }

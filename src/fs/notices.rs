@@ -1,20 +1,29 @@
-//! Notices to the kernel, written to the FUSE connection. No locks.
+//! Notices to the kernel, and answers in another's place, written to the FUSE connection. No locks.
 //!
-//! Its own and not fuser's, which does not tell whether the kernel knew the inode.
+//! Its own and not fuser's, which does not tell whether the kernel knew the inode, and has one
+//! answer per request.
 
 use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+use crate::sys;
 
 /// FUSE_NOTIFY_INVAL_INODE of the kernel's fuse.h.
 const INVAL_INODE: i32 = 2;
 
 /// The connection.
-pub(super) struct Notices(OwnedFd);
+pub(super) struct Notices {
+    connection: OwnedFd,
+    /// Each of the descriptors that loop threads read requests from: a request is answered through
+    /// the one it came by. They are there before the first request is.
+    channels: OnceLock<Vec<OwnedFd>>,
+}
 
 impl Notices {
     pub(super) fn new(connection: OwnedFd) -> Notices {
-        Notices(connection)
+        Notices { connection, channels: OnceLock::new() }
     }
 
     /// Has the kernel ask anew for an inode's attributes; never blocks, whatever is held. False if
@@ -51,10 +60,39 @@ impl Notices {
         notice.extend(ino.to_ne_bytes());
         notice.extend(offset.to_ne_bytes());
         notice.extend(length.to_ne_bytes());
-        match rustix::io::write(&self.0, &notice) {
+        match rustix::io::write(&self.connection, &notice) {
             Ok(_) => Ok(true),
             Err(rustix::io::Errno::NOENT) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Answers a request with EINTR in place of who serves it. If that one was faster, or is later,
+    /// the kernel knows the number no more and takes no notice.
+    ///
+    /// # Errors
+    /// The connection is gone, or its descriptors cannot be had.
+    pub(super) fn interrupt(&self, unique: u64) -> io::Result<()> {
+        const LENGTH: u32 = 16;
+        let mut answer = Vec::with_capacity(LENGTH as usize);
+        answer.extend(LENGTH.to_ne_bytes());
+        answer.extend((-libc::EINTR).to_ne_bytes());
+        answer.extend(unique.to_ne_bytes());
+        for channel in self.channels()? {
+            match rustix::io::write(channel, &answer) {
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn channels(&self) -> io::Result<&[OwnedFd]> {
+        if self.channels.get().is_none() {
+            let device = rustix::fs::fstat(&self.connection)?.st_rdev;
+            let _ = self.channels.set(sys::descriptors_of(device)?);
+        }
+        Ok(self.channels.get().map_or(&[], Vec::as_slice))
     }
 }

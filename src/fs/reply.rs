@@ -12,9 +12,10 @@ use fuser::{
 };
 use rustix::fs::StatVfs;
 
+use super::caches::handle;
 use crate::mirror::Xattr;
 
-/// A reply that is sent exactly once.
+/// A reply that is sent exactly once, or withheld.
 pub(super) trait Answer: Send + 'static {
     /// What a success carries.
     type Value;
@@ -22,6 +23,36 @@ pub(super) trait Answer: Send + 'static {
     fn ok(self, value: Self::Value);
     /// Replies with an errno.
     fn err(self, errno: Errno);
+    /// Sends nothing, since the request is answered already, and returns what a success would have
+    /// granted the kernel.
+    fn withhold(self, value: Option<Self::Value>) -> Granted;
+}
+
+/// What the kernel gives back one day: lookups by FORGET, an open file or directory by RELEASE.
+#[derive(Default)]
+pub(super) struct Granted {
+    /// One lookup of each of these inodes.
+    pub(super) entries: Vec<u64>,
+    /// The mirror's handle.
+    pub(super) opened: Option<u64>,
+}
+
+impl Granted {
+    fn nothing<T>(_: T) -> Granted {
+        Granted::default()
+    }
+
+    fn entry(entry: &Entry) -> Granted {
+        Granted { entries: vec![entry.attributes.attr.ino.0], opened: None }
+    }
+
+    fn opened(opened: &Opened) -> Granted {
+        Granted { entries: Vec::new(), opened: Some(handle(FileHandle(opened.fh)).0) }
+    }
+
+    fn created((entry, opened): &(Entry, Opened)) -> Granted {
+        Granted { opened: Granted::opened(opened).opened, ..Granted::entry(entry) }
+    }
 }
 
 /// An inode's attributes and how long the kernel may trust them.
@@ -44,6 +75,38 @@ impl Entry {
         let ttl = self.ttl.min(self.attributes.ttl);
         let attr = &self.attributes.attr;
         reply.add(attr.ino, offset, name, &ttl, attr, Generation(self.generation))
+    }
+}
+
+/// A listing whose entries are lookups.
+pub(super) struct Listing {
+    pub(super) reply: ReplyDirectoryPlus,
+    /// The inodes of the entries added.
+    pub(super) granted: Vec<u64>,
+}
+
+impl Listing {
+    /// Adds an entry; true if it did not fit.
+    pub(super) fn add(&mut self, entry: &Entry, offset: u64, name: &OsStr) -> bool {
+        let full = entry.add_to(&mut self.reply, offset, name);
+        if !full {
+            self.granted.push(entry.attributes.attr.ino.0);
+        }
+        full
+    }
+}
+
+impl Answer for Listing {
+    type Value = ();
+    fn ok(self, (): ()) {
+        self.reply.ok();
+    }
+    fn err(self, errno: Errno) {
+        self.reply.error(errno);
+    }
+    fn withhold(self, value: Option<()>) -> Granted {
+        self.reply.withhold(value);
+        Granted { entries: self.granted, opened: None }
     }
 }
 
@@ -83,9 +146,12 @@ impl Drop for Bytes {
     }
 }
 
-/// `impl Answer` for a reply whose success is one call with its value.
+/// `impl Answer` for a reply whose success is one call with its value, and grants that.
 macro_rules! answer {
     ($reply:ty, $value:ty, |$self:ident, $v:pat_param| $ok:expr) => {
+        answer!($reply, $value, Granted::nothing, |$self, $v| $ok);
+    };
+    ($reply:ty, $value:ty, $grants:expr, |$self:ident, $v:pat_param| $ok:expr) => {
         impl Answer for $reply {
             type Value = $value;
             fn ok($self, $v: $value) {
@@ -93,6 +159,11 @@ macro_rules! answer {
             }
             fn err(self, errno: Errno) {
                 self.error(errno);
+            }
+            fn withhold(self, value: Option<$value>) -> Granted {
+                // Dropped, it would answer EIO. What stays is a reference to the connection.
+                std::mem::forget(self);
+                value.as_ref().map_or_else(Granted::default, $grants)
             }
         }
     };
@@ -103,17 +174,17 @@ answer!(ReplyDirectory, (), |self, ()| self.ok());
 answer!(ReplyDirectoryPlus, (), |self, ()| self.ok());
 answer!(ReplyData, Bytes, |self, bytes| self.data(&bytes.0));
 answer!(ReplyAttr, Attributes, |self, a| self.attr(&a.ttl, &a.attr));
-answer!(ReplyEntry, Entry, |self, e| self.entry_with_ttls(
+answer!(ReplyEntry, Entry, Granted::entry, |self, e| self.entry_with_ttls(
     &e.attributes.ttl,
     &e.ttl,
     &e.attributes.attr,
     Generation(e.generation)
 ));
-answer!(ReplyOpen, Opened, |self, o| match &o.backing {
+answer!(ReplyOpen, Opened, Granted::opened, |self, o| match &o.backing {
     None => self.opened(FileHandle(o.fh), o.flags),
     Some(backing) => self.opened_passthrough(FileHandle(o.fh), o.flags, backing),
 });
-answer!(ReplyCreate, (Entry, Opened), |self, (e, o)| {
+answer!(ReplyCreate, (Entry, Opened), Granted::created, |self, (e, o)| {
     let Attributes { ttl, attr } = &e.attributes;
     let (generation, fh) = (Generation(e.generation), FileHandle(o.fh));
     match &o.backing {

@@ -17,7 +17,7 @@ use super::SlowFs;
 use super::attributes::{consulted, kind, time_change};
 use super::caches::handle;
 use super::reads::Span;
-use super::reply::{Bytes, Entry, Opened, READY};
+use super::reply::{Bytes, Entry, Listing, Opened, READY};
 use super::serve::{Args, On, Op};
 use super::writes::{Range, Write};
 use crate::mirror::Changes;
@@ -43,7 +43,7 @@ impl Filesystem for SlowFs {
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
-        self.core.forget(ino.0, nlookup);
+        self.core.run_forget(ino.0, nlookup);
     }
 
     fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
@@ -347,9 +347,10 @@ impl Filesystem for SlowFs {
         reply: ReplyDirectoryPlus,
     ) {
         let op = Op::new(req, R::Readdir, On::Inode(ino.0));
-        self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
+        let listing = Listing { reply, granted: Vec::new() };
+        self.serve_filling(op, Args::default(), listing, move |core, _, _, listing| {
             core.tree.readdirplus(fh.0, offset, &mut |listed, found| {
-                core.entry(found).add_to(reply, listed.offset, listed.name)
+                listing.add(&core.entry(found), listed.offset, listed.name)
             })
         });
     }

@@ -1,24 +1,23 @@
-//! One path for every request: gate, hold, run, reply.
+//! One path for every request: gate, hold, and then `run`.
 //!
-//! Unarmed, an operation costs one relaxed load here and runs where it arrived, on borrowed
-//! arguments. A held one owns its arguments, leaves the loop thread and is concluded by a worker.
+//! Unarmed, an operation costs one relaxed load here. A held one owns its arguments, leaves the loop
+//! thread and goes on when the delay line says so.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use fuser::INodeNo;
 
-use super::journal::Entry;
 use super::reads::Span;
 use super::reply::Answer;
+use super::run::{Struck, Task, Work};
+use super::underway::{Claim, Share};
 use super::{Core, Node, SlowFs, Tree};
-use crate::fault::{self, Delay, Hit, Memo, Outcome, Subject, Verdict, hold};
+use crate::fault::{Delay, Hit, Memo, Outcome, Subject, Verdict, hold};
 use crate::mirror::Caller;
 use crate::ops::{MethodSet, Request};
-use crate::sys::process::{self, Killed};
 
 /// The names and data that came with a request.
 #[derive(Clone, Copy, Default)]
@@ -41,20 +40,20 @@ impl<'a> Args<'a> {
         Args { name, other, data: &[] }
     }
 
-    fn to_owned(self) -> OwnedArgs {
+    pub(super) fn to_owned(self) -> OwnedArgs {
         OwnedArgs { name: self.name.into(), other: self.other.into(), data: self.data.into() }
     }
 }
 
 /// The same, owned by an operation that left its loop thread.
-struct OwnedArgs {
+pub(super) struct OwnedArgs {
     name: OsString,
     other: OsString,
     data: Vec<u8>,
 }
 
 impl OwnedArgs {
-    fn lend(&self) -> Args<'_> {
+    pub(super) fn lend(&self) -> Args<'_> {
         Args { name: &self.name, other: &self.other, data: &self.data }
     }
 }
@@ -76,12 +75,14 @@ pub(super) struct Op {
     pub(super) request: Request,
     pub(super) caller: Caller,
     pub(super) targets: [Option<(On, MethodSet)>; 2],
+    /// Its number on the connection.
+    unique: u64,
     /// Runs even if a fault fails it: what must not leak is given back all the same.
-    must_run: bool,
-    /// May block long in the backing, and then should not occupy a loop thread.
-    slow: bool,
+    pub(super) must_run: bool,
+    /// How many loop threads it may find busy and still run on one.
+    pub(super) share: Share,
     /// When it arrived, if it is timed: a clock read costs more than the whole gate.
-    arrived: Option<Instant>,
+    pub(super) arrived: Option<Instant>,
     /// What a READ that fills the page cache asks for.
     pub(super) pages: Option<Span>,
 }
@@ -93,8 +94,9 @@ impl Op {
             request,
             caller: Caller { uid: req.uid(), gid: req.gid(), tid: req.pid(), umask: 0 },
             targets: [Some((on, request.methods())), None],
+            unique: req.unique().0,
             must_run: false,
-            slow: false,
+            share: Share::Any,
             arrived: None,
             pages: None,
         }
@@ -120,8 +122,9 @@ impl Op {
         self
     }
 
+    /// It may block long in the backing whatever the device, as a sync does.
     pub(super) fn slow(mut self) -> Op {
-        self.slow = true;
+        self.share = Share::Half;
         self
     }
 
@@ -143,29 +146,15 @@ impl Op {
         request.methods().minus(self.methods()).is_empty()
     }
 
+    pub(super) fn claim(&self) -> Claim {
+        Claim { unique: self.unique, tid: self.caller.tid }
+    }
+
     pub(super) fn methods(&self) -> MethodSet {
         let [first, second] = self.targets;
         let of = |t: Option<(On, MethodSet)>| t.map_or(MethodSet::EMPTY, |(_, m)| m);
         of(first).union(of(second))
     }
-}
-
-/// The work of a request on the mirror, run at most once.
-pub(super) trait Work<R: Answer>:
-    FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
-{
-}
-
-impl<R: Answer, F> Work<R> for F where
-    F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
-{
-}
-
-/// A request on its way: what it is, how it is answered, what it does.
-struct Task<R, F> {
-    op: Op,
-    reply: R,
-    run: F,
 }
 
 impl SlowFs {
@@ -200,58 +189,44 @@ impl SlowFs {
         R: Answer,
         F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
     {
+        self.core.underway.sit();
         let armed = self.core.gate.armed_methods();
         if self.core.options.time_all || !armed.is_empty() {
             op.arrived = Some(Instant::now());
         }
-        let task = Task { op, reply, run };
         let repeated = op.pages.is_some() && self.core.readers.pending();
         if !repeated && (armed.is_empty() || !self.core.is_subject(armed, &op)) {
-            self.pass(task, args);
+            self.core.run(&op, args, None, reply, run);
         } else {
-            self.serve_armed(task, args);
+            self.serve_armed(Task { op, reply, run }, args);
         }
     }
 
     #[cold]
     fn serve_armed<R: Answer, F: Work<R>>(&self, task: Task<R, F>, args: Args<'_>) {
         let arrived = task.op.arrived.unwrap_or_else(Instant::now);
-        let hit = match self.core.decide(&task.op, args) {
-            Verdict::Run => return self.pass(task, args),
-            Verdict::Hit(hit) => hit,
+        let Verdict::Hit(hit) = self.core.decide(&task.op, args) else {
+            return self.core.run(&task.op, args, None, task.reply, task.run);
         };
         match hit.delay() {
-            None => self.core.conclude(hit, Outcome::Due, task, args),
+            None => {
+                let struck = self.core.struck(&task.op, &hit, Outcome::Due);
+                self.core.go_on(task, args, struck);
+            }
             Some(Delay::For(delay)) if delay < hold::SPIN_BELOW => {
-                hold::spin(delay.saturating_sub(arrived.elapsed()));
-                self.core.conclude(hit, Outcome::Due, task, args);
+                let struck = self.core.struck(&task.op, &hit, Outcome::Due);
+                self.core.go_on(task, args, struck.at(arrived.checked_add(delay)));
             }
             Some(_) => {
                 let core = Arc::clone(&self.core);
-                let args = args.to_owned();
+                let (args, must_run) = (args.to_owned(), task.op.must_run);
                 let job = move |hit: Hit, outcome: Outcome| {
-                    core.conclude(hit, outcome, task, args.lend());
+                    let struck = core.struck(&task.op, &hit, outcome);
+                    drop(hit);
+                    core.go_on(task, args.lend(), struck);
                 };
-                self.core.line.hold(hit, arrived, Box::new(job));
+                self.core.line.hold(hit, arrived, must_run, Box::new(job));
             }
-        }
-    }
-
-    /// Runs an operation that no fault concerns.
-    fn pass<R: Answer, F: Work<R>>(&self, task: Task<R, F>, args: Args<'_>) {
-        let core = &self.core;
-        if !task.op.slow {
-            return core.finish(task, args);
-        }
-        // Half the loop threads may wait for the backing; the others stay free for quick requests.
-        if core.inline_slow.fetch_add(1, Relaxed) < core.options.threads / 2 {
-            core.finish(task, args);
-            core.inline_slow.fetch_sub(1, Relaxed);
-        } else {
-            core.inline_slow.fetch_sub(1, Relaxed);
-            let args = args.to_owned();
-            let away = Arc::clone(core);
-            core.line.run(Box::new(move || away.finish(task, args.lend())));
         }
     }
 }
@@ -288,68 +263,12 @@ impl Core {
         Some(Place { tree: &self.tree, inode, name, methods })
     }
 
-    /// Ends an operation that a fault fired on.
-    fn conclude<R: Answer, F: Work<R>>(
-        &self,
-        hit: Hit,
-        outcome: Outcome,
-        task: Task<R, F>,
-        args: Args<'_>,
-    ) {
-        let errno = match outcome {
-            Outcome::Released => None,
-            Outcome::CallerKilled => Some(libc::EINTR),
-            Outcome::Due => {
-                if hit.kill() {
-                    kill(task.op.caller.tid);
-                }
-                let errno = hit.errno().map(fault::Errno::raw);
-                if errno.is_some() {
-                    self.read_fails(&task.op, &hit);
-                }
-                errno
-            }
-        };
-        drop(hit);
-        let Some(errno) = errno else { return self.finish(task, args) };
-        let Task { op, mut reply, run } = task;
-        if op.must_run {
-            // The fault's errno is the answer, whatever the operation itself would say.
-            let _ = run(self, op.caller, args, &mut reply);
+    /// What a fault still does to an operation that is held no longer.
+    fn struck(&self, op: &Op, hit: &Hit, outcome: Outcome) -> Struck {
+        if outcome == Outcome::Due && hit.errno().is_some() {
+            self.read_fails(op, hit);
         }
-        self.answer(op, args, reply, Err(io::Error::from_raw_os_error(errno)), None);
-    }
-
-    /// Runs the operation and replies.
-    fn finish<R: Answer, F: Work<R>>(&self, task: Task<R, F>, args: Args<'_>) {
-        let Task { op, mut reply, run } = task;
-        let started = self.options.log_ops.then(Instant::now);
-        let result = run(self, op.caller, args, &mut reply);
-        self.answer(op, args, reply, result, started);
-    }
-
-    /// The one place where results become replies and errors become errnos.
-    fn answer<R: Answer>(
-        &self,
-        op: Op,
-        args: Args<'_>,
-        reply: R,
-        result: io::Result<R::Value>,
-        started: Option<Instant>,
-    ) {
-        self.stats.count(op.request, result.is_err());
-        if let Some(arrived) = op.arrived {
-            self.stats.time(op.request, arrived.elapsed());
-        }
-        if self.options.log_ops {
-            Entry { core: self, op: &op, args, error: result.as_ref().err(), started }.write();
-        }
-        match result {
-            Ok(value) => reply.ok(value),
-            Err(error) => {
-                reply.err(fuser::Errno::from_i32(error.raw_os_error().unwrap_or(libc::EIO)));
-            }
-        }
+        Struck::after(hit, outcome)
     }
 
     /// Whether a fault on these methods matches the inode: no dice, nothing counted.
@@ -365,22 +284,6 @@ impl Core {
     /// The backing path of a target, for people.
     pub(super) fn path_of(&self, target: (On, MethodSet), args: Args<'_>) -> Option<Vec<u8>> {
         Some(self.place(target, args)?.path())
-    }
-}
-
-/// Sends SIGKILL to the calling process, and says so when that could not be.
-fn kill(tid: u32) {
-    match process::kill_caller(tid) {
-        Ok(Killed::Sent(_)) => {}
-        Ok(Killed::Spared(0)) => {
-            tracing::warn!(
-                "a kill fault fired on a caller in a pid namespace that cannot be seen from here: spared"
-            );
-        }
-        Ok(Killed::Spared(pid)) => {
-            tracing::warn!("a kill fault fired on pid {pid}, which is always spared")
-        }
-        Err(error) => tracing::warn!("cannot kill the process of thread {tid}: {error}"),
     }
 }
 

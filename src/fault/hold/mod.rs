@@ -7,7 +7,9 @@
 //! Invariants: every job given to the line runs exactly once, with its outcome. An operation
 //! whose fault is cleared is not held: whoever clears marks the fault first and calls `release`
 //! then, and `hold` looks at the mark under the queue's lock, so that one of them sees the other.
-//! While the line is open, some thread leads or is on its way to.
+//! While the line is open, some thread leads or is on its way to. What is due or released never
+//! waits behind what `run` was given: each of the two has threads of its own. What only answers is
+//! done by whoever finds it.
 //!
 //! Lock rule: the queue's lock is never held while a job runs, a thread starts or a file is read.
 
@@ -15,6 +17,7 @@ mod pool;
 mod queue;
 mod timer;
 mod watch;
+mod workers;
 
 use std::io;
 use std::sync::Arc;
@@ -23,10 +26,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use self::pool::run_caught;
+use self::pool::Pool;
+pub use self::pool::{Load, MOST};
 use self::queue::{Due, Held, Queue, Task, Waiting};
 pub use self::queue::{Job, Outcome};
 pub use self::timer::{SPIN_BELOW, spin};
+use self::workers::run_caught;
 use super::live::{Hit, Live};
 use super::spec::Delay;
 use crate::sys::process::sigkill_pending;
@@ -37,6 +42,8 @@ const SHUTDOWN_BOUND: Duration = Duration::from_secs(1);
 #[derive(Default)]
 struct Line {
     queue: Mutex<Queue>,
+    /// Threads at most.
+    most: usize,
     held: AtomicUsize,
     /// Where the leader waits.
     lead: Condvar,
@@ -51,6 +58,7 @@ struct Line {
 /// Holds operations and runs them when due or released. Dropping it shuts it down without waiting.
 pub struct DelayLine {
     line: Arc<Line>,
+    pool: Pool,
 }
 
 impl DelayLine {
@@ -59,20 +67,27 @@ impl DelayLine {
     /// # Errors
     /// If they cannot start.
     pub fn new() -> io::Result<Arc<DelayLine>> {
-        let delay_line = DelayLine { line: Arc::default() };
-        for _ in 0..pool::MIN_WORKERS {
+        DelayLine::limited(MOST)
+    }
+
+    /// The same with at most so many threads of either share.
+    fn limited(most: usize) -> io::Result<Arc<DelayLine>> {
+        let line = Arc::new(Line { most, ..Line::default() });
+        let delay_line = DelayLine { line, pool: Pool::new(most)? };
+        for _ in 0..workers::MIN_WORKERS {
             delay_line.line.queue.lock().workers += 1;
             delay_line.line.start_worker()?;
         }
         let line = Arc::clone(&delay_line.line);
-        pool::start("slowfs-watch", move || line.watch())?;
+        workers::start("slowfs-watch", move || line.watch())?;
         Ok(Arc::new(delay_line))
     }
 
     /// Holds an operation that arrived at `arrived` for the delay of its hit, then runs `job` on a
-    /// thread of the pool. If its fault is cleared by now, or the line shut down, `job` runs as
+    /// thread of the line. If its fault is cleared by now, or the line shut down, `job` runs as
     /// released before this returns, on this thread; likewise if the caller is killed already.
-    pub fn hold(&self, hit: Hit, arrived: Instant, job: Job) {
+    /// `must_run`: the job blocks even where a fault or the caller's death answers.
+    pub fn hold(&self, hit: Hit, arrived: Instant, must_run: bool, job: Job) {
         let due = match hit.delay() {
             None => Due::At(arrived),
             Some(Delay::For(delay)) => arrived.checked_add(delay).map_or(Due::Never, Due::At),
@@ -97,21 +112,23 @@ impl DelayLine {
             queue.watching = true;
             line.watch.notify_one();
         }
-        if queue.insert(due, Waiting::Operation(Held { hit, job })) {
+        if queue.insert(due, Waiting::Operation(Held { hit, must_run, job })) {
             line.lead.notify_one();
         }
     }
 
-    /// Runs a job on the pool; on this thread if the line is shut down.
+    /// Runs a job that may block on a thread of its own, also when the line is shut down.
     pub fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        let mut queue = self.line.queue.lock();
-        if queue.closed {
-            drop(queue);
-            run_caught(job);
-            return;
-        }
-        queue.ready.push_back(Task::Plain(job));
-        self.line.summon(&mut queue);
+        self.pool.run(job);
+    }
+
+    /// What the threads do: those of `run`, and those for what is due or released.
+    #[must_use]
+    pub fn load(&self) -> [Load; 2] {
+        let queue = self.line.queue.lock();
+        let own = Load { threads: queue.workers, waiting: queue.ready.len() };
+        drop(queue);
+        [self.pool.load(), own]
     }
 
     /// Lets every operation go whose fault has none of its methods any more. To be called after
@@ -138,7 +155,7 @@ impl DelayLine {
     }
 
     /// Releases everything held; later operations are not held at all. Waits a second at most for
-    /// jobs that run, and says whether all have ended.
+    /// jobs of the line that run, and says whether all have ended.
     pub fn shutdown(&self) -> bool {
         self.line.close();
         let deadline = Instant::now() + SHUTDOWN_BOUND;
@@ -169,7 +186,8 @@ impl Line {
         self.free(&mut queue, all, Outcome::Released);
     }
 
-    /// Makes operations ready to run with this outcome; lifts that are gone need no running.
+    /// Makes operations ready to run with this outcome; those that are only answered are, here.
+    /// Lifts that are gone need no running.
     fn free(
         self: &Arc<Self>,
         queue: &mut MutexGuard<'_, Queue>,
@@ -177,9 +195,10 @@ impl Line {
         outcome: Outcome,
     ) {
         let before = queue.ready.len();
-        let mut lifts = Vec::new();
+        let (mut answered, mut lifts) = (Vec::new(), Vec::new());
         for waiting in gone {
             match waiting {
+                Waiting::Operation(held) if held.only_answers(outcome) => answered.push(held),
                 Waiting::Operation(held) => queue.ready.push_back(Task::Freed(held, outcome)),
                 lift @ Waiting::Lift(..) => lifts.push(lift),
             }
@@ -187,7 +206,10 @@ impl Line {
         if queue.ready.len() > before {
             self.summon(queue);
         }
-        MutexGuard::unlocked(queue, || drop(lifts));
+        MutexGuard::unlocked(queue, || {
+            drop(lifts);
+            answered.into_iter().for_each(|held| self.finish(held, outcome));
+        });
     }
 }
 

@@ -34,7 +34,21 @@ pub(super) enum Due {
 
 pub(super) struct Held {
     pub(super) hit: Hit,
+    /// Runs even if a fault answers it.
+    pub(super) must_run: bool,
     pub(super) job: Job,
+}
+
+impl Held {
+    /// Whether its job only answers then, which blocks nobody.
+    pub(super) fn only_answers(&self, outcome: Outcome) -> bool {
+        let answered = match outcome {
+            Outcome::Due => self.hit.errno().is_some(),
+            Outcome::Released => false,
+            Outcome::CallerKilled => true,
+        };
+        answered && !self.must_run
+    }
 }
 
 /// What waits in the queue.
@@ -67,7 +81,17 @@ pub(super) enum Task {
     Due(Held, Instant),
     Freed(Held, Outcome),
     Lift(Plain, Instant),
-    Plain(Plain),
+}
+
+impl Task {
+    /// Whether any thread may perform it, because it blocks nobody.
+    pub(super) fn is_light(&self) -> bool {
+        match self {
+            Task::Due(held, _) => held.only_answers(Outcome::Due) && held.hit.is_live(),
+            Task::Freed(held, outcome) => held.only_answers(*outcome),
+            Task::Lift(..) => true,
+        }
+    }
 }
 
 /// The number of an arrival, to tell apart what is due at the same moment.

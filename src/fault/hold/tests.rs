@@ -4,9 +4,9 @@ use std::panic::resume_unwind;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
-use super::pool::{MAX_WORKERS, MIN_WORKERS};
+use super::workers::MIN_WORKERS;
 use super::*;
-use crate::fault::{Fault, FaultId};
+use crate::fault::{Errno, Errnos, Fault, FaultId};
 use crate::ops::{MethodSet, Request};
 
 /// How long a test waits for what must come.
@@ -26,7 +26,7 @@ fn hold(line: &DelayLine, hit: Hit) -> Receiver<(Outcome, Duration)> {
     let (tell, told) = channel();
     let arrived = Instant::now();
     let job = move |_: Hit, outcome| tell.send((outcome, arrived.elapsed())).unwrap();
-    line.hold(hit, arrived, Box::new(job));
+    line.hold(hit, arrived, false, Box::new(job));
     told
 }
 
@@ -92,7 +92,7 @@ fn slow_job_does_not_delay_the_next() {
         let job = move |_: Hit, _| {
             let _ = stuck.lock().recv();
         };
-        line.hold(hit(&live, 0), Instant::now(), Box::new(job));
+        line.hold(hit(&live, 0), Instant::now(), false, Box::new(job));
     }
     for _ in 0..10 {
         assert_eq!(outcome(&hold(&line, hit(&live, 0))), Outcome::Due);
@@ -100,35 +100,83 @@ fn slow_job_does_not_delay_the_next() {
     drop(free);
 }
 
+/// What lets jobs end that wait for it.
+#[derive(Default)]
+struct Latch(Mutex<bool>, Condvar);
+
+impl Latch {
+    fn wait(&self) {
+        let mut open = self.0.lock();
+        while !*open {
+            self.1.wait(&mut open);
+        }
+    }
+
+    fn open(&self) {
+        *self.0.lock() = true;
+        self.1.notify_all();
+    }
+}
+
 #[test]
-fn jobs_beyond_the_pool_wait_and_run() {
+fn what_is_due_does_not_wait_behind_other_work() {
     let line = DelayLine::new().unwrap();
-    let live = live(Delay::For(Duration::from_millis(1)));
+    let latch: Arc<Latch> = Arc::default();
+    for _ in 0..200 {
+        let latch = Arc::clone(&latch);
+        line.run(Box::new(move || latch.wait()));
+    }
+    let delay = Duration::from_millis(10);
+    let (finite, endless) = (live(Delay::For(delay)), live(Delay::UntilCleared));
+    let released = hold(&line, hit(&endless, 0));
+    let (outcome, took) = hold(&line, hit(&finite, 0)).recv_timeout(PATIENCE).unwrap();
+    assert_eq!(outcome, Outcome::Due);
+    assert!(took >= delay);
+    endless.reduce(MethodSet::EMPTY);
+    line.release();
+    assert_eq!(self::outcome(&released), Outcome::Released);
+    latch.open();
+}
+
+#[test]
+fn beyond_the_limit_jobs_wait_and_what_only_answers_does_not() {
+    const MOST: usize = 8;
+    let line = DelayLine::limited(MOST).unwrap();
+    let delay = Delay::For(Duration::from_millis(1));
+    let live = live(delay);
     let (tell, told) = channel();
-    let gate = Arc::new((Mutex::new(false), Condvar::new()));
-    for n in 0..2 * MAX_WORKERS {
-        let (tell, gate) = (tell.clone(), Arc::clone(&gate));
+    let latch: Arc<Latch> = Arc::default();
+    for n in 0..4 * MOST {
+        let (tell, latch) = (tell.clone(), Arc::clone(&latch));
         let job = move || {
-            let mut open = gate.0.lock();
-            while !*open {
-                gate.1.wait(&mut open);
-            }
+            latch.wait();
             tell.send(()).unwrap();
         };
         if n % 2 == 0 {
             line.run(Box::new(job));
         } else {
-            line.hold(hit(&live, 0), Instant::now(), Box::new(move |_, _| job()));
+            line.hold(hit(&live, 0), Instant::now(), false, Box::new(move |_, _| job()));
         }
     }
-    // With all threads stuck the line still leads: a lifetime ends on time.
+    // With all threads stuck the line still leads: a lifetime ends on time, an errno is answered,
+    // and the caller that is gone is let go.
     let (lift, lifted) = channel();
     let job = move || lift.send(()).unwrap();
     line.lift_at(Instant::now() + Duration::from_millis(5), Arc::clone(&live), Box::new(job));
     lifted.recv_timeout(PATIENCE).unwrap();
-    *gate.0.lock() = true;
-    gate.1.notify_all();
-    for _ in 0..2 * MAX_WORKERS {
+    let eio = Errnos::OneOf([Errno::from_name("EIO").unwrap()].into());
+    let fault = Fault::on(MethodSet::ALL).unwrap().with_delay(delay).with_errnos(eio);
+    let failing = Arc::new(Live::new(FaultId(2), Arc::new(fault), 0));
+    assert_eq!(outcome(&hold(&line, hit(&failing, 0))), Outcome::Due);
+    let endless = self::live(Delay::UntilCleared);
+    let mut caller = Command::new("sleep").arg("600").spawn().unwrap();
+    let killed = hold(&line, hit(&endless, caller.id()));
+    caller.kill().unwrap();
+    caller.wait().unwrap();
+    assert_eq!(outcome(&killed), Outcome::CallerKilled);
+    assert!(told.try_recv().is_err());
+    latch.open();
+    for _ in 0..4 * MOST {
         told.recv_timeout(PATIENCE).unwrap();
     }
     assert!(nothing_held(&line, &live));
@@ -201,21 +249,21 @@ fn shutdown_releases_all_and_holds_no_more() {
     assert_eq!(hold(&line, hit(&live, 0)).try_recv().unwrap().0, Outcome::Released);
     let (tell, told) = channel();
     line.run(Box::new(move || tell.send(()).unwrap()));
-    told.try_recv().unwrap();
+    told.recv_timeout(PATIENCE).unwrap();
     assert!(nothing_held(&line, &live));
 }
 
 #[test]
 fn shutdown_does_not_wait_for_ever() {
     let line = DelayLine::new().unwrap();
-    let (free, stuck) = channel::<()>();
-    line.run(Box::new(move || {
-        let _ = stuck.recv();
-    }));
+    let live = live(Delay::UntilCleared);
+    let latch: Arc<Latch> = Arc::default();
+    let stuck = Arc::clone(&latch);
+    line.hold(hit(&live, 0), Instant::now(), false, Box::new(move |_, _| stuck.wait()));
     let begin = Instant::now();
     assert!(!line.shutdown());
     assert!(begin.elapsed() >= SHUTDOWN_BOUND);
-    drop(free);
+    latch.open();
 }
 
 #[test]
@@ -226,7 +274,7 @@ fn panic_in_a_job_harms_no_other() {
         // Without the panic hook: a backtrace from it would take seconds on a busy machine.
         line.run(Box::new(|| resume_unwind(Box::new("on purpose"))));
         let job = Box::new(|_, _| resume_unwind(Box::new("on purpose")));
-        line.hold(hit(&live, 0), Instant::now(), job);
+        line.hold(hit(&live, 0), Instant::now(), false, job);
     }
     assert_eq!(outcome(&hold(&line, hit(&live, 0))), Outcome::Due);
     assert!(line.shutdown());

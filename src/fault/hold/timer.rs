@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use parking_lot::MutexGuard;
 
 use super::Line;
-use super::pool::Recruit;
 use super::queue::{Queue, Task};
+use super::workers::Recruit;
 
 /// Delays below this are not worth a change of thread: [`spin`] on the spot.
 pub const SPIN_BELOW: Duration = Duration::from_micros(50);
@@ -55,10 +55,11 @@ impl Line {
                     if self.pass_lead(queue) {
                         return Some(task);
                     }
-                    // All threads are busy: the first to be free runs it. A lift is no work.
-                    match task {
-                        Task::Lift(..) => MutexGuard::unlocked(queue, || self.perform(task)),
-                        task => queue.ready.push_back(task),
+                    // All threads are busy: the first to be free runs it, unless it is no work.
+                    if task.is_light() {
+                        MutexGuard::unlocked(queue, || self.perform(task));
+                    } else {
+                        queue.ready.push_back(task);
                     }
                 }
             }

@@ -1,0 +1,144 @@
+//! The delay line's own threads: they run what is due or released, and nothing else, so that it
+//! never waits behind other work that blocks in the backing.
+//!
+//! Invariant: while the line is open, some thread leads or is on its way to.
+//! Lock rule: the queue's lock is never held while a job runs or a thread starts.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::{io, thread};
+
+use parking_lot::MutexGuard;
+
+use super::Line;
+use super::queue::{Held, Outcome, Queue, Task};
+use super::timer::spin_until;
+use crate::sys::process::wake_on_time;
+
+/// Threads that never end: one leads, one runs jobs.
+pub(super) const MIN_WORKERS: usize = 2;
+
+/// A thread beyond the minimum ends after so long without a job.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// Enough for a mirror operation and its reply.
+const STACK: usize = 512 * 1024;
+
+/// Where a further thread for the queue comes from.
+pub(super) enum Recruit {
+    /// One that waited was woken.
+    Woken,
+    /// One is to be started; it is counted already.
+    New,
+    /// There are enough, and all busy.
+    Nobody,
+}
+
+impl Line {
+    /// Gets one more thread to look at the queue, if there is one to be had. Each that then takes a
+    /// task and leaves another summons the next.
+    pub(super) fn summon(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) {
+        if let Recruit::New = self.recruit(queue) {
+            MutexGuard::unlocked(queue, || self.start_counted());
+        }
+    }
+
+    pub(super) fn recruit(&self, queue: &mut Queue) -> Recruit {
+        if self.follow.notify_one() {
+            Recruit::Woken
+        } else if queue.workers < self.most {
+            queue.workers += 1;
+            Recruit::New
+        } else {
+            Recruit::Nobody
+        }
+    }
+
+    /// Starts a worker that is counted already, or takes it off the count.
+    pub(super) fn start_counted(self: &Arc<Self>) -> bool {
+        let started = self.start_worker();
+        if let Err(error) = &started {
+            self.queue.lock().workers -= 1;
+            tracing::warn!(%error, "cannot start another thread for held operations: some may end late");
+        }
+        started.is_ok()
+    }
+
+    pub(super) fn start_worker(self: &Arc<Self>) -> io::Result<()> {
+        let line = Arc::clone(self);
+        start("slowfs-delay", move || line.work())
+    }
+
+    /// A worker's life.
+    fn work(self: Arc<Self>) {
+        let mut queue = self.queue.lock();
+        loop {
+            let task = if queue.leading || queue.closed {
+                queue.ready.pop_front()
+            } else {
+                self.lead(&mut queue)
+            };
+            match task {
+                Some(task) => {
+                    if !queue.ready.is_empty() {
+                        self.summon(&mut queue);
+                    }
+                    MutexGuard::unlocked(&mut queue, || self.perform(task));
+                }
+                None if queue.closed && queue.ready.is_empty() => break,
+                None if queue.closed => {}
+                None => {
+                    let idle = self.follow.wait_for(&mut queue, IDLE).timed_out();
+                    let needed = !queue.leading || !queue.ready.is_empty();
+                    if idle && !needed && queue.workers > MIN_WORKERS {
+                        break;
+                    }
+                }
+            }
+        }
+        queue.workers -= 1;
+        if queue.workers == 0 {
+            self.ended.notify_all();
+        }
+    }
+
+    pub(super) fn perform(&self, task: Task) {
+        match task {
+            Task::Lift(lift, due) => {
+                spin_until(due);
+                run_caught(lift);
+            }
+            Task::Freed(held, outcome) => self.finish(held, outcome),
+            Task::Due(held, due) => {
+                spin_until(due);
+                let cleared = !held.hit.is_live();
+                self.finish(held, if cleared { Outcome::Released } else { Outcome::Due });
+            }
+        }
+    }
+
+    pub(super) fn finish(&self, Held { hit, job, .. }: Held, outcome: Outcome) {
+        hit.live().held.fetch_sub(1, Ordering::Relaxed);
+        self.held.fetch_sub(1, Ordering::Relaxed);
+        run_caught(|| job(hit, outcome));
+    }
+}
+
+pub(super) fn start(name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let life = move || {
+        if let Err(error) = wake_on_time() {
+            tracing::warn!(%error, "delays will be late by the default timer slack");
+        }
+        life();
+    };
+    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(life).map(drop)
+}
+
+/// Runs a job; a panic in it costs this job's reply and nothing else.
+pub(super) fn run_caught(job: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(job)).is_err() {
+        tracing::error!("an operation panicked");
+    }
+}
