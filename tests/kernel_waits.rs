@@ -14,6 +14,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use libc::MAP_SHARED;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FileType, Mode, SeekFrom, StatxFlags, XattrFlags};
 
 use common::calls::Mapping;
-use common::{Mount, errno_of, failing, hanging, wait_for};
+use common::{Mount, errno_of, failing, hanging, stdout_of, wait_for};
 use slowfs::rpc::FaultSpec;
 
 /// A program that is started while a file is held closes it on its way, and is held as well: one test
@@ -106,7 +107,14 @@ fn mknod(at: &Path) {
 }
 
 /// What holds a file.
-const ON_FILES: [Case; 6] = [
+const ON_FILES: [Case; 7] = [
+    Case {
+        method: "ioctl",
+        on: "/f",
+        held: |at| drop(stdout_of(Command::new("chattr").arg("+d").arg(at.join("f")))),
+        stops: &[WRITE_F],
+        goes_on: &[WRITE_G],
+    },
     Case {
         method: "lseek",
         on: "/f",
@@ -161,7 +169,14 @@ const ON_FILES: [Case; 6] = [
 ];
 
 /// What holds a directory: against changes and listings, or against changes alone.
-const ON_DIRECTORIES: [Case; 7] = [
+const ON_DIRECTORIES: [Case; 8] = [
+    Case {
+        method: "rename",
+        on: "/d/victim",
+        held: |at| fs::rename(at.join("d/victim"), at.join("d/renamed")).unwrap(),
+        stops: &[CREATE, LIST, WRITE_F],
+        goes_on: &[CREATE_BESIDE, WRITE_G],
+    },
     Case {
         method: "link",
         on: "/d/link",
@@ -226,7 +241,9 @@ fn check(cases: &[Case]) {
         let pattern = format!(".*/{n}{}", case.on);
         thread::scope(|scope| {
             let clear = mount.clear_on_drop();
-            let id = mount.add(&FaultSpec { pattern, ..hanging(&[case.method]) });
+            // chattr(1) first asks for the flags that are set, which holds nothing.
+            let after = i64::from(case.method == "ioctl");
+            let id = mount.add(&FaultSpec { pattern, after, ..hanging(&[case.method]) });
             let held = start(scope, || (case.held)(at));
             wait_for(case.method, || (mount.listed(id).held == 1).then_some(()));
             for act in case.goes_on {
