@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use fuser::{Session, SessionACL};
@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::MountFlags;
 
-use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale, TooManyFaults};
+use crate::fault::{DelayLine, Fault, FaultTable, Placement, ProbabilityScale};
 use crate::fs::{FsOptions, Kernel, SlowFs};
 use crate::log::Log;
 use crate::mirror::{self, KeptTimes, Mirror};
@@ -27,18 +27,29 @@ use crate::rpc::{self, MountInfo, Server, ServerConfig};
 use crate::sys::daemonize::Report;
 use crate::sys::memory;
 
+mod error;
 mod fusermount;
 mod limits;
+pub mod mark;
 pub mod mount;
+mod mounted;
+pub mod mountinfo;
 mod pid_file;
 mod signals;
 
-use mount::MountOptions;
+pub use error::StartError;
+use error::strip;
+use mount::{Fresh, MountOptions, Place};
+use mounted::Mounted;
+use mountinfo::MountTable;
 use pid_file::PidFile;
 use signals::Signals;
 
 /// How long the kernel may take to let go of the mount once it is detached.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// When to look again at a mount table that could not be read.
+const AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Everything one run needs to know.
 #[derive(Debug)]
@@ -65,75 +76,6 @@ pub struct RunConfig {
     pub hangup_reopens: bool,
 }
 
-/// Why a run did not start. Each is one line: what failed, on what, why, what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The mountpoint cannot be used.
-    #[error("cannot mount on {0}: {1}")]
-    Mountpoint(PathBuf, io::Error),
-    /// The mountpoint carries a live mount of ours.
-    #[error("cannot mount on {0}: it is already a {1} mount; end it with `slowfs umount {0}`")]
-    AlreadyMounted(PathBuf, String),
-    /// The mountpoint lies inside what it would mirror.
-    #[error(
-        "cannot mount on {0}: it lies inside {1}, which it would mirror; mount on that directory itself or outside of it"
-    )]
-    Inside(PathBuf, PathBuf),
-    /// The backing directory cannot be used.
-    #[error("cannot mirror {0}: {1}")]
-    Backing(PathBuf, io::Error),
-    /// The control port cannot be bound.
-    #[error("{0}; nothing was mounted")]
-    Listen(io::Error),
-    /// The device cannot be opened.
-    #[error(
-        "cannot open /dev/fuse: {0}; load the module with `modprobe fuse`, and in a container pass --device /dev/fuse"
-    )]
-    Device(io::Error),
-    /// The mounting helper cannot be run.
-    #[error(
-        "cannot run {0}, which mounts for ordinary users: {1}; install the package fuse3 or mount as root"
-    )]
-    Helper(&'static str, io::Error),
-    /// The mount itself failed.
-    #[error("cannot mount on {0}: {1}")]
-    Mount(PathBuf, io::Error),
-    /// The mount table cannot be read.
-    #[error("cannot read /proc/self/mountinfo: {0}")]
-    Mountinfo(io::Error),
-    /// The kernel does not serve files by itself for this daemon.
-    #[error("cannot keep --passthrough-except: {0}; nothing is mounted")]
-    Passthrough(&'static str),
-    /// The mount was gone before it was served.
-    #[error("cannot serve {0}: it was unmounted at once")]
-    Vanished(PathBuf),
-    /// The pid file cannot be written.
-    #[error("cannot write the pid file {0}: {1}")]
-    PidFile(PathBuf, io::Error),
-    /// A daemon that runs has the pid file.
-    #[error("cannot use the pid file {0}: another daemon{1} runs with it; nothing was mounted")]
-    PidFileTaken(PathBuf, String),
-    /// More faults were given than may be.
-    #[error(transparent)]
-    Faults(#[from] TooManyFaults),
-    /// Something else of the start failed.
-    #[error("cannot {0}: {1}")]
-    Other(&'static str, io::Error),
-}
-
-impl StartError {
-    fn mountpoint(path: &Path, error: &io::Error) -> StartError {
-        StartError::Mountpoint(path.to_owned(), strip(error))
-    }
-}
-
-/// The same error without Rust's "(os error N)".
-fn strip(error: &io::Error) -> io::Error {
-    let text = error.to_string();
-    let plain = text.split(" (os error").next().unwrap_or(&text).to_owned();
-    io::Error::new(error.kind(), plain)
-}
-
 /// Runs until a signal, an unmount from outside or the end of the connection. A `report` that is
 /// still there afterwards has told nobody anything.
 ///
@@ -152,10 +94,9 @@ pub fn run(
     memory::keep_little();
     let base = std::path::absolute(&config.backing)
         .map_err(|e| StartError::Backing(config.backing.clone(), strip(&e)))?;
-    let root = open_backing(&base)?;
-    let mountpoint = mount::prepare(&config.mountpoint)?;
-    refuse_own_inside(&mountpoint, &base)?;
-    let paths = Paths { mountpoint, base };
+    let place = mount::prepare(&config.mountpoint)?;
+    let root = open_backing(&config, &base, &place)?;
+    refuse_own_inside(&place.path, &base)?;
     let listener = config.listen.map(rpc::bind).transpose().map_err(StartError::Listen)?;
 
     let line = DelayLine::new().map_err(other("start the delay line"))?;
@@ -163,14 +104,14 @@ pub fn run(
     for (fault, placement) in std::mem::take(&mut config.faults) {
         table.put(fault, placement)?;
     }
-    let mirror = Mirror::new(root, &paths.base).map_err(other("open the mirror"))?;
+    let mirror = Mirror::new(root, &base).map_err(other("open the mirror"))?;
     let mirror = mirror.keeping(kept_times(config.mount.flags));
     let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), config.fs.clone());
 
     let pid_file = config.pid_file.as_deref().map(PidFile::create).transpose()?;
-    let changes = mount::watch().map_err(StartError::Mountinfo)?;
-    let connection = mount::mount(&paths.mountpoint, &paths.base, &config.mount)?;
-    let mounted = Mounted::found(&paths.mountpoint)?;
+    let (connection, mounted) = mount_own(&place, &base, &config)?;
+    let paths = Paths { mountpoint: place.path.clone(), base };
+    drop(place);
     let run = start(fs, connection, (&config, log), &table, listener, (&paths, mounted))?;
     if let Some(file) = &pid_file {
         file.fill()?;
@@ -183,8 +124,7 @@ pub fn run(
             tracing::warn!("the command that started this daemon is gone: {error}");
         }
     }
-    run.serve(&stop, &changes, &table, &line);
-    Ok(())
+    run.serve(&stop, &table, &line)
 }
 
 /// The kernel leaves times of access to us: these flags of the mount are ours to honour.
@@ -196,44 +136,26 @@ fn kept_times(flags: MountFlags) -> KeptTimes {
     }
 }
 
-/// The mount; it goes when this is dropped, however the run ends.
-struct Mounted {
-    mountpoint: PathBuf,
-    /// `major:minor` of its filesystem.
-    device: String,
-}
-
-impl Mounted {
-    fn found(mountpoint: &Path) -> Result<Mounted, StartError> {
-        match mount::at(mountpoint) {
-            Ok(Some(line)) if mount::is_fuse(&line.kind) => {
-                Ok(Mounted { mountpoint: mountpoint.to_owned(), device: line.device })
-            }
-            Ok(_) => Err(StartError::Vanished(mountpoint.to_owned())),
-            Err(error) => {
-                // What was mounted a moment ago cannot be told from others: the topmost is ours.
-                let _ = mount::detach(mountpoint);
-                Err(StartError::Mountinfo(error))
-            }
+/// Mounts; whatever fails from here on, the mount goes.
+fn mount_own(
+    place: &Place,
+    base: &Path,
+    config: &RunConfig,
+) -> Result<(OwnedFd, Mounted), StartError> {
+    let table = MountTable::open().map_err(StartError::Mountinfo)?;
+    let Fresh { connection, root, identity } = mount::mount(place, base, &config.mount)?;
+    let mounted = Mounted::new(&place.path, identity, connection.as_fd(), table);
+    let mounted = mounted.map_err(|e| {
+        if let Some(root) = &root {
+            let _ = mount::detach(root.as_fd(), &place.path);
         }
+        StartError::Other("keep hold of the mount", strip(&e))
+    })?;
+    // The directory may have been moved away, or another mount have come beneath or on top.
+    if mounted.is_at(&config.mountpoint) && mounted.lies_on(place) {
+        return Ok((connection, mounted));
     }
-
-    /// Detaches the mount if it is still ours that lies on top.
-    fn detach(&self) {
-        let on_top = mount::at(&self.mountpoint).ok().flatten();
-        if on_top.is_none_or(|line| line.device != self.device) {
-            return;
-        }
-        if let Err(error) = mount::detach(&self.mountpoint) {
-            tracing::error!("cannot unmount {}: {error}", self.mountpoint.display());
-        }
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        self.detach();
-    }
+    Err(StartError::Replaced(config.mountpoint.clone()))
 }
 
 /// Where the mount is, and what is behind it.
@@ -248,6 +170,8 @@ struct Paths {
 struct Running {
     mounted: Mounted,
     control: Option<Server>,
+    session: JoinHandle<io::Result<()>>,
+    /// Closed at the other side when the session's thread ends.
     ended: PipeReader,
 }
 
@@ -281,16 +205,14 @@ fn start(
         .transpose()
         .map_err(other("serve Thrift clients"))?;
     let (ended, ending) = pipe().map_err(other("make a pipe"))?;
-    thread::Builder::new()
+    let session = thread::Builder::new()
         .name("session".to_owned())
         .spawn(move || {
-            if let Err(error) = session.run() {
-                tracing::error!("the FUSE connection ended: {error}");
-            }
-            drop(ending);
+            let _ending = ending;
+            session.run()
         })
         .map_err(other("start the session's thread"))?;
-    Ok(Running { mounted, control, ended })
+    Ok(Running { mounted, control, session, ended })
 }
 
 fn server_config(
@@ -343,16 +265,22 @@ fn refuse_own_inside(mountpoint: &Path, base: &Path) -> Result<(), StartError> {
 }
 
 /// The backing directory as a descriptor that stays valid when something is mounted over its path.
-fn open_backing(base: &Path) -> Result<OwnedFd, StartError> {
+/// A mountpoint that mirrors itself is the very directory that will be mounted on.
+fn open_backing(config: &RunConfig, base: &Path, place: &Place) -> Result<OwnedFd, StartError> {
     let failed = |e: rustix::io::Errno| StartError::Backing(base.to_owned(), strip(&e.into()));
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(base, flags | OFlags::PATH, Mode::empty()).map_err(failed)?;
+    let root = if config.backing == config.mountpoint {
+        rustix::io::fcntl_dupfd_cloexec(&place.dir, 0)
+    } else {
+        rustix::fs::open(base, flags | OFlags::PATH, Mode::empty())
+    };
+    let root = root.map_err(failed)?;
     rustix::fs::openat(&root, ".", flags | OFlags::RDONLY, Mode::empty()).map_err(failed)?;
     Ok(root)
 }
 
 fn announce(config: &RunConfig, run: &Running, base: &Path) {
-    tracing::info!("{} mirrors {}", run.mounted.mountpoint.display(), base.display());
+    tracing::info!("{} mirrors {}", run.mounted.place().display(), base.display());
     match &run.control {
         Some(server) => {
             let address = server.local_addr();
@@ -397,11 +325,10 @@ impl Running {
     fn serve(
         mut self,
         stop: &Signals<'_>,
-        changes: &fs::File,
         table: &FaultTable,
         line: &DelayLine,
-    ) {
-        let ending = self.wait(stop, changes);
+    ) -> Result<(), StartError> {
+        let ending = self.wait(stop);
         if let Some(server) = self.control.take() {
             server.stop();
         }
@@ -409,45 +336,65 @@ impl Running {
         if !line.shutdown() {
             tracing::warn!("released operations still wait for the backing directory");
         }
-        let mountpoint = self.mounted.mountpoint.display();
-        if let Ok(Ending::Unmounted) = ending {
-            tracing::info!("{mountpoint} was unmounted");
-            self.wait_for_end(stop, None);
-            return;
+        let mountpoint = self.mounted.place().to_owned();
+        if let Ending::Unmounted = ending {
+            tracing::info!("{} was unmounted", mountpoint.display());
         }
-        self.mounted.detach();
-        match ending {
-            Ok(Ending::Signal(signal)) => tracing::info!("signal {signal}: unmounted {mountpoint}"),
-            Ok(_) => tracing::info!("the kernel closed {mountpoint}"),
-            Err(error) => tracing::error!("cannot watch {mountpoint}: {error}"),
+        let detached = self.mounted.detach().map_err(StartError::Left);
+        match (&detached, &ending) {
+            // Dropping the mount tries again, and tells.
+            (Err(_), _) => {}
+            (_, Ending::Signal(signal)) => {
+                tracing::info!("signal {signal}: unmounted {}", mountpoint.display())
+            }
+            (_, Ending::Disconnected) => {
+                tracing::info!("the kernel closed {}", mountpoint.display())
+            }
+            (_, Ending::Unmounted) => {}
         }
-        if !self.wait_for_end(stop, Some(GRACE)) {
+        let limit = (!matches!(ending, Ending::Unmounted)).then_some(GRACE);
+        if !self.wait_for_end(stop, limit) {
             // Open files, or a backing that does not answer: their callers are freed with an error.
-            if let Err(error) = mount::abort(&self.mounted.device) {
+            if let Err(error) = self.mounted.abort() {
                 tracing::debug!("the connection ends with this process: {error}");
             }
+            return detached;
         }
+        let session = self.session.join();
+        let session = session.unwrap_or_else(|_| Err(io::Error::other("its thread panicked")));
+        let session = session.map_err(|e| StartError::Session(mountpoint, strip(&e)));
+        session.inspect_err(|error| tracing::error!("{error}")).and(detached)
     }
 
-    fn wait(&self, stop: &Signals<'_>, changes: &fs::File) -> io::Result<Ending> {
+    fn wait(&self, stop: &Signals<'_>) -> Ending {
+        let mut blind = false;
         loop {
-            if !mount::is_mounted(&self.mounted.device)? {
-                return Ok(Ending::Unmounted);
+            match self.mounted.is_visible() {
+                Ok(false) => return Ending::Unmounted,
+                Ok(true) => blind = false,
+                Err(error) => {
+                    if !blind {
+                        tracing::warn!("cannot read the mount table: {error}; it is tried again");
+                    }
+                    blind = true;
+                }
             }
+            let changes = self.mounted.changes();
             let mut fds = [
                 PollFd::new(stop, PollFlags::IN),
                 PollFd::new(&self.ended, PollFlags::IN),
-                PollFd::new(changes, PollFlags::PRI),
+                PollFd::new(&changes, PollFlags::PRI),
             ];
-            match poll(&mut fds, None) {
-                Err(rustix::io::Errno::INTR) | Ok(_) => {}
-                Err(error) => return Err(error.into()),
+            let waited = poll(&mut fds, blind.then_some(&AGAIN));
+            if waited.is_err_and(|e| e != rustix::io::Errno::INTR) {
+                // Memory is short: the next one may succeed.
+                thread::sleep(Duration::from_millis(100));
             }
             if let Some(signal) = stop.take() {
-                return Ok(Ending::Signal(signal));
+                return Ending::Signal(signal);
             }
-            if has_ended(&self.ended)? {
-                return Ok(Ending::Disconnected);
+            if has_ended(&self.ended).unwrap_or(false) {
+                return Ending::Disconnected;
             }
         }
     }
@@ -463,7 +410,7 @@ impl Running {
                 [PollFd::new(&self.ended, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
             let watched = if within.is_some() { 1 } else { 2 };
             let waited = poll(fds.get_mut(..watched).unwrap_or_default(), timeout.as_ref());
-            if has_ended(&self.ended).unwrap_or(true) {
+            if has_ended(&self.ended).unwrap_or(false) {
                 return true;
             }
             let over = left.is_some_and(|l| l.is_zero()) || waited.is_err();

@@ -12,7 +12,9 @@ use rustix::mount::MountFlags;
 
 use super::control::parse_fault;
 use super::options::MountOption;
-use crate::daemon::mount::{MountLine, MountOptions};
+use crate::daemon::mark;
+use crate::daemon::mount::MountOptions;
+use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
 use crate::daemon::{self, RunConfig, StartError};
 use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
 use crate::fs::FsOptions;
@@ -283,8 +285,11 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
 /// The mirror at a mountpoint; `verb` is what cannot be done if there is none.
 fn mirror_at(typed: &Path, verb: &str) -> anyhow::Result<MountLine> {
     let resolved = resolve(typed).with_context(|| format!("cannot {verb} {}", typed.display()))?;
-    let line = daemon::mount::at(&resolved).map_err(StartError::Mountinfo)?;
-    match line.filter(|line| daemon::mount::is_ours(&line.kind)) {
+    let line = MountTable::open().and_then(|table| table.at(&resolved));
+    let line = line.map_err(StartError::Mountinfo)?;
+    // The subtype may be one of the user's own.
+    let ours = |line: &MountLine| is_ours(&line.kind) || !mark::servers_of(line.device).is_empty();
+    match line.filter(ours) {
         Some(line) => Ok(line),
         None => bail!("cannot {verb} {}: no mirror is mounted there", typed.display()),
     }

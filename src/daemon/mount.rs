@@ -1,24 +1,26 @@
-//! mount(2) and umount(2) of our own, and what /proc/self/mountinfo says of them.
+//! Mounting and unmounting, by descriptor wherever the kernel has a way: a path may lead elsewhere
+//! from one call to the next.
 //!
 //! fuser's own mounting drops the subtype and its unmounting can hit the mount beneath, so neither
-//! is used. Nothing here is cached: every question reads mountinfo afresh.
+//! is used.
 
-use std::ffi::{CString, OsString};
-use std::fs;
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
+};
 
+use super::mountinfo::{Device, MountTable, is_ours};
 use crate::daemon::StartError;
-use crate::sys::namespace;
 
 /// How the mount looks from outside.
 #[derive(Clone, Debug)]
@@ -60,175 +62,263 @@ impl MountOptions {
     }
 }
 
-/// A line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MountLine {
-    /// `major:minor` of the filesystem: the same for every place it is bound to.
-    pub device: String,
-    /// Where it is mounted.
-    pub mountpoint: PathBuf,
-    /// The options of this place, after commas.
-    pub options: String,
-    /// Its type, subtype included.
-    pub kind: String,
+/// What tells a mount from every other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Given to another filesystem as soon as this one is gone.
+    pub(super) device: Device,
+    /// Never given to another mount; None before Linux 6.8 (statx(2), STATX_MNT_ID_UNIQUE).
+    pub(super) id: Option<u64>,
 }
 
-impl MountLine {
-    /// Which times of access it keeps, as flags of mount(2).
-    #[must_use]
-    pub fn kept_times(&self) -> MountFlags {
-        let kept = [("noatime", MountFlags::NOATIME), ("nodiratime", MountFlags::NODIRATIME)];
-        let has = |name| self.options.split(',').any(|option| option == name);
-        kept.into_iter().filter(|(name, _)| has(*name)).map(|(_, flag)| flag).collect()
+impl Identity {
+    /// Of the mount that a descriptor is on. Asks nobody who may not answer.
+    ///
+    /// # Errors
+    /// What statx(2) reports.
+    pub(super) fn of(place: impl AsFd) -> io::Result<Identity> {
+        let unique = StatxFlags::from_bits_retain(0x4000);
+        // Who may not enter a FUSE mount may ask for nothing more than its number.
+        let seen = statx(&place, unique).or_else(|_| statx(&place, StatxFlags::empty()))?;
+        let id = (seen.stx_mask & unique.bits() != 0).then_some(seen.stx_mnt_id);
+        Ok(Identity { device: (seen.stx_dev_major, seen.stx_dev_minor), id })
     }
 }
 
-/// Every mount that this process sees, in mountinfo's order: later ones lie on top.
-///
-/// # Errors
-/// What reading /proc/self/mountinfo reports.
-pub fn mounts() -> io::Result<Vec<MountLine>> {
-    let text = fs::read("/proc/self/mountinfo")?;
-    Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
+/// The number of the mount that a descriptor is on, as mountinfo has it; None before Linux 5.8.
+pub(super) fn number_of(place: impl AsFd) -> Option<u64> {
+    let seen = statx(place, StatxFlags::MNT_ID).ok()?;
+    (seen.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(seen.stx_mnt_id)
 }
 
-fn parse(line: &[u8]) -> Option<MountLine> {
-    let mut fields = line.split(|b| *b == b' ');
-    let device = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
-    let mountpoint = unescape(fields.nth(1)?);
-    let options = String::from_utf8(fields.next()?.to_vec()).ok()?;
-    let kind = fields.skip_while(|f| *f != b"-").nth(1)?;
-    let kind = String::from_utf8(kind.to_vec()).ok()?;
-    Some(MountLine { device, mountpoint, options, kind })
+fn statx(place: impl AsFd, wanted: StatxFlags) -> rustix::io::Result<rustix::fs::Statx> {
+    let what_is_known = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT | AtFlags::EMPTY_PATH;
+    rustix::fs::statx(place, c"", what_is_known, wanted)
 }
 
-/// Undoes mountinfo's octal escapes (`\040` for a space).
-fn unescape(field: &[u8]) -> PathBuf {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, tail)) = rest.split_first() {
-        let octal = tail.get(..3).and_then(|d| std::str::from_utf8(d).ok());
-        match octal.and_then(|d| u8::from_str_radix(d, 8).ok()).filter(|_| *first == b'\\') {
-            Some(byte) => {
-                out.push(byte);
-                rest = tail.get(3..).unwrap_or_default();
+/// A directory to mount on. The descriptor is what counts; the path is for people, and for
+/// fusermount3.
+#[derive(Debug)]
+pub struct Place {
+    /// Opened with O_PATH: on top of what is mounted there.
+    pub(super) dir: OwnedFd,
+    /// Absolute and resolved.
+    pub path: PathBuf,
+}
+
+impl Place {
+    /// The directory that the path leads to. A symbolic link is followed, but not the last one
+    /// where everybody may put another in its place. Asks no mount that lies there.
+    ///
+    /// # Errors
+    /// There is no such directory, or it may not be reached.
+    pub fn open(typed: &Path) -> io::Result<Place> {
+        let absolute = std::path::absolute(typed)?;
+        let dir = match (absolute.parent(), absolute.file_name()) {
+            (Some(parent), Some(name)) => open_below(&directory(parent, OFlags::empty())?, name)?,
+            _ => directory(&absolute, OFlags::empty())?,
+        };
+        let path = rustix::fs::readlink(format!("/proc/self/fd/{}", dir.as_raw_fd()), Vec::new())?;
+        Ok(Place { dir, path: PathBuf::from(OsString::from_vec(path.into_bytes())) })
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Opens a directory with O_PATH: what is mounted there is not asked.
+pub(super) fn directory(path: &Path, more: OFlags) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open(path, DIRECTORY | more, Mode::empty())
+}
+
+fn open_below(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let open = |more| rustix::fs::openat(parent, name, DIRECTORY | more, Mode::empty());
+    match open(OFlags::NOFOLLOW) {
+        Err(Errno::NOTDIR | Errno::LOOP)
+            if rustix::fs::readlinkat(parent, name, Vec::new()).is_ok() =>
+        {
+            if rustix::fs::fstat(parent)?.st_mode & 0o002 != 0 {
+                return Err(io::Error::other(
+                    "it is a symbolic link where everybody may put one; name the directory itself",
+                ));
             }
-            None => {
-                out.push(*first);
-                rest = tail;
-            }
+            Ok(open(OFlags::empty())?)
         }
+        other => Ok(other?),
     }
-    PathBuf::from(OsString::from_vec(out))
 }
 
-/// The topmost mount exactly at `mountpoint` (absolute and resolved), if there is one.
-///
-/// # Errors
-/// What reading /proc/self/mountinfo reports.
-pub fn at(mountpoint: &Path) -> io::Result<Option<MountLine>> {
-    Ok(mounts()?.into_iter().rev().find(|m| m.mountpoint == mountpoint))
-}
-
-/// Whether `kind` is a FUSE type, whatever the subtype.
-#[must_use]
-pub fn is_fuse(kind: &str) -> bool {
-    kind == "fuse" || kind.starts_with("fuse.")
-}
-
-/// Whether `kind` is a type that this program mounts.
-#[must_use]
-pub fn is_ours(kind: &str) -> bool {
-    kind == "fuse.slowfs" || kind == "fuse.charybdefs"
-}
-
-/// The mountpoint, absolute and resolved, ready to be mounted on. A mount of ours that lost its
-/// daemon is detached first, with a log line.
+/// The mountpoint, ready to be mounted on. A mount of ours that lost its daemon is detached first,
+/// with a log line.
 ///
 /// # Errors
 /// The mountpoint is missing, no directory, or already a live mount of ours.
-pub fn prepare(mountpoint: &Path) -> Result<PathBuf, StartError> {
-    let typed =
-        std::path::absolute(mountpoint).map_err(|e| StartError::mountpoint(mountpoint, &e))?;
-    // A dead mount cannot be resolved itself, but its parent can.
-    let resolved = match (typed.parent(), typed.file_name()) {
-        (Some(parent), Some(name)) => match fs::canonicalize(&typed) {
-            Err(e) if dead(&e) => parent.canonicalize().map(|p| p.join(name)),
-            other => other,
-        },
-        _ => fs::canonicalize(&typed),
-    }
-    .map_err(|e| StartError::mountpoint(mountpoint, &e))?;
-    while let Some(line) = at(&resolved).map_err(StartError::Mountinfo)? {
-        if !is_ours(&line.kind) {
-            break;
-        }
-        if !lost_its_daemon(&resolved) {
+pub fn prepare(mountpoint: &Path) -> Result<Place, StartError> {
+    let failed = |e: io::Error| StartError::mountpoint(mountpoint, &e);
+    let table = MountTable::open().map_err(StartError::Mountinfo)?;
+    loop {
+        let place = Place::open(mountpoint).map_err(failed)?;
+        let device = Identity::of(&place.dir).map_err(failed)?.device;
+        let on_top = table.at(&place.path).map_err(StartError::Mountinfo)?;
+        let ours = on_top.filter(|line| line.device == device && is_ours(&line.kind));
+        let Some(line) = ours else { return Ok(place) };
+        if !lost_its_daemon(&place.dir) {
             return Err(StartError::AlreadyMounted(mountpoint.to_owned(), line.kind));
         }
+        detach(place.dir.as_fd(), &place.path).map_err(failed)?;
         tracing::warn!(
             "{}: a {} mount without a daemon lay here; detached it",
-            resolved.display(),
+            place.path.display(),
             line.kind
         );
-        detach(&resolved).map_err(|e| StartError::mountpoint(mountpoint, &e))?;
-    }
-    let kind = fs::metadata(&resolved).map_err(|e| StartError::mountpoint(mountpoint, &e))?;
-    if kind.is_dir() {
-        Ok(resolved)
-    } else {
-        Err(StartError::mountpoint(mountpoint, &Errno::NOTDIR.into()))
     }
 }
 
 /// Whether nobody serves the mount any more. STATFS is never answered from a cache; a live mount
 /// may hold it, so the question is asked by a thread and silence counts as life.
-fn lost_its_daemon(mountpoint: &Path) -> bool {
+pub(super) fn lost_its_daemon(mount: &OwnedFd) -> bool {
     let (told, answer) = mpsc::channel();
-    let path = mountpoint.to_owned();
-    let asking = thread::Builder::new().spawn(move || told.send(rustix::fs::statfs(&path).err()));
+    let Ok(mount) = mount.try_clone() else { return false };
+    let asking = thread::Builder::new().spawn(move || told.send(rustix::fs::fstatfs(mount).err()));
     let answer = answer.recv_timeout(Duration::from_secs(1));
-    asking.is_ok() && answer.ok().flatten().is_some_and(|e| dead(&e.into()))
+    let dead = |e: Errno| matches!(e, Errno::NOTCONN | Errno::CONNABORTED);
+    asking.is_ok() && answer.ok().flatten().is_some_and(dead)
 }
 
-/// What operations on a mount without a daemon report.
-fn dead(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::NOTCONN | Errno::CONNABORTED))
+/// A mount that nobody serves yet.
+pub(super) struct Fresh {
+    /// To the kernel.
+    pub(super) connection: OwnedFd,
+    /// Its root, opened with O_PATH, if it was found. While it is open the mount is busy.
+    pub(super) root: Option<OwnedFd>,
+    pub(super) identity: Identity,
 }
 
-/// Mounts at `mountpoint` and returns the connection to the kernel. As root by mount(2), else
-/// through fusermount3.
+/// Mounts on the place. As root by the kernel's own calls, else through fusermount3.
 ///
 /// # Errors
 /// No /dev/fuse, no permission, or what mount(2) or fusermount3 reports.
-pub fn mount(
-    mountpoint: &Path,
+pub(super) fn mount(
+    place: &Place,
     backing: &Path,
     options: &MountOptions,
-) -> Result<OwnedFd, StartError> {
+) -> Result<Fresh, StartError> {
     let source = options.source.as_deref().unwrap_or(backing.as_os_str());
     if !rustix::process::geteuid().is_root() {
-        return super::fusermount::mount(mountpoint, source, options);
+        let connection = super::fusermount::mount(&place.path, source, options)?;
+        return find(place, connection);
     }
+    let failed = |e: Errno| StartError::Mount(place.path.clone(), e.into());
     let device = open_device()?;
-    let mut data = format!(
-        "fd={},rootmode=40000,user_id={},group_id={}",
-        device.as_raw_fd(),
-        rustix::process::getuid().as_raw(),
-        rustix::process::getgid().as_raw(),
-    );
-    if options.default_permissions {
-        data.push_str(",default_permissions");
+    let root = match create(&device, source, options) {
+        // A kernel before 5.4, or a filter of system calls that knows mount(2) only.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            mount_on(place, &device, source, options)?;
+            return find(place, device);
+        }
+        other => other.map_err(failed)?,
+    };
+    let identity = Identity::of(&root).map_err(|e| StartError::Mount(place.path.clone(), e))?;
+    attach(&root, &place.dir).map_err(failed)?;
+    Ok(Fresh { connection: device, root: Some(root), identity })
+}
+
+/// Attaches a mount that is attached nowhere.
+pub(super) fn attach(mount: &OwnedFd, place: &OwnedFd) -> rustix::io::Result<()> {
+    let by_descriptor =
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", place, c"", by_descriptor)
+}
+
+/// What fuse takes as options, as text.
+fn parameters(device: &OwnedFd) -> [(&'static str, String); 4] {
+    [
+        ("fd", device.as_raw_fd().to_string()),
+        ("rootmode", "40000".to_owned()),
+        ("user_id", rustix::process::getuid().as_raw().to_string()),
+        ("group_id", rustix::process::getgid().as_raw().to_string()),
+    ]
+}
+
+fn switches(options: &MountOptions) -> impl Iterator<Item = &'static str> {
+    let all = [
+        (options.default_permissions, "default_permissions"),
+        (options.others_pass(), "allow_other"),
+    ];
+    all.into_iter().filter(|(on, _)| *on).map(|(_, name)| name)
+}
+
+/// A mount that is attached nowhere yet.
+fn create(device: &OwnedFd, source: &OsStr, options: &MountOptions) -> rustix::io::Result<OwnedFd> {
+    use rustix::mount as kernel;
+    let fs = kernel::fsopen("fuse", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    kernel::fsconfig_set_string(&fs, "source", source)?;
+    kernel::fsconfig_set_string(&fs, "subtype", options.subtype.as_str())?;
+    for (name, value) in parameters(device) {
+        kernel::fsconfig_set_string(&fs, name, value)?;
     }
-    if options.others_pass() {
-        data.push_str(",allow_other");
+    let of_filesystem = [
+        (MountFlags::RDONLY, "ro"),
+        (MountFlags::SYNCHRONOUS, "sync"),
+        (MountFlags::DIRSYNC, "dirsync"),
+    ];
+    let of_filesystem = of_filesystem.into_iter().filter(|(flag, _)| options.flags.contains(*flag));
+    for name in switches(options).chain(of_filesystem.map(|(_, name)| name)) {
+        kernel::fsconfig_set_flag(&fs, name)?;
     }
-    let failed = |e: io::Error| StartError::Mount(mountpoint.to_owned(), e);
-    let data = CString::new(data).map_err(|e| failed(e.into()))?;
+    kernel::fsconfig_create(&fs)?;
+    let of_mount = [
+        (MountFlags::RDONLY, MountAttrFlags::MOUNT_ATTR_RDONLY),
+        (MountFlags::NOSUID, MountAttrFlags::MOUNT_ATTR_NOSUID),
+        (MountFlags::NODEV, MountAttrFlags::MOUNT_ATTR_NODEV),
+        (MountFlags::NOEXEC, MountAttrFlags::MOUNT_ATTR_NOEXEC),
+        (MountFlags::NOATIME, MountAttrFlags::MOUNT_ATTR_NOATIME),
+        (MountFlags::NODIRATIME, MountAttrFlags::MOUNT_ATTR_NODIRATIME),
+        (MountFlags::NOSYMFOLLOW, MountAttrFlags::MOUNT_ATTR_NOSYMFOLLOW),
+    ];
+    let of_mount = of_mount.into_iter().filter(|(flag, _)| options.flags.contains(*flag));
+    let of_mount = of_mount.fold(MountAttrFlags::empty(), |all, (_, attribute)| all | attribute);
+    kernel::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, of_mount)
+}
+
+/// By mount(2), which takes a path: one that leads to the descriptor.
+fn mount_on(
+    place: &Place,
+    device: &OwnedFd,
+    source: &OsStr,
+    options: &MountOptions,
+) -> Result<(), StartError> {
+    let failed = |e: io::Error| StartError::Mount(place.path.clone(), e);
+    let values = parameters(device).map(|(name, value)| format!("{name}={value}"));
+    let data: Vec<_> = values.into_iter().chain(switches(options).map(str::to_owned)).collect();
+    let data = CString::new(data.join(",")).map_err(|e| failed(e.into()))?;
     let kind = format!("fuse.{}", options.subtype);
-    rustix::mount::mount(source, mountpoint, kind, options.flags, data.as_c_str())
-        .map_err(|e| failed(e.into()))?;
-    Ok(device)
+    let target = format!("/proc/self/fd/{}", place.dir.as_raw_fd());
+    rustix::mount::mount(source, target, kind, options.flags, data.as_c_str())
+        .map_err(|e| failed(e.into()))
+}
+
+/// The mount of that connection, which should lie on top of the place.
+fn find(place: &Place, connection: OwnedFd) -> Result<Fresh, StartError> {
+    let failed = |e: io::Error| StartError::Mount(place.path.clone(), e);
+    let root = directory(&place.path, OFlags::NOFOLLOW).map_err(|e| failed(e.into()))?;
+    let identity = Identity::of(&root).map_err(failed)?;
+    let beneath = Identity::of(&place.dir).map_err(failed)?;
+    match served_device(&connection) {
+        Some(device) if device != identity.device => {
+            Ok(Fresh { connection, root: None, identity: Identity { device, id: None } })
+        }
+        None if identity.device == beneath.device => Err(StartError::Vanished(place.path.clone())),
+        _ => Ok(Fresh { connection, root: Some(root), identity }),
+    }
+}
+
+/// The filesystem of a connection, where the kernel tells it (`fuse_dev_show_fdinfo`, Linux 6.16).
+fn served_device(connection: &OwnedFd) -> Option<Device> {
+    let path = format!("/proc/self/fdinfo/{}", connection.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    let number = text.lines().find_map(|line| line.strip_prefix("fuse_connection:"))?;
+    // Of a device without a name the major number is 0.
+    Some((0, number.trim().parse().ok()?))
 }
 
 /// Gives the mount on top at `mountpoint` these flags instead of those it has.
@@ -244,12 +334,26 @@ pub(super) fn open_device() -> Result<OwnedFd, StartError> {
         .map_err(|e| StartError::Device(e.into()))
 }
 
-/// Detaches whatever is mounted on top at `mountpoint`; open files keep it alive unseen.
+/// Detaches exactly the mount that the descriptor is on, with what is mounted below it; open files
+/// keep it alive unseen. The path is the mount's own: an ordinary user's helper needs it.
 ///
 /// # Errors
 /// What umount2(2) or fusermount3 reports.
-pub fn detach(mountpoint: &Path) -> io::Result<()> {
-    unmount(mountpoint, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
+pub(super) fn detach(mount: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let by_descriptor = format!("/proc/self/fd/{}", mount.as_raw_fd());
+    let detached = match rustix::mount::unmount(by_descriptor, UnmountFlags::DETACH) {
+        // /proc is covered. The open descriptor keeps the mount where it is.
+        Err(Errno::NOENT | Errno::NOTDIR) => {
+            rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
+        }
+        other => other,
+    };
+    match detached {
+        Err(Errno::PERM) => super::fusermount::unmount(path, true),
+        // Somebody was quicker.
+        Err(Errno::INVAL) => Ok(()),
+        other => other.map_err(Into::into),
+    }
 }
 
 /// Unmounts what is on top at `mountpoint`; busy is EBUSY, as on any filesystem.
@@ -257,84 +361,82 @@ pub fn detach(mountpoint: &Path) -> io::Result<()> {
 /// # Errors
 /// What umount2(2) or fusermount3 reports.
 pub fn unmount_idle(mountpoint: &Path) -> io::Result<()> {
-    unmount(mountpoint, UnmountFlags::NOFOLLOW)
-}
-
-fn unmount(mountpoint: &Path, flags: UnmountFlags) -> io::Result<()> {
-    match rustix::mount::unmount(mountpoint, flags) {
-        Err(Errno::PERM) => {
-            super::fusermount::unmount(mountpoint, flags.contains(UnmountFlags::DETACH))
-        }
+    match rustix::mount::unmount(mountpoint, UnmountFlags::NOFOLLOW) {
+        Err(Errno::PERM) => super::fusermount::unmount(mountpoint, false),
         other => other.map_err(Into::into),
     }
-}
-
-/// Aborts the FUSE connection of a filesystem that may be mounted nowhere any more: whoever waits
-/// for it gets an error at once. The control filesystem is mounted for that in a mount namespace of
-/// its own, since hardly any machine has it mounted.
-///
-/// # Errors
-/// It may not be mounted (an ordinary user), or the connection is gone already.
-pub(super) fn abort(device: &str) -> io::Result<()> {
-    const CONTROL: &str = "/sys/fs/fuse/connections";
-    let (_, minor) = device.split_once(':').unwrap_or_default();
-    let file = Path::new(CONTROL).join(minor).join("abort");
-    let aborting = thread::Builder::new().spawn(move || {
-        namespace::leave_mounts()?;
-        let quiet = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-        rustix::mount::mount_change("/", quiet)?;
-        rustix::mount::mount("none", CONTROL, "fusectl", MountFlags::empty(), None)?;
-        fs::write(file, "1")
-    });
-    aborting?.join().unwrap_or_else(|_| Err(io::Error::other("the aborting thread panicked")))
-}
-
-/// Watches the mount table: readable (POLLPRI) after each change.
-///
-/// # Errors
-/// What opening /proc/self/mountinfo reports.
-pub fn watch() -> io::Result<fs::File> {
-    fs::File::open("/proc/self/mountinfo")
-}
-
-/// Whether a filesystem is still mounted anywhere that this process sees.
-///
-/// # Errors
-/// What reading /proc/self/mountinfo reports.
-pub fn is_mounted(device: &str) -> io::Result<bool> {
-    Ok(mounts()?.iter().any(|m| m.device == device))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mountinfo_lines_are_read_with_their_escapes() {
-        let line = br"97 28 0:52 / /mnt/a\040b rw,nosuid shared:1 - fuse.slowfs /data/raw rw";
-        let want = MountLine {
-            device: "0:52".to_owned(),
-            mountpoint: "/mnt/a b".into(),
-            options: "rw,nosuid".to_owned(),
-            kind: "fuse.slowfs".to_owned(),
-        };
-        assert_eq!(parse(line), Some(want));
-        assert_eq!(parse(b""), None);
-    }
-
-    #[test]
-    fn the_root_is_mounted() {
-        assert!(at(Path::new("/")).unwrap().is_some());
-    }
+    use std::fs;
 
     #[test]
     fn a_plain_directory_is_ready_and_a_file_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().canonicalize().unwrap();
-        assert_eq!(prepare(dir.path()).unwrap(), real);
+        assert_eq!(prepare(dir.path()).unwrap().path, real);
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(prepare(&file).unwrap_err().to_string().contains("Not a directory"));
         assert!(prepare(&dir.path().join("none")).unwrap_err().to_string().contains("No such"));
+    }
+
+    #[test]
+    fn links_are_followed_but_where_everybody_may_put_them() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let [target, link] = ["target", "link"].map(|name| dir.path().join(name));
+        fs::create_dir(&target).unwrap();
+        std::os::unix::fs::symlink("target", &link).unwrap();
+        assert_eq!(Place::open(&link).unwrap().path, target.canonicalize().unwrap());
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o1777)).unwrap();
+        assert!(Place::open(&link).unwrap_err().to_string().contains("symbolic link"));
+        assert_eq!(Place::open(&target).unwrap().path, target.canonicalize().unwrap());
+    }
+
+    #[test]
+    fn both_ways_of_mounting_look_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = MountOptions {
+            flags: MountFlags::RDONLY
+                | MountFlags::NODEV
+                | MountFlags::NOEXEC
+                | MountFlags::NOATIME
+                | MountFlags::NODIRATIME
+                | MountFlags::NOSYMFOLLOW
+                | MountFlags::DIRSYNC
+                | MountFlags::SYNCHRONOUS,
+            ..MountOptions::default()
+        };
+        let source = OsStr::new("/data/a, b");
+        let line = |place: &Place| {
+            let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+            let at = format!(" {} ", place.path.display());
+            let line = table.lines().find(|line| line.contains(&at)).expect("it is mounted");
+            line.split_once(&at).unwrap().1.to_owned()
+        };
+        let [by_call, by_path] = [true, false].map(|by_call| {
+            let place = Place::open(dir.path()).unwrap();
+            let device = open_device().unwrap();
+            let fresh = if by_call {
+                let root = create(&device, source, &options).unwrap();
+                attach(&root, &place.dir).unwrap();
+                let identity = Identity::of(&root).unwrap();
+                Fresh { connection: device, root: Some(root), identity }
+            } else {
+                mount_on(&place, &device, source, &options).unwrap();
+                find(&place, device).unwrap()
+            };
+            let line = line(&place);
+            let seen = Place::open(dir.path()).unwrap();
+            assert_eq!(Identity::of(&seen.dir).unwrap(), fresh.identity);
+            assert_ne!(Identity::of(&place.dir).unwrap(), fresh.identity);
+            detach(seen.dir.as_fd(), &seen.path).unwrap();
+            line
+        });
+        assert_eq!(by_call, by_path);
+        assert!(by_call.contains("fuse.slowfs /data/a,\\040b"), "{by_call}");
     }
 }

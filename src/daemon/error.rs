@@ -1,0 +1,84 @@
+//! What a run tells when it fails.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::fault::TooManyFaults;
+
+/// Why a run did not start, or did not end well. Each is one line: what failed, on what, why, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The mountpoint cannot be used.
+    #[error("cannot mount on {0}: {1}")]
+    Mountpoint(PathBuf, io::Error),
+    /// The mountpoint carries a live mount of ours.
+    #[error("cannot mount on {0}: it is already a {1} mount; end it with `slowfs umount {0}`")]
+    AlreadyMounted(PathBuf, String),
+    /// The mountpoint lies inside what it would mirror.
+    #[error(
+        "cannot mount on {0}: it lies inside {1}, which it would mirror; mount on that directory itself or outside of it"
+    )]
+    Inside(PathBuf, PathBuf),
+    /// The backing directory cannot be used.
+    #[error("cannot mirror {0}: {1}")]
+    Backing(PathBuf, io::Error),
+    /// The control port cannot be bound.
+    #[error("{0}; nothing was mounted")]
+    Listen(io::Error),
+    /// The device cannot be opened.
+    #[error(
+        "cannot open /dev/fuse: {0}; load the module with `modprobe fuse`, and in a container pass --device /dev/fuse"
+    )]
+    Device(io::Error),
+    /// The mounting helper cannot be run.
+    #[error(
+        "cannot run {0}, which mounts for ordinary users: {1}; install the package fuse3 or mount as root"
+    )]
+    Helper(&'static str, io::Error),
+    /// The mount itself failed.
+    #[error("cannot mount on {0}: {1}")]
+    Mount(PathBuf, io::Error),
+    /// The mount table cannot be read.
+    #[error("cannot read /proc/self/mountinfo: {0}")]
+    Mountinfo(io::Error),
+    /// The kernel does not serve files by itself for this daemon.
+    #[error("cannot keep --passthrough-except: {0}; nothing is mounted")]
+    Passthrough(&'static str),
+    /// The mount was gone before it was served.
+    #[error("cannot serve {0}: it was unmounted at once")]
+    Vanished(PathBuf),
+    /// The mountpoint's path leads to something else since it was mounted.
+    #[error("cannot serve {0}: something else was put there or mounted on it meanwhile")]
+    Replaced(PathBuf),
+    /// The kernel and the session did not understand each other any more.
+    #[error("cannot serve {0} any longer: {1}; it was unmounted")]
+    Session(PathBuf, io::Error),
+    /// The mount is left without a daemon.
+    #[error("cannot unmount {0}; nobody serves it any more: unmount it with `umount -l`")]
+    Left(io::Error),
+    /// The pid file cannot be written.
+    #[error("cannot write the pid file {0}: {1}")]
+    PidFile(PathBuf, io::Error),
+    /// A daemon that runs has the pid file.
+    #[error("cannot use the pid file {0}: another daemon{1} runs with it; nothing was mounted")]
+    PidFileTaken(PathBuf, String),
+    /// More faults were given than may be.
+    #[error(transparent)]
+    Faults(#[from] TooManyFaults),
+    /// Something else of the start failed.
+    #[error("cannot {0}: {1}")]
+    Other(&'static str, io::Error),
+}
+
+impl StartError {
+    pub(super) fn mountpoint(path: &Path, error: &io::Error) -> StartError {
+        StartError::Mountpoint(path.to_owned(), strip(error))
+    }
+}
+
+/// The same error without Rust's "(os error N)".
+pub(super) fn strip(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    let plain = text.split(" (os error").next().unwrap_or(&text).to_owned();
+    io::Error::new(error.kind(), plain)
+}

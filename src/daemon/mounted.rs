@@ -1,0 +1,214 @@
+//! The mount of this run: which it is, wherever it has gone, and how it goes.
+//!
+//! Invariant: nothing is detached or aborted that is not this run's. What counts is the filesystem:
+//! a mount may have been moved, bound elsewhere, renamed along with a directory, or covered. Its
+//! number alone tells nothing, since the next filesystem gets it; but the kernel ends the connection
+//! before it gives the number away. So while the connection lives, the filesystem of that number is
+//! ours. Once it has ended, a mount of that number is ours if its unique id is, or if it is dead.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::mount::{MountFlags, MountPropagationFlags, OpenTreeFlags};
+
+use super::mark::Mark;
+use super::mount::{self, Identity, Place, directory, lost_its_daemon};
+use super::mountinfo::MountTable;
+use crate::sys::namespace;
+
+/// More places than anybody binds a mirror to.
+const MOST_PLACES: usize = 1000;
+
+/// The mount; it goes when this is dropped, however the run ends.
+pub(super) struct Mounted {
+    /// Where it was mounted.
+    place: PathBuf,
+    identity: Identity,
+    connection: OwnedFd,
+    table: MountTable,
+    _mark: Mark,
+}
+
+/// What a path leads to.
+enum Found {
+    Ours(OwnedFd),
+    /// Somebody else's, and ours may not live any more.
+    Foreign,
+    /// Somebody else's, while ours lives: it may lie beneath.
+    Other(OwnedFd),
+}
+
+impl Mounted {
+    /// # Errors
+    /// There are no descriptors left.
+    pub(super) fn new(
+        place: &Path,
+        identity: Identity,
+        connection: BorrowedFd<'_>,
+        table: MountTable,
+    ) -> io::Result<Mounted> {
+        Ok(Mounted {
+            place: place.to_owned(),
+            identity,
+            connection: connection.try_clone_to_owned()?,
+            table,
+            _mark: Mark::leave(identity.device)?,
+        })
+    }
+
+    /// Where it was mounted.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// What polls readable (POLLPRI) when mounts come or go.
+    pub(super) fn changes(&self) -> BorrowedFd<'_> {
+        self.table.as_fd()
+    }
+
+    /// Whether the path leads to this mount.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let found = Place::open(path).and_then(|place| self.recognise(place.dir));
+        matches!(found, Ok(Found::Ours(_)))
+    }
+
+    /// Whether it lies on that place, with nothing in between, as far as can be told.
+    pub(super) fn lies_on(&self, place: &Place) -> bool {
+        let lines = self.table.mounts().unwrap_or_default();
+        let own = lines.iter().find(|line| line.device == self.identity.device);
+        let number = mount::number_of(&place.dir);
+        own.is_none_or(|line| number.is_none_or(|number| number == line.parent))
+    }
+
+    /// Whether it is mounted anywhere that this process sees. Once the connection has ended another
+    /// filesystem may be meant.
+    ///
+    /// # Errors
+    /// What reading the mount table reports.
+    pub(super) fn is_visible(&self) -> io::Result<bool> {
+        Ok(!self.table.places_of(self.identity.device)?.is_empty())
+    }
+
+    /// Whether the kernel has not ended the connection, so that the filesystem lives.
+    fn is_connected(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut fds = [PollFd::new(&self.connection, PollFlags::empty())];
+        let ready = poll(&mut fds, Some(&now));
+        ready.is_ok() && fds.iter().all(|fd| !fd.revents().contains(PollFlags::ERR))
+    }
+
+    /// Detaches it wherever this process sees it, and nothing else.
+    ///
+    /// # Errors
+    /// It lies somewhere still: where, and why it cannot be detached.
+    pub(super) fn detach(&self) -> io::Result<()> {
+        let mut left = Ok(());
+        for _ in 0..MOST_PLACES {
+            let places = self.table.places_of(self.identity.device);
+            let readable = places.is_ok();
+            left = Ok(());
+            let mut went = false;
+            // The first is the outermost: what is bound within it goes with it.
+            for place in places.unwrap_or_else(|_| vec![self.place.clone()]) {
+                match self.detach_at(&place) {
+                    Ok(done) => went = done,
+                    Err(error) => {
+                        left = Err(io::Error::other(format!("{}: {error}", place.display())));
+                    }
+                }
+                if went {
+                    break;
+                }
+            }
+            if !went || !readable {
+                break;
+            }
+        }
+        left
+    }
+
+    /// Whether something was detached.
+    fn detach_at(&self, path: &Path) -> io::Result<bool> {
+        match self.recognise(directory(path, OFlags::NOFOLLOW)?)? {
+            Found::Ours(root) => mount::detach(root.as_fd(), path).map(|()| true),
+            Found::Foreign => Ok(false),
+            Found::Other(cover) => self.detach_beneath(path, &cover),
+        }
+    }
+
+    /// What lies where the mount table shows ours, or something of its number.
+    fn recognise(&self, root: OwnedFd) -> io::Result<Found> {
+        // While this descriptor is open its filesystem keeps its number.
+        let seen = Identity::of(&root)?;
+        // What was looked up before the connection was seen alive was looked up while it lived.
+        let alive = self.is_connected();
+        if seen.device != self.identity.device {
+            return Ok(if alive { Found::Other(root) } else { Found::Foreign });
+        }
+        let ours =
+            alive || seen.id.is_some() && seen.id == self.identity.id || lost_its_daemon(&root);
+        Ok(if ours { Found::Ours(root) } else { Found::Foreign })
+    }
+
+    /// Takes what lies on top away, detaches, and puts it back: the kernel detaches a mount together
+    /// with what is mounted on it. What is put back has the same files and options; its open files
+    /// stay open, but for the path that the kernel shows of them.
+    fn detach_beneath(&self, path: &Path, cover: &OwnedFd) -> io::Result<bool> {
+        let covering = Identity::of(cover)?.device;
+        if self.table.at(path)?.is_none_or(|line| line.device != covering) {
+            return Err(io::Error::other("another mount lies on a directory above it"));
+        }
+        let whole = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_EMPTY_PATH
+            | OpenTreeFlags::AT_RECURSIVE;
+        let copy = rustix::mount::open_tree(cover, c"", whole)
+            .map_err(|e| io::Error::other(format!("another mount lies on it: {e}")))?;
+        mount::detach(cover.as_fd(), path)?;
+        let done = self.detach_at(path);
+        let back = directory(path, OFlags::NOFOLLOW).and_then(|dir| mount::attach(&copy, &dir));
+        if let Err(error) = back {
+            tracing::error!("cannot put back what was mounted on {}: {error}", path.display());
+        }
+        done
+    }
+
+    /// Aborts the connection, of a filesystem that may be mounted nowhere any more: whoever waits
+    /// for it gets an error at once. The control filesystem is mounted for that in a mount namespace
+    /// of its own, since hardly any machine has it mounted.
+    ///
+    /// # Errors
+    /// It may not be mounted (an ordinary user), or the connection has ended already.
+    pub(super) fn abort(&self) -> io::Result<()> {
+        const CONTROL: &str = "/sys/fs/fuse/connections";
+        let file = Path::new(CONTROL).join(self.identity.device.1.to_string()).join("abort");
+        let aborting = || {
+            namespace::leave_mounts()?;
+            let quiet = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            rustix::mount::mount_change("/", quiet)?;
+            rustix::mount::mount("none", CONTROL, "fusectl", MountFlags::empty(), None)?;
+            // The open file stands for one connection: for ours, if that lives still.
+            let file = std::fs::File::options().write(true).open(file)?;
+            match self.is_connected() {
+                true => rustix::io::write(&file, b"1").map(drop).map_err(Into::into),
+                false => Ok(()),
+            }
+        };
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().spawn_scoped(scope, aborting)?;
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("the aborting thread panicked")))
+        })
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Err(error) = self.detach() {
+            tracing::error!("cannot unmount {error}");
+        }
+    }
+}
