@@ -250,7 +250,8 @@ me sync mnt/dir/file
 me slowfs clear
 me sh -c 'echo more >mnt/dir/file'
 me slowfs umount mnt
-soon ended slowfs
+ended slowfs || die 'umount returned before the daemon had ended'
+[ ! -e home/pid ]
 is_gone mnt
 
 # The end by a signal, with an operation held.

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Mount, assert_fuse, is_ours, long_or, slowfs, stdout_of, text_of, wait_for};
+use common::{Mount, assert_fuse, is_fuse, is_ours, long_or, slowfs, stdout_of, text_of, wait_for};
 use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
 
@@ -134,13 +134,46 @@ fn a_mount_that_took_over_place_and_number_stays() {
         fs::write(mnt.join("file"), "of the new one").unwrap();
         assert_eq!(device(&mnt), device(&mnt.join("file")));
         stdout_of(slowfs().arg("umount").arg(&mnt));
-        wait_for("the daemon to end", || (!file.exists()).then_some(()));
+        assert!(!file.exists());
         if same {
             return;
         }
         // Another test's mount has taken the number.
     }
     panic!("the number was never taken over");
+}
+
+#[test]
+fn mounts_and_unmounts_at_one_place_and_port_lose_none() {
+    let rounds = long_or(500, 20);
+    let scratch = common::scratch();
+    let (mnt, pid_file) = (scratch.path().join("mnt"), scratch.path().join("pid"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    drop(taken);
+    let began = Instant::now();
+    for round in 0..rounds {
+        let options = ["--listen", &addr, "--daemon", "--pid-file", pid_file.to_str().unwrap()];
+        stdout_of(&mut mount(scratch.path(), &options));
+        fs::write(mnt.join("round"), round.to_string()).unwrap();
+        assert_eq!(
+            fs::read_to_string(scratch.path().join("raw/round")).unwrap(),
+            round.to_string()
+        );
+        if round % 5 == 0 {
+            // Longer than the former daemon may take to end.
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(is_fuse(&mnt), "the mount of round {round} is lost");
+        }
+        // A child of another test may hold copies of our open files for a moment.
+        wait_for("the mount to be idle", || {
+            slowfs().arg("umount").arg(&mnt).output().unwrap().status.success().then_some(())
+        });
+        assert!(!pid_file.exists(), "the daemon of round {round} is still there");
+        assert!(!is_ours(&mnt));
+        std::net::TcpListener::bind(&addr).unwrap();
+    }
+    println!("{rounds} rounds in {:?}", began.elapsed());
 }
 
 /// start [OPTION...]: a daemon over `raw` at `mnt`; finish: the signal ends it with success.
@@ -332,6 +365,27 @@ for i in $(seq {rounds}); do
 done
 "#,
         rounds = long_or(200, 10)
+    ));
+}
+
+#[test]
+fn umount_tells_of_a_daemon_that_goes_on() {
+    let patience = long_or(true, false);
+    with_daemon(&format!(
+        r#"
+run -o subtype=any
+if {patience}; then
+    unshare -m --propagation private sleep 1000 & other=$!
+    soon eval 'grep -q sleep /proc/$other/comm'
+    refused slowfs umount mnt
+    says unmounted "(pid $daemon) runs on"
+    kill "$other"
+else
+    slowfs umount mnt
+fi
+wait "$daemon"
+nothing_left
+"#
     ));
 }
 

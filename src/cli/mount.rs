@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -265,21 +266,44 @@ fn remount(args: &MountArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot remount {typed}"))
 }
 
-/// Unmounts an idle mirror.
+/// How long a daemon may take to end once its mount is gone.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Unmounts an idle mirror, and returns when its daemon is gone.
 ///
 /// # Errors
-/// It is busy, or no mirror.
+/// It is busy, or no mirror; or it is unmounted, but its daemon does not end.
 pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
     let typed = &args.mountpoint;
     let line = mirror_at(typed, "unmount")?;
+    let servers = mark::servers_of(line.device);
+    let table = MountTable::open().map_err(StartError::Mountinfo)?;
+    let places = table.places_of(line.device).map_err(StartError::Mountinfo)?;
     match daemon::mount::unmount_idle(&line.mountpoint) {
         Err(error) if error.raw_os_error() == Some(libc::EBUSY) => bail!(
             "cannot unmount {}: files on it are open or operations held; end their programs, \
              or end the daemon with SIGTERM, which releases and detaches",
             typed.display()
         ),
-        other => other.with_context(|| format!("cannot unmount {}", typed.display())),
+        other => other.with_context(|| format!("cannot unmount {}", typed.display()))?,
     }
+    if places.len() > 1 {
+        // It is mounted elsewhere, too: the daemon goes on.
+        return Ok(());
+    }
+    let deadline = Instant::now() + PATIENCE;
+    for server in servers {
+        if !server.ends_within(deadline.saturating_duration_since(Instant::now())) {
+            bail!(
+                "unmounted {}, but its daemon (pid {}) runs on after {} s: another mount namespace \
+                 has the mount, or the backing directory does not answer",
+                typed.display(),
+                server.pid,
+                PATIENCE.as_secs()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The mirror at a mountpoint; `verb` is what cannot be done if there is none.
