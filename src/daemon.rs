@@ -8,8 +8,8 @@ use std::io::{self, PipeReader, pipe};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,6 +47,9 @@ use signals::Signals;
 
 /// How long the kernel may take to let go of the mount once it is detached.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How long it may take to detach it. A helper may have to run for that.
+const DETACHING: Duration = Duration::from_secs(2);
 
 /// When to look again at a mount table that could not be read.
 const AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -168,7 +171,7 @@ struct Paths {
 
 /// What runs while the mount is up.
 struct Running {
-    mounted: Mounted,
+    mounted: Arc<Mounted>,
     control: Option<Server>,
     session: JoinHandle<io::Result<()>>,
     /// Closed at the other side when the session's thread ends.
@@ -212,7 +215,7 @@ fn start(
             session.run()
         })
         .map_err(other("start the session's thread"))?;
-    Ok(Running { mounted, control, session, ended })
+    Ok(Running { mounted: Arc::new(mounted), control, session, ended })
 }
 
 fn server_config(
@@ -340,10 +343,9 @@ impl Running {
         if let Ending::Unmounted = ending {
             tracing::info!("{} was unmounted", mountpoint.display());
         }
-        let detached = self.mounted.detach().map_err(StartError::Left);
+        let detached = self.detach().map_err(StartError::Left);
         match (&detached, &ending) {
-            // Dropping the mount tries again, and tells.
-            (Err(_), _) => {}
+            (Err(error), _) => tracing::error!("{error}"),
             (_, Ending::Signal(signal)) => {
                 tracing::info!("signal {signal}: unmounted {}", mountpoint.display())
             }
@@ -364,6 +366,24 @@ impl Running {
         let session = session.unwrap_or_else(|_| Err(io::Error::other("its thread panicked")));
         let session = session.map_err(|e| StartError::Session(mountpoint, strip(&e)));
         session.inspect_err(|error| tracing::error!("{error}")).and(detached)
+    }
+
+    /// Detaches the mount; the way to it may lead through a filesystem that does not answer.
+    fn detach(&self) -> io::Result<()> {
+        let (tell, told) = mpsc::channel();
+        let mounted = Arc::clone(&self.mounted);
+        let detaching = thread::Builder::new()
+            .name("detach".to_owned())
+            .spawn(move || tell.send(mounted.detach()));
+        if detaching.is_err() {
+            return self.mounted.detach();
+        }
+        told.recv_timeout(DETACHING).unwrap_or_else(|_| {
+            let place = self.mounted.place().display();
+            Err(io::Error::other(format!(
+                "{place}: the filesystem that it lies in does not answer"
+            )))
+        })
     }
 
     fn wait(&self, stop: &Signals<'_>) -> Ending {

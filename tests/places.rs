@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Mount, assert_fuse, is_fuse, is_ours, long_or, slowfs, stdout_of, text_of, wait_for};
+use common::{Mount, assert_fuse, is_ours, long_or, slowfs, stdout_of, text_of, wait_for};
 use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
 
@@ -141,39 +141,6 @@ fn a_mount_that_took_over_place_and_number_stays() {
         // Another test's mount has taken the number.
     }
     panic!("the number was never taken over");
-}
-
-#[test]
-fn mounts_and_unmounts_at_one_place_and_port_lose_none() {
-    let rounds = long_or(500, 20);
-    let scratch = common::scratch();
-    let (mnt, pid_file) = (scratch.path().join("mnt"), scratch.path().join("pid"));
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap().to_string();
-    drop(taken);
-    let began = Instant::now();
-    for round in 0..rounds {
-        let options = ["--listen", &addr, "--daemon", "--pid-file", pid_file.to_str().unwrap()];
-        stdout_of(&mut mount(scratch.path(), &options));
-        fs::write(mnt.join("round"), round.to_string()).unwrap();
-        assert_eq!(
-            fs::read_to_string(scratch.path().join("raw/round")).unwrap(),
-            round.to_string()
-        );
-        if round % 5 == 0 {
-            // Longer than the former daemon may take to end.
-            std::thread::sleep(Duration::from_millis(20));
-            assert!(is_fuse(&mnt), "the mount of round {round} is lost");
-        }
-        // A child of another test may hold copies of our open files for a moment.
-        wait_for("the mount to be idle", || {
-            slowfs().arg("umount").arg(&mnt).output().unwrap().status.success().then_some(())
-        });
-        assert!(!pid_file.exists(), "the daemon of round {round} is still there");
-        assert!(!is_ours(&mnt));
-        std::net::TcpListener::bind(&addr).unwrap();
-    }
-    println!("{rounds} rounds in {:?}", began.elapsed());
 }
 
 /// start [OPTION...]: a daemon over `raw` at `mnt`; finish: the signal ends it with success.
@@ -344,6 +311,26 @@ umount -l mnt
 }
 
 #[test]
+fn mounts_and_unmounts_at_one_place_and_port_lose_none() {
+    with_daemon(&format!(
+        r#"
+for round in $(seq {rounds}); do
+    slowfs mount mnt --subdir raw --listen 127.0.0.1:9090 --daemon --pid-file pid
+    # Longer than a daemon that is ending takes to look at the mount table.
+    [ $((round % 5)) != 0 ] || sleep 0.05
+    echo "$round" >mnt/round
+    [ "$(cat raw/round)" = "$round" ] || die "the mount of round $round is lost"
+    slowfs umount mnt
+    [ ! -e pid ] || die "the daemon of round $round is still there"
+done
+ended slowfs
+nothing_left
+"#,
+        rounds = long_or(500, 20)
+    ));
+}
+
+#[test]
 fn of_two_starts_at_one_place_one_goes_at_most() {
     with_daemon(&format!(
         r#"
@@ -387,6 +374,29 @@ wait "$daemon"
 nothing_left
 "#
     ));
+}
+
+#[test]
+fn a_mount_below_what_does_not_answer_holds_up_no_end() {
+    with_daemon(
+        r#"
+mkdir -p outer outer.raw/mnt
+slowfs mount outer --subdir outer.raw --listen 127.0.0.1:9090 --daemon --pid-file outer.pid
+slowfs mount outer/mnt --subdir raw --listen none 2>said & daemon=$!
+soon is_mounted outer/mnt
+answers outer/mnt
+sleep 1.1 # the kernel asks for the directory again
+slowfs hang -m getattr
+kill "$daemon"
+soon eval '! kill -0 $daemon 2>/dev/null'
+if wait "$daemon"; then die 'a dead mount is left, and nothing tells of it'; fi
+says outer/mnt 'does not answer' 'umount -l'
+slowfs clear
+kill "$(cat outer.pid)"
+soon ended slowfs
+nothing_left
+"#,
+    );
 }
 
 /// Somebody else puts a link where the mountpoint was, again and again.

@@ -9,6 +9,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,7 +24,7 @@ use crate::sys::namespace;
 /// More places than anybody binds a mirror to.
 const MOST_PLACES: usize = 1000;
 
-/// The mount; it goes when this is dropped, however the run ends.
+/// The mount; it goes at the latest when this is dropped, however the run ends.
 pub(super) struct Mounted {
     /// Where it was mounted.
     place: PathBuf,
@@ -31,6 +32,8 @@ pub(super) struct Mounted {
     connection: OwnedFd,
     table: MountTable,
     _mark: Mark,
+    /// Somebody has detached it, or has heard why not.
+    told: AtomicBool,
 }
 
 /// What a path leads to.
@@ -57,6 +60,7 @@ impl Mounted {
             connection: connection.try_clone_to_owned()?,
             table,
             _mark: Mark::leave(identity.device)?,
+            told: AtomicBool::new(false),
         })
     }
 
@@ -106,6 +110,7 @@ impl Mounted {
     /// # Errors
     /// It lies somewhere still: where, and why it cannot be detached.
     pub(super) fn detach(&self) -> io::Result<()> {
+        self.told.store(true, Ordering::Relaxed);
         let mut left = Ok(());
         for _ in 0..MOST_PLACES {
             let places = self.table.places_of(self.identity.device);
@@ -207,6 +212,9 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
+        if self.told.load(Ordering::Relaxed) {
+            return;
+        }
         if let Err(error) = self.detach() {
             tracing::error!("cannot unmount {error}");
         }
