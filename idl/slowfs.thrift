@@ -40,6 +40,10 @@ struct ListedFault {
     8: optional i64 ended_unix_ns,  // when it went, if it has gone
     9: optional string why,         // and why: "cleared", "replaced", "expired" or "spent"
     10: i64 past_cache,             // files opened past the page cache because of it, and still open
+    11: i64 let_go = 0,             // operations that it held and let go before their time, because
+                                    // their callers left by themselves
+    12: i64 skipped = 0,            // operations that it would have matched if it could kill their
+                                    // callers
 }
 
 /** A name that faults can be set on. */

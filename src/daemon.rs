@@ -113,6 +113,7 @@ pub fn run(
 
     let pid_file = config.pid_file.as_deref().map(PidFile::create).transpose()?;
     let (connection, mounted) = mount_own(&place, &base, &config)?;
+    line.serves(mounted.device());
     let paths = Paths { mountpoint: place.path.clone(), base };
     drop(place);
     let run = start(fs, connection, (&config, log), &table, listener, (&paths, mounted))?;

@@ -357,7 +357,8 @@ pub(super) fn fault_table(faults: &[ListedFault]) -> String {
         return "no faults".to_owned();
     }
     let headers = ["ID", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "LIMITS", "METHODS", "PATH"];
-    output::table(headers, &[0, 2, 3, 4, 5], faults.iter().map(fault_cells).collect())
+    let table = output::table(headers, &[0, 2, 3, 4, 5], faults.iter().map(fault_cells).collect());
+    faults.iter().fold(table, |text, fault| text + &exceptions(fault))
 }
 
 fn fault_cells(f: &ListedFault) -> [String; 9] {
@@ -389,7 +390,22 @@ fn ended_table(ended: &[ListedFault]) -> String {
         [id, effect, percent, matched, fired, held, ended, methods, path]
     });
     let headers = ["ID", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "ENDED", "METHODS", "PATH"];
-    output::table(headers, &[0, 2, 3, 4, 5], rows.collect())
+    let table = output::table(headers, &[0, 2, 3, 4, 5], rows.collect());
+    ended.iter().fold(table, |text, fault| text + &exceptions(fault))
+}
+
+/// The operations that the fault let go or skipped: a line of its own for each, if there are any.
+fn exceptions(fault: &ListedFault) -> String {
+    let mut lines = String::new();
+    if fault.let_go > 0 {
+        let (id, n) = (fault.id, fault.let_go);
+        let _ = write!(lines, "\nfault {id} let {n} go early: their processes were ending");
+    }
+    if fault.skipped > 0 {
+        let (id, n) = (fault.id, fault.skipped);
+        let _ = write!(lines, "\nfault {id} skipped {n}: nobody to kill");
+    }
+    lines
 }
 
 /// Names of methods, the shorter way round.
@@ -424,6 +440,19 @@ fn limits(fault: &ListedFault) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_let_go_or_skipped_is_told_below_the_table() {
+        let fault = ListedFault { id: 7, ..ListedFault::default() };
+        assert_eq!(fault_table(std::slice::from_ref(&fault)).lines().count(), 2);
+        let text = fault_table(&[ListedFault { let_go: 3, skipped: 1, ..fault }]);
+        let lines: Vec<_> = text.lines().skip(2).collect();
+        let expected = [
+            "fault 7 let 3 go early: their processes were ending",
+            "fault 7 skipped 1: nobody to kill",
+        ];
+        assert_eq!(lines, expected);
+    }
 
     #[test]
     fn many_methods_are_listed_the_shorter_way_round() {

@@ -18,7 +18,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, OpenTreeFlags};
 
 use super::mark::Mark;
 use super::mount::{self, Identity, Place, directory, lost_its_daemon};
-use super::mountinfo::MountTable;
+use super::mountinfo::{Device, MountTable};
 use crate::sys::namespace;
 
 /// More places than anybody binds a mirror to.
@@ -46,6 +46,11 @@ enum Found {
 }
 
 impl Mounted {
+    /// The number of its filesystem, which is its own as long as it is served.
+    pub(super) fn device(&self) -> Device {
+        self.identity.device
+    }
+
     /// # Errors
     /// There are no descriptors left.
     pub(super) fn new(

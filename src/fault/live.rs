@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 
 use super::errno::Errno;
 use super::spec::{Delay, Fault};
-use crate::ops::MethodSet;
+use crate::ops::{MethodSet, Request};
+use crate::sys::process::{self, Process};
 
 /// The number of a fault in one table, from 1, in the order they were put in force; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +41,10 @@ pub(super) struct Live {
     pub(super) held: AtomicU64,
     /// Files that are open past the page cache because of it.
     past_cache: AtomicU64,
+    /// Operations that ended before their time because their callers left.
+    pub(super) let_go: AtomicU64,
+    /// Operations that it would have matched if it could kill their callers.
+    skipped: AtomicU64,
     methods: AtomicU64,
     tally: Mutex<Tally>,
     dice: u64,
@@ -52,6 +57,8 @@ impl Live {
             until: fault.lifetime().and_then(|lifetime| Instant::now().checked_add(lifetime)),
             held: AtomicU64::new(0),
             past_cache: AtomicU64::new(0),
+            let_go: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
             methods: AtomicU64::new(fault.methods().bits()),
             tally: Mutex::default(),
             dice: mix(seed ^ mix(id.0)),
@@ -92,7 +99,11 @@ impl Live {
     /// One matching operation: counts it and rolls the dice. What the n-th one gets depends on
     /// seed, id and n alone; counting and deciding are one step, so that this holds for the
     /// firings that `count` admits as well.
+    ///
+    /// A fault that kills matches only operations of callers that can be killed: those of the
+    /// kernel itself (write-back, release) would spend it on nothing.
     pub(super) fn strike(self: &Arc<Self>, methods: MethodSet, caller: u32) -> Option<Hit> {
+        let process = if self.fault.kill() { Some(self.victim(caller)?) } else { None };
         let (n, last) = {
             let mut tally = self.tally.lock();
             let count = self.fault.count();
@@ -108,7 +119,33 @@ impl Live {
             (n, count.is_some_and(|count| tally.fired >= count.get()))
         };
         let errno = self.fault.errnos().pick(draw(mix(self.dice), n));
-        Some(Hit { live: Arc::clone(self), methods, caller, errno, last, repeated: false })
+        Some(Hit { live: Arc::clone(self), methods, caller, process, errno, last, repeated: false })
+    }
+
+    /// The process that a firing would kill.
+    fn victim(&self, caller: u32) -> Option<Process> {
+        if self.is_spent() {
+            return None;
+        }
+        let victim = process::victim(caller);
+        if victim.is_none() && self.skipped.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                "fault {}, a kill, skips operations without a caller that it can kill: those of the \
+                 kernel itself, of pid 1, of this daemon, and of pid namespaces that it cannot see",
+                self.id
+            );
+        }
+        victim
+    }
+
+    /// How many operations it let go before their time.
+    pub(super) fn let_go(&self) -> u64 {
+        self.let_go.load(Ordering::Relaxed)
+    }
+
+    /// How many operations it skipped.
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
     }
 }
 
@@ -136,6 +173,8 @@ pub struct Hit {
     /// The operation's methods, of the paths that matched.
     methods: MethodSet,
     caller: u32,
+    /// The caller's process, once it was looked for.
+    process: Option<Process>,
     errno: Option<Errno>,
     /// The fault may not fire any more.
     last: bool,
@@ -190,6 +229,29 @@ impl Hit {
     /// Whether it has spent its fault.
     pub(super) fn is_last(&self) -> bool {
         self.last
+    }
+
+    /// The process of that thread, as it was when the operation came. None if it was not looked for
+    /// (nothing is held, nobody killed) or not found.
+    #[must_use]
+    pub fn process(&self) -> Option<Process> {
+        self.process
+    }
+
+    pub(super) fn know_caller(&mut self, process: Process) {
+        self.process = Some(process);
+    }
+
+    /// Whether it is a read or a write without a known caller: somebody may wait for it who does not
+    /// show, as for the kernel's own write-back.
+    pub(super) fn is_nobodys(&self) -> bool {
+        let data = Request::Read.methods().union(Request::Write.methods());
+        self.process.is_none() && self.methods.intersects(data)
+    }
+
+    /// Process and thread of the caller, if they are known.
+    pub(super) fn known_caller(&self) -> Option<(Process, u32)> {
+        self.process.map(|process| (process, self.caller))
     }
 
     pub(super) fn live(&self) -> &Arc<Live> {

@@ -90,6 +90,10 @@ pub struct Listed {
     pub held: u64,
     /// Files that are open past the page cache because of it.
     pub past_cache: u64,
+    /// Operations that ended before their time because their callers left.
+    pub let_go: u64,
+    /// Operations that it would have matched if it could kill their callers.
+    pub skipped: u64,
     /// What is left of its lifetime, if it has one.
     pub expires_in: Option<Duration>,
 }
@@ -104,6 +108,8 @@ impl Listed {
             matched: tally.matched,
             fired: tally.fired,
             held: live.held(),
+            let_go: live.let_go(),
+            skipped: live.skipped(),
             past_cache: live.past_cache(),
             expires_in: live.until.map(|until| until.saturating_duration_since(Instant::now())),
         }

@@ -14,9 +14,9 @@ use super::journal::Entry;
 use super::reply::{Answer, Granted};
 use super::serve::{Args, Op};
 use super::underway::Share;
-use crate::fault::{self, Hit, Outcome, hold};
+use crate::fault::{self, FaultId, Hit, Outcome, hold};
 use crate::mirror::Caller;
-use crate::sys::process::{self, Killed};
+use crate::sys::process::Process;
 
 /// The work of a request on the mirror, run at most once.
 pub(super) trait Work<R: Answer>:
@@ -44,8 +44,8 @@ type Done<R> = (io::Result<<R as Answer>::Value>, Option<Instant>);
 pub(super) struct Struck {
     /// Not before this moment, which is less than a change of thread away.
     due: Option<Instant>,
-    /// Then the caller is killed.
-    kill: bool,
+    /// Then the caller is killed, by this fault.
+    kill: Option<(FaultId, Process)>,
     /// This is the answer, whatever the operation itself would say.
     errno: Option<i32>,
 }
@@ -54,10 +54,12 @@ impl Struck {
     pub(super) fn after(hit: &Hit, outcome: Outcome) -> Struck {
         let errno = match outcome {
             Outcome::Due => hit.errno().map(fault::Errno::raw),
-            Outcome::Released => None,
+            Outcome::Released | Outcome::LetGo => None,
             Outcome::CallerKilled => Some(libc::EINTR),
         };
-        Struck { due: None, kill: outcome == Outcome::Due && hit.kill(), errno }
+        let kill = hit.kill() && outcome == Outcome::Due;
+        let victim = hit.process().filter(|_| kill);
+        Struck { due: None, kill: victim.map(|process| (hit.id(), process)), errno }
     }
 
     /// The same, not before this moment.
@@ -66,12 +68,14 @@ impl Struck {
     }
 
     #[inline]
-    fn come(self, tid: u32) {
+    fn come(self) {
         if let Some(due) = self.due {
             hold::spin(due.saturating_duration_since(Instant::now()));
         }
-        if self.kill {
-            kill(tid);
+        if let Some((fault, process)) = self.kill
+            && let Err(error) = process.kill()
+        {
+            tracing::warn!("fault {fault} cannot kill process {}: {error}", process.pid());
         }
     }
 }
@@ -87,7 +91,7 @@ impl Core {
         let Task { op, reply, run } = task;
         match struck.errno {
             Some(errno) if !op.must_run => {
-                struck.come(op.caller.tid);
+                struck.come();
                 let result = Err(io::Error::from_raw_os_error(errno));
                 self.answer(&op, args, reply, (result, None));
             }
@@ -178,7 +182,7 @@ impl Core {
             let started = self.options.log_ops.then(Instant::now);
             return (run(self, op.caller, args, reply), started);
         };
-        struck.come(op.caller.tid);
+        struck.come();
         let started = self.options.log_ops.then(Instant::now);
         let result = run(self, op.caller, args, reply);
         match struck.errno {
@@ -234,21 +238,5 @@ impl Core {
             let core = Arc::clone(self);
             self.line.run(Box::new(move || core.forget(ino, lookups)));
         }
-    }
-}
-
-/// Sends SIGKILL to the calling process, and says so when that could not be.
-fn kill(tid: u32) {
-    match process::kill_caller(tid) {
-        Ok(Killed::Sent(_)) => {}
-        Ok(Killed::Spared(0)) => {
-            tracing::warn!(
-                "a kill fault fired on a caller in a pid namespace that cannot be seen from here: spared"
-            );
-        }
-        Ok(Killed::Spared(pid)) => {
-            tracing::warn!("a kill fault fired on pid {pid}, which is always spared")
-        }
-        Err(error) => tracing::warn!("cannot kill the process of thread {tid}: {error}"),
     }
 }

@@ -92,7 +92,13 @@ impl Op {
     pub(super) fn new(req: &fuser::Request, request: Request, on: On) -> Op {
         Op {
             request,
-            caller: Caller { uid: req.uid(), gid: req.gid(), tid: req.pid(), umask: 0 },
+            caller: Caller {
+                uid: req.uid(),
+                gid: req.gid(),
+                tid: req.pid(),
+                process: None,
+                umask: 0,
+            },
             targets: [Some((on, request.methods())), None],
             unique: req.unique().0,
             must_run: false,
@@ -203,25 +209,25 @@ impl SlowFs {
     }
 
     #[cold]
-    fn serve_armed<R: Answer, F: Work<R>>(&self, task: Task<R, F>, args: Args<'_>) {
+    fn serve_armed<R: Answer, F: Work<R>>(&self, mut task: Task<R, F>, args: Args<'_>) {
         let arrived = task.op.arrived.unwrap_or_else(Instant::now);
         let Verdict::Hit(hit) = self.core.decide(&task.op, args) else {
             return self.core.run(&task.op, args, None, task.reply, task.run);
         };
         match hit.delay() {
             None => {
-                let struck = self.core.struck(&task.op, &hit, Outcome::Due);
+                let struck = self.core.struck(&mut task.op, &hit, Outcome::Due);
                 self.core.go_on(task, args, struck);
             }
             Some(Delay::For(delay)) if delay < hold::SPIN_BELOW => {
-                let struck = self.core.struck(&task.op, &hit, Outcome::Due);
+                let struck = self.core.struck(&mut task.op, &hit, Outcome::Due);
                 self.core.go_on(task, args, struck.at(arrived.checked_add(delay)));
             }
             Some(_) => {
                 let core = Arc::clone(&self.core);
                 let (args, must_run) = (args.to_owned(), task.op.must_run);
                 let job = move |hit: Hit, outcome: Outcome| {
-                    let struck = core.struck(&task.op, &hit, outcome);
+                    let struck = core.struck(&mut task.op, &hit, outcome);
                     drop(hit);
                     core.go_on(task, args.lend(), struck);
                 };
@@ -263,8 +269,12 @@ impl Core {
         Some(Place { tree: &self.tree, inode, name, methods })
     }
 
-    /// What a fault still does to an operation that is held no longer.
-    fn struck(&self, op: &Op, hit: &Hit, outcome: Outcome) -> Struck {
+    /// What a fault still does to an operation that is held no longer. Whose it is, is known by now.
+    fn struck(&self, op: &mut Op, hit: &Hit, outcome: Outcome) -> Struck {
+        op.caller.process = hit.process();
+        if outcome == Outcome::CallerKilled {
+            self.walks.end(op.caller.tid);
+        }
         if outcome == Outcome::Due && hit.errno().is_some() {
             self.read_fails(op, hit);
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Core;
-use crate::sys::process;
+use crate::sys::process::{self, Process};
 
 /// How often what is under way is looked at. What is seen twice is blocked: then its caller is
 /// looked at, too, and free 200 ms after a SIGKILL at the latest.
@@ -240,12 +240,16 @@ pub(super) fn guard(core: &Arc<Core>) -> std::io::Result<()> {
     let life = move || {
         let _ = core.underway.warden.set(thread::current());
         let mut before: Vec<Claim> = Vec::new();
+        let mut blocked: HashMap<u64, Process> = HashMap::new();
         let (mut quiet, mut since_freed) = (0, 0);
         loop {
             thread::sleep(LOOK_EVERY);
             let now = core.underway.all();
             before.retain(|claim| now.binary_search_by_key(&claim.unique, |c| c.unique).is_ok());
-            before.retain(|claim| process::sigkill_pending(claim.tid));
+            blocked = whose(&before, &blocked);
+            before.retain(|claim| {
+                blocked.get(&claim.unique).is_some_and(|process| process.is_killed(claim.tid))
+            });
             before.iter().for_each(|claim| core.let_go(*claim));
             since_freed = if before.is_empty() { since_freed + 1 } else { 0 };
             if since_freed == DYING_LOOKS {
@@ -260,6 +264,17 @@ pub(super) fn guard(core: &Arc<Core>) -> std::io::Result<()> {
         }
     };
     thread::Builder::new().name("slowfs-warden".to_owned()).spawn(life).map(drop)
+}
+
+/// The processes of what is blocked: those known before, and those of new claims. A thread may end
+/// and leave its operation behind (Linux AIO); one that had ended when it was first looked at is
+/// nobody's, and waits until its operation returns.
+fn whose(claims: &[Claim], known: &HashMap<u64, Process>) -> HashMap<u64, Process> {
+    let process = |claim: &Claim| {
+        let known = known.get(&claim.unique).copied();
+        known.or_else(|| process::arrival(claim.tid).map(|arrival| arrival.process))
+    };
+    claims.iter().filter_map(|claim| Some((claim.unique, process(claim)?))).collect()
 }
 
 impl Core {

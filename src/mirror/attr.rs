@@ -256,7 +256,7 @@ pub(super) fn judged_by_groups(
 /// Supplementary groups are not sent, so they are those that the waiting caller shows in /proc; one
 /// that is not visible there is in the group it was sent with and in no other.
 fn judged(caller: &Caller) -> io::Result<creds::Grouped> {
-    creds::in_groups(caller.gid, &process::groups(caller.tid))
+    creds::in_groups(caller.gid, &process::groups(caller.tid, caller.process))
 }
 
 fn timespec(change: Option<TimeChange>) -> Timespec {

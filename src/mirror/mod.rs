@@ -53,6 +53,8 @@ use inode::{Change, Identity, State};
 use room::Room;
 use table::Table;
 
+use crate::sys::process::Process;
+
 /// Who sent a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
@@ -62,6 +64,8 @@ pub struct Caller {
     pub gid: u32,
     /// Thread id; 0 where the daemon cannot see it.
     pub tid: u32,
+    /// The process of that thread, where it was looked for when the request came: before it was held.
+    pub process: Option<Process>,
     /// The umask, in requests that carry one; else 0.
     pub umask: u32,
 }

@@ -204,6 +204,8 @@ pub(super) fn listed(listed: &Listed) -> ListedFault {
         held: whole(listed.held.into()),
         past_cache: whole(listed.past_cache.into()),
         expires_in_ns: listed.expires_in.map(|left| whole(left.as_nanos())),
+        let_go: whole(listed.let_go.into()),
+        skipped: whole(listed.skipped.into()),
         ..ListedFault::default()
     }
 }

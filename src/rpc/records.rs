@@ -167,6 +167,10 @@ pub struct ListedFault {
     pub why: Option<String>,
     /// Files that were opened past the page cache because of it and are still open.
     pub past_cache: i64,
+    /// Operations that it held and let go before their time, because their callers left by themselves.
+    pub let_go: i64,
+    /// Operations that it would have matched if it could kill their callers.
+    pub skipped: i64,
 }
 
 impl ListedFault {
@@ -180,6 +184,8 @@ impl ListedFault {
         let fields = noted(optional(fields, 6, self.expires_in_ns), 7, self.out_of_reach.as_ref());
         noted(optional(fields, 8, self.ended_unix_ns), 9, self.why.as_ref())
             .with(10, Value::I64(self.past_cache))
+            .with(11, Value::I64(self.let_go))
+            .with(12, Value::I64(self.skipped))
     }
 
     pub(super) fn decode(fields: &Fields) -> Result<ListedFault, String> {
@@ -196,6 +202,8 @@ impl ListedFault {
             ended_unix_ns: of.int(8, "ended_unix_ns")?,
             why: of.note(9, "why")?,
             past_cache: of.int(10, "past_cache")?.unwrap_or_default(),
+            let_go: of.int(11, "let_go")?.unwrap_or_default(),
+            skipped: of.int(12, "skipped")?.unwrap_or_default(),
         })
     }
 }
@@ -407,14 +415,14 @@ mod tests {
     proptest! {
         #[test]
         fn listed_faults_round_trip(
-            id: i64, fault in spec(), numbers: (i64, i64, i64, i64), out_of_reach: Option<String>,
-            times: (Option<i64>, Option<i64>), why: Option<String>,
+            id: i64, fault in spec(), numbers: (i64, i64, i64, i64, i64, i64),
+            out_of_reach: Option<String>, times: (Option<i64>, Option<i64>), why: Option<String>,
         ) {
-            let (matched, fired, held, past_cache) = numbers;
+            let (matched, fired, held, past_cache, let_go, skipped) = numbers;
             let (expires_in_ns, ended_unix_ns) = times;
             let listed = ListedFault {
                 id, fault, matched, fired, held, expires_in_ns, out_of_reach, ended_unix_ns, why,
-                past_cache,
+                past_cache, let_go, skipped,
             };
             prop_assert_eq!(ListedFault::decode(&listed.encode()), Ok(listed));
         }

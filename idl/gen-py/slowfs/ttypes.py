@@ -296,11 +296,13 @@ class ListedFault(object):
      - ended_unix_ns
      - why
      - past_cache
+     - let_go
+     - skipped
 
     """
 
 
-    def __init__(self, id=None, fault=None, matched=None, fired=None, held=None, expires_in_ns=None, out_of_reach=None, ended_unix_ns=None, why=None, past_cache=None,):
+    def __init__(self, id=None, fault=None, matched=None, fired=None, held=None, expires_in_ns=None, out_of_reach=None, ended_unix_ns=None, why=None, past_cache=None, let_go=0, skipped=0,):
         self.id = id
         self.fault = fault
         self.matched = matched
@@ -311,6 +313,8 @@ class ListedFault(object):
         self.ended_unix_ns = ended_unix_ns
         self.why = why
         self.past_cache = past_cache
+        self.let_go = let_go
+        self.skipped = skipped
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -372,6 +376,16 @@ class ListedFault(object):
                     self.past_cache = iprot.readI64()
                 else:
                     iprot.skip(ftype)
+            elif fid == 11:
+                if ftype == TType.I64:
+                    self.let_go = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 12:
+                if ftype == TType.I64:
+                    self.skipped = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -421,6 +435,14 @@ class ListedFault(object):
         if self.past_cache is not None:
             oprot.writeFieldBegin('past_cache', TType.I64, 10)
             oprot.writeI64(self.past_cache)
+            oprot.writeFieldEnd()
+        if self.let_go is not None:
+            oprot.writeFieldBegin('let_go', TType.I64, 11)
+            oprot.writeI64(self.let_go)
+            oprot.writeFieldEnd()
+        if self.skipped is not None:
+            oprot.writeFieldBegin('skipped', TType.I64, 12)
+            oprot.writeI64(self.skipped)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1196,6 +1218,8 @@ ListedFault.thrift_spec = (
     (8, TType.I64, 'ended_unix_ns', None, None, ),  # 8
     (9, TType.STRING, 'why', 'UTF8', None, ),  # 9
     (10, TType.I64, 'past_cache', None, None, ),  # 10
+    (11, TType.I64, 'let_go', None, 0, ),  # 11
+    (12, TType.I64, 'skipped', None, 0, ),  # 12
 )
 all_structs.append(MethodInfo)
 MethodInfo.thrift_spec = (

@@ -13,6 +13,7 @@
 //!
 //! Lock rule: the queue's lock is never held while a job runs, a thread starts or a file is read.
 
+mod callers;
 mod pool;
 mod queue;
 mod timer;
@@ -20,21 +21,20 @@ mod watch;
 mod workers;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use self::pool::Pool;
 pub use self::pool::{Load, MOST};
-use self::queue::{Due, Held, Queue, Task, Waiting};
+use self::queue::{Held, Queue, Task, Waiting};
 pub use self::queue::{Job, Outcome};
 pub use self::timer::{SPIN_BELOW, spin};
 use self::workers::run_caught;
 use super::live::{Hit, Live};
-use super::spec::Delay;
-use crate::sys::process::sigkill_pending;
+use crate::sys::process::{self, Arrival};
 
 /// How long `shutdown` waits for jobs that run.
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(1);
@@ -53,6 +53,8 @@ struct Line {
     watch: Condvar,
     /// Told when the last worker ends.
     ended: Condvar,
+    /// The filesystem whose operations are held, once it is known: major and minor number.
+    device: OnceLock<(u32, u32)>,
 }
 
 /// Holds operations and runs them when due or released. Dropping it shuts it down without waiting.
@@ -83,22 +85,30 @@ impl DelayLine {
         Ok(Arc::new(delay_line))
     }
 
+    /// Says which filesystem it is for, by major and minor number: processes that cannot end and have
+    /// files open there are found by it.
+    pub fn serves(&self, device: (u32, u32)) {
+        self.line.device.get_or_init(|| device);
+    }
+
     /// Holds an operation that arrived at `arrived` for the delay of its hit, then runs `job` on a
     /// thread of the line. If its fault is cleared by now, or the line shut down, `job` runs as
     /// released before this returns, on this thread; likewise if the caller is killed already.
     /// `must_run`: the job blocks even where a fault or the caller's death answers.
-    pub fn hold(&self, hit: Hit, arrived: Instant, must_run: bool, job: Job) {
-        let due = match hit.delay() {
-            None => Due::At(arrived),
-            Some(Delay::For(delay)) => arrived.checked_add(delay).map_or(Due::Never, Due::At),
-            Some(Delay::UntilCleared) => Due::Never,
-        };
+    ///
+    /// Whose operation it is, is found out now: when it is due its thread may have ended, and the
+    /// number be another's.
+    pub fn hold(&self, mut hit: Hit, arrived: Instant, must_run: bool, job: Job) {
         let line = &self.line;
         // A dying process closes its files one after the other: each is let go at once, not with
         // the next round of the watch.
-        if hit.caller() != 0 && sigkill_pending(hit.caller()) {
-            run_caught(|| job(hit, Outcome::CallerKilled));
-            return;
+        match process::arrival(hit.caller()) {
+            Some(Arrival { killed: true, .. }) => {
+                run_caught(|| job(hit, Outcome::CallerKilled));
+                return;
+            }
+            Some(Arrival { process, .. }) => hit.know_caller(process),
+            None => {}
         }
         let mut queue = line.queue.lock();
         if queue.closed || !hit.is_live() {
@@ -108,12 +118,12 @@ impl DelayLine {
         }
         line.held.fetch_add(1, Ordering::Relaxed);
         hit.live().held.fetch_add(1, Ordering::Relaxed);
-        if hit.caller() != 0 && !queue.watching {
+        if queue.hold(Held { hit, must_run, job, arrived, let_go: false }) {
+            line.lead.notify_one();
+        }
+        if !queue.watching && !queue.callers.is_empty() {
             queue.watching = true;
             line.watch.notify_one();
-        }
-        if queue.insert(due, Waiting::Operation(Held { hit, must_run, job })) {
-            line.lead.notify_one();
         }
     }
 
@@ -142,8 +152,7 @@ impl DelayLine {
     /// Runs `lift` at that moment, unless the fault is gone before.
     pub(super) fn lift_at(&self, at: Instant, live: Arc<Live>, lift: Box<dyn FnOnce() + Send>) {
         let mut queue = self.line.queue.lock();
-        let lift = Waiting::Lift(live, lift);
-        if !queue.closed && lift.is_live() && queue.insert(Due::At(at), lift) {
+        if !queue.closed && !live.methods().is_empty() && queue.lift(at, live, lift) {
             self.line.lead.notify_one();
         }
     }

@@ -7,7 +7,9 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::callers::{Caller, Callers};
 use crate::fault::live::{Hit, Live};
+use crate::fault::spec::Delay;
 
 /// Why a held operation goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub enum Outcome {
     Released,
     /// Its caller was killed: it does not run, and answers EINTR.
     CallerKilled,
+    /// Its caller leaves by itself and would be held for too long: it runs as if there were no fault.
+    LetGo,
 }
 
 /// What becomes of an operation after it was held.
@@ -37,6 +41,28 @@ pub(super) struct Held {
     /// Runs even if a fault answers it.
     pub(super) must_run: bool,
     pub(super) job: Job,
+    pub(super) arrived: Instant,
+    /// Whether it ends before its time, because its caller leaves.
+    pub(super) let_go: bool,
+}
+
+impl Held {
+    /// When it is due, and whether it has been cut short, by what is known of its caller.
+    fn due(&mut self, callers: &Callers) -> Due {
+        let asked = match self.hit.delay() {
+            None => Due::At(self.arrived),
+            Some(Delay::For(delay)) => self.arrived.checked_add(delay).map_or(Due::Never, Due::At),
+            Some(Delay::UntilCleared) => Due::Never,
+        };
+        let hangs = self.hit.delay() == Some(Delay::UntilCleared);
+        match callers.limit(&self.hit, self.arrived, hangs).map(Due::At) {
+            Some(limit) if limit < asked => {
+                self.let_go = true;
+                limit
+            }
+            _ => asked,
+        }
+    }
 }
 
 impl Held {
@@ -44,7 +70,7 @@ impl Held {
     pub(super) fn only_answers(&self, outcome: Outcome) -> bool {
         let answered = match outcome {
             Outcome::Due => self.hit.errno().is_some(),
-            Outcome::Released => false,
+            Outcome::Released | Outcome::LetGo => false,
             Outcome::CallerKilled => true,
         };
         answered && !self.must_run
@@ -68,9 +94,9 @@ impl Waiting {
     }
 
     /// The caller, if it is known.
-    pub(super) fn caller(&self) -> Option<u32> {
+    pub(super) fn caller(&self) -> Option<Caller> {
         match self {
-            Waiting::Operation(held) => Some(held.hit.caller()).filter(|tid| *tid != 0),
+            Waiting::Operation(held) => held.hit.known_caller(),
             Waiting::Lift(..) => None,
         }
     }
@@ -87,7 +113,9 @@ impl Task {
     /// Whether any thread may perform it, because it blocks nobody.
     pub(super) fn is_light(&self) -> bool {
         match self {
-            Task::Due(held, _) => held.only_answers(Outcome::Due) && held.hit.is_live(),
+            Task::Due(held, _) => {
+                held.only_answers(Outcome::Due) && held.hit.is_live() && !held.let_go
+            }
             Task::Freed(held, outcome) => held.only_answers(*outcome),
             Task::Lift(..) => true,
         }
@@ -101,6 +129,8 @@ pub(super) type Serial = u64;
 pub(super) struct Queue {
     pub(super) waiting: BTreeMap<(Due, Serial), Waiting>,
     pub(super) ready: VecDeque<Task>,
+    /// Of the operations that wait.
+    pub(super) callers: Callers,
     serial: Serial,
     pub(super) workers: usize,
     pub(super) leading: bool,
@@ -109,7 +139,19 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn insert(&mut self, due: Due, waiting: Waiting) -> bool {
+    /// Has an operation wait until it is due; whether it is now the first.
+    pub(super) fn hold(&mut self, mut held: Held) -> bool {
+        let due = held.due(&self.callers);
+        self.callers.add(&held.hit);
+        self.insert(due, Waiting::Operation(held))
+    }
+
+    /// Has the end of a lifetime wait; whether it is now the first.
+    pub(super) fn lift(&mut self, at: Instant, live: Arc<Live>, lift: Plain) -> bool {
+        self.insert(Due::At(at), Waiting::Lift(live, lift))
+    }
+
+    fn insert(&mut self, due: Due, waiting: Waiting) -> bool {
         self.serial += 1;
         let key = (due, self.serial);
         self.waiting.insert(key, waiting);
@@ -125,7 +167,10 @@ impl Queue {
 
     pub(super) fn take_earliest(&mut self) -> Option<Task> {
         match self.waiting.pop_first()? {
-            ((Due::At(due), _), Waiting::Operation(held)) => Some(Task::Due(held, due)),
+            ((Due::At(due), _), Waiting::Operation(held)) => {
+                self.callers.remove(&held.hit);
+                Some(Task::Due(held, due))
+            }
             ((Due::At(due), _), Waiting::Lift(_, lift)) => Some(Task::Lift(lift, due)),
             (key, never_due) => {
                 self.waiting.insert(key, never_due);
@@ -143,14 +188,33 @@ impl Queue {
             .into_iter()
             .partition(|((_, serial), waiting)| gone(*serial, waiting));
         self.waiting = kept;
-        taken.into_values().collect()
+        let taken: Vec<_> = taken.into_values().collect();
+        for waiting in &taken {
+            if let Waiting::Operation(held) = waiting {
+                self.callers.remove(&held.hit);
+            }
+        }
+        taken
     }
 
-    /// The callers of what is held, each once, and the latest arrival among them.
-    pub(super) fn callers(&self) -> (Vec<u32>, Serial) {
-        let mut callers: Vec<u32> = self.waiting.values().filter_map(Waiting::caller).collect();
-        callers.sort_unstable();
-        callers.dedup();
-        (callers, self.serial)
+    /// Has what is held for callers that leave end in time.
+    pub(super) fn cut_short(&mut self) {
+        let callers = mem::take(&mut self.callers);
+        let taken = self.take(|_, waiting| match waiting {
+            Waiting::Operation(held) => callers.is_limited(&held.hit),
+            Waiting::Lift(..) => false,
+        });
+        self.callers = callers;
+        for waiting in taken {
+            if let Waiting::Operation(mut held) = waiting {
+                let due = held.due(&self.callers);
+                self.insert(due, Waiting::Operation(held));
+            }
+        }
+    }
+
+    /// The latest arrival.
+    pub(super) fn latest(&self) -> Serial {
+        self.serial
     }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::workers::MIN_WORKERS;
 use super::*;
-use crate::fault::{Errno, Errnos, Fault, FaultId};
+use crate::fault::{Delay, Errno, Errnos, Fault, FaultId};
 use crate::ops::{MethodSet, Request};
 
 /// How long a test waits for what must come.
@@ -221,18 +221,70 @@ fn operation_of_a_killed_caller_is_freed() {
     let mut caller = Command::new("sleep").arg("600").spawn().unwrap();
     let own = u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
     let killed = [caller.id(); 2].map(|tid| hold(&line, hit(&live, tid)));
-    let others = [own, 0].map(|tid| hold(&line, hit(&live, tid)));
+    let others = [own, 0, u32::MAX].map(|tid| hold(&line, hit(&live, tid)));
     caller.kill().unwrap();
-    caller.wait().unwrap();
     let gone = Instant::now();
     for told in killed {
         assert_eq!(outcome(&told), Outcome::CallerKilled);
     }
     assert!(gone.elapsed() < Duration::from_secs(2), "{:?}", gone.elapsed());
-    assert_eq!(line.held(), 2);
+    // One that comes later is not held at all.
+    assert_eq!(hold(&line, hit(&live, caller.id())).try_recv().unwrap().0, Outcome::CallerKilled);
+    caller.wait().unwrap();
+    assert_eq!(line.held(), 3);
     assert!(line.shutdown());
     for told in others {
         assert_eq!(outcome(&told), Outcome::Released);
+    }
+    assert!(nothing_held(&line, &live));
+}
+
+/// A thread of this process that waits until its sender is dropped.
+fn thread_of_ours() -> (u32, std::sync::mpsc::Sender<()>, std::thread::JoinHandle<()>) {
+    let (tell, told) = channel();
+    let (end, ended) = channel::<()>();
+    let thread = std::thread::spawn(move || {
+        tell.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+        let _ = ended.recv();
+    });
+    (u32::try_from(told.recv().unwrap()).unwrap(), end, thread)
+}
+
+#[test]
+fn operation_of_a_thread_that_ends_waits_on_while_its_process_lives() {
+    let line = DelayLine::new().unwrap();
+    let (hanging, delayed) = (live(Delay::UntilCleared), live(Delay::For(Duration::from_secs(1))));
+    let (tid, end, thread) = thread_of_ours();
+    let hung = hold(&line, hit(&hanging, tid));
+    let late = hold(&line, hit(&delayed, tid));
+    drop(end);
+    thread.join().unwrap();
+    let (outcome, took) = late.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(outcome, Outcome::Due);
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+    assert!(hung.try_recv().is_err());
+    hanging.reduce(MethodSet::EMPTY);
+    line.release();
+    assert_eq!(hung.recv_timeout(PATIENCE).unwrap().0, Outcome::Released);
+}
+
+#[test]
+fn operation_of_a_process_that_is_gone_is_let_go() {
+    let line = DelayLine::new().unwrap();
+    let live = live(Delay::UntilCleared);
+    let mut caller = Command::new("sleep").arg("600").spawn().unwrap();
+    let told = hold(&line, hit(&live, caller.id()));
+    // Both before the next look, so that nothing shows how it ended.
+    caller.kill().unwrap();
+    caller.wait().unwrap();
+    let (outcome, took) = told.recv_timeout(PATIENCE).unwrap();
+    // A busy machine may have looked in between.
+    match outcome {
+        Outcome::LetGo => {
+            assert!(took >= Duration::from_millis(200), "{took:?}");
+            assert_eq!(live.let_go.load(Ordering::Relaxed), 1);
+        }
+        outcome => assert_eq!(outcome, Outcome::CallerKilled),
     }
     assert!(nothing_held(&line, &live));
 }

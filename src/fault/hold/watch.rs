@@ -1,42 +1,275 @@
-//! Whose callers are gone: frees held operations of callers that were killed.
+//! Whose callers are gone: frees held operations of callers that were killed, and lets those go
+//! whose callers leave by themselves.
 //!
+//! Each round looks at one thread of each process: after a SIGKILL to a process each of its threads
+//! shows it. Only where that one is in trouble are all looked at.
 //! Lock rule: the queue's lock is not held while a caller is looked at.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
+use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Line;
-use super::queue::Outcome;
-use crate::sys::process::sigkill_pending;
+use super::callers::Caller;
+use super::queue::{Outcome, Queue, Serial};
+use crate::sys::process::{self, Lookout, Plight, Process};
 
-/// How often held callers are looked at for a pending SIGKILL: with the look itself, a thousand
-/// callers at 20 us, well within the 200 ms in which a killed caller is promised to be free.
-const WATCH_EVERY: Duration = Duration::from_millis(80);
+/// How often held callers are looked at: with the look itself, 5 us for each of a thousand
+/// processes, well within the 200 ms in which a killed caller is promised to be free.
+const WATCH_EVERY: Duration = Duration::from_millis(140);
+
+/// A thread that leaves is looked at twice, this far apart: one that only passes through its end,
+/// in a process that lives on, is gone by then.
+const TWICE: Duration = Duration::from_millis(10);
+
+/// Rounds after which another thread of the process is looked at: execve(2) kills the other threads,
+/// which the one that called it does not show.
+const SAME_FOR: u32 = 8;
+
+/// The same where all threads that waited had ended when they were looked at.
+const FIRST_FOR: u32 = 64;
+
+/// Processes that are looked at through a descriptor kept open, at most.
+const MOST_KEPT: usize = 1024;
+
+/// Of the descriptors that the daemon may have, the part that looks may keep.
+const SHARE_KEPT: u64 = 8;
+
+/// A process that cannot end is looked at this often, so that what comes after its end is held again.
+const STUCK_EVERY: Duration = Duration::from_millis(20);
+
+/// For how long a process must have been seen to sleep in its end: others pass through it.
+const LASTING: Duration = Duration::from_millis(100);
+
+/// The part of a core that the search for stuck processes may take, one in so many.
+const SEARCH_SHARE: u32 = 50;
+
+/// Where a process is looked at.
+struct Watched {
+    lookout: Lookout,
+    /// Its first thread in place of one that waits, since those have ended.
+    substitute: bool,
+    rounds: u32,
+}
+
+/// What the watcher remembers from round to round.
+#[derive(Default)]
+pub(super) struct Watch {
+    watched: HashMap<Process, Watched>,
+    kept: usize,
+    /// Processes that cannot end, and since when they were seen so.
+    stuck: HashMap<Process, Instant>,
+    /// When the next round is due.
+    round: Option<Instant>,
+    /// When to search for stuck ones again.
+    search: Option<Instant>,
+}
+
+/// What a round has found.
+#[derive(Default)]
+struct Found {
+    killed: HashSet<Process>,
+    killed_threads: HashSet<Caller>,
+    leaving: HashSet<Caller>,
+}
 
 impl Line {
-    /// The watcher's life: frees operations whose caller was killed.
+    /// The watcher's life.
     pub(super) fn watch(self: Arc<Self>) {
+        let mut watch = Watch::default();
         let mut queue = self.queue.lock();
         while !queue.closed {
             if !queue.watching {
+                watch = Watch::default();
                 self.watch.wait(&mut queue);
                 continue;
             }
-            self.watch.wait_for(&mut queue, WATCH_EVERY);
-            let (mut callers, latest) = queue.callers();
-            queue.watching = !callers.is_empty();
-            MutexGuard::unlocked(&mut queue, || callers.retain(|tid| sigkill_pending(*tid)));
-            if callers.is_empty() {
+            let pause = if watch.stuck.is_empty() { WATCH_EVERY } else { STUCK_EVERY };
+            self.watch.wait_for(&mut queue, pause);
+            self.look_for_stuck(&mut watch, &mut queue);
+            if !watch.is_due() {
                 continue;
             }
-            // A later arrival may be of a new thread with an old number.
-            let killed = queue.take(|serial, waiting| {
-                serial <= latest
-                    && waiting.caller().is_some_and(|tid| callers.binary_search(&tid).is_ok())
-            });
-            self.free(&mut queue, killed, Outcome::CallerKilled);
+            // A later arrival may be of a new process with an old number.
+            let latest = queue.latest();
+            watch.follow(&queue);
+            queue.watching = !queue.callers.is_empty() || !watch.stuck.is_empty();
+            let troubled = MutexGuard::unlocked(&mut queue, || watch.troubled());
+            if troubled.is_empty() {
+                continue;
+            }
+            let threads = |process| Some((process, queue.callers.threads(process)?.clone()));
+            let troubled: Vec<_> = troubled.into_iter().filter_map(threads).collect();
+            let found = MutexGuard::unlocked(&mut queue, || watch.judge(&troubled));
+            self.act(&mut queue, &found, latest);
         }
     }
+
+    /// Lets what is held for nobody known go, where a process may wait for it that cannot end.
+    fn look_for_stuck(&self, watch: &mut Watch, queue: &mut MutexGuard<'_, Queue>) {
+        let Some(device) = self.device.get().copied() else { return };
+        let search = queue.callers.has_nobodys();
+        let killed = match search || !watch.stuck.is_empty() {
+            true => MutexGuard::unlocked(queue, || watch.stuck_on(device, search)),
+            false => None,
+        };
+        if queue.callers.stick(killed) {
+            queue.cut_short();
+            self.lead.notify_one();
+        }
+    }
+
+    /// Ends what is held for those found, up to the latest of what was there when they were looked
+    /// at.
+    fn act(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>, found: &Found, latest: Serial) {
+        let is_killed = |(process, tid): Caller| {
+            found.killed.contains(&process) || found.killed_threads.contains(&(process, tid))
+        };
+        if !found.killed.is_empty() || !found.killed_threads.is_empty() {
+            let killed = queue.take(|serial, waiting| {
+                serial <= latest && waiting.caller().is_some_and(is_killed)
+            });
+            self.free(queue, killed, Outcome::CallerKilled);
+        }
+        if !found.leaving.is_empty() {
+            found.leaving.iter().for_each(|caller| queue.callers.leaves(*caller));
+            queue.cut_short();
+            self.lead.notify_one();
+        }
+    }
+}
+
+impl Watch {
+    /// Whether it is time for the next round.
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.round.is_none_or(|round| round <= now);
+        if due {
+            self.round = now.checked_add(WATCH_EVERY - STUCK_EVERY / 2);
+        }
+        due
+    }
+
+    /// Chooses a thread of each process for which something is held.
+    fn follow(&mut self, queue: &Queue) {
+        self.watched.retain(|process, _| queue.callers.threads(*process).is_some());
+        self.kept = self.watched.values().filter(|watched| watched.lookout.is_kept()).count();
+        for (process, threads) in queue.callers.processes() {
+            match self.watched.get_mut(&process) {
+                None => drop(self.watched.insert(process, Watched::new(process, threads, None))),
+                Some(watched) => watched.go_on(process, threads),
+            }
+        }
+    }
+
+    /// Looks at each once; those whose threads must all be looked at closely.
+    fn troubled(&mut self) -> Vec<Process> {
+        let most = most_kept();
+        let mut troubled = Vec::new();
+        for (process, watched) in &mut self.watched {
+            if !watched.lookout.is_kept() && self.kept < most {
+                watched.lookout = Lookout::new(*process, Some(watched.lookout.tid()), true);
+                self.kept += usize::from(watched.lookout.is_kept());
+            }
+            if watched.lookout.is_troubled() {
+                troubled.push(*process);
+            }
+        }
+        troubled
+    }
+
+    /// Whether there are processes that cannot end for a while now, and one of them was killed. Looks
+    /// at those that are known, and where it is time and so asked for others.
+    fn stuck_on(&mut self, device: (u32, u32), search: bool) -> Option<bool> {
+        self.stuck.retain(|process, _| process.is_stuck(device));
+        let now = Instant::now();
+        if search && self.search.is_none_or(|search| search <= now) {
+            let began = processor_time();
+            for process in process::stuck(device) {
+                self.stuck.entry(process).or_insert(now);
+            }
+            let took = processor_time().saturating_sub(began);
+            self.search = now.checked_add((took * SEARCH_SHARE).max(WATCH_EVERY));
+        }
+        let lasting = self.stuck.iter().filter(|(_, since)| now.duration_since(**since) >= LASTING);
+        let mut plights = lasting.map(|(process, _)| process.plight()).peekable();
+        plights.peek()?;
+        Some(plights.any(|plight| plight == Plight::Killed))
+    }
+
+    /// Looks closely at these processes and at each of their threads that waits.
+    fn judge(&mut self, troubled: &[(Process, BTreeMap<u32, usize>)]) -> Found {
+        let mut found = Found::default();
+        for (process, threads) in troubled {
+            match process.plight() {
+                Plight::Killed => drop(found.killed.insert(*process)),
+                Plight::Leaving => found.leaving.extend(threads.keys().map(|tid| (*process, *tid))),
+                Plight::None => {
+                    for tid in threads.keys() {
+                        match process.plight_of(*tid) {
+                            Plight::Killed => drop(found.killed_threads.insert((*process, *tid))),
+                            Plight::Leaving => drop(found.leaving.insert((*process, *tid))),
+                            Plight::None => {}
+                        }
+                    }
+                    self.look_elsewhere(*process, threads);
+                }
+            }
+        }
+        if !found.leaving.is_empty() {
+            thread::sleep(TWICE);
+            found.leaving.retain(|(process, tid)| {
+                process.plight() == Plight::Leaving || process.plight_of(*tid) == Plight::Leaving
+            });
+        }
+        found
+    }
+
+    /// A thread that has ended tells nothing of its process: another does, or its first.
+    fn look_elsewhere(&mut self, process: Process, threads: &BTreeMap<u32, usize>) {
+        let Some(watched) = self.watched.get_mut(&process) else { return };
+        let others = threads.keys().map(|tid| Lookout::new(process, Some(*tid), false));
+        let untroubled = others.into_iter().find(|lookout| !lookout.is_troubled());
+        watched.substitute = untroubled.is_none();
+        watched.lookout = untroubled.unwrap_or_else(|| Lookout::new(process, None, false));
+        watched.rounds = 0;
+    }
+}
+
+impl Watched {
+    /// A look at the next thread after this one.
+    fn new(process: Process, threads: &BTreeMap<u32, usize>, after: Option<u32>) -> Watched {
+        let next = after.and_then(|after| threads.range((Excluded(after), Unbounded)).next());
+        let tid = next.or_else(|| threads.first_key_value()).map(|(tid, _)| *tid);
+        Watched { lookout: Lookout::new(process, tid, false), substitute: false, rounds: 0 }
+    }
+
+    fn go_on(&mut self, process: Process, threads: &BTreeMap<u32, usize>) {
+        self.rounds += 1;
+        let tid = self.lookout.tid();
+        let (term, waits) = match self.substitute {
+            true => (FIRST_FOR, true),
+            false => (SAME_FOR, threads.contains_key(&tid)),
+        };
+        if !waits || self.rounds >= term && threads.len() > 1 {
+            *self = Watched::new(process, threads, Some(tid));
+        }
+    }
+}
+
+/// What this thread has used of a processor.
+fn processor_time() -> Duration {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(used).unwrap_or_default()
+}
+
+fn most_kept() -> usize {
+    let may = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / SHARE_KEPT;
+    usize::try_from(may).unwrap_or(usize::MAX).min(MOST_KEPT)
 }

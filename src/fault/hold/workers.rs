@@ -113,14 +113,21 @@ impl Line {
             Task::Freed(held, outcome) => self.finish(held, outcome),
             Task::Due(held, due) => {
                 spin_until(due);
-                let cleared = !held.hit.is_live();
-                self.finish(held, if cleared { Outcome::Released } else { Outcome::Due });
+                let outcome = match () {
+                    () if !held.hit.is_live() => Outcome::Released,
+                    () if held.let_go => Outcome::LetGo,
+                    () => Outcome::Due,
+                };
+                self.finish(held, outcome);
             }
         }
     }
 
     pub(super) fn finish(&self, Held { hit, job, .. }: Held, outcome: Outcome) {
         hit.live().held.fetch_sub(1, Ordering::Relaxed);
+        if outcome == Outcome::LetGo {
+            hit.live().let_go.fetch_add(1, Ordering::Relaxed);
+        }
         self.held.fetch_sub(1, Ordering::Relaxed);
         run_caught(|| job(hit, outcome));
     }

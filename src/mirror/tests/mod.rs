@@ -17,8 +17,9 @@ use rustix::fs::{Mode, OFlags};
 
 use super::*;
 
-pub(super) const ROOT_USER: Caller = Caller { uid: 0, gid: 0, tid: 0, umask: 0 };
-pub(super) const USER: Caller = Caller { uid: 1234, gid: 4321, tid: 0, umask: 0o022 };
+pub(super) const ROOT_USER: Caller = Caller { uid: 0, gid: 0, tid: 0, process: None, umask: 0 };
+pub(super) const USER: Caller =
+    Caller { uid: 1234, gid: 4321, tid: 0, process: None, umask: 0o022 };
 
 /// A temporary directory and the mirror of it.
 pub(super) struct Disk {

@@ -1,0 +1,207 @@
+//! Whose operations are held: an index of the queue by process and thread.
+//!
+//! Invariant: it counts what is in the queue, each operation under the caller it was held for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use crate::fault::live::Hit;
+use crate::sys::process::Process;
+
+/// How long an endless hang of a caller that leaves by itself lasts. As long as a killed one waits:
+/// a SIGKILL to it does not show.
+const HANG_OF_LEAVING: Duration = Duration::from_millis(200);
+
+/// How much of a delay it gets at most.
+const DELAY_OF_LEAVING: Duration = Duration::from_secs(5);
+
+/// For how long a thread is remembered to be leaving when nothing of its process is held.
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// A thread of a process.
+pub(super) type Caller = (Process, u32);
+
+/// Who waits for what is held.
+#[derive(Default)]
+pub(super) struct Callers {
+    threads: HashMap<Process, BTreeMap<u32, usize>>,
+    /// Since when a thread has been seen to leave.
+    leaving: HashMap<Caller, Instant>,
+    /// How many reads and writes wait whose caller is unknown.
+    nobodys: usize,
+    /// Whether a process cannot end that may wait for those.
+    stuck: Option<Stuck>,
+}
+
+/// Processes that cannot end, and have files of the filesystem open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stuck {
+    pub(super) since: Instant,
+    /// Whether one of them was killed; else they leave by themselves.
+    pub(super) killed: bool,
+}
+
+impl Callers {
+    pub(super) fn add(&mut self, hit: &Hit) {
+        self.nobodys += usize::from(hit.is_nobodys());
+        if let Some((process, tid)) = hit.known_caller() {
+            *self.threads.entry(process).or_default().entry(tid).or_default() += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, hit: &Hit) {
+        self.nobodys = self.nobodys.saturating_sub(usize::from(hit.is_nobodys()));
+        let Some((process, tid)) = hit.known_caller() else { return };
+        let Some(threads) = self.threads.get_mut(&process) else { return };
+        if let Some(held) = threads.get_mut(&tid) {
+            *held -= 1;
+            if *held == 0 {
+                threads.remove(&tid);
+            }
+        }
+        if threads.is_empty() {
+            self.threads.remove(&process);
+        }
+    }
+
+    /// Whether nothing is held that anybody is known to wait for, or may.
+    pub(super) fn is_empty(&self) -> bool {
+        self.threads.is_empty() && self.nobodys == 0
+    }
+
+    /// Whether reads or writes wait whose caller is unknown.
+    pub(super) fn has_nobodys(&self) -> bool {
+        self.nobodys > 0
+    }
+
+    /// Some processes cannot end, or all can; whether that is news of some.
+    pub(super) fn stick(&mut self, killed: Option<bool>) -> bool {
+        let before = self.stuck;
+        self.stuck = killed.map(|killed| {
+            let since = before.map_or_else(Instant::now, |stuck| stuck.since);
+            Stuck { since, killed }
+        });
+        self.stuck.is_some() && self.stuck != before
+    }
+
+    /// The threads of this process, ascending.
+    pub(super) fn threads(&self, process: Process) -> Option<&BTreeMap<u32, usize>> {
+        self.threads.get(&process)
+    }
+
+    pub(super) fn processes(&self) -> impl Iterator<Item = (Process, &BTreeMap<u32, usize>)> {
+        self.threads.iter().map(|(process, threads)| (*process, threads))
+    }
+
+    /// The thread is leaving.
+    pub(super) fn leaves(&mut self, caller: Caller) {
+        let threads = &self.threads;
+        self.leaving.retain(|(process, _), since| {
+            threads.contains_key(process) || since.elapsed() < MEMORY
+        });
+        self.leaving.entry(caller).or_insert_with(Instant::now);
+    }
+
+    /// Whether the operation may have to end before its time.
+    pub(super) fn is_limited(&self, hit: &Hit) -> bool {
+        match hit.known_caller() {
+            Some(caller) => self.leaving.contains_key(&caller),
+            None => self.stuck.is_some() && hit.is_nobodys(),
+        }
+    }
+
+    /// When an operation of a thread that leaves ends at the latest: what is held for it beyond
+    /// that is let go. A hang ends 200 ms after the first of its operations came; a delay runs its
+    /// length, up to 5 s, for each of them. Of nobody's, when a process is stuck: likewise, or at once
+    /// if it was killed. Those run all the same, since the data may be others' too.
+    pub(super) fn limit(&self, hit: &Hit, arrived: Instant, hangs: bool) -> Option<Instant> {
+        let since = match hit.known_caller() {
+            Some(caller) => *self.leaving.get(&caller)?,
+            None if !hit.is_nobodys() => return None,
+            None => match self.stuck? {
+                Stuck { since, killed: true } => return Some(since.max(arrived)),
+                Stuck { since, killed: false } => since,
+            },
+        };
+        let limit =
+            if hangs { arrived.min(since) + HANG_OF_LEAVING } else { arrived + DELAY_OF_LEAVING };
+        Some(limit.max(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::fault::live::Live;
+    use crate::fault::{Fault, FaultId};
+    use crate::ops::{MethodSet, Request};
+    use crate::sys::process::arrival;
+
+    fn hit(caller: u32) -> Hit {
+        let fault = Fault::on(MethodSet::ALL).unwrap();
+        let live = Arc::new(Live::new(FaultId(1), Arc::new(fault), 0));
+        let mut hit = live.strike(Request::Write.methods(), caller).unwrap();
+        if let Some(arrival) = arrival(caller) {
+            hit.know_caller(arrival.process);
+        }
+        hit
+    }
+
+    #[test]
+    fn what_is_added_and_removed_leaves_nothing() {
+        let mut callers = Callers::default();
+        let (own, nobodys) = (hit(std::process::id()), hit(0));
+        assert!(nobodys.is_nobodys() && !own.is_nobodys());
+        [&own, &own, &nobodys].into_iter().for_each(|hit| callers.add(hit));
+        assert_eq!(callers.processes().count(), 1);
+        callers.remove(&own);
+        assert!(callers.threads(own.process().unwrap()).is_some());
+        callers.remove(&own);
+        assert!(callers.threads(own.process().unwrap()).is_none());
+        assert!(callers.has_nobodys() && !callers.is_empty());
+        callers.remove(&nobodys);
+        assert!(callers.is_empty());
+    }
+
+    #[test]
+    fn those_that_leave_are_held_for_a_bounded_time() {
+        let mut callers = Callers::default();
+        let hit = hit(std::process::id());
+        let before = Instant::now();
+        assert_eq!(callers.limit(&hit, before, true), None);
+        callers.leaves(hit.known_caller().unwrap());
+        let since = callers.leaving[&hit.known_caller().unwrap()];
+        let limit = |arrived, hangs| callers.limit(&hit, arrived, hangs).unwrap();
+        let (ms, s) = (Duration::from_millis, Duration::from_secs);
+        // The last close, seen to be one a little later.
+        assert_eq!(limit(before, true), since.max(before + ms(200)));
+        // The closes after it: all together.
+        assert_eq!(limit(since + ms(150), true), since + ms(200));
+        // A delay: each for itself.
+        assert_eq!(limit(before, false), before + s(5));
+        assert_eq!(limit(since + s(4), false), since + s(9));
+        // An asynchronous one that came long ago ends now, and none before now.
+        let long_ago = since.checked_sub(s(60)).unwrap_or(since);
+        assert_eq!(limit(long_ago, true), since.max(long_ago + ms(200)));
+    }
+
+    #[test]
+    fn nobodys_operations_end_when_a_killed_process_is_stuck() {
+        let mut callers = Callers::default();
+        let hit = hit(0);
+        let arrived = Instant::now();
+        assert!(!callers.stick(None) && !callers.is_limited(&hit));
+        assert!(callers.stick(Some(false)) && callers.is_limited(&hit));
+        assert!(!callers.stick(Some(false)), "no news");
+        let since = callers.stuck.unwrap().since;
+        assert_eq!(callers.limit(&hit, arrived, false), Some(arrived + Duration::from_secs(5)));
+        assert!(callers.stick(Some(true)));
+        assert_eq!(callers.limit(&hit, arrived, false), Some(since), "at once");
+        let later = since + Duration::from_secs(1);
+        assert_eq!(callers.limit(&hit, later, true), Some(later));
+        assert!(!callers.stick(None));
+        assert_eq!(callers.limit(&hit, arrived, true), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! Other processes: whose operation it is, whether they were killed, killing one, its groups. And
+//! this thread's timers.
+//!
+//! A caller is a thread; its life is its process's. A thread may end while its process lives and
+//! still has operations under way (Linux AIO, io_uring, pools), and its number may be given to
+//! another. So what is remembered of a caller is its process, and when that began.
+
+mod proc;
+mod stuck;
+mod watching;
+
+use std::io;
+use std::num::NonZeroU64;
+
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal,
+};
+
+use self::proc::{Stat, Status};
+pub use self::stuck::stuck;
+pub use self::watching::{Lookout, Plight};
+
+/// A process, told from a later one of the same number by when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Process {
+    pid: u32,
+    /// Clock ticks from the start of the system, as in /proc/PID/stat.
+    began: u64,
+}
+
+/// A caller as it was when its operation arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its process.
+    pub process: Process,
+    /// Whether that has a SIGKILL pending: it will take no answer.
+    pub killed: bool,
+}
+
+/// The caller of an operation that has arrived. None of a thread that is gone, hidden, or in a pid
+/// namespace that is not visible (0).
+#[must_use]
+pub fn arrival(tid: u32) -> Option<Arrival> {
+    let status = Status::of_thread(tid).ok()?;
+    Some(Arrival { process: Process::numbered(status.process()?)?, killed: status.killed() })
+}
+
+/// The process of a caller that can be killed. None of one that is unknown or never killed: init (1),
+/// ourselves, and threads of the kernel.
+#[must_use]
+pub fn victim(tid: u32) -> Option<Process> {
+    if tid <= 1 {
+        return None;
+    }
+    let status = Status::of_thread(tid).ok()?;
+    let pid = status.process()?;
+    let spared = pid <= 1 || number(pid) == Some(getpid()) || status.is_kernel();
+    if spared { None } else { Process::numbered(pid) }
+}
+
+/// Whether the thread has a SIGKILL pending: not if it is gone or hidden.
+#[must_use]
+pub fn sigkill_pending(tid: u32) -> bool {
+    Status::of_thread(tid).is_ok_and(|status| status.killed())
+}
+
+impl Process {
+    fn numbered(pid: u32) -> Option<Process> {
+        Some(Process { pid, began: Stat::of_process(pid).ok()?.began()? })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn pid(self) -> u32 {
+        self.pid
+    }
+
+    /// Whether a SIGKILL is pending for this thread of it, or was sent to the process that the thread
+    /// has left behind.
+    #[must_use]
+    pub fn is_killed(self, tid: u32) -> bool {
+        match Status::of(self.pid, tid) {
+            Ok(status) => status.killed(),
+            Err(_) => self.plight() == Plight::Killed,
+        }
+    }
+
+    /// Sends it SIGKILL.
+    ///
+    /// # Errors
+    /// ESRCH if it has ended; EPERM if we may not.
+    pub fn kill(self) -> io::Result<()> {
+        let pid = number(self.pid).ok_or(Errno::SRCH)?;
+        let pinned = pidfd_open(pid, PidfdFlags::empty());
+        // It has that number now or never: the descriptor is its, or that of a later process.
+        if Process::numbered(self.pid) != Some(self) {
+            return Err(Errno::SRCH.into());
+        }
+        match pinned {
+            Ok(pinned) => pidfd_send_signal(&pinned, Signal::KILL)?,
+            // Before Linux 5.3, or without a descriptor to spare.
+            Err(_) => kill_process(pid, Signal::KILL)?,
+        }
+        Ok(())
+    }
+}
+
+/// The supplementary groups of a caller: those of its thread, or once that has ended those of its
+/// process. None of one that is gone, hidden or in a pid namespace that is not visible (0). While it
+/// waits for a reply they are those it called with.
+#[must_use]
+pub fn groups(tid: u32, process: Option<Process>) -> Vec<u32> {
+    let Some(process) = process else {
+        return Status::of_thread(tid).map(|status| status.groups()).unwrap_or_default();
+    };
+    let own = Status::of(process.pid, tid).or_else(|_| Status::of(process.pid, process.pid));
+    let groups = own.map(|status| status.groups()).unwrap_or_default();
+    // Looked at afterwards: if it is the same process now, it was so before.
+    if Process::numbered(process.pid) == Some(process) { groups } else { Vec::new() }
+}
+
+/// Lets this thread's timed waits end as close to their time as the machine can: the kernel
+/// otherwise adds up to 50 us to gather wake-ups (prctl(2), PR_SET_TIMERSLACK).
+///
+/// # Errors
+/// None known.
+pub fn wake_on_time() -> io::Result<()> {
+    rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
+    Ok(())
+}
+
+fn number(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+#[cfg(test)]
+mod tests;

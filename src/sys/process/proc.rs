@@ -1,0 +1,169 @@
+//! What /proc tells of a thread: the lines of status, the fields of stat (proc_pid_status(5),
+//! proc_pid_stat(5)). Names of programs are bytes and need not be UTF-8.
+
+use std::fs;
+use std::io;
+
+const SIGKILL: u64 = 1 << (9 - 1);
+
+/// Of the kernel's `PF_` flags (linux/sched.h): on its way out.
+const EXITING: u64 = 0x4;
+
+/// Writing a core dump.
+const DUMPING: u64 = 0x200;
+
+/// /proc/.../status.
+pub(super) struct Status(String);
+
+impl Status {
+    /// Of a thread by its number alone.
+    pub(super) fn of_thread(tid: u32) -> io::Result<Status> {
+        Status::read(&format!("/proc/{tid}/status"))
+    }
+
+    /// Of a thread of this process.
+    pub(super) fn of(pid: u32, tid: u32) -> io::Result<Status> {
+        Status::read(&format!("/proc/{pid}/task/{tid}/status"))
+    }
+
+    fn read(path: &str) -> io::Result<Status> {
+        Ok(Status(String::from_utf8_lossy(&fs::read(path)?).into_owned()))
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        self.0.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+    }
+
+    /// The process that the thread belongs to.
+    pub(super) fn process(&self) -> Option<u32> {
+        self.field("Tgid:")?.parse().ok()
+    }
+
+    /// Whether SIGKILL is among the signals pending for the thread or for its process.
+    pub(super) fn killed(&self) -> bool {
+        self.has_sigkill("SigPnd:") || self.process_killed()
+    }
+
+    /// Whether SIGKILL was sent to the process: to the end of its last thread it stays pending, which
+    /// the one that exit(2) and execve(2) send to other threads does not.
+    pub(super) fn process_killed(&self) -> bool {
+        self.has_sigkill("ShdPnd:")
+    }
+
+    fn has_sigkill(&self, name: &str) -> bool {
+        let mask = self.field(name).and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        mask.is_some_and(|mask| mask & SIGKILL != 0)
+    }
+
+    /// Whether it is a thread of the kernel itself (Linux 6.8; before, nothing says so).
+    pub(super) fn is_kernel(&self) -> bool {
+        self.field("Kthread:") == Some("1")
+    }
+
+    pub(super) fn groups(&self) -> Vec<u32> {
+        let groups = self.field("Groups:").unwrap_or_default();
+        groups.split_ascii_whitespace().filter_map(|group| group.parse().ok()).collect()
+    }
+}
+
+/// What is asked of /proc/.../stat.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stat {
+    state: u8,
+    flags: u64,
+    began: Option<u64>,
+    pending: u64,
+}
+
+impl Stat {
+    pub(super) fn of_process(pid: u32) -> io::Result<Stat> {
+        Stat::of(pid, pid)
+    }
+
+    /// Of a thread. In this directory the kernel does not add up those of the whole process.
+    pub(super) fn of(pid: u32, tid: u32) -> io::Result<Stat> {
+        Ok(Stat::parse(&fs::read(Stat::path(pid, tid))?))
+    }
+
+    pub(super) fn path(pid: u32, tid: u32) -> String {
+        format!("/proc/{pid}/task/{tid}/stat")
+    }
+
+    pub(super) fn parse(line: &[u8]) -> Stat {
+        // The name is in parentheses, and may have some itself.
+        let name = line.iter().rposition(|byte| *byte == b')').map_or(0, |end| end + 1);
+        let fields = line.get(name..).unwrap_or_default().split(|byte| *byte == b' ').skip(1);
+        let mut stat = Stat::default();
+        // Numbered as in proc_pid_stat(5).
+        for (number, field) in (3..=31).zip(fields) {
+            let value = || std::str::from_utf8(field).ok()?.parse().ok();
+            match number {
+                3 => stat.state = field.first().copied().unwrap_or_default(),
+                9 => stat.flags = value().unwrap_or_default(),
+                22 => stat.began = value(),
+                31 => stat.pending = value().unwrap_or_default(),
+                _ => {}
+            }
+        }
+        stat
+    }
+
+    /// When it began, in clock ticks from the start of the system. The first thread of a process
+    /// tells when that began, also after another thread has taken its place by execve(2).
+    pub(super) fn began(&self) -> Option<u64> {
+        self.began
+    }
+
+    /// Whether it has ended, and only waits to be buried.
+    pub(super) fn ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | 0)
+    }
+
+    pub(super) fn runs(&self) -> bool {
+        self.state == b'R'
+    }
+
+    pub(super) fn exiting(&self) -> bool {
+        self.flags & EXITING != 0
+    }
+
+    pub(super) fn dumping(&self) -> bool {
+        self.flags & DUMPING != 0
+    }
+
+    /// Whether a SIGKILL is pending for the thread itself.
+    pub(super) fn killed(&self) -> bool {
+        self.pending & SIGKILL != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pending_masks_are_read_from_either_line() {
+        let status = |own: &str, shared: &str| {
+            Status(format!("Name:\tx\nTgid:\t12\nSigPnd:\t{own}\nShdPnd:\t{shared}\nSigBlk:\tff\n"))
+        };
+        let (none, kill) = ("0000000000000000", "0000000000000100");
+        assert!(status(kill, none).killed() && !status(kill, none).process_killed());
+        assert!(status(none, kill).killed() && status(none, kill).process_killed());
+        assert!(!status(none, "fffffffffffffeff").killed());
+        assert!(!Status(String::new()).killed());
+        assert_eq!(status(none, none).process(), Some(12));
+        assert!(!status(none, none).is_kernel() && status(none, none).groups().is_empty());
+    }
+
+    #[test]
+    fn fields_are_counted_after_the_name_whatever_that_is() {
+        let line = b"12 (a) R \xff(b)) D 1 12 12 0 -1 4195332 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0 \
+                     18446744073709551615 0 0 0 0 0 256 0 0 0 0 0 0 17 0 0 0 0 0 0\n";
+        let stat = Stat::parse(line);
+        assert_eq!(stat.began(), Some(4711));
+        assert!(stat.killed() && stat.exiting() && !stat.dumping());
+        assert!(!stat.runs() && !stat.ended());
+        let nothing = Stat::parse(b"");
+        assert!(nothing.ended() && !nothing.killed() && nothing.began().is_none());
+    }
+}

@@ -1,0 +1,148 @@
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+fn sleeper() -> Child {
+    Command::new("sleep").arg("600").spawn().unwrap()
+}
+
+fn own_tid() -> u32 {
+    u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap()
+}
+
+/// A thread that waits until its sender is dropped.
+fn waiting() -> (u32, Sender<()>, JoinHandle<()>) {
+    let (tell, told) = channel();
+    let (end, ended) = channel::<()>();
+    let thread = std::thread::spawn(move || {
+        tell.send(own_tid()).unwrap();
+        let _ = ended.recv();
+    });
+    (told.recv().unwrap(), end, thread)
+}
+
+/// Joining returns when the thread is about to end.
+fn wait_for_the_end_of(tid: u32) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while std::path::Path::new(&format!("/proc/self/task/{tid}")).exists() {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_caller_is_its_process() {
+    let own = arrival(own_tid()).unwrap();
+    assert_eq!(own.process.pid(), std::process::id());
+    assert!(!own.killed);
+    assert_eq!(arrival(std::process::id()), Some(own));
+    assert_eq!(arrival(0), None);
+    assert_eq!(arrival(u32::MAX), None);
+    assert_eq!(own.process.plight(), Plight::None);
+    assert_eq!(own.process.plight_of(own_tid()), Plight::None);
+}
+
+#[test]
+fn a_thread_that_has_ended_in_a_process_that_lives_is_not_killed() {
+    let (tid, end, thread) = waiting();
+    let process = arrival(tid).unwrap().process;
+    let lookouts = [false, true].map(|keep| Lookout::new(process, Some(tid), keep));
+    assert_eq!(lookouts.each_ref().map(Lookout::is_kept), [false, true]);
+    assert!(lookouts.iter().all(|lookout| !lookout.is_troubled()));
+    drop(end);
+    thread.join().unwrap();
+    wait_for_the_end_of(tid);
+    assert!(lookouts.iter().all(Lookout::is_troubled));
+    assert_eq!(process.plight_of(tid), Plight::None);
+    assert_eq!(process.plight(), Plight::None);
+    assert!(!Lookout::new(process, None, true).is_troubled());
+}
+
+#[test]
+fn a_process_that_is_gone_is_leaving_and_is_no_later_one_of_its_number() {
+    let mut child = sleeper();
+    let process = arrival(child.id()).unwrap().process;
+    child.kill().unwrap();
+    // It stays to be waited for, and shows how it ended.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while process.plight() == Plight::None {
+        assert!(Instant::now() < deadline);
+    }
+    assert_eq!(process.plight(), Plight::Killed);
+    child.wait().unwrap();
+    assert_eq!(process.plight(), Plight::Leaving);
+    assert_eq!(process.plight_of(child.id()), Plight::Leaving);
+    let mut other = sleeper();
+    let later = arrival(other.id()).unwrap().process;
+    let earlier = Process { began: later.began - 1, ..later };
+    assert_eq!(earlier.plight(), Plight::Leaving);
+    assert_eq!(earlier.kill().unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    assert_eq!(groups(other.id(), Some(earlier)), [0; 0]);
+    assert_eq!(later.plight(), Plight::None);
+    later.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn caller_is_killed_as_a_process() {
+    let mut child = sleeper();
+    let process = victim(child.id()).unwrap();
+    process.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    assert_eq!(process.kill().unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    assert_eq!(victim(child.id()), None);
+}
+
+#[test]
+fn a_name_that_is_no_text_hides_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir
+        .path()
+        .join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"sl\xffep) R 1"));
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let mut child = Command::new(program).arg("600").stdin(Stdio::null()).spawn().unwrap();
+    let seen = arrival(child.id());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(seen.unwrap().process.pid(), child.id());
+}
+
+#[test]
+fn groups_are_those_of_the_thread_or_else_of_the_process() {
+    let before = groups(std::process::id(), None);
+    let process = arrival(std::process::id()).unwrap().process;
+    let (own, tid, others) = std::thread::spawn(move || {
+        let members = [4_000_000_000, 77].map(rustix::process::Gid::from_raw);
+        rustix::thread::set_thread_groups(&members).expect("this test must run as root");
+        let own = [None, Some(process)].map(|process| groups(own_tid(), process));
+        (own, own_tid(), groups(std::process::id(), None))
+    })
+    .join()
+    .unwrap();
+    assert!(own.iter().all(|own| *own == [77, 4_000_000_000]));
+    assert_eq!(others, before, "the other threads keep theirs");
+    wait_for_the_end_of(tid);
+    assert_eq!(groups(tid, Some(process)), before);
+    assert!(groups(0, None).is_empty() && groups(u32::MAX, None).is_empty());
+}
+
+#[test]
+fn init_unknown_the_kernel_and_ourselves_are_spared() {
+    let own = std::process::id();
+    for spared in [0, 1, own, u32::MAX] {
+        assert_eq!(victim(spared), None, "{spared}");
+    }
+    // A thread of ours is ourselves.
+    let (tid, end, thread) = waiting();
+    assert_eq!(victim(tid), None);
+    drop(end);
+    thread.join().unwrap();
+    // kthreadd, where this pid namespace has the kernel's threads.
+    if std::fs::read("/proc/2/comm").is_ok_and(|name| name == b"kthreadd\n") {
+        assert_eq!(victim(2), None);
+    }
+}

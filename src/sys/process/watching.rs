@@ -1,0 +1,130 @@
+//! Looking at processes that wait, again and again: cheaply as long as nothing happens to them.
+
+use std::fs::{self, File};
+use std::io;
+
+use super::Process;
+use super::proc::{Stat, Status};
+
+/// What became of a caller while its operation was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plight {
+    /// Nothing; or it may not be looked at.
+    None,
+    /// It has a SIGKILL pending.
+    Killed,
+    /// It is on its way out by itself (exit, a signal's default action, a core dump), where the
+    /// kernel drops a further SIGKILL; or its process is gone.
+    Leaving,
+}
+
+/// One thread of a process, to be looked at again and again. A SIGKILL to a process shows in each of
+/// its threads that waits for an answer, so that one is enough.
+pub struct Lookout {
+    process: Process,
+    tid: u32,
+    /// Its stat, kept open: a look then costs 3 us, not 8, and cannot meet a later thread of that
+    /// number.
+    kept: Option<File>,
+}
+
+impl Lookout {
+    /// A look at this thread, or at the first of the process; with a descriptor of its own if so
+    /// asked and there is one.
+    #[must_use]
+    pub fn new(process: Process, tid: Option<u32>, keep: bool) -> Lookout {
+        let tid = tid.unwrap_or(process.pid);
+        let open = || File::open(Stat::path(process.pid, tid)).ok();
+        Lookout { process, tid, kept: keep.then(open).flatten() }
+    }
+
+    /// The thread.
+    #[must_use]
+    pub fn tid(&self) -> u32 {
+        self.tid
+    }
+
+    /// Whether it keeps a descriptor.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Whether something may have happened to the thread or to its process, so that each of its
+    /// threads must be looked at closely.
+    #[must_use]
+    pub fn is_troubled(&self) -> bool {
+        match self.look() {
+            Ok(stat) => stat.killed() || stat.exiting() || stat.dumping() || stat.ended(),
+            // Hidden, or no descriptor to be had just now.
+            Err(error) => is_gone(&error),
+        }
+    }
+
+    fn look(&self) -> io::Result<Stat> {
+        let Some(kept) = &self.kept else { return Stat::of(self.process.pid, self.tid) };
+        // The line has 52 numbers, of 20 digits at most, and a name of 64 bytes.
+        let mut line = [0; 2048];
+        let len = rustix::io::pread(kept, &mut line, 0)?;
+        Ok(Stat::parse(line.get(..len).unwrap_or_default()))
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
+}
+
+impl Process {
+    /// What became of the process as a whole. A close look.
+    #[must_use]
+    pub fn plight(self) -> Plight {
+        let killed = Status::of(self.pid, self.pid).map(|status| status.process_killed());
+        // Looked at afterwards: if it is the same process now, it was so before.
+        match Stat::of_process(self.pid) {
+            Err(error) if is_gone(&error) => Plight::Leaving,
+            Ok(stat) if stat.began() != Some(self.began) => Plight::Leaving,
+            Ok(_) if killed.unwrap_or(false) => Plight::Killed,
+            _ => Plight::None,
+        }
+    }
+
+    /// What became of a thread of a process that is there. One that has ended shares the fate of its
+    /// process: as long as another lives, nothing.
+    #[must_use]
+    pub fn plight_of(self, tid: u32) -> Plight {
+        match Status::of(self.pid, tid) {
+            Ok(status) if status.killed() => return Plight::Killed,
+            Err(error) if !is_gone(&error) => return Plight::None,
+            _ => {}
+        }
+        match Stat::of(self.pid, tid) {
+            Ok(stat) if stat.ended() => self.plight_of_the_ended(),
+            // It waits, so that it does not only pass through its end.
+            Ok(stat) if (stat.exiting() || stat.dumping()) && !stat.runs() => Plight::Leaving,
+            Ok(_) => Plight::None,
+            Err(error) if is_gone(&error) => self.plight_of_the_ended(),
+            Err(_) => Plight::None,
+        }
+    }
+
+    fn plight_of_the_ended(self) -> Plight {
+        if self.has_living_thread().unwrap_or(true) { Plight::None } else { Plight::Leaving }
+    }
+
+    fn has_living_thread(self) -> io::Result<bool> {
+        let threads = match fs::read_dir(format!("/proc/{}/task", self.pid)) {
+            Err(error) if is_gone(&error) => return Ok(false),
+            threads => threads?,
+        };
+        for thread in threads {
+            let thread = thread?.file_name();
+            let Some(tid) = thread.to_str().and_then(|tid| tid.parse().ok()) else { continue };
+            match Stat::of(self.pid, tid) {
+                Ok(stat) if !stat.ended() && !stat.exiting() => return Ok(true),
+                Err(error) if !is_gone(&error) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+}
