@@ -8,16 +8,21 @@
 //! Lock rule: the table of walks is locked for memory work only, and innermost.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::Core;
 use super::serve::{On, Op, Place};
-use crate::fault::{FaultId, Verdict};
+use crate::fault::{Delay, FaultId, Verdict};
 use crate::ops::Request;
 
 /// More threads than this at once are forgotten, and rolled once more, rather than remembered.
 const MOST_THREADS: usize = 4096;
+
+/// After an answer the next step of the same call comes at once, even on a busy machine. What comes
+/// later may be of another thread, to which the number was given.
+const NEXT_WITHIN: Duration = Duration::from_secs(1);
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +41,8 @@ enum At {
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     at: At,
+    /// Until when a step continues it; for ever while one is held until cleared.
+    until: Option<Instant>,
     /// The faults that have rolled their dice for it, ascending.
     rolled: Vec<FaultId>,
 }
@@ -76,9 +83,21 @@ impl Core {
     /// Decides a step, where the faults that have rolled for the same call do not roll again.
     pub(super) fn decide_step(&self, op: &Op, place: &Place<'_>) -> Verdict {
         let tid = op.caller.tid;
-        let before = self.walks.take(tid).filter(|walk| self.continues(walk.at, op));
+        let arrived = op.arrived.unwrap_or_else(Instant::now);
+        let before = self.walks.take(tid).filter(|walk| {
+            walk.until.is_none_or(|until| arrived <= until) && self.continues(walk.at, op)
+        });
         let mut walk = before.unwrap_or_default();
         let verdict = self.gate.decide_once(&[place], tid, &mut walk.rolled);
+        let held = match &verdict {
+            Verdict::Hit(hit) => hit.delay(),
+            Verdict::Run => None,
+        };
+        walk.until = match held {
+            None => arrived.checked_add(NEXT_WITHIN),
+            Some(Delay::For(delay)) => arrived.checked_add(NEXT_WITHIN.saturating_add(delay)),
+            Some(Delay::UntilCleared) => None,
+        };
         let failed = matches!(&verdict, Verdict::Hit(hit) if hit.errno().is_some());
         if !failed {
             walk.at = match op.targets {
@@ -100,6 +119,7 @@ impl Core {
             && matches!(walk.at, At::Looking)
         {
             walk.at = At::Found(ino);
+            walk.until = Instant::now().checked_add(NEXT_WITHIN);
         }
     }
 

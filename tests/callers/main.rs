@@ -12,7 +12,7 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
@@ -318,6 +318,19 @@ fn groups_are_those_of_the_process_when_the_thread_has_ended() {
         assert_eq!(found, mode, "{found:o}");
         fs::set_permissions(&file, PermissionsExt::from_mode(0o2666)).unwrap();
     }
+}
+
+/// The number of a thread is given to another sooner or later.
+#[test]
+fn a_call_that_ended_long_ago_is_not_continued() {
+    let mount = mount();
+    let id = mount.add(&FaultSpec { delay_ns: Some(1), ..fault_on(&["getattr"]) });
+    let path = mount.mnt().join("f");
+    let open = fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path).unwrap();
+    let before = mount.listed(id).matched;
+    thread::sleep(Duration::from_millis(1100));
+    open.metadata().unwrap();
+    assert_eq!(mount.listed(id).matched, before + 1);
 }
 
 fn processor_time(pid: u32) -> Duration {
