@@ -171,9 +171,10 @@ fn beyond_the_limit_jobs_wait_and_what_only_answers_does_not() {
     let endless = self::live(Delay::UntilCleared);
     let mut caller = Command::new("sleep").arg("600").spawn().unwrap();
     let killed = hold(&line, hit(&endless, caller.id()));
+    // Not waited for yet: what is left of it shows how it ended.
     caller.kill().unwrap();
-    caller.wait().unwrap();
     assert_eq!(outcome(&killed), Outcome::CallerKilled);
+    caller.wait().unwrap();
     assert!(told.try_recv().is_err());
     latch.open();
     for _ in 0..4 * MOST {
