@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod alone;
 mod common;
 
 use std::fs::{self, File, OpenOptions};
@@ -20,7 +21,9 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use libc::MAP_SHARED;
-use rustix::fs::{AtFlags, CWD, FallocateFlags, FileType, Mode, SeekFrom, StatxFlags, XattrFlags};
+use rustix::fs::{
+    AtFlags, CWD, FallocateFlags, FileType, Mode, SeekFrom, StatxAttributes, StatxFlags, XattrFlags,
+};
 
 use common::calls::Mapping;
 use common::{Mount, errno_of, failing, hanging, stdout_of, wait_for};
@@ -351,4 +354,77 @@ fn a_copy_refused_with_exdev_is_made_by_the_kernel_itself() {
         assert_eq!((copied.is_ok(), mount.listed(id).fired), (made, 1), "{errno}");
         drop(clear);
     }
+}
+
+#[test]
+fn what_statx_and_lseek_do_not_tell() {
+    let _alone = alone();
+    let mount = Mount::new();
+    let (here, beneath) = (mount.mnt().join("f"), mount.raw().join("f"));
+    fs::write(&beneath, "").unwrap();
+    let append_only = |path: &Path| {
+        let told = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS).unwrap();
+        told.stx_attributes.contains(StatxAttributes::APPEND)
+    };
+    stdout_of(Command::new("chattr").arg("+a").arg(&beneath));
+    let told = [append_only(&here), append_only(&beneath)];
+    let flags = stdout_of(Command::new("lsattr").arg(&here));
+    stdout_of(Command::new("chattr").arg("-a").arg(&beneath));
+    assert_eq!(told, [false, true]);
+    assert!(flags.split(' ').next().unwrap().contains('a'), "{flags}");
+    // However small the largest size of the backing is.
+    let (file, largest) = (rw(here), i64::MAX as u64);
+    assert_eq!(rustix::fs::seek(&file, SeekFrom::Start(largest)), Ok(largest));
+    let written = [rw(beneath), file].map(|file| rustix::io::pwrite(file, b"x", largest - 1));
+    assert_eq!(written[0], written[1]);
+}
+
+#[test]
+fn mlock_of_pages_that_fail_to_come_in_asks_until_it_is_killed() {
+    let _alone = alone();
+    alone::run(
+        r#"
+export SLOWFS_ADDR=127.0.0.1:9191
+head -c 100000 /dev/zero >raw/file
+slowfs mount mnt --subdir raw --listen "$SLOWFS_ADDR" --daemon 2>log
+slowfs error EIO -m read
+python3 - <<'END' &
+import ctypes, os
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+file = os.open("mnt/file", os.O_RDONLY)
+start = libc.mmap(None, ctypes.c_size_t(100000), 1, 1, file, ctypes.c_long(0))
+os._exit(libc.mlock(ctypes.c_void_p(start), ctypes.c_size_t(100000)))
+END
+asks() { slowfs list --json | python3 -c 'import json, sys; sys.exit(json.load(sys.stdin)["faults"][0]["fired"] < 100)'; }
+soon asks
+kill -KILL $!
+within 5000 eval "wait $! || [ \$? = 137 ]"
+slowfs clear
+soon umount mnt
+"#,
+    );
+}
+
+#[test]
+fn a_program_with_open_files_cannot_clear_a_hang_on_flush_by_its_child() {
+    let _alone = alone();
+    alone::run(
+        r#"
+export SLOWFS_ADDR=127.0.0.1:9191
+touch raw/file
+slowfs mount mnt --subdir raw --listen "$SLOWFS_ADDR" --daemon 2>log
+slowfs hang -m flush
+held() { slowfs list --json | python3 -c 'import json, sys; sys.exit(json.load(sys.stdin)["faults"][0]["held"] != 1)'; }
+python3 -c 'import subprocess
+file = open("mnt/file")
+subprocess.run(["slowfs", "clear"])' &
+soon held
+sleep 0.3
+held || die 'the child cleared it'
+slowfs clear
+within 5000 wait $!
+umount mnt
+"#,
+    );
 }
