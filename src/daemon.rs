@@ -51,8 +51,11 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long it may take to detach it. A helper may have to run for that.
 const DETACHING: Duration = Duration::from_secs(2);
 
-/// When to look again at a mount table that could not be read.
-const AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// When to look again at a mount table that could not be read, or does not show the mount.
+const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// How long a mount must not be seen to be gone: who takes off what lies beneath it puts it back.
+const SETTLED: Duration = Duration::from_millis(200);
 
 /// Everything one run needs to know.
 #[derive(Debug)]
@@ -325,6 +328,16 @@ enum Ending {
     Disconnected,
 }
 
+/// What the mount table shows of the mount.
+#[derive(Clone, Copy)]
+enum View {
+    Seen,
+    /// Not, since then.
+    Unseen(Instant),
+    /// It cannot be read.
+    Blind,
+}
+
 impl Running {
     fn serve(
         mut self,
@@ -388,17 +401,13 @@ impl Running {
     }
 
     fn wait(&self, stop: &Signals<'_>) -> Ending {
-        let mut blind = false;
+        let mut view = View::Seen;
         loop {
-            match self.mounted.is_visible() {
-                Ok(false) => return Ending::Unmounted,
-                Ok(true) => blind = false,
-                Err(error) => {
-                    if !blind {
-                        tracing::warn!("cannot read the mount table: {error}; it is tried again");
-                    }
-                    blind = true;
-                }
+            view = self.look(view);
+            if let View::Unseen(since) = view
+                && since.elapsed() >= SETTLED
+            {
+                return Ending::Unmounted;
             }
             let changes = self.mounted.changes();
             let mut fds = [
@@ -406,17 +415,34 @@ impl Running {
                 PollFd::new(&self.ended, PollFlags::IN),
                 PollFd::new(&changes, PollFlags::PRI),
             ];
-            let waited = poll(&mut fds, blind.then_some(&AGAIN));
-            if waited.is_err_and(|e| e != rustix::io::Errno::INTR) {
+            let again = (!matches!(view, View::Seen)).then_some(&AGAIN);
+            if poll(&mut fds, again).is_err_and(|e| e != rustix::io::Errno::INTR) {
                 // Memory is short: the next one may succeed.
-                thread::sleep(Duration::from_millis(100));
+                thread::sleep(SETTLED);
             }
             if let Some(signal) = stop.take() {
                 return Ending::Signal(signal);
             }
             if has_ended(&self.ended).unwrap_or(false) {
-                return Ending::Disconnected;
+                return match view {
+                    View::Unseen(_) => Ending::Unmounted,
+                    _ => Ending::Disconnected,
+                };
             }
+        }
+    }
+
+    /// What the mount table shows now, after it has shown that.
+    fn look(&self, before: View) -> View {
+        match (self.mounted.is_visible(), before) {
+            (Ok(true), _) => View::Seen,
+            (Ok(false), View::Unseen(since)) => View::Unseen(since),
+            (Ok(false), _) => View::Unseen(Instant::now()),
+            (Err(error), View::Seen | View::Unseen(_)) => {
+                tracing::warn!("cannot read the mount table: {error}; it is tried again");
+                View::Blind
+            }
+            (Err(_), View::Blind) => View::Blind,
         }
     }
 

@@ -377,6 +377,32 @@ nothing_left
 }
 
 #[test]
+fn what_a_killed_daemon_left_is_unmounted_and_reused() {
+    with_daemon(
+        r#"
+run
+exec 8>mnt/open
+kill -9 "$daemon"
+wait "$daemon" || true
+is_mounted mnt
+slowfs umount mnt
+nothing_left
+exec 8>&-
+# A directory that mirrors itself, twice.
+echo hello >raw/file
+slowfs mount raw --listen none & daemon=$!
+soon is_mounted raw
+kill -9 "$daemon"
+wait "$daemon" || true
+slowfs mount raw --listen none --daemon --pid-file pid 2>said
+[ "$(cat raw/file)" = hello ]
+slowfs umount raw
+nothing_left
+"#,
+    );
+}
+
+#[test]
 fn a_mount_below_what_does_not_answer_holds_up_no_end() {
     with_daemon(
         r#"

@@ -269,7 +269,7 @@ fn remount(args: &MountArgs) -> anyhow::Result<()> {
 /// How long a daemon may take to end once its mount is gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Unmounts an idle mirror, and returns when its daemon is gone.
+/// Unmounts an idle mirror, or a dead one, and returns when its daemon is gone.
 ///
 /// # Errors
 /// It is busy, or no mirror; or it is unmounted, but its daemon does not end.
@@ -280,6 +280,9 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
     let table = MountTable::open().map_err(StartError::Mountinfo)?;
     let places = table.places_of(line.device).map_err(StartError::Mountinfo)?;
     match daemon::mount::unmount_idle(&line.mountpoint) {
+        Err(error)
+            if error.raw_os_error() == Some(libc::EBUSY)
+                && daemon::mount::detach_dead(&line.mountpoint).unwrap_or(false) => {}
         Err(error) if error.raw_os_error() == Some(libc::EBUSY) => bail!(
             "cannot unmount {}: files on it are open or operations held; end their programs, \
              or end the daemon with SIGTERM, which releases and detaches",

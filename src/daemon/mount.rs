@@ -356,6 +356,19 @@ pub(super) fn detach(mount: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     }
 }
 
+/// Detaches what is on top at `mountpoint`, busy or not, if nobody serves it; says whether it was so.
+///
+/// # Errors
+/// What umount2(2) or fusermount3 reports.
+pub fn detach_dead(mountpoint: &Path) -> io::Result<bool> {
+    let root = directory(mountpoint, OFlags::NOFOLLOW)?;
+    let dead = lost_its_daemon(&root);
+    if dead {
+        detach(root.as_fd(), mountpoint)?;
+    }
+    Ok(dead)
+}
+
 /// Unmounts what is on top at `mountpoint`; busy is EBUSY, as on any filesystem.
 ///
 /// # Errors

@@ -168,8 +168,8 @@ impl Mounted {
     /// with what is mounted on it. What is put back has the same files and options; its open files
     /// stay open, but for the path that the kernel shows of them.
     fn detach_beneath(&self, path: &Path, cover: &OwnedFd) -> io::Result<bool> {
-        let covering = Identity::of(cover)?.device;
-        if self.table.at(path)?.is_none_or(|line| line.device != covering) {
+        let covering = mount::number_of(cover);
+        if self.table.at(path)?.is_none_or(|line| covering != Some(line.number)) {
             return Err(io::Error::other("another mount lies on a directory above it"));
         }
         let whole = OpenTreeFlags::OPEN_TREE_CLONE

@@ -23,7 +23,9 @@ pub type Device = (u32, u32);
 /// A line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountLine {
-    /// The number of the mount that it lies on, among those that there are.
+    /// Its number among the mounts that there are; later mounts get it again.
+    pub number: u64,
+    /// The number of the mount that it lies on.
     pub parent: u64,
     /// The filesystem: the same for every place it is bound to.
     pub device: Device,
@@ -123,14 +125,15 @@ pub fn is_ours(kind: &str) -> bool {
 
 fn parse(line: &[u8]) -> Option<MountLine> {
     let mut fields = line.split(|b| *b == b' ');
-    let parent = std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()?;
+    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+    let (number, parent) = (number()?, number()?);
     let (major, minor) = std::str::from_utf8(fields.next()?).ok()?.split_once(':')?;
     let device = (major.parse().ok()?, minor.parse().ok()?);
     let mountpoint = unescape(fields.nth(1)?);
     let options = String::from_utf8(fields.next()?.to_vec()).ok()?;
     let kind = fields.skip_while(|f| *f != b"-").nth(1)?;
     let kind = String::from_utf8(kind.to_vec()).ok()?;
-    Some(MountLine { parent, device, mountpoint, options, kind })
+    Some(MountLine { number, parent, device, mountpoint, options, kind })
 }
 
 /// Undoes mountinfo's octal escapes (`\040` for a space).
@@ -161,6 +164,7 @@ mod tests {
     fn mountinfo_lines_are_read_with_their_escapes() {
         let line = br"97 28 0:52 / /mnt/a\040b rw,nosuid shared:1 - fuse.slowfs /data/raw rw";
         let want = MountLine {
+            number: 97,
             parent: 28,
             device: (0, 52),
             mountpoint: "/mnt/a b".into(),
