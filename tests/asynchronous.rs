@@ -9,10 +9,14 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::thread;
+use std::time::Duration;
 
 use common::aio::Aio;
-use common::{Mount, failing, fault_on, scratch};
+use common::calls::Mapping;
+use common::{Mount, delaying, failing, fault_on, hanging, scratch, wait_for};
 use slowfs::rpc::FaultSpec;
 
 const ENGINES: [&str; 3] = ["libaio", "uring", "plain"];
@@ -100,4 +104,61 @@ fn ordinary_asynchronous_writes_meet_no_sync_fault() {
         }
     }
     assert_eq!(mount.listed(id).matched, 0);
+}
+
+/// What the kernel does after a write past the page cache it does not do after an asynchronous one:
+/// drop the pages that came in meanwhile.
+#[test]
+fn pages_that_came_in_during_an_asynchronous_write_show_it_once_it_is_done() {
+    let mount = Mount::new();
+    let path = mount.mnt().join("file");
+    for engine in ENGINES {
+        for flags in ["direct", "fdirect"] {
+            fs::write(&path, [b'.'; 65536]).unwrap();
+            let file = File::options().read(true).write(true).open(&path).unwrap();
+            let mapping = Mapping::new(&file, 65536, libc::MAP_SHARED).unwrap();
+            let read = || {
+                let mut byte = [0];
+                file.read_exact_at(&mut byte, 4096).unwrap();
+                [byte[0], mapping[4096]]
+            };
+            let mut aio = Aio::new(engine, &path, flags);
+            let id = mount.add(&delaying(&["write"], Duration::from_millis(200)));
+            thread::scope(|scope| {
+                let writing = scope.spawn(|| aio.results("w:0:8192:65"));
+                wait_for("the write", || (mount.listed(id).held == 1).then_some(()));
+                let before = read();
+                assert_eq!(writing.join().unwrap(), [8192]);
+                assert_eq!((before, read()), ([b'.'; 2], [b'A'; 2]), "{engine} {flags}");
+            });
+            mount.clear();
+        }
+    }
+}
+
+/// A write past the page cache waits for a page that is being read, and for nothing else.
+#[test]
+fn an_asynchronous_write_of_a_page_that_is_held_ends_when_that_is_released() {
+    let mount = Mount::new();
+    let _cleared = mount.clear_on_drop();
+    let path = mount.mnt().join("file");
+    fs::write(&path, [b'.'; 1 << 20]).unwrap();
+    let mut aio = Aio::new("libaio", &path, "direct");
+    let mut reading = Aio::new("plain", &path, "random");
+    reading.batch("drop m:0:1 drop");
+    thread::scope(|scope| {
+        let id = mount.add(&delaying(&["write"], Duration::from_millis(300)));
+        let writing = scope.spawn(|| aio.results("w:0:4096:65"));
+        wait_for("the write", || (mount.listed(id).held == 1).then_some(()));
+        let id = mount.add(&hanging(&["read"]));
+        let read = scope.spawn(|| reading.results("m:0:1"));
+        wait_for("the page to be read", || (mount.listed(id).held == 1).then_some(()));
+        // Long enough for the write to come to it; others go on.
+        thread::sleep(Duration::from_millis(600));
+        assert!(!writing.is_finished() && !read.is_finished());
+        fs::create_dir(mount.mnt().join("dir")).unwrap();
+        mount.clear();
+        assert_eq!(read.join().unwrap(), [1]);
+        assert_eq!(writing.join().unwrap(), [4096]);
+    });
 }

@@ -2,15 +2,17 @@
 //!
 //! The kernel answers from cached attributes without asking, so inodes that an attribute or read
 //! fault concerns get an attribute timeout of zero, and arming invalidates the attributes of those
-//! that it knows already. That notification never blocks, whatever is held; those of entries and
-//! pages do, and are never sent.
+//! that it knows already. That notification never blocks, whatever is held; that of entries does, and
+//! is never sent; that of pages too, and is sent where the operation may wait for them.
 //! Lock rule: the table of files past the page cache is locked for memory work only, and innermost.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -192,6 +194,31 @@ impl Core {
     /// that neither its reply tells nor the kernel drops by itself. To be called before the reply.
     pub(super) fn changed_unseen(&self, ino: u64) {
         self.expire(vec![ino], Duration::ZERO);
+    }
+
+    /// A READ is going to fill the page cache: told before the backing is read, so that whoever writes
+    /// there, and then finds nothing told, has written before.
+    pub(super) fn pages_in(&self, fh: u64) {
+        if let Ok(handle) = self.tree.handle(fh) {
+            let paged = &handle.inode().note.paged;
+            if !paged.load(Ordering::Relaxed) {
+                paged.swap(true, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Whether the kernel may have pages of the file.
+    pub(super) fn is_paged(&self, fh: u64) -> bool {
+        self.tree.handle(fh).is_ok_and(|handle| handle.inode().note.paged.load(Ordering::SeqCst))
+    }
+
+    /// Has the kernel drop pages of what was written past the page cache, which it does by itself
+    /// only for a caller that waits. Blocks as long as one of them is being read, held or not.
+    pub(super) fn outdate_pages(&self, ino: u64, bytes: &Range<u64>) {
+        let Some(notices) = self.notices.get() else { return };
+        if let Err(error) = notices.write_back(ino, bytes) {
+            tracing::debug!("inode {ino}: pages not dropped: {error}");
+        }
     }
 
     /// Has the kernel ask anew for these inodes' attributes, and waits so long for those that it

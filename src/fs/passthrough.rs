@@ -10,6 +10,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use fuser::BackingId;
 use parking_lot::Mutex;
@@ -26,6 +27,8 @@ pub(super) type Register<'a> = &'a dyn Fn(OwnedFd) -> io::Result<BackingId>;
 #[derive(Default)]
 pub struct Note {
     pub(super) memo: Memo,
+    /// The kernel may have pages of it.
+    pub(super) paged: AtomicBool,
     opens: Mutex<Opens>,
 }
 

@@ -245,6 +245,9 @@ impl Filesystem for SlowFs {
         let pages = (!direct || lock_owner.is_none()).then_some(Span { offset, size });
         let op = Op::new(req, R::Read, On::Inode(ino.0)).filling(pages);
         self.serve(op, Args::default(), reply, move |core, _, _| {
+            if pages.is_some() {
+                core.pages_in(fh);
+            }
             let mut bytes = Bytes::spare();
             core.tree.read(fh, offset, size, &mut bytes.0)?;
             Ok(bytes)

@@ -63,17 +63,30 @@ impl SlowFs {
         if let Some(request) = sync {
             op = op.consulting(R::Write.methods().union(request.methods())).slow();
         }
+        let past_cache = direct || write.flags.0 & libc::O_DIRECT != 0;
+        let paged = past_cache && self.core.is_paged(fh);
+        if paged {
+            op = op.slow();
+        }
         self.serve(op, Args::data(data), reply, move |core, caller, args| {
             let ordinary = write.kill.then_some(&caller);
-            let written = match core.appends(&write, caller.tid)? {
+            let appends = core.appends(&write, caller.tid)?;
+            let written = match appends {
                 true => core.tree.append(ordinary, fh, args.data)?,
                 false => core.tree.write(ordinary, fh, write.offset, args.data)?,
             };
             if let Some(request) = sync {
                 core.tree.fsync(fh, request == R::Fdatasync)?;
             }
-            if written.mode_changed {
-                core.changed_unseen(write.ino.0);
+            let end = write.offset.saturating_add(written.bytes as u64);
+            match (past_cache && core.is_paged(fh), paged) {
+                (true, true) if appends => core.outdate_pages(write.ino.0, &(0..u64::MAX)),
+                (true, true) => core.outdate_pages(write.ino.0, &(write.offset..end)),
+                // It came to have pages since this arrived, on a thread that others may need: the
+                // next read(2) is told of another time of modification, and drops them.
+                (true, false) => core.changed_unseen(write.ino.0),
+                (false, _) if written.mode_changed => core.changed_unseen(write.ino.0),
+                (false, _) => {}
             }
             Ok(u32::try_from(written.bytes).unwrap_or(u32::MAX))
         });
