@@ -52,20 +52,41 @@ pub struct Gone {
 }
 
 struct Record {
-    live: Arc<Live>,
+    of: Of,
     methods: MethodSet,
     why: Why,
     at: SystemTime,
 }
 
+enum Of {
+    /// A fault that may still hold something.
+    Live(Arc<Live>),
+    /// One of which nothing is left but what is told of it; its pattern is not compiled any more.
+    Told(Listed),
+}
+
 impl Record {
     fn new(live: Arc<Live>, methods: MethodSet, why: Why) -> Record {
-        Record { live, methods, why, at: SystemTime::now() }
+        Record { of: Of::Live(live), methods, why, at: SystemTime::now() }
+    }
+
+    fn live(&self) -> Option<&Live> {
+        match &self.of {
+            Of::Live(live) => Some(live),
+            Of::Told(_) => None,
+        }
     }
 
     /// Whether an operation that it fired on, or a file that was opened because of it, is left.
     fn is_needed(&self) -> bool {
-        Arc::strong_count(&self.live) > 1
+        matches!(&self.of, Of::Live(live) if Arc::strong_count(live) > 1)
+    }
+
+    fn listed(&self) -> Listed {
+        match &self.of {
+            Of::Live(live) => Listed { expires_in: None, ..Listed::of(live, self.methods) },
+            Of::Told(listed) => listed.clone(),
+        }
     }
 }
 
@@ -85,7 +106,7 @@ impl Ended {
 
     /// Takes these methods from the faults that were spent: what they hold of them goes on.
     pub(super) fn withdraw(&self, methods: MethodSet) {
-        for Record { live, .. } in &self.0 {
+        for live in self.0.iter().filter_map(Record::live) {
             let left = live.methods();
             if left.intersects(methods) {
                 live.reduce(left.minus(methods));
@@ -95,7 +116,7 @@ impl Ended {
 
     /// The same for one fault and all its methods; whether that held anything.
     pub(super) fn remove(&self, id: FaultId) -> bool {
-        let spent = self.0.iter().map(|record| &record.live);
+        let spent = self.0.iter().filter_map(Record::live);
         let mut spent = spent.filter(|live| live.id == id && !live.methods().is_empty());
         spent.next().is_some_and(|live| {
             live.reduce(MethodSet::EMPTY);
@@ -103,12 +124,17 @@ impl Ended {
         })
     }
 
+    /// Gives back what those take that are not needed any more: compiled, a pattern may be a mebibyte.
+    pub(super) fn shrink(&mut self) {
+        for record in self.0.iter_mut().filter(|record| !record.is_needed()) {
+            let listed = record.listed();
+            record.of = Of::Told(Listed { fault: Arc::new(listed.fault.told()), ..listed });
+        }
+    }
+
     pub(super) fn list(&self) -> Vec<Gone> {
-        let gone = |record: &Record| Gone {
-            fault: Listed { expires_in: None, ..Listed::of(&record.live, record.methods) },
-            why: record.why,
-            at: record.at,
-        };
+        let gone =
+            |record: &Record| Gone { fault: record.listed(), why: record.why, at: record.at };
         self.0.iter().map(gone).collect()
     }
 }

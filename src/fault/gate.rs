@@ -64,6 +64,11 @@ impl Gate {
         Gate { table }
     }
 
+    /// Gives back memory of faults that have gone.
+    pub fn shrink(&self) {
+        self.table.shrink();
+    }
+
     /// The methods that have a fault: one relaxed load.
     #[inline]
     #[must_use]

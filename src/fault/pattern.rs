@@ -34,6 +34,8 @@ pub struct Pattern {
 }
 
 enum Engine {
+    /// Of a fault that has gone: nothing matches.
+    None,
     Any,
     Linear(regex::bytes::Regex),
     Fallback(Fallback),
@@ -97,6 +99,11 @@ impl Pattern {
         Ok(Pattern { source: source.into(), engine })
     }
 
+    /// The same to be told of: it matches nothing, and takes no memory but its text.
+    pub(super) fn told(&self) -> Pattern {
+        Pattern { source: self.source.clone(), engine: Engine::None }
+    }
+
     /// The pattern as it was given; empty for [`Pattern::any`].
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -107,6 +114,7 @@ impl Pattern {
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
         match &self.engine {
+            Engine::None => false,
             Engine::Any => true,
             Engine::Linear(regex) => regex.is_match(path),
             Engine::Fallback(fallback) => fallback.matches(path, &self.source),
@@ -118,7 +126,7 @@ impl Pattern {
     pub fn gave_up(&self) -> u64 {
         match &self.engine {
             Engine::Fallback(fallback) => fallback.gave_up.load(Ordering::Relaxed),
-            Engine::Any | Engine::Linear(_) => 0,
+            Engine::None | Engine::Any | Engine::Linear(_) => 0,
         }
     }
 }

@@ -268,6 +268,11 @@ impl Fault {
         &self.pattern
     }
 
+    /// The same to be told of: it matches nothing any more.
+    pub(super) fn told(&self) -> Fault {
+        Fault { pattern: self.pattern.told(), errnos: self.errnos.clone(), ..*self }
+    }
+
     /// How often it fires on what it matches.
     #[must_use]
     pub fn probability(&self) -> Probability {

@@ -245,6 +245,11 @@ impl FaultTable {
         self.writer.lock().ended.list()
     }
 
+    /// Gives back memory of faults that have gone.
+    pub(super) fn shrink(&self) {
+        self.writer.lock().ended.shrink();
+    }
+
     /// Calls `subscriber` after every change from now on, when it is in force and before the call
     /// that made it returns; with the table as it then is, and without any lock held. Changes made
     /// at the same time may be told at the same time. A call that finds nothing to change is none.

@@ -3,12 +3,14 @@
 //! A walk through a large tree makes an inode of each file, and patterns compile to much; when the
 //! kernel has forgotten the files, and the faults are cleared, tables keep their size and the heap is
 //! left in pieces, for good. So after many a thread waits until it is calm, and gives back what is
-//! free. There is none at other times. No locks of its own.
+//! free. There is none at other times. Lock rule: the backlog is locked for memory work only.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::Core;
 use crate::fault::Snapshot;
@@ -30,6 +32,15 @@ pub(super) struct Freed {
     given_back: AtomicU64,
     waiting: AtomicBool,
     faults: AtomicU64,
+    backlog: Mutex<Backlog>,
+}
+
+/// What is still to be forgotten: inode and lookups of each.
+#[derive(Default)]
+struct Backlog {
+    inodes: Vec<(u64, u64)>,
+    /// A thread sees to it.
+    seen_to: bool,
 }
 
 impl Freed {
@@ -46,6 +57,33 @@ impl Core {
     pub(super) fn forget(self: &Arc<Self>, ino: u64, lookups: u64) {
         self.tree.forget(ino, lookups);
         self.freed(1);
+    }
+
+    /// The same by another thread, one for all of them: the kernel forgets a hundred thousand at once.
+    pub(super) fn forget_later(self: &Arc<Self>, ino: u64, lookups: u64) {
+        {
+            let mut backlog = self.freed.backlog.lock();
+            backlog.inodes.push((ino, lookups));
+            if std::mem::replace(&mut backlog.seen_to, true) {
+                return;
+            }
+        }
+        let core = Arc::clone(self);
+        self.line.run(Box::new(move || core.forget_backlog()));
+    }
+
+    fn forget_backlog(self: &Arc<Self>) {
+        loop {
+            let inodes = {
+                let mut backlog = self.freed.backlog.lock();
+                backlog.seen_to = !backlog.inodes.is_empty();
+                std::mem::take(&mut backlog.inodes)
+            };
+            if inodes.is_empty() {
+                return;
+            }
+            inodes.into_iter().for_each(|(ino, lookups)| self.forget(ino, lookups));
+        }
     }
 
     /// The faults have changed to these.
@@ -70,6 +108,7 @@ impl Core {
     /// Whether no more can be given back soon.
     fn give_back(&self) -> bool {
         self.tree.shrink();
+        self.gate.shrink();
         let small = self.trusted.shrink();
         memory::trim();
         small

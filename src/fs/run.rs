@@ -235,8 +235,7 @@ impl Core {
             self.forget(ino, lookups);
             self.underway.leave();
         } else {
-            let core = Arc::clone(self);
-            self.line.run(Box::new(move || core.forget(ino, lookups)));
+            self.forget_later(ino, lookups);
         }
     }
 }
