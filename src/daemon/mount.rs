@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
@@ -107,17 +107,18 @@ pub struct Place {
 }
 
 impl Place {
-    /// The directory that the path leads to. A symbolic link is followed, but not the last one
-    /// where everybody may put another in its place. Asks no mount that lies there.
+    /// The directory that the path leads to. Symbolic links are followed, but not where everybody may
+    /// put one: neither the last one, nor one of somebody else. Asks no mount that lies there.
     ///
     /// # Errors
     /// There is no such directory, or it may not be reached.
     pub fn open(typed: &Path) -> io::Result<Place> {
         let absolute = std::path::absolute(typed)?;
-        let dir = match (absolute.parent(), absolute.file_name()) {
-            (Some(parent), Some(name)) => open_below(&directory(parent, OFlags::empty())?, name)?,
-            _ => directory(&absolute, OFlags::empty())?,
-        };
+        let mut dir = directory(Path::new("/"), OFlags::empty())?;
+        let mut names = absolute.components().skip(1).peekable();
+        while let Some(name) = names.next() {
+            dir = open_below(&dir, name.as_os_str(), names.peek().is_none())?;
+        }
         let path = rustix::fs::readlink(format!("/proc/self/fd/{}", dir.as_raw_fd()), Vec::new())?;
         Ok(Place { dir, path: PathBuf::from(OsString::from_vec(path.into_bytes())) })
     }
@@ -130,16 +131,20 @@ pub(super) fn directory(path: &Path, more: OFlags) -> rustix::io::Result<OwnedFd
     rustix::fs::open(path, DIRECTORY | more, Mode::empty())
 }
 
-fn open_below(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+fn open_below(parent: &OwnedFd, name: &OsStr, last: bool) -> io::Result<OwnedFd> {
     let open = |more| rustix::fs::openat(parent, name, DIRECTORY | more, Mode::empty());
     match open(OFlags::NOFOLLOW) {
-        Err(Errno::NOTDIR | Errno::LOOP)
-            if rustix::fs::readlinkat(parent, name, Vec::new()).is_ok() =>
-        {
-            if rustix::fs::fstat(parent)?.st_mode & 0o002 != 0 {
-                return Err(io::Error::other(
-                    "it is a symbolic link where everybody may put one; name the directory itself",
-                ));
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            let found = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let above = rustix::fs::fstat(parent)?;
+            let is_link = FileType::from_raw_mode(found.st_mode) == FileType::Symlink;
+            let trusted = [above.st_uid, rustix::process::geteuid().as_raw()];
+            let somebody_elses = last || !trusted.contains(&found.st_uid);
+            if is_link && above.st_mode & 0o002 != 0 && somebody_elses {
+                return Err(io::Error::other(format!(
+                    "{} is a symbolic link where everybody may put one; name the directory itself",
+                    name.display()
+                )));
             }
             Ok(open(OFlags::empty())?)
         }
@@ -407,6 +412,15 @@ mod tests {
         fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o1777)).unwrap();
         assert!(Place::open(&link).unwrap_err().to_string().contains("symbolic link"));
         assert_eq!(Place::open(&target).unwrap().path, target.canonicalize().unwrap());
+        // On the way one's own is followed, and nobody else's.
+        fs::create_dir(target.join("below")).unwrap();
+        let below = target.canonicalize().unwrap().join("below");
+        assert_eq!(Place::open(&link.join("below/../below")).unwrap().path, below);
+        std::os::unix::fs::lchown(&link, Some(65533), None).unwrap();
+        assert!(
+            Place::open(&link.join("below")).unwrap_err().to_string().contains("symbolic link")
+        );
+        assert_eq!(Place::open(Path::new("/")).unwrap().path, Path::new("/"));
     }
 
     #[test]
