@@ -223,6 +223,7 @@ impl Filesystem for SlowFs {
         let op = Op::new(req, R::Create, On::Name(parent.0)).umask(umask);
         self.serve_filling(op, Args::name(name), reply, move |core, caller, args, reply| {
             let (entry, fh) = core.tree.create(&caller, parent.0, args.name, mode, flags)?;
+            core.looked_up(caller.tid, entry.attr.ino);
             let register = |fd| reply.open_backing(fd);
             let opened = core.opened(entry.attr.ino, fh, flags, &register);
             Ok((core.entry(&entry), opened))

@@ -242,7 +242,7 @@ impl Core {
     #[cold]
     fn is_subject(&self, armed: MethodSet, op: &Op) -> bool {
         if armed.intersects(Request::Lookup.methods()) && !Core::is_step(op) {
-            self.walks.end(op.caller.tid);
+            self.walks.end(op.caller.tid, op.request);
         }
         armed.intersects(op.methods())
     }
@@ -273,7 +273,7 @@ impl Core {
     fn struck(&self, op: &mut Op, hit: &Hit, outcome: Outcome) -> Struck {
         op.caller.process = hit.process();
         if outcome == Outcome::CallerKilled {
-            self.walks.end(op.caller.tid);
+            self.walks.end(op.caller.tid, op.request);
         }
         if outcome == Outcome::Due && hit.errno().is_some() {
             self.read_fails(op, hit);

@@ -4,7 +4,10 @@
 //! that have expired (to judge the permission to pass), looks up the entry, and asks for its
 //! attributes. So a LOOKUP or GETATTR by the same thread, right after it asked about the directory
 //! in which the next step lies, is the same call; likewise a GETATTR right after the LOOKUP that
-//! found the inode. Kept only while an attribute fault is armed.
+//! found the inode. Before it changes a directory it asks for that once more, and rename(2) and
+//! link(2) walk two paths. Where a fault has rolled, the system call that the thread waits in, its
+//! arguments included, tells calls apart that look alike so far. Kept only while an attribute fault
+//! is armed.
 //! Lock rule: the table of walks is locked for memory work only, and innermost.
 
 use std::collections::HashMap;
@@ -16,6 +19,7 @@ use super::Core;
 use super::serve::{On, Op, Place};
 use crate::fault::{Delay, FaultId, Verdict};
 use crate::ops::Request;
+use crate::sys::syscall::{self, Names, SystemCall};
 
 /// More threads than this at once are forgotten, and rolled once more, rather than remembered.
 const MOST_THREADS: usize = 4096;
@@ -23,6 +27,12 @@ const MOST_THREADS: usize = 4096;
 /// After an answer the next step of the same call comes at once, even on a busy machine. What comes
 /// later may be of another thread, to which the number was given.
 const NEXT_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long to look for the caller, who always waits for these answers.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How much rename(2) and link(2) ask for again: both directories, or what is linked and its new one.
+const OF_TWO_PATHS: u32 = 2;
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +55,39 @@ pub(super) struct Walk {
     until: Option<Instant>,
     /// The faults that have rolled their dice for it, ascending.
     rolled: Vec<FaultId>,
+    /// The system call, once one has.
+    call: Option<SystemCall>,
+    /// The inode whose attributes were asked for first: where paths begin.
+    first: Option<u64>,
+    /// The directory of the last LOOKUP.
+    dir: u64,
+    /// The second path has begun.
+    restarted: bool,
+    /// How much was asked for again.
+    again: u32,
+}
+
+impl Walk {
+    /// Whether a GETATTR of `ino`, which follows from no step before, still is of the same call.
+    fn asks_again(&mut self, ino: u64, names: Names) -> bool {
+        let two_paths = matches!(names, Names::Link | Names::Rename);
+        if two_paths && self.first == Some(ino) && !self.restarted {
+            self.restarted = true;
+            return true;
+        }
+        let (at, dir) = (self.at, self.dir == ino);
+        let same = matches!(at, At::Asked(last) if last == ino);
+        let follows = match names {
+            Names::Create => same,
+            // There was no such name yet; there was one.
+            Names::Make => matches!(at, At::Looking) && dir,
+            Names::Remove => same || matches!(at, At::Found(_)) && dir,
+            Names::Link => matches!(at, At::Looking) || self.again > 0,
+            Names::Rename => same || !matches!(at, At::Asked(_)) || self.again > 0,
+        };
+        self.again += 1;
+        follows && self.again <= if two_paths { OF_TWO_PATHS } else { 1 }
+    }
 }
 
 /// The call of each thread.
@@ -68,9 +111,13 @@ impl Walks {
         walks.insert(tid, walk);
     }
 
-    /// The thread asks for something that is no step of a walk.
-    pub(super) fn end(&self, tid: u32) {
-        drop(self.take(tid));
+    /// The thread asks for something that is no step of a walk. After a CREATE it may ask about what
+    /// that has made.
+    pub(super) fn end(&self, tid: u32, request: Request) {
+        let walk = self.take(tid).filter(|_| request == Request::Create);
+        if let Some(walk) = walk {
+            self.keep(tid, Walk { at: At::Looking, ..walk });
+        }
     }
 }
 
@@ -84,11 +131,13 @@ impl Core {
     pub(super) fn decide_step(&self, op: &Op, place: &Place<'_>) -> Verdict {
         let tid = op.caller.tid;
         let arrived = op.arrived.unwrap_or_else(Instant::now);
-        let before = self.walks.take(tid).filter(|walk| {
-            walk.until.is_none_or(|until| arrived <= until) && self.continues(walk.at, op)
-        });
-        let mut walk = before.unwrap_or_default();
+        let before = self.walks.take(tid);
+        let before = before.filter(|walk| walk.until.is_none_or(|until| arrived <= until));
+        let mut walk = before.and_then(|walk| self.goes_on(walk, op)).unwrap_or_default();
         let verdict = self.gate.decide_once(&[place], tid, &mut walk.rolled);
+        if !walk.rolled.is_empty() && walk.call.is_none() {
+            walk.call = syscall::waited_in(tid, PATIENCE);
+        }
         let held = match &verdict {
             Verdict::Hit(hit) => hit.delay(),
             Verdict::Run => None,
@@ -98,10 +147,14 @@ impl Core {
             Some(Delay::For(delay)) => arrived.checked_add(NEXT_WITHIN.saturating_add(delay)),
             Some(Delay::UntilCleared) => None,
         };
+        walk.first = walk.first.or(op.inode());
         let failed = matches!(&verdict, Verdict::Hit(hit) if hit.errno().is_some());
         if !failed {
             walk.at = match op.targets {
-                [Some((On::Name(_), _)), _] => At::Looking,
+                [Some((On::Name(parent), _)), _] => {
+                    walk.dir = parent;
+                    At::Looking
+                }
                 [Some((On::Inode(ino), _)), _] => At::Asked(ino),
                 _ => At::Start,
             };
@@ -121,6 +174,26 @@ impl Core {
             walk.at = At::Found(ino);
             walk.until = Instant::now().checked_add(NEXT_WITHIN);
         }
+    }
+
+    /// The walk, if the step is of the same call.
+    fn goes_on(&self, mut walk: Walk, op: &Op) -> Option<Walk> {
+        let follows = self.continues(walk.at, op);
+        if walk.rolled.is_empty() {
+            return Some(walk).filter(|_| follows);
+        }
+        // Where it cannot be told, the steps alone decide.
+        let now = syscall::waited_in(op.caller.tid, PATIENCE);
+        let call = match (walk.call, now) {
+            (Some(before), Some(now)) if before != now => return None,
+            (Some(_), Some(now)) => now,
+            _ => return Some(walk).filter(|_| follows),
+        };
+        let again = match (op.inode(), call.names()) {
+            (Some(ino), Some(names)) => !follows && walk.asks_again(ino, names),
+            _ => false,
+        };
+        Some(walk).filter(|_| follows || again)
     }
 
     fn continues(&self, at: At, op: &Op) -> bool {

@@ -26,6 +26,21 @@ pub struct SystemCall {
     instruction: u64,
 }
 
+/// What a system call does to names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// open(2) with O_CREAT.
+    Create,
+    /// Makes one: mkdir(2), mknod(2), symlink(2).
+    Make,
+    /// Removes one: unlink(2), rmdir(2).
+    Remove,
+    /// link(2).
+    Link,
+    /// rename(2).
+    Rename,
+}
+
 /// What a look shows.
 #[derive(Debug, PartialEq, Eq)]
 enum Look {
@@ -134,6 +149,43 @@ impl SystemCall {
         self.is_one_of(&[libc::SYS_pwritev2], &[379]) && flags & RWF_NOAPPEND != 0
     }
 
+    /// What it does to names, if it may change them.
+    #[must_use]
+    pub fn names(&self) -> Option<Names> {
+        let creates = |flags: Option<&u64>| {
+            flags.is_some_and(|flags| flags & libc::O_CREAT.unsigned_abs() as u64 != 0)
+        };
+        #[cfg(target_arch = "x86_64")]
+        let old = [
+            (Names::Make, &[libc::SYS_mkdir, libc::SYS_mknod, libc::SYS_symlink][..]),
+            (Names::Remove, &[libc::SYS_unlink, libc::SYS_rmdir]),
+            (Names::Link, &[libc::SYS_link]),
+            (Names::Rename, &[libc::SYS_rename, libc::SYS_renameat]),
+        ];
+        #[cfg(not(target_arch = "x86_64"))]
+        let old: [(Names, &[i64]); 0] = [];
+        let at = [
+            (Names::Make, &[libc::SYS_mkdirat, libc::SYS_mknodat, libc::SYS_symlinkat][..]),
+            (Names::Remove, &[libc::SYS_unlinkat]),
+            (Names::Link, &[libc::SYS_linkat]),
+            (Names::Rename, &[libc::SYS_renameat2]),
+        ];
+        if self.is_narrow() {
+            return None;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.number == libc::SYS_creat
+            || self.number == libc::SYS_open && creates(self.args.get(1))
+        {
+            return Some(Names::Create);
+        }
+        if self.number == libc::SYS_openat && creates(self.args.get(2)) {
+            return Some(Names::Create);
+        }
+        let found = old.iter().chain(&at).find(|(_, numbers)| numbers.contains(&self.number));
+        found.map(|(names, _)| *names)
+    }
+
     /// io_uring_enter(2), which all architectures number alike.
     #[must_use]
     pub fn is_ring(&self) -> bool {
@@ -218,6 +270,15 @@ mod tests {
             assert!(!read.is_seek() && !read.is_page_in() && !read.is_write(), "{read:?}");
         }
         assert!(of(18, WIDE).is_write() && of(18, WIDE).is_page_in());
+        let changes =
+            [(83, Names::Make), (87, Names::Remove), (86, Names::Link), (82, Names::Rename)];
+        for (number, names) in changes {
+            assert_eq!(of(number, WIDE).names(), Some(names));
+            assert_eq!(of(number, narrow).names(), None, "stat and others there");
+        }
+        let open =
+            |flags| call(&format!("257 0xffffff9c 0x1 {flags:#x} 0x0 0x0 0x0 {WIDE}")).names();
+        assert_eq!((open(libc::O_CREAT), open(libc::O_RDWR)), (Some(Names::Create), None));
         assert!(of(40, WIDE).is_page_in() && of(239, narrow).is_page_in());
     }
 
