@@ -106,6 +106,11 @@ struct Statistics {
     5: optional Passthrough passthrough, // of a mount with --passthrough-except
     6: i64 log_lines_lost,          // that nobody took, or that could not be written
     7: i64 connections_dropped,     // refused, or closed before their peer did
+    8: i64 threads,                 // for operations that may block, just now; 8,192 at most
+    9: i64 waiting,                 // operations that wait for such a thread
+    10: i64 callers_freed,          // that were killed while their operation was blocked in the backing
+    11: i64 held_bytes_in_memory,   // that held operations keep
+    12: i64 held_bytes_in_file,     // likewise, in the file of --held-dir
 }
 
 service SlowFS extends charybdefs.server {

@@ -29,6 +29,7 @@ use crate::sys::memory;
 
 mod error;
 mod fusermount;
+mod held;
 mod limits;
 pub mod mark;
 pub mod mount;
@@ -76,6 +77,10 @@ pub struct RunConfig {
     pub seed: Option<u64>,
     /// Faults in force before the first operation.
     pub faults: Vec<(Fault, Placement)>,
+    /// Bytes that held operations may keep in memory; what is more goes to a file.
+    pub held_max: u64,
+    /// The directory of that file; None: the one for temporary files.
+    pub held_dir: Option<PathBuf>,
     /// Where to leave the daemon's pid while it runs.
     pub pid_file: Option<PathBuf>,
     /// Whether SIGHUP has the log reopened; else it ends the run.
@@ -112,7 +117,8 @@ pub fn run(
     }
     let mirror = Mirror::new(root, &base).map_err(other("open the mirror"))?;
     let mirror = mirror.keeping(kept_times(config.mount.flags));
-    let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), config.fs.clone());
+    let keep = Arc::new(held::keep(&config, &place.path)?);
+    let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), keep, config.fs.clone());
 
     let pid_file = config.pid_file.as_deref().map(PidFile::create).transpose()?;
     let (connection, mounted) = mount_own(&place, &base, &config)?;

@@ -419,7 +419,7 @@ fn killed_callers_are_free_also_after_a_lazy_unmount() {
 fn an_answer_that_nobody_waits_for_keeps_no_file_open() {
     let stacked = Stacked::new(&["--threads", "4"]);
     let open = || fs::read_dir(format!("/proc/{}/fd", stacked.outer.pid())).unwrap().count();
-    for (round, name) in ["mkdir", "create", "open", "opendir", "create"].into_iter().enumerate() {
+    for (round, name) in ["mkdir", "create", "open", "opendir", "mknod"].into_iter().enumerate() {
         let (_, methods, _) = case(name);
         let before = open();
         let (mut callers, fault) = stacked.block(name, methods, 10);

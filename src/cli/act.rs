@@ -298,7 +298,7 @@ fn stats_table(stats: &Statistics) -> String {
         humantime::format_duration(elapsed)
     );
     let total = total + &stats.passthrough.as_ref().map(passthrough_line).unwrap_or_default();
-    let total = total + &missed_line(stats);
+    let total = total + &missed_line(stats) + &taken_line(stats);
     let called: Vec<_> =
         stats.methods.iter().filter(|m| m.calls > 0 && !is_second_name(&m.name)).collect();
     if called.is_empty() {
@@ -323,6 +323,22 @@ fn missed_line(stats: &Statistics) -> String {
     let lost = told(stats.log_lines_lost, "lines of the log lost");
     let dropped = told(stats.connections_dropped, "control connections dropped");
     lost.unwrap_or_default() + &dropped.unwrap_or_default()
+}
+
+/// What operations that may block take just now, and have taken.
+fn taken_line(stats: &Statistics) -> String {
+    let told = |n: i64, what: &str| if n > 0 { format!(", {n} {what}") } else { String::new() };
+    let mebibytes = |bytes: i64| bytes.unsigned_abs().div_ceil(1 << 20);
+    let [in_memory, in_file] =
+        [stats.held_bytes_in_memory, stats.held_bytes_in_file].map(mebibytes);
+    let kept = format!("\nheld operations keep {in_memory} MiB in memory, {in_file} MiB in a file");
+    format!(
+        "\n{} threads for what may block (of 8192){}{}{}",
+        stats.threads,
+        told(stats.waiting, "operations wait for one"),
+        told(stats.callers_freed, "killed callers freed from what was blocked"),
+        if in_memory + in_file > 0 { kept } else { String::new() }
+    )
 }
 
 fn passthrough_line(files: &PassthroughStatistics) -> String {

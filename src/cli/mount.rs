@@ -71,6 +71,13 @@ pub(super) struct MountArgs {
     /// that only delays as per mille, all others out of 100000
     #[arg(long, value_name = "auto|100000|1000", default_value = "auto")]
     probability_scale: Scale,
+    /// What held operations may keep in memory of the data that came with them; what is more goes to
+    /// a file. A number of bytes, or of K, M, G (KiB, MiB, GiB)
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    held_max: u64,
+    /// The directory of that file, which has no name [default: $TMPDIR, or /tmp]
+    #[arg(long, value_name = "DIR")]
+    held_dir: Option<PathBuf>,
     /// Make the dice repeatable: with the same N each fault's n-th match ends the same in every run
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -136,6 +143,20 @@ fn except(pattern: &str) -> Result<Arc<Pattern>, SpecError> {
     Pattern::new(pattern).map(Arc::new)
 }
 
+/// Bytes: `64M`, `64MiB`, `1000`.
+fn size(text: &str) -> Result<u64, &'static str> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text.get(digits.len()..).unwrap_or_default() {
+        "" => 1,
+        "K" | "KiB" => 1 << 10,
+        "M" | "MiB" => 1 << 20,
+        "G" | "GiB" => 1 << 30,
+        _ => return Err("a number, alone or with K, M or G"),
+    };
+    let number: u64 = digits.parse().map_err(|_| "a number, alone or with K, M or G")?;
+    number.checked_mul(unit).ok_or("too large")
+}
+
 impl MountArgs {
     /// # Errors
     /// A path cannot be made absolute (there is no working directory), or two options exclude
@@ -162,6 +183,8 @@ impl MountArgs {
             scale: self.probability_scale.0,
             seed: self.seed,
             faults: self.faults()?,
+            held_max: self.held_max,
+            held_dir: self.held_dir.as_deref().map(absolute).transpose()?,
             pid_file: self.pid_file.as_deref().map(absolute).transpose()?,
             hangup_reopens: self.daemon && self.log_file.is_some() && !self.hangup_ends,
         })

@@ -62,6 +62,11 @@ pub enum StartError {
     /// A daemon that runs has the pid file.
     #[error("cannot use the pid file {0}: another daemon{1} runs with it; nothing was mounted")]
     PidFileTaken(PathBuf, String),
+    /// Held data must not be kept where it would be held.
+    #[error(
+        "cannot keep held data in {0}: it lies below {1}, where this mounts; name another --held-dir"
+    )]
+    HeldBelow(PathBuf, PathBuf),
     /// More faults were given than may be.
     #[error(transparent)]
     Faults(#[from] TooManyFaults),

@@ -27,5 +27,5 @@ pub use hold::{DelayLine, Job, Outcome};
 pub use live::{FaultId, Hit, PastCache};
 pub use pattern::{Pattern, shorten};
 pub use spec::{Delay, Errnos, Fault, Probability, ProbabilityScale, SpecError};
-pub use stats::{Latency, Passthrough, Stats};
+pub use stats::{Latency, Passthrough, Stats, Taken};
 pub use table::{FaultTable, Listed, MAX_FAULTS, Placement, Snapshot, TooManyFaults};

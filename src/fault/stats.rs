@@ -140,9 +140,25 @@ struct Shard {
     times: [OnceLock<Box<Histogram>>; Request::COUNT],
 }
 
+/// What operations take of the daemon just now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Threads for what may block: those for held operations and those for the rest.
+    pub threads: u64,
+    /// Operations that wait for such a thread.
+    pub waiting: u64,
+    /// Bytes that held operations keep in memory.
+    pub held_in_memory: u64,
+    /// Bytes that they keep in the file of `--held-dir`.
+    pub held_in_file: u64,
+}
+
 /// Counts of all operations of a mount.
 pub struct Stats {
     started: Instant,
+    /// Who knows what is taken just now.
+    taken: OnceLock<Box<dyn Fn() -> Taken + Send + Sync>>,
+    callers_freed: AtomicU64,
     shards: Box<[Shard]>,
     passthrough: Passthrough<AtomicU64>,
 }
@@ -173,6 +189,8 @@ impl Default for Stats {
         let shard = |_| Shard { calls: zeros(), errors: zeros(), times: times() };
         Stats {
             started: Instant::now(),
+            taken: OnceLock::new(),
+            callers_freed: AtomicU64::new(0),
             shards: (0..SHARDS).map(shard).collect(),
             passthrough: Passthrough::default(),
         }
@@ -199,6 +217,28 @@ impl Stats {
         if let Some(times) = shard.and_then(|shard| shard.times.get(request as usize)) {
             times.get_or_init(Box::default).add(took);
         }
+    }
+
+    /// Whom to ask what is taken just now; the first word counts.
+    pub fn ask_what_is_taken(&self, of: Box<dyn Fn() -> Taken + Send + Sync>) {
+        let _ = self.taken.set(of);
+    }
+
+    /// What operations take of the daemon just now.
+    #[must_use]
+    pub fn taken(&self) -> Taken {
+        self.taken.get().map(|of| of()).unwrap_or_default()
+    }
+
+    /// A caller that was killed is freed while its operation is blocked.
+    pub fn caller_freed(&self) {
+        self.callers_freed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were.
+    #[must_use]
+    pub fn callers_freed(&self) -> u64 {
+        self.callers_freed.load(Ordering::Relaxed)
     }
 
     /// The kernel begins to serve a file by itself.

@@ -10,7 +10,8 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use crate::fault::{DelayLine, FaultTable, Gate, Pattern, Stats};
+use crate::fault::hold::Load;
+use crate::fault::{DelayLine, FaultTable, Gate, Pattern, Stats, Taken};
 use crate::mirror::{Inode, Mirror};
 
 mod attributes;
@@ -19,6 +20,7 @@ mod freed;
 mod holes;
 mod init;
 mod journal;
+mod kept;
 mod notices;
 mod passthrough;
 mod reads;
@@ -33,6 +35,7 @@ mod writes;
 
 pub use caches::Watcher;
 pub use init::Kernel;
+pub use kept::Keep;
 use passthrough::Note;
 
 /// The mirror, with each inode remembering which faults match its path and how it is open.
@@ -82,6 +85,7 @@ struct Core {
     tree: Tree,
     gate: Gate,
     line: Arc<DelayLine>,
+    keep: Arc<Keep>,
     stats: Arc<Stats>,
     options: FsOptions,
     kernel: OnceLock<Kernel>,
@@ -95,19 +99,24 @@ struct Core {
 }
 
 impl SlowFs {
-    /// The filesystem over `tree`, obeying `table`, with what is held in `line`.
+    /// The filesystem over `tree`, obeying `table`, with what is held in `line` and its data in `keep`.
     #[must_use]
     pub fn new(
         tree: Tree,
         table: Arc<FaultTable>,
         line: Arc<DelayLine>,
+        keep: Arc<Keep>,
         options: FsOptions,
     ) -> SlowFs {
+        let stats: Arc<Stats> = Arc::default();
+        let (of_line, of_keep) = (Arc::clone(&line), Arc::clone(&keep));
+        stats.ask_what_is_taken(Box::new(move || taken(&of_line, &of_keep)));
         let core = Core {
             tree,
             gate: Gate::new(table),
             line,
-            stats: Arc::default(),
+            keep,
+            stats,
             kernel: OnceLock::new(),
             underway: underway::Underway::new(options.threads),
             options,
@@ -132,4 +141,12 @@ impl SlowFs {
     pub fn watcher(&self) -> Watcher {
         Watcher::new(Arc::clone(&self.core))
     }
+}
+
+fn taken(line: &DelayLine, keep: &Keep) -> Taken {
+    let load = line.load();
+    let sum = |of: fn(&Load) -> usize| load.iter().map(of).sum::<usize>() as u64;
+    let [held_in_memory, held_in_file] = keep.bytes();
+    let (threads, waiting) = (sum(|l| l.threads), sum(|l| l.waiting));
+    Taken { threads, waiting, held_in_memory, held_in_file }
 }

@@ -11,8 +11,9 @@ use std::time::Instant;
 
 use super::Core;
 use super::journal::Entry;
+use super::kept::Kept;
 use super::reply::{Answer, Granted};
-use super::serve::{Args, Op};
+use super::serve::{Args, Op, OwnedArgs};
 use super::underway::Share;
 use crate::fault::{self, FaultId, Hit, Outcome, hold};
 use crate::mirror::Caller;
@@ -96,6 +97,41 @@ impl Core {
                 self.answer(&op, args, reply, (result, None));
             }
             _ => self.run(&op, args, Some(struck), reply, run),
+        }
+    }
+
+    /// The same for one that was held, with the data that it kept. On a loop thread it was not held
+    /// at all, and these are in memory.
+    pub(super) fn go_on_held<R: Answer, F: Work<R>>(
+        self: &Arc<Self>,
+        task: Task<R, F>,
+        args: &OwnedArgs,
+        kept: Option<Arc<Kept>>,
+        struck: Struck,
+    ) {
+        let only_answers = struck.errno.is_some() && !task.op.must_run;
+        let Some(kept) = kept.filter(|_| !only_answers) else {
+            return self.go_on(task, args.lend(), struck);
+        };
+        let here = self.underway.seat().is_some();
+        if !here {
+            self.underway.begin_away(task.op.claim());
+        }
+        match kept.take() {
+            Ok(taken) if here => self.go_on(task, args.lend_with(taken.bytes()), struck),
+            Ok(taken) => self.run_away(task, args.lend_with(taken.bytes()), Some(struck)),
+            Err(error) => {
+                tracing::error!("a held operation fails: its data cannot be read back: {error}");
+                let Task { op, reply, .. } = task;
+                let done = (Err(error), None);
+                let owed = here || self.underway.end_away(op.claim());
+                let args = args.lend();
+                if owed {
+                    self.answer(&op, args, reply, done)
+                } else {
+                    self.take_back(&op, args, reply, done)
+                }
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use fuser::INodeNo;
 
+use super::kept::Kept;
 use super::reads::Span;
 use super::reply::Answer;
 use super::run::{Struck, Task, Work};
@@ -55,6 +56,11 @@ pub(super) struct OwnedArgs {
 impl OwnedArgs {
     pub(super) fn lend(&self) -> Args<'_> {
         Args { name: &self.name, other: &self.other, data: &self.data }
+    }
+
+    /// With these data in place of its own.
+    pub(super) fn lend_with<'a>(&'a self, data: &'a [u8]) -> Args<'a> {
+        Args { data, ..self.lend() }
     }
 }
 
@@ -224,15 +230,30 @@ impl SlowFs {
                 self.core.go_on(task, args, struck.at(arrived.checked_add(delay)));
             }
             Some(_) => {
-                let core = Arc::clone(&self.core);
-                let (args, must_run) = (args.to_owned(), task.op.must_run);
-                let job = move |hit: Hit, outcome: Outcome| {
-                    let struck = core.struck(&mut task.op, &hit, outcome);
-                    drop(hit);
-                    core.go_on(task, args.lend(), struck);
-                };
-                self.core.line.hold(hit, arrived, must_run, Box::new(job));
+                self.hold(hit, arrived, task, args);
             }
+        }
+    }
+
+    /// Holds an operation, and what it keeps where there is room.
+    fn hold<R: Answer, F: Work<R>>(
+        &self,
+        hit: Hit,
+        arrived: Instant,
+        mut task: Task<R, F>,
+        args: Args<'_>,
+    ) {
+        let (core, must_run) = (Arc::clone(&self.core), task.op.must_run);
+        let kept = (!args.data.is_empty()).then(|| Kept::new(&core.keep, args.data));
+        let (args, own) = (Args { data: &[], ..args }.to_owned(), kept.clone());
+        let job = move |hit: Hit, outcome: Outcome| {
+            let struck = core.struck(&mut task.op, &hit, outcome);
+            drop(hit);
+            core.go_on_held(task, &args, own, struck);
+        };
+        self.core.line.hold(hit, arrived, must_run, Box::new(job));
+        if let Some(kept) = kept.filter(|kept| kept.is_too_much()) {
+            self.core.line.help(Box::new(move || kept.store()));
         }
     }
 }

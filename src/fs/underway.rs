@@ -90,7 +90,6 @@ pub(super) struct Underway {
     away: Mutex<HashMap<u64, Claim>>,
     /// The threads freed lately. Each closes its files one after the other.
     dying: Mutex<HashSet<u32>>,
-    freed: AtomicU64,
     warden: OnceLock<Thread>,
 }
 
@@ -103,7 +102,6 @@ impl Underway {
             seated: AtomicUsize::new(0),
             away: Mutex::default(),
             dying: Mutex::default(),
-            freed: AtomicU64::new(0),
             warden: OnceLock::new(),
         }
     }
@@ -241,15 +239,15 @@ pub(super) fn guard(core: &Arc<Core>) -> std::io::Result<()> {
         let _ = core.underway.warden.set(thread::current());
         let mut before: Vec<Claim> = Vec::new();
         let mut blocked: HashMap<u64, Process> = HashMap::new();
-        let (mut quiet, mut since_freed) = (0, 0);
+        let (mut quiet, mut since_freed, mut round) = (0, 0, 0usize);
         loop {
             thread::sleep(LOOK_EVERY);
             let now = core.underway.all();
             before.retain(|claim| now.binary_search_by_key(&claim.unique, |c| c.unique).is_ok());
             blocked = whose(&before, &blocked);
-            before.retain(|claim| {
-                blocked.get(&claim.unique).is_some_and(|process| process.is_killed(claim.tid))
-            });
+            round += 1;
+            let killed = killed(&before, &blocked, round);
+            before.retain(|claim| blocked.get(&claim.unique).is_some_and(|p| killed.contains(p)));
             before.iter().for_each(|claim| core.let_go(*claim));
             since_freed = if before.is_empty() { since_freed + 1 } else { 0 };
             if since_freed == DYING_LOOKS {
@@ -277,6 +275,21 @@ fn whose(claims: &[Claim], known: &HashMap<u64, Process>) -> HashMap<u64, Proces
     claims.iter().filter_map(|claim| Some((claim.unique, process(claim)?))).collect()
 }
 
+/// The processes that were killed. After a SIGKILL each thread of a process that waits shows it: so
+/// one of each is looked at, another each round.
+fn killed(claims: &[Claim], blocked: &HashMap<u64, Process>, round: usize) -> HashSet<Process> {
+    let mut threads: HashMap<Process, Vec<u32>> = HashMap::new();
+    for claim in claims {
+        if let Some(process) = blocked.get(&claim.unique) {
+            threads.entry(*process).or_default().push(claim.tid);
+        }
+    }
+    let is_killed = |(process, tids): &(Process, Vec<u32>)| {
+        tids.get(round % tids.len().max(1)).is_some_and(|tid| process.is_killed(*tid))
+    };
+    threads.into_iter().filter(is_killed).map(|(process, _)| process).collect()
+}
+
 impl Core {
     /// Answers a caller that was killed, in place of who runs its operation.
     pub(super) fn let_go(&self, claim: Claim) {
@@ -284,7 +297,7 @@ impl Core {
         if !self.underway.take(claim) {
             return;
         }
-        self.underway.freed.fetch_add(1, Relaxed);
+        self.stats.caller_freed();
         self.underway.remember_dying(claim.tid);
         if let Err(error) = notices.interrupt(claim.unique) {
             tracing::warn!("cannot free the killed thread {}: {error}", claim.tid);

@@ -29,6 +29,16 @@ pub struct Statistics {
     pub log_lines_lost: i64,
     /// Control connections that were refused, or closed before their peer did.
     pub connections_dropped: i64,
+    /// Threads for operations that may block, 8,192 at most.
+    pub threads: i64,
+    /// Operations that wait for such a thread.
+    pub waiting: i64,
+    /// Callers that were killed, and freed while their operation was blocked.
+    pub callers_freed: i64,
+    /// Bytes that held operations keep in memory.
+    pub held_bytes_in_memory: i64,
+    /// Bytes that they keep in the file of `--held-dir`.
+    pub held_bytes_in_file: i64,
 }
 
 /// Files that the kernel has served by itself.
@@ -77,7 +87,7 @@ pub(super) fn signed(n: u64) -> i64 {
 impl Statistics {
     /// Those of the mount itself. `passthrough`: whether the kernel may serve files by itself.
     pub(super) fn of(stats: &Stats, passthrough: bool) -> Statistics {
-        let total = stats.total();
+        let (total, taken) = (stats.total(), stats.taken());
         let method = |method: Method| {
             let (count, latency) = (stats.method(method), stats.latency(method));
             MethodStatistics {
@@ -95,6 +105,11 @@ impl Statistics {
             passthrough: passthrough.then(|| PassthroughStatistics::of(stats.passthrough())),
             log_lines_lost: 0,
             connections_dropped: 0,
+            threads: signed(taken.threads),
+            waiting: signed(taken.waiting),
+            callers_freed: signed(stats.callers_freed()),
+            held_bytes_in_memory: signed(taken.held_in_memory),
+            held_bytes_in_file: signed(taken.held_in_file),
         }
     }
 
@@ -106,7 +121,12 @@ impl Statistics {
             .with(3, Value::I64(self.errors))
             .with(4, Value::List(TType::Struct, methods))
             .with(6, Value::I64(self.log_lines_lost))
-            .with(7, Value::I64(self.connections_dropped));
+            .with(7, Value::I64(self.connections_dropped))
+            .with(8, Value::I64(self.threads))
+            .with(9, Value::I64(self.waiting))
+            .with(10, Value::I64(self.callers_freed))
+            .with(11, Value::I64(self.held_bytes_in_memory))
+            .with(12, Value::I64(self.held_bytes_in_file));
         match &self.passthrough {
             Some(passthrough) => fields.with(5, Value::Struct(passthrough.encode())),
             None => fields,
@@ -126,6 +146,11 @@ impl Statistics {
             passthrough: passthrough.as_ref().map(PassthroughStatistics::decode).transpose()?,
             log_lines_lost: of.int(6, "log_lines_lost")?.unwrap_or_default(),
             connections_dropped: of.int(7, "connections_dropped")?.unwrap_or_default(),
+            threads: of.int(8, "threads")?.unwrap_or_default(),
+            waiting: of.int(9, "waiting")?.unwrap_or_default(),
+            callers_freed: of.int(10, "callers_freed")?.unwrap_or_default(),
+            held_bytes_in_memory: of.int(11, "held_bytes_in_memory")?.unwrap_or_default(),
+            held_bytes_in_file: of.int(12, "held_bytes_in_file")?.unwrap_or_default(),
         })
     }
 }
@@ -256,6 +281,11 @@ mod tests {
         let all = Statistics {
             log_lines_lost: 3,
             connections_dropped: 4,
+            threads: 5,
+            waiting: 6,
+            callers_freed: 7,
+            held_bytes_in_memory: 8,
+            held_bytes_in_file: 9,
             ..Statistics::of(&stats, true)
         };
         assert_eq!(Statistics::decode(&all.encode()), Ok(all.clone()));

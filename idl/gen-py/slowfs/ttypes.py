@@ -1063,11 +1063,16 @@ class Statistics(object):
      - passthrough
      - log_lines_lost
      - connections_dropped
+     - threads
+     - waiting
+     - callers_freed
+     - held_bytes_in_memory
+     - held_bytes_in_file
 
     """
 
 
-    def __init__(self, elapsed_ns=None, calls=None, errors=None, methods=None, passthrough=None, log_lines_lost=None, connections_dropped=None,):
+    def __init__(self, elapsed_ns=None, calls=None, errors=None, methods=None, passthrough=None, log_lines_lost=None, connections_dropped=None, threads=None, waiting=None, callers_freed=None, held_bytes_in_memory=None, held_bytes_in_file=None,):
         self.elapsed_ns = elapsed_ns
         self.calls = calls
         self.errors = errors
@@ -1075,6 +1080,11 @@ class Statistics(object):
         self.passthrough = passthrough
         self.log_lines_lost = log_lines_lost
         self.connections_dropped = connections_dropped
+        self.threads = threads
+        self.waiting = waiting
+        self.callers_freed = callers_freed
+        self.held_bytes_in_memory = held_bytes_in_memory
+        self.held_bytes_in_file = held_bytes_in_file
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -1127,6 +1137,31 @@ class Statistics(object):
                     self.connections_dropped = iprot.readI64()
                 else:
                     iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.I64:
+                    self.threads = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.I64:
+                    self.waiting = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 10:
+                if ftype == TType.I64:
+                    self.callers_freed = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 11:
+                if ftype == TType.I64:
+                    self.held_bytes_in_memory = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 12:
+                if ftype == TType.I64:
+                    self.held_bytes_in_file = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -1167,6 +1202,26 @@ class Statistics(object):
         if self.connections_dropped is not None:
             oprot.writeFieldBegin('connections_dropped', TType.I64, 7)
             oprot.writeI64(self.connections_dropped)
+            oprot.writeFieldEnd()
+        if self.threads is not None:
+            oprot.writeFieldBegin('threads', TType.I64, 8)
+            oprot.writeI64(self.threads)
+            oprot.writeFieldEnd()
+        if self.waiting is not None:
+            oprot.writeFieldBegin('waiting', TType.I64, 9)
+            oprot.writeI64(self.waiting)
+            oprot.writeFieldEnd()
+        if self.callers_freed is not None:
+            oprot.writeFieldBegin('callers_freed', TType.I64, 10)
+            oprot.writeI64(self.callers_freed)
+            oprot.writeFieldEnd()
+        if self.held_bytes_in_memory is not None:
+            oprot.writeFieldBegin('held_bytes_in_memory', TType.I64, 11)
+            oprot.writeI64(self.held_bytes_in_memory)
+            oprot.writeFieldEnd()
+        if self.held_bytes_in_file is not None:
+            oprot.writeFieldBegin('held_bytes_in_file', TType.I64, 12)
+            oprot.writeI64(self.held_bytes_in_file)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1281,6 +1336,11 @@ Statistics.thrift_spec = (
     (5, TType.STRUCT, 'passthrough', [Passthrough, None], None, ),  # 5
     (6, TType.I64, 'log_lines_lost', None, None, ),  # 6
     (7, TType.I64, 'connections_dropped', None, None, ),  # 7
+    (8, TType.I64, 'threads', None, None, ),  # 8
+    (9, TType.I64, 'waiting', None, None, ),  # 9
+    (10, TType.I64, 'callers_freed', None, None, ),  # 10
+    (11, TType.I64, 'held_bytes_in_memory', None, None, ),  # 11
+    (12, TType.I64, 'held_bytes_in_file', None, None, ),  # 12
 )
 fix_spec(all_structs)
 del all_structs

@@ -132,6 +132,16 @@ impl DelayLine {
         self.pool.run(job);
     }
 
+    /// Runs a job for what is held on a thread of the line; not at all if that is shut down, since
+    /// nothing is held then.
+    pub fn help(&self, job: Box<dyn FnOnce() + Send>) {
+        let mut queue = self.line.queue.lock();
+        if !queue.closed {
+            queue.ready.push_back(Task::Help(job));
+            self.line.summon(&mut queue);
+        }
+    }
+
     /// What the threads do: those of `run`, and those for what is due or released.
     #[must_use]
     pub fn load(&self) -> [Load; 2] {

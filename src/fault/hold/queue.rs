@@ -107,6 +107,8 @@ pub(super) enum Task {
     Due(Held, Instant),
     Freed(Held, Outcome),
     Lift(Plain, Instant),
+    /// The line's own housekeeping.
+    Help(Plain),
 }
 
 impl Task {
@@ -118,6 +120,7 @@ impl Task {
             }
             Task::Freed(held, outcome) => held.only_answers(*outcome),
             Task::Lift(..) => true,
+            Task::Help(_) => false,
         }
     }
 }

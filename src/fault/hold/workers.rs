@@ -110,6 +110,7 @@ impl Line {
                 spin_until(due);
                 run_caught(lift);
             }
+            Task::Help(job) => run_caught(job),
             Task::Freed(held, outcome) => self.finish(held, outcome),
             Task::Due(held, due) => {
                 spin_until(due);
