@@ -320,6 +320,38 @@ fn groups_are_those_of_the_process_when_the_thread_has_ended() {
     }
 }
 
+/// An operation that blocks in the backing is answered with EINTR only where its process was killed.
+#[test]
+fn what_blocks_in_the_backing_is_not_given_up_when_its_thread_ends() {
+    let inner = Mount::new();
+    let _clear = inner.clear_on_drop();
+    let scratch = common::scratch();
+    std::os::unix::fs::symlink(inner.mnt(), scratch.path().join("raw")).unwrap();
+    let outer = Mount::over(scratch, &[] as &[&str]);
+    fs::write(outer.mnt().join("f"), [0; 65536]).unwrap();
+    let id = inner.add(&hanging(&["write"]));
+    let mut callers = ["reap", "stay"].map(|how| {
+        let mut caller = Caller::new(&outer, &["aio-write", "late", how]);
+        caller.hear("ready");
+        caller
+    });
+    wait_for("a write to block", || (inner.listed(id).held >= 1).then_some(()));
+    // Until it is known whose they are.
+    thread::sleep(Duration::from_millis(400));
+    let [living, killed] = &mut callers;
+    for caller in [&mut *living, &mut *killed] {
+        caller.go();
+        caller.hear("submitted");
+    }
+    killed.kill();
+    let (status, took) = killed.end();
+    assert_eq!(status.signal(), Some(libc::SIGKILL));
+    assert!(took < SOON, "{took:?}");
+    thread::sleep(Duration::from_millis(300));
+    inner.clear();
+    living.hear("4096");
+}
+
 /// The number of a thread is given to another sooner or later.
 #[test]
 fn a_call_that_ended_long_ago_is_not_continued() {

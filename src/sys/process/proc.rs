@@ -3,6 +3,22 @@
 
 use std::fs;
 use std::io;
+use std::process;
+use std::sync::LazyLock;
+
+/// Whether /proc numbers processes as this pid namespace does. If not (unshare(1) without
+/// `--mount-proc`), a number that the kernel tells us is somebody else's there.
+static NUMBERS_ARE_OURS: LazyLock<bool> = LazyLock::new(|| {
+    let own = fs::read_link("/proc/self");
+    let ours = own.as_ref().is_ok_and(|own| own.to_str() == Some(&process::id().to_string()));
+    if !ours {
+        tracing::warn!(
+            "/proc is not that of this pid namespace: callers count as unknown, so kill faults skip them \
+             and a killed one is held on; mount a proc filesystem (unshare --mount-proc)"
+        );
+    }
+    ours
+});
 
 const SIGKILL: u64 = 1 << (9 - 1);
 
@@ -16,8 +32,11 @@ const DUMPING: u64 = 0x200;
 pub(super) struct Status(String);
 
 impl Status {
-    /// Of a thread by its number alone.
+    /// Of a thread by its number alone, which is one of this pid namespace.
     pub(super) fn of_thread(tid: u32) -> io::Result<Status> {
+        if !*NUMBERS_ARE_OURS {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         Status::read(&format!("/proc/{tid}/status"))
     }
 
