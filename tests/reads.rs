@@ -160,3 +160,19 @@ fn a_seek_to_the_end_is_no_read() {
     aio.batch("end end r:0:4096");
     assert_eq!(mount.listed(of).matched, 2, "the read failed before");
 }
+
+/// A server opens a file, sends it and closes it, over and over.
+#[test]
+fn a_file_that_is_opened_under_a_fault_meets_it_when_it_is_sent() {
+    for options in [&[][..], &["--direct-io"]] {
+        let mount = Mount::with(options);
+        let path = mount.mnt().join("file");
+        fs::write(&path, vec![7; PAGES * 4096]).unwrap();
+        let sent = || Aio::new("plain", &path, "none").results("s:0:4096");
+        assert_eq!(sent(), [4096]);
+        mount.add(&failing(&["read"], "EIO"));
+        assert_eq!(sent(), [-i64::from(libc::EIO)], "{options:?}");
+        mount.clear();
+        assert_eq!(sent(), [4096]);
+    }
+}

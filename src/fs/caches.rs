@@ -102,7 +102,8 @@ impl Core {
     /// An open file as replied: to be served by the kernel; or past the page cache, while a read
     /// fault concerns it, so that each read arrives, and with O_DIRECT, so that syncing what is
     /// written asynchronously is ours; else through it. Pages are kept, as AUTO_INVAL_DATA drops
-    /// them when the file changed, unless it may have changed in a way that the kernel cannot see.
+    /// them when the file changed, unless it may have changed in a way that the kernel cannot see, or
+    /// its reads are to arrive.
     pub(super) fn opened(&self, ino: u64, fh: u64, flags: i32, register: Register<'_>) -> Opened {
         if let Some(backing) = self.handed_over(fh, register) {
             return Opened { fh: fh | DIRECT, flags: FopenFlags::empty(), backing: Some(backing) };
@@ -115,9 +116,11 @@ impl Core {
             (false, None) => 0,
         };
         let way = if bits == 0 { FopenFlags::empty() } else { FopenFlags::FOPEN_DIRECT_IO };
-        // To drop them waits for those that are being read, also if a fault holds that.
+        // sendfile(2) and splice(2) would find them also where read(2) goes past them.
+        let to_be_met = self.options.direct_io || bits & COUNTED != 0;
         let doubt = inode.is_some_and(|inode| inode.take_doubt());
-        let kept = if doubt { FopenFlags::empty() } else { FopenFlags::FOPEN_KEEP_CACHE };
+        let kept =
+            if to_be_met || doubt { FopenFlags::empty() } else { FopenFlags::FOPEN_KEEP_CACHE };
         Opened { fh: fh | bits, flags: way | kept, backing: None }
     }
 
