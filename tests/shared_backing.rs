@@ -24,7 +24,7 @@ use rustix::io::ReadWriteFlags;
 use rustix::mount::UnmountFlags;
 
 use common::user::as_user;
-use common::{Mount, errno_of, failing, passing_over, scratch, stdout_of};
+use common::{Mount, errno_of, failing, passing_over, scratch, stdout_of, wait_for};
 use slowfs::rpc::FaultSpec;
 
 /// Longer than a tick of the clock that stamps files.
@@ -360,4 +360,23 @@ fn noatime_keeps_the_times_of_files_that_the_kernel_serves() {
     let Some(mount) = passing_over(scratch(), &options) else { return };
     assert_eq!(moved_by(&mount), [false; 4]);
     assert!(mount.client().stats().unwrap().passthrough.unwrap().files > 0);
+}
+
+#[test]
+fn what_is_stored_into_a_file_past_the_page_cache_is_written_back() {
+    let mount = Mount::with(&["--direct-io"]);
+    let file = File::create_new(mount.mnt().join("db")).unwrap();
+    file.set_len(1 << 20).unwrap();
+    let file = open_rw(&mount.mnt().join("db"));
+    let stored = std::thread::spawn(move || {
+        let mut map = common::calls::Mapping::new(&file, 1 << 20, libc::MAP_SHARED).unwrap();
+        for page in 0..256 {
+            map[page * 4096] = 1;
+            map.sync().unwrap();
+        }
+    });
+    wait_for("the stores to be written back", || stored.is_finished().then_some(()));
+    stored.join().unwrap();
+    let content = fs::read(mount.raw().join("db")).unwrap();
+    assert!((0..256).all(|page| content[page * 4096] == 1));
 }

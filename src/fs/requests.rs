@@ -268,9 +268,8 @@ impl Filesystem for SlowFs {
         reply: ReplyWrite,
     ) {
         let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-        let append =
-            flags.0 & libc::O_APPEND != 0 && !write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
-        let write = Write { ino, fh, offset, kill, flags, append };
+        let stored = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        let write = Write { ino, fh, offset, kill, flags, stored };
         self.serve_write(req, write, data, reply);
     }
 

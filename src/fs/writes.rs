@@ -42,9 +42,9 @@ pub(super) struct Write {
     pub(super) kill: bool,
     /// How the file was opened.
     pub(super) flags: OpenFlags,
-    /// Whether the caller wrote to the end of a file opened with O_APPEND, and not the kernel, later,
-    /// what was stored through a mapping.
-    pub(super) append: bool,
+    /// Whether the kernel writes back what was stored through a mapping: it waits for the answer
+    /// before anything else of these pages goes on.
+    pub(super) stored: bool,
 }
 
 /// One side of a copy.
@@ -63,7 +63,7 @@ impl SlowFs {
         if let Some(request) = sync {
             op = op.consulting(R::Write.methods().union(request.methods())).slow();
         }
-        let past_cache = direct || write.flags.0 & libc::O_DIRECT != 0;
+        let past_cache = !write.stored && (direct || write.flags.0 & libc::O_DIRECT != 0);
         let paged = past_cache && self.core.is_paged(fh);
         if paged {
             op = op.slow();
@@ -122,7 +122,7 @@ impl Core {
     /// when it last asked, and others may have moved it in the backing since: that they keep what
     /// they wrote takes an append there, too.
     fn appends(&self, write: &Write, tid: u32) -> io::Result<bool> {
-        if !write.append {
+        if write.stored || write.flags.0 & libc::O_APPEND == 0 {
             return Ok(false);
         }
         let moved = self.tree.ends_elsewhere(handle(write.fh).0, write.offset)?;
