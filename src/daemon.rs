@@ -41,7 +41,7 @@ mod signals;
 pub use error::StartError;
 use error::strip;
 use mount::{Fresh, MountOptions, Place};
-use mounted::Mounted;
+use mounted::{Mounted, SETTLED};
 use mountinfo::MountTable;
 use pid_file::PidFile;
 use signals::Signals;
@@ -54,9 +54,6 @@ const DETACHING: Duration = Duration::from_secs(2);
 
 /// When to look again at a mount table that could not be read, or does not show the mount.
 const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-
-/// How long a mount must not be seen to be gone: who takes off what lies beneath it puts it back.
-const SETTLED: Duration = Duration::from_millis(200);
 
 /// Everything one run needs to know.
 #[derive(Debug)]

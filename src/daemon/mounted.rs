@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
@@ -18,8 +19,11 @@ use rustix::mount::{MountFlags, MountPropagationFlags, OpenTreeFlags};
 
 use super::mark::Mark;
 use super::mount::{self, Identity, Place, directory, lost_its_daemon};
-use super::mountinfo::{Device, MountTable};
+use super::mountinfo::{Device, MountTable, is_ours};
 use crate::sys::namespace;
+
+/// How long a mount must not be seen to be gone: who takes off what lies beneath it puts it back.
+pub(super) const SETTLED: Duration = Duration::from_millis(200);
 
 /// More places than anybody binds a mirror to.
 const MOST_PLACES: usize = 1000;
@@ -116,6 +120,13 @@ impl Mounted {
     /// It lies somewhere still: where, and why it cannot be detached.
     pub(super) fn detach(&self) -> io::Result<()> {
         self.told.store(true, Ordering::Relaxed);
+        let settled = Instant::now() + SETTLED;
+        while Instant::now() < settled
+            && self.is_connected()
+            && matches!(self.is_visible(), Ok(false))
+        {
+            thread::sleep(SETTLED / 20);
+        }
         let mut left = Ok(());
         for _ in 0..MOST_PLACES {
             let places = self.table.places_of(self.identity.device);
@@ -169,9 +180,10 @@ impl Mounted {
     /// stay open, but for the path that the kernel shows of them.
     fn detach_beneath(&self, path: &Path, cover: &OwnedFd) -> io::Result<bool> {
         let covering = mount::number_of(cover);
-        if self.table.at(path)?.is_none_or(|line| covering != Some(line.number)) {
+        let on_top = self.table.at(path)?.filter(|line| covering == Some(line.number));
+        let Some(line) = on_top else {
             return Err(io::Error::other("another mount lies on a directory above it"));
-        }
+        };
         let whole = OpenTreeFlags::OPEN_TREE_CLONE
             | OpenTreeFlags::OPEN_TREE_CLOEXEC
             | OpenTreeFlags::AT_EMPTY_PATH
@@ -183,6 +195,9 @@ impl Mounted {
         let back = directory(path, OFlags::NOFOLLOW).and_then(|dir| mount::attach(&copy, &dir));
         if let Err(error) = back {
             tracing::error!("cannot put back what was mounted on {}: {error}", path.display());
+        } else if is_ours(&line.kind) && lost_its_daemon(&copy) {
+            // Its daemon has ended meanwhile, and did not see it.
+            mount::detach(copy.as_fd(), path)?;
         }
         done
     }
