@@ -25,10 +25,10 @@ use crate::sys::process::{self, Process};
 
 /// How often what is under way is looked at. What is seen twice is blocked: then its caller is
 /// looked at, too, and free 200 ms after a SIGKILL at the latest.
-const LOOK_EVERY: Duration = Duration::from_millis(60);
+const LOOK_EVERY: Duration = Duration::from_millis(40);
 
 /// After so many looks that saw nothing the warden sleeps.
-const QUIET_LOOKS: u32 = 16;
+const QUIET_LOOKS: u32 = 25;
 
 /// In the count of busy loop threads: the warden sleeps, and is to be woken.
 const ASLEEP: usize = 1 << (usize::BITS - 1);
@@ -39,7 +39,7 @@ const DYING: usize = 1 << (usize::BITS - 2);
 const COUNT: usize = !(ASLEEP | DYING);
 
 /// For so many looks after the last was freed.
-const DYING_LOOKS: u32 = 16;
+const DYING_LOOKS: u32 = 25;
 
 /// Who waits for what: the number of a request, and the thread that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
