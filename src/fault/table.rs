@@ -224,7 +224,7 @@ impl FaultTable {
         self.install(old.version + 1, entries);
         drop(writer);
         let own = Weak::clone(&self.own);
-        self.line.run(Box::new(move || {
+        self.line.help(Box::new(move || {
             if let Some(table) = own.upgrade() {
                 table.tell();
             }
