@@ -1,0 +1,73 @@
+//! Thrift messages as they stand on the wire: the binary protocol, strict or not, framed or not,
+//! read into generic values and written from them.
+//!
+//! ```text
+//! reader, writer   values <-> bytes           value   any value of Thrift's
+//! source           the bytes of one message
+//! ```
+//!
+//! It owns the limits. Invariant: reading one message never takes more memory than its limits
+//! say, whatever lengths the peer claims; every byte read and every value kept is charged to one
+//! budget. No knowledge of any call is here. No locks.
+
+mod reader;
+mod source;
+mod value;
+mod writer;
+
+use std::io;
+
+use thrift::protocol::TMessageType;
+
+pub(super) use reader::{MessageReader, ReadError};
+pub(super) use value::{Fields, Value};
+pub(super) use writer::encode;
+
+/// How deep structs and containers may nest.
+const MAX_DEPTH: usize = 16;
+
+/// What one message may cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of the message, and of memory for the values kept from it.
+    pub(super) message: usize,
+    /// Bytes of one string.
+    pub(super) string: usize,
+    /// Entries of one container.
+    pub(super) container: usize,
+}
+
+impl Limits {
+    /// What a client may send.
+    pub(super) const REQUEST: Limits =
+        Limits { message: 256 * 1024, string: 256 * 1024, container: 1_000 };
+    /// What a server may answer: a listing of very many faults.
+    pub(super) const REPLY: Limits =
+        Limits { message: 64 * 1024 * 1024, string: 1024 * 1024, container: 100_000 };
+}
+
+/// One message: a call, a reply or an exception.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Message {
+    pub(super) name: String,
+    pub(super) kind: TMessageType,
+    pub(super) seq: i32,
+    pub(super) body: Fields,
+}
+
+/// A name from outside, fit for a line of text.
+pub(super) fn printable(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
+}
+
+/// An I/O error's text without the ` (os error N)` that Rust appends.
+pub(super) fn os_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;
