@@ -12,9 +12,9 @@ use thrift::protocol::{TMessageType, TType};
 use thrift::{ApplicationErrorKind, TransportErrorKind};
 
 use super::dialect::{PlainFault, encode_plain};
-use super::records::{FaultSpec, Info, ListedFault, MethodInfo, Struct};
+use super::records::{FaultSpec, Info, ListedFault, MethodInfo, Struct, WrongType};
 use super::statistics::Statistics;
-use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
+use super::wire::{self, BadMessage, Fields, Limits, Message, MessageReader, ReadError, Value};
 
 /// The port of charybdefs, and slowfs's own default.
 pub const DEFAULT_PORT: u16 = 9090;
@@ -48,7 +48,7 @@ pub enum ClientError {
         /// The call that was made.
         call: &'static str,
         /// What was wrong with the answer.
-        reason: String,
+        reason: BadAnswer,
     },
     /// The server does not know the call: it is charybdefs, or an older slowfs.
     #[error("the server at {addr} does not know the call {call}")]
@@ -61,6 +61,26 @@ pub enum ClientError {
     /// The server refused, and changed nothing. Its own words.
     #[error("{0}")]
     Refused(String),
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, Error)]
+pub enum BadAnswer {
+    /// It is no message that is taken.
+    #[error(transparent)]
+    Message(#[from] BadMessage),
+    /// It belongs to another call, or is no answer.
+    #[error("it answers another call")]
+    OtherCall,
+    /// It lacks what the call returns.
+    #[error("no {0}")]
+    Missing(&'static str),
+    /// A field of it has the wrong type.
+    #[error(transparent)]
+    WrongType(#[from] WrongType),
+    /// There is none: the call itself cannot be written.
+    #[error("cannot encode the call: {0}")]
+    NoCall(thrift::Error),
 }
 
 /// A connection to a server.
@@ -124,7 +144,7 @@ impl Client {
     pub fn put_fault(&mut self, fault: &FaultSpec, add: bool) -> Result<i64, ClientError> {
         let fault = Value::Struct(fault.encode());
         let args = Fields::default().with(1, fault).with(2, Value::Bool(add));
-        self.fetch("put_fault", args, |v| v.as_int().ok_or_else(|| "no id".to_owned()))
+        self.fetch("put_fault", args, |v| v.as_int().ok_or(BadAnswer::Missing("id")))
     }
 
     /// Removes the fault of that id; false if there is none.
@@ -133,7 +153,7 @@ impl Client {
     /// Any of [`ClientError`].
     pub fn remove_fault(&mut self, id: i64) -> Result<bool, ClientError> {
         let args = Fields::default().with(1, Value::I64(id));
-        self.fetch("remove_fault", args, |v| v.as_bool().ok_or_else(|| "no bool".to_owned()))
+        self.fetch("remove_fault", args, |v| v.as_bool().ok_or(BadAnswer::Missing("bool")))
     }
 
     /// Removes these methods from every fault, in one step.
@@ -173,7 +193,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`].
     pub fn info(&mut self) -> Result<Info, ClientError> {
-        self.fetch("info", Fields::default(), |v| Info::decode(v.as_fields().ok_or("no struct")?))
+        self.fetch("info", Fields::default(), |v| Ok(Info::decode(fields(v)?)?))
     }
 
     /// What the mount has served.
@@ -181,9 +201,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`].
     pub fn stats(&mut self) -> Result<Statistics, ClientError> {
-        self.fetch("stats", Fields::default(), |v| {
-            Statistics::decode(v.as_fields().ok_or("no struct")?)
-        })
+        self.fetch("stats", Fields::default(), |v| Ok(Statistics::decode(fields(v)?)?))
     }
 
     /// charybdefs's own: the names that faults can be set on.
@@ -192,7 +210,7 @@ impl Client {
     /// Any of [`ClientError`].
     pub fn get_methods(&mut self) -> Result<Vec<String>, ClientError> {
         self.fetch("get_methods", Fields::default(), |v| {
-            Struct(&Fields::default().with(0, v.clone())).texts(0, "success")
+            Ok(Struct(&Fields::default().with(0, v.clone())).texts(0, "success")?)
         })
     }
 
@@ -230,10 +248,10 @@ impl Client {
         &mut self,
         call: &'static str,
         args: Fields,
-        of: impl FnOnce(&Value) -> Result<T, String>,
+        of: impl FnOnce(&Value) -> Result<T, BadAnswer>,
     ) -> Result<T, ClientError> {
         let reply = self.call(call, args)?;
-        let value = reply.get(0).ok_or_else(|| "no result".to_owned());
+        let value = reply.get(0).ok_or(BadAnswer::Missing("result"));
         value.and_then(of).map_err(|reason| self.garbled(call, reason))
     }
 
@@ -242,8 +260,8 @@ impl Client {
         self.seq = self.seq.wrapping_add(1);
         let message =
             Message { name: call.to_owned(), kind: TMessageType::Call, seq: self.seq, body: args };
-        let bytes = wire::encode(&message, false)
-            .map_err(|e| self.garbled(call, format!("cannot encode the call: {e}")))?;
+        let bytes =
+            wire::encode(&message, false).map_err(|e| self.garbled(call, BadAnswer::NoCall(e)))?;
         self.stream.write_all(&bytes).map_err(|e| self.lost(call, wire::os_text(&e)))?;
         let reply = match self.reader.read() {
             Ok(Some(reply)) => reply,
@@ -254,13 +272,15 @@ impl Client {
                 return Err(self.lost(call, format!("nothing came within {waited} ({hint})")));
             }
             Err(ReadError::Lost(_, reason)) => return Err(self.lost(call, reason)),
-            Err(ReadError::Bad { reason, .. }) => return Err(self.garbled(call, reason)),
+            Err(ReadError::Bad { reason, .. }) => {
+                return Err(self.garbled(call, reason.into()));
+            }
         };
         if reply.kind == TMessageType::Exception {
             return Err(self.exception(call, &reply.body));
         }
         if reply.kind != TMessageType::Reply || reply.seq != self.seq {
-            return Err(self.garbled(call, "it answers another call".into()));
+            return Err(self.garbled(call, BadAnswer::OtherCall));
         }
         match reply.body.get(1).and_then(Value::as_fields) {
             Some(refused) => Err(ClientError::Refused(message_of(refused))),
@@ -280,7 +300,7 @@ impl Client {
         ClientError::Lost { addr: self.addr.clone(), call, reason }
     }
 
-    fn garbled(&self, call: &'static str, reason: String) -> ClientError {
+    fn garbled(&self, call: &'static str, reason: BadAnswer) -> ClientError {
         ClientError::Garbled { addr: self.addr.clone(), call, reason }
     }
 }
@@ -291,12 +311,18 @@ fn message_of(exception: &Fields) -> String {
     String::from_utf8_lossy(text).replace(['\n', '\r'], " ")
 }
 
+fn fields(value: &Value) -> Result<&Fields, BadAnswer> {
+    value.as_fields().ok_or(BadAnswer::Missing("struct"))
+}
+
 fn structs<T>(
     list: &Value,
-    decode: impl Fn(&Fields) -> Result<T, String>,
-) -> Result<Vec<T>, String> {
-    let Value::List(TType::Struct, list) = list else { return Err("no list of structs".into()) };
-    list.iter().filter_map(Value::as_fields).map(decode).collect()
+    decode: impl Fn(&Fields) -> Result<T, WrongType>,
+) -> Result<Vec<T>, BadAnswer> {
+    let Value::List(TType::Struct, list) = list else {
+        return Err(BadAnswer::Missing("list of structs"));
+    };
+    Ok(list.iter().filter_map(Value::as_fields).map(decode).collect::<Result<_, _>>()?)
 }
 
 /// Tries each address that the name resolves to.

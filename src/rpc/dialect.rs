@@ -8,7 +8,7 @@
 
 use thrift::protocol::TType;
 
-use super::records::{FaultSpec, ListedFault, Struct};
+use super::records::{FaultSpec, ListedFault, Struct, WrongType};
 use super::wire::{Fields, Message, Value};
 use crate::ops::Method;
 
@@ -78,7 +78,7 @@ pub(super) enum NoCall {
 /// The call that a message makes.
 pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
     let of = Struct(&message.body);
-    let own = NoCall::Own;
+    let own = |wrong: WrongType| NoCall::Own(wrong.to_string());
     Ok(match message.name.as_str() {
         "get_methods" => Call::GetMethods,
         "clear_all_faults" => Call::ClearAll,
@@ -101,7 +101,8 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
         "get_faults" => Call::GetFaults,
         "put_fault" => {
             let fault = of.get(1, "fault", "a struct", |v| v.as_fields().cloned()).map_err(own)?;
-            let fault = fault.ok_or_else(|| own("field 1 (fault) is missing".to_owned()))?;
+            let fault =
+                fault.ok_or_else(|| NoCall::Own("field 1 (fault) is missing".to_owned()))?;
             let fault = FaultSpec::decode(&fault).map_err(own)?;
             Call::Put { fault, add: of.flag(2, "add").map_err(own)? }
         }

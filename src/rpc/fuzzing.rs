@@ -62,7 +62,7 @@ impl Control {
                 Ok(Some(call)) => call,
                 Ok(None) | Err(ReadError::Lost(..)) => break,
                 Err(ReadError::Bad { reason, .. }) => {
-                    assert!(!reason.contains('\n'), "several lines: {reason:?}");
+                    assert!(!reason.to_string().contains('\n'), "several lines: {reason:?}");
                     break;
                 }
             };

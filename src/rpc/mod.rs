@@ -27,13 +27,14 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-pub use client::{Client, ClientError, DEFAULT_PORT};
+pub use client::{BadAnswer, Client, ClientError, DEFAULT_PORT};
 pub use convert::{errno, fault};
 pub use dialect::PlainFault;
 pub use handler::{MountInfo, ServerConfig};
-pub use records::{FaultSpec, Info, ListedFault, MethodInfo, duration};
+pub use records::{FaultSpec, Info, ListedFault, MethodInfo, WrongType, duration};
 pub use server::{Server, bind};
 pub use statistics::{Latency, MethodStatistics, PassthroughStatistics, Statistics};
+pub use wire::BadMessage;
 
 use crate::fault::{FaultTable, Stats};
 

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
+use thiserror::Error;
+use thrift::protocol::TType;
 
 use super::wire::{Fields, Value};
 
@@ -122,7 +124,7 @@ impl FaultSpec {
         optional(fields, 11, self.lifetime_ns)
     }
 
-    pub(super) fn decode(fields: &Fields) -> Result<FaultSpec, String> {
+    pub(super) fn decode(fields: &Fields) -> Result<FaultSpec, WrongType> {
         let of = Struct(fields);
         let default = FaultSpec::default();
         Ok(FaultSpec {
@@ -188,7 +190,7 @@ impl ListedFault {
             .with(12, Value::I64(self.skipped))
     }
 
-    pub(super) fn decode(fields: &Fields) -> Result<ListedFault, String> {
+    pub(super) fn decode(fields: &Fields) -> Result<ListedFault, WrongType> {
         let of = Struct(fields);
         let fault = of.get(2, "fault", "a struct", |v| v.as_fields().cloned())?.unwrap_or_default();
         Ok(ListedFault {
@@ -225,7 +227,7 @@ impl MethodInfo {
         noted(noted(fields, 2, self.obstacle.as_ref()), 3, self.out_of_reach.as_ref())
     }
 
-    pub(super) fn decode(fields: &Fields) -> Result<MethodInfo, String> {
+    pub(super) fn decode(fields: &Fields) -> Result<MethodInfo, WrongType> {
         let of = Struct(fields);
         Ok(MethodInfo {
             name: of.text(1, "name")?,
@@ -291,7 +293,7 @@ impl Info {
         noted(fields, 15, self.passthrough_except.as_ref())
     }
 
-    pub(super) fn decode(fields: &Fields) -> Result<Info, String> {
+    pub(super) fn decode(fields: &Fields) -> Result<Info, WrongType> {
         let of = Struct(fields);
         Ok(Info {
             version: of.text(1, "version")?,
@@ -334,6 +336,16 @@ fn noted(fields: Fields, id: i16, text: Option<&String>) -> Fields {
     }
 }
 
+/// A field has a value of another type than it must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("field {id} ({name}) must be {wanted}, and is of Thrift type {found}")]
+pub struct WrongType {
+    id: i16,
+    name: &'static str,
+    wanted: &'static str,
+    found: TType,
+}
+
 /// Typed access to a struct's fields; a missing one is its zero value.
 pub(super) struct Struct<'a>(pub(super) &'a Fields);
 
@@ -341,38 +353,35 @@ impl Struct<'_> {
     pub(super) fn get<T>(
         &self,
         id: i16,
-        name: &str,
-        wanted: &str,
+        name: &'static str,
+        wanted: &'static str,
         of: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Option<T>, String> {
+    ) -> Result<Option<T>, WrongType> {
         let Some(value) = self.0.get(id) else { return Ok(None) };
         match of(value) {
             Some(value) => Ok(Some(value)),
-            None => Err(format!(
-                "field {id} ({name}) must be {wanted}, and is of Thrift type {}",
-                value.ttype()
-            )),
+            None => Err(WrongType { id, name, wanted, found: value.ttype() }),
         }
     }
 
-    pub(super) fn flag(&self, id: i16, name: &str) -> Result<bool, String> {
+    pub(super) fn flag(&self, id: i16, name: &'static str) -> Result<bool, WrongType> {
         Ok(self.get(id, name, "a bool", Value::as_bool)?.unwrap_or_default())
     }
 
-    pub(super) fn int(&self, id: i16, name: &str) -> Result<Option<i64>, String> {
+    pub(super) fn int(&self, id: i16, name: &'static str) -> Result<Option<i64>, WrongType> {
         self.get(id, name, "an integer", Value::as_int)
     }
 
-    pub(super) fn text(&self, id: i16, name: &str) -> Result<String, String> {
+    pub(super) fn text(&self, id: i16, name: &'static str) -> Result<String, WrongType> {
         Ok(self.get(id, name, "a UTF-8 string", utf8)?.unwrap_or_default())
     }
 
     /// A text that may be missing.
-    fn note(&self, id: i16, name: &str) -> Result<Option<String>, String> {
+    fn note(&self, id: i16, name: &'static str) -> Result<Option<String>, WrongType> {
         self.0.get(id).map(|_| self.text(id, name)).transpose()
     }
 
-    pub(super) fn texts(&self, id: i16, name: &str) -> Result<Vec<String>, String> {
+    pub(super) fn texts(&self, id: i16, name: &'static str) -> Result<Vec<String>, WrongType> {
         let list = |v: &Value| v.as_list()?.iter().map(utf8).collect();
         Ok(self.get(id, name, "a list of UTF-8 strings", list)?.unwrap_or_default())
     }

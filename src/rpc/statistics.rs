@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use thrift::protocol::TType;
 
-use super::records::Struct;
+use super::records::{Struct, WrongType};
 use super::wire::{Fields, Value};
 use crate::fault::{self, Stats};
 use crate::ops::Method;
@@ -133,7 +133,7 @@ impl Statistics {
         }
     }
 
-    pub(super) fn decode(fields: &Fields) -> Result<Statistics, String> {
+    pub(super) fn decode(fields: &Fields) -> Result<Statistics, WrongType> {
         let of = Struct(fields);
         let list = |v: &Value| v.as_list()?.iter().map(|m| m.as_fields().cloned()).collect();
         let methods: Vec<_> = of.get(4, "methods", "a list of structs", list)?.unwrap_or_default();
@@ -171,7 +171,7 @@ impl PassthroughStatistics {
             .with(3, Value::I64(self.refused))
     }
 
-    fn decode(fields: &Fields) -> Result<PassthroughStatistics, String> {
+    fn decode(fields: &Fields) -> Result<PassthroughStatistics, WrongType> {
         let of = Struct(fields);
         Ok(PassthroughStatistics {
             open: of.int(1, "open")?.unwrap_or_default(),
@@ -193,7 +193,7 @@ impl MethodStatistics {
         }
     }
 
-    fn decode(fields: &Fields) -> Result<MethodStatistics, String> {
+    fn decode(fields: &Fields) -> Result<MethodStatistics, WrongType> {
         let of = Struct(fields);
         let latency = of.get(4, "latency", "a struct", |v| v.as_fields().cloned())?;
         Ok(MethodStatistics {
@@ -244,7 +244,7 @@ impl Latency {
             .with(5, Value::Map(TType::I64, TType::I64, buckets))
     }
 
-    fn decode(fields: &Fields) -> Result<Latency, String> {
+    fn decode(fields: &Fields) -> Result<Latency, WrongType> {
         let of = Struct(fields);
         let map = |v: &Value| {
             let Value::Map(_, _, entries) = v else { return None };

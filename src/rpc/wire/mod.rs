@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! reader, writer   values <-> bytes           value   any value of Thrift's
-//! source           the bytes of one message
+//! source           the bytes of one message   error   why there is none
 //! ```
 //!
 //! It owns the limits. Invariant: reading one message never takes more memory than its limits
 //! say, whatever lengths the peer claims; every byte read and every value kept is charged to one
 //! budget. No knowledge of any call is here. No locks.
 
+mod error;
 mod reader;
 mod source;
 mod value;
@@ -19,7 +20,9 @@ use std::io;
 
 use thrift::protocol::TMessageType;
 
-pub(super) use reader::{MessageReader, ReadError};
+pub use error::BadMessage;
+pub(super) use error::ReadError;
+pub(super) use reader::MessageReader;
 pub(super) use value::{Fields, Value};
 pub(super) use writer::encode;
 

@@ -1,23 +1,15 @@
 //! Messages from a stream of bytes, into generic values. No locks.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::mem;
 
+use thrift::TConfiguration;
 use thrift::protocol::{TBinaryInputProtocol, TInputProtocol, TType};
-use thrift::{ProtocolErrorKind, TConfiguration, TransportErrorKind};
 
-use super::source::{OVER_LIMIT, Source};
+use super::error::{BadMessage, ReadError, Stop};
+use super::source::Source;
 use super::value::{Fields, Value};
 use super::{Limits, MAX_DEPTH, Message};
-
-/// Why no message could be read. The stream is then no longer at a message's start.
-#[derive(Debug)]
-pub(in crate::rpc) enum ReadError {
-    /// The connection failed or ended inside a message.
-    Lost(TransportErrorKind, String),
-    /// The bytes are no message, or one beyond the limits. The call is known if its header was.
-    Bad { reason: String, call: Option<(String, i32)> },
-}
 
 /// Messages from a byte stream.
 #[derive(Debug)]
@@ -52,38 +44,35 @@ impl<R: Read> MessageReader<R> {
         }
         let config = self.config.clone();
         let mut input = TBinaryInputProtocol::with_config(&mut self.source, false, config);
-        let header = input.read_message_begin().map_err(|e| read_error(e, None))?;
-        let call = (header.name, header.sequence_number);
+        let header = match input.read_message_begin() {
+            Ok(header) => header,
+            Err(e) => return Err(self.stopped(e.into(), None)),
+        };
+        let (name, seq) = (header.name, header.sequence_number);
         let body = match read_struct(&mut input, 0) {
             Ok(body) => body,
-            Err(e) => return Err(read_error(e, Some(call))),
+            Err(stop) => return Err(self.stopped(stop, Some((name, seq)))),
         };
-        let (name, seq) = call;
         self.source.end_message()?;
         Ok(Some(Message { name, kind: header.message_type, seq, body }))
     }
-}
 
-fn read_error(error: thrift::Error, call: Option<(String, i32)>) -> ReadError {
-    match error {
-        thrift::Error::Transport(e) if e.message.starts_with(OVER_LIMIT) => {
-            ReadError::Bad { reason: e.message, call }
-        }
-        thrift::Error::Transport(e) => ReadError::Lost(e.kind, e.message),
-        thrift::Error::Protocol(e) => ReadError::Bad { reason: e.message, call },
-        other => ReadError::Bad { reason: other.to_string(), call },
-    }
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> ReadError {
-        read_error(error.into(), None)
+    fn stopped(&mut self, stop: Stop, call: Option<(String, i32)>) -> ReadError {
+        let reason = match (self.source.refused(), stop) {
+            (Some(reason), _) | (None, Stop::Bad(reason)) => reason,
+            (None, Stop::Thrift(thrift::Error::Transport(e))) => {
+                return ReadError::Lost(e.kind, e.message);
+            }
+            (None, Stop::Thrift(thrift::Error::Protocol(e))) => BadMessage::Protocol(e.message),
+            (None, Stop::Thrift(other)) => BadMessage::Protocol(other.to_string()),
+        };
+        ReadError::Bad { reason, call }
     }
 }
 
 type Input<'a, R> = TBinaryInputProtocol<&'a mut Source<R>>;
 
-fn read_struct<R: Read>(input: &mut Input<'_, R>, depth: usize) -> thrift::Result<Fields> {
+fn read_struct<R: Read>(input: &mut Input<'_, R>, depth: usize) -> Result<Fields, Stop> {
     let mut fields = Vec::new();
     loop {
         let field = input.read_field_begin()?;
@@ -100,9 +89,9 @@ fn read_value<R: Read>(
     input: &mut Input<'_, R>,
     ttype: TType,
     depth: usize,
-) -> thrift::Result<Value> {
+) -> Result<Value, Stop> {
     if depth >= MAX_DEPTH {
-        return Err(bad(format!("the message nests deeper than {MAX_DEPTH}")));
+        return Err(BadMessage::Depth.into());
     }
     Ok(match ttype {
         TType::Bool => Value::Bool(input.read_bool()?),
@@ -123,7 +112,7 @@ fn read_value<R: Read>(
             read_list(input, set.element_type, set.size, depth)?
         }
         TType::Map => read_map(input, depth)?,
-        TType::Stop | TType::Void => return Err(bad(format!("a value of type {ttype}"))),
+        TType::Stop | TType::Void => return Err(BadMessage::NoValue(ttype).into()),
     })
 }
 
@@ -142,7 +131,7 @@ fn read_list<R: Read>(
     element: TType,
     size: i32,
     depth: usize,
-) -> thrift::Result<Value> {
+) -> Result<Value, Stop> {
     let mut list = Vec::new();
     for _ in 0..size {
         input.transport.charge(mem::size_of::<Value>())?;
@@ -151,7 +140,7 @@ fn read_list<R: Read>(
     Ok(Value::List(kept_as(element), list))
 }
 
-fn read_map<R: Read>(input: &mut Input<'_, R>, depth: usize) -> thrift::Result<Value> {
+fn read_map<R: Read>(input: &mut Input<'_, R>, depth: usize) -> Result<Value, Stop> {
     let map = input.read_map_begin()?;
     let key = map.key_type.unwrap_or(TType::Stop);
     let value = map.value_type.unwrap_or(TType::Stop);
@@ -161,8 +150,4 @@ fn read_map<R: Read>(input: &mut Input<'_, R>, depth: usize) -> thrift::Result<V
         entries.push((read_value(input, key, depth + 1)?, read_value(input, value, depth + 1)?));
     }
     Ok(Value::Map(kept_as(key), kept_as(value), entries))
-}
-
-fn bad(reason: String) -> thrift::Error {
-    thrift::new_protocol_error(ProtocolErrorKind::InvalidData, reason)
 }

@@ -2,17 +2,10 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::reader::ReadError;
+use super::error::{BadMessage, ReadError};
 
 /// The high byte of a strict message's first word.
 const STRICT: u8 = 0x80;
-
-/// How the text of an error begins that is about the message and not about the connection.
-pub(super) const OVER_LIMIT: &str = "the message ";
-
-fn over_limit(what: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{OVER_LIMIT}{what}"))
-}
 
 /// The stream below the protocol: tells framed from unframed, and keeps the budget.
 #[derive(Debug)]
@@ -27,6 +20,8 @@ pub(super) struct Source<R> {
     budget: usize,
     /// What is left of the current frame.
     frame: Option<usize>,
+    /// Why a read was refused: the protocol above keeps only the text of an I/O error.
+    refused: Option<BadMessage>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +41,7 @@ impl<R: Read> Source<R> {
             limit,
             budget: 0,
             frame: None,
+            refused: None,
         }
     }
 
@@ -92,8 +88,7 @@ impl<R: Read> Source<R> {
         }
         let length = u32::from_be_bytes(word) as usize;
         if length > self.budget {
-            let reason = format!("{OVER_LIMIT}claims a frame of {length} bytes");
-            return Err(ReadError::Bad { reason, call: None });
+            return Err(ReadError::Bad { reason: BadMessage::Frame(length), call: None });
         }
         self.frame = Some(length);
         Ok(true)
@@ -111,13 +106,16 @@ impl<R: Read> Source<R> {
         Ok(())
     }
 
-    fn too_large(&self) -> io::Error {
-        over_limit(format_args!("is larger than the {} bytes taken here", self.limit))
+    /// Takes that much of the message's budget.
+    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), BadMessage> {
+        let left = self.budget.checked_sub(bytes);
+        self.budget = left.ok_or(BadMessage::Size(self.limit))?;
+        Ok(())
     }
 
-    pub(super) fn charge(&mut self, bytes: usize) -> io::Result<()> {
-        self.budget = self.budget.checked_sub(bytes).ok_or_else(|| self.too_large())?;
-        Ok(())
+    /// Why the last read was refused, if it was.
+    pub(super) fn refused(&mut self) -> Option<BadMessage> {
+        self.refused.take()
     }
 }
 
@@ -125,10 +123,12 @@ impl<R: Read> Read for Source<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let room = out.len().min(self.frame.unwrap_or(usize::MAX)).min(self.budget);
         if room == 0 && !out.is_empty() {
-            return Err(match self.frame {
-                Some(0) => over_limit("is longer than its frame"),
-                _ => self.too_large(),
-            });
+            let reason = match self.frame {
+                Some(0) => BadMessage::LongerThanFrame,
+                _ => BadMessage::Size(self.limit),
+            };
+            self.refused = Some(reason.clone());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         let out = out.get_mut(..room).unwrap_or_default();
         let head = self.head.bytes.get(self.head.start..self.head.end).unwrap_or_default();

@@ -80,7 +80,7 @@ fn a_message_cut_anywhere_is_lost_never_misread() {
 
 fn reason(bytes: &[u8]) -> (String, Option<String>) {
     match reader(bytes).read() {
-        Err(ReadError::Bad { reason, call }) => (reason, call.map(|(name, _)| name)),
+        Err(ReadError::Bad { reason, call }) => (reason.to_string(), call.map(|(name, _)| name)),
         other => panic!("{other:?}"),
     }
 }
