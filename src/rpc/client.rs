@@ -8,11 +8,12 @@ use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use thiserror::Error;
-use thrift::protocol::{TMessageType, TType};
+use thrift::protocol::TMessageType;
 use thrift::{ApplicationErrorKind, TransportErrorKind};
 
 use super::dialect::{PlainFault, encode_plain};
-use super::records::{FaultSpec, Info, ListedFault, MethodInfo, Struct, WrongType};
+use super::record::{Record, Wire, WrongType, field};
+use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
 use super::statistics::Statistics;
 use super::wire::{self, BadMessage, Fields, Limits, Message, MessageReader, ReadError, Value};
 
@@ -73,8 +74,8 @@ pub enum BadAnswer {
     #[error("it answers another call")]
     OtherCall,
     /// It lacks what the call returns.
-    #[error("no {0}")]
-    Missing(&'static str),
+    #[error("no result")]
+    NoResult,
     /// A field of it has the wrong type.
     #[error(transparent)]
     WrongType(#[from] WrongType),
@@ -143,8 +144,7 @@ impl Client {
     /// Any of [`ClientError`]; nothing is changed if it is `Refused` or `UnknownCall`.
     pub fn put_fault(&mut self, fault: &FaultSpec, add: bool) -> Result<i64, ClientError> {
         let fault = Value::Struct(fault.encode());
-        let args = Fields::default().with(1, fault).with(2, Value::Bool(add));
-        self.fetch("put_fault", args, |v| v.as_int().ok_or(BadAnswer::Missing("id")))
+        self.fetch("put_fault", Fields::default().with(1, fault).with(2, Value::Bool(add)))
     }
 
     /// Removes the fault of that id; false if there is none.
@@ -152,8 +152,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`].
     pub fn remove_fault(&mut self, id: i64) -> Result<bool, ClientError> {
-        let args = Fields::default().with(1, Value::I64(id));
-        self.fetch("remove_fault", args, |v| v.as_bool().ok_or(BadAnswer::Missing("bool")))
+        self.fetch("remove_fault", Fields::default().with(1, Value::I64(id)))
     }
 
     /// Removes these methods from every fault, in one step.
@@ -169,7 +168,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`].
     pub fn list_faults(&mut self) -> Result<Vec<ListedFault>, ClientError> {
-        self.fetch("list_faults", Fields::default(), |v| structs(v, ListedFault::decode))
+        self.fetch("list_faults", Fields::default())
     }
 
     /// The last faults that have gone, the latest last.
@@ -177,7 +176,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`].
     pub fn list_ended(&mut self) -> Result<Vec<ListedFault>, ClientError> {
-        self.fetch("list_ended", Fields::default(), |v| structs(v, ListedFault::decode))
+        self.fetch("list_ended", Fields::default())
     }
 
     /// Every method, with what keeps it from firing on that mount.
@@ -185,7 +184,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`].
     pub fn list_methods(&mut self) -> Result<Vec<MethodInfo>, ClientError> {
-        self.fetch("list_methods", Fields::default(), |v| structs(v, MethodInfo::decode))
+        self.fetch("list_methods", Fields::default())
     }
 
     /// Who answers there.
@@ -193,7 +192,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`].
     pub fn info(&mut self) -> Result<Info, ClientError> {
-        self.fetch("info", Fields::default(), |v| Ok(Info::decode(fields(v)?)?))
+        self.fetch("info", Fields::default())
     }
 
     /// What the mount has served.
@@ -201,7 +200,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`].
     pub fn stats(&mut self) -> Result<Statistics, ClientError> {
-        self.fetch("stats", Fields::default(), |v| Ok(Statistics::decode(fields(v)?)?))
+        self.fetch("stats", Fields::default())
     }
 
     /// charybdefs's own: the names that faults can be set on.
@@ -209,9 +208,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`].
     pub fn get_methods(&mut self) -> Result<Vec<String>, ClientError> {
-        self.fetch("get_methods", Fields::default(), |v| {
-            Ok(Struct(&Fields::default().with(0, v.clone())).texts(0, "success")?)
-        })
+        self.fetch("get_methods", Fields::default())
     }
 
     /// charybdefs's own: removes every fault.
@@ -244,15 +241,13 @@ impl Client {
     }
 
     /// A call that returns a value.
-    fn fetch<T>(
-        &mut self,
-        call: &'static str,
-        args: Fields,
-        of: impl FnOnce(&Value) -> Result<T, BadAnswer>,
-    ) -> Result<T, ClientError> {
+    fn fetch<T: Wire>(&mut self, call: &'static str, args: Fields) -> Result<T, ClientError> {
         let reply = self.call(call, args)?;
-        let value = reply.get(0).ok_or(BadAnswer::Missing("result"));
-        value.and_then(of).map_err(|reason| self.garbled(call, reason))
+        match field(&reply, 0, "success") {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(self.garbled(call, BadAnswer::NoResult)),
+            Err(wrong) => Err(self.garbled(call, wrong.into())),
+        }
     }
 
     /// Makes a call and returns the fields of its reply.
@@ -309,20 +304,6 @@ impl Client {
 fn message_of(exception: &Fields) -> String {
     let text = exception.get(1).and_then(Value::as_bytes).unwrap_or(b"refused, without a reason");
     String::from_utf8_lossy(text).replace(['\n', '\r'], " ")
-}
-
-fn fields(value: &Value) -> Result<&Fields, BadAnswer> {
-    value.as_fields().ok_or(BadAnswer::Missing("struct"))
-}
-
-fn structs<T>(
-    list: &Value,
-    decode: impl Fn(&Fields) -> Result<T, WrongType>,
-) -> Result<Vec<T>, BadAnswer> {
-    let Value::List(TType::Struct, list) = list else {
-        return Err(BadAnswer::Missing("list of structs"));
-    };
-    Ok(list.iter().filter_map(Value::as_fields).map(decode).collect::<Result<_, _>>()?)
 }
 
 /// Tries each address that the name resolves to.

@@ -8,7 +8,8 @@
 
 use thrift::protocol::TType;
 
-use super::records::{FaultSpec, ListedFault, Struct, WrongType};
+use super::record::{WrongType, field};
+use super::records::{FaultSpec, ListedFault};
 use super::wire::{Fields, Message, Value};
 use crate::ops::Method;
 
@@ -77,14 +78,14 @@ pub(super) enum NoCall {
 
 /// The call that a message makes.
 pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
-    let of = Struct(&message.body);
+    let body = &message.body;
     let own = |wrong: WrongType| NoCall::Own(wrong.to_string());
     Ok(match message.name.as_str() {
         "get_methods" => Call::GetMethods,
         "clear_all_faults" => Call::ClearAll,
         "clear_fault" => {
             let mut method = String::new();
-            for (id, value) in &message.body.0 {
+            for (id, value) in &body.0 {
                 if let (1, Some(bytes)) = (id.unsigned_abs(), value.as_bytes()) {
                     method = String::from_utf8_lossy(bytes).into_owned();
                 }
@@ -92,22 +93,21 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
             Call::ClearFault(method)
         }
         "set_fault" => {
-            let (methods, fault) = plain_fault(&message.body, 1).map_err(NoCall::Plain)?;
+            let (methods, fault) = plain_fault(body, 1).map_err(NoCall::Plain)?;
             Call::SetFault(Some(methods), fault)
         }
-        "set_all_fault" => {
-            Call::SetFault(None, plain_fault(&message.body, 0).map_err(NoCall::Plain)?.1)
-        }
+        "set_all_fault" => Call::SetFault(None, plain_fault(body, 0).map_err(NoCall::Plain)?.1),
         "get_faults" => Call::GetFaults,
         "put_fault" => {
-            let fault = of.get(1, "fault", "a struct", |v| v.as_fields().cloned()).map_err(own)?;
+            let fault = field(body, 1, "fault").map_err(own)?;
             let fault =
                 fault.ok_or_else(|| NoCall::Own("field 1 (fault) is missing".to_owned()))?;
-            let fault = FaultSpec::decode(&fault).map_err(own)?;
-            Call::Put { fault, add: of.flag(2, "add").map_err(own)? }
+            Call::Put { fault, add: field(body, 2, "add").map_err(own)?.unwrap_or_default() }
         }
-        "remove_fault" => Call::Remove(of.int(1, "id").map_err(own)?.unwrap_or_default()),
-        "clear_methods" => Call::ClearMethods(of.texts(1, "methods").map_err(own)?),
+        "remove_fault" => Call::Remove(field(body, 1, "id").map_err(own)?.unwrap_or_default()),
+        "clear_methods" => {
+            Call::ClearMethods(field(body, 1, "methods").map_err(own)?.unwrap_or_default())
+        }
         "list_faults" => Call::ListFaults,
         "list_ended" => Call::ListEnded,
         "list_methods" => Call::ListMethods,

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use super::convert;
 use super::dialect::{self, Call, NoCall, PlainFault};
 use super::dropped::Dropped;
+use super::record::Record;
 use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
 use super::statistics::{Statistics, signed};
 use super::wire::{Fields, Message, Value, printable};
@@ -239,10 +240,10 @@ impl Handler {
             version: mount.version.clone(),
             mountpoint: mount.mountpoint.to_string_lossy().into_owned(),
             backing: mount.backing.to_string_lossy().into_owned(),
-            pid: i64::from(mount.pid),
+            pid: i32::try_from(mount.pid).unwrap_or(i32::MAX),
             started_unix_ms: i64::try_from(started.as_millis()).unwrap_or(i64::MAX),
-            faults: i64::try_from(self.table.list().len()).unwrap_or(i64::MAX),
-            threads: i64::try_from(mount.threads).unwrap_or(i64::MAX),
+            faults: i32::try_from(self.table.list().len()).unwrap_or(i32::MAX),
+            threads: i32::try_from(mount.threads).unwrap_or(i32::MAX),
             direct_io: mount.direct_io,
             read_only: mount.read_only,
             seeded: mount.seeded,

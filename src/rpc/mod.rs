@@ -3,7 +3,8 @@
 //! ```text
 //! server, client    connections               dropped   those that were not served to their end
 //! handler           what a call does            convert   words <-> faults
-//! dialect, records, statistics  which fields mean what
+//! dialect, records, statistics  which fields mean what      idl   holds the records to the IDL
+//! record            a struct's fields, declared once
 //! wire              bytes <-> values, within limits
 //! ```
 //!
@@ -18,6 +19,9 @@ mod dropped;
 #[allow(clippy::panic, reason = "a fuzzer finds by panicking")]
 pub mod fuzzing;
 mod handler;
+#[cfg(test)]
+mod idl;
+mod record;
 mod records;
 mod server;
 mod statistics;
@@ -31,7 +35,8 @@ pub use client::{BadAnswer, Client, ClientError, DEFAULT_PORT};
 pub use convert::{errno, fault};
 pub use dialect::PlainFault;
 pub use handler::{MountInfo, ServerConfig};
-pub use records::{FaultSpec, Info, ListedFault, MethodInfo, WrongType, duration};
+pub use record::WrongType;
+pub use records::{FaultSpec, Info, ListedFault, MethodInfo, duration};
 pub use server::{Server, bind};
 pub use statistics::{Latency, MethodStatistics, PassthroughStatistics, Statistics};
 pub use wire::BadMessage;

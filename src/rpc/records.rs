@@ -1,42 +1,39 @@
-//! The structs of `idl/slowfs.thrift`, typed, to and from the wire.
-//!
-//! Their field names are those of the IDL and of `--json`: all three change together or not at
-//! all. Own calls are strict: a field of the wrong type is refused, not skipped. No locks.
+//! The structs of `idl/slowfs.thrift` about faults and the mount. No locks.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
-use thiserror::Error;
-use thrift::protocol::TType;
 
-use super::wire::{Fields, Value};
+use super::record::record;
 
-/// What goes wrong with which operations, as asked for: not yet validated.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FaultSpec {
-    /// Method names; `all` stands for every method.
-    pub methods: Vec<String>,
-    /// Regular expression for the whole backing path; empty: any.
-    pub pattern: String,
-    /// 0.0 to 1.0.
-    pub probability: f64,
-    /// Nanoseconds before the operation.
-    pub delay_ns: Option<i64>,
-    /// Hold the operation until the fault is cleared.
-    pub hang: bool,
-    /// Names or numbers; one of them at random.
-    pub errnos: Vec<String>,
-    /// Any of E2BIG to EXFULL, never ENOSYS.
-    pub random_errno: bool,
-    /// SIGKILL to the calling process.
-    pub kill_caller: bool,
-    /// Gone after that many firings.
-    pub count: Option<i64>,
-    /// Let that many matching operations pass first.
-    pub after: i64,
-    /// Gone after that many nanoseconds.
-    pub lifetime_ns: Option<i64>,
+record! {
+    /// What goes wrong with which operations, as asked for: not yet validated.
+    #[derive(Clone, Debug, PartialEq, Serialize)]
+    pub struct FaultSpec = "Fault" {
+        /// Method names; `all` stands for every method.
+        1: methods: Vec<String>,
+        /// Regular expression for the whole backing path; empty: any.
+        2: pattern: String,
+        /// 0.0 to 1.0.
+        3: probability: f64,
+        /// Nanoseconds before the operation.
+        4: delay_ns: Option<i64>,
+        /// Hold the operation until the fault is cleared.
+        5: hang: bool,
+        /// Names or numbers; one of them at random.
+        6: errnos: Vec<String>,
+        /// Any of E2BIG to EXFULL, never ENOSYS.
+        7: random_errno: bool,
+        /// SIGKILL to the calling process.
+        8: kill_caller: bool,
+        /// Gone after that many firings.
+        9: count: Option<i64>,
+        /// Let that many matching operations pass first.
+        10: after: i64,
+        /// Gone after that many nanoseconds.
+        11: lifetime_ns: Option<i64>,
+    }
 }
 
 impl Default for FaultSpec {
@@ -109,209 +106,87 @@ impl FaultSpec {
         }
         line
     }
+}
 
-    pub(super) fn encode(&self) -> Fields {
-        let mut fields = Fields::default()
-            .with(1, Value::texts(&self.methods))
-            .with(2, Value::text(&self.pattern))
-            .with(3, Value::Double(self.probability));
-        fields = optional(fields, 4, self.delay_ns)
-            .with(5, Value::Bool(self.hang))
-            .with(6, Value::texts(&self.errnos))
-            .with(7, Value::Bool(self.random_errno))
-            .with(8, Value::Bool(self.kill_caller));
-        fields = optional(fields, 9, self.count).with(10, Value::I64(self.after));
-        optional(fields, 11, self.lifetime_ns)
-    }
-
-    pub(super) fn decode(fields: &Fields) -> Result<FaultSpec, WrongType> {
-        let of = Struct(fields);
-        let default = FaultSpec::default();
-        Ok(FaultSpec {
-            methods: of.texts(1, "methods")?,
-            pattern: of.text(2, "pattern")?,
-            probability: of
-                .get(3, "probability", "a double", Value::as_double)?
-                .unwrap_or(default.probability),
-            delay_ns: of.int(4, "delay_ns")?,
-            hang: of.flag(5, "hang")?,
-            errnos: of.texts(6, "errnos")?,
-            random_errno: of.flag(7, "random_errno")?,
-            kill_caller: of.flag(8, "kill_caller")?,
-            count: of.int(9, "count")?,
-            after: of.int(10, "after")?.unwrap_or_default(),
-            lifetime_ns: of.int(11, "lifetime_ns")?,
-        })
+record! {
+    /// A fault in force, or one that has gone.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    pub struct ListedFault = "ListedFault" {
+        /// Its id, unique for the life of the mount.
+        1: id: i64,
+        /// Its methods are those it still has, or had last.
+        #[serde(flatten)]
+        2: fault: FaultSpec,
+        /// Operations that matched methods and pattern.
+        3: matched: i64,
+        /// Of these, operations that it decided.
+        4: fired: i64,
+        /// Operations that it holds now.
+        5: held: i64,
+        /// What is left of its lifetime, in nanoseconds.
+        6: expires_in_ns: Option<i64>,
+        /// Files that it does not reach on this mount, if there may be any.
+        7: out_of_reach: Option<String>,
+        /// When it went, if it has gone.
+        8: ended_unix_ns: Option<i64>,
+        /// And why: `cleared`, `replaced`, `expired` or `spent`.
+        9: why: Option<String>,
+        /// Files that were opened past the page cache because of it and are still open.
+        10: past_cache: i64,
+        /// Operations that it held and let go before their time, because their callers left by themselves.
+        11: let_go: i64,
+        /// Operations that it would have matched if it could kill their callers.
+        12: skipped: i64,
     }
 }
 
-/// A fault in force, or one that has gone.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ListedFault {
-    /// Its id, unique for the life of the mount.
-    pub id: i64,
-    /// Its methods are those it still has, or had last.
-    #[serde(flatten)]
-    pub fault: FaultSpec,
-    /// Operations that matched methods and pattern.
-    pub matched: i64,
-    /// Of these, operations that it decided.
-    pub fired: i64,
-    /// Operations that it holds now.
-    pub held: i64,
-    /// What is left of its lifetime, in nanoseconds.
-    pub expires_in_ns: Option<i64>,
-    /// Files that it does not reach on this mount, if there may be any.
-    pub out_of_reach: Option<String>,
-    /// When it went, if it has gone.
-    pub ended_unix_ns: Option<i64>,
-    /// And why: `cleared`, `replaced`, `expired` or `spent`.
-    pub why: Option<String>,
-    /// Files that were opened past the page cache because of it and are still open.
-    pub past_cache: i64,
-    /// Operations that it held and let go before their time, because their callers left by themselves.
-    pub let_go: i64,
-    /// Operations that it would have matched if it could kill their callers.
-    pub skipped: i64,
-}
-
-impl ListedFault {
-    pub(super) fn encode(&self) -> Fields {
-        let fields = Fields::default()
-            .with(1, Value::I64(self.id))
-            .with(2, Value::Struct(self.fault.encode()))
-            .with(3, Value::I64(self.matched))
-            .with(4, Value::I64(self.fired))
-            .with(5, Value::I64(self.held));
-        let fields = noted(optional(fields, 6, self.expires_in_ns), 7, self.out_of_reach.as_ref());
-        noted(optional(fields, 8, self.ended_unix_ns), 9, self.why.as_ref())
-            .with(10, Value::I64(self.past_cache))
-            .with(11, Value::I64(self.let_go))
-            .with(12, Value::I64(self.skipped))
-    }
-
-    pub(super) fn decode(fields: &Fields) -> Result<ListedFault, WrongType> {
-        let of = Struct(fields);
-        let fault = of.get(2, "fault", "a struct", |v| v.as_fields().cloned())?.unwrap_or_default();
-        Ok(ListedFault {
-            id: of.int(1, "id")?.unwrap_or_default(),
-            fault: FaultSpec::decode(&fault)?,
-            matched: of.int(3, "matched")?.unwrap_or_default(),
-            fired: of.int(4, "fired")?.unwrap_or_default(),
-            held: of.int(5, "held")?.unwrap_or_default(),
-            expires_in_ns: of.int(6, "expires_in_ns")?,
-            out_of_reach: of.note(7, "out_of_reach")?,
-            ended_unix_ns: of.int(8, "ended_unix_ns")?,
-            why: of.note(9, "why")?,
-            past_cache: of.int(10, "past_cache")?.unwrap_or_default(),
-            let_go: of.int(11, "let_go")?.unwrap_or_default(),
-            skipped: of.int(12, "skipped")?.unwrap_or_default(),
-        })
+record! {
+    /// A name that faults can be set on.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct MethodInfo = "MethodInfo" {
+        /// Its name.
+        1: name: String,
+        /// Why it cannot fire on this mount, if it cannot.
+        2: obstacle: Option<String>,
+        /// Files on which it cannot fire on this mount, if there may be any.
+        3: out_of_reach: Option<String>,
     }
 }
 
-/// A name that faults can be set on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MethodInfo {
-    /// Its name.
-    pub name: String,
-    /// Why it cannot fire on this mount, if it cannot.
-    pub obstacle: Option<String>,
-    /// Files on which it cannot fire on this mount, if there may be any.
-    pub out_of_reach: Option<String>,
-}
-
-impl MethodInfo {
-    pub(super) fn encode(&self) -> Fields {
-        let fields = Fields::default().with(1, Value::text(&self.name));
-        noted(noted(fields, 2, self.obstacle.as_ref()), 3, self.out_of_reach.as_ref())
-    }
-
-    pub(super) fn decode(fields: &Fields) -> Result<MethodInfo, WrongType> {
-        let of = Struct(fields);
-        Ok(MethodInfo {
-            name: of.text(1, "name")?,
-            obstacle: of.note(2, "obstacle")?,
-            out_of_reach: of.note(3, "out_of_reach")?,
-        })
-    }
-}
-
-/// The mount that answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Info {
-    /// Version of the slowfs daemon.
-    pub version: String,
-    /// Where it is mounted.
-    pub mountpoint: String,
-    /// The directory behind it.
-    pub backing: String,
-    /// Process id of the daemon.
-    pub pid: i64,
-    /// When it started, in milliseconds since 1970.
-    pub started_unix_ms: i64,
-    /// How many faults are set now.
-    pub faults: i64,
-    /// Threads that take requests from the kernel.
-    pub threads: i64,
-    /// Whether every file bypasses the page cache.
-    pub direct_io: bool,
-    /// Whether every change is refused.
-    pub read_only: bool,
-    /// Whether the dice are repeatable (`--seed`).
-    pub seeded: bool,
-    /// Whether every operation is timed (`--stats`), not only those while a fault is set.
-    pub stats: bool,
-    /// How the plain calls' probability is read: `auto`, `100000` or `1000`.
-    pub probability_scale: String,
-    /// Version of the FUSE protocol that the kernel speaks.
-    pub fuse_protocol: String,
-    /// The kernel's capabilities that the mount uses, by their names in linux/fuse.h.
-    pub capabilities: Vec<String>,
-    /// The pattern of `--passthrough-except`, if mounted with it.
-    pub passthrough_except: Option<String>,
-}
-
-impl Info {
-    pub(super) fn encode(&self) -> Fields {
-        let small = |n: i64| Value::I32(i32::try_from(n).unwrap_or(i32::MAX));
-        let fields = Fields::default()
-            .with(1, Value::text(&self.version))
-            .with(2, Value::text(&self.mountpoint))
-            .with(3, Value::text(&self.backing))
-            .with(4, small(self.pid))
-            .with(5, Value::I64(self.started_unix_ms))
-            .with(6, small(self.faults))
-            .with(7, small(self.threads))
-            .with(8, Value::Bool(self.direct_io))
-            .with(9, Value::Bool(self.read_only))
-            .with(10, Value::Bool(self.seeded))
-            .with(11, Value::Bool(self.stats))
-            .with(12, Value::text(&self.probability_scale))
-            .with(13, Value::text(&self.fuse_protocol))
-            .with(14, Value::texts(&self.capabilities));
-        noted(fields, 15, self.passthrough_except.as_ref())
-    }
-
-    pub(super) fn decode(fields: &Fields) -> Result<Info, WrongType> {
-        let of = Struct(fields);
-        Ok(Info {
-            version: of.text(1, "version")?,
-            mountpoint: of.text(2, "mountpoint")?,
-            backing: of.text(3, "backing")?,
-            pid: of.int(4, "pid")?.unwrap_or_default(),
-            started_unix_ms: of.int(5, "started_unix_ms")?.unwrap_or_default(),
-            faults: of.int(6, "faults")?.unwrap_or_default(),
-            threads: of.int(7, "threads")?.unwrap_or_default(),
-            direct_io: of.flag(8, "direct_io")?,
-            read_only: of.flag(9, "read_only")?,
-            seeded: of.flag(10, "seeded")?,
-            stats: of.flag(11, "stats")?,
-            probability_scale: of.text(12, "probability_scale")?,
-            fuse_protocol: of.text(13, "fuse_protocol")?,
-            capabilities: of.texts(14, "capabilities")?,
-            passthrough_except: of.note(15, "passthrough_except")?,
-        })
+record! {
+    /// The mount that answers.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Info = "Info" {
+        /// Version of the slowfs daemon.
+        1: version: String,
+        /// Where it is mounted.
+        2: mountpoint: String,
+        /// The directory behind it.
+        3: backing: String,
+        /// Process id of the daemon.
+        4: pid: i32,
+        /// When it started, in milliseconds since 1970.
+        5: started_unix_ms: i64,
+        /// How many faults are set now.
+        6: faults: i32,
+        /// Threads that take requests from the kernel.
+        7: threads: i32,
+        /// Whether every file bypasses the page cache.
+        8: direct_io: bool,
+        /// Whether every change is refused.
+        9: read_only: bool,
+        /// Whether the dice are repeatable (`--seed`).
+        10: seeded: bool,
+        /// Whether every operation is timed (`--stats`), not only those while a fault is set.
+        11: stats: bool,
+        /// How the plain calls' probability is read: `auto`, `100000` or `1000`.
+        12: probability_scale: String,
+        /// Version of the FUSE protocol that the kernel speaks.
+        13: fuse_protocol: String,
+        /// The kernel's capabilities that the mount uses, by their names in linux/fuse.h.
+        14: capabilities: Vec<String>,
+        /// The pattern of `--passthrough-except`, if mounted with it.
+        15: passthrough_except: Option<String>,
     }
 }
 
@@ -322,79 +197,12 @@ pub fn duration(ns: i64) -> String {
     humantime::format_duration(duration).to_string()
 }
 
-fn optional(fields: Fields, id: i16, value: Option<i64>) -> Fields {
-    match value {
-        Some(n) => fields.with(id, Value::I64(n)),
-        None => fields,
-    }
-}
-
-fn noted(fields: Fields, id: i16, text: Option<&String>) -> Fields {
-    match text {
-        Some(text) => fields.with(id, Value::text(text)),
-        None => fields,
-    }
-}
-
-/// A field has a value of another type than it must have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("field {id} ({name}) must be {wanted}, and is of Thrift type {found}")]
-pub struct WrongType {
-    id: i16,
-    name: &'static str,
-    wanted: &'static str,
-    found: TType,
-}
-
-/// Typed access to a struct's fields; a missing one is its zero value.
-pub(super) struct Struct<'a>(pub(super) &'a Fields);
-
-impl Struct<'_> {
-    pub(super) fn get<T>(
-        &self,
-        id: i16,
-        name: &'static str,
-        wanted: &'static str,
-        of: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Option<T>, WrongType> {
-        let Some(value) = self.0.get(id) else { return Ok(None) };
-        match of(value) {
-            Some(value) => Ok(Some(value)),
-            None => Err(WrongType { id, name, wanted, found: value.ttype() }),
-        }
-    }
-
-    pub(super) fn flag(&self, id: i16, name: &'static str) -> Result<bool, WrongType> {
-        Ok(self.get(id, name, "a bool", Value::as_bool)?.unwrap_or_default())
-    }
-
-    pub(super) fn int(&self, id: i16, name: &'static str) -> Result<Option<i64>, WrongType> {
-        self.get(id, name, "an integer", Value::as_int)
-    }
-
-    pub(super) fn text(&self, id: i16, name: &'static str) -> Result<String, WrongType> {
-        Ok(self.get(id, name, "a UTF-8 string", utf8)?.unwrap_or_default())
-    }
-
-    /// A text that may be missing.
-    fn note(&self, id: i16, name: &'static str) -> Result<Option<String>, WrongType> {
-        self.0.get(id).map(|_| self.text(id, name)).transpose()
-    }
-
-    pub(super) fn texts(&self, id: i16, name: &'static str) -> Result<Vec<String>, WrongType> {
-        let list = |v: &Value| v.as_list()?.iter().map(utf8).collect();
-        Ok(self.get(id, name, "a list of UTF-8 strings", list)?.unwrap_or_default())
-    }
-}
-
-fn utf8(value: &Value) -> Option<String> {
-    String::from_utf8(value.as_bytes()?.to_vec()).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::record::Record;
+    use super::super::wire::Fields;
     use super::*;
 
     fn words() -> impl Strategy<Value = Vec<String>> {
@@ -446,7 +254,6 @@ mod tests {
         ) {
             let (version, mountpoint, backing, probability_scale, fuse_protocol) = texts;
             let (pid, faults, threads, started_unix_ms) = numbers;
-            let (pid, faults, threads) = (pid.into(), faults.into(), threads.into());
             let (direct_io, read_only, seeded, stats) = flags;
             let info = Info {
                 version, mountpoint, backing, pid, started_unix_ms, faults, threads, direct_io,

@@ -1,83 +1,87 @@
-//! The structs of `idl/slowfs.thrift` about what a mount has served, to and from the wire.
-//!
-//! Their field names are those of the IDL and of `--json`, as in `records`. No locks.
+//! The structs of `idl/slowfs.thrift` about what a mount has served. No locks.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use thrift::protocol::TType;
 
-use super::records::{Struct, WrongType};
-use super::wire::{Fields, Value};
+use super::record::record;
 use crate::fault::{self, Stats};
 use crate::ops::Method;
 
-/// What a mount has served since it was mounted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Statistics {
-    /// Nanoseconds since it was mounted.
-    pub elapsed_ns: i64,
-    /// Requests answered.
-    pub calls: i64,
-    /// Those answered with an error, injected or real.
-    pub errors: i64,
-    /// Every method, sorted by name. A request counts for each method it consults.
-    pub methods: Vec<MethodStatistics>,
-    /// Files that the kernel has served by itself, of a mount with `--passthrough-except`.
-    pub passthrough: Option<PassthroughStatistics>,
-    /// Lines of the log that nobody took, or that could not be written.
-    pub log_lines_lost: i64,
-    /// Control connections that were refused, or closed before their peer did.
-    pub connections_dropped: i64,
-    /// Threads for operations that may block, 8,192 at most.
-    pub threads: i64,
-    /// Operations that wait for such a thread.
-    pub waiting: i64,
-    /// Callers that were killed, and freed while their operation was blocked.
-    pub callers_freed: i64,
-    /// Bytes that held operations keep in memory.
-    pub held_bytes_in_memory: i64,
-    /// Bytes that they keep in the file of `--held-dir`.
-    pub held_bytes_in_file: i64,
+record! {
+    /// What a mount has served since it was mounted.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Statistics = "Statistics" {
+        /// Nanoseconds since it was mounted.
+        1: elapsed_ns: i64,
+        /// Requests answered.
+        2: calls: i64,
+        /// Those answered with an error, injected or real.
+        3: errors: i64,
+        /// Every method, sorted by name. A request counts for each method it consults.
+        4: methods: Vec<MethodStatistics>,
+        /// Files that the kernel has served by itself, of a mount with `--passthrough-except`.
+        5: passthrough: Option<PassthroughStatistics>,
+        /// Lines of the log that nobody took, or that could not be written.
+        6: log_lines_lost: i64,
+        /// Control connections that were refused, or closed before their peer did.
+        7: connections_dropped: i64,
+        /// Threads for operations that may block, 8,192 at most.
+        8: threads: i64,
+        /// Operations that wait for such a thread.
+        9: waiting: i64,
+        /// Callers that were killed, and freed while their operation was blocked.
+        10: callers_freed: i64,
+        /// Bytes that held operations keep in memory.
+        11: held_bytes_in_memory: i64,
+        /// Bytes that they keep in the file of `--held-dir`.
+        12: held_bytes_in_file: i64,
+    }
 }
 
-/// Files that the kernel has served by itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PassthroughStatistics {
-    /// Those that are open.
-    pub open: i64,
-    /// All since the mount, each from its first open to its last close.
-    pub files: i64,
-    /// Those that the kernel could not serve, so that slowfs did.
-    pub refused: i64,
+record! {
+    /// Files that the kernel has served by itself.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct PassthroughStatistics = "Passthrough" {
+        /// Those that are open.
+        1: open: i64,
+        /// All since the mount, each from its first open to its last close.
+        2: files: i64,
+        /// Those that the kernel could not serve, so that slowfs did.
+        3: refused: i64,
+    }
 }
 
-/// What a mount has served of one method.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct MethodStatistics {
-    /// Its name.
-    pub name: String,
-    /// Requests answered.
-    pub calls: i64,
-    /// Those answered with an error, injected or real.
-    pub errors: i64,
-    /// How long they took, as far as they were timed.
-    pub latency: Option<Latency>,
+record! {
+    /// What a mount has served of one method.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct MethodStatistics = "MethodStatistics" {
+        /// Its name.
+        1: name: String,
+        /// Requests answered.
+        2: calls: i64,
+        /// Those answered with an error, injected or real.
+        3: errors: i64,
+        /// How long they took, as far as they were timed.
+        4: latency: Option<Latency>,
+    }
 }
 
-/// How long requests took, from arrival to answer, delays included.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Latency {
-    /// Requests timed: those that came while a fault was set, or all with `--stats`.
-    pub timed: i64,
-    /// The median in nanoseconds, a sixteenth too long at most.
-    pub p50_ns: i64,
-    /// What 99 of 100 did not exceed, likewise.
-    pub p99_ns: i64,
-    /// The longest, exactly.
-    pub max_ns: i64,
-    /// How many took up to so many nanoseconds, and longer than the bucket before.
-    pub buckets: BTreeMap<i64, i64>,
+record! {
+    /// How long requests took, from arrival to answer, delays included.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Latency = "Latency" {
+        /// Requests timed: those that came while a fault was set, or all with `--stats`.
+        1: timed: i64,
+        /// The median in nanoseconds, a sixteenth too long at most.
+        2: p50_ns: i64,
+        /// What 99 of 100 did not exceed, likewise.
+        3: p99_ns: i64,
+        /// The longest, exactly.
+        4: max_ns: i64,
+        /// How many took up to so many nanoseconds, and longer than the bucket before.
+        5: buckets: BTreeMap<i64, i64>,
+    }
 }
 
 pub(super) fn signed(n: u64) -> i64 {
@@ -112,47 +116,6 @@ impl Statistics {
             held_bytes_in_file: signed(taken.held_in_file),
         }
     }
-
-    pub(super) fn encode(&self) -> Fields {
-        let methods = self.methods.iter().map(|m| Value::Struct(m.encode())).collect();
-        let fields = Fields::default()
-            .with(1, Value::I64(self.elapsed_ns))
-            .with(2, Value::I64(self.calls))
-            .with(3, Value::I64(self.errors))
-            .with(4, Value::List(TType::Struct, methods))
-            .with(6, Value::I64(self.log_lines_lost))
-            .with(7, Value::I64(self.connections_dropped))
-            .with(8, Value::I64(self.threads))
-            .with(9, Value::I64(self.waiting))
-            .with(10, Value::I64(self.callers_freed))
-            .with(11, Value::I64(self.held_bytes_in_memory))
-            .with(12, Value::I64(self.held_bytes_in_file));
-        match &self.passthrough {
-            Some(passthrough) => fields.with(5, Value::Struct(passthrough.encode())),
-            None => fields,
-        }
-    }
-
-    pub(super) fn decode(fields: &Fields) -> Result<Statistics, WrongType> {
-        let of = Struct(fields);
-        let list = |v: &Value| v.as_list()?.iter().map(|m| m.as_fields().cloned()).collect();
-        let methods: Vec<_> = of.get(4, "methods", "a list of structs", list)?.unwrap_or_default();
-        let passthrough = of.get(5, "passthrough", "a struct", |v| v.as_fields().cloned())?;
-        Ok(Statistics {
-            elapsed_ns: of.int(1, "elapsed_ns")?.unwrap_or_default(),
-            calls: of.int(2, "calls")?.unwrap_or_default(),
-            errors: of.int(3, "errors")?.unwrap_or_default(),
-            methods: methods.iter().map(MethodStatistics::decode).collect::<Result<_, _>>()?,
-            passthrough: passthrough.as_ref().map(PassthroughStatistics::decode).transpose()?,
-            log_lines_lost: of.int(6, "log_lines_lost")?.unwrap_or_default(),
-            connections_dropped: of.int(7, "connections_dropped")?.unwrap_or_default(),
-            threads: of.int(8, "threads")?.unwrap_or_default(),
-            waiting: of.int(9, "waiting")?.unwrap_or_default(),
-            callers_freed: of.int(10, "callers_freed")?.unwrap_or_default(),
-            held_bytes_in_memory: of.int(11, "held_bytes_in_memory")?.unwrap_or_default(),
-            held_bytes_in_file: of.int(12, "held_bytes_in_file")?.unwrap_or_default(),
-        })
-    }
 }
 
 impl PassthroughStatistics {
@@ -162,46 +125,6 @@ impl PassthroughStatistics {
             files: signed(files.begun),
             refused: signed(files.refused),
         }
-    }
-
-    fn encode(&self) -> Fields {
-        Fields::default()
-            .with(1, Value::I64(self.open))
-            .with(2, Value::I64(self.files))
-            .with(3, Value::I64(self.refused))
-    }
-
-    fn decode(fields: &Fields) -> Result<PassthroughStatistics, WrongType> {
-        let of = Struct(fields);
-        Ok(PassthroughStatistics {
-            open: of.int(1, "open")?.unwrap_or_default(),
-            files: of.int(2, "files")?.unwrap_or_default(),
-            refused: of.int(3, "refused")?.unwrap_or_default(),
-        })
-    }
-}
-
-impl MethodStatistics {
-    fn encode(&self) -> Fields {
-        let fields = Fields::default()
-            .with(1, Value::text(&self.name))
-            .with(2, Value::I64(self.calls))
-            .with(3, Value::I64(self.errors));
-        match &self.latency {
-            Some(latency) => fields.with(4, Value::Struct(latency.encode())),
-            None => fields,
-        }
-    }
-
-    fn decode(fields: &Fields) -> Result<MethodStatistics, WrongType> {
-        let of = Struct(fields);
-        let latency = of.get(4, "latency", "a struct", |v| v.as_fields().cloned())?;
-        Ok(MethodStatistics {
-            name: of.text(1, "name")?,
-            calls: of.int(2, "calls")?.unwrap_or_default(),
-            errors: of.int(3, "errors")?.unwrap_or_default(),
-            latency: latency.as_ref().map(Latency::decode).transpose()?,
-        })
     }
 }
 
@@ -232,38 +155,13 @@ impl Latency {
         let buckets = self.buckets.iter().map(bucket).collect();
         fault::Latency { buckets, max: self.max_ns.unsigned_abs() }
     }
-
-    fn encode(&self) -> Fields {
-        let bucket = |(edge, n): (&i64, &i64)| (Value::I64(*edge), Value::I64(*n));
-        let buckets = self.buckets.iter().map(bucket).collect();
-        Fields::default()
-            .with(1, Value::I64(self.timed))
-            .with(2, Value::I64(self.p50_ns))
-            .with(3, Value::I64(self.p99_ns))
-            .with(4, Value::I64(self.max_ns))
-            .with(5, Value::Map(TType::I64, TType::I64, buckets))
-    }
-
-    fn decode(fields: &Fields) -> Result<Latency, WrongType> {
-        let of = Struct(fields);
-        let map = |v: &Value| {
-            let Value::Map(_, _, entries) = v else { return None };
-            entries.iter().map(|(edge, n)| Some((edge.as_int()?, n.as_int()?))).collect()
-        };
-        Ok(Latency {
-            timed: of.int(1, "timed")?.unwrap_or_default(),
-            p50_ns: of.int(2, "p50_ns")?.unwrap_or_default(),
-            p99_ns: of.int(3, "p99_ns")?.unwrap_or_default(),
-            max_ns: of.int(4, "max_ns")?.unwrap_or_default(),
-            buckets: of.get(5, "buckets", "a map of integers", map)?.unwrap_or_default(),
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use super::super::record::Record;
     use super::*;
     use crate::ops::Request;
 

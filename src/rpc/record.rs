@@ -1,0 +1,290 @@
+//! How a struct of `idl/slowfs.thrift` goes over the wire, its fields declared once.
+//!
+//! The fields' names are those of the IDL and of `--json`; `idl` holds them, their ids, types and
+//! defaults against the IDL. A field of the wrong type is refused, not skipped. No locks.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+use thrift::protocol::TType;
+
+use super::wire::{Fields, Value};
+
+/// A struct of the IDL.
+pub(super) trait Record: Default {
+    /// Its fields in the order in which they are declared.
+    fn encode(&self) -> Fields;
+
+    /// A missing field has its default.
+    fn decode(fields: &Fields) -> Result<Self, WrongType>;
+
+    /// Its name in the IDL.
+    #[cfg(test)]
+    const IDL: &'static str;
+
+    /// Its fields: id, name and type in the words of the IDL.
+    #[cfg(test)]
+    fn declared() -> Vec<(i16, &'static str, String)>;
+}
+
+/// Declares a record: `pub struct NAME = "NAME IN THE IDL" { ID: FIELD: TYPE, ... }`.
+macro_rules! record {
+    (
+        $(#[$attribute:meta])*
+        pub struct $record:ident = $idl:literal {
+            $($(#[$about:meta])* $id:literal: $field:ident: $type:ty,)*
+        }
+    ) => {
+        $(#[$attribute])*
+        pub struct $record {
+            $($(#[$about])* pub $field: $type,)*
+        }
+
+        impl $crate::rpc::record::Record for $record {
+            fn encode(&self) -> $crate::rpc::wire::Fields {
+                let mut fields = Vec::new();
+                $(fields.extend($crate::rpc::record::Wire::value(&self.$field).map(|v| ($id, v)));)*
+                $crate::rpc::wire::Fields(fields)
+            }
+
+            fn decode(
+                fields: &$crate::rpc::wire::Fields,
+            ) -> Result<$record, $crate::rpc::record::WrongType> {
+                let mut record = $record::default();
+                $(if let Some(value) = $crate::rpc::record::field(fields, $id, stringify!($field))? {
+                    record.$field = value;
+                })*
+                Ok(record)
+            }
+
+            #[cfg(test)]
+            const IDL: &'static str = $idl;
+
+            #[cfg(test)]
+            fn declared() -> Vec<(i16, &'static str, String)> {
+                vec![$((
+                    $id,
+                    stringify!($field),
+                    <$type as $crate::rpc::record::Wire>::idl(),
+                ),)*]
+            }
+        }
+    };
+}
+pub(super) use record;
+
+/// The field of that id, none if it is missing. Its name is for what is said of a wrong type.
+pub(super) fn field<T: Wire>(
+    fields: &Fields,
+    id: i16,
+    name: &'static str,
+) -> Result<Option<T>, WrongType> {
+    fields.get(id).map(|value| T::read(value, Place { id, name })).transpose()
+}
+
+/// A field has a value of another type than it must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("field {id} ({name}) must be {wanted}, and is of Thrift type {found}")]
+pub struct WrongType {
+    id: i16,
+    name: &'static str,
+    wanted: &'static str,
+    found: TType,
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    id: i16,
+    name: &'static str,
+}
+
+impl Place {
+    /// What was read from the value there, if it was what is wanted.
+    fn take<T>(self, value: &Value, wanted: &'static str, read: Option<T>) -> Result<T, WrongType> {
+        let Place { id, name } = self;
+        read.ok_or(WrongType { id, name, wanted, found: value.ttype() })
+    }
+}
+
+/// A type that a field may have.
+pub(super) trait Wire: Sized {
+    /// As it goes over the wire; none if it is left out.
+    fn value(&self) -> Option<Value>;
+
+    /// What came over the wire at that place.
+    fn read(value: &Value, at: Place) -> Result<Self, WrongType>;
+
+    /// Its name in the IDL.
+    #[cfg(test)]
+    fn idl() -> String;
+}
+
+impl Wire for bool {
+    fn value(&self) -> Option<Value> {
+        Some(Value::Bool(*self))
+    }
+
+    fn read(value: &Value, at: Place) -> Result<bool, WrongType> {
+        at.take(value, "a bool", value.as_bool())
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        "bool".to_owned()
+    }
+}
+
+/// Read from an integer of any width that it can hold.
+impl Wire for i32 {
+    fn value(&self) -> Option<Value> {
+        Some(Value::I32(*self))
+    }
+
+    fn read(value: &Value, at: Place) -> Result<i32, WrongType> {
+        let n = value.as_int().and_then(|n| i32::try_from(n).ok());
+        at.take(value, "an integer of 32 bits", n)
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        "i32".to_owned()
+    }
+}
+
+/// Read from an integer of any width.
+impl Wire for i64 {
+    fn value(&self) -> Option<Value> {
+        Some(Value::I64(*self))
+    }
+
+    fn read(value: &Value, at: Place) -> Result<i64, WrongType> {
+        at.take(value, "an integer", value.as_int())
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        "i64".to_owned()
+    }
+}
+
+impl Wire for f64 {
+    fn value(&self) -> Option<Value> {
+        Some(Value::Double(*self))
+    }
+
+    fn read(value: &Value, at: Place) -> Result<f64, WrongType> {
+        at.take(value, "a double", value.as_double())
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        "double".to_owned()
+    }
+}
+
+impl Wire for String {
+    fn value(&self) -> Option<Value> {
+        Some(Value::text(self))
+    }
+
+    fn read(value: &Value, at: Place) -> Result<String, WrongType> {
+        at.take(value, "a UTF-8 string", utf8(value))
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        "string".to_owned()
+    }
+}
+
+impl Wire for Vec<String> {
+    fn value(&self) -> Option<Value> {
+        Some(Value::texts(self))
+    }
+
+    fn read(value: &Value, at: Place) -> Result<Vec<String>, WrongType> {
+        let texts = value.as_list().and_then(|list| list.iter().map(utf8).collect());
+        at.take(value, "a list of UTF-8 strings", texts)
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        "list<string>".to_owned()
+    }
+}
+
+impl Wire for BTreeMap<i64, i64> {
+    fn value(&self) -> Option<Value> {
+        let entry = |(key, value): (&i64, &i64)| (Value::I64(*key), Value::I64(*value));
+        Some(Value::Map(TType::I64, TType::I64, self.iter().map(entry).collect()))
+    }
+
+    fn read(value: &Value, at: Place) -> Result<BTreeMap<i64, i64>, WrongType> {
+        let entry = |(key, value): &(Value, Value)| Some((key.as_int()?, value.as_int()?));
+        let map = match value {
+            Value::Map(_, _, entries) => entries.iter().map(entry).collect(),
+            _ => None,
+        };
+        at.take(value, "a map of integers", map)
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        "map<i64, i64>".to_owned()
+    }
+}
+
+impl<R: Record> Wire for R {
+    fn value(&self) -> Option<Value> {
+        Some(Value::Struct(self.encode()))
+    }
+
+    fn read(value: &Value, at: Place) -> Result<R, WrongType> {
+        R::decode(at.take(value, "a struct", value.as_fields())?)
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        R::IDL.to_owned()
+    }
+}
+
+impl<R: Record> Wire for Vec<R> {
+    fn value(&self) -> Option<Value> {
+        let records = self.iter().map(|record| Value::Struct(record.encode()));
+        Some(Value::List(TType::Struct, records.collect()))
+    }
+
+    fn read(value: &Value, at: Place) -> Result<Vec<R>, WrongType> {
+        let structs: Option<Vec<&Fields>> =
+            value.as_list().and_then(|list| list.iter().map(Value::as_fields).collect());
+        let structs = at.take(value, "a list of structs", structs)?;
+        structs.into_iter().map(R::decode).collect()
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        format!("list<{}>", R::IDL)
+    }
+}
+
+/// `optional` in the IDL.
+impl<T: Wire> Wire for Option<T> {
+    fn value(&self) -> Option<Value> {
+        self.as_ref().and_then(T::value)
+    }
+
+    fn read(value: &Value, at: Place) -> Result<Option<T>, WrongType> {
+        T::read(value, at).map(Some)
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        format!("optional {}", T::idl())
+    }
+}
+
+fn utf8(value: &Value) -> Option<String> {
+    String::from_utf8(value.as_bytes()?.to_vec()).ok()
+}
