@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use thrift::ApplicationErrorKind;
-use thrift::protocol::{TMessageType, TType};
+use thrift::protocol::TMessageType;
 use tracing::{debug, info, warn};
 
 use super::convert;
 use super::dialect::{self, Call, NoCall, PlainFault};
 use super::dropped::Dropped;
-use super::record::Record;
+use super::record::Wire;
 use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
 use super::statistics::{Statistics, signed};
 use super::wire::{Fields, Message, Value, printable};
@@ -131,68 +131,71 @@ impl Handler {
         }
     }
 
+    /// What the call returns; none if it is void.
     fn carry_out(
         &self,
         peer: SocketAddr,
         name: &str,
         call: Call,
     ) -> Result<Option<Value>, Refusal> {
-        match call {
+        // For the calls that change nothing.
+        let asked = |value| {
+            debug!(%peer, "{name}");
+            value
+        };
+        Ok(match call {
             Call::SetFault(methods, fault) => {
-                return self.set_fault(peer, name, methods, &fault).map(|()| None);
+                self.set_fault(peer, name, methods, &fault)?;
+                None
             }
-            Call::Put { fault, add } => return self.put(peer, &fault, add).map(Some),
+            Call::Put { fault, add } => Some(self.put(peer, &fault, add)?),
             Call::ClearAll => {
                 self.table.clear_all();
                 info!(%peer, "{name}: every fault cleared");
+                None
             }
-            Call::ClearFault(method) => match Method::from_name(&method) {
-                Some(method) => {
-                    self.table.clear_methods(method.into());
-                    info!(%peer, "{name}: {method} cleared");
-                }
-                None => warn!(%peer, "{name}: unknown method {} ignored", printable(&method)),
-            },
+            Call::ClearFault(method) => {
+                self.clear_fault(peer, name, &method);
+                None
+            }
             Call::ClearMethods(names) => {
                 let methods = convert::methods(&names).map_err(Refusal::Own)?;
                 self.table.clear_methods(methods);
                 info!(%peer, "{name}: {methods} cleared");
+                None
             }
-            Call::Remove(id) => {
-                let removed = u64::try_from(id).is_ok_and(|id| self.table.remove(FaultId(id)));
-                let found = if removed { "cleared" } else { "is not there" };
-                info!(%peer, "{name}: fault {id} {found}");
-                return Ok(Some(Value::Bool(removed)));
-            }
-            query => return Ok(Some(self.query(peer, name, &query))),
-        }
-        Ok(None)
+            Call::Remove(id) => Some(self.remove(peer, name, id)),
+            Call::GetMethods => asked(Some(Value::texts(Method::all().map(Method::name)))),
+            Call::GetFaults => asked(Some(self.get_faults())),
+            Call::ListFaults => asked(self.faults().value()),
+            Call::ListEnded => asked(self.ended().value()),
+            Call::ListMethods => asked(self.methods().value()),
+            Call::Info => asked(self.info().value()),
+            Call::Stats => asked(self.statistics().value()),
+        })
     }
 
-    /// The calls that change nothing.
-    fn query(&self, peer: SocketAddr, name: &str, call: &Call) -> Value {
-        debug!(%peer, "{name}");
-        match call {
-            Call::GetFaults => dialect::encode_get_faults(&self.faults(), |errno| {
-                convert::errno(errno).map_or(0, |e| i16::try_from(e.raw()).unwrap_or_default())
-            }),
-            Call::ListFaults => {
-                let faults = self.faults().iter().map(|f| Value::Struct(f.encode())).collect();
-                Value::List(TType::Struct, faults)
+    fn clear_fault(&self, peer: SocketAddr, name: &str, method: &str) {
+        match Method::from_name(method) {
+            Some(method) => {
+                self.table.clear_methods(method.into());
+                info!(%peer, "{name}: {method} cleared");
             }
-            Call::ListEnded => {
-                let ended = self.table.list_ended();
-                let ended = ended.iter().map(|gone| Value::Struct(convert::gone(gone).encode()));
-                Value::List(TType::Struct, ended.collect())
-            }
-            Call::ListMethods => {
-                let methods = Method::all().map(|m| Value::Struct(self.method(m).encode()));
-                Value::List(TType::Struct, methods.collect())
-            }
-            Call::Info => Value::Struct(self.info().encode()),
-            Call::Stats => Value::Struct(self.statistics().encode()),
-            _ => Value::texts(Method::all().map(Method::name)),
+            None => warn!(%peer, "{name}: unknown method {} ignored", printable(method)),
         }
+    }
+
+    fn remove(&self, peer: SocketAddr, name: &str, id: i64) -> Value {
+        let removed = u64::try_from(id).is_ok_and(|id| self.table.remove(FaultId(id)));
+        let found = if removed { "cleared" } else { "is not there" };
+        info!(%peer, "{name}: fault {id} {found}");
+        Value::Bool(removed)
+    }
+
+    fn get_faults(&self) -> Value {
+        dialect::encode_get_faults(&self.faults(), |errno| {
+            convert::errno(errno).map_or(0, |e| i16::try_from(e.raw()).unwrap_or_default())
+        })
     }
 
     fn faults(&self) -> Vec<ListedFault> {
@@ -202,6 +205,14 @@ impl Handler {
             listed
         };
         self.table.list().iter().map(listed).collect()
+    }
+
+    fn ended(&self) -> Vec<ListedFault> {
+        self.table.list_ended().iter().map(convert::gone).collect()
+    }
+
+    fn methods(&self) -> Vec<MethodInfo> {
+        Method::all().map(|method| self.method(method)).collect()
     }
 
     /// The files that a fault on these methods does not reach, if there may be any: those that the
