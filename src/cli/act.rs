@@ -17,7 +17,7 @@ use super::recipe::{self, Recipe};
 use super::{original, output, watch};
 use crate::ops::Method;
 use crate::rpc::{
-    self, Client, ClientError, FaultSpec, Info, Latency, ListedFault, MethodInfo,
+    self, Client, ClientError, FaultSpec, Info, LatencyStatistics, ListedFault, MethodInfo,
     PassthroughStatistics, Statistics,
 };
 
@@ -353,7 +353,7 @@ fn passthrough_line(files: &PassthroughStatistics) -> String {
 }
 
 /// Median, 99th percentile and longest, for people.
-pub(super) fn latency_cells(latency: Option<&Latency>) -> [String; 3] {
+pub(super) fn latency_cells(latency: Option<&LatencyStatistics>) -> [String; 3] {
     match latency {
         None => ["-", "-", "-"].map(str::to_owned),
         Some(l) => [l.p50_ns, l.p99_ns, l.max_ns].map(output::short_time),

@@ -108,7 +108,7 @@ fn outcome(program: &str, result: anyhow::Result<()>) -> ExitCode {
 mod tests {
     use super::*;
     use crate::rpc::{
-        Info, Latency, ListedFault, MethodStatistics, PassthroughStatistics, Statistics,
+        Info, LatencyStatistics, ListedFault, MethodStatistics, PassthroughStatistics, Statistics,
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
@@ -183,7 +183,7 @@ mod tests {
             fields(Statistics::default()),
             fields(MethodStatistics::default()),
             fields(PassthroughStatistics::default()),
-            fields(Latency::default()),
+            fields(LatencyStatistics::default()),
             watch::field_names(),
         ];
         for name in all.iter().flatten() {

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::act::{explain, fault_table, is_second_name, latency_cells};
 use super::control::Target;
 use super::output;
-use crate::rpc::{Client, Latency, ListedFault, MethodStatistics, Statistics};
+use crate::rpc::{Client, LatencyStatistics, ListedFault, MethodStatistics, Statistics};
 use crate::sys::signals;
 
 /// How long a mount may take to answer before the others are shown without it.
@@ -138,7 +138,7 @@ struct Flow {
     name: String,
     calls_per_s: f64,
     errors_per_s: f64,
-    latency: Option<Latency>,
+    latency: Option<LatencyStatistics>,
 }
 
 impl Activity<'_> {

@@ -10,7 +10,7 @@ use thrift::protocol::{TMessageType, TType};
 use super::dialect::{NoCall, call};
 use super::record::Record;
 use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
-use super::statistics::{Latency, MethodStatistics, PassthroughStatistics, Statistics};
+use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 use super::wire::tests::read_one;
 use super::wire::{Fields, Message, Value, encode};
 
@@ -93,7 +93,7 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<ListedFault>(&mut structs);
     check::<MethodInfo>(&mut structs);
     check::<Info>(&mut structs);
-    check::<Latency>(&mut structs);
+    check::<LatencyStatistics>(&mut structs);
     check::<MethodStatistics>(&mut structs);
     check::<PassthroughStatistics>(&mut structs);
     check::<Statistics>(&mut structs);
@@ -203,7 +203,7 @@ fn the_mount_is_written_as_ever() {
 #[test]
 fn statistics_are_written_as_ever() {
     let buckets = [(5, 6), (7, 8)].into();
-    let latency = Latency { timed: 1, p50_ns: 2, p99_ns: 3, max_ns: 4, buckets };
+    let latency = LatencyStatistics { timed: 1, p50_ns: 2, p99_ns: 3, max_ns: 4, buckets };
     let read =
         MethodStatistics { name: "read".into(), calls: 1, errors: 2, latency: Some(latency) };
     let all = Statistics {

@@ -38,7 +38,7 @@ pub use handler::{MountInfo, ServerConfig};
 pub use record::WrongType;
 pub use records::{FaultSpec, Info, ListedFault, MethodInfo, duration};
 pub use server::{Server, bind};
-pub use statistics::{Latency, MethodStatistics, PassthroughStatistics, Statistics};
+pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 pub use wire::BadMessage;
 
 use crate::fault::{FaultTable, Stats};

@@ -63,14 +63,14 @@ record! {
         /// Those answered with an error, injected or real.
         3: errors: i64,
         /// How long they took, as far as they were timed.
-        4: latency: Option<Latency>,
+        4: latency: Option<LatencyStatistics>,
     }
 }
 
 record! {
     /// How long requests took, from arrival to answer, delays included.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-    pub struct Latency = "Latency" {
+    pub struct LatencyStatistics = "Latency" {
         /// Requests timed: those that came while a fault was set, or all with `--stats`.
         1: timed: i64,
         /// The median in nanoseconds, a sixteenth too long at most.
@@ -98,7 +98,7 @@ impl Statistics {
                 name: method.name().to_owned(),
                 calls: signed(count.calls),
                 errors: signed(count.errors),
-                latency: (latency.timed() > 0).then(|| Latency::of(&latency)),
+                latency: (latency.timed() > 0).then(|| LatencyStatistics::of(&latency)),
             }
         };
         Statistics {
@@ -128,12 +128,12 @@ impl PassthroughStatistics {
     }
 }
 
-impl Latency {
+impl LatencyStatistics {
     /// As the engine has it.
     #[must_use]
-    pub fn of(latency: &fault::Latency) -> Latency {
+    pub fn of(latency: &fault::Latency) -> LatencyStatistics {
         let bucket = |(edge, n): (&u64, &u64)| (signed(*edge), signed(*n));
-        Latency {
+        LatencyStatistics {
             timed: signed(latency.timed()),
             p50_ns: signed(latency.quantile(0.5)),
             p99_ns: signed(latency.quantile(0.99)),
@@ -144,10 +144,10 @@ impl Latency {
 
     /// Those of it that were timed after `earlier` was taken; none if there are none.
     #[must_use]
-    pub fn since(&self, earlier: Option<&Latency>) -> Option<Latency> {
-        let earlier = earlier.map(Latency::engine).unwrap_or_default();
+    pub fn since(&self, earlier: Option<&LatencyStatistics>) -> Option<LatencyStatistics> {
+        let earlier = earlier.map(LatencyStatistics::engine).unwrap_or_default();
         let fresh = self.engine().since(&earlier);
-        (fresh.timed() > 0).then(|| Latency::of(&fresh))
+        (fresh.timed() > 0).then(|| LatencyStatistics::of(&fresh))
     }
 
     fn engine(&self) -> fault::Latency {
