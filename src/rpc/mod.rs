@@ -1,11 +1,12 @@
 //! The control interface over Thrift: the calls of charybdefs and slowfs's own, one port.
 //!
 //! ```text
-//! server, client    connections               dropped   those that were not served to their end
-//! handler           what a call does            convert   words <-> faults
-//! dialect, records, statistics  which fields mean what      idl   holds the records to the IDL
-//! record            a struct's fields, declared once
-//! wire              bytes <-> values, within limits
+//! server, client                connections              dropped   those not served to their end
+//! handler                       what a call does
+//! convert                       words <-> faults         describe  faults in words for people
+//! dialect, records, statistics  which fields mean what   idl       the records against the IDL
+//! record                        a struct's fields, declared once
+//! wire                          bytes <-> values, within limits
 //! ```
 //!
 //! It owns everything Thrift; nothing else in the crate knows it. Bytes and meaning follow
@@ -13,6 +14,7 @@
 
 mod client;
 mod convert;
+mod describe;
 mod dialect;
 mod dropped;
 #[cfg(any(test, fuzzing))]
@@ -33,10 +35,11 @@ use std::sync::Arc;
 
 pub use client::{BadAnswer, Client, ClientError, DEFAULT_PORT};
 pub use convert::{errno, fault};
+pub use describe::duration;
 pub use dialect::PlainFault;
 pub use handler::{MountInfo, ServerConfig};
 pub use record::WrongType;
-pub use records::{FaultSpec, Info, ListedFault, MethodInfo, duration};
+pub use records::{FaultSpec, Info, ListedFault, MethodInfo};
 pub use server::{Server, bind};
 pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 pub use wire::BadMessage;
