@@ -1,5 +1,5 @@
 //! Contents: open, create, read, write, flush, release, fsync, fallocate, lseek,
-//! copy_file_range, ioctl, poll.
+//! copy_file_range, ioctl.
 //!
 //! Invariant: a backing file is opened without O_APPEND (each append says so itself), O_DIRECT
 //! (our buffers are not aligned) and O_SYNC or O_DSYNC (the kernel sends FSYNC). While a handle is
@@ -24,9 +24,6 @@ use crate::sys::{self, namespace};
 
 /// What is passed on of the flags of an open.
 const KEPT: OFlags = OFlags::RWMODE.union(OFlags::NOATIME).union(OFlags::TRUNC);
-
-/// What poll(2) says of a regular file (`DEFAULT_POLLMASK`).
-const READY: i16 = libc::POLLIN | libc::POLLOUT | libc::POLLRDNORM | libc::POLLWRNORM;
 
 /// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,11 +301,5 @@ impl<N: Default> Mirror<N> {
     /// Runs an ioctl that any file or directory has, as listed in `sys::ioctl`; ENOTTY for others.
     pub fn ioctl(&self, fh: u64, cmd: u32, input: &[u8], out_size: u32) -> io::Result<Vec<u8>> {
         sys::ioctl::on_file(&*self.handles.get(fh)?, cmd, input, out_size)
-    }
-
-    /// Which of these events are there: a regular file is always ready.
-    pub fn poll(&self, fh: u64, events: u32) -> io::Result<u32> {
-        self.handles.get(fh)?;
-        Ok(events & u32::from(READY.cast_unsigned()))
     }
 }

@@ -186,15 +186,6 @@ fn file_flags_are_those_of_the_backing_and_append_only_holds() {
 }
 
 #[test]
-fn regular_file_is_always_ready() {
-    let disk = Disk::new();
-    disk.touch("a");
-    let (_, fh) = open(&disk, "a", libc::O_RDONLY);
-    let asked = (libc::POLLIN | libc::POLLPRI | libc::POLLHUP) as u32;
-    assert_eq!(disk.mirror.poll(fh, asked).unwrap(), libc::POLLIN as u32);
-}
-
-#[test]
 fn handle_numbers_are_distinct_while_open() {
     let disk = Disk::new();
     let ino = disk.make_file("a");
