@@ -21,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mount, calls, delaying, hanging, long_or, scratch, wait_for};
-use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom, XattrFlags};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, SeekFrom, StatxFlags, XattrFlags};
 use slowfs::rpc::{Client, FaultSpec};
 
 /// A mirror, and the mirror that is its backing.
@@ -70,6 +70,18 @@ impl Stacked {
     fn wait_until_held(&self, fault: i64, wanted: usize) {
         wait_for(&format!("{wanted} to be held"), || {
             (self.inner.listed(fault).held >= wanted as i64).then_some(())
+        });
+    }
+
+    /// How many calls of a method the outer mirror has answered with an errno.
+    fn failed(&self, method: &str) -> i64 {
+        let methods = self.outer.client().stats().unwrap().methods;
+        methods.iter().find(|of| of.name == method).unwrap().errors
+    }
+
+    fn wait_until_failed(&self, method: &str, wanted: i64) {
+        wait_for(&format!("{wanted} calls of {method} to have failed"), || {
+            (self.failed(method) >= wanted).then_some(())
         });
     }
 }
@@ -451,6 +463,52 @@ fn an_answer_that_nobody_waits_for_keeps_no_file_open() {
             });
         }
     }
+}
+
+/// A listing whose caller was killed tells of the directory itself and of the one above, which are
+/// no lookups of theirs.
+#[test]
+fn a_listing_that_nobody_waits_for_keeps_its_directory() {
+    let stacked = Stacked::new(&["--threads", "4"]);
+    stacked.dir("block/above/empty");
+    let _watchdog = Watchdog::over(&stacked.inner, Duration::from_secs(15));
+    let known = ["block/above", "block/above/empty"].map(|name| {
+        let dir = stacked.outer.mnt().join(name);
+        rustix::fs::open(dir, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
+    });
+    for dir in ["block/above/empty", "block/above"] {
+        let (before, fault) = (stacked.failed("readdir"), stacked.fault(hanging(&["readdir"])));
+        let mut lister = Command::new("ls").arg(stacked.outer.mnt().join(dir)).spawn().unwrap();
+        stacked.wait_until_held(fault, 1);
+        lister.kill().unwrap();
+        lister.wait().unwrap();
+        stacked.inner.clear();
+        stacked.wait_until_failed("readdir", before + 1);
+    }
+    fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
+    for dir in &known {
+        let flags = AtFlags::EMPTY_PATH
+            | AtFlags::from_bits_retain(libc::AT_STATX_FORCE_SYNC.cast_unsigned());
+        let found = rustix::fs::statx(dir, "", flags, StatxFlags::BASIC_STATS);
+        assert!(found.is_ok(), "the directory is forgotten: {found:?}");
+    }
+}
+
+/// Files that were opened past the page cache for callers that were killed are counted no more.
+#[test]
+fn an_open_that_nobody_waits_for_is_not_counted_in_the_listing() {
+    let stacked = Stacked::new(&["--threads", "4"]);
+    let (mut callers, fault) = stacked.block("open", "open", 10);
+    let _watchdog = Watchdog::over(&stacked.inner, Duration::from_secs(15));
+    let pattern = ".*/block/.*".to_owned();
+    let reads = FaultSpec { pattern, ..delaying(&["read"], DELAY) };
+    let (reads, before) = (stacked.outer.add(&reads), stacked.failed("open"));
+    callers.go();
+    stacked.wait_until_held(fault, 10);
+    callers.kill();
+    stacked.inner.clear();
+    stacked.wait_until_failed("open", before + 10);
+    assert_eq!(stacked.outer.listed(reads).past_cache, 0);
 }
 
 /// Reads that take 10 ms each, 32 at once: as many as the backing itself delivers.

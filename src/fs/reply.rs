@@ -12,8 +12,7 @@ use fuser::{
 };
 use rustix::fs::StatVfs;
 
-use super::caches::handle;
-use crate::mirror::Xattr;
+use crate::mirror::{DirEntry, Xattr};
 
 /// A reply that is sent exactly once, or withheld.
 pub(super) trait Answer: Send + 'static {
@@ -33,8 +32,8 @@ pub(super) trait Answer: Send + 'static {
 pub(super) struct Granted {
     /// One lookup of each of these inodes.
     pub(super) entries: Vec<u64>,
-    /// The mirror's handle.
-    pub(super) opened: Option<u64>,
+    /// The handle as the kernel would have it.
+    pub(super) opened: Option<FileHandle>,
 }
 
 impl Granted {
@@ -47,7 +46,7 @@ impl Granted {
     }
 
     fn opened(opened: &Opened) -> Granted {
-        Granted { entries: Vec::new(), opened: Some(handle(FileHandle(opened.fh)).0) }
+        Granted { entries: Vec::new(), opened: Some(FileHandle(opened.fh)) }
     }
 
     fn created((entry, opened): &(Entry, Opened)) -> Granted {
@@ -81,15 +80,15 @@ impl Entry {
 /// A listing whose entries are lookups.
 pub(super) struct Listing {
     pub(super) reply: ReplyDirectoryPlus,
-    /// The inodes of the entries added.
+    /// The inodes of the entries added, but for "." and "..", which are no lookups.
     pub(super) granted: Vec<u64>,
 }
 
 impl Listing {
     /// Adds an entry; true if it did not fit.
-    pub(super) fn add(&mut self, entry: &Entry, offset: u64, name: &OsStr) -> bool {
-        let full = entry.add_to(&mut self.reply, offset, name);
-        if !full {
+    pub(super) fn add(&mut self, entry: &Entry, listed: DirEntry<'_>) -> bool {
+        let full = entry.add_to(&mut self.reply, listed.offset, listed.name);
+        if !full && !listed.is_dot() {
             self.granted.push(entry.attributes.attr.ino.0);
         }
         full

@@ -353,7 +353,7 @@ impl Filesystem for SlowFs {
         let listing = Listing { reply, granted: Vec::new() };
         self.serve_filling(op, Args::default(), listing, move |core, _, _, listing| {
             core.tree.readdirplus(fh.0, offset, &mut |listed, found| {
-                listing.add(&core.entry(found), listed.offset, listed.name)
+                listing.add(&core.entry(found), listed)
             })
         });
     }

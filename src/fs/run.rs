@@ -245,7 +245,7 @@ impl Core {
         for ino in entries {
             self.tree.forget(ino, 1);
         }
-        if let Some(Err(error)) = opened.map(|fh| self.released(fh)) {
+        if let Some(Err(error)) = opened.map(|fh| self.closed(fh)) {
             tracing::debug!("closing what a killed caller had opened: {error}");
         }
         let error = io::Error::from_raw_os_error(libc::EINTR);

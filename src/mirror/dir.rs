@@ -38,7 +38,9 @@ pub struct DirEntry<'a> {
 }
 
 impl DirEntry<'_> {
-    pub(super) fn is_dot(&self) -> bool {
+    /// Whether it is the directory itself or the one above.
+    #[must_use]
+    pub fn is_dot(&self) -> bool {
         matches!(self.name.as_bytes(), b"." | b"..")
     }
 }
