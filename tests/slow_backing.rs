@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use common::{Mount, calls, delaying, hanging, long_or, scratch, wait_for};
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, SeekFrom, StatxFlags, XattrFlags};
+use rustix::process::{Pid, Resource, Rlimit};
 use slowfs::rpc::{Client, FaultSpec};
 
 /// A mirror, and the mirror that is its backing.
@@ -32,10 +33,15 @@ struct Stacked {
 
 impl Stacked {
     fn new(options: &[&str]) -> Stacked {
+        Stacked::by(common::slowfs(), options)
+    }
+
+    /// The outer one by that command in the place of the program's own.
+    fn by(program: Command, options: &[&str]) -> Stacked {
         let inner = Mount::new();
         let scratch = scratch();
         symlink(inner.mnt(), scratch.path().join("raw")).unwrap();
-        let stacked = Stacked { outer: Mount::over(scratch, options), inner };
+        let stacked = Stacked { outer: Mount::run(program, scratch, options), inner };
         // Linux 6.18 stops asking for copies if the first of a mount come together.
         let [from, to] = ["from", "to"].map(|name| {
             fs::write(stacked.inner.raw().join(name), b"first").unwrap();
@@ -437,6 +443,45 @@ fn killed_callers_are_free_also_after_a_lazy_unmount() {
     assert_eq!(stacked.inner.listed(fault).held, 10, "the backing held on");
     stacked.inner.clear();
     assert!(stacked.outer.wait().success());
+}
+
+/// A descriptor of the device that somebody else opened is none that the kernel knows our requests by.
+#[test]
+fn killed_callers_are_free_whatever_the_daemon_was_started_with() {
+    let mut program = Command::new("sh");
+    program.args(["-c", "exec 9<>/dev/fuse; exec \"$@\"", "sh"]);
+    program.arg(common::slowfs().get_program());
+    let stacked = Stacked::by(program, &["--threads", "4"]);
+    let beside = Beside::new(&stacked);
+    beside.check(case("write"), 10);
+}
+
+/// While there is no descriptor to answer killed callers by they wait, and no longer.
+#[test]
+fn killed_callers_are_free_once_there_are_descriptors_for_it() {
+    let stacked = Stacked::new(&["--threads", "4"]);
+    let (mut callers, fault) = stacked.block("write", "write", 10);
+    let _watchdog = Watchdog::over(&stacked.inner, Duration::from_secs(15));
+    callers.go();
+    stacked.wait_until_held(fault, 10);
+    let descriptors = |most: u64| {
+        let daemon = Pid::from_raw(stacked.outer.pid().cast_signed());
+        let before = rustix::process::getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit { current: Some(most), maximum: before };
+        rustix::process::prlimit(daemon, Resource::Nofile, limit).unwrap().current.unwrap()
+    };
+    // Two, to look at them by.
+    let open = format!("/proc/{}/fd", stacked.outer.pid());
+    let is_free = |n: &u64| !Path::new(&open).join(n.to_string()).is_symlink();
+    let before = descriptors((0..).filter(is_free).nth(1).unwrap() + 1);
+    callers.child.kill().unwrap();
+    wait_for("the daemon to say so", || {
+        stacked.outer.log_text().contains("cannot free the killed thread").then_some(())
+    });
+    descriptors(before);
+    wait_for("the killed callers to be gone", || callers.child.try_wait().unwrap());
+    assert_eq!(stacked.inner.listed(fault).held, 10, "the backing held on");
+    stacked.inner.clear();
 }
 
 /// What was done for callers that were killed meanwhile leaves nothing behind.

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use crate::sys;
@@ -16,14 +16,19 @@ const INVAL_INODE: i32 = 2;
 /// The connection.
 pub(super) struct Notices {
     connection: OwnedFd,
-    /// Each of the descriptors that loop threads read requests from: a request is answered through
-    /// the one it came by. They are there before the first request is.
+    /// Descriptors of the device that were there before it was: of whoever started the daemon, and
+    /// perhaps of another connection, whose requests have the same numbers.
+    others: Vec<RawFd>,
+    /// Each of the descriptors that loop threads read requests from, besides the connection's own: a
+    /// request is answered through the one it came by. They are there before the first request is.
     channels: OnceLock<Vec<OwnedFd>>,
 }
 
 impl Notices {
+    /// Before the loop threads have channels of their own.
     pub(super) fn new(connection: OwnedFd) -> Notices {
-        Notices { connection, channels: OnceLock::new() }
+        let others = device(&connection).map(sys::numbers_of).unwrap_or_default();
+        Notices { connection, others, channels: OnceLock::new() }
     }
 
     /// Has the kernel ask anew for an inode's attributes; never blocks, whatever is held. False if
@@ -67,18 +72,19 @@ impl Notices {
         }
     }
 
-    /// Answers a request with EINTR in place of who serves it. If that one was faster, or is later,
-    /// the kernel knows the number no more and takes no notice.
+    /// Answers a request with EINTR in place of who serves it, once that can be: see
+    /// [`Notices::can_answer`]. If that one was faster, or is later, the kernel knows the number no
+    /// more and takes no notice.
     ///
     /// # Errors
-    /// The connection is gone, or its descriptors cannot be had.
+    /// The connection is gone.
     pub(super) fn interrupt(&self, unique: u64) -> io::Result<()> {
         const LENGTH: u32 = 16;
         let mut answer = Vec::with_capacity(LENGTH as usize);
         answer.extend(LENGTH.to_ne_bytes());
         answer.extend((-libc::EINTR).to_ne_bytes());
         answer.extend(unique.to_ne_bytes());
-        for channel in self.channels()? {
+        for channel in self.channels.get().into_iter().flatten().chain([&self.connection]) {
             match rustix::io::write(channel, &answer) {
                 Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::NOENT) => {}
@@ -88,11 +94,21 @@ impl Notices {
         Ok(())
     }
 
-    fn channels(&self) -> io::Result<&[OwnedFd]> {
+    /// Finds the channels, unless they are known. To be called once there are requests.
+    ///
+    /// # Errors
+    /// There are no descriptors to spare: nobody can be answered in another's place then.
+    pub(super) fn can_answer(&self) -> io::Result<()> {
         if self.channels.get().is_none() {
-            let device = rustix::fs::fstat(&self.connection)?.st_rdev;
-            let _ = self.channels.set(sys::descriptors_of(device)?);
+            let device = device(&self.connection)?;
+            let own = sys::numbers_of(device).into_iter().filter(|n| !self.others.contains(n));
+            let channels = own.filter_map(|number| sys::duplicate(number, device).transpose());
+            let _ = self.channels.set(channels.collect::<io::Result<_>>()?);
         }
-        Ok(self.channels.get().map_or(&[], Vec::as_slice))
+        Ok(())
     }
+}
+
+fn device(connection: &OwnedFd) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(connection)?.st_rdev)
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Core;
+use super::notices::Notices;
 use crate::sys::process::{self, Process};
 
 /// How often what is under way is looked at. What is seen twice is blocked: then its caller is
@@ -248,7 +249,7 @@ pub(super) fn guard(core: &Arc<Core>) -> std::io::Result<()> {
             round += 1;
             let killed = killed(&before, &blocked, round);
             before.retain(|claim| blocked.get(&claim.unique).is_some_and(|p| killed.contains(p)));
-            before.iter().for_each(|claim| core.let_go(*claim));
+            core.let_all_go(&before);
             since_freed = if before.is_empty() { since_freed + 1 } else { 0 };
             if since_freed == DYING_LOOKS {
                 core.underway.forget_dying();
@@ -291,7 +292,19 @@ fn killed(claims: &[Claim], blocked: &HashMap<u64, Process>, round: usize) -> Ha
 }
 
 impl Core {
-    /// Answers a caller that was killed, in place of who runs its operation.
+    /// Answers callers that were killed. No claim is taken while none can be answered.
+    fn let_all_go(&self, claims: &[Claim]) {
+        let Some(first) = claims.first() else { return };
+        match self.notices.get().map(Notices::can_answer) {
+            Some(Ok(())) => claims.iter().for_each(|claim| self.let_go(*claim)),
+            Some(Err(error)) => {
+                tracing::warn!("cannot free the killed thread {} yet: {error}", first.tid);
+            }
+            None => {}
+        }
+    }
+
+    /// Answers a caller that was killed, in place of who runs its operation, as others were before.
     pub(super) fn let_go(&self, claim: Claim) {
         let Some(notices) = self.notices.get() else { return };
         if !self.underway.take(claim) {

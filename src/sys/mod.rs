@@ -16,7 +16,7 @@ pub mod syscall;
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// Converts the `-1` convention of a libc call into an error with its errno.
 fn checked(code: libc::c_int) -> io::Result<libc::c_int> {
@@ -36,32 +36,33 @@ pub fn close(fd: OwnedFd) -> io::Result<()> {
 }
 
 /// How many descriptor numbers are looked through: those opened at the start are the lowest.
-const LOOKED_THROUGH: i32 = 1024;
+const LOOKED_THROUGH: RawFd = 1024;
 
-/// Duplicates of the descriptors that this process has of a character device, by its number.
+/// The numbers of the descriptors that this process has of a character device, by its number.
+#[must_use]
+pub fn numbers_of(device: u64) -> Vec<RawFd> {
+    (0..LOOKED_THROUGH).filter(|number| is_of(*number, device)).collect()
+}
+
+/// A duplicate of such a descriptor; none if the number is no such descriptor's any more.
 ///
 /// # Errors
 /// Those of fcntl(2), F_DUPFD: EMFILE.
-pub fn descriptors_of(device: u64) -> io::Result<Vec<OwnedFd>> {
-    let is_of_device = |number| {
-        let mut stat = MaybeUninit::<libc::stat64>::uninit();
-        // SAFETY: fstat(2) takes any number, and writes to `stat` if it succeeds.
-        let found = unsafe { libc::fstat64(number, stat.as_mut_ptr()) } == 0;
-        // SAFETY: it has succeeded.
-        found && unsafe { stat.assume_init() }.st_rdev == device
-    };
-    let mut found = Vec::new();
-    for number in (0..LOOKED_THROUGH).filter(|number| is_of_device(*number)) {
-        // SAFETY: fcntl(2) takes any number, and F_DUPFD changes nothing about that descriptor.
-        let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) };
-        // SAFETY: a new descriptor, owned by nobody else.
-        let copy = unsafe { OwnedFd::from_raw_fd(checked(copy)?) };
-        // Meanwhile the number may have become another file's.
-        if is_of_device(copy.as_raw_fd()) {
-            found.push(copy);
-        }
-    }
-    Ok(found)
+pub fn duplicate(number: RawFd, device: u64) -> io::Result<Option<OwnedFd>> {
+    // SAFETY: fcntl(2) takes any number, and F_DUPFD changes nothing about that descriptor.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) };
+    // SAFETY: a new descriptor, owned by nobody else.
+    let copy = unsafe { OwnedFd::from_raw_fd(checked(copy)?) };
+    // The number may have become another file's.
+    Ok(Some(copy).filter(|copy| is_of(copy.as_raw_fd(), device)))
+}
+
+fn is_of(number: RawFd, device: u64) -> bool {
+    let mut stat = MaybeUninit::<libc::stat64>::uninit();
+    // SAFETY: fstat(2) takes any number, and writes to `stat` if it succeeds.
+    let found = unsafe { libc::fstat64(number, stat.as_mut_ptr()) } == 0;
+    // SAFETY: it has succeeded.
+    found && unsafe { stat.assume_init() }.st_rdev == device
 }
 
 /// truncate(2), which opens nothing.

@@ -129,7 +129,8 @@ impl Mount {
         Mount::run(program, scratch(), &[] as &[&str])
     }
 
-    fn run(program: Command, scratch: TempDir, options: &[impl AsRef<OsStr>]) -> Mount {
+    /// A mirror of `scratch/raw` by that command in the place of the program's own.
+    pub fn run(program: Command, scratch: TempDir, options: &[impl AsRef<OsStr>]) -> Mount {
         // Other users must be able to reach the mount.
         fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let mut mount = Mount { scratch, daemon: None, addr: String::new() };
