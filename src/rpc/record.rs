@@ -79,7 +79,7 @@ pub(super) fn field<T: Wire>(
     id: i16,
     name: &'static str,
 ) -> Result<Option<T>, WrongType> {
-    fields.get(id).map(|value| T::read(value, Place { id, name })).transpose()
+    fields.get(id).map(|value| T::read(value, FieldId { id, name })).transpose()
 }
 
 /// A field has a value of another type than it must have.
@@ -92,17 +92,17 @@ pub struct WrongType {
     found: TType,
 }
 
-/// Where a value stands.
+/// Which field a value is of.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct FieldId {
     id: i16,
     name: &'static str,
 }
 
-impl Place {
-    /// What was read from the value there, if it was what is wanted.
+impl FieldId {
+    /// What was read from its value, if it was what is wanted.
     fn take<T>(self, value: &Value, wanted: &'static str, read: Option<T>) -> Result<T, WrongType> {
-        let Place { id, name } = self;
+        let FieldId { id, name } = self;
         read.ok_or(WrongType { id, name, wanted, found: value.ttype() })
     }
 }
@@ -112,8 +112,8 @@ pub(super) trait Wire: Sized {
     /// As it goes over the wire; none if it is left out.
     fn value(&self) -> Option<Value>;
 
-    /// What came over the wire at that place.
-    fn read(value: &Value, at: Place) -> Result<Self, WrongType>;
+    /// What came over the wire in that field.
+    fn read(value: &Value, of: FieldId) -> Result<Self, WrongType>;
 
     /// Its name in the IDL.
     #[cfg(test)]
@@ -125,8 +125,8 @@ impl Wire for bool {
         Some(Value::Bool(*self))
     }
 
-    fn read(value: &Value, at: Place) -> Result<bool, WrongType> {
-        at.take(value, "a bool", value.as_bool())
+    fn read(value: &Value, of: FieldId) -> Result<bool, WrongType> {
+        of.take(value, "a bool", value.as_bool())
     }
 
     #[cfg(test)]
@@ -141,9 +141,9 @@ impl Wire for i32 {
         Some(Value::I32(*self))
     }
 
-    fn read(value: &Value, at: Place) -> Result<i32, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<i32, WrongType> {
         let n = value.as_int().and_then(|n| i32::try_from(n).ok());
-        at.take(value, "an integer of 32 bits", n)
+        of.take(value, "an integer of 32 bits", n)
     }
 
     #[cfg(test)]
@@ -158,8 +158,8 @@ impl Wire for i64 {
         Some(Value::I64(*self))
     }
 
-    fn read(value: &Value, at: Place) -> Result<i64, WrongType> {
-        at.take(value, "an integer", value.as_int())
+    fn read(value: &Value, of: FieldId) -> Result<i64, WrongType> {
+        of.take(value, "an integer", value.as_int())
     }
 
     #[cfg(test)]
@@ -173,8 +173,8 @@ impl Wire for f64 {
         Some(Value::Double(*self))
     }
 
-    fn read(value: &Value, at: Place) -> Result<f64, WrongType> {
-        at.take(value, "a double", value.as_double())
+    fn read(value: &Value, of: FieldId) -> Result<f64, WrongType> {
+        of.take(value, "a double", value.as_double())
     }
 
     #[cfg(test)]
@@ -188,8 +188,8 @@ impl Wire for String {
         Some(Value::text(self))
     }
 
-    fn read(value: &Value, at: Place) -> Result<String, WrongType> {
-        at.take(value, "a UTF-8 string", utf8(value))
+    fn read(value: &Value, of: FieldId) -> Result<String, WrongType> {
+        of.take(value, "a UTF-8 string", utf8(value))
     }
 
     #[cfg(test)]
@@ -203,9 +203,9 @@ impl Wire for Vec<String> {
         Some(Value::texts(self))
     }
 
-    fn read(value: &Value, at: Place) -> Result<Vec<String>, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<Vec<String>, WrongType> {
         let texts = value.as_list().and_then(|list| list.iter().map(utf8).collect());
-        at.take(value, "a list of UTF-8 strings", texts)
+        of.take(value, "a list of UTF-8 strings", texts)
     }
 
     #[cfg(test)]
@@ -220,13 +220,13 @@ impl Wire for BTreeMap<i64, i64> {
         Some(Value::Map(TType::I64, TType::I64, self.iter().map(entry).collect()))
     }
 
-    fn read(value: &Value, at: Place) -> Result<BTreeMap<i64, i64>, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<BTreeMap<i64, i64>, WrongType> {
         let entry = |(key, value): &(Value, Value)| Some((key.as_int()?, value.as_int()?));
         let map = match value {
             Value::Map(_, _, entries) => entries.iter().map(entry).collect(),
             _ => None,
         };
-        at.take(value, "a map of integers", map)
+        of.take(value, "a map of integers", map)
     }
 
     #[cfg(test)]
@@ -240,8 +240,8 @@ impl<R: Record> Wire for R {
         Some(Value::Struct(self.encode()))
     }
 
-    fn read(value: &Value, at: Place) -> Result<R, WrongType> {
-        R::decode(at.take(value, "a struct", value.as_fields())?)
+    fn read(value: &Value, of: FieldId) -> Result<R, WrongType> {
+        R::decode(of.take(value, "a struct", value.as_fields())?)
     }
 
     #[cfg(test)]
@@ -256,10 +256,10 @@ impl<R: Record> Wire for Vec<R> {
         Some(Value::List(TType::Struct, records.collect()))
     }
 
-    fn read(value: &Value, at: Place) -> Result<Vec<R>, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<Vec<R>, WrongType> {
         let structs: Option<Vec<&Fields>> =
             value.as_list().and_then(|list| list.iter().map(Value::as_fields).collect());
-        let structs = at.take(value, "a list of structs", structs)?;
+        let structs = of.take(value, "a list of structs", structs)?;
         structs.into_iter().map(R::decode).collect()
     }
 
@@ -275,8 +275,8 @@ impl<T: Wire> Wire for Option<T> {
         self.as_ref().and_then(T::value)
     }
 
-    fn read(value: &Value, at: Place) -> Result<Option<T>, WrongType> {
-        T::read(value, at).map(Some)
+    fn read(value: &Value, of: FieldId) -> Result<Option<T>, WrongType> {
+        T::read(value, of).map(Some)
     }
 
     #[cfg(test)]
