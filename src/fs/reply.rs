@@ -160,7 +160,8 @@ macro_rules! answer {
                 self.error(errno);
             }
             fn withhold(self, value: Option<$value>) -> Granted {
-                // Dropped, it would answer EIO. What stays is a reference to the connection.
+                // Dropped, it would answer EIO. What stays is a reference to the connection, and the
+                // entries of a listing, at most a reply.
                 std::mem::forget(self);
                 value.as_ref().map_or_else(Granted::default, $grants)
             }
