@@ -16,8 +16,8 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
 };
 
-use super::mount::MountOptions;
-use crate::daemon::StartError;
+use super::config::MountOptions;
+use super::error::StartError;
 
 const HELPER: &str = "fusermount3";
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{RunConfig, StartError, strip};
+use super::config::RunConfig;
+use super::error::{StartError, strip};
 use crate::fs::Keep;
 
 /// Makes the file for what held operations keep beyond the bound: before the mount, so that it can

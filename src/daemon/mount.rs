@@ -4,160 +4,31 @@
 //! fuser's own mounting drops the subtype and its unmounting can hit the mount beneath, so neither
 //! is used.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
 };
 
+use super::config::MountOptions;
+use super::error::StartError;
+use super::fusermount;
 use super::mountinfo::{Device, MountTable, is_ours};
-use crate::daemon::StartError;
-
-/// How the mount looks from outside.
-#[derive(Clone, Debug)]
-pub struct MountOptions {
-    /// What /proc/mounts shows as source; the backing directory unless told.
-    pub source: Option<OsString>,
-    /// The part after `fuse.` in the type.
-    pub subtype: String,
-    /// Whether users other than the mounting one may enter.
-    pub allow_other: bool,
-    /// Whether root may enter beside the mounting user; nobody else may then.
-    pub allow_root: bool,
-    /// Whether the kernel checks permissions itself.
-    pub default_permissions: bool,
-    /// Flags of mount(2).
-    pub flags: MountFlags,
-}
-
-impl Default for MountOptions {
-    fn default() -> Self {
-        MountOptions {
-            source: None,
-            subtype: "slowfs".to_owned(),
-            allow_other: rustix::process::geteuid().is_root(),
-            allow_root: false,
-            default_permissions: true,
-            flags: MountFlags::NODEV | MountFlags::NOSUID,
-        }
-    }
-}
-
-impl MountOptions {
-    /// Whether the kernel must let other users pass; with `allow_root` the session sorts them.
-    pub(super) fn others_pass(&self) -> bool {
-        match self.allow_root {
-            true => !rustix::process::geteuid().is_root(),
-            false => self.allow_other,
-        }
-    }
-}
-
-/// What tells a mount from every other one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    /// Given to another filesystem as soon as this one is gone.
-    pub(super) device: Device,
-    /// Never given to another mount; None before Linux 6.8 (statx(2), STATX_MNT_ID_UNIQUE).
-    pub(super) id: Option<u64>,
-}
-
-impl Identity {
-    /// Of the mount that a descriptor is on. Asks nobody who may not answer.
-    ///
-    /// # Errors
-    /// What statx(2) reports.
-    pub(super) fn of(place: impl AsFd) -> io::Result<Identity> {
-        let unique = StatxFlags::from_bits_retain(0x4000);
-        // Who may not enter a FUSE mount may ask for nothing more than its number.
-        let seen = statx(&place, unique).or_else(|_| statx(&place, StatxFlags::empty()))?;
-        let id = (seen.stx_mask & unique.bits() != 0).then_some(seen.stx_mnt_id);
-        Ok(Identity { device: (seen.stx_dev_major, seen.stx_dev_minor), id })
-    }
-}
-
-/// The number of the mount that a descriptor is on, as mountinfo has it; None before Linux 5.8.
-pub(super) fn number_of(place: impl AsFd) -> Option<u64> {
-    let seen = statx(place, StatxFlags::MNT_ID).ok()?;
-    (seen.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(seen.stx_mnt_id)
-}
-
-fn statx(place: impl AsFd, wanted: StatxFlags) -> rustix::io::Result<rustix::fs::Statx> {
-    let what_is_known = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT | AtFlags::EMPTY_PATH;
-    rustix::fs::statx(place, c"", what_is_known, wanted)
-}
-
-/// A directory to mount on. The descriptor is what counts; the path is for people, and for
-/// fusermount3.
-#[derive(Debug)]
-pub struct Place {
-    /// Opened with O_PATH: on top of what is mounted there.
-    pub(super) dir: OwnedFd,
-    /// Absolute and resolved.
-    pub path: PathBuf,
-}
-
-impl Place {
-    /// The directory that the path leads to. Symbolic links are followed, but not where everybody may
-    /// put one: neither the last one, nor one of somebody else. Asks no mount that lies there.
-    ///
-    /// # Errors
-    /// There is no such directory, or it may not be reached.
-    pub fn open(typed: &Path) -> io::Result<Place> {
-        let absolute = std::path::absolute(typed)?;
-        let mut dir = directory(Path::new("/"), OFlags::empty())?;
-        let mut names = absolute.components().skip(1).peekable();
-        while let Some(name) = names.next() {
-            dir = open_below(&dir, name.as_os_str(), names.peek().is_none())?;
-        }
-        let path = rustix::fs::readlink(format!("/proc/self/fd/{}", dir.as_raw_fd()), Vec::new())?;
-        Ok(Place { dir, path: PathBuf::from(OsString::from_vec(path.into_bytes())) })
-    }
-}
-
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-/// Opens a directory with O_PATH: what is mounted there is not asked.
-pub(super) fn directory(path: &Path, more: OFlags) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::open(path, DIRECTORY | more, Mode::empty())
-}
-
-fn open_below(parent: &OwnedFd, name: &OsStr, last: bool) -> io::Result<OwnedFd> {
-    let open = |more| rustix::fs::openat(parent, name, DIRECTORY | more, Mode::empty());
-    match open(OFlags::NOFOLLOW) {
-        Err(Errno::NOTDIR | Errno::LOOP) => {
-            let found = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            let above = rustix::fs::fstat(parent)?;
-            let is_link = FileType::from_raw_mode(found.st_mode) == FileType::Symlink;
-            let trusted = [above.st_uid, rustix::process::geteuid().as_raw()];
-            let somebody_elses = last || !trusted.contains(&found.st_uid);
-            if is_link && above.st_mode & 0o002 != 0 && somebody_elses {
-                return Err(io::Error::other(format!(
-                    "{} is a symbolic link where everybody may put one; name the directory itself",
-                    name.display()
-                )));
-            }
-            Ok(open(OFlags::empty())?)
-        }
-        other => Ok(other?),
-    }
-}
-
+use super::place::{Identity, Place, directory};
 /// The mountpoint, ready to be mounted on. A mount of ours that lost its daemon is detached first,
 /// with a log line.
 ///
 /// # Errors
 /// The mountpoint is missing, no directory, or already a live mount of ours.
-pub fn prepare(mountpoint: &Path) -> Result<Place, StartError> {
+pub(super) fn prepare(mountpoint: &Path) -> Result<Place, StartError> {
     let failed = |e: io::Error| StartError::mountpoint(mountpoint, &e);
     let table = MountTable::open().map_err(StartError::Mountinfo)?;
     loop {
@@ -209,7 +80,7 @@ pub(super) fn mount(
 ) -> Result<Fresh, StartError> {
     let source = options.source.as_deref().unwrap_or(backing.as_os_str());
     if !rustix::process::geteuid().is_root() {
-        let connection = super::fusermount::mount(&place.path, source, options)?;
+        let connection = fusermount::mount(&place.path, source, options)?;
         return find(place, connection);
     }
     let failed = |e: Errno| StartError::Mount(place.path.clone(), e.into());
@@ -354,7 +225,7 @@ pub(super) fn detach(mount: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
         other => other,
     };
     match detached {
-        Err(Errno::PERM) => super::fusermount::unmount(path, true),
+        Err(Errno::PERM) => fusermount::unmount(path, true),
         // Somebody was quicker.
         Err(Errno::INVAL) => Ok(()),
         other => other.map_err(Into::into),
@@ -380,7 +251,7 @@ pub fn detach_dead(mountpoint: &Path) -> io::Result<bool> {
 /// What umount2(2) or fusermount3 reports.
 pub fn unmount_idle(mountpoint: &Path) -> io::Result<()> {
     match rustix::mount::unmount(mountpoint, UnmountFlags::NOFOLLOW) {
-        Err(Errno::PERM) => super::fusermount::unmount(mountpoint, false),
+        Err(Errno::PERM) => fusermount::unmount(mountpoint, false),
         other => other.map_err(Into::into),
     }
 }
@@ -399,28 +270,6 @@ mod tests {
         fs::write(&file, "").unwrap();
         assert!(prepare(&file).unwrap_err().to_string().contains("Not a directory"));
         assert!(prepare(&dir.path().join("none")).unwrap_err().to_string().contains("No such"));
-    }
-
-    #[test]
-    fn links_are_followed_but_where_everybody_may_put_them() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let [target, link] = ["target", "link"].map(|name| dir.path().join(name));
-        fs::create_dir(&target).unwrap();
-        std::os::unix::fs::symlink("target", &link).unwrap();
-        assert_eq!(Place::open(&link).unwrap().path, target.canonicalize().unwrap());
-        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o1777)).unwrap();
-        assert!(Place::open(&link).unwrap_err().to_string().contains("symbolic link"));
-        assert_eq!(Place::open(&target).unwrap().path, target.canonicalize().unwrap());
-        // On the way one's own is followed, and nobody else's.
-        fs::create_dir(target.join("below")).unwrap();
-        let below = target.canonicalize().unwrap().join("below");
-        assert_eq!(Place::open(&link.join("below/../below")).unwrap().path, below);
-        std::os::unix::fs::lchown(&link, Some(65533), None).unwrap();
-        assert!(
-            Place::open(&link.join("below")).unwrap_err().to_string().contains("symbolic link")
-        );
-        assert_eq!(Place::open(Path::new("/")).unwrap().path, Path::new("/"));
     }
 
     #[test]

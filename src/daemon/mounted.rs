@@ -18,8 +18,9 @@ use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, MountPropagationFlags, OpenTreeFlags};
 
 use super::mark::Mark;
-use super::mount::{self, Identity, Place, directory, lost_its_daemon};
+use super::mount::{self, lost_its_daemon};
 use super::mountinfo::{Device, MountTable, is_ours};
+use super::place::{self, Identity, Place, directory};
 use crate::sys::namespace;
 
 /// How long a mount must not be seen to be gone: who takes off what lies beneath it puts it back.
@@ -93,7 +94,7 @@ impl Mounted {
     pub(super) fn lies_on(&self, place: &Place) -> bool {
         let lines = self.table.mounts().unwrap_or_default();
         let own = lines.iter().find(|line| line.device == self.identity.device);
-        let number = mount::number_of(&place.dir);
+        let number = place::number_of(&place.dir);
         own.is_none_or(|line| number.is_none_or(|number| number == line.parent))
     }
 
@@ -179,7 +180,7 @@ impl Mounted {
     /// with what is mounted on it. What is put back has the same files and options; its open files
     /// stay open, but for the path that the kernel shows of them.
     fn detach_beneath(&self, path: &Path, cover: &OwnedFd) -> io::Result<bool> {
-        let covering = mount::number_of(cover);
+        let covering = place::number_of(cover);
         let on_top = self.table.at(path)?.filter(|line| covering == Some(line.number));
         let Some(line) = on_top else {
             return Err(io::Error::other("another mount lies on a directory above it"));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::{StartError, strip};
+use super::error::{StartError, strip};
 
 /// Longer than any pid.
 const LONGEST: u64 = 32;

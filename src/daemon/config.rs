@@ -1,0 +1,79 @@
+//! What one run is told: where to mount, what, and how.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use rustix::mount::MountFlags;
+
+use crate::fault::{Fault, Placement, ProbabilityScale};
+use crate::fs::FsOptions;
+
+/// Everything one run needs to know.
+#[derive(Debug)]
+pub struct RunConfig {
+    /// Where to mount.
+    pub mountpoint: PathBuf,
+    /// The directory to mirror, as the user typed it.
+    pub backing: PathBuf,
+    /// How the mount looks from outside.
+    pub mount: MountOptions,
+    /// How requests are served.
+    pub fs: FsOptions,
+    /// Where Thrift clients are served; None for nowhere.
+    pub listen: Option<SocketAddr>,
+    /// How charybdefs clients' probabilities are read.
+    pub scale: ProbabilityScale,
+    /// Makes the dice repeatable.
+    pub seed: Option<u64>,
+    /// Faults in force before the first operation.
+    pub faults: Vec<(Fault, Placement)>,
+    /// Bytes that held operations may keep in memory; what is more goes to a file.
+    pub held_max: u64,
+    /// The directory of that file; None: the one for temporary files.
+    pub held_dir: Option<PathBuf>,
+    /// Where to leave the daemon's pid while it runs.
+    pub pid_file: Option<PathBuf>,
+    /// Whether SIGHUP has the log reopened; else it ends the run.
+    pub hangup_reopens: bool,
+}
+
+/// How the mount looks from outside.
+#[derive(Clone, Debug)]
+pub struct MountOptions {
+    /// What /proc/mounts shows as source; the backing directory unless told.
+    pub source: Option<OsString>,
+    /// The part after `fuse.` in the type.
+    pub subtype: String,
+    /// Whether users other than the mounting one may enter.
+    pub allow_other: bool,
+    /// Whether root may enter beside the mounting user; nobody else may then.
+    pub allow_root: bool,
+    /// Whether the kernel checks permissions itself.
+    pub default_permissions: bool,
+    /// Flags of mount(2).
+    pub flags: MountFlags,
+}
+
+impl Default for MountOptions {
+    fn default() -> Self {
+        MountOptions {
+            source: None,
+            subtype: "slowfs".to_owned(),
+            allow_other: rustix::process::geteuid().is_root(),
+            allow_root: false,
+            default_permissions: true,
+            flags: MountFlags::NODEV | MountFlags::NOSUID,
+        }
+    }
+}
+
+impl MountOptions {
+    /// Whether the kernel must let other users pass; with `allow_root` the session sorts them.
+    pub(super) fn others_pass(&self) -> bool {
+        match self.allow_root {
+            true => !rustix::process::geteuid().is_root(),
+            false => self.allow_other,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One run of slowfs: bind, mount, announce, serve, wait, release, unmount, in that order.
+//!
+//! A mount never outlives its control, nor control its mount: the port is bound before anything is
+//! mounted, and either failing ends the start. Nothing here holds a lock.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::MountFlags;
+
+use crate::fault::{DelayLine, FaultTable};
+use crate::fs::SlowFs;
+use crate::log::Log;
+use crate::mirror::{KeptTimes, Mirror};
+use crate::rpc;
+use crate::sys::daemonize::Report;
+use crate::sys::memory;
+
+mod announce;
+mod config;
+mod error;
+mod fusermount;
+mod held;
+mod limits;
+pub mod mark;
+pub mod mount;
+mod mounted;
+pub mod mountinfo;
+mod pid_file;
+mod place;
+mod running;
+mod signals;
+mod start;
+
+pub use config::{MountOptions, RunConfig};
+pub use error::StartError;
+
+use announce::announce;
+use error::strip;
+use mount::Fresh;
+use mounted::Mounted;
+use mountinfo::MountTable;
+use pid_file::PidFile;
+use place::Place;
+use signals::Signals;
+use start::{Paths, start};
+
+/// Runs until a signal, an unmount from outside or the end of the connection. A `report` that is
+/// still there afterwards has told nobody anything.
+///
+/// # Errors
+/// The run could not start; nothing is mounted and nothing listens then.
+pub fn run(
+    mut config: RunConfig,
+    log: &Log,
+    report: &mut Option<Report>,
+) -> Result<(), StartError> {
+    let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
+    let stop =
+        Signals::block(config.hangup_reopens.then_some(log)).map_err(other("wait for signals"))?;
+    limits::lift_descriptors();
+    limits::lift();
+    memory::keep_little();
+    let base = std::path::absolute(&config.backing)
+        .map_err(|e| StartError::Backing(config.backing.clone(), strip(&e)))?;
+    let place = mount::prepare(&config.mountpoint)?;
+    let root = open_backing(&config, &base, &place)?;
+    refuse_own_inside(&place.path, &base)?;
+    let listener = config.listen.map(rpc::bind).transpose().map_err(StartError::Listen)?;
+
+    let line = DelayLine::new().map_err(other("start the delay line"))?;
+    let table = FaultTable::new(Arc::clone(&line), config.seed);
+    for (fault, placement) in std::mem::take(&mut config.faults) {
+        table.put(fault, placement)?;
+    }
+    let mirror = Mirror::new(root, &base).map_err(other("open the mirror"))?;
+    let mirror = mirror.keeping(kept_times(config.mount.flags));
+    let keep = Arc::new(held::keep(&config, &place.path)?);
+    let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), keep, config.fs.clone());
+
+    let pid_file = config.pid_file.as_deref().map(PidFile::create).transpose()?;
+    let (connection, mounted) = mount_own(&place, &base, &config)?;
+    line.serves(mounted.device());
+    let paths = Paths { mountpoint: place.path.clone(), base };
+    drop(place);
+    let run = start(fs, connection, (&config, log), &table, listener, (&paths, mounted))?;
+    if let Some(file) = &pid_file {
+        file.fill()?;
+    }
+    announce(&config, &run, &paths.base);
+    if let Some(report) = report.take() {
+        // Standard error is the terminal's until then.
+        log.flush();
+        if let Err(error) = report.ready() {
+            tracing::warn!("the command that started this daemon is gone: {error}");
+        }
+    }
+    run.serve(&stop, &table, &line)
+}
+
+/// The kernel leaves times of access to us: these flags of the mount are ours to honour.
+fn kept_times(flags: MountFlags) -> KeptTimes {
+    match flags {
+        flags if flags.contains(MountFlags::NOATIME) => KeptTimes::All,
+        flags if flags.contains(MountFlags::NODIRATIME) => KeptTimes::Directories,
+        _ => KeptTimes::None,
+    }
+}
+
+/// Mounts; whatever fails from here on, the mount goes.
+fn mount_own(
+    place: &Place,
+    base: &Path,
+    config: &RunConfig,
+) -> Result<(OwnedFd, Mounted), StartError> {
+    let table = MountTable::open().map_err(StartError::Mountinfo)?;
+    let Fresh { connection, root, identity } = mount::mount(place, base, &config.mount)?;
+    let mounted = Mounted::new(&place.path, identity, connection.as_fd(), table);
+    let mounted = mounted.map_err(|e| {
+        if let Some(root) = &root {
+            let _ = mount::detach(root.as_fd(), &place.path);
+        }
+        StartError::Other("keep hold of the mount", strip(&e))
+    })?;
+    // The directory may have been moved away, or another mount have come beneath or on top.
+    if mounted.is_at(&config.mountpoint) && mounted.lies_on(place) {
+        return Ok((connection, mounted));
+    }
+    Err(StartError::Replaced(config.mountpoint.clone()))
+}
+
+/// A mountpoint below the mirrored directory would make the mirror ask itself.
+fn refuse_own_inside(mountpoint: &Path, base: &Path) -> Result<(), StartError> {
+    let backing =
+        fs::canonicalize(base).map_err(|e| StartError::Backing(base.to_owned(), strip(&e)))?;
+    if mountpoint != backing && mountpoint.starts_with(&backing) {
+        return Err(StartError::Inside(mountpoint.to_owned(), backing));
+    }
+    Ok(())
+}
+
+/// The backing directory as a descriptor that stays valid when something is mounted over its path.
+/// A mountpoint that mirrors itself is the very directory that will be mounted on.
+fn open_backing(config: &RunConfig, base: &Path, place: &Place) -> Result<OwnedFd, StartError> {
+    let failed = |e: rustix::io::Errno| StartError::Backing(base.to_owned(), strip(&e.into()));
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = if config.backing == config.mountpoint {
+        rustix::io::fcntl_dupfd_cloexec(&place.dir, 0)
+    } else {
+        rustix::fs::open(base, flags | OFlags::PATH, Mode::empty())
+    };
+    let root = root.map_err(failed)?;
+    rustix::fs::openat(&root, ".", flags | OFlags::RDONLY, Mode::empty()).map_err(failed)?;
+    Ok(root)
+}

@@ -1,0 +1,116 @@
+//! Starts what serves a fresh mount: the session with the kernel, and control. No locks.
+
+use std::io::{self, pipe};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+use std::time::SystemTime;
+
+use fuser::{Session, SessionACL};
+use rustix::mount::MountFlags;
+
+use super::config::{MountOptions, RunConfig};
+use super::error::{StartError, strip};
+use super::mount;
+use super::mounted::Mounted;
+use super::running::Running;
+use crate::fault::FaultTable;
+use crate::fs::{Kernel, SlowFs};
+use crate::log::Log;
+use crate::mirror;
+use crate::ops::Obstacle;
+use crate::rpc::{MountInfo, Server, ServerConfig};
+
+/// Where the mount is, and what is behind it.
+pub(super) struct Paths {
+    /// Absolute and resolved.
+    pub(super) mountpoint: PathBuf,
+    /// Absolute, as typed.
+    pub(super) base: PathBuf,
+}
+
+/// From here on requests are taken.
+///
+/// # Errors
+/// The kernel does not agree, or something is short; the mount goes then.
+pub(super) fn start(
+    fs: SlowFs,
+    connection: OwnedFd,
+    (config, log): (&RunConfig, &Log),
+    table: &Arc<FaultTable>,
+    listener: Option<TcpListener>,
+    (paths, mounted): (&Paths, Mounted),
+) -> Result<Running, StartError> {
+    let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
+    let (watcher, stats) = (fs.watcher(), fs.stats());
+    let mut loops = fuser::Config::default();
+    loops.n_threads = Some(config.fs.threads.max(1));
+    // A queue per thread where the device may be opened again; an ordinary user may not everywhere.
+    loops.clone_fd = mount::open_device().is_ok();
+    let admitted = if config.mount.allow_root { SessionACL::RootAndOwner } else { SessionACL::All };
+    let session = Session::from_fd(fs, connection, admitted, loops)
+        .map_err(other("agree with the kernel on the FUSE protocol"))?;
+    let kernel = watcher.kernel();
+    if let Some(reason) = watcher.passthrough_refusal(session.as_fd()) {
+        return Err(StartError::Passthrough(reason));
+    }
+    let notices =
+        session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
+    watcher.attach(table, notices).map_err(other("start a thread"))?;
+    let server = server_config(config, paths, kernel, log.lost());
+    let control = listener
+        .map(|listener| Server::start(listener, Arc::clone(table), stats, server))
+        .transpose()
+        .map_err(other("serve Thrift clients"))?;
+    let (ended, ending) = pipe().map_err(other("make a pipe"))?;
+    let session = thread::Builder::new()
+        .name("session".to_owned())
+        .spawn(move || {
+            let _ending = ending;
+            session.run()
+        })
+        .map_err(other("start the session's thread"))?;
+    Ok(Running { mounted: Arc::new(mounted), control, session, ended })
+}
+
+fn server_config(
+    config: &RunConfig,
+    paths: &Paths,
+    kernel: Kernel,
+    log_lines_lost: Arc<AtomicU64>,
+) -> ServerConfig {
+    let except = config.fs.passthrough_except.as_ref();
+    ServerConfig {
+        scale: config.scale,
+        obstacles: obstacles(&config.mount),
+        mount: MountInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mountpoint: paths.mountpoint.clone(),
+            backing: paths.base.clone(),
+            pid: std::process::id(),
+            started: SystemTime::now(),
+            threads: config.fs.threads,
+            direct_io: config.fs.direct_io,
+            read_only: config.mount.flags.contains(MountFlags::RDONLY),
+            seeded: config.seed.is_some(),
+            stats: config.fs.time_all,
+            fuse_protocol: kernel.protocol,
+            capabilities: kernel.capabilities,
+            passthrough_except: except.map(|pattern| pattern.as_str().to_owned()),
+        },
+        // The longest idle one is closed, rather than that nothing can be opened any more.
+        max_connections: (mirror::descriptors_left_to_others() / 2).min(256),
+        log_lines_lost,
+    }
+}
+
+fn obstacles(options: &MountOptions) -> Vec<Obstacle> {
+    let mut found = vec![Obstacle::KernelKeepsLocks, Obstacle::NoBlockDevice];
+    if options.default_permissions {
+        found.push(Obstacle::KernelChecksAccess);
+    }
+    found
+}
