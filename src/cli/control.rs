@@ -1,19 +1,15 @@
-//! The control commands' arguments: what can be asked of a running mount.
-//!
-//! What does not parse is refused with the nearest thing that would.
+//! The control commands and their arguments: what can be asked of a running mount.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Subcommand};
 
 use super::help;
 use super::recipe::{self, Recipe};
-use crate::fault::suggest::closest;
-use crate::ops::Method;
-use crate::rpc::{self, FaultSpec};
-
-pub use super::act::run;
+use super::values::{
+    parse_addr, parse_duration, parse_errno, parse_interval, parse_method, parse_probability,
+};
+use crate::rpc::FaultSpec;
 
 /// A command to one or more running mounts.
 #[derive(Debug, Subcommand)]
@@ -153,6 +149,30 @@ impl Control {
             | Control::Ping { target } => target,
         }
     }
+
+    /// The fault that it sets, and whether that is added; none for the other commands.
+    pub(super) fn fault(&self) -> Option<(FaultSpec, bool)> {
+        let (spec, fault) = match self {
+            Control::Delay { delay, fault, .. } => {
+                (FaultSpec { delay_ns: Some(nanoseconds(*delay)), ..fault.spec() }, fault)
+            }
+            Control::Hang { fault, .. } => (FaultSpec { hang: true, ..fault.spec() }, fault),
+            Control::Error { errnos, fault, .. } => {
+                let (random, errnos) =
+                    errnos.iter().cloned().partition::<Vec<_>, _>(|e| e == "random");
+                (FaultSpec { random_errno: !random.is_empty(), errnos, ..fault.spec() }, fault)
+            }
+            Control::Kill { fault, .. } => (FaultSpec { kill_caller: true, ..fault.spec() }, fault),
+            Control::Clear { .. }
+            | Control::Recipe { .. }
+            | Control::List { .. }
+            | Control::Methods { .. }
+            | Control::Stats { .. }
+            | Control::Watch { .. }
+            | Control::Ping { .. } => return None,
+        };
+        Some((spec, fault.add))
+    }
 }
 
 /// Which mounts, and how to answer.
@@ -225,191 +245,4 @@ impl FaultArgs {
 
 fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|e| format!("{e}; write it as in 300ms, 1us, 2s"))
-}
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
-        short if short < Duration::from_millis(10) => Err("too short; at least 10ms".into()),
-        interval => Ok(interval),
-    }
-}
-
-fn parse_probability(text: &str) -> Result<f64, String> {
-    let (number, scale) = match text.strip_suffix('%') {
-        Some(number) => (number, 100.0),
-        None => (text, 1.0),
-    };
-    match number.trim().parse::<f64>() {
-        Ok(n) if (0.0..=scale).contains(&n) => Ok(n / scale),
-        Ok(n) if scale == 1.0 && n > 1.0 && n <= 100.0 => {
-            Err(format!("a fraction is at most 1; for a percentage write {n}%"))
-        }
-        Ok(_) => Err("it must be from 0 to 1, or from 0% to 100%".into()),
-        Err(_) => Err("write a fraction or a percentage, as in 0.5 or 1%".into()),
-    }
-}
-
-fn parse_addr(text: &str) -> Result<String, String> {
-    let fits = match text.rsplit_once(':') {
-        _ if text.parse::<IpAddr>().is_ok() => true,
-        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok(),
-        None => !text.is_empty(),
-    };
-    if fits { Ok(text.to_owned()) } else { Err("not HOST:PORT nor HOST".into()) }
-}
-
-fn parse_method(text: &str) -> Result<String, String> {
-    if text == "all" || Method::from_name(text).is_some() {
-        return Ok(text.to_owned());
-    }
-    if text.parse::<u64>().is_ok() {
-        return Err("a number is no method; one fault is cleared by `slowfs clear --id N`".into());
-    }
-    let names = Method::all().map(Method::name).chain(["all"]);
-    Err(match closest(text, names) {
-        Some(near) => format!("no such method; did you mean {near}?"),
-        None => "no such method; `slowfs methods` lists them".into(),
-    })
-}
-
-fn parse_errno(text: &str) -> Result<String, String> {
-    if text == "random" {
-        return Ok(text.to_owned());
-    }
-    rpc::errno(text).map(|errno| errno.name().map_or_else(|| text.to_owned(), str::to_owned))
-}
-
-/// The fault that a command sets, and whether it is added; none for the other commands.
-pub(super) fn fault_of(command: &Control) -> Option<(FaultSpec, bool)> {
-    let (spec, fault) = match command {
-        Control::Delay { delay, fault, .. } => {
-            (FaultSpec { delay_ns: Some(nanoseconds(*delay)), ..fault.spec() }, fault)
-        }
-        Control::Hang { fault, .. } => (FaultSpec { hang: true, ..fault.spec() }, fault),
-        Control::Error { errnos, fault, .. } => {
-            let (random, errnos) = errnos.iter().cloned().partition::<Vec<_>, _>(|e| e == "random");
-            (FaultSpec { random_errno: !random.is_empty(), errnos, ..fault.spec() }, fault)
-        }
-        Control::Kill { fault, .. } => (FaultSpec { kill_caller: true, ..fault.spec() }, fault),
-        _ => return None,
-    };
-    Some((spec, fault.add))
-}
-
-/// A fault as written after `slowfs`, in one string: `delay 10ms -m fsync -r '.*/wal/.*'`. Words
-/// are split at blanks outside single or double quotes.
-///
-/// # Errors
-/// One line that says what is wrong with it.
-pub fn parse_fault(text: &str) -> Result<(FaultSpec, bool), String> {
-    #[derive(Parser)]
-    #[command(no_binary_name = true, disable_help_flag = true, disable_help_subcommand = true)]
-    struct Line {
-        #[command(subcommand)]
-        command: Control,
-    }
-    let words = split(text)?;
-    if let Some(word) = words.iter().find(|w| w.starts_with("--addr") || *w == "--json") {
-        return Err(format!("{word} has no place here: the fault is set on this mount"));
-    }
-    let line = Line::try_parse_from(words).map_err(|e| super::one_line(&e))?;
-    let fault = fault_of(&line.command)
-        .ok_or("a fault begins with delay, hang, error or kill".to_owned())?;
-    rpc::fault(&fault.0)?;
-    Ok(fault)
-}
-
-pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    for c in text.chars() {
-        match quote {
-            Some(q) if c == q => quote = None,
-            None if c == '\'' || c == '"' => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            None if c.is_whitespace() => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(c),
-        }
-    }
-    if let Some(q) = quote {
-        return Err(format!("the {q} is not closed"));
-    }
-    words.extend(word);
-    Ok(words)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(line: &str) -> String {
-        let reason = parse_fault(line).unwrap_err();
-        assert!(!reason.contains('\n'), "{reason}");
-        reason
-    }
-
-    #[test]
-    fn a_fault_line_reads_as_the_commands_do() {
-        let (spec, add) =
-            parse_fault("delay 10ms -m fsync,write -r '(^|.*/)a b/.*' -p 1%").unwrap();
-        assert!(!add);
-        assert_eq!(spec.methods, ["fsync", "write"]);
-        assert_eq!(spec.pattern, "(^|.*/)a b/.*");
-        assert_eq!((spec.delay_ns, spec.probability), (Some(10_000_000), 0.01));
-        let (spec, add) =
-            parse_fault("error EIO,28 -m all --count 3 --after 2 --for 1s --add").unwrap();
-        assert!(add);
-        assert_eq!(spec.errnos, ["EIO", "ENOSPC"]);
-        assert_eq!((spec.count, spec.after, spec.lifetime_ns), (Some(3), 2, Some(1_000_000_000)));
-        assert!(parse_fault("error random -m read").unwrap().0.random_errno);
-        assert!(parse_fault("kill -m read").unwrap().0.kill_caller);
-        assert!(parse_fault("hang -m read -r \"\"").unwrap().0.hang);
-    }
-
-    #[test]
-    fn a_fault_line_is_refused_with_the_reason() {
-        assert!(refusal("delay 1s -m read --addr x:1").contains("--addr"));
-        assert!(refusal("delay 0s -m read").contains("does nothing"));
-        assert!(refusal("delay 10ms -m fsycn").contains("did you mean fsync?"));
-        assert!(refusal("error EIOO -m write").contains("did you mean EIO?"));
-        assert!(refusal("error ENOSYS -m write").contains("EOPNOTSUPP"));
-        assert!(refusal("error EIO,random -m write").contains("exclude each other"));
-        assert!(refusal("delay 10 -m write").contains("300ms"));
-        assert!(refusal("delay -m write").contains("DURATION"));
-        assert!(refusal("delay 1s").contains("--methods"));
-        assert!(refusal("delay 1s -m write -p 50").contains("write 50%"));
-        assert!(refusal("delay 1s -m write -r '(a'").contains("(a"));
-        assert!(refusal("delay 1s -m write --count 0").contains("0"));
-        assert!(refusal("delay 1s -m write -r 'a").contains("not closed"));
-        assert!(refusal("list").contains("delay, hang, error or kill"));
-        assert!(refusal("slow 1s -m write").contains("slow"));
-    }
-
-    #[test]
-    fn addresses_are_judged_before_anything_is_sent() {
-        for good in ["localhost", "db1:9090", "10.0.0.1:1", "::1", "[::1]:9090", "fe80::1"] {
-            assert_eq!(parse_addr(good).as_deref(), Ok(good));
-        }
-        for bad in ["", ":99999", "127.0.0.1:65536", "db1:", ":9090", "[::1]"] {
-            assert!(parse_addr(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn probabilities_are_fractions_or_percentages() {
-        for (text, expected) in [("0", 0.0), ("1", 1.0), ("0.5", 0.5), ("1%", 0.01), ("100%", 1.0)]
-        {
-            assert_eq!(parse_probability(text), Ok(expected), "{text}");
-        }
-        for text in ["-1", "101%", "1.5", "", "%", "NaN", "inf", "half"] {
-            assert!(parse_probability(text).is_err(), "{text}");
-        }
-    }
 }

@@ -13,6 +13,7 @@ mod act;
 mod charybdefs;
 pub mod control;
 mod demo;
+mod fault_line;
 mod help;
 mod helper;
 mod mount;
@@ -20,6 +21,8 @@ mod options;
 mod original;
 mod output;
 mod recipe;
+mod render;
+mod values;
 mod watch;
 
 /// A mirror of a directory that becomes slow, broken or treacherous on command.
@@ -64,7 +67,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return misunderstood(&error, words.first()),
     };
     match cli.command {
-        Command::Control(command) => control::run(&command),
+        Command::Control(command) => act::run(&command),
         Command::Mount(args) => outcome("slowfs", mount::mount(&args)),
         Command::Umount(args) => outcome("slowfs", mount::umount(&args)),
         Command::Demo(args) => outcome("slowfs", demo::run(&args)),
@@ -204,7 +207,7 @@ mod tests {
             assert!(!examples.is_empty(), "{} has no example", command.get_name());
             for example in examples {
                 let typed = example.split("  #").next().unwrap();
-                let words = control::split(typed).unwrap();
+                let words = fault_line::split(typed).unwrap();
                 assert!(Cli::try_parse_from(&words).is_ok(), "{example}");
                 assert!(typed.trim_end().len() <= 92, "too long to show: {example}");
                 let own = command.get_name() == "slowfs" || words[1] == command.get_name();

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use rustix::mount::MountFlags;
 
-use super::control::parse_fault;
+use super::fault_line::parse_fault;
 use super::options::MountOption;
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};

@@ -13,9 +13,9 @@ use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use serde_json::json;
 
-use super::act::{explain, fault_table, is_second_name, latency_cells};
 use super::control::Target;
 use super::output;
+use super::render::{explain, fault_table, is_second_name, latency_cells};
 use crate::rpc::{Client, LatencyStatistics, ListedFault, MethodStatistics, Statistics};
 use crate::sys::signals;
 

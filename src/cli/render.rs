@@ -1,0 +1,265 @@
+//! What a mount answers, as people read it. Nothing here asks or prints.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use super::output;
+use crate::ops::Method;
+use crate::rpc::{
+    self, ClientError, Info, LatencyStatistics, ListedFault, PassthroughStatistics, Statistics,
+};
+
+/// Why a call failed that has no counterpart among the plain calls.
+pub(super) fn explain(addr: &str, error: ClientError) -> String {
+    match error {
+        ClientError::UnknownCall { call, .. } => {
+            format!("{addr} is charybdefs or an older slowfs: it has no call {call}")
+        }
+        e => e.to_string(),
+    }
+}
+
+/// What the faults cannot do on this mount, a line each.
+pub(super) fn out_of_reach<'a>(faults: impl IntoIterator<Item = &'a ListedFault>) -> Vec<String> {
+    let line = |f: &ListedFault| {
+        Some(format!("fault {} does not reach {}", f.id, f.out_of_reach.as_ref()?))
+    };
+    faults.into_iter().filter_map(line).collect()
+}
+
+/// That a fault has gone and yet holds something.
+pub(super) fn still_holds(ended: &ListedFault) -> Option<String> {
+    let ListedFault { id, held, .. } = ended;
+    let s = if *held == 1 { "" } else { "s" };
+    (*held > 0).then(|| {
+        format!(
+            "fault {id} was spent and still holds {held} operation{s}; `slowfs clear` releases them"
+        )
+    })
+}
+
+/// That files which were opened under a fault that has gone are slower than others.
+pub(super) fn past_cache(ended: &ListedFault) -> Option<String> {
+    let ListedFault { id, past_cache, .. } = ended;
+    let files = if *past_cache == 1 { "file that was" } else { "files that were" };
+    (*past_cache > 0).then(|| {
+        format!(
+            "fault {id} has gone; {past_cache} {files} opened under it and stay past the page cache until closed"
+        )
+    })
+}
+
+/// How it is mounted, a line each: what was asked, what the kernel gave.
+pub(super) fn features(info: &Info) -> String {
+    let asked = [
+        (info.read_only, "read-only"),
+        (info.direct_io, "page cache bypassed"),
+        (info.seeded, "dice seeded"),
+        (info.stats, "every operation timed"),
+    ];
+    let asked: String = asked.iter().filter(|(on, _)| *on).map(|(_, s)| format!(", {s}")).collect();
+    let names = info.capabilities.iter().map(|c| c.trim_start_matches("FUSE_").to_lowercase());
+    let except = info.passthrough_except.as_ref();
+    let passthrough =
+        except.map(|e| format!("\nthe kernel serves by itself what does not match {e:?}"));
+    format!(
+        "\n{} threads, probability scale {}{asked}{}\nFUSE {}: {}",
+        info.threads,
+        info.probability_scale,
+        passthrough.unwrap_or_default(),
+        info.fuse_protocol,
+        names.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// The methods that were called, and what there is to tell of the whole mount.
+pub(super) fn stats_table(stats: &Statistics) -> String {
+    let elapsed = Duration::from_secs(stats.elapsed_ns.unsigned_abs() / 1_000_000_000);
+    let total = format!(
+        "{} calls, {} errors in {}",
+        stats.calls,
+        stats.errors,
+        humantime::format_duration(elapsed)
+    );
+    let total = total + &stats.passthrough.as_ref().map(passthrough_line).unwrap_or_default();
+    let total = total + &missed_line(stats) + &taken_line(stats);
+    let called: Vec<_> =
+        stats.methods.iter().filter(|m| m.calls > 0 && !is_second_name(&m.name)).collect();
+    if called.is_empty() {
+        return total;
+    }
+    let untimed = called.iter().all(|m| m.latency.is_none());
+    let rows = called.into_iter().map(|m| {
+        let timed = m.latency.as_ref().map_or(0, |l| l.timed);
+        let [p50, p99, max] = latency_cells(m.latency.as_ref());
+        let [calls, errors, timed] = [m.calls, m.errors, timed].map(|n| n.to_string());
+        [m.name.clone(), calls, errors, timed, p50, p99, max]
+    });
+    let headers = ["METHOD", "CALLS", "ERRORS", "TIMED", "P50", "P99", "MAX"];
+    let table = output::table(headers, &[1, 2, 3, 4, 5, 6], rows.collect());
+    let hint = "\nlatency is measured while a fault is set, or always with `slowfs mount --stats`";
+    format!("{table}\n{total}{}", if untimed { hint } else { "" })
+}
+
+/// What went past the log and the control port, if anything did.
+fn missed_line(stats: &Statistics) -> String {
+    let told = |n: i64, what: &str| (n > 0).then(|| format!("\n{n} {what}"));
+    let lost = told(stats.log_lines_lost, "lines of the log lost");
+    let dropped = told(stats.connections_dropped, "control connections dropped");
+    lost.unwrap_or_default() + &dropped.unwrap_or_default()
+}
+
+/// What operations that may block take just now, and have taken.
+fn taken_line(stats: &Statistics) -> String {
+    let told = |n: i64, what: &str| if n > 0 { format!(", {n} {what}") } else { String::new() };
+    let mebibytes = |bytes: i64| bytes.unsigned_abs().div_ceil(1 << 20);
+    let [in_memory, in_file] =
+        [stats.held_bytes_in_memory, stats.held_bytes_in_file].map(mebibytes);
+    let kept = format!("\nheld operations keep {in_memory} MiB in memory, {in_file} MiB in a file");
+    format!(
+        "\n{} threads for what may block (of 8192){}{}{}",
+        stats.threads,
+        told(stats.waiting, "operations wait for one"),
+        told(stats.callers_freed, "killed callers freed from what was blocked"),
+        if in_memory + in_file > 0 { kept } else { String::new() }
+    )
+}
+
+fn passthrough_line(files: &PassthroughStatistics) -> String {
+    let PassthroughStatistics { open, files, refused } = files;
+    let refused = if *refused > 0 {
+        format!("; {refused} that it could not serve were left to slowfs")
+    } else {
+        String::new()
+    };
+    let s = if *files == 1 { "" } else { "s" };
+    format!("\nread and written by the kernel itself: {files} file{s}, {open} still open{refused}")
+}
+
+/// Median, 99th percentile and longest, for people.
+pub(super) fn latency_cells(latency: Option<&LatencyStatistics>) -> [String; 3] {
+    match latency {
+        None => ["-", "-", "-"].map(str::to_owned),
+        Some(l) => [l.p50_ns, l.p99_ns, l.max_ns].map(output::short_time),
+    }
+}
+
+/// Whether another method of the table counts the very same requests, as `write` does for
+/// `write_buf`.
+pub(super) fn is_second_name(name: &str) -> bool {
+    Method::from_name(name).is_some_and(|method| {
+        Method::all().take_while(|m| *m != method).any(|m| m.requests() == method.requests())
+    })
+}
+
+/// The faults in force.
+pub(super) fn fault_table(faults: &[ListedFault]) -> String {
+    if faults.is_empty() {
+        return "no faults".to_owned();
+    }
+    let headers = ["ID", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "LIMITS", "METHODS", "PATH"];
+    let table = output::table(headers, &[0, 2, 3, 4, 5], faults.iter().map(fault_cells).collect());
+    faults.iter().fold(table, |text, fault| text + &exceptions(fault))
+}
+
+fn fault_cells(f: &ListedFault) -> [String; 9] {
+    let path = if f.fault.pattern.is_empty() { "any" } else { &f.fault.pattern };
+    [
+        f.id.to_string(),
+        f.fault.effect(),
+        f.fault.percent(),
+        f.matched.to_string(),
+        f.fired.to_string(),
+        f.held.to_string(),
+        limits(f),
+        method_list(&f.fault.methods),
+        path.escape_debug().to_string().replace("\\\\", "\\"),
+    ]
+}
+
+/// The faults that have gone, and why.
+pub(super) fn ended_table(ended: &[ListedFault]) -> String {
+    if ended.is_empty() {
+        return "no fault has gone".to_owned();
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let rows = ended.iter().map(|f| {
+        let at = Duration::from_nanos(f.ended_unix_ns.unwrap_or_default().unsigned_abs());
+        let ago = Duration::from_secs(now.saturating_sub(at).as_secs());
+        let why = f.why.as_deref().unwrap_or_default();
+        let ended = format!("{why} {} ago", humantime::format_duration(ago));
+        let [id, effect, percent, matched, fired, held, _, methods, path] = fault_cells(f);
+        [id, effect, percent, matched, fired, held, ended, methods, path]
+    });
+    let headers = ["ID", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "ENDED", "METHODS", "PATH"];
+    let table = output::table(headers, &[0, 2, 3, 4, 5], rows.collect());
+    ended.iter().fold(table, |text, fault| text + &exceptions(fault))
+}
+
+/// The operations that the fault let go or skipped: a line of its own for each, if there are any.
+fn exceptions(fault: &ListedFault) -> String {
+    let mut lines = String::new();
+    if fault.let_go > 0 {
+        let (id, n) = (fault.id, fault.let_go);
+        let _ = write!(lines, "\nfault {id} let {n} go early: their processes were ending");
+    }
+    if fault.skipped > 0 {
+        let (id, n) = (fault.id, fault.skipped);
+        let _ = write!(lines, "\nfault {id} skipped {n}: nobody to kill");
+    }
+    lines
+}
+
+/// Names of methods, the shorter way round.
+fn method_list(names: &[String]) -> String {
+    if names.len() <= Method::COUNT / 2 {
+        return names.join(",");
+    }
+    let others = Method::all().map(Method::name).filter(|m| names.iter().all(|n| n != m));
+    format!("all but {}", others.collect::<Vec<_>>().join(","))
+}
+
+/// What ends or delays the fault: `after 5, 3 of 10 left, 1m 2s left`.
+fn limits(fault: &ListedFault) -> String {
+    let mut text = String::new();
+    if fault.fault.after > 0 {
+        let _ = write!(text, "after {}", fault.fault.after);
+    }
+    if let Some(count) = fault.fault.count {
+        let comma = if text.is_empty() { "" } else { ", " };
+        let left = count.saturating_sub(fault.fired).max(0);
+        let _ = write!(text, "{comma}{left} of {count} left");
+    }
+    if let Some(ns) = fault.expires_in_ns {
+        let comma = if text.is_empty() { "" } else { ", " };
+        // Milliseconds matter only near the end.
+        let unit = if ns < 10_000_000_000 { 1_000_000 } else { 1_000_000_000 };
+        let _ = write!(text, "{comma}{} left", rpc::duration(ns / unit * unit));
+    }
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_let_go_or_skipped_is_told_below_the_table() {
+        let fault = ListedFault { id: 7, ..ListedFault::default() };
+        assert_eq!(fault_table(std::slice::from_ref(&fault)).lines().count(), 2);
+        let text = fault_table(&[ListedFault { let_go: 3, skipped: 1, ..fault }]);
+        let lines: Vec<_> = text.lines().skip(2).collect();
+        let expected = [
+            "fault 7 let 3 go early: their processes were ending",
+            "fault 7 skipped 1: nobody to kill",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn many_methods_are_listed_the_shorter_way_round() {
+        let most: Vec<_> = Method::all().map(|m| m.name().to_owned()).skip(2).collect();
+        assert_eq!(method_list(&most), "all but access,bmap");
+        assert_eq!(method_list(&["read".into(), "write".into()]), "read,write");
+    }
+}
