@@ -10,7 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use super::mount::{self, MountArgs};
-use super::options::{self, MountOption, Typed};
+use super::options::{self, MountOption};
+use super::typed::Typed;
 use super::{outcome, output};
 
 /// The name that this grammar goes by.

@@ -15,13 +15,14 @@ pub mod control;
 mod demo;
 mod fault_line;
 mod help;
-mod helper;
 mod mount;
+mod mount_helper;
 mod options;
 mod original;
 mod output;
 mod recipe;
 mod render;
+mod typed;
 mod values;
 mod watch;
 
@@ -59,8 +60,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if program == charybdefs::NAME {
         return charybdefs::run(words.to_vec());
     }
-    if helper::is_meant(program, words) {
-        return helper::run(words.to_vec());
+    if mount_helper::is_meant(program, words) {
+        return mount_helper::run(words.to_vec());
     }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,

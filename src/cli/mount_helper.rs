@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use rustix::mount::MountFlags;
 
 use super::mount::{self, MountArgs};
-use super::options::{self, MountOption, Typed};
+use super::options::{self, MountOption};
+use super::typed::Typed;
 use super::{outcome, output};
 
 /// The names that mount(8) calls a helper of this filesystem by.
