@@ -5,6 +5,7 @@ aio-read, aio-write  a thread submits one direct request and ends; HOW is `early
 open                 opens FILE; then HOW
 map                  maps FILE, shared; at a line it dirties a page; then HOW
 exec                 a thread syncs FILE, and at a line another executes a program
+close                opens FILE; at a line it executes a program, which closes it
 sync                 HOW threads, or if negative processes, sync FILE0, FILE1, ...
 
 HOW is exit, abort, msync or stay. It says `ready` when a line is due, and what comes of it. With
@@ -90,6 +91,12 @@ def execute(path):
     os.execv("/bin/true", ["true"])
 
 
+def close(path):
+    os.open(path, os.O_RDWR)
+    wait_for_a_line()
+    os.execv("/bin/true", ["true"])
+
+
 def sync(path, many):
     threading.stack_size(65536)
     for n in range(abs(many)):
@@ -118,5 +125,7 @@ elif what == "map":
     map_it(path, *how)
 elif what == "exec":
     execute(path)
+elif what == "close":
+    close(path)
 elif what == "sync":
     sync(path, int(how[0]))

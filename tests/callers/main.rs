@@ -214,6 +214,32 @@ fn a_program_is_executed_although_another_thread_is_held() {
     assert!(took < SOON, "{took:?}");
 }
 
+/// While it closes files on its way the kernel lets nobody read some of its files in /proc.
+#[test]
+fn a_close_on_the_way_to_another_program_is_held_like_any_other() {
+    let mount = mount();
+    let _clear = mount.clear_on_drop();
+    for kills in [false, true] {
+        let mut caller = Caller::new(&mount, &["close"]);
+        caller.hear("ready");
+        let id = mount.add(&hanging(&["flush"]));
+        caller.go();
+        wait_until_held(&mount, id, 1);
+        // Several looks.
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(mount.listed(id).held, 1);
+        if kills {
+            caller.kill()
+        } else {
+            mount.clear()
+        }
+        let (status, took) = caller.end();
+        assert_eq!(status.signal(), kills.then_some(libc::SIGKILL));
+        assert!(took < SOON, "{took:?}");
+        mount.clear();
+    }
+}
+
 #[test]
 fn a_process_with_a_dirty_mapping_ends_and_its_data_is_written() {
     let mount = mount();

@@ -62,6 +62,8 @@ struct Watched {
     /// Its first thread in place of one that waits, since those have ended.
     substitute: bool,
     rounds: u32,
+    /// It may be closing a file.
+    closing: bool,
 }
 
 /// What the watcher remembers from round to round.
@@ -177,6 +179,9 @@ impl Watch {
                 None => drop(self.watched.insert(process, Watched::new(process, threads, None))),
                 Some(watched) => watched.go_on(process, threads),
             }
+            if let Some(watched) = self.watched.get_mut(&process) {
+                watched.closing = queue.callers.is_closing(process);
+            }
         }
     }
 
@@ -189,7 +194,7 @@ impl Watch {
                 watched.lookout = Lookout::new(*process, Some(watched.lookout.tid()), true);
                 self.kept += usize::from(watched.lookout.is_kept());
             }
-            if watched.lookout.is_troubled() {
+            if watched.lookout.is_troubled(watched.closing) {
                 troubled.push(*process);
             }
         }
@@ -247,7 +252,7 @@ impl Watch {
     fn look_elsewhere(&mut self, process: Process, threads: &BTreeMap<u32, usize>) {
         let Some(watched) = self.watched.get_mut(&process) else { return };
         let others = threads.keys().map(|tid| Lookout::new(process, Some(*tid), false));
-        let untroubled = others.into_iter().find(|lookout| !lookout.is_troubled());
+        let untroubled = others.into_iter().find(|lookout| !lookout.is_troubled(true));
         watched.substitute = untroubled.is_none();
         watched.lookout = untroubled.unwrap_or_else(|| Lookout::new(process, None, false));
         watched.rounds = 0;
@@ -259,7 +264,8 @@ impl Watched {
     fn new(process: Process, threads: &BTreeMap<u32, usize>, after: Option<u32>) -> Watched {
         let next = after.and_then(|after| threads.range((Excluded(after), Unbounded)).next());
         let tid = next.or_else(|| threads.first_key_value()).map(|(tid, _)| *tid);
-        Watched { lookout: Lookout::new(process, tid, false), substitute: false, rounds: 0 }
+        let lookout = Lookout::new(process, tid, false);
+        Watched { lookout, substitute: false, rounds: 0, closing: false }
     }
 
     fn go_on(&mut self, process: Process, threads: &BTreeMap<u32, usize>) {

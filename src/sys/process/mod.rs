@@ -3,8 +3,9 @@
 //!
 //! A caller is a thread; its life is its process's. A thread may end while its process lives and
 //! still has operations under way (Linux AIO, io_uring, pools), and its number may be given to
-//! another. So what is remembered of a caller is its process, and when that began.
+//! another. So what is remembered of a caller is its process, and which of that number it is.
 
+mod birth;
 mod proc;
 mod stuck;
 mod watching;
@@ -17,16 +18,15 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal,
 };
 
-use self::proc::{Stat, Status};
+use self::proc::Status;
 pub use self::stuck::stuck;
 pub use self::watching::{Lookout, Plight};
 
-/// A process, told from a later one of the same number by when it began.
+/// A process, told from a later one of the same number by its birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Process {
     pid: u32,
-    /// Clock ticks from the start of the system, as in /proc/PID/stat.
-    began: u64,
+    birth: u64,
 }
 
 /// A caller as it was when its operation arrived.
@@ -67,7 +67,7 @@ pub fn sigkill_pending(tid: u32) -> bool {
 
 impl Process {
     fn numbered(pid: u32) -> Option<Process> {
-        Some(Process { pid, began: Stat::of_process(pid).ok()?.began()? })
+        Some(Process { pid, birth: birth::of(pid).ok()? })
     }
 
     /// Its number.

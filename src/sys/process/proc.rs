@@ -1,5 +1,9 @@
 //! What /proc tells of a thread: the lines of status, the fields of stat (proc_pid_status(5),
 //! proc_pid_stat(5)). Names of programs are bytes and need not be UTF-8.
+//!
+//! Invariant: no look waits for an operation of the one it looks at. A process that executes a program holds its
+//! `exec_update_lock` while it closes files on its way (O_CLOEXEC), which a fault may hold; and stat
+//! takes that lock (Linux 6.18.44), so that whoever reads it waits for the answer to that close.
 
 use std::fs;
 use std::io;
@@ -42,11 +46,19 @@ impl Status {
 
     /// Of a thread of this process.
     pub(super) fn of(pid: u32, tid: u32) -> io::Result<Status> {
-        Status::read(&format!("/proc/{pid}/task/{tid}/status"))
+        Status::read(&Status::path(pid, tid))
+    }
+
+    pub(super) fn path(pid: u32, tid: u32) -> String {
+        format!("/proc/{pid}/task/{tid}/status")
     }
 
     fn read(path: &str) -> io::Result<Status> {
-        Ok(Status(String::from_utf8_lossy(&fs::read(path)?).into_owned()))
+        Ok(Status::parse(&fs::read(path)?))
+    }
+
+    pub(super) fn parse(text: &[u8]) -> Status {
+        Status(String::from_utf8_lossy(text).into_owned())
     }
 
     fn field(&self, name: &str) -> Option<&str> {
@@ -79,26 +91,49 @@ impl Status {
         self.field("Kthread:") == Some("1")
     }
 
+    fn state(&self) -> Option<&str> {
+        self.field("State:")?.get(..1)
+    }
+
+    /// Whether it has ended, and only waits to be buried.
+    pub(super) fn ended(&self) -> bool {
+        matches!(self.state(), None | Some("Z" | "X"))
+    }
+
+    pub(super) fn runs(&self) -> bool {
+        self.state() == Some("R")
+    }
+
+    /// Whether it is on its way out: it has given up its memory, which the kernel's threads never had,
+    /// or its files.
+    pub(super) fn exiting(&self) -> bool {
+        let of_the_kernel = || match self.field("Kthread:") {
+            Some(kernel) => kernel == "1",
+            None => self.process() == Some(2) || self.field("PPid:") == Some("2"),
+        };
+        self.field("FDSize:") == Some("0") || self.field("VmSize:").is_none() && !of_the_kernel()
+    }
+
+    /// Whether a core of its process is being written.
+    pub(super) fn dumping(&self) -> bool {
+        self.field("CoreDumping:") == Some("1")
+    }
+
     pub(super) fn groups(&self) -> Vec<u32> {
         let groups = self.field("Groups:").unwrap_or_default();
         groups.split_ascii_whitespace().filter_map(|group| group.parse().ok()).collect()
     }
 }
 
-/// What is asked of /proc/.../stat.
+/// What is asked of /proc/.../stat, which costs half as much as status, and may wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stat {
     state: u8,
     flags: u64,
-    began: Option<u64>,
     pending: u64,
 }
 
 impl Stat {
-    pub(super) fn of_process(pid: u32) -> io::Result<Stat> {
-        Stat::of(pid, pid)
-    }
-
     /// Of a thread. In this directory the kernel does not add up those of the whole process.
     pub(super) fn of(pid: u32, tid: u32) -> io::Result<Stat> {
         Ok(Stat::parse(&fs::read(Stat::path(pid, tid))?))
@@ -119,7 +154,6 @@ impl Stat {
             match number {
                 3 => stat.state = field.first().copied().unwrap_or_default(),
                 9 => stat.flags = value().unwrap_or_default(),
-                22 => stat.began = value(),
                 31 => stat.pending = value().unwrap_or_default(),
                 _ => {}
             }
@@ -127,19 +161,9 @@ impl Stat {
         stat
     }
 
-    /// When it began, in clock ticks from the start of the system. The first thread of a process
-    /// tells when that began, also after another thread has taken its place by execve(2).
-    pub(super) fn began(&self) -> Option<u64> {
-        self.began
-    }
-
     /// Whether it has ended, and only waits to be buried.
     pub(super) fn ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | 0)
-    }
-
-    pub(super) fn runs(&self) -> bool {
-        self.state == b'R'
     }
 
     pub(super) fn exiting(&self) -> bool {
@@ -179,10 +203,26 @@ mod tests {
         let line = b"12 (a) R \xff(b)) D 1 12 12 0 -1 4195332 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0 \
                      18446744073709551615 0 0 0 0 0 256 0 0 0 0 0 0 17 0 0 0 0 0 0\n";
         let stat = Stat::parse(line);
-        assert_eq!(stat.began(), Some(4711));
-        assert!(stat.killed() && stat.exiting() && !stat.dumping());
-        assert!(!stat.runs() && !stat.ended());
+        assert!(stat.killed() && stat.exiting() && !stat.dumping() && !stat.ended());
         let nothing = Stat::parse(b"");
-        assert!(nothing.ended() && !nothing.killed() && nothing.began().is_none());
+        assert!(nothing.ended() && !nothing.killed());
+    }
+
+    #[test]
+    fn who_is_on_its_way_out_has_neither_memory_nor_files() {
+        let status = |state: &str, lines: &str| {
+            Status(format!("Name:\tx\nState:\t{state}\nTgid:\t12\nPPid:\t1\n{lines}"))
+        };
+        let alive = status("D (disk sleep)", "FDSize:\t64\nVmSize:\t 9 kB\nCoreDumping:\t0\n");
+        assert!(!alive.exiting() && !alive.dumping() && !alive.ended() && !alive.runs());
+        assert!(status("R (running)", "FDSize:\t64\nVmSize:\t 9 kB\nCoreDumping:\t1\n").dumping());
+        assert!(status("R (running)", "FDSize:\t64\n").exiting());
+        assert!(status("R (running)", "FDSize:\t64\n").runs());
+        assert!(status("S (sleeping)", "FDSize:\t0\nVmSize:\t 9 kB\n").exiting());
+        assert!(!status("S (sleeping)", "FDSize:\t64\nKthread:\t1\n").exiting());
+        assert!(status("Z (zombie)", "FDSize:\t0\n").ended());
+        let kthreadd = Status("State:\tS (sleeping)\nTgid:\t2\nFDSize:\t64\n".into());
+        assert!(!kthreadd.exiting());
+        assert!(Status(String::new()).ended());
     }
 }

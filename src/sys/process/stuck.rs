@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::Process;
-use super::proc::Stat;
+use super::proc::Status;
 
 /// The processes that are killed or leave, sleep, and have a file open on this filesystem
 /// (major and minor number). A look at a process costs 8 us; it waits for none.
@@ -33,21 +33,20 @@ fn numbers(dir: &Path) -> impl Iterator<Item = u32> + use<> {
 }
 
 fn stuck_process(pid: u32, device: (u32, u32)) -> Option<Process> {
-    let first = Stat::of_process(pid).ok()?;
-    if !is_dying(&first) {
+    if !is_dying(&Status::of(pid, pid).ok()?) {
         return None;
     }
-    let process = Process { pid, began: first.began()? };
+    let process = Process::numbered(pid)?;
     let holds = numbers(format!("/proc/{pid}/task").as_ref()).any(|tid| {
         let sleeps =
-            Stat::of(pid, tid).is_ok_and(|stat| is_dying(&stat) && !stat.ended() && !stat.runs());
+            Status::of(pid, tid).is_ok_and(|it| is_dying(&it) && !it.ended() && !it.runs());
         sleeps && has_open(pid, tid, device)
     });
     holds.then_some(process)
 }
 
-fn is_dying(stat: &Stat) -> bool {
-    stat.killed() || stat.exiting()
+fn is_dying(status: &Status) -> bool {
+    status.killed() || status.exiting()
 }
 
 /// Without asking the filesystem, which may hold the answer back.

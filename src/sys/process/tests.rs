@@ -51,14 +51,14 @@ fn a_thread_that_has_ended_in_a_process_that_lives_is_not_killed() {
     let process = arrival(tid).unwrap().process;
     let lookouts = [false, true].map(|keep| Lookout::new(process, Some(tid), keep));
     assert_eq!(lookouts.each_ref().map(Lookout::is_kept), [false, true]);
-    assert!(lookouts.iter().all(|lookout| !lookout.is_troubled()));
+    assert!(lookouts.iter().all(|l| !l.is_troubled(false) && !l.is_troubled(true)));
     drop(end);
     thread.join().unwrap();
     wait_for_the_end_of(tid);
-    assert!(lookouts.iter().all(Lookout::is_troubled));
+    assert!(lookouts.iter().all(|l| l.is_troubled(false) && l.is_troubled(true)));
     assert_eq!(process.plight_of(tid), Plight::None);
     assert_eq!(process.plight(), Plight::None);
-    assert!(!Lookout::new(process, None, true).is_troubled());
+    assert!(!Lookout::new(process, None, true).is_troubled(false));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_process_that_is_gone_is_leaving_and_is_no_later_one_of_its_number() {
     assert_eq!(process.plight_of(child.id()), Plight::Leaving);
     let mut other = sleeper();
     let later = arrival(other.id()).unwrap().process;
-    let earlier = Process { began: later.began - 1, ..later };
+    let earlier = Process { birth: later.birth - 1, ..later };
     assert_eq!(earlier.plight(), Plight::Leaving);
     assert_eq!(earlier.kill().unwrap_err().raw_os_error(), Some(libc::ESRCH));
     assert_eq!(groups(other.id(), Some(earlier)), [0; 0]);

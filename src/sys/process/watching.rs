@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::io;
 
-use super::Process;
 use super::proc::{Stat, Status};
+use super::{Process, birth};
 
 /// What became of a caller while its operation was held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +51,18 @@ impl Lookout {
     }
 
     /// Whether something may have happened to the thread or to its process, so that each of its
-    /// threads must be looked at closely.
+    /// threads must be looked at closely. `closing`: it may be held while it closes a file, on its
+    /// way to another program too, where its stat would have us wait for it.
     #[must_use]
-    pub fn is_troubled(&self) -> bool {
-        match self.look() {
-            Ok(stat) => stat.killed() || stat.exiting() || stat.dumping() || stat.ended(),
-            // Hidden, or no descriptor to be had just now.
-            Err(error) => is_gone(&error),
-        }
+    pub fn is_troubled(&self, closing: bool) -> bool {
+        let troubled = if closing {
+            Status::of(self.process.pid, self.tid)
+                .map(|now| now.killed() || now.exiting() || now.dumping() || now.ended())
+        } else {
+            self.look().map(|now| now.killed() || now.exiting() || now.dumping() || now.ended())
+        };
+        // Else it is hidden, or there is no descriptor to be had just now.
+        troubled.unwrap_or_else(|error| is_gone(&error))
     }
 
     fn look(&self) -> io::Result<Stat> {
@@ -80,9 +84,9 @@ impl Process {
     pub fn plight(self) -> Plight {
         let killed = Status::of(self.pid, self.pid).map(|status| status.process_killed());
         // Looked at afterwards: if it is the same process now, it was so before.
-        match Stat::of_process(self.pid) {
+        match birth::of(self.pid) {
             Err(error) if is_gone(&error) => Plight::Leaving,
-            Ok(stat) if stat.began() != Some(self.began) => Plight::Leaving,
+            Ok(birth) if birth != self.birth => Plight::Leaving,
             Ok(_) if killed.unwrap_or(false) => Plight::Killed,
             _ => Plight::None,
         }
@@ -93,14 +97,10 @@ impl Process {
     #[must_use]
     pub fn plight_of(self, tid: u32) -> Plight {
         match Status::of(self.pid, tid) {
-            Ok(status) if status.killed() => return Plight::Killed,
-            Err(error) if !is_gone(&error) => return Plight::None,
-            _ => {}
-        }
-        match Stat::of(self.pid, tid) {
-            Ok(stat) if stat.ended() => self.plight_of_the_ended(),
+            Ok(now) if now.killed() => Plight::Killed,
+            Ok(now) if now.ended() => self.plight_of_the_ended(),
             // It waits, so that it does not only pass through its end.
-            Ok(stat) if (stat.exiting() || stat.dumping()) && !stat.runs() => Plight::Leaving,
+            Ok(now) if (now.exiting() || now.dumping()) && !now.runs() => Plight::Leaving,
             Ok(_) => Plight::None,
             Err(error) if is_gone(&error) => self.plight_of_the_ended(),
             Err(_) => Plight::None,
@@ -119,8 +119,8 @@ impl Process {
         for thread in threads {
             let thread = thread?.file_name();
             let Some(tid) = thread.to_str().and_then(|tid| tid.parse().ok()) else { continue };
-            match Stat::of(self.pid, tid) {
-                Ok(stat) if !stat.ended() && !stat.exiting() => return Ok(true),
+            match Status::of(self.pid, tid) {
+                Ok(now) if !now.ended() && !now.exiting() => return Ok(true),
                 Err(error) if !is_gone(&error) => return Err(error),
                 _ => {}
             }
