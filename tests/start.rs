@@ -280,6 +280,36 @@ impl Drop for Frozen {
     }
 }
 
+/// The control filesystem at its place, as systemd mounts it.
+struct ControlMounted(bool);
+
+impl ControlMounted {
+    const PLACE: &str = "/sys/fs/fuse/connections";
+
+    fn mount() -> ControlMounted {
+        let flags = rustix::mount::MountFlags::empty();
+        match rustix::mount::mount("none", ControlMounted::PLACE, "fusectl", flags, None) {
+            Err(rustix::io::Errno::BUSY) => ControlMounted(false),
+            mounted => ControlMounted(mounted.map(|()| true).unwrap()),
+        }
+    }
+}
+
+impl Drop for ControlMounted {
+    fn drop(&mut self) {
+        if self.0 {
+            let detach = rustix::mount::UnmountFlags::DETACH;
+            let _ = rustix::mount::unmount(ControlMounted::PLACE, detach);
+        }
+    }
+}
+
+#[test]
+fn a_backing_that_does_not_answer_keeps_no_caller_where_fusectl_is_mounted() {
+    let _mounted = ControlMounted::mount();
+    a_backing_that_does_not_answer_keeps_no_caller_after_sigterm();
+}
+
 #[test]
 fn a_backing_that_does_not_answer_keeps_no_caller_after_sigterm() {
     let (disk, scratch) = (Disk::ext4(), tempfile::tempdir().unwrap());

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, OpenTreeFlags};
 
 use super::mark::Mark;
@@ -216,7 +217,11 @@ impl Mounted {
             namespace::leave_mounts()?;
             let quiet = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
             rustix::mount::mount_change("/", quiet)?;
-            rustix::mount::mount("none", CONTROL, "fusectl", MountFlags::empty(), None)?;
+            match rustix::mount::mount("none", CONTROL, "fusectl", MountFlags::empty(), None) {
+                // It is there already, as systemd mounts it.
+                Ok(()) | Err(Errno::BUSY) => {}
+                Err(error) => return Err(error.into()),
+            }
             // The open file stands for one connection: for ours, if that lives still.
             let file = std::fs::File::options().write(true).open(file)?;
             match self.is_connected() {
