@@ -370,7 +370,10 @@ fn faults_given_at_the_mount_hold_before_the_first_operation() {
 fn log_ops_writes_one_line_per_operation() {
     let mount = Mount::with(&["--log-ops"]);
     fs::create_dir(mount.mnt().join("made")).unwrap();
-    let log = mount.log_text();
+    // The log has a thread of its own.
+    let log = wait_for("the line of the mkdir", || {
+        Some(mount.log_text()).filter(|log| log.contains(" Mkdir "))
+    });
     let lines: Vec<_> = log.lines().filter(|l| l.contains(" Mkdir ")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     let path = mount.raw().join("made");
@@ -381,8 +384,10 @@ fn log_ops_writes_one_line_per_operation() {
 fn each_control_call_is_logged_with_its_peer_and_how_it_was_read() {
     let mount = Mount::new();
     ok(&mount, &["delay", "2ms", "-m", "fsync", "-p", "25%"]);
-    let log = mount.log_text();
-    let line = log.lines().find(|l| l.contains("put_fault")).unwrap();
+    let line = wait_for("the line of the call", || {
+        let log = mount.log_text();
+        log.lines().find(|l| l.contains("put_fault")).map(str::to_owned)
+    });
     for part in ["127.0.0.1:", "2ms", "fsync", "25%"] {
         assert!(line.contains(part), "{part} in {line}");
     }

@@ -2,10 +2,13 @@
 //! filesystem its holder serves. /proc shows the name among the holder's descriptors, to root and to
 //! the holder's own user, and the kernel takes it back when the process ends, however it ends.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,6 +16,9 @@ use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::mountinfo::Device;
+
+/// How long a look at one process may take.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Held by a daemon while it has its mount.
 pub(super) struct Mark(#[allow(dead_code, reason = "it is there to be seen")] OwnedFd);
@@ -56,17 +62,41 @@ impl Server {
 
 /// The processes that serve that filesystem: one, or a former one too that is about to end. None is
 /// found of another user, nor in a pid namespace that cannot be seen.
+///
+/// To look at a process that executes a program may take until that is done, which a held operation
+/// can prevent: such a one is passed over, since it serves nothing.
 #[must_use]
 pub fn servers_of(device: Device) -> Vec<Server> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| has_mark(*pid, device))
-        .filter_map(|pid| {
-            let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-            // The number may have gone to another process in between.
-            has_mark(pid, device).then_some(Server { pid, process })
-        })
-        .collect()
+    let mut left: VecDeque<i32> = pids.collect();
+    let mut found = Vec::new();
+    while !left.is_empty() {
+        let (tell, told) = mpsc::channel();
+        let batch = left.clone();
+        let looking = move || {
+            // An error means that nobody waits for it any more.
+            let _ = batch.into_iter().try_for_each(|pid| tell.send(server(pid, device)));
+        };
+        if thread::Builder::new().spawn(looking).is_err() {
+            break;
+        }
+        while let Ok(server) = told.recv_timeout(LOOK) {
+            found.extend(server);
+            left.pop_front();
+        }
+        left.pop_front();
+    }
+    found
+}
+
+fn server(pid: i32, device: Device) -> Option<Server> {
+    if !has_mark(pid, device) {
+        return None;
+    }
+    let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    // The number may have gone to another process in between.
+    has_mark(pid, device).then_some(Server { pid, process })
 }
 
 fn has_mark(pid: i32, device: Device) -> bool {

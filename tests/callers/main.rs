@@ -241,6 +241,23 @@ fn a_close_on_the_way_to_another_program_is_held_like_any_other() {
 }
 
 #[test]
+fn a_process_on_the_way_to_another_program_keeps_no_unmount() {
+    let (mount, mut other) = (mount(), mount());
+    let _clear = mount.clear_on_drop();
+    let mut caller = Caller::new(&mount, &["close"]);
+    caller.hear("ready");
+    let id = mount.add(&hanging(&["flush"]));
+    caller.go();
+    wait_until_held(&mount, id, 1);
+    let mut umount = common::slowfs().arg("umount").arg(other.mnt()).spawn().unwrap();
+    let done = wait_for("the other mount to be unmounted", || umount.try_wait().unwrap());
+    assert!(done.success());
+    assert!(other.wait().success());
+    mount.clear();
+    assert!(caller.end().0.success());
+}
+
+#[test]
 fn a_process_with_a_dirty_mapping_ends_and_its_data_is_written() {
     let mount = mount();
     let _clear = mount.clear_on_drop();
