@@ -10,7 +10,7 @@ use crate::ops::{MethodSet, Request};
 /// The mirror's attributes as fuser sends them.
 pub(super) fn file_attr(attr: &Attr) -> FileAttr {
     FileAttr {
-        ino: INodeNo(attr.ino),
+        ino: INodeNo(attr.shown),
         size: attr.size,
         blocks: attr.blocks,
         atime: system_time(attr.atime),

@@ -26,7 +26,7 @@ use super::passthrough::{self, Register};
 use super::reply::{Attributes, Entry, Opened};
 use super::{Core, Node, underway};
 use crate::fault::{FaultTable, PastCache};
-use crate::mirror::{self, Attr};
+use crate::mirror::{self, Attr, Fh, Ino};
 use crate::ops::{MethodSet, Request};
 
 /// How long the kernel may trust entries, and attributes that no fault concerns.
@@ -47,12 +47,12 @@ const DIRECT: u64 = 1 << 63;
 const COUNTED: u64 = 1 << 62;
 
 /// The mirror's handle behind the kernel's, and whether it was opened past the page cache.
-pub(super) fn handle(fh: FileHandle) -> (u64, bool) {
-    (fh.0 & !(DIRECT | COUNTED), fh.0 & DIRECT != 0)
+pub(super) fn handle(fh: FileHandle) -> (Fh, bool) {
+    (Fh(fh.0 & !(DIRECT | COUNTED)), fh.0 & DIRECT != 0)
 }
 
 /// The files that are open past the page cache because of a fault, by the mirror's handle.
-pub(super) type Counted = Mutex<HashMap<u64, PastCache>>;
+pub(super) type Counted = Mutex<HashMap<Fh, PastCache>>;
 
 /// The methods whose faults must not be hidden by cached attributes: a cached read is gated at
 /// the GETATTR that an expired attribute makes the kernel send first.
@@ -76,7 +76,7 @@ impl Core {
 
     /// Attributes as replied, for the inode the kernel calls `node`. A listing also tells of some
     /// that the kernel was not given, "." and "..": whatever faults there are, those are listed.
-    pub(super) fn attributes(&self, node: u64, attr: &Attr) -> Attributes {
+    pub(super) fn attributes(&self, node: Ino, attr: &Attr) -> Attributes {
         let ttl = match self.trusted.taking() {
             true => {
                 self.tree.inode(node).map_or(Duration::ZERO, |inode| self.attribute_ttl(&inode))
@@ -95,7 +95,7 @@ impl Core {
 
     /// A directory entry as replied.
     pub(super) fn entry(&self, entry: &mirror::Entry) -> Entry {
-        let attributes = self.attributes(entry.attr.ino, &entry.attr);
+        let attributes = self.attributes(entry.ino, &entry.attr);
         Entry { attributes, generation: entry.generation, ttl: TTL }
     }
 
@@ -104,9 +104,13 @@ impl Core {
     /// written asynchronously is ours; else through it. Pages are kept, as AUTO_INVAL_DATA drops
     /// them when the file changed, unless it may have changed in a way that the kernel cannot see, or
     /// its reads are to arrive.
-    pub(super) fn opened(&self, ino: u64, fh: u64, flags: i32, register: Register<'_>) -> Opened {
+    pub(super) fn opened(&self, ino: Ino, fh: Fh, flags: i32, register: Register<'_>) -> Opened {
         if let Some(backing) = self.handed_over(fh, register) {
-            return Opened { fh: fh | DIRECT, flags: FopenFlags::empty(), backing: Some(backing) };
+            return Opened {
+                fh: FileHandle(fh.0 | DIRECT),
+                flags: FopenFlags::empty(),
+                backing: Some(backing),
+            };
         }
         let inode = self.tree.inode(ino).ok();
         let asked = self.options.direct_io || flags & libc::O_DIRECT != 0;
@@ -121,12 +125,12 @@ impl Core {
         let doubt = inode.is_some_and(|inode| inode.take_doubt());
         let kept =
             if to_be_met || doubt { FopenFlags::empty() } else { FopenFlags::FOPEN_KEEP_CACHE };
-        Opened { fh: fh | bits, flags: way | kept, backing: None }
+        Opened { fh: FileHandle(fh.0 | bits), flags: way | kept, backing: None }
     }
 
     /// The bits of a handle that is opened now: those of one past the page cache if a read fault
     /// concerns the file. It stays so until it is closed, whatever becomes of the fault.
-    fn bits_by_fault(&self, inode: &Arc<Node>, fh: u64) -> u64 {
+    fn bits_by_fault(&self, inode: &Arc<Node>, fh: Fh) -> u64 {
         let read = Request::Read.methods();
         let past_cache = || self.gate.past_cache(&self.place_of(inode, read));
         match self.gate.armed(read).then(past_cache).flatten() {
@@ -178,7 +182,7 @@ impl Core {
 
     /// The same after a rename that gave what lies at these names new paths: a file's own, or
     /// those of all below a directory. Runs on a loop thread, so it waits for nothing.
-    pub(super) fn renamed(&self, names: [(u64, &OsStr); 2]) {
+    pub(super) fn renamed(&self, names: [(Ino, &OsStr); 2]) {
         if !self.gate.armed(hidden_by_attributes()) {
             return;
         }
@@ -195,13 +199,13 @@ impl Core {
 
     /// An operation has changed attributes of this inode that the kernel goes on trusting: those
     /// that neither its reply tells nor the kernel drops by itself. To be called before the reply.
-    pub(super) fn changed_unseen(&self, ino: u64) {
+    pub(super) fn changed_unseen(&self, ino: Ino) {
         self.expire(vec![ino], Duration::ZERO);
     }
 
     /// A READ is going to fill the page cache: told before the backing is read, so that whoever writes
     /// there, and then finds nothing told, has written before.
-    pub(super) fn pages_in(&self, fh: u64) {
+    pub(super) fn pages_in(&self, fh: Fh) {
         if let Ok(handle) = self.tree.handle(fh) {
             let paged = &handle.inode().note.paged;
             if !paged.load(Ordering::Relaxed) {
@@ -211,13 +215,13 @@ impl Core {
     }
 
     /// Whether the kernel may have pages of the file.
-    pub(super) fn is_paged(&self, fh: u64) -> bool {
+    pub(super) fn is_paged(&self, fh: Fh) -> bool {
         self.tree.handle(fh).is_ok_and(|handle| handle.inode().note.paged.load(Ordering::SeqCst))
     }
 
     /// Has the kernel drop pages of what was written past the page cache, which it does by itself
     /// only for a caller that waits. Blocks as long as one of them is being read, held or not.
-    pub(super) fn outdate_pages(&self, ino: u64, bytes: &Range<u64>) {
+    pub(super) fn outdate_pages(&self, ino: Ino, bytes: &Range<u64>) {
         let Some(notices) = self.notices.get() else { return };
         if let Err(error) = notices.write_back(ino, bytes) {
             tracing::debug!("inode {ino}: pages not dropped: {error}");
@@ -226,9 +230,9 @@ impl Core {
 
     /// Has the kernel ask anew for these inodes' attributes, and waits so long for those that it
     /// does not know yet. Returns those that it may still come to trust.
-    fn expire(&self, mut concerned: Vec<u64>, patience: Duration) -> HashSet<u64> {
+    fn expire(&self, mut concerned: Vec<Ino>, patience: Duration) -> HashSet<Ino> {
         let Some(notices) = self.notices.get() else { return concerned.into_iter().collect() };
-        let unknown = |ino: &u64| match notices.expire_attributes(*ino) {
+        let unknown = |ino: &Ino| match notices.expire_attributes(*ino) {
             Ok(known) => !known,
             Err(error) => {
                 tracing::debug!("inode {ino}: attributes not invalidated: {error}");

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::Core;
 use crate::fault::Snapshot;
+use crate::mirror::Ino;
 use crate::sys::memory;
 
 /// Fewer freed inodes are not worth it: half a mebibyte.
@@ -38,7 +39,7 @@ pub(super) struct Freed {
 /// What is still to be forgotten: inode and lookups of each.
 #[derive(Default)]
 struct Backlog {
-    inodes: Vec<(u64, u64)>,
+    inodes: Vec<(Ino, u64)>,
     /// A thread sees to it.
     seen_to: bool,
 }
@@ -54,13 +55,13 @@ impl Freed {
 
 impl Core {
     /// The kernel has forgotten so many lookups of an inode.
-    pub(super) fn forget(self: &Arc<Self>, ino: u64, lookups: u64) {
+    pub(super) fn forget(self: &Arc<Self>, ino: Ino, lookups: u64) {
         self.tree.forget(ino, lookups);
         self.freed(1);
     }
 
     /// The same by another thread, one for all of them: the kernel forgets a hundred thousand at once.
-    pub(super) fn forget_later(self: &Arc<Self>, ino: u64, lookups: u64) {
+    pub(super) fn forget_later(self: &Arc<Self>, ino: Ino, lookups: u64) {
         {
             let mut backlog = self.freed.backlog.lock();
             backlog.inodes.push((ino, lookups));

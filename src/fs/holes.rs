@@ -9,11 +9,12 @@ use std::io;
 use std::ops::Range;
 
 use super::Core;
+use crate::mirror::{Fh, Ino};
 
 impl Core {
     /// The first data or hole from `offset` on, as lseek(2) finds it. Waits for pages that are being
     /// read or written: not for a thread that these need.
-    pub(super) fn seek(&self, ino: u64, fh: u64, offset: i64, whence: i32) -> io::Result<u64> {
+    pub(super) fn seek(&self, ino: Ino, fh: Fh, offset: i64, whence: i32) -> io::Result<u64> {
         let mut written_back = 0;
         loop {
             let found = self.tree.lseek(fh, offset, whence);
@@ -33,7 +34,7 @@ impl Core {
     /// The hole on which an answer rests, if it does on one.
     fn hole(
         &self,
-        fh: u64,
+        fh: Fh,
         offset: i64,
         whence: i32,
         found: &io::Result<u64>,

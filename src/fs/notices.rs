@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::OnceLock;
 
+use crate::mirror::Ino;
 use crate::sys;
 
 /// FUSE_NOTIFY_INVAL_INODE of the kernel's fuse.h.
@@ -36,7 +37,7 @@ impl Notices {
     ///
     /// # Errors
     /// The connection is gone.
-    pub(super) fn expire_attributes(&self, ino: u64) -> io::Result<bool> {
+    pub(super) fn expire_attributes(&self, ino: Ino) -> io::Result<bool> {
         // Offset -1: attributes only, no pages.
         self.invalidate(ino, -1, 0)
     }
@@ -47,7 +48,7 @@ impl Notices {
     ///
     /// # Errors
     /// The connection is gone.
-    pub(super) fn write_back(&self, ino: u64, bytes: &Range<u64>) -> io::Result<()> {
+    pub(super) fn write_back(&self, ino: Ino, bytes: &Range<u64>) -> io::Result<()> {
         // A length of 0 would mean all that follows.
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let (offset, length) = (signed(bytes.start), signed(bytes.end - bytes.start));
@@ -55,14 +56,14 @@ impl Notices {
     }
 
     /// FUSE_NOTIFY_INVAL_INODE; false if the kernel does not know the inode.
-    fn invalidate(&self, ino: u64, offset: i64, length: i64) -> io::Result<bool> {
+    fn invalidate(&self, ino: Ino, offset: i64, length: i64) -> io::Result<bool> {
         const LENGTH: u32 = 40;
         let unique = 0u64;
         let mut notice = Vec::with_capacity(LENGTH as usize);
         notice.extend(LENGTH.to_ne_bytes());
         notice.extend(INVAL_INODE.to_ne_bytes());
         notice.extend(unique.to_ne_bytes());
-        notice.extend(ino.to_ne_bytes());
+        notice.extend(ino.0.to_ne_bytes());
         notice.extend(offset.to_ne_bytes());
         notice.extend(length.to_ne_bytes());
         match rustix::io::write(&self.connection, &notice) {

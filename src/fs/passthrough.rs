@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use super::init::PASSTHROUGH;
 use super::{Core, Kernel, Node};
 use crate::fault::{Memo, Pattern};
+use crate::mirror::Fh;
 use crate::sys::creds;
 
 /// Registers a file with the kernel, by way of the reply that is going to name it.
@@ -69,7 +70,7 @@ pub(super) fn refusal(kernel: &Kernel, connection: BorrowedFd<'_>) -> Option<&'s
 impl Core {
     /// Decides whether the kernel serves the file that was just opened as `fh`, and from what. The
     /// first open of an inode decides for all until the last release.
-    pub(super) fn handed_over(&self, fh: u64, register: Register<'_>) -> Option<Arc<BackingId>> {
+    pub(super) fn handed_over(&self, fh: Fh, register: Register<'_>) -> Option<Arc<BackingId>> {
         let except = self.options.passthrough_except.as_ref()?;
         let handle = self.tree.handle(fh).ok()?;
         let inode = handle.inode();
@@ -91,7 +92,7 @@ impl Core {
     }
 
     /// Closes a handle of a file.
-    pub(super) fn released(&self, fh: u64) -> io::Result<()> {
+    pub(super) fn released(&self, fh: Fh) -> io::Result<()> {
         if self.options.passthrough_except.is_some() {
             let handle = self.tree.handle(fh)?;
             let ended = handle.inode().note.opens.lock().leave();
@@ -106,7 +107,7 @@ impl Core {
         &self,
         except: &Pattern,
         inode: &Node,
-        fh: u64,
+        fh: Fh,
         register: Register<'_>,
     ) -> Option<Arc<BackingId>> {
         let mut excepted = false;

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use super::Core;
 use super::serve::{Op, Place};
 use crate::fault::{Hit, Verdict};
+use crate::mirror::Ino;
 use crate::ops::Request;
 use crate::sys::syscall;
 
@@ -65,7 +66,7 @@ struct Reader {
 /// An inode whose attributes a thread asked for last, to read from.
 #[derive(Clone, Copy)]
 struct Announced {
-    ino: u64,
+    ino: Ino,
     /// By io_uring_enter(2). It begins a read, waits for the page as for any event, and then reads,
     /// asking for the attributes again.
     by_ring: bool,
@@ -77,7 +78,7 @@ struct Announced {
 
 /// A READ that was failed and is going to be repeated.
 struct Failed {
-    ino: u64,
+    ino: Ino,
     span: Span,
     hit: Hit,
     until: Instant,
@@ -103,7 +104,7 @@ impl Readers {
 
     /// The thread asks for attributes to read from an inode. False if that goes on with a read that
     /// was announced before, which it may do at the end of any system call.
-    fn announce(&self, tid: u32, ino: u64, by_ring: bool) -> bool {
+    fn announce(&self, tid: u32, ino: Ino, by_ring: bool) -> bool {
         self.change(tid, |reader| {
             let before = reader.announced.filter(|announced| announced.ino == ino);
             let owed = before.map_or(0, |announced| announced.owed);
@@ -114,7 +115,7 @@ impl Readers {
         })
     }
 
-    fn is_announced(&self, tid: u32, ino: u64) -> bool {
+    fn is_announced(&self, tid: u32, ino: Ino) -> bool {
         let readers = self.readers.lock();
         let announced = readers.get(&tid).and_then(|reader| reader.announced);
         announced.is_some_and(|announced| announced.ino == ino)
@@ -147,7 +148,7 @@ impl Readers {
     }
 
     /// The outcome that a READ repeats, if it is a repetition.
-    fn repeated(&self, tid: u32, ino: u64, span: Span) -> Option<Hit> {
+    fn repeated(&self, tid: u32, ino: Ino, span: Span) -> Option<Hit> {
         let mut readers = self.readers.lock();
         let failed = &mut readers.get_mut(&tid)?.failed;
         let now = Instant::now();
@@ -251,6 +252,9 @@ impl Core {
 mod tests {
     use super::*;
 
+    const ONE: Ino = Ino(1);
+    const OTHER: Ino = Ino(2);
+
     #[test]
     fn a_span_holds_what_lies_within_it() {
         let all = Span { offset: 4096, size: 8192 };
@@ -265,38 +269,38 @@ mod tests {
     #[test]
     fn announcements_are_of_one_thread_and_inode() {
         let readers = Readers::default();
-        readers.announce(7, 1, false);
-        assert!(readers.is_announced(7, 1) && !readers.is_announced(7, 2));
-        assert!(!readers.is_announced(8, 1));
-        readers.announce(7, 2, false);
-        assert!(!readers.is_announced(7, 1), "a thread reads one file at a time");
+        readers.announce(7, ONE, false);
+        assert!(readers.is_announced(7, ONE) && !readers.is_announced(7, OTHER));
+        assert!(!readers.is_announced(8, ONE));
+        readers.announce(7, OTHER, false);
+        assert!(!readers.is_announced(7, ONE), "a thread reads one file at a time");
         readers.forget();
-        assert!(!readers.is_announced(7, 2));
+        assert!(!readers.is_announced(7, OTHER));
     }
 
     #[test]
     fn a_ring_announces_a_read_that_waits_twice() {
         let readers = Readers::default();
-        assert!(readers.announce(7, 1, true), "found in the cache");
-        assert!(readers.announce(7, 1, true));
+        assert!(readers.announce(7, ONE, true), "found in the cache");
+        assert!(readers.announce(7, ONE, true));
         readers.reads(7);
         readers.reads(7);
-        assert!(!readers.announce(7, 1, true), "goes on");
-        assert!(readers.announce(7, 1, true));
+        assert!(!readers.announce(7, ONE, true), "goes on");
+        assert!(readers.announce(7, ONE, true));
         readers.reads(7);
-        assert!(readers.announce(7, 2, true), "another file");
-        assert!(readers.announce(7, 1, false));
+        assert!(readers.announce(7, OTHER, true), "another file");
+        assert!(readers.announce(7, ONE, false));
         readers.reads(7);
-        assert!(readers.announce(7, 1, false), "by no ring");
+        assert!(readers.announce(7, ONE, false), "by no ring");
     }
 
     #[test]
     fn readers_beyond_the_limit_are_forgotten_not_kept() {
         let readers = Readers::default();
         (1..=MOST_THREADS as u32 + 1).for_each(|tid| {
-            readers.announce(tid, 1, false);
+            readers.announce(tid, ONE, false);
         });
         assert!(readers.readers.lock().len() <= MOST_THREADS);
-        assert!(readers.is_announced(MOST_THREADS as u32 + 1, 1));
+        assert!(readers.is_announced(MOST_THREADS as u32 + 1, ONE));
     }
 }

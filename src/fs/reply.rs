@@ -12,7 +12,7 @@ use fuser::{
 };
 use rustix::fs::StatVfs;
 
-use crate::mirror::{DirEntry, Xattr};
+use crate::mirror::{DirEntry, Ino, Xattr};
 
 /// A reply that is sent exactly once, or withheld.
 pub(super) trait Answer: Send + 'static {
@@ -31,7 +31,7 @@ pub(super) trait Answer: Send + 'static {
 #[derive(Default)]
 pub(super) struct Granted {
     /// One lookup of each of these inodes.
-    pub(super) entries: Vec<u64>,
+    pub(super) entries: Vec<Ino>,
     /// The handle as the kernel would have it.
     pub(super) opened: Option<FileHandle>,
 }
@@ -42,11 +42,11 @@ impl Granted {
     }
 
     fn entry(entry: &Entry) -> Granted {
-        Granted { entries: vec![entry.attributes.attr.ino.0], opened: None }
+        Granted { entries: vec![Ino(entry.attributes.attr.ino.0)], opened: None }
     }
 
     fn opened(opened: &Opened) -> Granted {
-        Granted { entries: Vec::new(), opened: Some(FileHandle(opened.fh)) }
+        Granted { entries: Vec::new(), opened: Some(opened.fh) }
     }
 
     fn created((entry, opened): &(Entry, Opened)) -> Granted {
@@ -81,7 +81,7 @@ impl Entry {
 pub(super) struct Listing {
     pub(super) reply: ReplyDirectoryPlus,
     /// The inodes of the entries added, but for "." and "..", which are no lookups.
-    pub(super) granted: Vec<u64>,
+    pub(super) granted: Vec<Ino>,
 }
 
 impl Listing {
@@ -89,7 +89,7 @@ impl Listing {
     pub(super) fn add(&mut self, entry: &Entry, listed: DirEntry<'_>) -> bool {
         let full = entry.add_to(&mut self.reply, listed.offset, listed.name);
         if !full && !listed.is_dot() {
-            self.granted.push(entry.attributes.attr.ino.0);
+            self.granted.push(Ino(entry.attributes.attr.ino.0));
         }
         full
     }
@@ -117,7 +117,8 @@ pub(super) const READY: PollEvents = PollEvents::POLLIN
 
 /// An open file or directory.
 pub(super) struct Opened {
-    pub(super) fh: u64,
+    /// The handle as the kernel has it.
+    pub(super) fh: FileHandle,
     pub(super) flags: FopenFlags,
     /// What the kernel serves it from, if it does so by itself.
     pub(super) backing: Option<Arc<BackingId>>,
@@ -181,12 +182,12 @@ answer!(ReplyEntry, Entry, Granted::entry, |self, e| self.entry_with_ttls(
     Generation(e.generation)
 ));
 answer!(ReplyOpen, Opened, Granted::opened, |self, o| match &o.backing {
-    None => self.opened(FileHandle(o.fh), o.flags),
-    Some(backing) => self.opened_passthrough(FileHandle(o.fh), o.flags, backing),
+    None => self.opened(o.fh, o.flags),
+    Some(backing) => self.opened_passthrough(o.fh, o.flags, backing),
 });
 answer!(ReplyCreate, (Entry, Opened), Granted::created, |self, (e, o)| {
     let Attributes { ttl, attr } = &e.attributes;
-    let (generation, fh) = (Generation(e.generation), FileHandle(o.fh));
+    let (generation, fh) = (Generation(e.generation), o.fh);
     match &o.backing {
         None => self.created(ttl, attr, generation, fh, o.flags),
         Some(backing) => self.created_passthrough(ttl, attr, generation, fh, o.flags, backing),

@@ -20,7 +20,7 @@ use super::reads::Span;
 use super::reply::{Bytes, Entry, Listing, Opened, READY};
 use super::serve::{Args, On, Op};
 use super::writes::{Range, Write};
-use crate::mirror::Changes;
+use crate::mirror::{Changes, Ino};
 use crate::ops::{MethodSet, Request as R};
 use crate::sys::ioctl;
 
@@ -34,31 +34,33 @@ impl Filesystem for SlowFs {
     }
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let op = Op::new(req, R::Lookup, On::Name(parent.0));
+        let parent = Ino(parent.0);
+        let op = Op::new(req, R::Lookup, On::Name(parent));
         self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            let entry = core.tree.lookup(parent.0, args.name)?;
-            core.looked_up(caller.tid, entry.attr.ino);
+            let entry = core.tree.lookup(parent, args.name)?;
+            core.looked_up(caller.tid, entry.ino);
             Ok(core.entry(&entry))
         });
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
-        self.core.run_forget(ino.0, nlookup);
+        self.core.run_forget(Ino(ino.0), nlookup);
     }
 
     fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
-        let mut op = Op::new(req, R::Getattr, On::Inode(ino.0));
+        let ino = Ino(ino.0);
+        let mut op = Op::new(req, R::Getattr, On::Inode(ino));
         let fh = fh.map(handle);
         if let Some((_, direct)) = fh {
-            op = Op::new(req, R::GetattrHandle, On::Inode(ino.0));
+            op = Op::new(req, R::GetattrHandle, On::Inode(ino));
             // On a cached file this request stands for the read that it precedes.
             if !direct {
                 op = op.consulting(R::GetattrHandle.methods().union(R::Read.methods()));
             }
         }
         self.serve(op, Args::default(), reply, move |core, _, _| {
-            let attr = core.tree.getattr(ino.0, fh.map(|(fh, _)| fh))?;
-            Ok(core.attributes(ino.0, &attr))
+            let attr = core.tree.getattr(ino, fh.map(|(fh, _)| fh))?;
+            Ok(core.attributes(ino, &attr))
         });
     }
 
@@ -80,6 +82,7 @@ impl Filesystem for SlowFs {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
+        let ino = Ino(ino.0);
         let changes = Changes {
             mode,
             uid,
@@ -90,18 +93,18 @@ impl Filesystem for SlowFs {
         };
         let fh = fh.map(|fh| handle(fh).0);
         let (request, methods) = consulted(&changes, fh.is_some());
-        let mut op = Op::new(req, request, On::Inode(ino.0)).consulting(methods);
+        let mut op = Op::new(req, request, On::Inode(ino)).consulting(methods);
         if size.is_some() {
             op = op.slow();
         }
         self.serve(op, Args::default(), reply, move |core, caller, _| {
-            Ok(core.changed(&core.tree.setattr(&caller, ino.0, fh, &changes)?))
+            Ok(core.changed(&core.tree.setattr(&caller, ino, fh, &changes)?))
         });
     }
 
     fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
-        self.serve_inode(req, R::Readlink, ino, reply, move |core, _| {
-            core.tree.readlink(ino.0).map(Bytes)
+        self.serve_inode(req, R::Readlink, ino, reply, move |core, ino, _| {
+            core.tree.readlink(ino).map(Bytes)
         });
     }
 
@@ -115,9 +118,10 @@ impl Filesystem for SlowFs {
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        let op = Op::new(req, R::Mknod, On::Name(parent.0)).umask(umask);
+        let parent = Ino(parent.0);
+        let op = Op::new(req, R::Mknod, On::Name(parent)).umask(umask);
         self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            Ok(core.entry(&core.tree.mknod(&caller, parent.0, args.name, mode, rdev)?))
+            Ok(core.entry(&core.tree.mknod(&caller, parent, args.name, mode, rdev)?))
         });
     }
 
@@ -130,23 +134,26 @@ impl Filesystem for SlowFs {
         umask: u32,
         reply: ReplyEntry,
     ) {
-        let op = Op::new(req, R::Mkdir, On::Name(parent.0)).umask(umask);
+        let parent = Ino(parent.0);
+        let op = Op::new(req, R::Mkdir, On::Name(parent)).umask(umask);
         self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            Ok(core.entry(&core.tree.mkdir(&caller, parent.0, args.name, mode)?))
+            Ok(core.entry(&core.tree.mkdir(&caller, parent, args.name, mode)?))
         });
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let op = Op::new(req, R::Unlink, On::Name(parent.0));
+        let parent = Ino(parent.0);
+        let op = Op::new(req, R::Unlink, On::Name(parent));
         self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.unlink(parent.0, args.name)
+            core.tree.unlink(parent, args.name)
         });
     }
 
     fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let op = Op::new(req, R::Rmdir, On::Name(parent.0));
+        let parent = Ino(parent.0);
+        let op = Op::new(req, R::Rmdir, On::Name(parent));
         self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.rmdir(parent.0, args.name)
+            core.tree.rmdir(parent, args.name)
         });
     }
 
@@ -158,10 +165,11 @@ impl Filesystem for SlowFs {
         target: &Path,
         reply: ReplyEntry,
     ) {
-        let op = Op::new(req, R::Symlink, On::Name(parent.0));
+        let parent = Ino(parent.0);
+        let op = Op::new(req, R::Symlink, On::Name(parent));
         let args = Args::names(link_name, target.as_os_str());
         self.serve(op, args, reply, move |core, caller, args| {
-            Ok(core.entry(&core.tree.symlink(&caller, parent.0, args.name, args.other)?))
+            Ok(core.entry(&core.tree.symlink(&caller, parent, args.name, args.other)?))
         });
     }
 
@@ -175,13 +183,15 @@ impl Filesystem for SlowFs {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Rename, On::Name(parent.0))
-            .and(On::Other(newparent.0), R::Rename.methods());
+        let parent = Ino(parent.0);
+        let newparent = Ino(newparent.0);
+        let op = Op::new(req, R::Rename, On::Name(parent))
+            .and(On::Other(newparent), R::Rename.methods());
         let args = Args::names(name, newname);
         self.serve(op, args, reply, move |core, _, args| {
             let flags = flags.bits();
-            core.tree.rename(parent.0, args.name, newparent.0, args.other, flags)?;
-            core.renamed([(parent.0, args.name), (newparent.0, args.other)]);
+            core.tree.rename(parent, args.name, newparent, args.other, flags)?;
+            core.renamed([(parent, args.name), (newparent, args.other)]);
             Ok(())
         });
     }
@@ -194,19 +204,21 @@ impl Filesystem for SlowFs {
         newname: &OsStr,
         reply: ReplyEntry,
     ) {
-        let op =
-            Op::new(req, R::Link, On::Name(newparent.0)).and(On::Inode(ino.0), R::Link.methods());
+        let ino = Ino(ino.0);
+        let newparent = Ino(newparent.0);
+        let op = Op::new(req, R::Link, On::Name(newparent)).and(On::Inode(ino), R::Link.methods());
         self.serve(op, Args::name(newname), reply, move |core, _, args| {
-            let entry = core.tree.link(ino.0, newparent.0, args.name)?;
+            let entry = core.tree.link(ino, newparent, args.name)?;
             Ok(Entry { attributes: core.changed(&entry.attr), ..core.entry(&entry) })
         });
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let op = Op::new(req, R::Open, On::Inode(ino.0));
+        let ino = Ino(ino.0);
+        let op = Op::new(req, R::Open, On::Inode(ino));
         self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
-            let fh = core.tree.open(ino.0, flags.0)?;
-            Ok(core.opened(ino.0, fh, flags.0, &|fd| reply.open_backing(fd)))
+            let fh = core.tree.open(ino, flags.0)?;
+            Ok(core.opened(ino, fh, flags.0, &|fd| reply.open_backing(fd)))
         });
     }
 
@@ -220,12 +232,13 @@ impl Filesystem for SlowFs {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let op = Op::new(req, R::Create, On::Name(parent.0)).umask(umask);
+        let parent = Ino(parent.0);
+        let op = Op::new(req, R::Create, On::Name(parent)).umask(umask);
         self.serve_filling(op, Args::name(name), reply, move |core, caller, args, reply| {
-            let (entry, fh) = core.tree.create(&caller, parent.0, args.name, mode, flags)?;
-            core.looked_up(caller.tid, entry.attr.ino);
+            let (entry, fh) = core.tree.create(&caller, parent, args.name, mode, flags)?;
+            core.looked_up(caller.tid, entry.ino);
             let register = |fd| reply.open_backing(fd);
-            let opened = core.opened(entry.attr.ino, fh, flags, &register);
+            let opened = core.opened(entry.ino, fh, flags, &register);
             Ok((core.entry(&entry), opened))
         });
     }
@@ -244,7 +257,7 @@ impl Filesystem for SlowFs {
         let (fh, direct) = handle(fh);
         // Past the page cache a read(2) comes with the owner of its locks, a page of a mapping without.
         let pages = (!direct || lock_owner.is_none()).then_some(Span { offset, size });
-        let op = Op::new(req, R::Read, On::Inode(ino.0)).filling(pages);
+        let op = Op::new(req, R::Read, On::Inode(Ino(ino.0))).filling(pages);
         self.serve(op, Args::default(), reply, move |core, _, _| {
             if pages.is_some() {
                 core.pages_in(fh);
@@ -269,7 +282,8 @@ impl Filesystem for SlowFs {
     ) {
         let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
         let stored = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
-        let write = Write { ino, fh, offset, kill, flags, stored };
+        let (fh, direct) = handle(fh);
+        let write = Write { ino: Ino(ino.0), fh, direct, offset, kill, flags, stored };
         self.serve_write(req, write, data, reply);
     }
 
@@ -281,7 +295,9 @@ impl Filesystem for SlowFs {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        self.serve_inode(req, R::Flush, ino, reply, move |core, _| core.tree.flush(handle(fh).0));
+        self.serve_inode(req, R::Flush, ino, reply, move |core, _, _| {
+            core.tree.flush(handle(fh).0)
+        });
     }
 
     fn release(
@@ -294,7 +310,7 @@ impl Filesystem for SlowFs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Release, On::Inode(ino.0)).must_run();
+        let op = Op::new(req, R::Release, On::Inode(Ino(ino.0))).must_run();
         self.serve(op, Args::default(), reply, move |core, _, _| core.closed(fh));
     }
 
@@ -307,16 +323,16 @@ impl Filesystem for SlowFs {
         reply: ReplyEmpty,
     ) {
         let request = if datasync { R::Fdatasync } else { R::Fsync };
-        let op = Op::new(req, request, On::Inode(ino.0)).slow();
+        let op = Op::new(req, request, On::Inode(Ino(ino.0))).slow();
         self.serve(op, Args::default(), reply, move |core, _, _| {
             core.tree.fsync(handle(fh).0, datasync)
         });
     }
 
     fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.serve_inode(req, R::Opendir, ino, reply, move |core, _| {
-            let fh = core.tree.opendir(ino.0)?;
-            Ok(Opened { fh, flags: fuser::FopenFlags::empty(), backing: None })
+        self.serve_inode(req, R::Opendir, ino, reply, move |core, ino, _| {
+            let fh = core.tree.opendir(ino)?;
+            Ok(Opened { fh: FileHandle(fh.0), flags: fuser::FopenFlags::empty(), backing: None })
         });
     }
 
@@ -328,11 +344,11 @@ impl Filesystem for SlowFs {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        let op = Op::new(req, R::Readdir, On::Inode(ino.0));
+        let op = Op::new(req, R::Readdir, On::Inode(Ino(ino.0)));
         self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
-            core.tree.readdir(fh.0, offset, &mut |entry| {
+            core.tree.readdir(handle(fh).0, offset, &mut |entry| {
                 reply.add(
-                    INodeNo(entry.ino),
+                    INodeNo(entry.shown),
                     entry.offset,
                     kind(entry.kind.as_raw_mode()),
                     entry.name,
@@ -349,10 +365,10 @@ impl Filesystem for SlowFs {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        let op = Op::new(req, R::Readdir, On::Inode(ino.0));
+        let op = Op::new(req, R::Readdir, On::Inode(Ino(ino.0)));
         let listing = Listing { reply, granted: Vec::new() };
         self.serve_filling(op, Args::default(), listing, move |core, _, _, listing| {
-            core.tree.readdirplus(fh.0, offset, &mut |listed, found| {
+            core.tree.readdirplus(handle(fh).0, offset, &mut |listed, found| {
                 listing.add(&core.entry(found), listed)
             })
         });
@@ -366,8 +382,10 @@ impl Filesystem for SlowFs {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Releasedir, On::Inode(ino.0)).must_run();
-        self.serve(op, Args::default(), reply, move |core, _, _| core.tree.releasedir(fh.0));
+        let op = Op::new(req, R::Releasedir, On::Inode(Ino(ino.0))).must_run();
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            core.tree.releasedir(handle(fh).0)
+        });
     }
 
     fn fsyncdir(
@@ -378,14 +396,14 @@ impl Filesystem for SlowFs {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Fsyncdir, On::Inode(ino.0)).slow();
+        let op = Op::new(req, R::Fsyncdir, On::Inode(Ino(ino.0))).slow();
         self.serve(op, Args::default(), reply, move |core, _, _| {
-            core.tree.fsyncdir(fh.0, datasync)
+            core.tree.fsyncdir(handle(fh).0, datasync)
         });
     }
 
     fn statfs(&self, req: &Request, ino: INodeNo, reply: ReplyStatfs) {
-        self.serve_inode(req, R::Statfs, ino, reply, move |core, _| core.tree.statfs(ino.0));
+        self.serve_inode(req, R::Statfs, ino, reply, move |core, ino, _| core.tree.statfs(ino));
     }
 
     fn setxattr(
@@ -398,41 +416,44 @@ impl Filesystem for SlowFs {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Setxattr, On::Inode(ino.0));
+        let ino = Ino(ino.0);
+        let op = Op::new(req, R::Setxattr, On::Inode(ino));
         let args = Args { name, data: value, ..Args::default() };
         self.serve(op, args, reply, move |core, caller, args| {
-            core.tree.setxattr(&caller, ino.0, args.name, args.data, flags)
+            core.tree.setxattr(&caller, ino, args.name, args.data, flags)
         });
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        let mut op = Op::new(req, R::Getxattr, On::Inode(ino.0));
+        let ino = Ino(ino.0);
+        let mut op = Op::new(req, R::Getxattr, On::Inode(ino));
         // The kernel's own question before it changes a file whose attributes it just refreshed:
         // part of that write or truncation, and no getxattr(2) of anybody.
         if size == 0 && name == "security.capability" {
             op = op.consulting(MethodSet::EMPTY);
         }
         self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.getxattr(ino.0, args.name, size)
+            core.tree.getxattr(ino, args.name, size)
         });
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        self.serve_inode(req, R::Listxattr, ino, reply, move |core, caller| {
-            core.tree.listxattr(&caller, ino.0, size)
+        self.serve_inode(req, R::Listxattr, ino, reply, move |core, ino, caller| {
+            core.tree.listxattr(&caller, ino, size)
         });
     }
 
     fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let op = Op::new(req, R::Removexattr, On::Inode(ino.0));
+        let ino = Ino(ino.0);
+        let op = Op::new(req, R::Removexattr, On::Inode(ino));
         self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.removexattr(ino.0, args.name)
+            core.tree.removexattr(ino, args.name)
         });
     }
 
     fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
-        self.serve_inode(req, R::Access, ino, reply, move |core, caller| {
-            core.tree.access(&caller, ino.0, mask.bits().cast_unsigned())
+        self.serve_inode(req, R::Access, ino, reply, move |core, ino, caller| {
+            core.tree.access(&caller, ino, mask.bits().cast_unsigned())
         });
     }
 
@@ -447,11 +468,12 @@ impl Filesystem for SlowFs {
         out_size: u32,
         reply: ReplyIoctl,
     ) {
-        let op = Op::new(req, R::Ioctl, On::Inode(ino.0));
+        let ino = Ino(ino.0);
+        let op = Op::new(req, R::Ioctl, On::Inode(ino));
         self.serve(op, Args::data(in_data), reply, move |core, _, args| {
             let answer = core.tree.ioctl(handle(fh).0, cmd, args.data, out_size)?;
             if ioctl::changes_inode(cmd) {
-                core.changed_unseen(ino.0);
+                core.changed_unseen(ino);
             }
             Ok((0, answer))
         });
@@ -467,7 +489,7 @@ impl Filesystem for SlowFs {
         _flags: PollFlags,
         reply: ReplyPoll,
     ) {
-        self.serve_inode(req, R::Poll, ino, reply, move |_, _| Ok(events & READY));
+        self.serve_inode(req, R::Poll, ino, reply, move |_, _, _| Ok(events & READY));
     }
 
     fn fallocate(
@@ -480,7 +502,7 @@ impl Filesystem for SlowFs {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Fallocate, On::Inode(ino.0)).slow();
+        let op = Op::new(req, R::Fallocate, On::Inode(Ino(ino.0))).slow();
         self.serve(op, Args::default(), reply, move |core, caller, _| {
             core.tree.fallocate(&caller, handle(fh).0, mode, offset, length)
         });
@@ -495,9 +517,10 @@ impl Filesystem for SlowFs {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let op = Op::new(req, R::Lseek, On::Inode(ino.0)).slow();
+        let ino = Ino(ino.0);
+        let op = Op::new(req, R::Lseek, On::Inode(ino)).slow();
         self.serve(op, Args::default(), reply, move |core, _, _| {
-            let at = core.seek(ino.0, handle(fh).0, offset, whence)?;
+            let at = core.seek(ino, handle(fh).0, offset, whence)?;
             i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
         });
     }
@@ -515,8 +538,8 @@ impl Filesystem for SlowFs {
         flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        let from = Range { ino: ino_in, fh: fh_in, offset: offset_in };
-        let to = Range { ino: ino_out, fh: fh_out, offset: offset_out };
+        let from = Range { ino: Ino(ino_in.0), fh: handle(fh_in).0, offset: offset_in };
+        let to = Range { ino: Ino(ino_out.0), fh: handle(fh_out).0, offset: offset_out };
         self.serve_copy(req, from, to, (len, flags.bits()), reply);
     }
 }

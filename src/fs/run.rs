@@ -16,7 +16,7 @@ use super::reply::{Answer, Granted};
 use super::serve::{Args, Op, OwnedArgs};
 use super::underway::Share;
 use crate::fault::{self, FaultId, Hit, Outcome, hold};
-use crate::mirror::Caller;
+use crate::mirror::{Caller, Ino};
 use crate::sys::process::Process;
 
 /// The work of a request on the mirror, run at most once.
@@ -265,7 +265,7 @@ impl Core {
     }
 
     /// Runs a FORGET, which nobody waits for and which may close files of the backing.
-    pub(super) fn run_forget(self: &Arc<Self>, ino: u64, lookups: u64) {
+    pub(super) fn run_forget(self: &Arc<Self>, ino: Ino, lookups: u64) {
         self.underway.sit();
         if self.underway.enter(Share::Any) {
             self.forget(ino, lookups);

@@ -17,7 +17,7 @@ use super::run::{Struck, Task, Work};
 use super::underway::{Claim, Share};
 use super::{Core, Node, SlowFs, Tree};
 use crate::fault::{Delay, Hit, Memo, Outcome, Subject, Verdict, hold};
-use crate::mirror::Caller;
+use crate::mirror::{Caller, Ino};
 use crate::ops::{MethodSet, Request};
 
 /// The names and data that came with a request.
@@ -68,11 +68,11 @@ impl OwnedArgs {
 #[derive(Clone, Copy)]
 pub(super) enum On {
     /// A known inode, by whatever names it has.
-    Inode(u64),
+    Inode(Ino),
     /// The entry `args.name` of this directory.
-    Name(u64),
+    Name(Ino),
     /// The entry `args.other` of this directory.
-    Other(u64),
+    Other(Ino),
 }
 
 /// A request: its kind, and what each path of it consults.
@@ -146,7 +146,7 @@ impl Op {
     }
 
     /// The known inode that it is about first, if it is about one.
-    pub(super) fn inode(&self) -> Option<u64> {
+    pub(super) fn inode(&self) -> Option<Ino> {
         match self.targets {
             [Some((On::Inode(ino), _)), _] => Some(ino),
             _ => None,
@@ -189,10 +189,11 @@ impl SlowFs {
         run: F,
     ) where
         R: Answer,
-        F: FnOnce(&Core, Caller) -> io::Result<R::Value> + Send + 'static,
+        F: FnOnce(&Core, Ino, Caller) -> io::Result<R::Value> + Send + 'static,
     {
-        let op = Op::new(req, request, On::Inode(ino.0));
-        self.serve(op, Args::default(), reply, move |core, caller, _| run(core, caller));
+        let ino = Ino(ino.0);
+        let op = Op::new(req, request, On::Inode(ino));
+        self.serve(op, Args::default(), reply, move |core, caller, _| run(core, ino, caller));
     }
 
     /// Serves a request whose operation fills its reply as it goes.

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::mirror::Ino;
+
 /// How long a note is kept: the time that is granted, which the kernel counts from when the caller
 /// has run again, and so much more that no busy machine exceeds it.
 const KEPT: Duration = Duration::from_secs(10);
@@ -22,7 +24,7 @@ const LINGERING: Duration = Duration::from_secs(10);
 const FEW: usize = 4096;
 
 /// An inode, and when its attributes were last granted a time.
-pub(super) type Note = (u64, Instant);
+pub(super) type Note = (Ino, Instant);
 
 /// The inodes noted, while notes are taken.
 #[derive(Default)]
@@ -33,7 +35,7 @@ pub(super) struct Trusted {
 
 #[derive(Default)]
 struct Notes {
-    granted: HashMap<u64, Instant>,
+    granted: HashMap<Ino, Instant>,
     /// All that was granted before notes were taken is noted too.
     complete: bool,
     /// When no more are taken.
@@ -52,7 +54,7 @@ impl Trusted {
 
     /// Notes an inode, *before* it is asked a last time whether a fault concerns it: who sets one
     /// later finds the note.
-    pub(super) fn note(&self, ino: u64) {
+    pub(super) fn note(&self, ino: Ino) {
         let mut notes = self.notes.lock();
         let now = Instant::now();
         // Not while somebody completes them, who would call complete what is gone.
@@ -132,7 +134,7 @@ mod tests {
     use super::*;
 
     fn inodes(trusted: &Trusted) -> Vec<u64> {
-        let mut inodes: Vec<_> = trusted.all().into_iter().map(|(ino, _)| ino).collect();
+        let mut inodes: Vec<_> = trusted.all().into_iter().map(|(ino, _)| ino.0).collect();
         inodes.sort_unstable();
         inodes
     }
@@ -141,9 +143,9 @@ mod tests {
     fn what_was_expired_is_looked_at_no_more_until_it_is_granted_again() {
         let trusted = Trusted::default();
         trusted.needed();
-        (1..=3).for_each(|ino| trusted.note(ino));
+        (1..=3).for_each(|ino| trusted.note(Ino(ino)));
         let listed = trusted.all();
-        trusted.note(2);
+        trusted.note(Ino(2));
         trusted.settled(&listed);
         assert_eq!(inodes(&trusted), [2]);
     }
@@ -163,12 +165,12 @@ mod tests {
         let trusted = Trusted::default();
         trusted.needed();
         trusted.completed();
-        trusted.note(1);
+        trusted.note(Ino(1));
         trusted.rest();
-        trusted.note(2);
+        trusted.note(Ino(2));
         assert_eq!(inodes(&trusted), [1, 2]);
         trusted.notes.lock().end = Some(Instant::now());
-        trusted.note(3);
+        trusted.note(Ino(3));
         assert!(!trusted.taking());
         assert!(!trusted.needed(), "not complete any more");
         trusted.notes.lock().end = Some(Instant::now() + LINGERING);
@@ -180,14 +182,14 @@ mod tests {
     fn notes_do_not_end_while_they_are_completed() {
         let trusted = Trusted::default();
         trusted.needed();
-        trusted.note(1);
+        trusted.note(Ino(1));
         trusted.rest();
         trusted.notes.lock().end = Some(Instant::now());
-        trusted.note(2);
+        trusted.note(Ino(2));
         trusted.completed();
         assert!(trusted.taking());
         assert_eq!(inodes(&trusted), [1, 2]);
-        trusted.note(3);
+        trusted.note(Ino(3));
         assert!(!trusted.taking(), "they have ended since");
     }
 
@@ -196,8 +198,8 @@ mod tests {
         let trusted = Trusted::default();
         trusted.needed();
         let old = Instant::now().checked_sub(KEPT).unwrap();
-        trusted.notes.lock().granted.extend((0..FEW as u64).map(|ino| (ino, old)));
-        trusted.note(FEW as u64);
+        trusted.notes.lock().granted.extend((0..FEW as u64).map(|ino| (Ino(ino), old)));
+        trusted.note(Ino(FEW as u64));
         assert_eq!(trusted.notes.lock().granted.len(), 1);
     }
 }

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use super::Core;
 use super::serve::{On, Op, Place};
 use crate::fault::{Delay, FaultId, Verdict};
+use crate::mirror::Ino;
 use crate::ops::Request;
 use crate::sys::syscall::{self, Names, SystemCall};
 
@@ -42,9 +43,9 @@ enum At {
     /// A LOOKUP is under way, or found nothing.
     Looking,
     /// A LOOKUP has found this inode.
-    Found(u64),
+    Found(Ino),
     /// The attributes of this inode were asked for.
-    Asked(u64),
+    Asked(Ino),
 }
 
 /// A call under way.
@@ -58,9 +59,9 @@ pub(super) struct Walk {
     /// The system call, once one has.
     call: Option<SystemCall>,
     /// The inode whose attributes were asked for first: where paths begin.
-    first: Option<u64>,
+    first: Option<Ino>,
     /// The directory of the last LOOKUP.
-    dir: u64,
+    dir: Option<Ino>,
     /// The second path has begun.
     restarted: bool,
     /// How much was asked for again.
@@ -69,13 +70,13 @@ pub(super) struct Walk {
 
 impl Walk {
     /// Whether a GETATTR of `ino`, which follows from no step before, still is of the same call.
-    fn asks_again(&mut self, ino: u64, names: Names) -> bool {
+    fn asks_again(&mut self, ino: Ino, names: Names) -> bool {
         let two_paths = matches!(names, Names::Link | Names::Rename);
         if two_paths && self.first == Some(ino) && !self.restarted {
             self.restarted = true;
             return true;
         }
-        let (at, dir) = (self.at, self.dir == ino);
+        let (at, dir) = (self.at, self.dir == Some(ino));
         let same = matches!(at, At::Asked(last) if last == ino);
         let follows = match names {
             Names::Create => same,
@@ -152,7 +153,7 @@ impl Core {
         if !failed {
             walk.at = match op.targets {
                 [Some((On::Name(parent), _)), _] => {
-                    walk.dir = parent;
+                    walk.dir = Some(parent);
                     At::Looking
                 }
                 [Some((On::Inode(ino), _)), _] => At::Asked(ino),
@@ -164,7 +165,7 @@ impl Core {
     }
 
     /// A LOOKUP by `tid` has found `ino`.
-    pub(super) fn looked_up(&self, tid: u32, ino: u64) {
+    pub(super) fn looked_up(&self, tid: u32, ino: Ino) {
         if !self.gate.armed(Request::Lookup.methods()) {
             return;
         }

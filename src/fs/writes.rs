@@ -3,11 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use fuser::{FileHandle, INodeNo, OpenFlags, ReplyWrite, Request};
+use fuser::{OpenFlags, ReplyWrite, Request};
 
-use super::caches::handle;
 use super::serve::{Args, On, Op};
 use super::{Core, SlowFs};
+use crate::mirror::{Fh, Ino};
 use crate::ops::Request as R;
 use crate::sys::syscall;
 
@@ -35,8 +35,10 @@ fn sync_of(flags: OpenFlags, direct: bool, tid: u32) -> Option<R> {
 
 /// A WRITE, but for its data.
 pub(super) struct Write {
-    pub(super) ino: INodeNo,
-    pub(super) fh: FileHandle,
+    pub(super) ino: Ino,
+    pub(super) fh: Fh,
+    /// Whether it goes past the page cache.
+    pub(super) direct: bool,
     pub(super) offset: u64,
     /// Whether setuid and setgid bits must go.
     pub(super) kill: bool,
@@ -49,16 +51,16 @@ pub(super) struct Write {
 
 /// One side of a copy.
 pub(super) struct Range {
-    pub(super) ino: INodeNo,
-    pub(super) fh: FileHandle,
+    pub(super) ino: Ino,
+    pub(super) fh: Fh,
     pub(super) offset: u64,
 }
 
 impl SlowFs {
     /// Serves a WRITE, with the sync that it includes.
     pub(super) fn serve_write(&self, req: &Request, write: Write, data: &[u8], reply: ReplyWrite) {
-        let (fh, direct) = handle(write.fh);
-        let mut op = Op::new(req, R::Write, On::Inode(write.ino.0));
+        let (fh, direct) = (write.fh, write.direct);
+        let mut op = Op::new(req, R::Write, On::Inode(write.ino));
         let sync = sync_of(write.flags, direct, req.pid());
         if let Some(request) = sync {
             op = op.consulting(R::Write.methods().union(request.methods())).slow();
@@ -80,12 +82,12 @@ impl SlowFs {
             }
             let end = write.offset.saturating_add(written.bytes as u64);
             match (past_cache && core.is_paged(fh), paged) {
-                (true, true) if appends => core.outdate_pages(write.ino.0, &(0..u64::MAX)),
-                (true, true) => core.outdate_pages(write.ino.0, &(write.offset..end)),
+                (true, true) if appends => core.outdate_pages(write.ino, &(0..u64::MAX)),
+                (true, true) => core.outdate_pages(write.ino, &(write.offset..end)),
                 // It came to have pages since this arrived, on a thread that others may need: the
                 // next read(2) is told of another time of modification, and drops them.
-                (true, false) => core.changed_unseen(write.ino.0),
-                (false, _) if written.mode_changed => core.changed_unseen(write.ino.0),
+                (true, false) => core.changed_unseen(write.ino),
+                (false, _) if written.mode_changed => core.changed_unseen(write.ino),
                 (false, _) => {}
             }
             Ok(u32::try_from(written.bytes).unwrap_or(u32::MAX))
@@ -101,13 +103,13 @@ impl SlowFs {
         (len, flags): (u64, u64),
         reply: ReplyWrite,
     ) {
-        let op = Op::new(req, R::CopyTo, On::Inode(to.ino.0))
-            .and(On::Inode(from.ino.0), R::CopyFrom.methods())
+        let op = Op::new(req, R::CopyTo, On::Inode(to.ino))
+            .and(On::Inode(from.ino), R::CopyFrom.methods())
             .slow();
         self.serve(op, Args::default(), reply, move |core, caller, _| {
-            let source = from.ino.0;
-            let from = (handle(from.fh).0, from.offset);
-            let to = (handle(to.fh).0, to.offset);
+            let source = from.ino;
+            let from = (from.fh, from.offset);
+            let to = (to.fh, to.offset);
             let len = len.min(MOST_COPIED);
             let copied = core.tree.copy_file_range(&caller, from, to, len, flags)?;
             // It was read, which moves its time of access.
@@ -125,7 +127,7 @@ impl Core {
         if write.stored || write.flags.0 & libc::O_APPEND == 0 {
             return Ok(false);
         }
-        let moved = self.tree.ends_elsewhere(handle(write.fh).0, write.offset)?;
+        let moved = self.tree.ends_elsewhere(write.fh, write.offset)?;
         let in_place = || {
             let call = syscall::waited_in(tid, PATIENCE);
             call.is_some_and(|call| call.writes_in_place())

@@ -16,14 +16,14 @@ use rustix::path::DecInt;
 
 use super::inode::{Identity, Inode, Told};
 use super::room::For;
-use super::{Caller, Mirror, ROOT, errno, stat_at, stat_of};
+use super::{Caller, Fh, Ino, Mirror, ROOT, errno, stat_at, stat_of};
 use crate::sys::{self, creds, process};
 
 /// The attributes of an inode, as stat(2) has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attr {
-    /// The number that users see: the node id, of the root the backing directory's own.
-    pub ino: u64,
+    /// The number that users see (`st_ino`): the node id, but of the root the backing directory's own.
+    pub shown: u64,
     /// Size in bytes.
     pub size: u64,
     /// Allocated size in units of 512 bytes.
@@ -88,7 +88,7 @@ impl Changes {
 
 impl<N: Default> Mirror<N> {
     /// The attributes of an inode, through the handle if there is one.
-    pub fn getattr(&self, ino: u64, fh: Option<u64>) -> io::Result<Attr> {
+    pub fn getattr(&self, ino: Ino, fh: Option<Fh>) -> io::Result<Attr> {
         let (inode, stat) = match fh {
             Some(fh) => {
                 let handle = self.handles.get(fh)?;
@@ -126,8 +126,8 @@ impl<N: Default> Mirror<N> {
     pub fn setattr(
         &self,
         caller: &Caller,
-        ino: u64,
-        fh: Option<u64>,
+        ino: Ino,
+        fh: Option<Fh>,
         changes: &Changes,
     ) -> io::Result<Attr> {
         let handle = fh.map(|fh| self.handles.get(fh)).transpose()?;
@@ -199,13 +199,13 @@ impl<N: Default> Mirror<N> {
     }
 
     /// The figures of the filesystem that an inode is on.
-    pub fn statfs(&self, ino: u64) -> io::Result<StatVfs> {
+    pub fn statfs(&self, ino: Ino) -> io::Result<StatVfs> {
         Ok(rustix::fs::fstatvfs(self.descriptor(&self.inode(ino)?)?)?)
     }
 
     /// Whether the caller may access the inode so (`R_OK`, `W_OK`, `X_OK`), as the backing judges by
     /// its user and group alone.
-    pub fn access(&self, caller: &Caller, ino: u64, mask: u32) -> io::Result<()> {
+    pub fn access(&self, caller: &Caller, ino: Ino, mask: u32) -> io::Result<()> {
         let access = Access::from_bits(mask).ok_or_else(|| errno(libc::EINVAL))?;
         let fd = self.descriptor(&self.inode(ino)?)?;
         let _acting = creds::act_unprivileged(caller.uid, caller.gid);
@@ -274,7 +274,7 @@ pub(super) fn attr_of<N>(inode: &Inode<N>, stat: &Statx) -> Attr {
     let (mtime, ctime) = (time(stat.stx_mtime), time(stat.stx_ctime));
     inode.tell(Told { content: (stat.stx_size, mtime), changed: ctime });
     Attr {
-        ino: if inode.ino == ROOT { stat.stx_ino } else { inode.ino },
+        shown: if inode.ino == ROOT { stat.stx_ino } else { inode.ino.0 },
         size: stat.stx_size,
         blocks: stat.stx_blocks,
         atime: time(stat.stx_atime),

@@ -19,7 +19,7 @@ use super::handle::Handle;
 use super::inode::Inode;
 use super::names::entry_of;
 use super::room::For;
-use super::{Caller, Entry, KeptTimes, Mirror, errno, stat_of};
+use super::{Caller, Entry, Fh, Ino, KeptTimes, Mirror, errno, stat_of};
 use crate::sys::{self, namespace};
 
 /// What is passed on of the flags of an open.
@@ -36,7 +36,7 @@ pub struct Written {
 
 impl<N: Default> Mirror<N> {
     /// Opens a regular file; `flags` as the kernel sends them. The handle must be released.
-    pub fn open(&self, ino: u64, flags: i32) -> io::Result<u64> {
+    pub fn open(&self, ino: Ino, flags: i32) -> io::Result<Fh> {
         let inode = self.inode(ino)?;
         let path_fd = self.descriptor(&inode)?;
         let flags = OFlags::from_bits_retain(flags.cast_unsigned());
@@ -59,11 +59,11 @@ impl<N: Default> Mirror<N> {
     pub fn create(
         &self,
         caller: &Caller,
-        parent: u64,
+        parent: Ino,
         name: &OsStr,
         mode: u32,
         flags: i32,
-    ) -> io::Result<(Entry, u64)> {
+    ) -> io::Result<(Entry, Fh)> {
         let (dir, fd) = self.parent_of(parent, name)?;
         let flags = OFlags::from_bits_retain(flags.cast_unsigned());
         let mode = Mode::from_raw_mode(mode & 0o7777);
@@ -88,7 +88,7 @@ impl<N: Default> Mirror<N> {
     /// a file with setuid or setgid bits, which the kernel could not clear by whom it writes for.
     ///
     /// EINVAL where the filesystem has no O_DIRECT: another open that asks for it would fail.
-    pub fn for_passthrough(&self, fh: u64) -> io::Result<Option<OwnedFd>> {
+    pub fn for_passthrough(&self, fh: Fh) -> io::Result<Option<OwnedFd>> {
         let handle = self.handles.get(fh)?;
         let mode = u32::from(stat_of(&*handle)?.stx_mode);
         if mode & (libc::S_ISUID | libc::S_ISGID) != 0 {
@@ -100,7 +100,7 @@ impl<N: Default> Mirror<N> {
         self.open_again(fd, OFlags::RDONLY | OFlags::DIRECT, For::Passing).map(Some)
     }
 
-    pub(super) fn hand_out(&self, inode: Arc<Inode<N>>, file: OwnedFd) -> io::Result<u64> {
+    pub(super) fn hand_out(&self, inode: Arc<Inode<N>>, file: OwnedFd) -> io::Result<Fh> {
         self.keep_time(&inode, &file);
         let fd = Arc::new(file);
         self.lend(&inode, &fd);
@@ -126,14 +126,14 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Closes a handle, of a file or a directory. Operations under way on it end as they would.
-    pub fn release(&self, fh: u64) -> io::Result<()> {
+    pub fn release(&self, fh: Fh) -> io::Result<()> {
         let handle = self.handles.remove(fh)?;
         self.take_back(&handle.inode, &handle.fd);
         Ok(())
     }
 
     /// Reads into `buf`, which is emptied first: all of `size` bytes that the file has there.
-    pub fn read(&self, fh: u64, offset: u64, size: u32, buf: &mut Vec<u8>) -> io::Result<()> {
+    pub fn read(&self, fh: Fh, offset: u64, size: u32, buf: &mut Vec<u8>) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         let size = size as usize;
         buf.clear();
@@ -156,7 +156,7 @@ impl<N: Default> Mirror<N> {
     pub fn write(
         &self,
         ordinary: Option<&Caller>,
-        fh: u64,
+        fh: Fh,
         offset: u64,
         data: &[u8],
     ) -> io::Result<Written> {
@@ -164,13 +164,13 @@ impl<N: Default> Mirror<N> {
     }
 
     /// The same at the end of the file, wherever in the backing that is by then.
-    pub fn append(&self, ordinary: Option<&Caller>, fh: u64, data: &[u8]) -> io::Result<Written> {
+    pub fn append(&self, ordinary: Option<&Caller>, fh: Fh, data: &[u8]) -> io::Result<Written> {
         self.write_to(ordinary, fh, None, data)
     }
 
     /// Whether the file does not end at `offset`, where the kernel takes its end to be: others have
     /// moved it in the backing. Then pages that the kernel has of it are in doubt.
-    pub fn ends_elsewhere(&self, fh: u64, offset: u64) -> io::Result<bool> {
+    pub fn ends_elsewhere(&self, fh: Fh, offset: u64) -> io::Result<bool> {
         let handle = self.handles.get(fh)?;
         // A third of what statx(2) takes; a file's own position nobody uses.
         let elsewhere = rustix::fs::seek(&*handle, SeekFrom::End(0))? != offset;
@@ -183,7 +183,7 @@ impl<N: Default> Mirror<N> {
     fn write_to(
         &self,
         ordinary: Option<&Caller>,
-        fh: u64,
+        fh: Fh,
         offset: Option<u64>,
         data: &[u8],
     ) -> io::Result<Written> {
@@ -213,7 +213,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// What a close(2) has to report, while the handle stays open.
-    pub fn flush(&self, fh: u64) -> io::Result<()> {
+    pub fn flush(&self, fh: Fh) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         let copy = || Ok(rustix::io::fcntl_dupfd_cloexec(&*handle, 0)?);
         sys::close(self.with_room(For::Passing, copy)?)
@@ -221,7 +221,7 @@ impl<N: Default> Mirror<N> {
 
     /// Makes what was written durable, of a file or a directory; with `datasync` only what is
     /// needed to read it back.
-    pub fn fsync(&self, fh: u64, datasync: bool) -> io::Result<()> {
+    pub fn fsync(&self, fh: Fh, datasync: bool) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         match datasync {
             true => Ok(rustix::fs::fdatasync(&*handle)?),
@@ -233,7 +233,7 @@ impl<N: Default> Mirror<N> {
     pub fn fallocate(
         &self,
         caller: &Caller,
-        fh: u64,
+        fh: Fh,
         mode: i32,
         offset: u64,
         len: u64,
@@ -246,7 +246,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Finds data or a hole (SEEK_DATA, SEEK_HOLE), the start or the end. ENXIO beyond the end.
-    pub fn lseek(&self, fh: u64, offset: i64, whence: i32) -> io::Result<u64> {
+    pub fn lseek(&self, fh: Fh, offset: i64, whence: i32) -> io::Result<u64> {
         let handle = self.handles.get(fh)?;
         let from = match whence {
             libc::SEEK_END => SeekFrom::End(offset),
@@ -266,7 +266,7 @@ impl<N: Default> Mirror<N> {
 
     /// Whether somebody may have mapped the file so that stores change it: that takes a handle for
     /// reading and writing, which the mapping keeps open.
-    pub fn may_be_mapped(&self, ino: u64) -> bool {
+    pub fn may_be_mapped(&self, ino: Ino) -> bool {
         let Ok(inode) = self.inode(ino) else { return false };
         let open = inode.state.lock().open.clone();
         let reads_and_writes = |fd: &Arc<OwnedFd>| {
@@ -281,8 +281,8 @@ impl<N: Default> Mirror<N> {
     pub fn copy_file_range(
         &self,
         caller: &Caller,
-        from: (u64, u64),
-        to: (u64, u64),
+        from: (Fh, u64),
+        to: (Fh, u64),
         len: u64,
         flags: u64,
     ) -> io::Result<usize> {
@@ -299,7 +299,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Runs an ioctl that any file or directory has, as listed in `sys::ioctl`; ENOTTY for others.
-    pub fn ioctl(&self, fh: u64, cmd: u32, input: &[u8], out_size: u32) -> io::Result<Vec<u8>> {
+    pub fn ioctl(&self, fh: Fh, cmd: u32, input: &[u8], out_size: u32) -> io::Result<Vec<u8>> {
         sys::ioctl::on_file(&*self.handles.get(fh)?, cmd, input, out_size)
     }
 }

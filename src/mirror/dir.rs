@@ -16,7 +16,7 @@ use rustix::fs::{FileType, OFlags, RawDir, RawDirEntry, SeekFrom};
 
 use super::handle::Handle;
 use super::room::For;
-use super::{Attr, Entry, Mirror, ROOT, stat_at};
+use super::{Attr, Entry, Fh, Ino, Mirror, ROOT, stat_at};
 
 /// Bytes of entries that are read at once: about what one reply holds.
 const AT_ONCE: usize = 8192;
@@ -27,8 +27,9 @@ type Full = bool;
 /// One entry of a listing.
 #[derive(Clone, Copy, Debug)]
 pub struct DirEntry<'a> {
-    /// Its node id, as far as it can be told without a lookup.
-    pub ino: u64,
+    /// The number that users see (`d_ino`), as far as it can be told without a lookup: that of
+    /// [`Attr::shown`](super::Attr::shown).
+    pub shown: u64,
     /// Where a listing goes on after it.
     pub offset: u64,
     /// Its type, never unknown.
@@ -47,7 +48,7 @@ impl DirEntry<'_> {
 
 impl<N: Default> Mirror<N> {
     /// Opens a directory. The handle must be released.
-    pub fn opendir(&self, ino: u64) -> io::Result<u64> {
+    pub fn opendir(&self, ino: Ino) -> io::Result<Fh> {
         let inode = self.inode(ino)?;
         let fd = self.descriptor(&inode)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -59,7 +60,7 @@ impl<N: Default> Mirror<N> {
     /// did not fit.
     pub fn readdir(
         &self,
-        fh: u64,
+        fh: Fh,
         offset: u64,
         f: &mut dyn FnMut(DirEntry<'_>) -> Full,
     ) -> io::Result<()> {
@@ -72,7 +73,7 @@ impl<N: Default> Mirror<N> {
     /// listing stops, with that error if it is the first.
     pub fn readdirplus(
         &self,
-        fh: u64,
+        fh: Fh,
         offset: u64,
         f: &mut dyn FnMut(DirEntry<'_>, &Entry) -> Full,
     ) -> io::Result<()> {
@@ -80,9 +81,13 @@ impl<N: Default> Mirror<N> {
         self.list(fh, offset, &mut |handle, fd, listed| {
             if listed.is_dot() {
                 any = true;
-                let attr =
-                    Attr { ino: listed.ino, mode: listed.kind.as_raw_mode(), ..Attr::default() };
-                return f(listed, &Entry { attr, generation: 0 });
+                let attr = Attr {
+                    shown: listed.shown,
+                    mode: listed.kind.as_raw_mode(),
+                    ..Attr::default()
+                };
+                // The kernel takes no node from these.
+                return f(listed, &Entry { ino: Ino(listed.shown), attr, generation: 0 });
             }
             let entry = match self.entry_at(&handle.inode, fd, listed.name) {
                 Ok(entry) => entry,
@@ -95,7 +100,7 @@ impl<N: Default> Mirror<N> {
             any = true;
             let full = f(listed, &entry);
             if full {
-                self.forget(entry.attr.ino, 1);
+                self.forget(entry.ino, 1);
             }
             full
         })?;
@@ -103,18 +108,18 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Closes a directory.
-    pub fn releasedir(&self, fh: u64) -> io::Result<()> {
+    pub fn releasedir(&self, fh: Fh) -> io::Result<()> {
         self.release(fh)
     }
 
     /// Makes a directory's entries durable.
-    pub fn fsyncdir(&self, fh: u64, datasync: bool) -> io::Result<()> {
+    pub fn fsyncdir(&self, fh: Fh, datasync: bool) -> io::Result<()> {
         self.fsync(fh, datasync)
     }
 
     fn list(
         &self,
-        fh: u64,
+        fh: Fh,
         offset: u64,
         f: &mut dyn FnMut(&Handle<N>, BorrowedFd<'_>, DirEntry<'_>) -> Full,
     ) -> io::Result<()> {
@@ -163,9 +168,10 @@ impl<N: Default> Mirror<N> {
             kind => kind,
         };
         let ino = raw.ino();
-        let mut entry = DirEntry { ino, offset: raw.next_entry_cookie(), kind, name };
+        let mut entry = DirEntry { shown: ino, offset: raw.next_entry_cookie(), kind, name };
         if handle.inode.ino != ROOT || !entry.is_dot() {
-            entry.ino = self.table.number(handle.inode.identity.dev, ino).unwrap_or(ino);
+            let node = self.table.number(handle.inode.identity.dev, ino);
+            entry.shown = node.map_or(ino, |node| node.0);
         }
         Some(entry)
     }

@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 
 use super::errno;
 use super::inode::Inode;
+use super::numbers::Fh;
 
 const SHARDS: u64 = 16;
 
@@ -58,14 +59,14 @@ impl<N> Handles<N> {
         Handles { shards: std::array::from_fn(|_| empty()), next: AtomicU64::new(0) }
     }
 
-    fn place(&self, fh: u64) -> Option<(&RwLock<Shard<N>>, usize)> {
-        let shard = self.shards.get(usize::try_from(fh % SHARDS).ok()?)?;
-        Some((shard, usize::try_from(fh / SHARDS).ok()?))
+    fn place(&self, fh: Fh) -> Option<(&RwLock<Shard<N>>, usize)> {
+        let shard = self.shards.get(usize::try_from(fh.0 % SHARDS).ok()?)?;
+        Some((shard, usize::try_from(fh.0 / SHARDS).ok()?))
     }
 
-    pub(super) fn insert(&self, handle: Handle<N>) -> io::Result<u64> {
+    pub(super) fn insert(&self, handle: Handle<N>) -> io::Result<Fh> {
         let start = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        let (shard, _) = self.place(start).ok_or_else(|| errno(libc::EBADF))?;
+        let (shard, _) = self.place(Fh(start)).ok_or_else(|| errno(libc::EBADF))?;
         let mut shard = shard.write();
         let handle = Some(Arc::new(handle));
         let slot = match shard.free.pop() {
@@ -78,16 +79,16 @@ impl<N> Handles<N> {
         if let Some(place) = shard.slots.get_mut(slot) {
             *place = handle;
         }
-        Ok(slot as u64 * SHARDS + start)
+        Ok(Fh(slot as u64 * SHARDS + start))
     }
 
-    pub(super) fn get(&self, fh: u64) -> io::Result<Arc<Handle<N>>> {
+    pub(super) fn get(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {
         self.place(fh)
             .and_then(|(shard, slot)| shard.read().slots.get(slot)?.clone())
             .ok_or_else(|| errno(libc::EBADF))
     }
 
-    pub(super) fn remove(&self, fh: u64) -> io::Result<Arc<Handle<N>>> {
+    pub(super) fn remove(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {
         let taken = self.place(fh).and_then(|(shard, slot)| {
             let mut shard = shard.write();
             let handle = shard.slots.get_mut(slot)?.take()?;

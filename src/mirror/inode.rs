@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::numbers::Ino;
+
 /// Which file it is, whatever its names: device, number, time of birth. The last tells a file from
 /// a later one that was given the same number. A directory that is bound to several places is
 /// another one in each, by the mount that shows it: to the kernel a directory has one place, and to
@@ -36,16 +38,16 @@ const MAX_NAMES: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name {
-    pub(super) parent: u64,
+    pub(super) parent: Ino,
     pub(super) name: Box<OsStr>,
 }
 
 impl Name {
-    pub(super) fn new(parent: u64, name: &OsStr) -> Name {
+    pub(super) fn new(parent: Ino, name: &OsStr) -> Name {
         Name { parent, name: name.into() }
     }
 
-    fn is(&self, parent: u64, name: &OsStr) -> bool {
+    fn is(&self, parent: Ino, name: &OsStr) -> bool {
         self.parent == parent && *self.name == *name
     }
 }
@@ -56,9 +58,9 @@ pub(super) struct Change {
     /// The set of names is another one now.
     pub(super) renamed: bool,
     /// This parent has one child more.
-    pub(super) added: Option<u64>,
+    pub(super) added: Option<Ino>,
     /// This parent has one child less.
-    pub(super) lost: Option<u64>,
+    pub(super) lost: Option<Ino>,
 }
 
 /// What was last told of a file's content, and when the inode had last changed then.
@@ -89,7 +91,7 @@ impl State {
     }
 
     /// Makes a name current; a directory has only that one.
-    pub(super) fn take(&mut self, parent: u64, name: &OsStr, directory: bool) -> Change {
+    pub(super) fn take(&mut self, parent: Ino, name: &OsStr, directory: bool) -> Change {
         if let Some(place) = self.names.iter().position(|n| n.is(parent, name)) {
             self.unlinked = false;
             if place + 1 != self.names.len() {
@@ -106,7 +108,7 @@ impl State {
     }
 
     /// Takes a name away; the last one stays, as the last path it had.
-    pub(super) fn lose(&mut self, parent: u64, name: &OsStr) -> Change {
+    pub(super) fn lose(&mut self, parent: Ino, name: &OsStr) -> Change {
         let Some(place) = self.names.iter().position(|n| n.is(parent, name)) else {
             return Change::default();
         };
@@ -124,7 +126,7 @@ impl State {
     }
 
     /// Puts one name in the place of another and makes it current.
-    pub(super) fn rename(&mut self, from: (u64, &OsStr), to: (u64, &OsStr)) -> Change {
+    pub(super) fn rename(&mut self, from: (Ino, &OsStr), to: (Ino, &OsStr)) -> Change {
         if let Some(place) = self.names.iter().position(|n| n.is(from.0, from.1)) {
             let lost = Some(self.names.remove(place).parent);
             let there = self.names.iter().position(|n| n.is(to.0, to.1));
@@ -156,7 +158,7 @@ impl State {
 ///
 /// `N` is a note that the layer above attaches; the mirror never looks at it.
 pub struct Inode<N> {
-    pub(super) ino: u64,
+    pub(super) ino: Ino,
     pub(super) identity: Identity,
     pub(super) directory: bool,
     /// The note of the layer above.
@@ -181,7 +183,7 @@ pub struct Inode<N> {
 }
 
 impl<N: Default> Inode<N> {
-    pub(super) fn new(ino: u64, identity: Identity, directory: bool) -> Inode<N> {
+    pub(super) fn new(ino: Ino, identity: Identity, directory: bool) -> Inode<N> {
         Inode {
             ino,
             identity,
@@ -203,7 +205,7 @@ impl<N: Default> Inode<N> {
 impl<N> Inode<N> {
     /// The node id that the kernel has for it.
     #[must_use]
-    pub fn ino(&self) -> u64 {
+    pub fn ino(&self) -> Ino {
         self.ino
     }
 
@@ -257,7 +259,7 @@ impl<N> Inode<N> {
 
     /// Whether it has a name in that directory.
     #[must_use]
-    pub fn lies_in(&self, parent: u64) -> bool {
+    pub fn lies_in(&self, parent: Ino) -> bool {
         self.state.lock().names.iter().any(|name| name.parent == parent)
     }
 
@@ -272,7 +274,7 @@ mod tests {
     use super::*;
 
     fn names(state: &State) -> Vec<(u64, &str)> {
-        state.names.iter().map(|n| (n.parent, n.name.to_str().unwrap())).collect()
+        state.names.iter().map(|n| (n.parent.0, n.name.to_str().unwrap())).collect()
     }
     fn os(name: &str) -> &OsStr {
         OsStr::new(name)
@@ -282,47 +284,47 @@ mod tests {
     fn latest_name_used_is_current() {
         let mut state = State::default();
         assert_eq!(
-            state.take(1, os("a"), false),
-            Change { renamed: true, added: Some(1), lost: None }
+            state.take(Ino(1), os("a"), false),
+            Change { renamed: true, added: Some(Ino(1)), lost: None }
         );
-        state.take(2, os("b"), false);
-        assert_eq!(state.take(1, os("a"), false), Change::default());
+        state.take(Ino(2), os("b"), false);
+        assert_eq!(state.take(Ino(1), os("a"), false), Change::default());
         assert_eq!(names(&state), [(2, "b"), (1, "a")]);
     }
 
     #[test]
     fn directory_has_one_name() {
         let mut state = State::default();
-        state.take(1, os("a"), true);
-        let change = state.take(2, os("b"), true);
-        assert_eq!(change, Change { renamed: true, added: Some(2), lost: Some(1) });
+        state.take(Ino(1), os("a"), true);
+        let change = state.take(Ino(2), os("b"), true);
+        assert_eq!(change, Change { renamed: true, added: Some(Ino(2)), lost: Some(Ino(1)) });
         assert_eq!(names(&state), [(2, "b")]);
     }
 
     #[test]
     fn last_name_stays_when_it_is_lost() {
         let mut state = State::default();
-        state.take(1, os("a"), false);
-        state.take(1, os("b"), false);
-        let change = state.lose(1, os("b"));
-        assert_eq!(change, Change { renamed: true, added: None, lost: Some(1) });
-        assert_eq!(state.lose_stale(&Name::new(1, os("a"))), Change::default());
+        state.take(Ino(1), os("a"), false);
+        state.take(Ino(1), os("b"), false);
+        let change = state.lose(Ino(1), os("b"));
+        assert_eq!(change, Change { renamed: true, added: None, lost: Some(Ino(1)) });
+        assert_eq!(state.lose_stale(&Name::new(Ino(1), os("a"))), Change::default());
         assert!(!state.unlinked);
-        assert_eq!(state.lose(1, os("a")), Change::default());
+        assert_eq!(state.lose(Ino(1), os("a")), Change::default());
         assert!(state.unlinked);
         assert_eq!(names(&state), [(1, "a")]);
-        let change = state.take(3, os("c"), false);
-        assert_eq!(change, Change { renamed: true, added: Some(3), lost: Some(1) });
+        let change = state.take(Ino(3), os("c"), false);
+        assert_eq!(change, Change { renamed: true, added: Some(Ino(3)), lost: Some(Ino(1)) });
         assert!(!state.unlinked);
     }
 
     #[test]
     fn rename_onto_a_known_name_keeps_it_once() {
         let mut state = State::default();
-        state.take(1, os("a"), false);
-        state.take(2, os("b"), false);
-        let change = state.rename((1, os("a")), (2, os("b")));
-        assert_eq!(change, Change { renamed: true, added: None, lost: Some(1) });
+        state.take(Ino(1), os("a"), false);
+        state.take(Ino(2), os("b"), false);
+        let change = state.rename((Ino(1), os("a")), (Ino(2), os("b")));
+        assert_eq!(change, Change { renamed: true, added: None, lost: Some(Ino(1)) });
         assert_eq!(names(&state), [(2, "b")]);
     }
 
@@ -330,9 +332,9 @@ mod tests {
     fn names_are_bounded() {
         let mut state = State::default();
         for n in 0..2000 {
-            state.take(n, os("x"), false);
+            state.take(Ino(n), os("x"), false);
         }
         assert_eq!(state.names.len(), MAX_NAMES);
-        assert_eq!(state.current().unwrap().parent, 1999);
+        assert_eq!(state.current().unwrap().parent, Ino(1999));
     }
 }

@@ -20,6 +20,7 @@ mod fds;
 mod handle;
 mod inode;
 mod names;
+mod numbers;
 mod path;
 mod room;
 mod table;
@@ -43,8 +44,8 @@ pub use data::Written;
 pub use dir::DirEntry;
 pub use handle::Handle;
 pub use inode::Inode;
+pub use numbers::{Fh, Ino, ROOT};
 pub use room::descriptors_left_to_others;
-pub use table::ROOT;
 pub use xattr::Xattr;
 
 use fds::Ring;
@@ -73,7 +74,9 @@ pub struct Caller {
 /// What a lookup answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The attributes; `attr.ino` is the node id.
+    /// The node id; never the root's, so that the attributes show the same number.
+    pub ino: Ino,
+    /// The attributes.
     pub attr: Attr,
     /// Tells a file from a later one that has the same node id.
     pub generation: u64,
@@ -155,7 +158,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// The inode of a node id. ESTALE if the kernel cannot know it.
-    pub fn inode(&self, ino: u64) -> io::Result<Arc<Inode<N>>> {
+    pub fn inode(&self, ino: Ino) -> io::Result<Arc<Inode<N>>> {
         self.table.get(ino).ok_or_else(|| errno(libc::ESTALE))
     }
 
@@ -171,7 +174,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// The open file or directory of a handle number, for as long as it is needed. EBADF.
-    pub fn handle(&self, fh: u64) -> io::Result<Arc<Handle<N>>> {
+    pub fn handle(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {
         self.handles.get(fh)
     }
 

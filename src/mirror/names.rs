@@ -19,7 +19,7 @@ use rustix::path::DecInt;
 use super::attr::{attr_of, decode_dev, generation};
 use super::fds::is_stale;
 use super::inode::{Change, Inode, Name};
-use super::{Caller, Entry, Mirror, check, is_dir, stat_at, stat_of};
+use super::{Caller, Entry, Ino, Mirror, check, is_dir, stat_at, stat_of};
 use crate::sys::creds;
 
 /// How often a lookup asks again because the directory changes under it.
@@ -31,24 +31,24 @@ pub(super) type Dir<N> = (Arc<Inode<N>>, Arc<OwnedFd>);
 impl<N: Default> Mirror<N> {
     /// Looks a name up. Like every operation that returns an [`Entry`], it raises the lookup count
     /// of the inode by one.
-    pub fn lookup(&self, parent: u64, name: &OsStr) -> io::Result<Entry> {
+    pub fn lookup(&self, parent: Ino, name: &OsStr) -> io::Result<Entry> {
         let (dir, fd) = self.parent_of(parent, name)?;
         self.entry_at(&dir, &fd, name)
     }
 
     /// The inode of that name, if the kernel knows it; without a lookup of it.
-    pub fn known_at(&self, parent: u64, name: &OsStr) -> Option<Arc<Inode<N>>> {
+    pub fn known_at(&self, parent: Ino, name: &OsStr) -> Option<Arc<Inode<N>>> {
         let (_, fd) = self.parent_of(parent, name).ok()?;
         self.table.known(&self.identity(&stat_at(&fd, name).ok()?))
     }
 
     /// Takes lookups back; the number may then be given to another file.
-    pub fn forget(&self, ino: u64, lookups: u64) {
+    pub fn forget(&self, ino: Ino, lookups: u64) {
         self.table.forget(ino, lookups);
     }
 
     /// The target of a symlink, as it is.
-    pub fn readlink(&self, ino: u64) -> io::Result<Vec<u8>> {
+    pub fn readlink(&self, ino: Ino) -> io::Result<Vec<u8>> {
         let fd = self.descriptor(&self.inode(ino)?)?;
         // A symlink cannot be opened so that reading it leaves its time of access.
         let quiet = self.quiet(&fd);
@@ -60,7 +60,7 @@ impl<N: Default> Mirror<N> {
     pub fn mknod(
         &self,
         caller: &Caller,
-        parent: u64,
+        parent: Ino,
         name: &OsStr,
         mode: u32,
         rdev: u32,
@@ -79,7 +79,7 @@ impl<N: Default> Mirror<N> {
     pub fn mkdir(
         &self,
         caller: &Caller,
-        parent: u64,
+        parent: Ino,
         name: &OsStr,
         mode: u32,
     ) -> io::Result<Entry> {
@@ -93,7 +93,7 @@ impl<N: Default> Mirror<N> {
     pub fn symlink(
         &self,
         caller: &Caller,
-        parent: u64,
+        parent: Ino,
         name: &OsStr,
         target: &OsStr,
     ) -> io::Result<Entry> {
@@ -114,16 +114,16 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Removes a name of anything but a directory.
-    pub fn unlink(&self, parent: u64, name: &OsStr) -> io::Result<()> {
+    pub fn unlink(&self, parent: Ino, name: &OsStr) -> io::Result<()> {
         self.remove(parent, name, AtFlags::empty())
     }
 
     /// Removes an empty directory.
-    pub fn rmdir(&self, parent: u64, name: &OsStr) -> io::Result<()> {
+    pub fn rmdir(&self, parent: Ino, name: &OsStr) -> io::Result<()> {
         self.remove(parent, name, AtFlags::REMOVEDIR)
     }
 
-    fn remove(&self, parent: u64, name: &OsStr, flags: AtFlags) -> io::Result<()> {
+    fn remove(&self, parent: Ino, name: &OsStr, flags: AtFlags) -> io::Result<()> {
         let (dir, fd) = self.parent_of(parent, name)?;
         let victim = self.pinned_at(&fd, name);
         rustix::fs::unlinkat(&fd, name, flags)?;
@@ -137,9 +137,9 @@ impl<N: Default> Mirror<N> {
     /// Renames, with the flags of renameat2(2). What is replaced stays reachable by its number.
     pub fn rename(
         &self,
-        parent: u64,
+        parent: Ino,
         name: &OsStr,
-        newparent: u64,
+        newparent: Ino,
         newname: &OsStr,
         flags: u32,
     ) -> io::Result<()> {
@@ -173,7 +173,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Gives an inode, symlinks and special files too, a further name.
-    pub fn link(&self, ino: u64, newparent: u64, newname: &OsStr) -> io::Result<Entry> {
+    pub fn link(&self, ino: Ino, newparent: Ino, newname: &OsStr) -> io::Result<Entry> {
         let (dir, dir_fd) = self.parent_of(newparent, newname)?;
         let fd = self.descriptor(&self.inode(ino)?)?;
         let (from, follow) = (DecInt::from_fd(&fd), AtFlags::SYMLINK_FOLLOW);
@@ -184,7 +184,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// A directory and its descriptor, for an operation on that name in it.
-    pub(super) fn parent_of(&self, parent: u64, name: &OsStr) -> io::Result<Dir<N>> {
+    pub(super) fn parent_of(&self, parent: Ino, name: &OsStr) -> io::Result<Dir<N>> {
         check(name)?;
         let dir = self.inode(parent)?;
         let fd = self.descriptor(&dir)?;
@@ -257,7 +257,5 @@ impl<N: Default> Mirror<N> {
 }
 
 pub(super) fn entry_of<N>(inode: &Inode<N>, stat: &Statx) -> Entry {
-    // The root's own number may differ from what it shows; below it they are the same.
-    let attr = super::Attr { ino: inode.ino, ..attr_of(inode, stat) };
-    Entry { attr, generation: generation(&inode.identity) }
+    Entry { ino: inode.ino, attr: attr_of(inode, stat), generation: generation(&inode.identity) }
 }

@@ -14,9 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use super::inode::{Identity, Inode};
-
-/// FUSE's number of the root (`FUSE_ROOT_ID`).
-pub const ROOT: u64 = 1;
+use super::numbers::{Ino, ROOT};
 
 const SHARDS: usize = 64;
 /// Synthetic numbers have a device's index above this bit; so many bits are left for its inodes.
@@ -73,7 +71,7 @@ fn shrink<K: Eq + Hash, N>(map: &mut Map<K, N>) {
 
 pub(super) struct Table<N> {
     by_identity: Shards<Identity, N>,
-    by_number: Shards<u64, N>,
+    by_number: Shards<Ino, N>,
     /// Devices in the order they were met; the root's is the first.
     devices: RwLock<Vec<u64>>,
     root_dev: u64,
@@ -96,7 +94,7 @@ impl<N: Default> Table<N> {
         table
     }
 
-    pub(super) fn get(&self, ino: u64) -> Option<Arc<Inode<N>>> {
+    pub(super) fn get(&self, ino: Ino) -> Option<Arc<Inode<N>>> {
         shard(&self.by_number, ino).read().get(&ino).cloned()
     }
 
@@ -132,19 +130,19 @@ impl<N: Default> Table<N> {
     }
 
     /// The number that an inode has unless another still holds it: always the same.
-    pub(super) fn number(&self, dev: u64, ino: u64) -> Option<u64> {
+    pub(super) fn number(&self, dev: u64, ino: u64) -> Option<Ino> {
         let index = match self.index(dev) {
-            0 if ino > ROOT => return Some(ino),
+            0 if ino > ROOT.0 => return Some(Ino(ino)),
             0 => INDEX_LOW,
             index if index < MAX_DEVICES && ino >> INDEX_SHIFT == 0 => index,
             _ => return None,
         };
-        Some(index << INDEX_SHIFT | ino)
+        Some(Ino(index << INDEX_SHIFT | ino))
     }
 
-    fn spare_number(&self) -> u64 {
+    fn spare_number(&self) -> Ino {
         let n = self.spare.fetch_add(1, Ordering::Relaxed);
-        INDEX_SPARE << INDEX_SHIFT | n & ((1 << INDEX_SHIFT) - 1)
+        Ino(INDEX_SPARE << INDEX_SHIFT | n & ((1 << INDEX_SHIFT) - 1))
     }
 
     fn index(&self, dev: u64) -> u64 {
@@ -163,7 +161,7 @@ impl<N: Default> Table<N> {
     }
 
     /// Takes lookups back; the inode goes with the last.
-    pub(super) fn forget(&self, ino: u64, lookups: u64) {
+    pub(super) fn forget(&self, ino: Ino, lookups: u64) {
         let Some(inode) = self.get(ino).filter(|inode| inode.ino != ROOT) else { return };
         let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
         let less = |n: u64| Some(n.saturating_sub(lookups));
@@ -172,7 +170,7 @@ impl<N: Default> Table<N> {
     }
 
     /// A name in that directory is gone; so is the directory if only the name kept it.
-    pub(super) fn release_child(&self, parent: u64) {
+    pub(super) fn release_child(&self, parent: Ino) {
         let Some(parent) = self.get(parent) else { return };
         parent.children.fetch_sub(1, Ordering::SeqCst);
         self.retire(parent);
@@ -187,7 +185,7 @@ impl<N: Default> Table<N> {
             if inode.ino == ROOT || !inode.idle() || !self.remove(&inode) {
                 continue;
             }
-            let parents: Vec<u64> = inode.state.lock().names().iter().map(|n| n.parent).collect();
+            let parents: Vec<Ino> = inode.state.lock().names().iter().map(|n| n.parent).collect();
             for parent in parents.into_iter().filter_map(|ino| self.get(ino)) {
                 parent.children.fetch_sub(1, Ordering::SeqCst);
                 more.push(parent);
@@ -245,7 +243,7 @@ mod tests {
     #[test]
     fn number_is_the_backings_where_free() {
         let table = table();
-        assert_eq!(table.enter(identity(7, 100, 0), false).ino, 100);
+        assert_eq!(table.enter(identity(7, 100, 0), false).ino, Ino(100));
         assert_eq!(table.enter(identity(7, 100, 0), false).lookups(), 2);
     }
 
@@ -256,12 +254,12 @@ mod tests {
         let other = table.enter(identity(8, 100, 0), false).ino;
         let third = table.enter(identity(9, 100, 0), false).ino;
         let large = table.enter(identity(8, u64::MAX, 0), false).ino;
-        let mut all = vec![ROOT, 100, one, other, third, large];
+        let mut all = vec![ROOT, Ino(100), one, other, third, large];
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 6, "{all:x?}");
         assert_eq!(table.number(8, 100), Some(other), "a listing shows the same number");
-        assert!(all.iter().all(|n| *n < 1 << 63));
+        assert!(all.iter().all(|n| n.0 < 1 << 63));
     }
 
     #[test]
@@ -272,8 +270,8 @@ mod tests {
         assert_ne!(old.ino, new.ino);
         table.forget(old.ino, 1);
         assert_eq!(table.get(new.ino).unwrap().lookups(), 1);
-        assert!(table.get(100).is_none());
-        assert_eq!(table.enter(identity(7, 100, 2), false).ino, 100);
+        assert!(table.get(Ino(100)).is_none());
+        assert_eq!(table.enter(identity(7, 100, 2), false).ino, Ino(100));
     }
 
     #[test]
@@ -282,15 +280,15 @@ mod tests {
         table.forget(ROOT, 1000);
         assert!(table.get(ROOT).is_some());
         assert!(table.known(&identity(7, 2, 0)).is_none());
-        assert_eq!(table.enter(identity(7, 2, 0), true).ino, 2);
+        assert_eq!(table.enter(identity(7, 2, 0), true).ino, Ino(2));
     }
 
     #[test]
     fn forgetting_more_than_was_looked_up_is_harmless() {
         let table = table();
         let inode = table.enter(identity(7, 100, 0), false);
-        table.forget(100, u64::MAX);
-        table.forget(100, 1);
+        table.forget(Ino(100), u64::MAX);
+        table.forget(Ino(100), 1);
         assert_eq!(inode.lookups(), 0);
         assert_eq!(table.len(), 1);
     }

@@ -13,7 +13,7 @@ use rustix::fs::XattrFlags;
 use rustix::path::DecInt;
 
 use super::attr::judged_by_groups;
-use super::{Caller, Mirror, errno};
+use super::{Caller, Ino, Mirror, errno};
 use crate::sys::creds;
 
 /// `XATTR_LIST_MAX`: longer lists the kernel does not hand out.
@@ -36,7 +36,7 @@ impl<N: Default> Mirror<N> {
     pub fn setxattr(
         &self,
         caller: &Caller,
-        ino: u64,
+        ino: Ino,
         name: &OsStr,
         value: &[u8],
         flags: i32,
@@ -49,7 +49,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// An attribute's value, or its size if `size` is 0. ERANGE if it is larger than `size`.
-    pub fn getxattr(&self, ino: u64, name: &OsStr, size: u32) -> io::Result<Xattr> {
+    pub fn getxattr(&self, ino: Ino, name: &OsStr, size: u32) -> io::Result<Xattr> {
         let fd = self.named(ino)?;
         let path = DecInt::from_fd(&fd);
         if size == 0 {
@@ -63,7 +63,7 @@ impl<N: Default> Mirror<N> {
     /// The names of all attributes that the caller may see, or their size together if `size` is 0.
     /// ERANGE if that is larger than `size`. Who may see `trusted.` ones is for the filesystem to
     /// say (xattr(7)); the backing would say it of the daemon.
-    pub fn listxattr(&self, caller: &Caller, ino: u64, size: u32) -> io::Result<Xattr> {
+    pub fn listxattr(&self, caller: &Caller, ino: Ino, size: u32) -> io::Result<Xattr> {
         let fd = self.named(ino)?;
         let mut names = Vec::with_capacity(LIST_MAX);
         rustix::fs::listxattr(DecInt::from_fd(&fd), rustix::buffer::spare_capacity(&mut names))?;
@@ -79,13 +79,13 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Removes an attribute.
-    pub fn removexattr(&self, ino: u64, name: &OsStr) -> io::Result<()> {
+    pub fn removexattr(&self, ino: Ino, name: &OsStr) -> io::Result<()> {
         let fd = self.named(ino)?;
         Ok(rustix::fs::removexattr(DecInt::from_fd(&fd), name)?)
     }
 
     /// A descriptor whose number is a path from where the thread now stands.
-    fn named(&self, ino: u64) -> io::Result<Arc<OwnedFd>> {
+    fn named(&self, ino: Ino) -> io::Result<Arc<OwnedFd>> {
         let fd = self.descriptor(&self.inode(ino)?)?;
         creds::stand_in(self.proc_fds.as_fd())?;
         Ok(fd)

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use super::*;
 use crate::sys::ioctl;
 
-fn open(disk: &Disk, name: &str, flags: i32) -> (u64, u64) {
+fn open(disk: &Disk, name: &str, flags: i32) -> (Ino, Fh) {
     let ino = disk.walk(name);
     (ino, disk.mirror.open(ino, flags).unwrap())
 }
@@ -21,14 +21,14 @@ fn what_is_written_is_read() {
     assert_eq!(buf, b"el", "no more than asked for, whatever the buffer held");
     disk.mirror.read(fh, 100, 10, &mut buf).unwrap();
     assert!(buf.is_empty());
-    assert_eq!(disk.mirror.getattr(entry.attr.ino, Some(fh)).unwrap().size, 8);
+    assert_eq!(disk.mirror.getattr(entry.ino, Some(fh)).unwrap().size, 8);
     disk.mirror.flush(fh).unwrap();
     disk.mirror.fsync(fh, true).unwrap();
     disk.mirror.fsync(fh, false).unwrap();
     disk.mirror.release(fh).unwrap();
     assert_eq!(code(disk.mirror.read(fh, 0, 1, &mut buf)), libc::EBADF);
     assert_eq!(code(disk.mirror.release(fh)), libc::EBADF);
-    assert_eq!(disk.lookups(entry.attr.ino), 1);
+    assert_eq!(disk.lookups(entry.ino), 1);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn create_never_opens_what_is_there_already() {
 fn unlinked_open_file_stays_whole() {
     let disk = Disk::new();
     let (entry, fh) = disk.mirror.create(&USER, ROOT, os("a"), 0o644, libc::O_RDWR).unwrap();
-    let ino = entry.attr.ino;
+    let ino = entry.ino;
     disk.mirror.unlink(ROOT, os("a")).unwrap();
     disk.mirror.write(None, fh, 0, b"still").unwrap();
     assert_eq!(disk.mirror.getattr(ino, None).unwrap().size, 5);
@@ -98,7 +98,7 @@ fn released_handle_leaves_no_descriptor() {
     let (entry, fh) = disk.mirror.create(&USER, ROOT, os("a"), 0o755, libc::O_RDWR).unwrap();
     disk.mirror.rename(ROOT, os("a"), ROOT, os("b"), 0).unwrap();
     disk.mirror.release(fh).unwrap();
-    let inode = disk.mirror.inode(entry.attr.ino).unwrap();
+    let inode = disk.mirror.inode(entry.ino).unwrap();
     assert!(inode.state.lock().descriptor().is_none());
 }
 
@@ -189,7 +189,7 @@ fn file_flags_are_those_of_the_backing_and_append_only_holds() {
 fn handle_numbers_are_distinct_while_open() {
     let disk = Disk::new();
     let ino = disk.make_file("a");
-    let mut all: Vec<u64> =
+    let mut all: Vec<Fh> =
         (0..100).map(|_| disk.mirror.open(ino, libc::O_RDONLY).unwrap()).collect();
     all.sort_unstable();
     all.dedup();

@@ -59,23 +59,23 @@ impl Disk {
 
     /// The node id at the end of a path, each part of it looked up.
     #[track_caller]
-    pub(super) fn walk(&self, path: &str) -> u64 {
-        path.split('/').fold(ROOT, |at, name| self.mirror.lookup(at, os(name)).unwrap().attr.ino)
+    pub(super) fn walk(&self, path: &str) -> Ino {
+        path.split('/').fold(ROOT, |at, name| self.mirror.lookup(at, os(name)).unwrap().ino)
     }
 
-    pub(super) fn make_file(&self, path: &str) -> u64 {
+    pub(super) fn make_file(&self, path: &str) -> Ino {
         self.touch(path);
         self.walk(path)
     }
 
-    pub(super) fn make_dir(&self, path: &str) -> u64 {
+    pub(super) fn make_dir(&self, path: &str) -> Ino {
         fs::create_dir(self.backing.join(path)).unwrap();
         self.walk(path)
     }
 
     /// The path of an inode below the base.
     #[track_caller]
-    pub(super) fn path(&self, ino: u64) -> String {
+    pub(super) fn path(&self, ino: Ino) -> String {
         let mut path = Vec::new();
         self.mirror.path(&self.mirror.inode(ino).unwrap(), &mut path);
         let base = self.backing.as_os_str().as_bytes();
@@ -84,7 +84,7 @@ impl Disk {
 
     /// The paths of all its names below the base, sorted.
     #[track_caller]
-    pub(super) fn paths(&self, ino: u64) -> Vec<String> {
+    pub(super) fn paths(&self, ino: Ino) -> Vec<String> {
         let base = self.backing.as_os_str().as_bytes();
         let mut paths = Vec::new();
         self.mirror.paths(&self.mirror.inode(ino).unwrap(), &mut |path| {
@@ -95,11 +95,11 @@ impl Disk {
         paths
     }
 
-    pub(super) fn epoch(&self, ino: u64) -> u64 {
+    pub(super) fn epoch(&self, ino: Ino) -> u64 {
         self.mirror.epoch(&self.mirror.inode(ino).unwrap())
     }
 
-    pub(super) fn lookups(&self, ino: u64) -> u64 {
+    pub(super) fn lookups(&self, ino: Ino) -> u64 {
         self.mirror.inode(ino).map_or(0, |inode| inode.lookups())
     }
 
@@ -109,7 +109,7 @@ impl Disk {
     }
 
     #[track_caller]
-    pub(super) fn contents(&self, fh: u64) -> Vec<u8> {
+    pub(super) fn contents(&self, fh: Fh) -> Vec<u8> {
         let mut buf = Vec::new();
         self.mirror.read(fh, 0, 1 << 20, &mut buf).unwrap();
         buf

@@ -15,7 +15,7 @@ fn inode_is_known_until_every_lookup_is_forgotten() {
     let disk = Disk::new();
     let ino = disk.make_file("a");
     assert_eq!(disk.walk("a"), ino);
-    assert_eq!(ino, disk.backing.join("a").metadata().unwrap().ino());
+    assert_eq!(ino.0, disk.backing.join("a").metadata().unwrap().ino());
     disk.mirror.forget(ino, 1);
     disk.mirror.getattr(ino, None).unwrap();
     disk.mirror.forget(ino, 1);
@@ -81,7 +81,7 @@ fn names_need_not_be_utf8() {
     let name = OsStr::from_bytes(b"caf\xe9 \xff");
     let entry = disk.mirror.mkdir(&ROOT_USER, ROOT, name, 0o755).unwrap();
     let mut path = Vec::new();
-    disk.mirror.path(&disk.mirror.inode(entry.attr.ino).unwrap(), &mut path);
+    disk.mirror.path(&disk.mirror.inode(entry.ino).unwrap(), &mut path);
     assert!(path.ends_with(b"/caf\xe9 \xff"));
     disk.mirror.rmdir(ROOT, name).unwrap();
 }
@@ -92,9 +92,9 @@ fn symlinks_are_not_followed() {
     let entry = disk.mirror.symlink(&USER, ROOT, os("link"), os("/etc")).unwrap();
     assert_eq!(entry.attr.mode & libc::S_IFMT, libc::S_IFLNK);
     assert_eq!((entry.attr.uid, entry.attr.gid), (USER.uid, USER.gid));
-    assert_eq!(disk.mirror.readlink(entry.attr.ino).unwrap(), b"/etc");
-    assert_eq!(code(disk.mirror.lookup(entry.attr.ino, os("passwd"))), libc::ENOTDIR);
-    assert_eq!(code(disk.mirror.open(entry.attr.ino, libc::O_RDONLY)), libc::ELOOP);
+    assert_eq!(disk.mirror.readlink(entry.ino).unwrap(), b"/etc");
+    assert_eq!(code(disk.mirror.lookup(entry.ino, os("passwd"))), libc::ENOTDIR);
+    assert_eq!(code(disk.mirror.open(entry.ino, libc::O_RDONLY)), libc::ELOOP);
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn exchange_swaps_both_paths() {
     assert_eq!((disk.path(d), disk.path(f)), ("/f".into(), "/d".into()));
     assert_eq!(disk.path(below), "/f/x");
     disk.evict();
-    assert_eq!(disk.mirror.getattr(f, None).unwrap().ino, f);
-    assert_eq!(disk.mirror.getattr(below, None).unwrap().ino, below);
+    assert_eq!(disk.mirror.getattr(f, None).unwrap().shown, f.0);
+    assert_eq!(disk.mirror.getattr(below, None).unwrap().shown, below.0);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn whiteout_takes_the_place_of_the_renamed() {
     assert_eq!(disk.path(a), "/b");
     let whiteout = disk.mirror.lookup(ROOT, os("a")).unwrap().attr;
     assert_eq!((whiteout.mode & libc::S_IFMT, whiteout.rdev), (libc::S_IFCHR, 0));
-    assert_ne!(whiteout.ino, a);
+    assert_ne!(whiteout.shown, a.0);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn hard_links_have_a_path_each_and_the_one_used_last_is_current() {
     let a = disk.make_file("a");
     assert_eq!(disk.paths(a), ["/a"]);
     let entry = disk.mirror.link(a, ROOT, os("b")).unwrap();
-    assert_eq!((entry.attr.ino, entry.attr.nlink), (a, 2));
+    assert_eq!((entry.ino, entry.attr.nlink), (a, 2));
     assert_eq!((disk.path(a), disk.paths(a)), ("/b".into(), vec!["/a".into(), "/b".into()]));
     disk.walk("a");
     assert_eq!((disk.path(a), disk.paths(a)), ("/a".into(), vec!["/a".into(), "/b".into()]));
@@ -268,10 +268,10 @@ fn epoch_grows_with_every_change_of_the_set_of_names() {
 fn symlinks_and_fifos_can_be_linked() {
     let disk = Disk::new();
     let link = disk.mirror.symlink(&ROOT_USER, ROOT, os("s"), os("nowhere")).unwrap();
-    assert_eq!(disk.mirror.link(link.attr.ino, ROOT, os("t")).unwrap().attr.nlink, 2);
+    assert_eq!(disk.mirror.link(link.ino, ROOT, os("t")).unwrap().attr.nlink, 2);
     let fifo = disk.mirror.mknod(&USER, ROOT, os("p"), libc::S_IFIFO | 0o666, 0).unwrap();
     assert_eq!(fifo.attr.mode, libc::S_IFIFO | 0o644);
-    assert_eq!(disk.mirror.link(fifo.attr.ino, ROOT, os("q")).unwrap().attr.nlink, 2);
+    assert_eq!(disk.mirror.link(fifo.ino, ROOT, os("q")).unwrap().attr.nlink, 2);
 }
 
 #[test]
@@ -335,10 +335,11 @@ fn mknod_makes_every_kind() {
 #[test]
 fn new_files_belong_to_their_caller_under_its_umask() {
     let disk = Disk::new();
-    let dir = disk.mirror.mkdir(&USER, ROOT, os("d"), 0o777).unwrap().attr;
+    let entry = disk.mirror.mkdir(&USER, ROOT, os("d"), 0o777).unwrap();
+    let (ino, dir) = (entry.ino, entry.attr);
     assert_eq!((dir.uid, dir.gid, dir.mode & 0o777), (1234, 4321, 0o755));
     let strict = Caller { umask: 0o077, ..USER };
-    let (entry, fh) = disk.mirror.create(&strict, dir.ino, os("f"), 0o666, libc::O_RDWR).unwrap();
+    let (entry, fh) = disk.mirror.create(&strict, ino, os("f"), 0o666, libc::O_RDWR).unwrap();
     assert_eq!((entry.attr.uid, entry.attr.mode & 0o777), (1234, 0o600));
     disk.mirror.release(fh).unwrap();
     let node = disk.mirror.mknod(&USER, ROOT, os("n"), libc::S_IFREG | 0o666, 0).unwrap().attr;

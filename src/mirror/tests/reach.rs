@@ -22,7 +22,7 @@ fn more_inodes_than_descriptors_work() {
     }
     for (ino, path) in &all {
         let mode = Changes { mode: Some(0o640), ..Changes::default() };
-        assert_eq!(disk.mirror.setattr(&ROOT_USER, *ino, None, &mode).unwrap().ino, *ino);
+        assert_eq!(disk.mirror.setattr(&ROOT_USER, *ino, None, &mode).unwrap().shown, ino.0);
         assert_eq!(disk.path(*ino), *path);
     }
     let mut held = 0;
@@ -39,7 +39,7 @@ fn evicted_inode_is_found_after_renames_above_it() {
     disk.mirror.rename(ROOT, os("a"), ROOT, os("x"), 0).unwrap();
     disk.mirror.rename(disk.walk("x"), os("b"), ROOT, os("y"), 0).unwrap();
     disk.evict();
-    assert_eq!(disk.mirror.getattr(ino, None).unwrap().ino, ino);
+    assert_eq!(disk.mirror.getattr(ino, None).unwrap().shown, ino.0);
     disk.evict();
     disk.mirror.release(disk.mirror.open(ino, libc::O_RDONLY).unwrap()).unwrap();
     assert_eq!(disk.path(ino), "/y/f");
@@ -56,7 +56,7 @@ fn file_replaced_behind_our_back_is_another_inode() {
     assert_ne!(old, new);
     assert_eq!(code(disk.mirror.getattr(old, None)), libc::ESTALE);
     assert_eq!(code(disk.mirror.open(old, libc::O_RDONLY)), libc::ESTALE);
-    assert_eq!(disk.mirror.getattr(new, None).unwrap().ino, new);
+    assert_eq!(disk.mirror.getattr(new, None).unwrap().shown, new.0);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn moved_behind_our_back_is_found_by_its_next_lookup() {
     disk.evict();
     assert_eq!(code(disk.mirror.getattr(ino, None)), libc::ESTALE);
     assert_eq!(disk.walk("e"), dir);
-    assert_eq!(disk.mirror.getattr(ino, None).unwrap().ino, ino);
+    assert_eq!(disk.mirror.getattr(ino, None).unwrap().shown, ino.0);
     assert_eq!(disk.path(ino), "/e/a");
     assert!(disk.epoch(ino) > epoch);
 }
@@ -114,15 +114,15 @@ fn trees_may_be_deeper_than_path_max() {
     let disk = Disk::with_cache(16);
     let mut at = ROOT;
     for _ in 0..DEPTH {
-        at = disk.mirror.mkdir(&ROOT_USER, at, os(name), 0o755).unwrap().attr.ino;
+        at = disk.mirror.mkdir(&ROOT_USER, at, os(name), 0o755).unwrap().ino;
     }
     let (entry, fh) = disk.mirror.create(&USER, at, os("f"), 0o644, libc::O_RDWR).unwrap();
     disk.mirror.release(fh).unwrap();
     disk.evict();
-    assert_eq!(disk.mirror.getattr(entry.attr.ino, None).unwrap().ino, entry.attr.ino);
-    assert_eq!(disk.path(entry.attr.ino).len(), DEPTH * (name.len() + 1) + 2);
+    assert_eq!(disk.mirror.getattr(entry.ino, None).unwrap().shown, entry.ino.0);
+    assert_eq!(disk.path(entry.ino).len(), DEPTH * (name.len() + 1) + 2);
     disk.mirror.unlink(at, os("f")).unwrap();
-    disk.mirror.forget(entry.attr.ino, 1);
+    disk.mirror.forget(entry.ino, 1);
     // Remove it from within, so that the temporary directory can go.
     let mut chain = Vec::new();
     let mut up = disk.mirror.inode(at).unwrap();
@@ -143,7 +143,7 @@ fn forgetting_from_the_top_frees_a_deep_tree_from_the_bottom() {
     let mut chain = Vec::new();
     let mut at = ROOT;
     for _ in 0..1000 {
-        at = disk.mirror.mkdir(&ROOT_USER, at, os("d"), 0o755).unwrap().attr.ino;
+        at = disk.mirror.mkdir(&ROOT_USER, at, os("d"), 0o755).unwrap().ino;
         chain.push(at);
     }
     let last = chain.pop().unwrap();
@@ -186,7 +186,7 @@ fn other_devices_below_the_root_have_numbers_of_their_own() {
     let (x, y) = (disk.make_file("m/x"), disk.make_file("n/y"));
     assert_ne!(x, y);
     disk.evict();
-    assert_eq!(disk.mirror.getattr(x, None).unwrap().ino, x);
+    assert_eq!(disk.mirror.getattr(x, None).unwrap().shown, x.0);
     assert_eq!(disk.path(x), "/m/x");
     assert_eq!(code(disk.mirror.rename(m, os("x"), n, os("x"), 0)), libc::EXDEV);
     assert_eq!(code(disk.mirror.link(x, ROOT, os("x"))), libc::EXDEV);
@@ -195,11 +195,11 @@ fn other_devices_below_the_root_have_numbers_of_their_own() {
     let mut listed = None;
     disk.mirror
         .readdir(fh, 0, &mut |entry| {
-            listed = if entry.name == "x" { Some(entry.ino) } else { listed };
+            listed = if entry.name == "x" { Some(entry.shown) } else { listed };
             false
         })
         .unwrap();
-    assert_eq!(listed, Some(x), "a listing shows the number that stat shows");
+    assert_eq!(listed, Some(x.0), "a listing shows the number that stat shows");
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn inodes_answer_while_they_and_their_parents_are_renamed() {
         m.rename(dir, os(b), dir, os(a), 0).unwrap();
     };
     let ask = || {
-        assert_eq!(m.getattr(ino, None).unwrap().ino, ino);
+        assert_eq!(m.getattr(ino, None).unwrap().shown, ino.0);
         let fd = m.descriptor(&m.inode(ino).unwrap()).unwrap();
         assert_eq!(m.identity(&stat_of(&fd).unwrap()), m.inode(ino).unwrap().identity);
         m.release(m.open(ino, libc::O_RDONLY).unwrap()).unwrap();
@@ -276,7 +276,7 @@ fn no_lookup_brings_an_old_name_back() {
     let ino = disk.make_file("a");
     let look = |name: &str| {
         if let Ok(entry) = m.lookup(ROOT, os(name)) {
-            assert_eq!(entry.attr.ino, ino);
+            assert_eq!(entry.ino, ino);
             m.forget(ino, 1);
         }
     };
@@ -298,7 +298,7 @@ fn no_name_that_leads_to_it_is_lost() {
     let ino = disk.make_file("a");
     let look = |name: &str| {
         if let Ok(entry) = m.lookup(ROOT, os(name)) {
-            assert_eq!(entry.attr.ino, ino);
+            assert_eq!(entry.ino, ino);
             m.forget(ino, 1);
         }
         assert!(disk.paths(ino).iter().any(|path| path == "/a"));
@@ -346,7 +346,7 @@ fn counts_are_exact_under_contention() {
     (0..20).for_each(|n| disk.touch(&format!("f{n}")));
     let look = || {
         for n in 0..20 {
-            let ino = m.lookup(ROOT, os(&format!("f{n}"))).unwrap().attr.ino;
+            let ino = m.lookup(ROOT, os(&format!("f{n}"))).unwrap().ino;
             m.getattr(ino, None).unwrap();
             m.forget(ino, 1);
         }
@@ -356,7 +356,7 @@ fn counts_are_exact_under_contention() {
         m.readdirplus(fh, 0, &mut |entry, looked_up| {
             let full = entry.name == "f7";
             if !full && !entry.name.as_bytes().starts_with(b".") {
-                m.forget(looked_up.attr.ino, 1);
+                m.forget(looked_up.ino, 1);
             }
             full
         })
@@ -374,14 +374,14 @@ fn inode_answers_while_it_moves_between_directories_that_come_and_go() {
     let m = &disk.mirror;
     let ino = disk.make_file("a");
     let travel = || {
-        let d = m.mkdir(&ROOT_USER, ROOT, os("d"), 0o755).unwrap().attr.ino;
+        let d = m.mkdir(&ROOT_USER, ROOT, os("d"), 0o755).unwrap().ino;
         m.rename(ROOT, os("a"), d, os("b"), 0).unwrap();
         m.rename(d, os("b"), ROOT, os("a"), 0).unwrap();
         m.rmdir(ROOT, os("d")).unwrap();
         m.forget(d, 1);
     };
     let ask = || {
-        assert_eq!(m.getattr(ino, None).unwrap().ino, ino);
+        assert_eq!(m.getattr(ino, None).unwrap().shown, ino.0);
         m.descriptor(&m.inode(ino).unwrap()).unwrap();
     };
     race(Duration::from_secs(2), &[&travel, &|| disk.evict(), &ask, &ask]);
