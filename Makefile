@@ -49,6 +49,7 @@ fuzz:
 bench: setup-bench $(SLOWFS)
 	cargo bench --locked --bench gate --bench delay -- --quiet --noplot
 	$(PYTHON) benches/fio.py --slowfs $(SLOWFS)
+	$(PYTHON) benches/floor.py --slowfs $(SLOWFS)
 
 # mount(8) finds its helpers in /sbin only. What is no link of ours is left alone.
 install: $(SLOWFS)

@@ -13,7 +13,6 @@ import argparse
 import concurrent.futures
 import contextlib
 import json
-import math
 import os
 import shutil
 import statistics
@@ -27,6 +26,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 import daemons
+from floor import busy_cores, median_interval, progress
 
 ROUNDS = int(os.environ.get("ROUNDS", 5))
 RUNTIME = float(os.environ.get("RUNTIME", 2))
@@ -96,24 +96,6 @@ def resident_mb(process):
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def median_interval(values):
-    """The median, and the narrowest pair of values that encloses it with 90% confidence.
-
-    Few values give less (five: 94% from the least to the greatest; four: 88%).
-    """
-    ordered, n = sorted(values), len(values)
-    left_out = 0
-    while 2 * sum(math.comb(n, i) for i in range(left_out + 2)) <= 0.1 * 2**n:
-        left_out += 1
-    return statistics.median(ordered), ordered[left_out], ordered[n - 1 - left_out]
-
-
-def progress(text):
-    """What goes on now, rewritten in place; nothing where nobody watches."""
-    if sys.stdout.isatty():
-        print(f"\r\033[K{text}", end="", flush=True)
-
-
 def bench(slowfs, directory):
     """Everything measured: throughput by workload and target, delays, resident memory."""
     backing = {target: directory / f"{target}-backing" for target in ("raw", "slowfs", "kernel", "bindfs")}
@@ -146,18 +128,6 @@ def bench(slowfs, directory):
                        check=True, stdout=subprocess.DEVNULL)
         delays = [concurrent_delays(at["slowfs"]) for _ in range(ROUNDS)]
     return {"throughput": figures, "delays_ms": delays, "resident_mb": resident}
-
-
-def busy_cores():
-    """How many cores others keep busy, over a second in which this script does nothing."""
-    def idle():
-        with open("/proc/stat", encoding="ascii") as stat:
-            _, _user, _nice, _system, idle, iowait, *_ = stat.readline().split()
-        return (int(idle) + int(iowait)) / os.sysconf("SC_CLK_TCK")
-
-    began, before = time.monotonic(), idle()
-    time.sleep(1)
-    return os.cpu_count() - (idle() - before) / (time.monotonic() - began)
 
 
 def verdict(met):

@@ -43,7 +43,7 @@ pub struct Kernel {
 
 /// Asks for all of it; what an older kernel lacks is logged and done without. `stacked`: the backing
 /// lies on other filesystems itself.
-pub(super) fn negotiate(config: &mut KernelConfig, options: &FsOptions, stacked: bool) -> Kernel {
+pub fn negotiate(config: &mut KernelConfig, options: &FsOptions, stacked: bool) -> Kernel {
     // Without it an ACL that denies the owning group is ignored; with it the kernel checks
     // permissions whatever the mount options say.
     let acl = options.kernel_checks_access.then_some(InitFlags::FUSE_POSIX_ACL);

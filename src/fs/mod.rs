@@ -34,7 +34,7 @@ mod walks;
 mod writes;
 
 pub use caches::Watcher;
-pub use init::Kernel;
+pub use init::{Kernel, negotiate};
 pub use kept::Keep;
 use passthrough::Note;
 
