@@ -45,7 +45,7 @@ pub(super) fn start(
     (paths, mounted): (&Paths, Mounted),
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
-    let (watcher, stats) = (fs.watcher(), fs.stats());
+    let (notifier, stats) = (fs.notifier(), fs.stats());
     let mut loops = fuser::Config::default();
     loops.n_threads = Some(config.fs.threads.max(1));
     // A queue per thread where the device may be opened again; an ordinary user may not everywhere.
@@ -53,13 +53,13 @@ pub(super) fn start(
     let admitted = if config.mount.allow_root { SessionACL::RootAndOwner } else { SessionACL::All };
     let session = Session::from_fd(fs, connection, admitted, loops)
         .map_err(other("agree with the kernel on the FUSE protocol"))?;
-    let kernel = watcher.kernel();
-    if let Some(reason) = watcher.passthrough_refusal(session.as_fd()) {
+    let kernel = notifier.kernel();
+    if let Some(reason) = notifier.passthrough_refusal(session.as_fd()) {
         return Err(StartError::Passthrough(reason));
     }
     let notices =
         session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
-    watcher.attach(table, notices).map_err(other("start a thread"))?;
+    notifier.attach(table, notices).map_err(other("start a thread"))?;
     let server = server_config(config, paths, kernel, log.lost());
     let control = listener
         .map(|listener| Server::start(listener, Arc::clone(table), stats, server))

@@ -10,7 +10,6 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -20,12 +19,10 @@ use fuser::{FileHandle, FopenFlags};
 use parking_lot::Mutex;
 
 use super::attributes::file_attr;
-use super::init::Kernel;
-use super::notices::Notices;
-use super::passthrough::{self, Register};
-use super::reply::{Attributes, Entry, Opened};
-use super::{Core, Node, underway};
-use crate::fault::{FaultTable, PastCache};
+use super::passthrough::Register;
+use super::reply::{Attributes, EntryReply, Opened};
+use super::{Core, Node};
+use crate::fault::PastCache;
 use crate::mirror::{self, Attr, Fh, Ino};
 use crate::ops::{MethodSet, Request};
 
@@ -94,9 +91,9 @@ impl Core {
     }
 
     /// A directory entry as replied.
-    pub(super) fn entry(&self, entry: &mirror::Entry) -> Entry {
+    pub(super) fn entry(&self, entry: &mirror::Entry) -> EntryReply {
         let attributes = self.attributes(entry.ino, &entry.attr);
-        Entry { attributes, generation: entry.generation, ttl: TTL }
+        EntryReply { attributes, generation: entry.generation, ttl: TTL }
     }
 
     /// An open file as replied: to be served by the kernel; or past the page cache, while a read
@@ -249,49 +246,5 @@ impl Core {
             concerned.retain(|ino| known(*ino) && unknown(ino));
         }
         concerned.into_iter().collect()
-    }
-}
-
-/// Tells the kernel of changes to the fault table.
-pub struct Watcher {
-    core: Arc<Core>,
-}
-
-impl Watcher {
-    pub(super) fn new(core: Arc<Core>) -> Watcher {
-        Watcher { core }
-    }
-
-    /// What was agreed with the kernel; none before the session was.
-    #[must_use]
-    pub fn kernel(&self) -> Kernel {
-        self.core.kernel.get().cloned().unwrap_or_default()
-    }
-
-    /// Why `--passthrough-except` cannot be kept on this session's connection, if so.
-    #[must_use]
-    pub fn passthrough_refusal(&self, connection: BorrowedFd<'_>) -> Option<&'static str> {
-        self.core.options.passthrough_except.as_ref()?;
-        passthrough::refusal(&self.kernel(), connection)
-    }
-
-    /// From now on each change of `table` reaches the kernel's caches before the call that made it
-    /// returns, and callers that are killed while their operation is blocked are freed.
-    /// `connection` is that of the session.
-    ///
-    /// # Errors
-    /// The thread that frees them cannot start.
-    pub fn attach(self, table: &FaultTable, connection: OwnedFd) -> io::Result<()> {
-        let core = self.core;
-        if core.notices.set(Notices::new(connection)).is_ok() {
-            let refresher = Arc::clone(&core);
-            table.subscribe(Box::new(move |faults| {
-                refresher.refresh();
-                refresher.faults_changed(faults);
-            }));
-            core.refresh();
-            underway::guard(&core)?;
-        }
-        Ok(())
     }
 }

@@ -22,6 +22,7 @@ mod init;
 mod journal;
 mod kept;
 mod notices;
+mod notifier;
 mod passthrough;
 mod reads;
 mod reply;
@@ -33,9 +34,9 @@ mod underway;
 mod walks;
 mod writes;
 
-pub use caches::Watcher;
 pub use init::{Kernel, negotiate};
 pub use kept::Keep;
+pub use notifier::Notifier;
 use passthrough::Note;
 
 /// The mirror, with each inode remembering which faults match its path and how it is open.
@@ -138,8 +139,8 @@ impl SlowFs {
 
     /// What tells the kernel of changes to the table, for use beside the running session.
     #[must_use]
-    pub fn watcher(&self) -> Watcher {
-        Watcher::new(Arc::clone(&self.core))
+    pub fn notifier(&self) -> Notifier {
+        Notifier::new(Arc::clone(&self.core))
     }
 }
 

@@ -41,7 +41,7 @@ impl Granted {
         Granted::default()
     }
 
-    fn entry(entry: &Entry) -> Granted {
+    fn entry(entry: &EntryReply) -> Granted {
         Granted { entries: vec![Ino(entry.attributes.attr.ino.0)], opened: None }
     }
 
@@ -49,7 +49,7 @@ impl Granted {
         Granted { entries: Vec::new(), opened: Some(opened.fh) }
     }
 
-    fn created((entry, opened): &(Entry, Opened)) -> Granted {
+    fn created((entry, opened): &(EntryReply, Opened)) -> Granted {
         Granted { opened: Granted::opened(opened).opened, ..Granted::entry(entry) }
     }
 }
@@ -61,13 +61,13 @@ pub(super) struct Attributes {
 }
 
 /// A directory entry: one more lookup of its inode.
-pub(super) struct Entry {
+pub(super) struct EntryReply {
     pub(super) attributes: Attributes,
     pub(super) generation: u64,
     pub(super) ttl: Duration,
 }
 
-impl Entry {
+impl EntryReply {
     /// Adds it to a listing; true if it did not fit.
     pub(super) fn add_to(&self, reply: &mut ReplyDirectoryPlus, offset: u64, name: &OsStr) -> bool {
         // fuser has one timeout for entry and attributes here; the shorter is the right one.
@@ -86,7 +86,7 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Adds an entry; true if it did not fit.
-    pub(super) fn add(&mut self, entry: &Entry, listed: DirEntry<'_>) -> bool {
+    pub(super) fn add(&mut self, entry: &EntryReply, listed: DirEntry<'_>) -> bool {
         let full = entry.add_to(&mut self.reply, listed.offset, listed.name);
         if !full && !listed.is_dot() {
             self.granted.push(Ino(entry.attributes.attr.ino.0));
@@ -175,7 +175,7 @@ answer!(ReplyDirectory, (), |self, ()| self.ok());
 answer!(ReplyDirectoryPlus, (), |self, ()| self.ok());
 answer!(ReplyData, Bytes, |self, bytes| self.data(&bytes.0));
 answer!(ReplyAttr, Attributes, |self, a| self.attr(&a.ttl, &a.attr));
-answer!(ReplyEntry, Entry, Granted::entry, |self, e| self.entry_with_ttls(
+answer!(ReplyEntry, EntryReply, Granted::entry, |self, e| self.entry_with_ttls(
     &e.attributes.ttl,
     &e.ttl,
     &e.attributes.attr,
@@ -185,7 +185,7 @@ answer!(ReplyOpen, Opened, Granted::opened, |self, o| match &o.backing {
     None => self.opened(o.fh, o.flags),
     Some(backing) => self.opened_passthrough(o.fh, o.flags, backing),
 });
-answer!(ReplyCreate, (Entry, Opened), Granted::created, |self, (e, o)| {
+answer!(ReplyCreate, (EntryReply, Opened), Granted::created, |self, (e, o)| {
     let Attributes { ttl, attr } = &e.attributes;
     let (generation, fh) = (Generation(e.generation), o.fh);
     match &o.backing {

@@ -17,7 +17,7 @@ use super::SlowFs;
 use super::attributes::{consulted, kind, time_change};
 use super::caches::handle;
 use super::reads::Span;
-use super::reply::{Bytes, Entry, Listing, Opened, READY};
+use super::reply::{Bytes, EntryReply, Listing, Opened, READY};
 use super::serve::{Args, On, Op};
 use super::writes::{Range, Write};
 use crate::mirror::{Changes, Ino};
@@ -209,7 +209,7 @@ impl Filesystem for SlowFs {
         let op = Op::new(req, R::Link, On::Name(newparent)).and(On::Inode(ino), R::Link.methods());
         self.serve(op, Args::name(newname), reply, move |core, _, args| {
             let entry = core.tree.link(ino, newparent, args.name)?;
-            Ok(Entry { attributes: core.changed(&entry.attr), ..core.entry(&entry) })
+            Ok(EntryReply { attributes: core.changed(&entry.attr), ..core.entry(&entry) })
         });
     }
 

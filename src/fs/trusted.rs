@@ -24,7 +24,7 @@ const LINGERING: Duration = Duration::from_secs(10);
 const FEW: usize = 4096;
 
 /// An inode, and when its attributes were last granted a time.
-pub(super) type Note = (Ino, Instant);
+pub(super) type Trust = (Ino, Instant);
 
 /// The inodes noted, while notes are taken.
 #[derive(Default)]
@@ -90,14 +90,14 @@ impl Trusted {
     }
 
     /// The inodes whose attributes the kernel may be trusting.
-    pub(super) fn all(&self) -> Vec<Note> {
+    pub(super) fn all(&self) -> Vec<Trust> {
         let mut notes = self.notes.lock();
         notes.drop_old(Instant::now());
         notes.granted.iter().map(|(ino, at)| (*ino, *at)).collect()
     }
 
     /// The kernel asks for these anew; what was granted since they were listed stays noted.
-    pub(super) fn settled(&self, expired: &[Note]) {
+    pub(super) fn settled(&self, expired: &[Trust]) {
         let mut notes = self.notes.lock();
         for (ino, at) in expired {
             if notes.granted.get(ino) == Some(at) {

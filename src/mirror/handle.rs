@@ -59,14 +59,14 @@ impl<N> Handles<N> {
         Handles { shards: std::array::from_fn(|_| empty()), next: AtomicU64::new(0) }
     }
 
-    fn place(&self, fh: Fh) -> Option<(&RwLock<Shard<N>>, usize)> {
+    fn slot(&self, fh: Fh) -> Option<(&RwLock<Shard<N>>, usize)> {
         let shard = self.shards.get(usize::try_from(fh.0 % SHARDS).ok()?)?;
         Some((shard, usize::try_from(fh.0 / SHARDS).ok()?))
     }
 
     pub(super) fn insert(&self, handle: Handle<N>) -> io::Result<Fh> {
         let start = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        let (shard, _) = self.place(Fh(start)).ok_or_else(|| errno(libc::EBADF))?;
+        let (shard, _) = self.slot(Fh(start)).ok_or_else(|| errno(libc::EBADF))?;
         let mut shard = shard.write();
         let handle = Some(Arc::new(handle));
         let slot = match shard.free.pop() {
@@ -76,20 +76,20 @@ impl<N> Handles<N> {
                 shard.slots.len() - 1
             }
         };
-        if let Some(place) = shard.slots.get_mut(slot) {
-            *place = handle;
+        if let Some(free) = shard.slots.get_mut(slot) {
+            *free = handle;
         }
         Ok(Fh(slot as u64 * SHARDS + start))
     }
 
     pub(super) fn get(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {
-        self.place(fh)
+        self.slot(fh)
             .and_then(|(shard, slot)| shard.read().slots.get(slot)?.clone())
             .ok_or_else(|| errno(libc::EBADF))
     }
 
     pub(super) fn remove(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {
-        let taken = self.place(fh).and_then(|(shard, slot)| {
+        let taken = self.slot(fh).and_then(|(shard, slot)| {
             let mut shard = shard.write();
             let handle = shard.slots.get_mut(slot)?.take()?;
             shard.free.push(slot);
