@@ -1,15 +1,15 @@
 //! `slowfs demo`: a write-ahead log under a delay, beside one that must not feel it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use hdrhistogram::Histogram;
 
 use super::output;
 use crate::rpc::{Client, PlainFault};
@@ -33,8 +33,8 @@ pub(super) struct DemoArgs {}
 /// # Errors
 /// Something could not be set up, or a delay did not come as asked.
 pub(super) fn run(_: &DemoArgs) -> anyhow::Result<()> {
-    let scratch = scratch()?;
-    let (raw, mnt) = (scratch.path().join("raw"), scratch.path().join("mnt"));
+    let scratch = Scratch::new()?;
+    let (raw, mnt) = (scratch.0.join("raw"), scratch.0.join("mnt"));
     fs::create_dir_all(raw.join("member/wal"))?;
     fs::create_dir(&mnt)?;
     let daemon = Daemon::start(&mnt, &raw)?;
@@ -45,7 +45,7 @@ pub(super) fn run(_: &DemoArgs) -> anyhow::Result<()> {
     let mut progress = Progress::default();
     let mut rows = Vec::new();
     for (delay_us, rounds, appends) in STEPS {
-        let mut row = Row::new(delay_us)?;
+        let mut row = Row::new(delay_us);
         for round in 0..rounds {
             progress.show(&format!("{}: round {} of {rounds}", asked(delay_us), round + 1));
             row.round(&mut client, &mnt, appends)?;
@@ -60,10 +60,24 @@ pub(super) fn run(_: &DemoArgs) -> anyhow::Result<()> {
 }
 
 /// A temporary directory, in memory where there is such: a disk's own noise would hide the delay.
-fn scratch() -> io::Result<tempfile::TempDir> {
-    let mut named = tempfile::Builder::new();
-    named.prefix("slowfs-demo-");
-    named.tempdir_in("/dev/shm").or_else(|_| named.tempdir())
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> io::Result<Scratch> {
+        let name = format!("slowfs-demo-{:016x}", rand::random::<u64>());
+        let make = |parent: &Path| {
+            let path = parent.join(&name);
+            DirBuilder::new().mode(0o700).create(&path).map(|()| Scratch(path))
+        };
+        make(Path::new("/dev/shm")).or_else(|_| make(&std::env::temp_dir()))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // The daemon has ended by now; if its mount is still there, what it mirrors is not to go.
+        let _ = fs::remove_dir(self.0.join("mnt")).and_then(|()| fs::remove_dir_all(&self.0));
+    }
 }
 
 /// A mount of this very program, in a process of its own.
@@ -130,26 +144,41 @@ struct Row {
     fired: i64,
 }
 
-/// Latencies in nanoseconds, without and with the delay.
+/// Latencies without and with the delay.
+#[derive(Default)]
 struct Pair {
-    without: Histogram<u64>,
-    with: Histogram<u64>,
+    without: Latencies,
+    with: Latencies,
 }
 
 impl Pair {
-    fn new() -> anyhow::Result<Pair> {
-        Ok(Pair { without: Histogram::new(3)?, with: Histogram::new(3)? })
-    }
-
     /// What a quantile with the delay exceeds the median without it by, in nanoseconds.
     fn added(&self, quantile: f64) -> f64 {
-        self.with.value_at_quantile(quantile) as f64 - self.without.value_at_quantile(0.5) as f64
+        self.with.quantile(quantile) as f64 - self.without.quantile(0.5) as f64
+    }
+}
+
+/// How long appends took, in nanoseconds.
+#[derive(Default)]
+struct Latencies(Vec<u64>);
+
+impl Latencies {
+    /// The shortest that so great a share of all is not longer than; 0 of none.
+    fn quantile(&self, share: f64) -> u64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let rank = (share * sorted.len() as f64).ceil() as usize;
+        sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    }
+
+    fn least(&self) -> u64 {
+        self.0.iter().copied().min().unwrap_or_default()
     }
 }
 
 impl Row {
-    fn new(delay_us: i32) -> anyhow::Result<Row> {
-        Ok(Row { delay_us, log: Pair::new()?, beside: Pair::new()?, matched: 0, fired: 0 })
+    fn new(delay_us: i32) -> Row {
+        Row { delay_us, log: Pair::default(), beside: Pair::default(), matched: 0, fired: 0 }
     }
 
     fn round(&mut self, client: &mut Client, mnt: &Path, appends: u32) -> anyhow::Result<()> {
@@ -175,10 +204,10 @@ impl Row {
     /// A delay is a lower bound: nothing on the log may be faster, and everything must have fired.
     fn check(&self) -> anyhow::Result<()> {
         let asked_ns = u64::try_from(self.delay_us)? * 1_000;
-        let least = self.log.with.min();
+        let least = self.log.with.least();
         ensure!(least >= asked_ns, "{}: one append took {least} ns", asked(self.delay_us));
-        let fired = u64::try_from(self.fired)?;
-        ensure!(fired == self.log.with.len(), "{}: {fired} fired", asked(self.delay_us));
+        let fired = usize::try_from(self.fired)?;
+        ensure!(fired == self.log.with.0.len(), "{}: {fired} fired", asked(self.delay_us));
         Ok(())
     }
 }
@@ -187,8 +216,8 @@ impl Row {
 fn write_both(
     mnt: &Path,
     appends: u32,
-    log: &mut Histogram<u64>,
-    beside: &mut Histogram<u64>,
+    log: &mut Latencies,
+    beside: &mut Latencies,
 ) -> anyhow::Result<()> {
     let done = AtomicBool::new(false);
     let open = |path: &str| OpenOptions::new().create(true).append(true).open(mnt.join(path));
@@ -208,11 +237,11 @@ fn write_both(
 }
 
 /// One append and its fdatasync, timed together.
-fn append(mut file: &File, latencies: &mut Histogram<u64>) -> anyhow::Result<()> {
+fn append(mut file: &File, latencies: &mut Latencies) -> anyhow::Result<()> {
     let started = Instant::now();
     file.write_all(&[0x5a; BLOCK])?;
     file.sync_data()?;
-    latencies.record(u64::try_from(started.elapsed().as_nanos())?)?;
+    latencies.0.push(u64::try_from(started.elapsed().as_nanos())?);
     thread::sleep(PAUSE);
     Ok(())
 }
@@ -277,5 +306,17 @@ impl Progress {
         if io::stderr().is_terminal() {
             output::progress("\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_one_of_those_measured() {
+        let latencies = Latencies((1..=100).rev().collect());
+        assert_eq!([0.5, 0.99, 1.0].map(|share| latencies.quantile(share)), [50, 99, 100]);
+        assert_eq!((latencies.least(), Latencies::default().quantile(0.5)), (1, 0));
     }
 }

@@ -144,7 +144,7 @@ impl Running {
             if has_ended(&self.ended).unwrap_or(false) {
                 return match view {
                     View::Unseen(_) => Ending::Unmounted,
-                    _ => Ending::Disconnected,
+                    View::Seen | View::Blind => Ending::Disconnected,
                 };
             }
         }

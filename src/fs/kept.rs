@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::{Condvar, Mutex};
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 /// Less than this is not worth the file: it is moved in pages.
 const WORTH: u64 = 4096;
@@ -83,7 +84,7 @@ impl Keep {
     /// # Errors
     /// The file cannot be made.
     pub fn new(most: u64, dir: &Path) -> io::Result<Keep> {
-        Ok(Keep { most, file: Some(tempfile::tempfile_in(dir)?), ..Keep::default() })
+        Ok(Keep { most, file: Some(unnamed(dir)?), ..Keep::default() })
     }
 
     /// Keeps everything in memory.
@@ -224,6 +225,27 @@ impl Drop for Kept {
     }
 }
 
+/// How a file for what is held is opened: by its owner, for reading and writing.
+const OWN: (OFlags, Mode) =
+    (OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::EXCL), Mode::RUSR.union(Mode::WUSR));
+
+/// Makes a file without a name in a directory.
+fn unnamed(dir: &Path) -> io::Result<File> {
+    match rustix::fs::open(dir, OWN.0 | OFlags::TMPFILE, OWN.1) {
+        // What a filesystem without such files says, or a kernel that asks it nothing.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => unlinked(dir),
+        made => Ok(File::from(made?)),
+    }
+}
+
+/// Makes a file and takes its name away.
+fn unlinked(dir: &Path) -> io::Result<File> {
+    let path = dir.join(format!(".slowfs-held-{:016x}", rand::random::<u64>()));
+    let file = File::from(rustix::fs::open(&path, OWN.0 | OFlags::CREATE, OWN.1)?);
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
 /// Data on its way into the backing.
 pub(super) struct Taken {
     keep: Arc<Keep>,
@@ -271,6 +293,18 @@ mod tests {
             kept.store();
         }
         kept
+    }
+
+    #[test]
+    fn files_have_no_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in [unnamed(dir.path()).unwrap(), unlinked(dir.path()).unwrap()] {
+            file.write_all_at(b"kept", 0).unwrap();
+            let (meta, mut data) = (file.metadata().unwrap(), [0; 4]);
+            file.read_exact_at(&mut data, 0).unwrap();
+            assert_eq!((meta.nlink(), meta.mode() & 0o7777, &data), (0, 0o600, b"kept"));
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
