@@ -124,7 +124,11 @@ fn switches(options: &MountOptions) -> impl Iterator<Item = &'static str> {
 }
 
 /// A mount that is attached nowhere yet.
-fn create(device: &OwnedFd, source: &OsStr, options: &MountOptions) -> rustix::io::Result<OwnedFd> {
+pub(super) fn create(
+    device: &OwnedFd,
+    source: &OsStr,
+    options: &MountOptions,
+) -> rustix::io::Result<OwnedFd> {
     use rustix::mount as kernel;
     let fs = kernel::fsopen("fuse", FsOpenFlags::FSOPEN_CLOEXEC)?;
     kernel::fsconfig_set_string(&fs, "source", source)?;
@@ -210,12 +214,13 @@ pub(super) fn open_device() -> Result<OwnedFd, StartError> {
         .map_err(|e| StartError::Device(e.into()))
 }
 
-/// Detaches exactly the mount that the descriptor is on, with what is mounted below it; open files
-/// keep it alive unseen. The path is the mount's own: an ordinary user's helper needs it.
+/// Detaches the mount that the descriptor is on, with what is mounted below it; open files keep it
+/// alive unseen. Says whether it was there still. The path is the mount's own: an ordinary user's
+/// helper needs it.
 ///
 /// # Errors
 /// What umount2(2) or fusermount3 reports.
-pub(super) fn detach(mount: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+pub(super) fn detach(mount: BorrowedFd<'_>, path: &Path) -> io::Result<bool> {
     let by_descriptor = format!("/proc/self/fd/{}", mount.as_raw_fd());
     let detached = match rustix::mount::unmount(by_descriptor, UnmountFlags::DETACH) {
         // /proc is covered. The open descriptor keeps the mount where it is.
@@ -225,10 +230,10 @@ pub(super) fn detach(mount: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
         other => other,
     };
     match detached {
-        Err(Errno::PERM) => fusermount::unmount(path, true),
+        Err(Errno::PERM) => fusermount::unmount(path, true).map(|()| true),
         // Somebody was quicker.
-        Err(Errno::INVAL) => Ok(()),
-        other => other.map_err(Into::into),
+        Err(Errno::INVAL) => Ok(false),
+        other => other.map(|()| true).map_err(Into::into),
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, OpenTreeFlags};
 
 use super::mark::Mark;
 use super::mount::{self, lost_its_daemon};
-use super::mountinfo::{Device, MountTable, is_ours};
+use super::mountinfo::{Device, MountLine, MountTable, is_ours};
 use super::place::{self, Identity, Place, directory};
 use crate::sys::namespace;
 
@@ -29,6 +29,9 @@ pub(super) const SETTLED: Duration = Duration::from_millis(200);
 
 /// More places than anybody binds a mirror to.
 const MOST_PLACES: usize = 1000;
+
+/// How often something is tried again that failed while others mount and unmount at the same place.
+const TRIES: usize = 10;
 
 /// The mount; it goes at the latest when this is dropped, however the run ends.
 pub(super) struct Mounted {
@@ -129,35 +132,43 @@ impl Mounted {
         {
             thread::sleep(SETTLED / 20);
         }
-        let mut left = Ok(());
+        let mut failures = 0;
         for _ in 0..MOST_PLACES {
-            let places = self.table.places_of(self.identity.device);
-            let readable = places.is_ok();
-            left = Ok(());
-            let mut went = false;
-            // The first is the outermost: what is bound within it goes with it.
-            for place in places.unwrap_or_else(|_| vec![self.place.clone()]) {
-                match self.detach_at(&place) {
-                    Ok(done) => went = done,
-                    Err(error) => {
-                        left = Err(io::Error::other(format!("{}: {error}", place.display())));
-                    }
-                }
-                if went {
-                    break;
-                }
+            match self.detach_somewhere() {
+                Ok(true) => {}
+                Ok(false) => break,
+                // What was seen is there no more: what lay on it has gone, or something has come.
+                Err(_) if failures < TRIES && self.table.take_change() => failures += 1,
+                Err(error) => return Err(error),
             }
-            if !went || !readable {
-                break;
+        }
+        Ok(())
+    }
+
+    /// Whether something was detached, at one of the places where it lies.
+    fn detach_somewhere(&self) -> io::Result<bool> {
+        let places = self.table.places_of(self.identity.device);
+        // Where the table cannot be read the next look would find no more.
+        let readable = places.is_ok();
+        let mut left = Ok(false);
+        // The first is the outermost: what is bound within it goes with it.
+        for place in places.unwrap_or_else(|_| vec![self.place.clone()]) {
+            match self.detach_at(&place) {
+                Ok(true) => return Ok(readable),
+                Ok(false) => {}
+                Err(error) => {
+                    left = Err(io::Error::other(format!("{}: {error}", place.display())));
+                }
             }
         }
         left
     }
 
-    /// Whether something was detached.
+    /// Whether something was detached, or must be looked at again.
     fn detach_at(&self, path: &Path) -> io::Result<bool> {
         match self.recognise(directory(path, OFlags::NOFOLLOW)?)? {
-            Found::Ours(root) => mount::detach(root.as_fd(), path).map(|()| true),
+            // Who was quicker may be putting it back.
+            Found::Ours(root) => mount::detach(root.as_fd(), path).map(|_| true),
             Found::Foreign => Ok(false),
             Found::Other(cover) => self.detach_beneath(path, &cover),
         }
@@ -182,8 +193,9 @@ impl Mounted {
     /// stay open, but for the path that the kernel shows of them.
     fn detach_beneath(&self, path: &Path, cover: &OwnedFd) -> io::Result<bool> {
         let covering = place::number_of(cover);
-        let on_top = self.table.at(path)?.filter(|line| covering == Some(line.number));
-        let Some(line) = on_top else {
+        let mut lines = self.table.mounts()?.into_iter();
+        let line = lines.find(|line| covering == Some(line.number) && line.mountpoint == path);
+        let Some(line) = line else {
             return Err(io::Error::other("another mount lies on a directory above it"));
         };
         let whole = OpenTreeFlags::OPEN_TREE_CLONE
@@ -192,15 +204,12 @@ impl Mounted {
             | OpenTreeFlags::AT_RECURSIVE;
         let copy = rustix::mount::open_tree(cover, c"", whole)
             .map_err(|e| io::Error::other(format!("another mount lies on it: {e}")))?;
-        mount::detach(cover.as_fd(), path)?;
-        let done = self.detach_at(path);
-        let back = directory(path, OFlags::NOFOLLOW).and_then(|dir| mount::attach(&copy, &dir));
-        if let Err(error) = back {
-            tracing::error!("cannot put back what was mounted on {}: {error}", path.display());
-        } else if is_ours(&line.kind) && lost_its_daemon(&copy) {
-            // Its daemon has ended meanwhile, and did not see it.
-            mount::detach(copy.as_fd(), path)?;
+        if !mount::detach(cover.as_fd(), path)? {
+            // Nor may it come back.
+            return Err(io::Error::other("another mount lay on it"));
         }
+        let done = self.detach_at(path);
+        put_back(&copy, path, &line)?;
         done
     }
 
@@ -236,6 +245,20 @@ impl Mounted {
     }
 }
 
+/// Attaches what had to go from there for a moment.
+fn put_back(copy: &OwnedFd, path: &Path, line: &MountLine) -> io::Result<()> {
+    let attach = || mount::attach(copy, &directory(path, OFlags::NOFOLLOW)?);
+    // What lies there may go just then, and a mount that is gone takes no other.
+    let attached = (1..TRIES).map(|_| attach()).find(Result::is_ok).unwrap_or_else(attach);
+    if let Err(error) = attached {
+        tracing::error!("cannot put back what was mounted on {}: {error}", path.display());
+    } else if is_ours(&line.kind) && lost_its_daemon(copy) {
+        // Its daemon has ended meanwhile, and did not see it.
+        mount::detach(copy.as_fd(), path)?;
+    }
+    Ok(())
+}
+
 impl Drop for Mounted {
     fn drop(&mut self) {
         if self.told.load(Ordering::Relaxed) {
@@ -244,5 +267,78 @@ impl Drop for Mounted {
         if let Err(error) = self.detach() {
             tracing::error!("cannot unmount {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::sync::atomic::AtomicU64;
+
+    use rustix::mount::UnmountFlags;
+
+    use super::*;
+    use crate::daemon::MountOptions;
+
+    /// A mount that nobody serves, and that is attached nowhere.
+    fn made(place: &Place) -> (Mounted, OwnedFd) {
+        let device = mount::open_device().unwrap();
+        let root = mount::create(&device, OsStr::new("none"), &MountOptions::default()).unwrap();
+        let identity = Identity::of(&root).unwrap();
+        let table = MountTable::open().unwrap();
+        (Mounted::new(&place.path, identity, device.as_fd(), table).unwrap(), root)
+    }
+
+    #[test]
+    fn what_was_made_first_may_lie_on_top() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::open(dir.path()).unwrap();
+        let (first, upper) = made(&place);
+        let (second, lower) = made(&place);
+        mount::attach(&lower, &place.dir).unwrap();
+        mount::attach(&upper, &place.dir).unwrap();
+        drop((lower, upper));
+        second.detach().unwrap();
+        assert!(!second.is_visible().unwrap());
+        assert!(first.is_at(dir.path()));
+        first.detach().unwrap();
+        assert!(!first.is_visible().unwrap());
+    }
+
+    /// Others mount and unmount there all the while.
+    #[test]
+    fn what_lies_on_it_may_go_while_it_is_detached() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::open(dir.path()).unwrap();
+        let (over, covers) = (AtomicBool::new(false), AtomicU64::new(0));
+        // A cover may have got the number of its filesystem.
+        let is_left = |mounted: &Mounted| {
+            let here = |line: &MountLine| line.mountpoint == place.path && is_ours(&line.kind);
+            mounted.table.mounts().unwrap().iter().any(here)
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let flags = MountFlags::empty();
+                    // What it would lie on may go just then.
+                    let covered = rustix::mount::mount("cover", dir.path(), "tmpfs", flags, None);
+                    covers.fetch_add(u64::from(covered.is_ok()), Ordering::Relaxed);
+                    let _ = rustix::mount::unmount(dir.path(), UnmountFlags::DETACH);
+                }
+            });
+            let results: Vec<_> = (0..500)
+                .map(|_| {
+                    let (mounted, root) = made(&place);
+                    mount::attach(&root, &place.dir).unwrap();
+                    drop(root);
+                    mounted.detach().map(|()| is_left(&mounted))
+                })
+                .collect();
+            over.store(true, Ordering::Relaxed);
+            let failed: Vec<_> = results.iter().filter(|it| !matches!(it, Ok(false))).collect();
+            assert!(failed.is_empty(), "{failed:?}");
+        });
+        while rustix::mount::unmount(dir.path(), UnmountFlags::DETACH).is_ok() {}
+        assert!(covers.load(Ordering::Relaxed) > 0);
     }
 }

@@ -58,8 +58,9 @@ impl MountTable {
         File::open("/proc/self/mountinfo").map(MountTable)
     }
 
-    /// Every mount, in mountinfo's order: later ones lie on top. One that stays may be missing if
-    /// others come or go meanwhile (before Linux 6.8).
+    /// Every mount, in mountinfo's order: since Linux 6.8 that in which they were made, though one
+    /// that was made before another may be attached on top of it. One that stays may be missing if others
+    /// come or go meanwhile (before Linux 6.8).
     ///
     /// # Errors
     /// What pread(2) reports.
@@ -82,7 +83,7 @@ impl MountTable {
     /// # Errors
     /// What pread(2) reports.
     pub fn at(&self, mountpoint: &Path) -> io::Result<Option<MountLine>> {
-        Ok(self.mounts()?.into_iter().rev().find(|m| m.mountpoint == mountpoint))
+        Ok(topmost(self.mounts()?, mountpoint))
     }
 
     /// Where that filesystem is mounted. None is the answer only if nothing changed meanwhile.
@@ -104,7 +105,7 @@ impl MountTable {
     }
 
     /// Whether the table has changed since this was asked, or since it was opened.
-    fn take_change(&self) -> bool {
+    pub(super) fn take_change(&self) -> bool {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut [PollFd::new(&self.0, PollFlags::PRI)], Some(&now)).is_ok_and(|n| n > 0)
     }
@@ -121,6 +122,16 @@ impl AsFd for MountTable {
 #[must_use]
 pub fn is_ours(kind: &str) -> bool {
     kind == "fuse.slowfs" || kind == "fuse.charybdefs"
+}
+
+/// The mount at that place on which no other lies; of several, where a mount on a directory above hides
+/// some, the last.
+fn topmost(mut lines: Vec<MountLine>, mountpoint: &Path) -> Option<MountLine> {
+    lines.retain(|line| line.mountpoint == mountpoint);
+    // The root of all lies on itself.
+    let covered = lines.iter().filter(|line| line.parent != line.number);
+    let covered: Vec<_> = covered.map(|line| line.parent).collect();
+    lines.into_iter().rev().find(|line| !covered.contains(&line.number))
 }
 
 fn parse(line: &[u8]) -> Option<MountLine> {
@@ -173,6 +184,25 @@ mod tests {
         };
         assert_eq!(parse(line), Some(want));
         assert_eq!(parse(b""), None);
+    }
+
+    #[test]
+    fn on_top_is_what_no_other_lies_on_whenever_it_was_made() {
+        let line =
+            |numbers: &str| parse(format!("{numbers} 0:52 / /mnt rw - tmpfs none rw").as_bytes());
+        let top = |lines: [&str; 3]| {
+            let lines = lines.into_iter().filter_map(line).collect();
+            Some(topmost(lines, Path::new("/mnt"))?.number)
+        };
+        assert_eq!(top(["97 28", "98 97", "99 98"]), Some(99));
+        assert_eq!(top(["97 99", "98 28", "99 98"]), Some(97));
+        assert_eq!(top(["97 28", "98 28", "99 28"]), Some(99));
+        assert_eq!(top(["1 1", "98 1", "99 98"]), Some(99));
+        assert_eq!(
+            topmost(line("1 1").into_iter().collect(), Path::new("/mnt")).unwrap().number,
+            1
+        );
+        assert_eq!(topmost(line("97 28").into_iter().collect(), Path::new("/")), None);
     }
 
     #[test]
