@@ -21,11 +21,11 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod cli;
-pub mod daemon;
+mod daemon;
 pub mod fault;
 pub mod fs;
-pub mod log;
-pub mod mirror;
+mod log;
+mod mirror;
 pub mod ops;
 pub mod rpc;
-pub mod sys;
+mod sys;

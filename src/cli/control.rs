@@ -13,7 +13,7 @@ use crate::rpc::FaultSpec;
 
 /// A command to one or more running mounts.
 #[derive(Debug, Subcommand)]
-pub enum Control {
+pub(super) enum Control {
     /// Delay matching operations
     #[command(after_help = help::DELAY)]
     Delay {
@@ -177,7 +177,7 @@ impl Control {
 
 /// Which mounts, and how to answer.
 #[derive(Args, Debug)]
-pub struct Target {
+pub(super) struct Target {
     /// Control address of a mount; repeated or after commas, all are asked at once; HOST alone means
     /// port 9090
     #[arg(
@@ -196,7 +196,7 @@ pub struct Target {
 
 /// What the commands that set a fault have in common.
 #[derive(Args, Debug)]
-pub struct FaultArgs {
+pub(super) struct FaultArgs {
     /// Methods, or `all` (see `slowfs methods`)
     #[arg(
         short,

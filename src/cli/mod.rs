@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 mod act;
 mod charybdefs;
-pub mod control;
+mod control;
 mod demo;
 mod fault_line;
 mod help;

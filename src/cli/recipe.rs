@@ -16,7 +16,7 @@ Examples:
 
 /// A fault that has a name.
 #[derive(Clone, Debug)]
-pub struct Recipe {
+pub(super) struct Recipe {
     /// As charybdefs's cookbook calls it.
     name: &'static str,
     /// What it does, for `--list`.

@@ -11,7 +11,7 @@ use crate::fs::FsOptions;
 
 /// Everything one run needs to know.
 #[derive(Debug)]
-pub struct RunConfig {
+pub(crate) struct RunConfig {
     /// Where to mount.
     pub mountpoint: PathBuf,
     /// The directory to mirror, as the user typed it.
@@ -40,7 +40,7 @@ pub struct RunConfig {
 
 /// How the mount looks from outside.
 #[derive(Clone, Debug)]
-pub struct MountOptions {
+pub(crate) struct MountOptions {
     /// What /proc/mounts shows as source; the backing directory unless told.
     pub source: Option<OsString>,
     /// The part after `fuse.` in the type.

@@ -7,7 +7,7 @@ use crate::fault::TooManyFaults;
 
 /// Why a run did not start, or did not end well. Each is one line: what failed, on what, why, what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The mountpoint cannot be used.
     #[error("cannot mount on {0}: {1}")]
     Mountpoint(PathBuf, io::Error),

@@ -37,7 +37,7 @@ fn name((major, minor): Device) -> String {
 
 /// A process that serves a mount.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     /// Its id.
     pub pid: i32,
     process: OwnedFd,
@@ -46,7 +46,7 @@ pub struct Server {
 impl Server {
     /// Waits that long at most for its end, and says whether it has come.
     #[must_use]
-    pub fn ends_within(&self, limit: Duration) -> bool {
+    pub(crate) fn ends_within(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -66,7 +66,7 @@ impl Server {
 /// To look at a process that executes a program may take until that is done, which a held operation
 /// can prevent: such a one is passed over, since it serves nothing.
 #[must_use]
-pub fn servers_of(device: Device) -> Vec<Server> {
+pub(crate) fn servers_of(device: Device) -> Vec<Server> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut left: VecDeque<i32> = pids.collect();

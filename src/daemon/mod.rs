@@ -26,18 +26,18 @@ mod error;
 mod fusermount;
 mod held;
 mod limits;
-pub mod mark;
-pub mod mount;
+pub(crate) mod mark;
+pub(crate) mod mount;
 mod mounted;
-pub mod mountinfo;
+pub(crate) mod mountinfo;
 mod pid_file;
 mod place;
 mod running;
 mod signals;
 mod start;
 
-pub use config::{MountOptions, RunConfig};
-pub use error::StartError;
+pub(crate) use config::{MountOptions, RunConfig};
+pub(crate) use error::StartError;
 
 use announce::announce;
 use error::strip;
@@ -54,7 +54,7 @@ use start::{Paths, start};
 ///
 /// # Errors
 /// The run could not start; nothing is mounted and nothing listens then.
-pub fn run(
+pub(crate) fn run(
     mut config: RunConfig,
     log: &Log,
     report: &mut Option<Report>,

@@ -205,7 +205,7 @@ fn served_device(connection: &OwnedFd) -> Option<Device> {
 ///
 /// # Errors
 /// What mount(2) reports.
-pub fn remount(mountpoint: &Path, flags: MountFlags) -> io::Result<()> {
+pub(crate) fn remount(mountpoint: &Path, flags: MountFlags) -> io::Result<()> {
     rustix::mount::mount_remount(mountpoint, flags, c"").map_err(Into::into)
 }
 
@@ -241,7 +241,7 @@ pub(super) fn detach(mount: BorrowedFd<'_>, path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// What umount2(2) or fusermount3 reports.
-pub fn detach_dead(mountpoint: &Path) -> io::Result<bool> {
+pub(crate) fn detach_dead(mountpoint: &Path) -> io::Result<bool> {
     let root = directory(mountpoint, OFlags::NOFOLLOW)?;
     let dead = lost_its_daemon(&root);
     if dead {
@@ -254,7 +254,7 @@ pub fn detach_dead(mountpoint: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// What umount2(2) or fusermount3 reports.
-pub fn unmount_idle(mountpoint: &Path) -> io::Result<()> {
+pub(crate) fn unmount_idle(mountpoint: &Path) -> io::Result<()> {
     match rustix::mount::unmount(mountpoint, UnmountFlags::NOFOLLOW) {
         Err(Errno::PERM) => fusermount::unmount(mountpoint, false),
         other => other.map_err(Into::into),

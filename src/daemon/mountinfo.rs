@@ -18,11 +18,11 @@ use rustix::mount::MountFlags;
 const LOOKS: usize = 10;
 
 /// The number of a filesystem, unique among those that live: major, minor.
-pub type Device = (u32, u32);
+pub(crate) type Device = (u32, u32);
 
 /// A line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MountLine {
+pub(crate) struct MountLine {
     /// Its number among the mounts that there are; later mounts get it again.
     pub number: u64,
     /// The number of the mount that it lies on.
@@ -40,7 +40,7 @@ pub struct MountLine {
 impl MountLine {
     /// Which times of access it keeps, as flags of mount(2).
     #[must_use]
-    pub fn kept_times(&self) -> MountFlags {
+    pub(crate) fn kept_times(&self) -> MountFlags {
         let kept = [("noatime", MountFlags::NOATIME), ("nodiratime", MountFlags::NODIRATIME)];
         let has = |name| self.options.split(',').any(|option| option == name);
         kept.into_iter().filter(|(name, _)| has(*name)).map(|(_, flag)| flag).collect()
@@ -49,12 +49,12 @@ impl MountLine {
 
 /// The mounts that the process sees.
 #[derive(Debug)]
-pub struct MountTable(File);
+pub(crate) struct MountTable(File);
 
 impl MountTable {
     /// # Errors
     /// What opening /proc/self/mountinfo reports.
-    pub fn open() -> io::Result<MountTable> {
+    pub(crate) fn open() -> io::Result<MountTable> {
         File::open("/proc/self/mountinfo").map(MountTable)
     }
 
@@ -64,7 +64,7 @@ impl MountTable {
     ///
     /// # Errors
     /// What pread(2) reports.
-    pub fn mounts(&self) -> io::Result<Vec<MountLine>> {
+    pub(crate) fn mounts(&self) -> io::Result<Vec<MountLine>> {
         let mut text = Vec::new();
         let mut chunk = [0; 16 * 1024];
         loop {
@@ -82,7 +82,7 @@ impl MountTable {
     ///
     /// # Errors
     /// What pread(2) reports.
-    pub fn at(&self, mountpoint: &Path) -> io::Result<Option<MountLine>> {
+    pub(crate) fn at(&self, mountpoint: &Path) -> io::Result<Option<MountLine>> {
         Ok(topmost(self.mounts()?, mountpoint))
     }
 
@@ -90,7 +90,7 @@ impl MountTable {
     ///
     /// # Errors
     /// What pread(2) reports.
-    pub fn places_of(&self, device: Device) -> io::Result<Vec<PathBuf>> {
+    pub(crate) fn places_of(&self, device: Device) -> io::Result<Vec<PathBuf>> {
         let mut looks = 0;
         loop {
             // A change before this look is no matter.
@@ -120,7 +120,7 @@ impl AsFd for MountTable {
 
 /// Whether `kind` is a type that this program mounts.
 #[must_use]
-pub fn is_ours(kind: &str) -> bool {
+pub(crate) fn is_ours(kind: &str) -> bool {
     kind == "fuse.slowfs" || kind == "fuse.charybdefs"
 }
 

@@ -24,7 +24,7 @@ const WORTH: u64 = 4096;
 
 /// How much is kept, and where.
 #[derive(Default)]
-pub struct Keep {
+pub(crate) struct Keep {
     /// Bytes in memory, beyond which the file is used.
     most: u64,
     file: Option<File>,
@@ -83,19 +83,19 @@ impl Keep {
     ///
     /// # Errors
     /// The file cannot be made.
-    pub fn new(most: u64, dir: &Path) -> io::Result<Keep> {
+    pub(crate) fn new(most: u64, dir: &Path) -> io::Result<Keep> {
         Ok(Keep { most, file: Some(unnamed(dir)?), ..Keep::default() })
     }
 
     /// Keeps everything in memory.
     #[must_use]
-    pub fn in_memory_only() -> Keep {
+    pub(crate) fn in_memory_only() -> Keep {
         Keep { most: u64::MAX, ..Keep::default() }
     }
 
     /// Bytes of held operations that are in memory, and in the file.
     #[must_use]
-    pub fn bytes(&self) -> [u64; 2] {
+    pub(crate) fn bytes(&self) -> [u64; 2] {
         [self.in_memory.load(Relaxed), self.in_file.load(Relaxed)]
     }
 

@@ -34,13 +34,14 @@ mod underway;
 mod walks;
 mod writes;
 
-pub use init::{Kernel, negotiate};
-pub use kept::Keep;
-pub use notifier::Notifier;
+pub(crate) use init::Kernel;
+pub use init::negotiate;
+pub(crate) use kept::Keep;
+pub(crate) use notifier::Notifier;
 use passthrough::Note;
 
 /// The mirror, with each inode remembering which faults match its path and how it is open.
-pub type Tree = Mirror<Note>;
+pub(crate) type Tree = Mirror<Note>;
 
 /// An inode of it.
 type Node = Inode<Note>;
@@ -77,7 +78,7 @@ impl Default for FsOptions {
 }
 
 /// The filesystem that fuser drives.
-pub struct SlowFs {
+pub(crate) struct SlowFs {
     core: Arc<Core>,
 }
 
@@ -102,7 +103,7 @@ struct Core {
 impl SlowFs {
     /// The filesystem over `tree`, obeying `table`, with what is held in `line` and its data in `keep`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         tree: Tree,
         table: Arc<FaultTable>,
         line: Arc<DelayLine>,
@@ -133,13 +134,13 @@ impl SlowFs {
 
     /// What it has served so far, for use beside the running session.
     #[must_use]
-    pub fn stats(&self) -> Arc<Stats> {
+    pub(crate) fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.core.stats)
     }
 
     /// What tells the kernel of changes to the table, for use beside the running session.
     #[must_use]
-    pub fn notifier(&self) -> Notifier {
+    pub(crate) fn notifier(&self) -> Notifier {
         Notifier::new(Arc::clone(&self.core))
     }
 }

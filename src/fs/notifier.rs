@@ -10,7 +10,7 @@ use super::{Core, passthrough, underway};
 use crate::fault::FaultTable;
 
 /// Tells the kernel of changes to the fault table.
-pub struct Notifier {
+pub(crate) struct Notifier {
     core: Arc<Core>,
 }
 
@@ -21,13 +21,13 @@ impl Notifier {
 
     /// What was agreed with the kernel; none before the session was.
     #[must_use]
-    pub fn kernel(&self) -> Kernel {
+    pub(crate) fn kernel(&self) -> Kernel {
         self.core.kernel.get().cloned().unwrap_or_default()
     }
 
     /// Why `--passthrough-except` cannot be kept on this session's connection, if so.
     #[must_use]
-    pub fn passthrough_refusal(&self, connection: BorrowedFd<'_>) -> Option<&'static str> {
+    pub(crate) fn passthrough_refusal(&self, connection: BorrowedFd<'_>) -> Option<&'static str> {
         self.core.options.passthrough_except.as_ref()?;
         passthrough::refusal(&self.kernel(), connection)
     }
@@ -38,7 +38,7 @@ impl Notifier {
     ///
     /// # Errors
     /// The thread that frees them cannot start.
-    pub fn attach(self, table: &FaultTable, connection: OwnedFd) -> io::Result<()> {
+    pub(crate) fn attach(self, table: &FaultTable, connection: OwnedFd) -> io::Result<()> {
         let core = self.core;
         if core.notices.set(Notices::new(connection)).is_ok() {
             let refresher = Arc::clone(&core);

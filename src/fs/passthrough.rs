@@ -26,7 +26,7 @@ pub(super) type Register<'a> = &'a dyn Fn(OwnedFd) -> io::Result<BackingId>;
 
 /// What this room keeps with an inode.
 #[derive(Default)]
-pub struct Note {
+pub(crate) struct Note {
     pub(super) memo: Memo,
     /// The kernel may have pages of it.
     pub(super) paged: AtomicBool,

@@ -31,7 +31,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// Where the lines go.
 #[derive(Clone, Copy, Debug)]
-pub enum Target<'a> {
+pub(crate) enum Target<'a> {
     /// Standard error, in colour if that is a terminal.
     StandardError,
     /// The end of this file.
@@ -41,7 +41,7 @@ pub enum Target<'a> {
 }
 
 /// The log of this process. Dropping it waits for the last lines, a moment at most.
-pub struct Log(Arc<Queue>);
+pub(crate) struct Log(Arc<Queue>);
 
 impl Log {
     /// Starts the log, to which every tracing event of the process goes from now on, and every
@@ -49,7 +49,7 @@ impl Log {
     ///
     /// # Errors
     /// The file cannot be opened, or no thread be started.
-    pub fn start(target: Target<'_>) -> io::Result<Log> {
+    pub(crate) fn start(target: Target<'_>) -> io::Result<Log> {
         let sink = match target {
             Target::StandardError => Sink::standard_error(),
             Target::File(path) => Sink::file(path)?,
@@ -69,18 +69,18 @@ impl Log {
     }
 
     /// Waits until what was logged before is written or lost, a moment at most.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.0.flush(LAST_WORDS);
     }
 
     /// Opens the file of the log anew, so that the one it was can be moved away (logrotate(8)).
-    pub fn reopen(&self) {
+    pub(crate) fn reopen(&self) {
         self.0.reopen();
     }
 
     /// How many lines were lost so far.
     #[must_use]
-    pub fn lost(&self) -> Arc<AtomicU64> {
+    pub(crate) fn lost(&self) -> Arc<AtomicU64> {
         self.0.lost()
     }
 }

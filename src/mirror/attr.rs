@@ -21,7 +21,7 @@ use crate::sys::{self, creds, process};
 
 /// The attributes of an inode, as stat(2) has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attr {
+pub(crate) struct Attr {
     /// The number that users see (`st_ino`): the node id, but of the root the backing directory's own.
     pub shown: u64,
     /// Size in bytes.
@@ -50,7 +50,7 @@ pub struct Attr {
 
 /// A time to set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeChange {
+pub(crate) enum TimeChange {
     /// The backing's clock.
     Now,
     /// Seconds since 1970, negative before, and nanoseconds after that second.
@@ -59,7 +59,7 @@ pub enum TimeChange {
 
 /// What a setattr changes; None leaves it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// Permissions, with setuid, setgid and sticky bits; the file type bits are ignored.
     pub mode: Option<u32>,
     /// Owner.
@@ -88,7 +88,7 @@ impl Changes {
 
 impl<N: Default> Mirror<N> {
     /// The attributes of an inode, through the handle if there is one.
-    pub fn getattr(&self, ino: Ino, fh: Option<Fh>) -> io::Result<Attr> {
+    pub(crate) fn getattr(&self, ino: Ino, fh: Option<Fh>) -> io::Result<Attr> {
         let (inode, stat) = match fh {
             Some(fh) => {
                 let handle = self.handles.get(fh)?;
@@ -123,7 +123,7 @@ impl<N: Default> Mirror<N> {
 
     /// Changes attributes and returns them all. Owner before mode, since a change of owner clears
     /// setuid and setgid; size before times, since a change of size sets them.
-    pub fn setattr(
+    pub(crate) fn setattr(
         &self,
         caller: &Caller,
         ino: Ino,
@@ -199,13 +199,13 @@ impl<N: Default> Mirror<N> {
     }
 
     /// The figures of the filesystem that an inode is on.
-    pub fn statfs(&self, ino: Ino) -> io::Result<StatVfs> {
+    pub(crate) fn statfs(&self, ino: Ino) -> io::Result<StatVfs> {
         Ok(rustix::fs::fstatvfs(self.descriptor(&self.inode(ino)?)?)?)
     }
 
     /// Whether the caller may access the inode so (`R_OK`, `W_OK`, `X_OK`), as the backing judges by
     /// its user and group alone.
-    pub fn access(&self, caller: &Caller, ino: Ino, mask: u32) -> io::Result<()> {
+    pub(crate) fn access(&self, caller: &Caller, ino: Ino, mask: u32) -> io::Result<()> {
         let access = Access::from_bits(mask).ok_or_else(|| errno(libc::EINVAL))?;
         let fd = self.descriptor(&self.inode(ino)?)?;
         let _acting = creds::act_unprivileged(caller.uid, caller.gid);

@@ -27,7 +27,7 @@ const KEPT: OFlags = OFlags::RWMODE.union(OFlags::NOATIME).union(OFlags::TRUNC);
 
 /// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written {
+pub(crate) struct Written {
     /// How many bytes were taken.
     pub bytes: usize,
     /// Whether setuid or setgid bits may have gone with it.
@@ -36,7 +36,7 @@ pub struct Written {
 
 impl<N: Default> Mirror<N> {
     /// Opens a regular file; `flags` as the kernel sends them. The handle must be released.
-    pub fn open(&self, ino: Ino, flags: i32) -> io::Result<Fh> {
+    pub(crate) fn open(&self, ino: Ino, flags: i32) -> io::Result<Fh> {
         let inode = self.inode(ino)?;
         let path_fd = self.descriptor(&inode)?;
         let flags = OFlags::from_bits_retain(flags.cast_unsigned());
@@ -56,7 +56,7 @@ impl<N: Default> Mirror<N> {
     /// Makes a regular file, one lookup included, and opens it. Only new ones: of a file that is
     /// there already the kernel has not judged the access, so it is told to look again (ESTALE;
     /// EEXIST if it asked with O_EXCL).
-    pub fn create(
+    pub(crate) fn create(
         &self,
         caller: &Caller,
         parent: Ino,
@@ -88,7 +88,7 @@ impl<N: Default> Mirror<N> {
     /// a file with setuid or setgid bits, which the kernel could not clear by whom it writes for.
     ///
     /// EINVAL where the filesystem has no O_DIRECT: another open that asks for it would fail.
-    pub fn for_passthrough(&self, fh: Fh) -> io::Result<Option<OwnedFd>> {
+    pub(crate) fn for_passthrough(&self, fh: Fh) -> io::Result<Option<OwnedFd>> {
         let handle = self.handles.get(fh)?;
         let mode = u32::from(stat_of(&*handle)?.stx_mode);
         if mode & (libc::S_ISUID | libc::S_ISGID) != 0 {
@@ -126,14 +126,14 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Closes a handle, of a file or a directory. Operations under way on it end as they would.
-    pub fn release(&self, fh: Fh) -> io::Result<()> {
+    pub(crate) fn release(&self, fh: Fh) -> io::Result<()> {
         let handle = self.handles.remove(fh)?;
         self.take_back(&handle.inode, &handle.fd);
         Ok(())
     }
 
     /// Reads into `buf`, which is emptied first: all of `size` bytes that the file has there.
-    pub fn read(&self, fh: Fh, offset: u64, size: u32, buf: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn read(&self, fh: Fh, offset: u64, size: u32, buf: &mut Vec<u8>) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         let size = size as usize;
         buf.clear();
@@ -153,7 +153,7 @@ impl<N: Default> Mirror<N> {
 
     /// Writes, fewer bytes than given where the backing took no more. `ordinary` is the caller, if
     /// the kernel says that its writes clear setuid and setgid bits (FUSE_WRITE_KILL_SUIDGID).
-    pub fn write(
+    pub(crate) fn write(
         &self,
         ordinary: Option<&Caller>,
         fh: Fh,
@@ -164,13 +164,18 @@ impl<N: Default> Mirror<N> {
     }
 
     /// The same at the end of the file, wherever in the backing that is by then.
-    pub fn append(&self, ordinary: Option<&Caller>, fh: Fh, data: &[u8]) -> io::Result<Written> {
+    pub(crate) fn append(
+        &self,
+        ordinary: Option<&Caller>,
+        fh: Fh,
+        data: &[u8],
+    ) -> io::Result<Written> {
         self.write_to(ordinary, fh, None, data)
     }
 
     /// Whether the file does not end at `offset`, where the kernel takes its end to be: others have
     /// moved it in the backing. Then pages that the kernel has of it are in doubt.
-    pub fn ends_elsewhere(&self, fh: Fh, offset: u64) -> io::Result<bool> {
+    pub(crate) fn ends_elsewhere(&self, fh: Fh, offset: u64) -> io::Result<bool> {
         let handle = self.handles.get(fh)?;
         // A third of what statx(2) takes; a file's own position nobody uses.
         let elsewhere = rustix::fs::seek(&*handle, SeekFrom::End(0))? != offset;
@@ -213,7 +218,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// What a close(2) has to report, while the handle stays open.
-    pub fn flush(&self, fh: Fh) -> io::Result<()> {
+    pub(crate) fn flush(&self, fh: Fh) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         let copy = || Ok(rustix::io::fcntl_dupfd_cloexec(&*handle, 0)?);
         sys::close(self.with_room(For::Passing, copy)?)
@@ -221,7 +226,7 @@ impl<N: Default> Mirror<N> {
 
     /// Makes what was written durable, of a file or a directory; with `datasync` only what is
     /// needed to read it back.
-    pub fn fsync(&self, fh: Fh, datasync: bool) -> io::Result<()> {
+    pub(crate) fn fsync(&self, fh: Fh, datasync: bool) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         match datasync {
             true => Ok(rustix::fs::fdatasync(&*handle)?),
@@ -230,7 +235,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Allocates, punches or zeroes a range; `mode` as in fallocate(2).
-    pub fn fallocate(
+    pub(crate) fn fallocate(
         &self,
         caller: &Caller,
         fh: Fh,
@@ -246,7 +251,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Finds data or a hole (SEEK_DATA, SEEK_HOLE), the start or the end. ENXIO beyond the end.
-    pub fn lseek(&self, fh: Fh, offset: i64, whence: i32) -> io::Result<u64> {
+    pub(crate) fn lseek(&self, fh: Fh, offset: i64, whence: i32) -> io::Result<u64> {
         let handle = self.handles.get(fh)?;
         let from = match whence {
             libc::SEEK_END => SeekFrom::End(offset),
@@ -266,7 +271,7 @@ impl<N: Default> Mirror<N> {
 
     /// Whether somebody may have mapped the file so that stores change it: that takes a handle for
     /// reading and writing, which the mapping keeps open.
-    pub fn may_be_mapped(&self, ino: Ino) -> bool {
+    pub(crate) fn may_be_mapped(&self, ino: Ino) -> bool {
         let Ok(inode) = self.inode(ino) else { return false };
         let open = inode.state.lock().open.clone();
         let reads_and_writes = |fd: &Arc<OwnedFd>| {
@@ -278,7 +283,7 @@ impl<N: Default> Mirror<N> {
 
     /// Copies within the backing, each side a handle and an offset; returns how many bytes. EXDEV
     /// makes the kernel copy by reading and writing.
-    pub fn copy_file_range(
+    pub(crate) fn copy_file_range(
         &self,
         caller: &Caller,
         from: (Fh, u64),
@@ -299,7 +304,13 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Runs an ioctl that any file or directory has, as listed in `sys::ioctl`; ENOTTY for others.
-    pub fn ioctl(&self, fh: Fh, cmd: u32, input: &[u8], out_size: u32) -> io::Result<Vec<u8>> {
+    pub(crate) fn ioctl(
+        &self,
+        fh: Fh,
+        cmd: u32,
+        input: &[u8],
+        out_size: u32,
+    ) -> io::Result<Vec<u8>> {
         sys::ioctl::on_file(&*self.handles.get(fh)?, cmd, input, out_size)
     }
 }

@@ -26,7 +26,7 @@ type Full = bool;
 
 /// One entry of a listing.
 #[derive(Clone, Copy, Debug)]
-pub struct DirEntry<'a> {
+pub(crate) struct DirEntry<'a> {
     /// The number that users see (`d_ino`), as far as it can be told without a lookup: that of
     /// [`Attr::shown`](super::Attr::shown).
     pub shown: u64,
@@ -41,14 +41,14 @@ pub struct DirEntry<'a> {
 impl DirEntry<'_> {
     /// Whether it is the directory itself or the one above.
     #[must_use]
-    pub fn is_dot(&self) -> bool {
+    pub(crate) fn is_dot(&self) -> bool {
         matches!(self.name.as_bytes(), b"." | b"..")
     }
 }
 
 impl<N: Default> Mirror<N> {
     /// Opens a directory. The handle must be released.
-    pub fn opendir(&self, ino: Ino) -> io::Result<Fh> {
+    pub(crate) fn opendir(&self, ino: Ino) -> io::Result<Fh> {
         let inode = self.inode(ino)?;
         let fd = self.descriptor(&inode)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -58,7 +58,7 @@ impl<N: Default> Mirror<N> {
 
     /// Lists the entries after `offset` (0: from the start) until the callback says that an entry
     /// did not fit.
-    pub fn readdir(
+    pub(crate) fn readdir(
         &self,
         fh: Fh,
         offset: u64,
@@ -71,7 +71,7 @@ impl<N: Default> Mirror<N> {
     /// one unless it did not fit. "." and ".." come without a lookup: number and type only. An entry
     /// that is gone again is left out; at one that cannot be looked up for another reason the
     /// listing stops, with that error if it is the first.
-    pub fn readdirplus(
+    pub(crate) fn readdirplus(
         &self,
         fh: Fh,
         offset: u64,
@@ -108,12 +108,12 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Closes a directory.
-    pub fn releasedir(&self, fh: Fh) -> io::Result<()> {
+    pub(crate) fn releasedir(&self, fh: Fh) -> io::Result<()> {
         self.release(fh)
     }
 
     /// Makes a directory's entries durable.
-    pub fn fsyncdir(&self, fh: Fh, datasync: bool) -> io::Result<()> {
+    pub(crate) fn fsyncdir(&self, fh: Fh, datasync: bool) -> io::Result<()> {
         self.fsync(fh, datasync)
     }
 

@@ -18,7 +18,7 @@ use super::numbers::Fh;
 const SHARDS: u64 = 16;
 
 /// An open file or directory of the backing.
-pub struct Handle<N> {
+pub(crate) struct Handle<N> {
     pub(super) fd: Arc<OwnedFd>,
     pub(super) inode: Arc<Inode<N>>,
     /// A listing is using the descriptor's position.
@@ -32,7 +32,7 @@ impl<N> Handle<N> {
 
     /// The inode that is open.
     #[must_use]
-    pub fn inode(&self) -> &Arc<Inode<N>> {
+    pub(crate) fn inode(&self) -> &Arc<Inode<N>> {
         &self.inode
     }
 }

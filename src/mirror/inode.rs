@@ -157,7 +157,7 @@ impl State {
 /// A file of the backing that the kernel knows by a node id.
 ///
 /// `N` is a note that the layer above attaches; the mirror never looks at it.
-pub struct Inode<N> {
+pub(crate) struct Inode<N> {
     pub(super) ino: Ino,
     pub(super) identity: Identity,
     pub(super) directory: bool,
@@ -205,19 +205,19 @@ impl<N: Default> Inode<N> {
 impl<N> Inode<N> {
     /// The node id that the kernel has for it.
     #[must_use]
-    pub fn ino(&self) -> Ino {
+    pub(crate) fn ino(&self) -> Ino {
         self.ino
     }
 
     /// Whether it is a directory.
     #[must_use]
-    pub fn is_dir(&self) -> bool {
+    pub(crate) fn is_dir(&self) -> bool {
         self.directory
     }
 
     /// Lookups that the kernel has not yet forgotten.
     #[must_use]
-    pub fn lookups(&self) -> u64 {
+    pub(crate) fn lookups(&self) -> u64 {
         self.lookups.load(Ordering::SeqCst)
     }
 
@@ -232,7 +232,7 @@ impl<N> Inode<N> {
     /// Whether the content may have changed unseen since this was last asked: size and time of
     /// modification were set to what they had been, as far as what was told of the inode shows.
     #[must_use]
-    pub fn take_doubt(&self) -> bool {
+    pub(crate) fn take_doubt(&self) -> bool {
         self.doubtful.load(Ordering::Relaxed) && self.doubtful.swap(false, Ordering::Relaxed)
     }
 
@@ -259,7 +259,7 @@ impl<N> Inode<N> {
 
     /// Whether it has a name in that directory.
     #[must_use]
-    pub fn lies_in(&self, parent: Ino) -> bool {
+    pub(crate) fn lies_in(&self, parent: Ino) -> bool {
         self.state.lock().names.iter().any(|name| name.parent == parent)
     }
 

@@ -39,14 +39,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, makedev};
 use rustix::process::Resource;
 
-pub use attr::{Attr, Changes, TimeChange};
-pub use data::Written;
-pub use dir::DirEntry;
-pub use handle::Handle;
-pub use inode::Inode;
-pub use numbers::{Fh, Ino, ROOT};
-pub use room::descriptors_left_to_others;
-pub use xattr::Xattr;
+pub(crate) use attr::{Attr, Changes, TimeChange};
+pub(crate) use dir::DirEntry;
+pub(crate) use handle::Handle;
+pub(crate) use inode::Inode;
+pub(crate) use numbers::{Fh, Ino, ROOT};
+pub(crate) use room::descriptors_left_to_others;
+pub(crate) use xattr::Xattr;
 
 use fds::Ring;
 use handle::Handles;
@@ -58,7 +57,7 @@ use crate::sys::process::Process;
 
 /// Who sent a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// User id, as the daemon's user namespace has it.
     pub uid: u32,
     /// Group id, likewise.
@@ -73,7 +72,7 @@ pub struct Caller {
 
 /// What a lookup answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The node id; never the root's, so that the attributes show the same number.
     pub ino: Ino,
     /// The attributes.
@@ -83,7 +82,7 @@ pub struct Entry {
 }
 
 /// The mirror of one directory.
-pub struct Mirror<N> {
+pub(crate) struct Mirror<N> {
     base: Vec<u8>,
     table: Table<N>,
     ring: Ring<N>,
@@ -101,7 +100,7 @@ pub struct Mirror<N> {
 /// Which files keep their time of access when they are read here. What else moves it, by the
 /// backing's own options, does so still.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KeptTimes {
+pub(crate) enum KeptTimes {
     /// None: reading is reading the backing.
     #[default]
     None,
@@ -117,7 +116,7 @@ impl<N: Default> Mirror<N> {
     ///
     /// # Errors
     /// ENOTDIR; those of opening /proc/self/fd.
-    pub fn new(root: OwnedFd, base: &Path) -> io::Result<Mirror<N>> {
+    pub(crate) fn new(root: OwnedFd, base: &Path) -> io::Result<Mirror<N>> {
         let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let room = usize::try_from(limit / 4).unwrap_or(usize::MAX).clamp(16, 16384);
         Self::with_cache(root, base, room)
@@ -153,34 +152,34 @@ impl<N: Default> Mirror<N> {
 
     /// The same mirror, but whose reading leaves these times of access as they are.
     #[must_use]
-    pub fn keeping(self, kept: KeptTimes) -> Mirror<N> {
+    pub(crate) fn keeping(self, kept: KeptTimes) -> Mirror<N> {
         Mirror { kept, ..self }
     }
 
     /// The inode of a node id. ESTALE if the kernel cannot know it.
-    pub fn inode(&self, ino: Ino) -> io::Result<Arc<Inode<N>>> {
+    pub(crate) fn inode(&self, ino: Ino) -> io::Result<Arc<Inode<N>>> {
         self.table.get(ino).ok_or_else(|| errno(libc::ESTALE))
     }
 
     /// Calls `f` for every inode that the kernel knows. No lock is held meanwhile.
-    pub fn known(&self, f: &mut dyn FnMut(&Arc<Inode<N>>)) {
+    pub(crate) fn known(&self, f: &mut dyn FnMut(&Arc<Inode<N>>)) {
         self.table.each(f);
     }
 
     /// Gives back what was only needed for more inodes than there are now.
-    pub fn shrink(&self) {
+    pub(crate) fn shrink(&self) {
         self.ring.shrink_to_known();
         self.table.shrink();
     }
 
     /// The open file or directory of a handle number, for as long as it is needed. EBADF.
-    pub fn handle(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {
+    pub(crate) fn handle(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {
         self.handles.get(fh)
     }
 
     /// Whether the root is on overlayfs, which lies on other filesystems itself.
     #[must_use]
-    pub fn is_stacked(&self) -> bool {
+    pub(crate) fn is_stacked(&self) -> bool {
         self.stacked
     }
 

@@ -31,24 +31,24 @@ pub(super) type Dir<N> = (Arc<Inode<N>>, Arc<OwnedFd>);
 impl<N: Default> Mirror<N> {
     /// Looks a name up. Like every operation that returns an [`Entry`], it raises the lookup count
     /// of the inode by one.
-    pub fn lookup(&self, parent: Ino, name: &OsStr) -> io::Result<Entry> {
+    pub(crate) fn lookup(&self, parent: Ino, name: &OsStr) -> io::Result<Entry> {
         let (dir, fd) = self.parent_of(parent, name)?;
         self.entry_at(&dir, &fd, name)
     }
 
     /// The inode of that name, if the kernel knows it; without a lookup of it.
-    pub fn known_at(&self, parent: Ino, name: &OsStr) -> Option<Arc<Inode<N>>> {
+    pub(crate) fn known_at(&self, parent: Ino, name: &OsStr) -> Option<Arc<Inode<N>>> {
         let (_, fd) = self.parent_of(parent, name).ok()?;
         self.table.known(&self.identity(&stat_at(&fd, name).ok()?))
     }
 
     /// Takes lookups back; the number may then be given to another file.
-    pub fn forget(&self, ino: Ino, lookups: u64) {
+    pub(crate) fn forget(&self, ino: Ino, lookups: u64) {
         self.table.forget(ino, lookups);
     }
 
     /// The target of a symlink, as it is.
-    pub fn readlink(&self, ino: Ino) -> io::Result<Vec<u8>> {
+    pub(crate) fn readlink(&self, ino: Ino) -> io::Result<Vec<u8>> {
         let fd = self.descriptor(&self.inode(ino)?)?;
         // A symlink cannot be opened so that reading it leaves its time of access.
         let quiet = self.quiet(&fd);
@@ -57,7 +57,7 @@ impl<N: Default> Mirror<N> {
 
     /// Makes a file of any kind but directory and symlink. `mode` has its type; `rdev` is the
     /// kernel's 32-bit encoding.
-    pub fn mknod(
+    pub(crate) fn mknod(
         &self,
         caller: &Caller,
         parent: Ino,
@@ -76,7 +76,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Makes a directory.
-    pub fn mkdir(
+    pub(crate) fn mkdir(
         &self,
         caller: &Caller,
         parent: Ino,
@@ -90,7 +90,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Makes a symlink with that target.
-    pub fn symlink(
+    pub(crate) fn symlink(
         &self,
         caller: &Caller,
         parent: Ino,
@@ -114,12 +114,12 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Removes a name of anything but a directory.
-    pub fn unlink(&self, parent: Ino, name: &OsStr) -> io::Result<()> {
+    pub(crate) fn unlink(&self, parent: Ino, name: &OsStr) -> io::Result<()> {
         self.remove(parent, name, AtFlags::empty())
     }
 
     /// Removes an empty directory.
-    pub fn rmdir(&self, parent: Ino, name: &OsStr) -> io::Result<()> {
+    pub(crate) fn rmdir(&self, parent: Ino, name: &OsStr) -> io::Result<()> {
         self.remove(parent, name, AtFlags::REMOVEDIR)
     }
 
@@ -135,7 +135,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Renames, with the flags of renameat2(2). What is replaced stays reachable by its number.
-    pub fn rename(
+    pub(crate) fn rename(
         &self,
         parent: Ino,
         name: &OsStr,
@@ -173,7 +173,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Gives an inode, symlinks and special files too, a further name.
-    pub fn link(&self, ino: Ino, newparent: Ino, newname: &OsStr) -> io::Result<Entry> {
+    pub(crate) fn link(&self, ino: Ino, newparent: Ino, newname: &OsStr) -> io::Result<Entry> {
         let (dir, dir_fd) = self.parent_of(newparent, newname)?;
         let fd = self.descriptor(&self.inode(ino)?)?;
         let (from, follow) = (DecInt::from_fd(&fd), AtFlags::SYMLINK_FOLLOW);

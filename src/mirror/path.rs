@@ -16,12 +16,12 @@ use super::{Mirror, ROOT};
 impl<N: Default> Mirror<N> {
     /// Appends the path of an inode: base and names. Of an unlinked one, the last it had; of one
     /// with several links, that of the name used last.
-    pub fn path(&self, inode: &Inode<N>, out: &mut Vec<u8>) {
+    pub(crate) fn path(&self, inode: &Inode<N>, out: &mut Vec<u8>) {
         self.path_by(inode.current().map(|(name, _)| name), out);
     }
 
     /// Visits the path of each name of an inode that has been met, at least one.
-    pub fn paths(&self, inode: &Inode<N>, visit: &mut dyn FnMut(&[u8])) {
+    pub(crate) fn paths(&self, inode: &Inode<N>, visit: &mut dyn FnMut(&[u8])) {
         let mut path = Vec::new();
         let names = inode.names();
         if names.is_empty() {
@@ -56,7 +56,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Appends the path that a name in a directory has.
-    pub fn child_path(&self, parent: &Inode<N>, name: &OsStr, out: &mut Vec<u8>) {
+    pub(crate) fn child_path(&self, parent: &Inode<N>, name: &OsStr, out: &mut Vec<u8>) {
         if parent.ino == ROOT {
             out.extend_from_slice(&self.base);
         } else {
@@ -67,7 +67,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Grows whenever the paths of the inode may have changed.
-    pub fn epoch(&self, inode: &Inode<N>) -> u64 {
+    pub(crate) fn epoch(&self, inode: &Inode<N>) -> u64 {
         self.dir_moves.load(Ordering::Acquire).wrapping_add(inode.epoch.load(Ordering::Acquire))
     }
 }

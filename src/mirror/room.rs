@@ -45,7 +45,7 @@ pub(super) enum For {
 
 /// How many descriptors are left to other parts of the process.
 #[must_use]
-pub fn descriptors_left_to_others() -> usize {
+pub(crate) fn descriptors_left_to_others() -> usize {
     usize::try_from(share(limit())).unwrap_or_default()
 }
 

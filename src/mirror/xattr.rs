@@ -24,7 +24,7 @@ const ACCESS_ACL: &str = "system.posix_acl_access";
 
 /// The answer to getxattr and listxattr.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Xattr {
+pub(crate) enum Xattr {
     /// To a size of 0: the bytes that the value has.
     Size(u32),
     /// The value, or the names with a NUL after each.
@@ -33,7 +33,7 @@ pub enum Xattr {
 
 impl<N: Default> Mirror<N> {
     /// Sets an attribute; `flags` as in setxattr(2).
-    pub fn setxattr(
+    pub(crate) fn setxattr(
         &self,
         caller: &Caller,
         ino: Ino,
@@ -49,7 +49,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// An attribute's value, or its size if `size` is 0. ERANGE if it is larger than `size`.
-    pub fn getxattr(&self, ino: Ino, name: &OsStr, size: u32) -> io::Result<Xattr> {
+    pub(crate) fn getxattr(&self, ino: Ino, name: &OsStr, size: u32) -> io::Result<Xattr> {
         let fd = self.named(ino)?;
         let path = DecInt::from_fd(&fd);
         if size == 0 {
@@ -63,7 +63,7 @@ impl<N: Default> Mirror<N> {
     /// The names of all attributes that the caller may see, or their size together if `size` is 0.
     /// ERANGE if that is larger than `size`. Who may see `trusted.` ones is for the filesystem to
     /// say (xattr(7)); the backing would say it of the daemon.
-    pub fn listxattr(&self, caller: &Caller, ino: Ino, size: u32) -> io::Result<Xattr> {
+    pub(crate) fn listxattr(&self, caller: &Caller, ino: Ino, size: u32) -> io::Result<Xattr> {
         let fd = self.named(ino)?;
         let mut names = Vec::with_capacity(LIST_MAX);
         rustix::fs::listxattr(DecInt::from_fd(&fd), rustix::buffer::spare_capacity(&mut names))?;
@@ -79,7 +79,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Removes an attribute.
-    pub fn removexattr(&self, ino: Ino, name: &OsStr) -> io::Result<()> {
+    pub(crate) fn removexattr(&self, ino: Ino, name: &OsStr) -> io::Result<()> {
         let fd = self.named(ino)?;
         Ok(rustix::fs::removexattr(DecInt::from_fd(&fd), name)?)
     }

@@ -18,7 +18,7 @@ use super::statistics::Statistics;
 use super::wire::{self, BadMessage, Fields, Limits, Message, MessageReader, ReadError, Value};
 
 /// The port of charybdefs, and slowfs's own default.
-pub const DEFAULT_PORT: u16 = 9090;
+pub(crate) const DEFAULT_PORT: u16 = 9090;
 
 /// Why a call failed. One line each.
 #[derive(Debug, Error)]

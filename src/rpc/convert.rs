@@ -19,7 +19,7 @@ use crate::ops::{Method, MethodSet};
 ///
 /// # Errors
 /// One line that says what is wrong with it and what would be right.
-pub fn fault(spec: &FaultSpec) -> Result<Fault, String> {
+pub(crate) fn fault(spec: &FaultSpec) -> Result<Fault, String> {
     let mut fault = Fault::on(methods(&spec.methods)?)
         .map_err(text)?
         .with_pattern(Pattern::new(&spec.pattern).map_err(text)?)
@@ -56,7 +56,7 @@ pub fn fault(spec: &FaultSpec) -> Result<Fault, String> {
 ///
 /// # Errors
 /// One line that says why there is none.
-pub fn errno(word: &str) -> Result<Errno, String> {
+pub(crate) fn errno(word: &str) -> Result<Errno, String> {
     match word.parse::<i32>() {
         Ok(number) => Errno::new(number),
         Err(_) => Errno::from_name(word),

@@ -33,9 +33,9 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-pub use client::{BadAnswer, Client, ClientError, DEFAULT_PORT};
-pub use convert::{errno, fault};
-pub use describe::duration;
+pub use client::{BadAnswer, Client, ClientError};
+pub(crate) use convert::{errno, fault};
+pub(crate) use describe::duration;
 pub use dialect::PlainFault;
 pub use handler::{MountInfo, ServerConfig};
 pub use record::WrongType;

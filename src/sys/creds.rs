@@ -57,7 +57,7 @@ thread_local! {
 
 /// The thread acts as somebody else until this is dropped.
 #[must_use]
-pub struct Acting {
+pub(crate) struct Acting {
     uid: bool,
     gid: bool,
     thread_bound: PhantomData<*const ()>,
@@ -80,7 +80,7 @@ impl Drop for Acting {
 ///
 /// # Errors
 /// Those of capset(2).
-pub fn act_as(uid: u32, gid: u32) -> io::Result<Acting> {
+pub(crate) fn act_as(uid: u32, gid: u32) -> io::Result<Acting> {
     let acting = become_user(uid, gid);
     if acting.uid && DAEMON.uid == 0 {
         let caps = DAEMON.caps;
@@ -91,7 +91,7 @@ pub fn act_as(uid: u32, gid: u32) -> io::Result<Acting> {
 }
 
 /// As [`act_as`], but the filesystem judges the access itself, by user and group alone.
-pub fn act_unprivileged(uid: u32, gid: u32) -> Acting {
+pub(crate) fn act_unprivileged(uid: u32, gid: u32) -> Acting {
     become_user(uid, gid)
 }
 
@@ -124,7 +124,7 @@ fn set_fsgid(gid: u32) {
 
 /// The thread lacks `CAP_FSETID` until this is dropped.
 #[must_use]
-pub struct Plain {
+pub(crate) struct Plain {
     thread_bound: PhantomData<*const ()>,
 }
 
@@ -139,7 +139,7 @@ impl Drop for Plain {
 ///
 /// # Errors
 /// Those of capset(2).
-pub fn without_fsetid() -> io::Result<Plain> {
+pub(crate) fn without_fsetid() -> io::Result<Plain> {
     let caps = DAEMON.caps;
     let effective = caps.effective.difference(CapabilitySet::FSETID);
     rustix::thread::set_capabilities(None, CapabilitySets { effective, ..caps })?;
@@ -148,7 +148,7 @@ pub fn without_fsetid() -> io::Result<Plain> {
 
 /// The thread is in the groups of somebody else until this is dropped.
 #[must_use]
-pub struct Grouped {
+pub(crate) struct Grouped {
     groups: bool,
     _gid: Acting,
     _plain: Plain,
@@ -168,7 +168,7 @@ impl Drop for Grouped {
 ///
 /// # Errors
 /// Those of capset(2).
-pub fn in_groups(gid: u32, groups: &[u32]) -> io::Result<Grouped> {
+pub(crate) fn in_groups(gid: u32, groups: &[u32]) -> io::Result<Grouped> {
     let (gid, plain) = (become_user(DAEMON.uid, gid), without_fsetid()?);
     let groups: Vec<_> = groups.iter().copied().map(Gid::from_raw).collect();
     let may = DAEMON.caps.effective.contains(CapabilitySet::SETGID);
@@ -180,7 +180,7 @@ pub fn in_groups(gid: u32, groups: &[u32]) -> io::Result<Grouped> {
 ///
 /// # Errors
 /// Those of unshare(2), at the first call of a thread.
-pub fn set_umask(mask: u32) -> io::Result<()> {
+pub(crate) fn set_umask(mask: u32) -> io::Result<()> {
     own_fs_state()?;
     if UMASK.get() != Some(mask) {
         rustix::process::umask(Mode::from_raw_mode(mask & 0o777));
@@ -193,7 +193,7 @@ pub fn set_umask(mask: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of unshare(2) and fchdir(2), at the first call of a thread.
-pub fn stand_in(dir: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn stand_in(dir: BorrowedFd<'_>) -> io::Result<()> {
     if !STANDS.get() {
         own_fs_state()?;
         rustix::process::fchdir(dir)?;

@@ -8,7 +8,7 @@ use super::checked;
 
 /// Which side of the fork this is.
 #[derive(Debug)]
-pub enum Side {
+pub(crate) enum Side {
     /// The command that was typed: wait for the outcome, then exit.
     Command(Outcome),
     /// The daemon: report the outcome, then serve.
@@ -17,11 +17,11 @@ pub enum Side {
 
 /// Reads what the daemon reports.
 #[derive(Debug)]
-pub struct Outcome(PipeReader);
+pub(crate) struct Outcome(PipeReader);
 
 /// Reports to the waiting command; dropping it without a word reads as "it died".
 #[derive(Debug)]
-pub struct Report(PipeWriter);
+pub(crate) struct Report(PipeWriter);
 
 /// Forks. The daemon's side has a session of its own and `/` as its working directory; its
 /// standard descriptors stay until [`Report::ready`].
@@ -30,7 +30,7 @@ pub struct Report(PipeWriter);
 ///
 /// # Errors
 /// What pipe(2), fork(2) and setsid(2) report.
-pub fn fork() -> io::Result<Side> {
+pub(crate) fn fork() -> io::Result<Side> {
     let (reader, writer) = pipe()?;
     // SAFETY: the process has one thread (the caller's duty above), so the child starts in a
     // consistent state and may go on as an ordinary process.
@@ -48,7 +48,7 @@ impl Outcome {
     ///
     /// # Errors
     /// The daemon's reason, or that it died without one.
-    pub fn wait(mut self) -> Result<(), String> {
+    pub(crate) fn wait(mut self) -> Result<(), String> {
         let mut text = String::new();
         match self.0.read_to_string(&mut text) {
             Ok(_) if text == "ready" => Ok(()),
@@ -65,7 +65,7 @@ impl Report {
     ///
     /// # Errors
     /// What opening /dev/null and dup2(2) report.
-    pub fn ready(mut self) -> io::Result<()> {
+    pub(crate) fn ready(mut self) -> io::Result<()> {
         let null = File::options().read(true).write(true).open("/dev/null")?;
         for standard in 0..=2 {
             // SAFETY: dup2 closes and replaces the standard descriptors, which nothing in the
@@ -76,7 +76,7 @@ impl Report {
     }
 
     /// Lets the command fail with this reason.
-    pub fn failed(mut self, reason: &str) {
+    pub(crate) fn failed(mut self, reason: &str) {
         // A command that is gone cannot be told; the daemon ends all the same.
         let _ = self.0.write_all(reason.as_bytes());
     }

@@ -20,23 +20,23 @@ const fn iow(kind: u8, nr: u8, size: u32) -> u32 {
 
 const LONG: u32 = size_of::<libc::c_long>() as u32;
 /// `FS_IOC_GETFLAGS`, as lsattr(1) uses it; an int in spite of its number.
-pub const GETFLAGS: u32 = ior(b'f', 1, LONG);
+pub(crate) const GETFLAGS: u32 = ior(b'f', 1, LONG);
 /// `FS_IOC_SETFLAGS`.
-pub const SETFLAGS: u32 = iow(b'f', 2, LONG);
+pub(crate) const SETFLAGS: u32 = iow(b'f', 2, LONG);
 /// `FS_IOC_FSGETXATTR`, a `struct fsxattr` of 28 bytes.
-pub const FSGETXATTR: u32 = ior(b'X', 31, 28);
+pub(crate) const FSGETXATTR: u32 = ior(b'X', 31, 28);
 /// `FS_IOC_FSSETXATTR`.
-pub const FSSETXATTR: u32 = iow(b'X', 32, 28);
+pub(crate) const FSSETXATTR: u32 = iow(b'X', 32, 28);
 /// `FS_IOC_GETVERSION`, an int likewise.
-pub const GETVERSION: u32 = ior(b'v', 1, LONG);
+pub(crate) const GETVERSION: u32 = ior(b'v', 1, LONG);
 /// `FS_IOC_GETFSLABEL`.
-pub const GETFSLABEL: u32 = ior(0x94, 49, 256);
+pub(crate) const GETFSLABEL: u32 = ior(0x94, 49, 256);
 /// `FIONREAD`.
-pub const FIONREAD: u32 = 0x541b;
+pub(crate) const FIONREAD: u32 = 0x541b;
 
 /// Whether a command changes the inode, its time of change at least.
 #[must_use]
-pub fn changes_inode(cmd: u32) -> bool {
+pub(crate) fn changes_inode(cmd: u32) -> bool {
     matches!(cmd, SETFLAGS | FSSETXATTR)
 }
 
@@ -46,7 +46,7 @@ pub fn changes_inode(cmd: u32) -> bool {
 /// # Errors
 /// ENOTTY for every other command; EINVAL if `input` is shorter than the command's argument; else
 /// those of the backing filesystem.
-pub fn on_file(fd: impl AsFd, cmd: u32, input: &[u8], out_size: u32) -> io::Result<Vec<u8>> {
+pub(crate) fn on_file(fd: impl AsFd, cmd: u32, input: &[u8], out_size: u32) -> io::Result<Vec<u8>> {
     let (takes, gives) = match cmd {
         GETFLAGS | GETVERSION | FIONREAD => (0, 4),
         SETFLAGS => (4, 0),

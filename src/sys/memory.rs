@@ -11,7 +11,7 @@ const KEPT: libc::c_int = 64 * 1024;
 /// Has the allocator give memory back after a storm of threads. By itself it opens eight arenas
 /// per processor and keeps up to half a mebibyte at the end of each, for good. To be called before
 /// there are threads.
-pub fn keep_little() {
+pub(crate) fn keep_little() {
     #[cfg(target_env = "gnu")]
     for (parameter, value) in [(libc::M_ARENA_MAX, ARENAS), (libc::M_TRIM_THRESHOLD, KEPT)] {
         // SAFETY: mallopt(3) takes two numbers and refuses what it does not know.
@@ -23,7 +23,7 @@ pub fn keep_little() {
 
 /// Gives what is free back to the system, wherever it lies. Takes a few milliseconds for a large
 /// heap, during which allocations may wait.
-pub fn trim() {
+pub(crate) fn trim() {
     // SAFETY: malloc_trim(3) only releases free pages, and may be called by any thread.
     #[cfg(target_env = "gnu")]
     unsafe {

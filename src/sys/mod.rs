@@ -4,14 +4,14 @@
 //! signature says, whatever the arguments. Errors are raw OS errors. No locks.
 #![allow(unsafe_code, reason = "the one layer where it is allowed")]
 
-pub mod creds;
-pub mod daemonize;
-pub mod ioctl;
-pub mod memory;
-pub mod namespace;
-pub mod process;
-pub mod signals;
-pub mod syscall;
+pub(crate) mod creds;
+pub(crate) mod daemonize;
+pub(crate) mod ioctl;
+pub(crate) mod memory;
+pub(crate) mod namespace;
+pub(crate) mod process;
+pub(crate) mod signals;
+pub(crate) mod syscall;
 
 use std::ffi::CStr;
 use std::io;
@@ -27,7 +27,7 @@ fn checked(code: libc::c_int) -> io::Result<libc::c_int> {
 ///
 /// # Errors
 /// What the filesystem reports when a descriptor goes (EIO, ENOSPC, EDQUOT on network filesystems).
-pub fn close(fd: OwnedFd) -> io::Result<()> {
+pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
     // SAFETY: into_raw_fd gave up ownership, so the descriptor is closed exactly once.
     match unsafe { libc::close(fd.into_raw_fd()) } {
         0 => Ok(()),
@@ -40,7 +40,7 @@ const LOOKED_THROUGH: RawFd = 1024;
 
 /// The numbers of the descriptors that this process has of a character device, by its number.
 #[must_use]
-pub fn numbers_of(device: u64) -> Vec<RawFd> {
+pub(crate) fn numbers_of(device: u64) -> Vec<RawFd> {
     (0..LOOKED_THROUGH).filter(|number| is_of(*number, device)).collect()
 }
 
@@ -48,7 +48,7 @@ pub fn numbers_of(device: u64) -> Vec<RawFd> {
 ///
 /// # Errors
 /// Those of fcntl(2), F_DUPFD: EMFILE.
-pub fn duplicate(number: RawFd, device: u64) -> io::Result<Option<OwnedFd>> {
+pub(crate) fn duplicate(number: RawFd, device: u64) -> io::Result<Option<OwnedFd>> {
     // SAFETY: fcntl(2) takes any number, and F_DUPFD changes nothing about that descriptor.
     let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) };
     // SAFETY: a new descriptor, owned by nobody else.
@@ -69,7 +69,7 @@ fn is_of(number: RawFd, device: u64) -> bool {
 ///
 /// # Errors
 /// Those of truncate(2); EINVAL for a size beyond `i64`.
-pub fn truncate(path: &CStr, size: u64) -> io::Result<()> {
+pub(crate) fn truncate(path: &CStr, size: u64) -> io::Result<()> {
     let Ok(size) = libc::off64_t::try_from(size) else {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };
@@ -81,7 +81,12 @@ pub fn truncate(path: &CStr, size: u64) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of pread(2); EINVAL for an offset beyond `i64`.
-pub fn pread_onto(fd: impl AsFd, buf: &mut Vec<u8>, size: usize, offset: u64) -> io::Result<usize> {
+pub(crate) fn pread_onto(
+    fd: impl AsFd,
+    buf: &mut Vec<u8>,
+    size: usize,
+    offset: u64,
+) -> io::Result<usize> {
     let Ok(offset) = libc::off64_t::try_from(offset) else {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };

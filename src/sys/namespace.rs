@@ -12,7 +12,7 @@ use super::checked;
 ///
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN.
-pub fn leave_mounts() -> io::Result<()> {
+pub(crate) fn leave_mounts() -> io::Result<()> {
     // SAFETY: unshare changes what the calling thread sees; there is no memory to get wrong.
     checked(unsafe { libc::unshare(libc::CLONE_NEWNS) }).map(drop)
 }
@@ -23,7 +23,7 @@ pub fn leave_mounts() -> io::Result<()> {
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN; EINVAL of what lies on no mount of this mount namespace; ENOSYS on
 /// Linux before 5.12.
-pub fn without_access_times(fd: impl AsFd) -> io::Result<OwnedFd> {
+pub(crate) fn without_access_times(fd: impl AsFd) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let tree = rustix::mount::open_tree(fd, c"", flags | OpenTreeFlags::AT_EMPTY_PATH)?;
     let attributes = libc::mount_attr {

@@ -11,7 +11,7 @@ use super::checked;
 ///
 /// # Errors
 /// What sigprocmask(2) and signalfd(2) report.
-pub fn block(signals: &[libc::c_int]) -> io::Result<OwnedFd> {
+pub(crate) fn block(signals: &[libc::c_int]) -> io::Result<OwnedFd> {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initialises the set that the later calls read; every pointer is to a
     // local that outlives its call.
@@ -31,7 +31,7 @@ pub fn block(signals: &[libc::c_int]) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// None known.
-pub fn masked<T>(f: impl FnOnce() -> T) -> io::Result<T> {
+pub(crate) fn masked<T>(f: impl FnOnce() -> T) -> io::Result<T> {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigfillset initialises the set that is then read, the kernel writes the other one.
@@ -51,7 +51,7 @@ pub fn masked<T>(f: impl FnOnce() -> T) -> io::Result<T> {
 ///
 /// # Errors
 /// EINVAL for a signal that cannot be ignored.
-pub fn ignore(signals: &[libc::c_int]) -> io::Result<()> {
+pub(crate) fn ignore(signals: &[libc::c_int]) -> io::Result<()> {
     for signal in signals {
         // SAFETY: SIG_IGN runs no code of ours.
         if unsafe { libc::signal(*signal, libc::SIG_IGN) } == libc::SIG_ERR {
@@ -63,13 +63,13 @@ pub fn ignore(signals: &[libc::c_int]) -> io::Result<()> {
 
 /// The realtime signals that the C library leaves to programs.
 #[must_use]
-pub fn realtime() -> std::ops::RangeInclusive<libc::c_int> {
+pub(crate) fn realtime() -> std::ops::RangeInclusive<libc::c_int> {
     libc::SIGRTMIN()..=libc::SIGRTMAX()
 }
 
 /// Takes one pending signal from a descriptor of [`block`]; None when none is pending.
 #[must_use]
-pub fn take(fd: &OwnedFd) -> Option<libc::c_int> {
+pub(crate) fn take(fd: &OwnedFd) -> Option<libc::c_int> {
     let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
     let size = size_of::<libc::signalfd_siginfo>();
     // SAFETY: the buffer is as large as the size given; the kernel writes whole structures.

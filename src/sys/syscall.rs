@@ -18,7 +18,7 @@ const END_OF_32_BITS: u64 = 1 << 32;
 
 /// A system call as its thread made it, or what else the thread waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SystemCall {
+pub(crate) struct SystemCall {
     /// Its number, in the ABI of the thread; negative outside of any, as in a page fault.
     number: i64,
     args: [u64; 6],
@@ -28,7 +28,7 @@ pub struct SystemCall {
 
 /// What a system call does to names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
+pub(crate) enum Names {
     /// open(2) with O_CREAT.
     Create,
     /// Makes one: mkdir(2), mknod(2), symlink(2).
@@ -53,7 +53,7 @@ enum Look {
 /// not visible (0), or does not wait within `patience`. On a busy machine a thread that has sent a
 /// request may lose its processor before it waits for the answer.
 #[must_use]
-pub fn waited_in(tid: u32, patience: Duration) -> Option<SystemCall> {
+pub(crate) fn waited_in(tid: u32, patience: Duration) -> Option<SystemCall> {
     let deadline = Instant::now() + patience;
     for looks in 1.. {
         match look(tid) {
@@ -70,7 +70,7 @@ pub fn waited_in(tid: u32, patience: Duration) -> Option<SystemCall> {
 /// Whether the thread waits for a page that others read, and not for the answer to a request of its
 /// own, as far as /proc/TID/wchan tells.
 #[must_use]
-pub fn waits_for_page(tid: u32) -> bool {
+pub(crate) fn waits_for_page(tid: u32) -> bool {
     let place = fs::read_to_string(format!("/proc/{tid}/wchan")).unwrap_or_default();
     // folio_wait_bit_common; before Linux 5.16 wait_on_page_bit_common.
     place.contains("folio") || place.contains("page")
@@ -120,14 +120,14 @@ impl SystemCall {
 
     /// lseek(2), by any of its names.
     #[must_use]
-    pub fn is_seek(&self) -> bool {
+    pub(crate) fn is_seek(&self) -> bool {
         // lseek and _llseek of i386 and of 32-bit ARM.
         self.is_one_of(&[libc::SYS_lseek], &[19, 140])
     }
 
     /// write(2) and its kin, which return when all is written and, if so asked, synced.
     #[must_use]
-    pub fn is_write(&self) -> bool {
+    pub(crate) fn is_write(&self) -> bool {
         let wide = [
             libc::SYS_write,
             libc::SYS_pwrite64,
@@ -141,7 +141,7 @@ impl SystemCall {
 
     /// pwritev2(2) with `RWF_NOAPPEND`, which writes at its offset whatever the file was opened for.
     #[must_use]
-    pub fn writes_in_place(&self) -> bool {
+    pub(crate) fn writes_in_place(&self) -> bool {
         /// Of linux/fs.h, which libc lacks.
         const RWF_NOAPPEND: u64 = 0x20;
         // The flags come last, in every ABI.
@@ -151,7 +151,7 @@ impl SystemCall {
 
     /// What it does to names, if it may change them.
     #[must_use]
-    pub fn names(&self) -> Option<Names> {
+    pub(crate) fn names(&self) -> Option<Names> {
         let creates = |flags: Option<&u64>| {
             flags.is_some_and(|flags| flags & libc::O_CREAT.unsigned_abs() as u64 != 0)
         };
@@ -188,20 +188,20 @@ impl SystemCall {
 
     /// io_uring_enter(2), which all architectures number alike.
     #[must_use]
-    pub fn is_ring(&self) -> bool {
+    pub(crate) fn is_ring(&self) -> bool {
         self.number == libc::SYS_io_uring_enter
     }
 
     /// For a pipe, a socket or another file, from the page cache.
     #[must_use]
-    pub fn is_splice(&self) -> bool {
+    pub(crate) fn is_splice(&self) -> bool {
         let wide = [libc::SYS_sendfile, libc::SYS_splice, libc::SYS_copy_file_range];
         self.is_one_of(&wide, &[187, 239, 313, 377])
     }
 
     /// Ahead of time, waited for by nobody.
     #[must_use]
-    pub fn is_readahead(&self) -> bool {
+    pub(crate) fn is_readahead(&self) -> bool {
         let wide = [
             libc::SYS_readahead,
             libc::SYS_fadvise64,
@@ -214,7 +214,7 @@ impl SystemCall {
     /// Whether pages of a file that it has read come in without a read(2) of that file: by a fault
     /// on a mapping, for a pipe or socket, as its buffer, or ahead of time.
     #[must_use]
-    pub fn is_page_in(&self) -> bool {
+    pub(crate) fn is_page_in(&self) -> bool {
         let wide = [
             libc::SYS_mmap,
             libc::SYS_mlock,

@@ -19,8 +19,8 @@ use rustix::process::{
 };
 
 use self::proc::Status;
-pub use self::stuck::stuck;
-pub use self::watching::{Lookout, Plight};
+pub(crate) use self::stuck::stuck;
+pub(crate) use self::watching::{Lookout, Plight};
 
 /// A process, told from a later one of the same number by its birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,7 +31,7 @@ pub struct Process {
 
 /// A caller as it was when its operation arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// Its process.
     pub process: Process,
     /// Whether that has a SIGKILL pending: it will take no answer.
@@ -41,7 +41,7 @@ pub struct Arrival {
 /// The caller of an operation that has arrived. None of a thread that is gone, hidden, or in a pid
 /// namespace that is not visible (0).
 #[must_use]
-pub fn arrival(tid: u32) -> Option<Arrival> {
+pub(crate) fn arrival(tid: u32) -> Option<Arrival> {
     let status = Status::of_thread(tid).ok()?;
     Some(Arrival { process: Process::numbered(status.process()?)?, killed: status.killed() })
 }
@@ -49,7 +49,7 @@ pub fn arrival(tid: u32) -> Option<Arrival> {
 /// The process of a caller that can be killed. None of one that is unknown or never killed: init (1),
 /// ourselves, and threads of the kernel.
 #[must_use]
-pub fn victim(tid: u32) -> Option<Process> {
+pub(crate) fn victim(tid: u32) -> Option<Process> {
     if tid <= 1 {
         return None;
     }
@@ -61,7 +61,7 @@ pub fn victim(tid: u32) -> Option<Process> {
 
 /// Whether the thread has a SIGKILL pending: not if it is gone or hidden.
 #[must_use]
-pub fn sigkill_pending(tid: u32) -> bool {
+pub(crate) fn sigkill_pending(tid: u32) -> bool {
     Status::of_thread(tid).is_ok_and(|status| status.killed())
 }
 
@@ -110,7 +110,7 @@ impl Process {
 /// process. None of one that is gone, hidden or in a pid namespace that is not visible (0). While it
 /// waits for a reply they are those it called with.
 #[must_use]
-pub fn groups(tid: u32, process: Option<Process>) -> Vec<u32> {
+pub(crate) fn groups(tid: u32, process: Option<Process>) -> Vec<u32> {
     let Some(process) = process else {
         return Status::of_thread(tid).map(|status| status.groups()).unwrap_or_default();
     };
@@ -125,7 +125,7 @@ pub fn groups(tid: u32, process: Option<Process>) -> Vec<u32> {
 ///
 /// # Errors
 /// None known.
-pub fn wake_on_time() -> io::Result<()> {
+pub(crate) fn wake_on_time() -> io::Result<()> {
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::proc::Status;
 /// The processes that are killed or leave, sleep, and have a file open on this filesystem
 /// (major and minor number). A look at a process costs 8 us; it waits for none.
 #[must_use]
-pub fn stuck(device: (u32, u32)) -> Vec<Process> {
+pub(crate) fn stuck(device: (u32, u32)) -> Vec<Process> {
     numbers("/proc".as_ref()).filter_map(|pid| stuck_process(pid, device)).collect()
 }
 

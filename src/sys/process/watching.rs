@@ -20,7 +20,7 @@ pub enum Plight {
 
 /// One thread of a process, to be looked at again and again. A SIGKILL to a process shows in each of
 /// its threads that waits for an answer, so that one is enough.
-pub struct Lookout {
+pub(crate) struct Lookout {
     process: Process,
     tid: u32,
     /// Its stat, kept open: a look then costs 3 us, not 8, and cannot meet a later thread of that
@@ -32,7 +32,7 @@ impl Lookout {
     /// A look at this thread, or at the first of the process; with a descriptor of its own if so
     /// asked and there is one.
     #[must_use]
-    pub fn new(process: Process, tid: Option<u32>, keep: bool) -> Lookout {
+    pub(crate) fn new(process: Process, tid: Option<u32>, keep: bool) -> Lookout {
         let tid = tid.unwrap_or(process.pid);
         let open = || File::open(Stat::path(process.pid, tid)).ok();
         Lookout { process, tid, kept: keep.then(open).flatten() }
@@ -40,13 +40,13 @@ impl Lookout {
 
     /// The thread.
     #[must_use]
-    pub fn tid(&self) -> u32 {
+    pub(crate) fn tid(&self) -> u32 {
         self.tid
     }
 
     /// Whether it keeps a descriptor.
     #[must_use]
-    pub fn is_kept(&self) -> bool {
+    pub(crate) fn is_kept(&self) -> bool {
         self.kept.is_some()
     }
 
@@ -54,7 +54,7 @@ impl Lookout {
     /// threads must be looked at closely. `closing`: it may be held while it closes a file, on its
     /// way to another program too, where its stat would have us wait for it.
     #[must_use]
-    pub fn is_troubled(&self, closing: bool) -> bool {
+    pub(crate) fn is_troubled(&self, closing: bool) -> bool {
         let troubled = if closing {
             Status::of(self.process.pid, self.tid)
                 .map(|now| now.killed() || now.exiting() || now.dumping() || now.ended())
