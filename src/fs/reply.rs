@@ -12,7 +12,7 @@ use fuser::{
 };
 use rustix::fs::StatVfs;
 
-use crate::mirror::{DirEntry, Ino, Xattr};
+use crate::mirror::{Buffer, DirEntry, Ino, Xattr};
 
 /// A reply that is sent exactly once, or withheld.
 pub(super) trait Answer: Send + 'static {
@@ -126,11 +126,11 @@ pub(super) struct Opened {
 
 thread_local! {
     /// The buffer of the last read of this thread, so that large reads allocate once.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Buffer> = const { Cell::new(Buffer::new()) };
 }
 
 /// Bytes read, in a buffer that goes back to its thread after the reply.
-pub(super) struct Bytes(pub(super) Vec<u8>);
+pub(super) struct Bytes(pub(super) Buffer);
 
 impl Bytes {
     /// An empty buffer that may have room already.

@@ -104,7 +104,7 @@ impl Filesystem for SlowFs {
 
     fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
         self.serve_inode(req, R::Readlink, ino, reply, move |core, ino, _| {
-            core.tree.readlink(ino).map(Bytes)
+            core.tree.readlink(ino).map(|target| Bytes(target.as_slice().into()))
         });
     }
 

@@ -19,7 +19,7 @@ use super::handle::Handle;
 use super::inode::Inode;
 use super::names::entry_of;
 use super::room::For;
-use super::{Caller, Entry, Fh, Ino, KeptTimes, Mirror, errno, stat_of};
+use super::{Buffer, Caller, Entry, Fh, Ino, KeptTimes, Mirror, errno, stat_of};
 use crate::sys::{self, namespace};
 
 /// What is passed on of the flags of an open.
@@ -133,14 +133,16 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Reads into `buf`, which is emptied first: all of `size` bytes that the file has there.
-    pub(crate) fn read(&self, fh: Fh, offset: u64, size: u32, buf: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn read(&self, fh: Fh, offset: u64, size: u32, buf: &mut Buffer) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
         let size = size as usize;
-        buf.clear();
+        let room = buf.begin(size);
+        let start = room.len();
         // Whatever is short the kernel takes for the end of the file and reads as zeros.
-        while buf.len() < size {
-            let at = offset.saturating_add(buf.len() as u64);
-            match sys::pread_onto(&*handle, buf, size - buf.len(), at) {
+        while room.len() - start < size {
+            let done = room.len() - start;
+            let at = offset.saturating_add(done as u64);
+            match sys::pread_onto(&*handle, room, size - done, at) {
                 Ok(0) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => {

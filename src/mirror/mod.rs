@@ -14,6 +14,7 @@
 //! /proc/self/fd. Threads that call it get their own umask and working directory.
 
 mod attr;
+mod buffer;
 mod data;
 mod dir;
 mod fds;
@@ -40,6 +41,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, makedev};
 use rustix::process::Resource;
 
 pub(crate) use attr::{Attr, Changes, TimeChange};
+pub(crate) use buffer::Buffer;
 pub(crate) use dir::DirEntry;
 pub(crate) use handle::Handle;
 pub(crate) use inode::Inode;

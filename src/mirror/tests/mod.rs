@@ -110,8 +110,8 @@ impl Disk {
 
     #[track_caller]
     pub(super) fn contents(&self, fh: Fh) -> Vec<u8> {
-        let mut buf = Vec::new();
+        let mut buf = Buffer::new();
         self.mirror.read(fh, 0, 1 << 20, &mut buf).unwrap();
-        buf
+        buf.to_vec()
     }
 }
