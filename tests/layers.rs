@@ -34,13 +34,10 @@ const OWNED: [(&str, &[&str]); 4] = [
 
 /// Files that still use each other, by whatever way round. The list must shrink only: one that has
 /// left its circle is to go from here.
-const IN_CIRCLES: [&str; 11] = [
+const IN_CIRCLES: [&str; 8] = [
     "fault/ended",
-    "fault/errno",
     "fault/hold/timer",
     "fault/hold/workers",
-    "fault/pattern",
-    "fault/spec",
     "fault/table",
     "fs/journal",
     "fs/reads",

@@ -16,7 +16,8 @@ use super::options::MountOption;
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
 use crate::daemon::{self, MountOptions, RunConfig, StartError};
-use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
+use crate::fault::words::PatternError;
+use crate::fault::{Fault, Pattern, Placement, ProbabilityScale};
 use crate::fs::FsOptions;
 use crate::log::{Log, Target};
 use crate::rpc::{self, FaultSpec};
@@ -138,7 +139,7 @@ impl FromStr for Scale {
     }
 }
 
-fn except(pattern: &str) -> Result<Arc<Pattern>, SpecError> {
+fn except(pattern: &str) -> Result<Arc<Pattern>, PatternError> {
     Pattern::new(pattern).map(Arc::new)
 }
 

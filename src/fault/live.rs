@@ -10,8 +10,9 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::errno::Errno;
-use super::spec::{Delay, Fault};
+use super::chance::{Dice, Draw, Purpose};
+use super::tuple::{Delay, Fault};
+use super::words::Errno;
 use crate::ops::{MethodSet, Request};
 use crate::sys::process::{self, Process};
 
@@ -47,7 +48,7 @@ pub(super) struct Live {
     skipped: AtomicU64,
     methods: AtomicU64,
     tally: Mutex<Tally>,
-    dice: u64,
+    dice: Dice,
 }
 
 impl Live {
@@ -61,7 +62,7 @@ impl Live {
             skipped: AtomicU64::new(0),
             methods: AtomicU64::new(fault.methods().bits()),
             tally: Mutex::default(),
-            dice: mix(seed ^ mix(id.0)),
+            dice: Dice::new(seed, id.0),
             fault,
         }
     }
@@ -112,13 +113,15 @@ impl Live {
             }
             let n = tally.matched;
             tally.matched += 1;
-            if n < self.fault.after() || !self.fault.probability().hit_by(draw(self.dice, n)) {
+            if n < self.fault.after()
+                || !self.fault.probability().hit_by(Draw::new(self.dice, n).bits(Purpose::Fire))
+            {
                 return None;
             }
             tally.fired += 1;
             (n, count.is_some_and(|count| tally.fired >= count.get()))
         };
-        let errno = self.fault.errnos().pick(draw(mix(self.dice), n));
+        let errno = self.fault.errnos().pick(Draw::new(self.dice, n).bits(Purpose::Errno));
         Some(Hit { live: Arc::clone(self), methods, caller, process, errno, last, repeated: false })
     }
 
@@ -279,18 +282,6 @@ impl fmt::Debug for Hit {
             .field("errno", &self.errno)
             .finish_non_exhaustive()
     }
-}
-
-/// The n-th number of a stream: SplitMix64 (Steele, Lea, Flood 2014), which can start anywhere.
-fn draw(stream: u64, n: u64) -> u64 {
-    mix(stream.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-}
-
-/// SplitMix64's finalizer: every bit of the input moves half the bits of the output.
-fn mix(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use super::ended::{Ended, Gone, Why};
 use super::hold::DelayLine;
 use super::live::{FaultId, Live};
-use super::spec::Fault;
+use super::tuple::Fault;
 use crate::ops::MethodSet;
 
 /// How many faults may be in force at once: a client that adds and never clears is told, long

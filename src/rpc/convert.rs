@@ -3,6 +3,7 @@
 //! The meaning of the plain calls' arguments (contract, section 2) is decided here, and what is
 //! refused is told in one line, in the interface's own terms. No locks.
 
+use std::fmt::Display;
 use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +11,9 @@ use super::dialect::PlainFault;
 use super::records::{FaultSpec, ListedFault};
 use super::wire::printable;
 use crate::fault::suggest::closest;
+use crate::fault::words::ErrnoError;
 use crate::fault::{
-    Delay, Errno, Errnos, Fault, Gone, Listed, Pattern, Probability, ProbabilityScale, SpecError,
+    Delay, Errno, Errnos, Fault, Gone, Listed, Pattern, Probability, ProbabilityScale,
 };
 use crate::ops::{Method, MethodSet};
 
@@ -57,11 +59,7 @@ pub(crate) fn fault(spec: &FaultSpec) -> Result<Fault, String> {
 /// # Errors
 /// One line that says why there is none.
 pub(crate) fn errno(word: &str) -> Result<Errno, String> {
-    match word.parse::<i32>() {
-        Ok(number) => Errno::new(number),
-        Err(_) => Errno::from_name(word),
-    }
-    .map_err(text)
+    Errno::from_word(word).map_err(text)
 }
 
 fn errnos(spec: &FaultSpec) -> Result<Errnos, String> {
@@ -77,7 +75,7 @@ fn natural(name: &str, n: i64) -> Result<u64, String> {
 }
 
 /// The engine's own words, on one line whatever they quote.
-fn text(error: SpecError) -> String {
+fn text(error: impl Display) -> String {
     error.to_string().replace(['\n', '\r'], " ")
 }
 
@@ -153,7 +151,7 @@ fn err_no(n: i64) -> Result<Errno, String> {
         || format!("err_no is {n}: it must be 0 (none) or a Linux errno up to {}", Errno::MAX);
     let number = i32::try_from(n).map_err(|_| range())?;
     Errno::new(number).map_err(|e| match e {
-        SpecError::ErrnoRange(_) => range(),
+        ErrnoError::Range(_) => range(),
         other => format!("err_no is {n}: {}", text(other)),
     })
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::callers::{Caller, Callers};
 use crate::fault::live::{Hit, Live};
-use crate::fault::spec::Delay;
+use crate::fault::tuple::Delay;
 
 /// Why a held operation goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

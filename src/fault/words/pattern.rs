@@ -7,7 +7,6 @@ use fancy_regex::{BytesMode, RegexBuilder as FallbackBuilder};
 use regex::bytes::RegexBuilder;
 
 use super::ecma::rewrite;
-use super::spec::SpecError;
 
 /// The longest pattern accepted, in bytes.
 pub const MAX_PATTERN: usize = 16 * 1024;
@@ -21,6 +20,22 @@ const PROGRAM_LIMIT: usize = 50_000;
 /// How often a fallback pattern may go back on one path, so that a catastrophic one costs
 /// a fraction of a second, not hours.
 const BACKTRACK_LIMIT: usize = 10_000;
+
+/// Why a text is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// It does not compile.
+    #[error("invalid pattern {pattern}: {reason}")]
+    Invalid {
+        /// The pattern, shortened.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is longer than [`MAX_PATTERN`] bytes.
+    #[error("a pattern of {0} bytes is longer than {MAX_PATTERN}")]
+    TooLong(usize),
+}
 
 /// Which paths a fault concerns.
 ///
@@ -59,15 +74,17 @@ impl Pattern {
     ///
     /// # Errors
     /// If it is no regular expression, or too large.
-    pub fn new(source: &str) -> Result<Pattern, SpecError> {
+    pub fn new(source: &str) -> Result<Pattern, PatternError> {
         if source.is_empty() {
             return Ok(Pattern::any());
         }
         if source.len() > MAX_PATTERN {
-            return Err(SpecError::PatternLength(source.len()));
+            return Err(PatternError::TooLong(source.len()));
         }
-        let refuse =
-            |reason: String| SpecError::Pattern { pattern: shorten(source), reason: line(&reason) };
+        let refuse = |reason: String| PatternError::Invalid {
+            pattern: shorten(source),
+            reason: line(&reason),
+        };
         let rewritten = rewrite(source).map_err(refuse)?;
         let whole = format!(r"\A(?:{})\z", rewritten.regex);
         let engine = if rewritten.backtracks {
@@ -100,7 +117,7 @@ impl Pattern {
     }
 
     /// The same to be told of: it matches nothing, and takes no memory but its text.
-    pub(super) fn told(&self) -> Pattern {
+    pub(in crate::fault) fn told(&self) -> Pattern {
         Pattern { source: self.source.clone(), engine: Engine::None }
     }
 

@@ -6,8 +6,7 @@
 
 use std::fmt;
 
-use super::spec::SpecError;
-use super::suggest::closest;
+use crate::fault::suggest::closest;
 
 macro_rules! names {
     ($($name:ident),+) => { &[$((stringify!($name), libc::$name)),+] };
@@ -152,6 +151,28 @@ const NAMES: &[(&str, i32)] = names![
     ENOTSUP
 ];
 
+/// Why a number or a name is no error that can be injected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ErrnoError {
+    /// A number outside what the kernel takes in a reply.
+    #[error("errno {0} is not within 1..={max}", max = Errno::MAX)]
+    Range(i32),
+    /// ENOSYS, which the kernel would remember for the life of the mount.
+    #[error(
+        "ENOSYS makes the kernel stop asking for the life of the mount; EOPNOTSUPP says the same \
+         and does not"
+    )]
+    Enosys,
+    /// A name that errno.h does not have.
+    #[error("unknown errno {name}{}", near.map(|n| format!(" (did you mean {n}?)")).unwrap_or_default())]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The name that was probably meant.
+        near: Option<&'static str>,
+    },
+}
+
 /// An error number that can be injected.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Errno(i32);
@@ -164,11 +185,11 @@ impl Errno {
     ///
     /// # Errors
     /// If it is not within 1..=511, or is ENOSYS.
-    pub const fn new(number: i32) -> Result<Errno, SpecError> {
+    pub const fn new(number: i32) -> Result<Errno, ErrnoError> {
         match number {
-            libc::ENOSYS => Err(SpecError::Enosys),
+            libc::ENOSYS => Err(ErrnoError::Enosys),
             1..=Self::MAX => Ok(Errno(number)),
-            _ => Err(SpecError::ErrnoRange(number)),
+            _ => Err(ErrnoError::Range(number)),
         }
     }
 
@@ -176,10 +197,21 @@ impl Errno {
     ///
     /// # Errors
     /// If there is no such name (the error suggests one), or it is ENOSYS.
-    pub fn from_name(name: &str) -> Result<Errno, SpecError> {
+    pub fn from_name(name: &str) -> Result<Errno, ErrnoError> {
         match NAMES.iter().find(|(known, _)| *known == name) {
             Some((_, number)) => Errno::new(*number),
-            None => Err(SpecError::UnknownErrno { name: name.into(), near: Self::suggest(name) }),
+            None => Err(ErrnoError::Unknown { name: name.into(), near: Self::suggest(name) }),
+        }
+    }
+
+    /// The error of that name or number.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn from_word(word: &str) -> Result<Errno, ErrnoError> {
+        match word.parse::<i32>() {
+            Ok(number) => Errno::new(number),
+            Err(_) => Errno::from_name(word),
         }
     }
 
@@ -203,7 +235,7 @@ impl Errno {
 
     /// One of E2BIG (7) to EXFULL (54) without ENOSYS (38), each equally likely for an even
     /// `draw`: what the contract calls `random` (charybdefs-contract, section 2).
-    pub(super) const fn from_draw(draw: u64) -> Errno {
+    pub(in crate::fault) const fn from_draw(draw: u64) -> Errno {
         const FIRST: i32 = 7;
         const CHOICES: u128 = 54 - 7; // 48 numbers less one
         let place = ((draw as u128 * CHOICES) >> 64) as i32;
@@ -251,7 +283,7 @@ mod tests {
 
     #[test]
     fn enosys_is_refused_and_points_to_eopnotsupp() {
-        assert_eq!(Errno::new(38), Err(SpecError::Enosys));
+        assert_eq!(Errno::new(38), Err(ErrnoError::Enosys));
         assert!(Errno::from_name("ENOSYS").unwrap_err().to_string().contains("EOPNOTSUPP"));
     }
 

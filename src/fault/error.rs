@@ -1,0 +1,106 @@
+//! Why a fault, or a part of one, was refused: one line each, in the words of who asked.
+
+use super::words::{ErrnoError, PatternError, ValueError};
+use crate::ops::MethodSet;
+
+/// Why a fault, or a part of one, was refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SpecError {
+    /// No method.
+    #[error("a fault needs at least one method")]
+    NoMethod,
+    /// A method that does not exist.
+    #[error("no method {name}{}", hint(near.as_deref()))]
+    UnknownMethod {
+        /// The name.
+        name: String,
+        /// The name that was probably meant.
+        near: Option<String>,
+    },
+    /// Methods on which a kind makes no sense.
+    #[error("{kind} makes no sense on {methods}; it can be set on {reach}")]
+    Reach {
+        /// The kind.
+        kind: &'static str,
+        /// Those of the methods.
+        methods: MethodSet,
+        /// The methods it can be set on.
+        reach: MethodSet,
+    },
+    /// An errno that cannot be injected.
+    #[error(transparent)]
+    Errno(#[from] ErrnoError),
+    /// A pattern that does not compile.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// A probability outside 0..=1.
+    #[error("probability {0} is not within 0..=1")]
+    Probability(f64),
+    /// A lifetime of no time at all.
+    #[error("a lifetime must be longer than 0")]
+    NoLifetime,
+    /// One phase without the other.
+    #[error("on-for and off-for are given together, each longer than 0")]
+    Phases,
+    /// A kind that does not exist.
+    #[error("no kind of fault is called {name}{}", hint(near.as_deref()))]
+    UnknownKind {
+        /// The word.
+        name: String,
+        /// The kind that was probably meant.
+        near: Option<String>,
+    },
+    /// A parameter or an option that does not exist.
+    #[error("{of} has no {name}{}", hint(near.as_deref()))]
+    UnknownParam {
+        /// The kind, or "a fault".
+        of: String,
+        /// The word.
+        name: String,
+        /// The parameter that was probably meant.
+        near: Option<String>,
+    },
+    /// A parameter that the kind needs.
+    #[error("{kind} needs {param}: {about}")]
+    Missing {
+        /// The kind.
+        kind: &'static str,
+        /// The parameter.
+        param: &'static str,
+        /// What it says.
+        about: &'static str,
+    },
+    /// A value that is none of its type.
+    #[error("{of}: {param}: {why}")]
+    Value {
+        /// The kind, or "a fault".
+        of: String,
+        /// The parameter.
+        param: String,
+        /// What would be one.
+        why: ValueError,
+    },
+    /// Effects that do not go together.
+    #[error("{0}")]
+    Together(String),
+    /// An option that the fault's class does not take.
+    #[error("{kind} takes no {option}: {why}")]
+    Option {
+        /// The kind.
+        kind: &'static str,
+        /// The option.
+        option: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A name that a fault cannot have.
+    #[error("{0:?} cannot be a fault's name: {1}")]
+    Name(String, &'static str),
+    /// A line that is no fault.
+    #[error("{0}")]
+    Line(String),
+}
+
+fn hint(near: Option<&str>) -> String {
+    near.map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+}

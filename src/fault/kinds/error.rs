@@ -1,0 +1,126 @@
+//! `error`: a request fails.
+
+use super::{Class, Effect, Kind};
+use crate::fault::chance::{Draw, Purpose};
+use crate::fault::error::SpecError;
+use crate::fault::operation::Operation;
+use crate::fault::plan::{Plan, Reply, When};
+use crate::fault::words::{Args, Errno, Param, ParamType, Value};
+
+pub(super) struct Error;
+
+const ERRNOS: &str = "errnos";
+const RANDOM: &str = "random";
+
+impl Kind for Error {
+    fn name(&self) -> &'static str {
+        "error"
+    }
+
+    fn about(&self) -> &'static str {
+        "Fail matching operations"
+    }
+
+    fn details(&self) -> &'static str {
+        "An operation is not done and fails with one of these errors, each equally likely; `random` \
+         is any of E2BIG to EXFULL.\n\
+         \n    slowfs error EIO -m fsync -p 1%\
+         \n    slowfs error ENOSPC,EDQUOT -m write,fallocate --for 1m"
+    }
+
+    fn params(&self) -> &'static [Param] {
+        &[Param {
+            name: ERRNOS,
+            of: ParamType::Errnos,
+            first: true,
+            required: true,
+            about: "error names or numbers, one of which is drawn each time; or `random`",
+        }]
+    }
+
+    fn class(&self) -> Class {
+        Class::Answer
+    }
+
+    fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
+        let errnos = match args.texts(ERRNOS) {
+            [word] if word == RANDOM => Errnos::Random,
+            words => {
+                let errno = |word: &String| Errno::from_word(word);
+                Errnos::OneOf(words.iter().map(errno).collect::<Result<_, _>>()?)
+            }
+        };
+        Ok(Box::new(Failing { errnos }))
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Errnos {
+    /// One of these, each equally likely.
+    OneOf(Box<[Errno]>),
+    /// One of the contract's range (charybdefs-contract, section 2).
+    Random,
+}
+
+impl Errnos {
+    fn pick(&self, draw: u64) -> Option<Errno> {
+        match self {
+            Errnos::OneOf(list) => {
+                let place = (u128::from(draw) * list.len() as u128) >> 64;
+                list.get(usize::try_from(place).ok()?).copied()
+            }
+            Errnos::Random => Some(Errno::from_draw(draw)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Failing {
+    errnos: Errnos,
+}
+
+impl Effect for Failing {
+    fn kind(&self) -> &'static dyn Kind {
+        &Error
+    }
+
+    fn args(&self) -> Args {
+        let texts = match &self.errnos {
+            Errnos::OneOf(list) => list.iter().map(Errno::to_string).collect(),
+            Errnos::Random => vec![RANDOM.to_owned()],
+        };
+        Args::new().with(ERRNOS, Value::Texts(texts))
+    }
+
+    fn plan(&self, _: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
+        if let Some(errno) = self.errnos.pick(draw.bits(Purpose::Errno)) {
+            plan.reply = Reply::Errno(errno, When::Before);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn list_is_drawn_evenly_and_wholly() {
+        let list: Box<[Errno]> = [5, 28, 122].into_iter().map(|n| Errno::new(n).unwrap()).collect();
+        let errnos = Errnos::OneOf(list.clone());
+        for (place, errno) in list.iter().enumerate() {
+            let third = u64::MAX / 3;
+            assert_eq!(errnos.pick(place as u64 * third + third / 2), Some(*errno));
+        }
+        assert_eq!(errnos.pick(u64::MAX).unwrap().raw(), 122);
+    }
+
+    proptest! {
+        #[test]
+        fn pick_never_leaves_the_list(draw in any::<u64>(), n in 1usize..20) {
+            let list = (1..=n as i32).map(|n| Errno::new(n).unwrap()).collect();
+            prop_assert!(Errnos::OneOf(list).pick(draw).is_some());
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The kinds of fault: what can happen to a request. A kind is one file here and one line of
+//! [`KINDS`]; command line, Thrift, JSON, help, listings, log and reference are read off that table.
+//!
+//! A [`Kind`] is the description, an [`Effect`] one setting of it. An effect adds to the [`Plan`] of
+//! a request, and nothing else: `fs` carries plans out. Lock rule: an effect that keeps a state has
+//! a mutex of its own, for memory work only.
+
+mod delay;
+mod error;
+mod hang;
+mod kill;
+#[cfg(test)]
+mod sketches;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use super::chance::Draw;
+use super::error::SpecError;
+use super::operation::{Done, Operation, Wants};
+use super::plan::Plan;
+use super::suggest::closest;
+use super::words::{Args, Param};
+use crate::ops::MethodSet;
+
+/// Every kind, in the order in which they are shown.
+pub static KINDS: &[&dyn Kind] = &[&delay::Delay, &hang::Hang, &error::Error, &kill::Kill];
+
+/// What a fault of a kind does to a request, by which it is decided what may stand beside what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It takes longer.
+    Time,
+    /// It is answered otherwise, or its caller is killed.
+    Answer,
+    /// Its bytes are others.
+    Data,
+    /// Its sync is none.
+    Sync,
+    /// A state of the disk: it stays beside faults, and all that match add up.
+    Condition,
+    /// A state that ends all: set once, it answers before anything else.
+    Latch,
+}
+
+impl Class {
+    /// Its name, for people and programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Time => "time",
+            Class::Answer => "answer",
+            Class::Data => "data",
+            Class::Sync => "sync",
+            Class::Condition => "condition",
+            Class::Latch => "latch",
+        }
+    }
+
+    /// Whether it is that of a fault, several of whose effects may stand together.
+    #[must_use]
+    pub fn is_fault(self) -> bool {
+        !matches!(self, Class::Condition | Class::Latch)
+    }
+}
+
+/// Where a fault on reads of cached files is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadPoint {
+    /// Once for each read(2).
+    Call,
+    /// At each READ that arrives.
+    Request,
+}
+
+/// A kind of fault.
+pub trait Kind: Sync {
+    /// Its name, `[a-z-]+`: the command, the name in Thrift and JSON, the heading of the reference.
+    fn name(&self) -> &'static str;
+
+    /// What it does, in one line.
+    fn about(&self) -> &'static str;
+
+    /// What it means, and examples: each line that begins with four blanks and `slowfs` is one.
+    fn details(&self) -> &'static str;
+
+    /// What it takes, that which needs no name first.
+    fn params(&self) -> &'static [Param];
+
+    /// Beside what it may stand.
+    fn class(&self) -> Class;
+
+    /// The methods on which it makes sense; others are refused.
+    fn reach(&self) -> MethodSet {
+        MethodSet::ALL
+    }
+
+    /// Where it decides reads of cached files.
+    fn read_point(&self) -> ReadPoint {
+        ReadPoint::Call
+    }
+
+    /// A setting of it, from values that are straightened and complete ([`make`]).
+    ///
+    /// # Errors
+    /// Values that do not go together.
+    fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError>;
+}
+
+/// One setting of a kind.
+pub trait Effect: fmt::Debug + Send + Sync {
+    /// The kind.
+    fn kind(&self) -> &'static dyn Kind;
+
+    /// Its values: [`Kind::make`] makes the same of them.
+    fn args(&self) -> Args;
+
+    /// Whether it can do anything to this request. If not, the fault skips it, and rolls no dice.
+    fn applies(&self, _: &Operation<'_>) -> bool {
+        true
+    }
+
+    /// What `applies` leaves out, for the log.
+    fn skips(&self) -> &'static str {
+        ""
+    }
+
+    /// Adds what it does to this request.
+    fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan);
+
+    /// Methods whose requests it must learn the outcome of although it did not plan for them.
+    fn follows(&self) -> MethodSet {
+        MethodSet::EMPTY
+    }
+
+    /// What it must be told when a request is done.
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+
+    /// A request that it planned for, or follows, is done and about to be answered. Called once,
+    /// also if the request was released, failed, or its caller killed.
+    fn done(&self, _: &Operation<'_>, _: &Done<'_>) {}
+}
+
+/// The kind of that name.
+///
+/// # Errors
+/// There is none; the nearest is named.
+pub fn find(name: &str) -> Result<&'static dyn Kind, SpecError> {
+    let found = KINDS.iter().find(|kind| kind.name() == name).copied();
+    found.ok_or_else(|| SpecError::UnknownKind {
+        name: name.chars().take(40).collect(),
+        near: closest(name, KINDS.iter().map(|kind| kind.name())).map(str::to_owned),
+    })
+}
+
+/// A setting of the kind of that name, from values as they came: as typed, or as data.
+///
+/// # Errors
+/// What is unknown, missing or wrong, by name.
+pub fn make(name: &str, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
+    let kind = find(name)?;
+    let mut straight = Args::new();
+    for (name, value) in args {
+        let param = param(kind, name)?;
+        let value = param.of.straighten(value).map_err(|why| SpecError::Value {
+            of: kind.name().to_owned(),
+            param: name.clone(),
+            why,
+        })?;
+        straight.insert(name, value);
+    }
+    let missing = kind.params().iter().find(|p| p.required && straight.get(p.name).is_none());
+    match missing {
+        Some(Param { name, about, .. }) => {
+            Err(SpecError::Missing { kind: kind.name(), param: name, about })
+        }
+        None => kind.make(&straight),
+    }
+}
+
+/// A kind's parameter of that name.
+///
+/// # Errors
+/// There is none; the nearest is named.
+pub fn param(kind: &dyn Kind, name: &str) -> Result<&'static Param, SpecError> {
+    let found = kind.params().iter().find(|param| param.name == name);
+    found.ok_or_else(|| SpecError::UnknownParam {
+        of: kind.name().to_owned(),
+        name: name.chars().take(40).collect(),
+        near: closest(name, kind.params().iter().map(|param| param.name)).map(str::to_owned),
+    })
+}

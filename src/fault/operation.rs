@@ -1,0 +1,154 @@
+//! All that a fault may know of one request: as it arrived, and once it has run. No locks.
+
+use std::cell::{Cell, OnceCell};
+use std::time::{Duration, Instant};
+
+use crate::ops::Request;
+use crate::sys::process::{self, Process};
+
+/// Who asked for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The thread; 0 if it is in a pid namespace that cannot be seen, or is the kernel itself.
+    pub tid: u32,
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+/// A range of a file's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first byte.
+    pub offset: u64,
+    /// How many.
+    pub len: u64,
+}
+
+impl Span {
+    /// The first byte after it.
+    #[must_use]
+    pub fn end(self) -> u64 {
+        self.offset.saturating_add(self.len)
+    }
+}
+
+/// One request, as a fault sees it. Built only once something is armed.
+pub struct Operation<'a> {
+    /// What the kernel sent: the row of the table of methods.
+    pub call: Request,
+    /// Who asked.
+    pub caller: Caller,
+    /// The inode it is about, or the directory of the name it is about.
+    pub inode: u64,
+    /// The open file, if it came with one.
+    pub handle: Option<u64>,
+    /// What it reads, writes or allocates.
+    pub span: Option<Span>,
+    /// What it writes.
+    pub data: &'a [u8],
+    /// How the file was opened, with RWF_SYNC and RWF_DSYNC of a write; 0 if unknown.
+    pub open_flags: i32,
+    /// Whether the kernel itself asks: it writes back what was stored through a mapping, or
+    /// releases. Then the caller is nobody.
+    pub writeback: bool,
+    arrived: Cell<Option<Instant>>,
+    victim: OnceCell<Option<Process>>,
+}
+
+impl<'a> Operation<'a> {
+    /// A request about an inode by a caller, of which no more is known.
+    #[must_use]
+    pub fn new(call: Request, caller: Caller, inode: u64) -> Operation<'a> {
+        Operation {
+            call,
+            caller,
+            inode,
+            handle: None,
+            span: None,
+            data: &[],
+            open_flags: 0,
+            writeback: false,
+            arrived: Cell::new(None),
+            victim: OnceCell::new(),
+        }
+    }
+
+    /// The same, which arrived at that moment.
+    #[must_use]
+    pub fn arrived_at(self, arrived: Instant) -> Operation<'a> {
+        self.arrived.set(Some(arrived));
+        self
+    }
+
+    /// When it arrived; now, if nobody has looked at the clock for it yet. That costs more than all
+    /// else that is asked of an operation, so only who needs it asks.
+    pub fn arrived(&self) -> Instant {
+        self.arrived.get().unwrap_or_else(|| {
+            let now = Instant::now();
+            self.arrived.set(Some(now));
+            now
+        })
+    }
+
+    /// The number of the caller's process, if it can be seen.
+    pub fn pid(&self) -> Option<u32> {
+        process::arrival(self.caller.tid).map(|arrival| arrival.process.pid())
+    }
+
+    /// The caller's process, if it can be killed: not for the kernel's own requests, for pid 1, this
+    /// daemon, and pid namespaces that cannot be seen.
+    pub fn victim(&self) -> Option<Process> {
+        *self.victim.get_or_init(|| process::victim(self.caller.tid))
+    }
+}
+
+/// What is to be found out about a request when it has run, because an effect asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// The file's size and blocks, before and after.
+    pub size: bool,
+    /// The bytes that a write replaces.
+    pub replaced: bool,
+    /// How long the backing took.
+    pub took: bool,
+}
+
+impl Wants {
+    /// What either wants.
+    #[must_use]
+    pub fn and(self, other: Wants) -> Wants {
+        Wants {
+            size: self.size || other.size,
+            replaced: self.replaced || other.replaced,
+            took: self.took || other.took,
+        }
+    }
+}
+
+/// A file's extent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Its size, bytes.
+    pub size: u64,
+    /// What it occupies, in blocks of 512 bytes.
+    pub blocks: u64,
+}
+
+/// How a request ended, told before it is answered.
+#[derive(Clone, Debug, Default)]
+pub struct Done<'a> {
+    /// Whether it ran on the backing; not if a fault answered, or its caller was killed first.
+    pub ran: bool,
+    /// The errno of the backing, or of what kept it from running; 0 if there is none.
+    pub errno: i32,
+    /// Bytes moved.
+    pub bytes: u64,
+    /// The file's extent before and after, if it was asked for and the request has a file.
+    pub extents: Option<(Extent, Extent)>,
+    /// The bytes that were replaced, from the start of its span, if they were asked for.
+    pub replaced: &'a [u8],
+    /// How long the backing took, if that was asked for.
+    pub took: Option<Duration>,
+}

@@ -1,0 +1,257 @@
+//! A fault on one line, as `--fault` and scenarios take it and `list --commands` prints it.
+
+use super::fault::FaultWords;
+use super::option::FaultOption;
+use super::param::{Param, ParamType};
+use super::value::{Args, Value};
+use crate::fault::error::SpecError;
+use crate::fault::kinds::{self, Kind};
+
+/// A fault as written after `slowfs`: `delay 10ms -m fsync -r '.*/wal/.*' --and 'error EIO'`; and
+/// whether it is added beside the others of its methods.
+///
+/// # Errors
+/// One line that says what is wrong with it.
+pub fn parse(text: &str) -> Result<(FaultWords, bool), SpecError> {
+    let mut reader =
+        Reader { words: split(text)?.into_iter(), fault: FaultWords::default(), add: false };
+    reader.effect()?;
+    Ok((reader.fault, reader.add))
+}
+
+/// Splits a line into words at blanks outside single or double quotes.
+///
+/// # Errors
+/// A quote that is not closed.
+pub fn split(text: &str) -> Result<Vec<String>, SpecError> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in text.chars() {
+        match quote {
+            Some(q) if c == q => quote = None,
+            None if c == '\'' || c == '"' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    if let Some(q) = quote {
+        return Err(SpecError::Line(format!("the {q} is not closed")));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+impl FaultWords {
+    /// The line that asks for the same, as [`parse`] reads it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut effects = self.effects.iter().map(effect_line);
+        let mut words = vec![effects.next().unwrap_or_default()];
+        words.extend(effects.map(|effect| format!("--and {}", quoted(&effect))));
+        if !self.methods.is_empty() {
+            words.push(format!("-m {}", self.methods.join(",")));
+        }
+        if !self.pattern.is_empty() {
+            words.push(format!("-r {}", quoted(&self.pattern)));
+        }
+        for (name, value) in &self.options {
+            if let Ok(option) = FaultOption::find(name) {
+                words.push(format!("--{} {}", option.word, quoted(&option.param.of.write(value))));
+            }
+        }
+        words.extend(self.name.as_ref().map(|name| format!("--name {name}")));
+        words.join(" ")
+    }
+}
+
+/// A kind and its values: `delay 10ms`.
+fn effect_line((name, args): &(String, Args)) -> String {
+    let mut words = vec![name.clone()];
+    for param in kinds::find(name).map_or(&[][..], |kind| kind.params()) {
+        match (args.get(param.name), param.first) {
+            (None | Some(Value::Flag(false)), _) => {}
+            (Some(Value::Flag(true)), _) => words.push(format!("--{}", word(param))),
+            (Some(value), true) => words.push(quoted(&param.of.write(value))),
+            (Some(value), false) => {
+                words.push(format!("--{} {}", word(param), quoted(&param.of.write(value))));
+            }
+        }
+    }
+    words.join(" ")
+}
+
+/// A parameter's word on the command line.
+fn word(param: &Param) -> String {
+    param.name.replace('_', "-")
+}
+
+/// In quotes where [`split`] needs them.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| !c.is_whitespace() && c != '\'' && c != '"';
+    match word {
+        word if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
+        word => word.split('\'').map(|part| format!("'{part}'")).collect::<Vec<_>>().join("\"'\""),
+    }
+}
+
+struct Reader {
+    words: std::vec::IntoIter<String>,
+    fault: FaultWords,
+    add: bool,
+}
+
+impl Reader {
+    /// A kind, its values, and the options of the fault among them.
+    fn effect(&mut self) -> Result<(), SpecError> {
+        let kind = kinds::find(&self.words.next().unwrap_or_default())?;
+        let place = self.fault.effects.len();
+        self.fault.effects.push((kind.name().to_owned(), Args::new()));
+        while let Some(word) = self.words.next() {
+            let (name, value) = match word.strip_prefix("--") {
+                Some(long) => match long.split_once('=') {
+                    Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                    None => (long.to_owned(), None),
+                },
+                None => match short(&word) {
+                    Some(name) => (name.to_owned(), None),
+                    None => {
+                        self.set(place, first(kind, &word)?, word)?;
+                        continue;
+                    }
+                },
+            };
+            self.option(kind, place, &name, value)?;
+        }
+        Ok(())
+    }
+
+    fn option(
+        &mut self,
+        kind: &dyn Kind,
+        place: usize,
+        name: &str,
+        value: Option<String>,
+    ) -> Result<(), SpecError> {
+        if let Some(param) = kind.params().iter().find(|param| word(param) == name) {
+            let value = match param.of {
+                ParamType::Flag => value.unwrap_or_else(|| "true".to_owned()),
+                _ => self.value(name, value)?,
+            };
+            return self.set(place, param, value);
+        }
+        match name {
+            "add" => self.add = true,
+            "and" => {
+                let words = split(&self.value(name, value)?)?.into_iter();
+                let rest = std::mem::replace(&mut self.words, words);
+                self.effect()?;
+                self.words = rest;
+            }
+            "methods" => {
+                let methods = self.value(name, value)?;
+                self.fault.methods.extend(methods.split(',').map(str::to_owned));
+            }
+            "regex" => self.fault.pattern = self.value(name, value)?,
+            "name" => self.fault.name = Some(self.value(name, value)?),
+            _ => {
+                let option = FaultOption::find(name)?;
+                let value = Value::Text(self.value(name, value)?);
+                if self.fault.options.insert(option.param.name, value).is_some() {
+                    return Err(twice(name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, place: usize, param: &Param, value: String) -> Result<(), SpecError> {
+        let args = self.fault.effects.get_mut(place).map(|(_, args)| args);
+        let before = args.and_then(|args| args.insert(param.name, Value::Text(value)));
+        before.map_or(Ok(()), |_| Err(twice(param.name)))
+    }
+
+    fn value(&mut self, name: &str, value: Option<String>) -> Result<String, SpecError> {
+        let value = value.or_else(|| self.words.next());
+        value.ok_or_else(|| SpecError::Line(format!("{name} has no value")))
+    }
+}
+
+/// The long word of a short one.
+fn short(word: &str) -> Option<&'static str> {
+    let mut letters = word.strip_prefix('-')?.chars();
+    let letter = letters.next().filter(|_| letters.next().is_none())?;
+    match letter {
+        'm' => Some("methods"),
+        'r' => Some("regex"),
+        letter => super::option::OPTIONS.iter().find(|o| o.short == Some(letter)).map(|o| o.word),
+    }
+}
+
+fn first(kind: &dyn Kind, word: &str) -> Result<&'static Param, SpecError> {
+    if word.starts_with('-') {
+        return Err(SpecError::Line(format!("there is no option {word:?}")));
+    }
+    let found = kind.params().iter().find(|param| param.first);
+    found.ok_or_else(|| SpecError::Line(format!("{} takes no {word:?}", kind.name())))
+}
+
+fn twice(name: &str) -> SpecError {
+    SpecError::Line(format!("{name} is given twice"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_reads_as_it_is_written() {
+        for line in [
+            "delay 10ms -m fsync",
+            "delay 1ms500us --and 'error EIO,ENOSPC' --and kill -m fsync,write -r '.*/a b/.*'",
+            "hang -m all --after 2 --count 3 --for 1m --uid 0,7 --name slow",
+            "error random -m write -r '.*/it'\"'\"'s' --off-for 2s --on-for 1s --probability 1%",
+        ] {
+            let (words, add) = parse(line).unwrap();
+            assert!(!add);
+            let fault = words.fault().unwrap();
+            let told = FaultWords::of(&fault, fault.scope().methods);
+            assert_eq!(told.line(), line);
+        }
+        assert!(parse("kill -m write --add").unwrap().1);
+    }
+
+    #[test]
+    fn a_line_is_refused_with_the_reason() {
+        let refusal = |line: &str| {
+            let words = parse(line).and_then(|(words, _)| words.fault());
+            let why = words.err().unwrap().to_string();
+            assert!(!why.contains('\n'), "{why}");
+            why
+        };
+        assert!(refusal("dealy 1s -m read").contains("did you mean delay?"));
+        assert!(refusal("delay 0s -m read").contains("does nothing"));
+        assert!(refusal("delay 1s -m read -p=1%").contains("no option \"-p=1%\""));
+        assert!(refusal("delay -m read").contains("delay needs time"));
+        assert!(refusal("delay 1s 2s -m read").contains("twice"));
+        assert!(refusal("delay 1s").contains("at least one method"));
+        assert!(refusal("delay 10 -m write").contains("300ms"));
+        assert!(refusal("delay 1s -m fsycn").contains("did you mean fsync?"));
+        assert!(refusal("hang 1s -m write").contains("hang takes no \"1s\""));
+        assert!(refusal("error EIOO -m write").contains("did you mean EIO?"));
+        assert!(refusal("error ENOSYS -m write").contains("EOPNOTSUPP"));
+        assert!(refusal("kill -m write --count 0").contains("1 at least"));
+        assert!(refusal("kill -m write -p 50").contains("50%"));
+        assert!(refusal("kill -m write --cuont 5").contains("did you mean count?"));
+        assert!(refusal("kill -m write --and kill").contains("kill once"));
+        assert!(refusal("kill -m write --name kill").contains("kind of fault"));
+        assert!(refusal("kill -m write --on-for 1s").contains("together"));
+        assert!(refusal("kill -m fsync --size 0..4").contains("fsync"));
+        assert!(refusal("kill -m write -r 'a").contains("not closed"));
+        assert!(refusal("kill -m write -r '(a'").contains("(a"));
+        assert!(refusal("").contains("no kind of fault"));
+    }
+}

@@ -1,0 +1,198 @@
+//! The options of every fault: one row each, whatever the kind.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use super::param::{Param, ParamType};
+use super::value::{Value, whole};
+use crate::fault::chance::Probability;
+use crate::fault::error::SpecError;
+use crate::fault::scope::{FILTERS, Filter};
+use crate::fault::spec::Fault;
+use crate::fault::suggest::closest;
+use crate::fault::term::Phases;
+
+/// An option of every fault.
+pub struct FaultOption {
+    /// Its name in Thrift and JSON, and what it takes.
+    pub param: Param,
+    /// Its long word on the command line.
+    pub word: &'static str,
+    /// Its short one.
+    pub short: Option<char>,
+    of: Of,
+}
+
+/// Where it is kept.
+enum Of {
+    Own { set: fn(&mut Fault, &Value), value: fn(&Fault) -> Option<Value> },
+    Filter(&'static Filter),
+}
+
+/// Every option. One that is absent from a fault is its default: always, all, none.
+pub static OPTIONS: &[FaultOption] = &[
+    FaultOption {
+        short: Some('p'),
+        ..own(
+            ("probability", "probability", ParamType::Share),
+            "how often a matching operation is hit: a fraction or a percentage",
+            |fault, value| {
+                if let Value::Share(share) = value {
+                    // Straightened: it is within.
+                    fault.chance.probability =
+                        Probability::from_fraction(*share).unwrap_or(Probability::ALWAYS);
+                }
+            },
+            |fault| {
+                let probability = fault.chance.probability;
+                (probability != Probability::ALWAYS)
+                    .then(|| Value::Share(probability.as_fraction()))
+            },
+        )
+    },
+    own(
+        ("after", "after", ParamType::Count),
+        "let the first N matching operations pass",
+        |fault, value| fault.chance.after = natural(value),
+        |fault| Some(fault.chance.after).filter(|after| *after > 0).map(whole),
+    ),
+    own(
+        ("nth", "nth", ParamType::Positive),
+        "of the rest each Nth only",
+        |fault, value| fault.chance.nth = NonZeroU64::new(natural(value)),
+        |fault| fault.chance.nth.map(|nth| whole(nth.get())),
+    ),
+    own(
+        ("count", "count", ParamType::Positive),
+        "lift the fault after it has fired N times",
+        |fault, value| fault.chance.count = NonZeroU64::new(natural(value)),
+        |fault| fault.chance.count.map(|count| whole(count.get())),
+    ),
+    own(
+        ("starts", "starts", ParamType::Time),
+        "not before so long after it was set",
+        |fault, value| fault.term.starts = time(value),
+        |fault| Some(fault.term.starts).filter(|starts| !starts.is_zero()).map(told),
+    ),
+    own(
+        ("lasts", "for", ParamType::Time),
+        "lift the fault so long after it started",
+        |fault, value| fault.term.lasts = Some(time(value)),
+        |fault| fault.term.lasts.map(told),
+    ),
+    own(
+        ("on_for", "on-for", ParamType::Time),
+        "on for so long, then off for so long, over and over",
+        |fault, value| phases(fault).on = time(value),
+        |fault| fault.term.phases.map(|phases| told(phases.on)),
+    ),
+    own(
+        ("off_for", "off-for", ParamType::Time),
+        "how long it is off in between",
+        |fault, value| phases(fault).off = time(value),
+        |fault| fault.term.phases.map(|phases| told(phases.off)),
+    ),
+    filter(0),
+    filter(1),
+    filter(2),
+    filter(3),
+    filter(4),
+];
+
+impl FaultOption {
+    /// The option of that name, or of that long word.
+    ///
+    /// # Errors
+    /// There is none; the nearest is named.
+    pub fn find(name: &str) -> Result<&'static FaultOption, SpecError> {
+        let found = OPTIONS.iter().find(|option| option.param.name == name || option.word == name);
+        found.ok_or_else(|| SpecError::UnknownParam {
+            of: "a fault".to_owned(),
+            name: name.chars().take(40).collect(),
+            near: closest(name, OPTIONS.iter().map(|option| option.param.name)).map(str::to_owned),
+        })
+    }
+
+    /// Sets it on a fault that is being made, from a value as it came.
+    pub(in crate::fault) fn set(&self, fault: &mut Fault, value: &Value) -> Result<(), SpecError> {
+        let value = self.param.of.straighten(value).map_err(|why| SpecError::Value {
+            of: "a fault".to_owned(),
+            param: self.param.name.to_owned(),
+            why,
+        })?;
+        match &self.of {
+            Of::Own { set, .. } => set(fault, &value),
+            Of::Filter(filter) => (filter.set)(&mut fault.scope.filters, &value),
+        }
+        Ok(())
+    }
+
+    /// Its value on a fault, unless that is its default.
+    #[must_use]
+    pub fn value(&self, fault: &Fault) -> Option<Value> {
+        match &self.of {
+            Of::Own { value, .. } => value(fault),
+            Of::Filter(filter) => (filter.value)(&fault.scope.filters),
+        }
+    }
+}
+
+const fn own(
+    (name, word, of): (&'static str, &'static str, ParamType),
+    about: &'static str,
+    set: fn(&mut Fault, &Value),
+    value: fn(&Fault) -> Option<Value>,
+) -> FaultOption {
+    let param = Param { name, of, first: false, required: false, about };
+    FaultOption { param, word, short: None, of: Of::Own { set, value } }
+}
+
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, bounds and all")]
+const fn filter(place: usize) -> FaultOption {
+    let filter = &FILTERS[place];
+    FaultOption {
+        param: filter.param,
+        word: filter.param.name,
+        short: None,
+        of: Of::Filter(filter),
+    }
+}
+
+fn natural(value: &Value) -> u64 {
+    match value {
+        Value::Whole(n) => n.unsigned_abs(),
+        _ => 0,
+    }
+}
+
+fn time(value: &Value) -> Duration {
+    Duration::from_nanos(natural(value))
+}
+
+fn told(time: Duration) -> Value {
+    whole(time.as_nanos())
+}
+
+/// Half of them is refused when the fault is checked.
+fn phases(fault: &mut Fault) -> &mut Phases {
+    fault.term.phases.get_or_insert(Phases { on: Duration::ZERO, off: Duration::ZERO })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_filter_is_an_option_and_each_is_explained_once() {
+        assert!(FILTERS.iter().all(|filter| FaultOption::find(filter.param.name).is_ok()));
+        for (place, option) in OPTIONS.iter().enumerate() {
+            assert!(!option.param.about.is_empty(), "{}", option.param.name);
+            let word = |c: char| c.is_ascii_lowercase() || c == '-';
+            assert!(option.word.chars().all(word), "{}", option.word);
+            let mut earlier = OPTIONS.iter().take(place);
+            assert!(earlier.all(|e| e.param.name != option.param.name && e.word != option.word));
+        }
+        let unknown = FaultOption::find("probabilty").err().unwrap().to_string();
+        assert!(unknown.contains("did you mean probability?"), "{unknown}");
+    }
+}
