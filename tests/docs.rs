@@ -1,0 +1,110 @@
+//! What the documents name is there: files, and the headings that links lead to.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folders whose files the documents name from the root of the repository.
+const FOLDERS: [&str; 8] =
+    ["src/", "tests/", "benches/", "examples/", "docs/", "idl/", "scripts/", "fuzz/"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every document: its path from the root, and its text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut documents = Vec::new();
+    for folder in ["", "docs", "examples/etcd"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let name = PathBuf::from(folder).join(entry.unwrap().file_name());
+            if name.extension().is_some_and(|ending| ending == "md") {
+                let text = fs::read_to_string(root().join(&name)).unwrap();
+                documents.push((name, text));
+            }
+        }
+    }
+    assert!(documents.len() > 5, "{documents:?}");
+    documents
+}
+
+/// Where the links of a text lead, `[text](there)`.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(to, _)| to)
+}
+
+/// What stands between backquotes, without the code blocks between three.
+fn quoted(text: &str) -> Vec<&str> {
+    let prose = text.split("```").step_by(2);
+    prose.flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
+}
+
+/// The anchors of a text's headings, as code hosts make them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase())
+        .map(|heading| heading.chars().filter(kept).collect::<String>().replace(' ', "-"))
+        .collect()
+}
+
+#[test]
+fn links_lead_to_files_and_headings_that_are_there() {
+    let mut wrong = Vec::new();
+    for (document, text) in documents() {
+        for link in links(&text).filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').map_or((link, None), |(f, a)| (f, Some(a)));
+            let target = match file {
+                "" => root().join(&document),
+                file => root().join(document.parent().unwrap()).join(file),
+            };
+            let there = target.exists()
+                && anchor.is_none_or(|anchor| {
+                    let text = fs::read_to_string(&target).unwrap();
+                    anchors(&text).iter().any(|known| known == anchor)
+                });
+            if !there {
+                wrong.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_that_are_named_are_there() {
+    let mut wrong = Vec::new();
+    let mut named = 0;
+    for (document, text) in documents() {
+        // What has changed is told by the names of its time.
+        if document.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        let is_path = |word: &&str| FOLDERS.iter().any(|folder| word.starts_with(folder));
+        for word in quoted(&text).into_iter().filter(is_path) {
+            // A pattern stands for the folder that it begins with.
+            let path = word.split(['*', '{', ' ']).next().unwrap();
+            named += 1;
+            if !root().join(path).exists() {
+                wrong.push(format!("{}: {word}", document.display()));
+            }
+        }
+    }
+    assert!(named > 20, "only {named} paths found");
+    assert!(wrong.is_empty(), "named, and not there:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn documents_are_read_as_they_are_written() {
+    let text = "# A *b*, c-d\n[x](y.md#z) and `src/a.rs`\n```\n`not this`\n```\n`docs/b.md`\n";
+    assert_eq!(links(text).collect::<Vec<_>>(), ["y.md#z"]);
+    assert_eq!(quoted(text), ["src/a.rs", "docs/b.md"]);
+    assert_eq!(anchors(text), ["a-b-c-d"]);
+}
