@@ -1,5 +1,5 @@
 //! Once a control call has returned, the very next system call is subject to it, whatever the
-//! kernel has cached, and no control call waits for what is held.
+//! kernel has cached.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,14 +12,12 @@ mod common;
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use common::{Mount, errno_of, failing, hanging, long_or, wait_for};
+use common::{Mount, errno_of, failing, long_or};
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 use slowfs::rpc::FaultSpec;
 
@@ -315,140 +313,4 @@ fn what_is_being_cached_while_a_fault_is_armed_does_not_escape() {
         println!("{kind}: {escaped} escaped");
         assert_eq!(escaped, 0, "{kind}: stats that a fault armed before did not meet");
     }
-}
-
-/// Creates, lookups, writes, reads and more are held; each control call still returns at once, and
-/// what it arms is felt at once.
-#[test]
-fn control_calls_never_wait_for_what_is_held() {
-    type Op = fn(&Path, usize) -> io::Result<()>;
-    const EACH: usize = 4;
-    let ops: [(&str, Op); 9] = [
-        ("create", |m, n| File::create(m.join(format!("held/created{n}"))).map(drop)),
-        ("getattr", |m, n| match fs::metadata(m.join(format!("held-lookups/none{n}"))) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.map(drop),
-        }),
-        ("write", |m, n| fs::write(m.join(format!("written{n}")), "xyz")),
-        ("read", |m, n| File::open(m.join(format!("read{n}")))?.read_at(&mut [0; 3], 0).map(drop)),
-        ("mkdir", |m, n| fs::create_dir(m.join(format!("held-dirs/dir{n}")))),
-        ("unlink", |m, n| fs::remove_file(m.join(format!("held-gone/file{n}")))),
-        ("fsync", |m, n| File::open(m.join(format!("synced{n}")))?.sync_all()),
-        ("readdir", |m, _| fs::read_dir(m.join("listed"))?.try_for_each(|e| e.map(drop))),
-        ("rename", |m, n| {
-            fs::rename(m.join(format!("held-from/file{n}")), m.join(format!("held-to/file{n}")))
-        }),
-    ];
-    let mount = Mount::new();
-    let mnt = mount.mnt();
-    for dir in
-        ["held", "held-lookups", "held-dirs", "held-gone", "held-from", "held-to", "listed", "free"]
-    {
-        fs::create_dir(mnt.join(dir)).unwrap();
-    }
-    for n in 0..EACH {
-        for name in ["written", "read", "synced", "held-gone/file", "held-from/file"] {
-            let path = mnt.join(format!("{name}{n}"));
-            fs::write(&path, "abc").unwrap();
-            fs::read(path).unwrap();
-        }
-    }
-    fs::write(mnt.join("free/file"), "abc").unwrap();
-    // Each method has files of its own, so that the kernel lets none wait for another.
-    let place = |method: &str| match method {
-        "getattr" => ".*/none[0-9]+".to_owned(),
-        "readdir" => ".*/listed".to_owned(),
-        "write" => ".*/written[0-9]".to_owned(),
-        "read" => ".*/read[0-9]".to_owned(),
-        _ => ".*".to_owned(),
-    };
-    let mut client = mount.client();
-    let mut ids = Vec::new();
-    for (method, _) in ops {
-        let fault = FaultSpec { pattern: place(method), ..hanging(&[method]) };
-        ids.push(client.put_fault(&fault, true).unwrap());
-    }
-    let slowest = thread::scope(|scope| {
-        let _cleared = mount.clear_on_drop();
-        let mnt = &mnt;
-        let held: Vec<_> = ops
-            .into_iter()
-            .flat_map(|(method, op)| (0..EACH).map(move |n| (method, op, n)))
-            .map(|(method, op, n)| (method, scope.spawn(move || op(mnt, n))))
-            .collect();
-        wait_for("each method to hold something", || {
-            let listed = client.list_faults().unwrap();
-            listed.iter().all(|f| f.held > 0).then_some(())
-        });
-        let mut slowest = Duration::ZERO;
-        let mut timed = |what: &str, took: Duration| {
-            assert!(took < Duration::from_secs(2), "{what} took {took:?} with operations held");
-            slowest = slowest.max(took);
-        };
-        for _ in 0..20 {
-            for method in ["getattr", "read", "open", "write"] {
-                let started = Instant::now();
-                // Concerns every inode there is, those in use by held operations included.
-                let id = client.put_fault(&failing(&[method], "EIO"), true).unwrap();
-                timed("put_fault", started.elapsed());
-                if method == "getattr" {
-                    assert_eq!(errno_of(fs::metadata(mnt.join("free/file"))), libc::EIO);
-                }
-                let started = Instant::now();
-                client.list_faults().unwrap();
-                timed("list_faults", started.elapsed());
-                let started = Instant::now();
-                assert!(client.remove_fault(id).unwrap());
-                timed("remove_fault", started.elapsed());
-                assert_eq!(fs::metadata(mnt.join("free/file")).unwrap().size(), 3);
-            }
-        }
-        let listed = client.list_faults().unwrap();
-        assert!(listed.iter().all(|f| f.held > 0), "all is still held: {listed:?}");
-        let started = Instant::now();
-        client.clear_all_faults().unwrap();
-        timed("clear_all_faults", started.elapsed());
-        for (method, op) in held {
-            op.join().unwrap().unwrap_or_else(|e| panic!("{method} released: {e}"));
-        }
-        slowest
-    });
-    println!("slowest control call with operations held: {slowest:?}");
-}
-
-/// Reads that are held keep their pages; neither arming nor opening nor clearing waits for them.
-#[test]
-fn held_reads_of_one_file_delay_no_call_on_it() {
-    const READERS: usize = 8;
-    let mount = Mount::new();
-    let path = mount.mnt().join("file");
-    fs::write(&path, vec![1; 1 << 16]).unwrap();
-    let cached = File::open(&path).unwrap();
-    cached.read_exact_at(&mut vec![0; 1 << 16], 0).unwrap();
-    let id = mount.add(&hanging(&["read"]));
-    let direct = File::open(&path).unwrap();
-    let start = Barrier::new(READERS + 1);
-    thread::scope(|scope| {
-        let _cleared = mount.clear_on_drop();
-        for n in 0..READERS {
-            let file = if n % 2 == 0 { &cached } else { &direct };
-            let start = &start;
-            scope.spawn(move || {
-                start.wait();
-                file.read_exact_at(&mut [0; 4096], n as u64 * 4096).unwrap();
-            });
-        }
-        start.wait();
-        wait_for("all reads to be held", || {
-            (mount.listed(id).held == READERS as i64).then_some(())
-        });
-        let started = Instant::now();
-        let other = mount.add(&failing(&["getattr"], "EIO"));
-        assert_eq!(errno_of(fs::metadata(&path)), libc::EIO);
-        assert!(mount.client().remove_fault(other).unwrap());
-        fs::metadata(&path).unwrap();
-        drop(File::open(&path).unwrap());
-        mount.clear();
-        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    });
 }

@@ -238,6 +238,14 @@ fn is_right(operation: &Operation, reigns: &HashMap<i32, Vec<Reign>>, holding: &
     operation.outcome == 0 && holding.iter().any(released)
 }
 
+/// How much the check can tell: of how many tables an operation may have met one.
+fn tables_each(operations: &[Operation], all: &[Reign]) -> f64 {
+    let sampled: Vec<_> = operations.iter().step_by(101).collect();
+    let possible: usize =
+        sampled.iter().map(|o| all.iter().filter(|r| overlaps(r, o)).count()).sum();
+    possible as f64 / sampled.len() as f64
+}
+
 #[test]
 fn each_outcome_belongs_to_one_table_in_force_meanwhile() {
     let mount = Mount::new();
@@ -274,10 +282,6 @@ fn each_outcome_belongs_to_one_table_in_force_meanwhile() {
     let holding: Vec<_> = all.iter().filter(|r| r.holds).copied().collect();
     let wrong: Vec<_> =
         operations.iter().filter(|o| !is_right(o, &reigns, &holding)).copied().collect();
-    // How much the check can tell: of how many tables an operation may have met one.
-    let sampled: Vec<_> = operations.iter().step_by(101).collect();
-    let possible: usize =
-        sampled.iter().map(|o| all.iter().filter(|r| overlaps(r, o)).count()).sum();
     let mut outcomes: BTreeMap<_, usize> = BTreeMap::new();
     operations.iter().for_each(|o| *outcomes.entry(o.outcome).or_default() += 1);
     println!(
@@ -286,7 +290,7 @@ fn each_outcome_belongs_to_one_table_in_force_meanwhile() {
         operations.len(),
         outcomes.get(&0).unwrap_or(&0),
         outcomes.len(),
-        possible as f64 / sampled.len() as f64,
+        tables_each(&operations, &all),
     );
     let mut of_what: BTreeMap<_, usize> = BTreeMap::new();
     wrong.iter().for_each(|o| *of_what.entry((o.what, o.outcome == 0)).or_default() += 1);

@@ -239,23 +239,37 @@ for other in 0 65533; do
     refused as "$other" ls mnt
     grep -q 'Permission denied' said
 done
-
-me slowfs error EIO -m write
-refused me sh -c 'echo more >mnt/dir/file'
-grep -q 'I/O error' said
-me slowfs delay 300ms -m fsync
-began=$(date +%s%N)
-me sync mnt/dir/file
-((($(date +%s%N) - began) >= 300000000)) || die 'fsync was not delayed'
-me slowfs clear
-me sh -c 'echo more >mnt/dir/file'
 me slowfs umount mnt
 ended slowfs || die 'umount returned before the daemon had ended'
 [ ! -e home/pid ]
 is_gone mnt
+"#,
+    );
+}
+
+#[test]
+fn an_ordinary_user_sets_faults_and_ends_the_mount_while_one_holds() {
+    alone(
+        r#"device_for_users
+program_for_users
+me() { as 65534 "$@"; }
+export SLOWFS_ADDR=127.0.0.1:9191
+mkdir home
+chown 65534:65534 raw mnt home
+me slowfs mount mnt --subdir raw --listen "$SLOWFS_ADDR" --daemon --log-file home/log --pid-file home/pid
+me touch mnt/file
+
+me slowfs error EIO -m write
+refused me sh -c 'echo more >mnt/file'
+grep -q 'I/O error' said
+me slowfs delay 300ms -m fsync
+began=$(date +%s%N)
+me sync mnt/file
+((($(date +%s%N) - began) >= 300000000)) || die 'fsync was not delayed'
+me slowfs clear
+me sh -c 'echo more >mnt/file'
 
 # The end by a signal, with an operation held.
-me slowfs mount mnt --subdir raw --listen "$SLOWFS_ADDR" --daemon --log-file home/log --pid-file home/pid
 me slowfs hang -m mkdir
 me mkdir mnt/held &
 soon eval 'slowfs list --json | grep -q "\"held\": *1"'

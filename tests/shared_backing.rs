@@ -111,89 +111,90 @@ fn chattr(flag: &str, path: &Path) {
     stdout_of(Command::new("chattr").arg(flag).arg(path));
 }
 
+type Act = fn(&Known<'_>);
+
+/// What changes an inode: also what the kernel itself must see to, since a later one may not.
+const ACTS: [(&str, Act); 16] = [
+    ("flags", |k| chattr("+d", &k.at("f"))),
+    ("flags of a directory", |k| chattr("+d", &k.at("d"))),
+    ("copy", |k| {
+        let (from, to) = (File::open(k.at("f")).unwrap(), open_rw(&k.at("g")));
+        let copied =
+            rustix::fs::copy_file_range(&from, Some(&mut 15_000), &to, Some(&mut 0), 5_000);
+        assert_eq!(copied, Ok(5_000));
+    }),
+    ("copy by an ordinary user", |k| {
+        let (from, to) = (File::open(k.at("f")).unwrap(), open_rw(&k.at("g")));
+        by_nobody(|| {
+            rustix::fs::copy_file_range(&from, Some(&mut 0), &to, Some(&mut 0), 10).unwrap();
+        });
+    }),
+    ("write by an ordinary user", |k| {
+        let file = open_rw(&k.at("f"));
+        by_nobody(|| file.write_all_at(b"new", 30_000).unwrap());
+    }),
+    ("allocation by an ordinary user", |k| {
+        let file = open_rw(&k.at("f"));
+        let keep = rustix::fs::FallocateFlags::KEEP_SIZE;
+        by_nobody(|| rustix::fs::fallocate(&file, keep, 0, 200_000).unwrap());
+    }),
+    ("attribute", |k| {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(k.at("f"), "user.large", &[1; 2000], flags).unwrap();
+    }),
+    ("attribute gone", |k| {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(k.at("f"), "user.a", b"1", flags).unwrap();
+        told(&k.at("f"));
+        sleep(TICK);
+        rustix::fs::removexattr(k.at("f"), "user.a").unwrap();
+    }),
+    ("ACL", |k| {
+        stdout_of(Command::new("setfacl").args(["-m", "u:1234:x"]).arg(k.at("f")));
+    }),
+    ("link and unlink", |k| {
+        fs::hard_link(k.at("f"), k.at("d/l")).unwrap();
+        k.agrees();
+        sleep(TICK);
+        fs::remove_file(k.at("d/l")).unwrap();
+    }),
+    ("replaced", |k| {
+        fs::hard_link(k.at("f"), k.at("l")).unwrap();
+        told(&k.at("f"));
+        sleep(TICK);
+        fs::write(k.at("n"), "").unwrap();
+        fs::rename(k.at("n"), k.at("l")).unwrap();
+    }),
+    ("exchanged", |k| {
+        let exchange = rustix::fs::RenameFlags::EXCHANGE;
+        let (f, g) = (k.at("f"), k.at("g"));
+        rustix::fs::renameat_with(CWD, &f, CWD, &g, exchange).unwrap();
+    }),
+    ("directory moved", |k| {
+        fs::create_dir(k.at("n")).unwrap();
+        k.look();
+        sleep(TICK);
+        fs::rename(k.at("n"), k.at("d/n")).unwrap();
+    }),
+    ("truncated", |k| {
+        let mut truncating = OpenOptions::new();
+        truncating.write(true).truncate(true).open(k.at("f")).unwrap();
+    }),
+    ("looked at", |k| {
+        fs::read(k.at("f")).unwrap();
+        fs::read_link(k.at("s")).unwrap();
+        fs::read_dir(k.at("d")).unwrap().for_each(drop);
+    }),
+    ("punched", |k| {
+        let hole = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(open_rw(&k.at("f")), hole, 0, 8192).unwrap();
+    }),
+];
+
 #[test]
 fn whatever_changes_an_inode_shows_at_once() {
-    type Act = fn(&Known<'_>);
-    // Those that the kernel itself must see to are here, too: a later one may not.
-    let acts: [(&str, Act); 16] = [
-        ("flags", |k| chattr("+d", &k.at("f"))),
-        ("flags of a directory", |k| chattr("+d", &k.at("d"))),
-        ("copy", |k| {
-            let (from, to) = (File::open(k.at("f")).unwrap(), open_rw(&k.at("g")));
-            let copied =
-                rustix::fs::copy_file_range(&from, Some(&mut 15_000), &to, Some(&mut 0), 5_000);
-            assert_eq!(copied, Ok(5_000));
-        }),
-        ("copy by an ordinary user", |k| {
-            let (from, to) = (File::open(k.at("f")).unwrap(), open_rw(&k.at("g")));
-            by_nobody(|| {
-                rustix::fs::copy_file_range(&from, Some(&mut 0), &to, Some(&mut 0), 10).unwrap();
-            });
-        }),
-        ("write by an ordinary user", |k| {
-            let file = open_rw(&k.at("f"));
-            by_nobody(|| file.write_all_at(b"new", 30_000).unwrap());
-        }),
-        ("allocation by an ordinary user", |k| {
-            let file = open_rw(&k.at("f"));
-            let keep = rustix::fs::FallocateFlags::KEEP_SIZE;
-            by_nobody(|| rustix::fs::fallocate(&file, keep, 0, 200_000).unwrap());
-        }),
-        ("attribute", |k| {
-            let flags = rustix::fs::XattrFlags::empty();
-            rustix::fs::setxattr(k.at("f"), "user.large", &[1; 2000], flags).unwrap();
-        }),
-        ("attribute gone", |k| {
-            let flags = rustix::fs::XattrFlags::empty();
-            rustix::fs::setxattr(k.at("f"), "user.a", b"1", flags).unwrap();
-            told(&k.at("f"));
-            sleep(TICK);
-            rustix::fs::removexattr(k.at("f"), "user.a").unwrap();
-        }),
-        ("ACL", |k| {
-            stdout_of(Command::new("setfacl").args(["-m", "u:1234:x"]).arg(k.at("f")));
-        }),
-        ("link and unlink", |k| {
-            fs::hard_link(k.at("f"), k.at("d/l")).unwrap();
-            k.agrees();
-            sleep(TICK);
-            fs::remove_file(k.at("d/l")).unwrap();
-        }),
-        ("replaced", |k| {
-            fs::hard_link(k.at("f"), k.at("l")).unwrap();
-            told(&k.at("f"));
-            sleep(TICK);
-            fs::write(k.at("n"), "").unwrap();
-            fs::rename(k.at("n"), k.at("l")).unwrap();
-        }),
-        ("exchanged", |k| {
-            let exchange = rustix::fs::RenameFlags::EXCHANGE;
-            let (f, g) = (k.at("f"), k.at("g"));
-            rustix::fs::renameat_with(CWD, &f, CWD, &g, exchange).unwrap();
-        }),
-        ("directory moved", |k| {
-            fs::create_dir(k.at("n")).unwrap();
-            k.look();
-            sleep(TICK);
-            fs::rename(k.at("n"), k.at("d/n")).unwrap();
-        }),
-        ("truncated", |k| {
-            let mut truncating = OpenOptions::new();
-            truncating.write(true).truncate(true).open(k.at("f")).unwrap();
-        }),
-        ("looked at", |k| {
-            fs::read(k.at("f")).unwrap();
-            fs::read_link(k.at("s")).unwrap();
-            fs::read_dir(k.at("d")).unwrap().for_each(drop);
-        }),
-        ("punched", |k| {
-            let hole =
-                rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
-            rustix::fs::fallocate(open_rw(&k.at("f")), hole, 0, 8192).unwrap();
-        }),
-    ];
     let mount = Mount::new();
-    for (what, act) in acts {
+    for (what, act) in ACTS {
         let known = Known::new(&mount, what);
         act(&known);
         known.agrees();
