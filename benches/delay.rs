@@ -8,13 +8,13 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use slowfs::fault::{Delay, DelayLine, Fault, FaultTable, Gate, Memo, Placement, Subject, Verdict};
-use slowfs::ops::{MethodSet, Request};
+use slowfs::ops::{Call, MethodSet};
 
 struct File;
 
 impl Subject for File {
     fn methods(&self) -> MethodSet {
-        Request::Fsync.methods()
+        Call::Fsync.methods()
     }
 
     fn memo(&self) -> Option<&Memo> {
@@ -35,7 +35,7 @@ fn lateness(delay: Duration, at_once: usize, rounds: usize) -> Vec<Duration> {
     let line = DelayLine::new().unwrap();
     let table = FaultTable::new(Arc::clone(&line), None);
     let gate = Gate::new(Arc::clone(&table));
-    let fault = Fault::on(Request::Fsync.methods()).unwrap();
+    let fault = Fault::on(Call::Fsync.methods()).unwrap();
     table.put(fault.with_delay(Delay::For(delay)), Placement::Add).unwrap();
     let (tell, told) = channel();
     let mut late = Vec::new();

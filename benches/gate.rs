@@ -12,7 +12,7 @@ use slowfs::fault::{
     DelayLine, Fault, FaultTable, Gate, Memo, Pattern, Placement, Probability, Stats, Subject,
     Verdict,
 };
-use slowfs::ops::{MethodSet, Request};
+use slowfs::ops::{Call, MethodSet};
 
 /// An inode as the adapter shows it; its path is costly, as a real one's.
 #[derive(Default)]
@@ -22,7 +22,7 @@ struct File {
 
 impl Subject for File {
     fn methods(&self) -> MethodSet {
-        Request::Write.methods()
+        Call::Write.methods()
     }
 
     fn memo(&self) -> Option<&Memo> {
@@ -45,13 +45,13 @@ fn gate() -> (Arc<FaultTable>, Gate) {
 }
 
 fn fault(pattern: &str) -> Fault {
-    let fault = Fault::on(Request::Write.methods()).unwrap();
+    let fault = Fault::on(Call::Write.methods()).unwrap();
     fault.with_pattern(Pattern::new(pattern).unwrap())
 }
 
 /// What the adapter does for every operation.
 fn ask(gate: &Gate, file: &File) -> bool {
-    gate.armed(Request::Write.methods()) && matches!(gate.decide(&[file], 1), Verdict::Hit(_))
+    gate.armed(Call::Write.methods()) && matches!(gate.decide(&[file], 1), Verdict::Hit(_))
 }
 
 fn gates(criterion: &mut Criterion) {
@@ -77,12 +77,12 @@ fn gates(criterion: &mut Criterion) {
     }
     let stats = Stats::default();
     criterion.bench_function("stats count", |b| {
-        b.iter(|| black_box(&stats).count(black_box(Request::Write), black_box(false)));
+        b.iter(|| black_box(&stats).count(black_box(Call::Write), black_box(false)));
     });
     criterion.bench_function("stats time, with both clock reads", |b| {
         b.iter(|| {
             let arrived = Instant::now();
-            black_box(&stats).time(black_box(Request::Write), arrived.elapsed());
+            black_box(&stats).time(black_box(Call::Write), arrived.elapsed());
         });
     });
 }

@@ -1,7 +1,7 @@
 //! The table: every method name once, with the kernel requests that consult it.
 //!
 //! A *method* is what a fault is set on, by the names of the charybdefs contract (libfuse's
-//! operation names). A *request* is what the kernel sends, split where one FUSE opcode consults
+//! operation names). A *call* is a request of the kernel's, split where one FUSE opcode consults
 //! different methods: SETATTR by what it sets, FSYNC by its datasync flag, GETATTR by whether it
 //! carries a handle. To add a method, add its row here; nothing else lists them.
 
@@ -10,7 +10,7 @@ use std::fmt;
 /// A kernel request, as far as the choice of methods depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Request {
+pub enum Call {
     /// LOOKUP of a child.
     Lookup,
     /// GETATTR without a file handle: stat(2), and fstat(2) too.
@@ -99,22 +99,22 @@ pub enum Request {
     BsdLock,
 }
 
-impl Request {
-    /// How many requests there are.
-    pub const COUNT: usize = Request::BsdLock as usize + 1;
+impl Call {
+    /// How many calls there are.
+    pub const COUNT: usize = Call::BsdLock as usize + 1;
 
-    /// Every request, in order.
-    pub fn all() -> impl Iterator<Item = Request> {
-        let mut all: Vec<_> = TABLE.iter().flat_map(|row| row.requests).copied().collect();
-        all.sort_unstable_by_key(|request| *request as u8);
+    /// Every call, in order.
+    pub fn all() -> impl Iterator<Item = Call> {
+        let mut all: Vec<_> = TABLE.iter().flat_map(|row| row.calls).copied().collect();
+        all.sort_unstable_by_key(|call| *call as u8);
         all.dedup();
         all.into_iter()
     }
 
-    /// The methods this request consults.
+    /// The methods this call consults.
     #[must_use]
     pub const fn methods(self) -> MethodSet {
-        #[allow(clippy::indexing_slicing, reason = "the array has one place per request")]
+        #[allow(clippy::indexing_slicing, reason = "the array has one place per call")]
         CONSULTED[self as usize]
     }
 }
@@ -147,20 +147,20 @@ impl Obstacle {
 /// A row of the table.
 struct Row {
     name: &'static str,
-    requests: &'static [Request],
+    calls: &'static [Call],
     obstacle: Option<Obstacle>,
 }
 
-const fn row(name: &'static str, requests: &'static [Request]) -> Row {
-    Row { name, requests, obstacle: None }
+const fn row(name: &'static str, calls: &'static [Call]) -> Row {
+    Row { name, calls, obstacle: None }
 }
 
-const fn blocked(name: &'static str, requests: &'static [Request], obstacle: Obstacle) -> Row {
-    Row { name, requests, obstacle: Some(obstacle) }
+const fn blocked(name: &'static str, calls: &'static [Call], obstacle: Obstacle) -> Row {
+    Row { name, calls, obstacle: Some(obstacle) }
 }
 
+use Call as R;
 use Obstacle::{KernelChecksAccess, KernelKeepsLocks, NoBlockDevice};
-use Request as R;
 
 /// The table, sorted by name. The names are the contract's (charybdefs-contract, sections 2, 3).
 const TABLE: [Row; 43] = [
@@ -209,17 +209,17 @@ const TABLE: [Row; 43] = [
     row("write_buf", &[R::Write, R::CopyTo]),
 ];
 
-/// The table turned round: the methods of each request.
-const CONSULTED: [MethodSet; Request::COUNT] = consulted();
+/// The table turned round: the methods of each call.
+const CONSULTED: [MethodSet; Call::COUNT] = consulted();
 
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, bounds and all")]
-const fn consulted() -> [MethodSet; Request::COUNT] {
-    let mut sets = [MethodSet::EMPTY; Request::COUNT];
+const fn consulted() -> [MethodSet; Call::COUNT] {
+    let mut sets = [MethodSet::EMPTY; Call::COUNT];
     let mut m = 0;
     while m < TABLE.len() {
         let mut r = 0;
-        while r < TABLE[m].requests.len() {
-            let place = TABLE[m].requests[r] as usize;
+        while r < TABLE[m].calls.len() {
+            let place = TABLE[m].calls[r] as usize;
             sets[place] = sets[place].union(MethodSet(1 << m));
             r += 1;
         }
@@ -264,10 +264,10 @@ impl Method {
         usize::from(self.0)
     }
 
-    /// The requests that consult it.
+    /// The calls that consult it.
     #[must_use]
-    pub fn requests(self) -> &'static [Request] {
-        self.row().requests
+    pub fn calls(self) -> &'static [Call] {
+        self.row().calls
     }
 
     /// What may keep it from firing; whether it does depends on the mount.
@@ -390,27 +390,27 @@ mod tests {
     }
 
     #[test]
-    fn every_request_consults_a_method() {
+    fn every_call_consults_a_method() {
         for (place, set) in CONSULTED.iter().enumerate() {
-            assert!(!set.is_empty(), "request {place} consults nothing");
+            assert!(!set.is_empty(), "call {place} consults nothing");
         }
     }
 
     #[test]
-    fn each_request_is_listed_once() {
-        assert!(Request::all().map(|r| r as usize).eq(0..Request::COUNT));
+    fn each_call_is_listed_once() {
+        assert!(Call::all().map(|r| r as usize).eq(0..Call::COUNT));
     }
 
     #[test]
     fn fdatasync_consults_fsync_and_fdatasync() {
-        assert_eq!(Request::Fdatasync.methods().names(), ["fdatasync", "fsync"]);
-        assert_eq!(Request::Fsync.methods().names(), ["fsync"]);
+        assert_eq!(Call::Fdatasync.methods().names(), ["fdatasync", "fsync"]);
+        assert_eq!(Call::Fsync.methods().names(), ["fsync"]);
     }
 
     #[test]
     fn both_names_of_a_write_are_one_operation() {
-        assert_eq!(Request::Write.methods().names(), ["write", "write_buf"]);
-        assert_eq!(Request::CopyTo.methods().names(), ["copy_file_range", "write", "write_buf"]);
+        assert_eq!(Call::Write.methods().names(), ["write", "write_buf"]);
+        assert_eq!(Call::CopyTo.methods().names(), ["copy_file_range", "write", "write_buf"]);
     }
 
     #[test]

@@ -12,11 +12,11 @@ use slowfs::fault::{
     Delay, DelayLine, Fault, FaultId, FaultTable, Gate, Memo, Outcome, Pattern, Placement,
     Probability, Subject, Verdict,
 };
-use slowfs::ops::{MethodSet, Request};
+use slowfs::ops::{Call, MethodSet};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const REQUESTS: [Request; 4] = [Request::Write, Request::Read, Request::Fsync, Request::Fdatasync];
+const REQUESTS: [Call; 4] = [Call::Write, Call::Read, Call::Fsync, Call::Fdatasync];
 
 /// A file that keeps its path.
 struct File {
@@ -30,7 +30,7 @@ impl File {
     }
 }
 
-struct At<'a>(&'a File, Request);
+struct At<'a>(&'a File, Call);
 
 impl Subject for At<'_> {
     fn methods(&self) -> MethodSet {
@@ -75,7 +75,7 @@ impl Engine {
     }
 
     /// One operation as the adapter runs it; true if it was held.
-    fn operate(&self, file: &File, request: Request) -> bool {
+    fn operate(&self, file: &File, request: Call) -> bool {
         let arrived = Instant::now();
         if !self.gate.armed(request.methods()) {
             return false;
@@ -246,12 +246,12 @@ fn one_clear_frees_whatever_was_decided_before_it() {
     let file = File::new("/d/a");
     let held = AtomicUsize::new(0);
     for _ in 0..1_000 {
-        let fault = Fault::on(Request::Write.methods()).unwrap().with_delay(Delay::UntilCleared);
+        let fault = Fault::on(Call::Write.methods()).unwrap().with_delay(Delay::UntilCleared);
         engine.table.put(fault, Placement::Replace).unwrap();
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
-                    let count = (0..3).filter(|_| engine.operate(&file, Request::Write)).count();
+                    let count = (0..3).filter(|_| engine.operate(&file, Call::Write)).count();
                     held.fetch_add(count, Ordering::Relaxed);
                 });
             }
@@ -267,7 +267,7 @@ fn one_clear_frees_whatever_was_decided_before_it() {
 fn replacing_one_method_frees_that_method_only() {
     let engine = Engine::new(4);
     let file = File::new("/d/a");
-    let both = Request::Write.methods().union(Request::Fsync.methods());
+    let both = Call::Write.methods().union(Call::Fsync.methods());
     for _ in 0..300 {
         let fault = Fault::on(both).unwrap().with_delay(Delay::UntilCleared);
         engine.table.put(fault, Placement::Replace).unwrap();
@@ -275,15 +275,15 @@ fn replacing_one_method_frees_that_method_only() {
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    for request in [Request::Write, Request::Fsync, Request::Write] {
+                    for request in [Call::Write, Call::Fsync, Call::Write] {
                         let held = engine.operate(&file, request);
-                        if held && request == Request::Fsync {
+                        if held && request == Call::Fsync {
                             stays.fetch_add(1, Ordering::Relaxed);
                         }
                     }
                 });
             }
-            let other = Fault::on(Request::Write.methods()).unwrap();
+            let other = Fault::on(Call::Write.methods()).unwrap();
             engine.table.put(other, Placement::Replace).unwrap();
         });
         let stays = stays.load(Ordering::Relaxed);
@@ -305,11 +305,11 @@ fn lifetime_frees_whatever_was_decided_before_its_end() {
     let engine = Engine::new(5);
     let file = File::new("/d/a");
     for round in 0..300 {
-        let fault = Fault::on(Request::Write.methods()).unwrap().with_delay(Delay::UntilCleared);
+        let fault = Fault::on(Call::Write.methods()).unwrap().with_delay(Delay::UntilCleared);
         let lifetime = Duration::from_micros(1 + round);
         engine.table.put(fault.with_lifetime(lifetime).unwrap(), Placement::Replace).unwrap();
-        while engine.gate.armed(Request::Write.methods()) {
-            engine.operate(&file, Request::Write);
+        while engine.gate.armed(Call::Write.methods()) {
+            engine.operate(&file, Call::Write);
         }
         engine.settle();
     }
@@ -319,7 +319,7 @@ fn lifetime_frees_whatever_was_decided_before_its_end() {
 fn count_is_exact_whatever_the_threads() {
     let engine = Engine::new(6);
     let file = File::new("/d/a");
-    let fault = Fault::on(Request::Write.methods())
+    let fault = Fault::on(Call::Write.methods())
         .unwrap()
         .with_delay(Delay::For(Duration::from_micros(100)))
         .with_after(100)
@@ -328,7 +328,7 @@ fn count_is_exact_whatever_the_threads() {
     let held: usize = thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| {
-                scope.spawn(|| (0..1_000).filter(|_| engine.operate(&file, Request::Write)).count())
+                scope.spawn(|| (0..1_000).filter(|_| engine.operate(&file, Call::Write)).count())
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()

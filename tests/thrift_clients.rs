@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use slowfs::fault::{Delay, DelayLine, FaultTable, ProbabilityScale, Stats};
-use slowfs::ops::{Method, MethodSet, Obstacle, Request};
+use slowfs::ops::{Call, Method, MethodSet, Obstacle};
 use slowfs::rpc::{
     self, Client, ClientError, FaultSpec, MountInfo, PlainFault, Server, ServerConfig,
 };
@@ -236,11 +236,11 @@ c.clear_fault('read')
 #[test]
 fn own_python_stubs_set_list_and_refuse() {
     let running = start();
-    running.stats.count(Request::Write, true);
-    running.stats.count(Request::Fsync, false);
-    running.stats.time(Request::Fsync, Duration::from_millis(1));
-    running.stats.count(Request::Fdatasync, false);
-    running.stats.time(Request::Fdatasync, Duration::from_millis(3));
+    running.stats.count(Call::Write, true);
+    running.stats.count(Call::Fsync, false);
+    running.stats.time(Call::Fsync, Duration::from_millis(1));
+    running.stats.count(Call::Fdatasync, false);
+    running.stats.time(Call::Fdatasync, Duration::from_millis(3));
     run_python(
         "
 from slowfs import SlowFS
@@ -565,7 +565,7 @@ fn a_server_of_something_else_is_told_apart() {
     let addr = other.local_addr().unwrap().to_string();
     let mut client = Client::connect(&addr, SOON).unwrap();
     let (mut peer, _) = other.accept().unwrap();
-    peer.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    peer.write_all(b"HTTP/1.1 400 Bad Call\r\n\r\n").unwrap();
     let error = client.info().unwrap_err();
     assert!(matches!(error, ClientError::Garbled { .. }), "{error}");
 }

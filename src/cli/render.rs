@@ -148,7 +148,7 @@ pub(super) fn latency_cells(latency: Option<&LatencyStatistics>) -> [String; 3] 
 /// `write_buf`.
 pub(super) fn is_second_name(name: &str) -> bool {
     Method::from_name(name).is_some_and(|method| {
-        Method::all().take_while(|m| *m != method).any(|m| m.requests() == method.requests())
+        Method::all().take_while(|m| *m != method).any(|m| m.calls() == method.calls())
     })
 }
 

@@ -235,7 +235,7 @@ mod tests {
 
     use super::*;
     use crate::fault::{DelayLine, Errno, Errnos, Fault, FaultId, Pattern, Placement, Probability};
-    use crate::ops::Request;
+    use crate::ops::Call;
 
     /// A file that can be renamed and linked and counts how often it was asked for its paths.
     struct File {
@@ -265,8 +265,8 @@ mod tests {
             self.epoch.fetch_add(1, Ordering::Release);
         }
 
-        fn on(&self, request: Request) -> At<'_> {
-            At { file: self, methods: request.methods() }
+        fn on(&self, call: Call) -> At<'_> {
+            At { file: self, methods: call.methods() }
         }
     }
 
@@ -298,8 +298,8 @@ mod tests {
         Gate::new(FaultTable::new(DelayLine::new().unwrap(), Some(1)))
     }
 
-    fn fault(request: Request, pattern: &str) -> Fault {
-        Fault::on(request.methods()).unwrap().with_pattern(Pattern::new(pattern).unwrap())
+    fn fault(call: Call, pattern: &str) -> Fault {
+        Fault::on(call.methods()).unwrap().with_pattern(Pattern::new(pattern).unwrap())
     }
 
     fn decided(gate: &Gate, subjects: &[&dyn Subject]) -> Option<FaultId> {
@@ -321,15 +321,15 @@ mod tests {
     fn fires_on_its_methods_and_paths_only() {
         let gate = gate();
         assert!(!gate.armed(MethodSet::ALL));
-        gate.table.put(fault(Request::Fsync, ".*/wal/.*"), Placement::Add).unwrap();
-        assert!(gate.armed(Request::Fdatasync.methods()));
-        assert!(!gate.armed(Request::Write.methods()));
+        gate.table.put(fault(Call::Fsync, ".*/wal/.*"), Placement::Add).unwrap();
+        assert!(gate.armed(Call::Fdatasync.methods()));
+        assert!(!gate.armed(Call::Write.methods()));
         let (log, other) = (File::new("/d/wal/1"), File::new("/d/snap/1"));
         for _ in 0..2 {
-            assert_eq!(decided(&gate, &[&log.on(Request::Fsync)]), Some(FaultId(1)));
-            assert_eq!(decided(&gate, &[&log.on(Request::Fdatasync)]), Some(FaultId(1)));
-            assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
-            assert_eq!(decided(&gate, &[&other.on(Request::Fsync)]), None);
+            assert_eq!(decided(&gate, &[&log.on(Call::Fsync)]), Some(FaultId(1)));
+            assert_eq!(decided(&gate, &[&log.on(Call::Fdatasync)]), Some(FaultId(1)));
+            assert_eq!(decided(&gate, &[&log.on(Call::Write)]), None);
+            assert_eq!(decided(&gate, &[&other.on(Call::Fsync)]), None);
         }
         assert_eq!(counts(&gate), [(4, 4)]);
     }
@@ -337,11 +337,11 @@ mod tests {
     #[test]
     fn remembered_answer_asks_for_no_path() {
         let gate = gate();
-        gate.table.put(fault(Request::Write, ".*/wal/.*"), Placement::Add).unwrap();
+        gate.table.put(fault(Call::Write, ".*/wal/.*"), Placement::Add).unwrap();
         let (log, other) = (File::new("/d/wal/1"), File::new("/d/snap/1"));
         for _ in 0..10 {
-            decided(&gate, &[&log.on(Request::Write)]);
-            decided(&gate, &[&other.on(Request::Write)]);
+            decided(&gate, &[&log.on(Call::Write)]);
+            decided(&gate, &[&other.on(Call::Write)]);
         }
         assert_eq!(log.asked.load(Ordering::Relaxed), 1);
         assert_eq!(other.asked.load(Ordering::Relaxed), 1);
@@ -350,28 +350,28 @@ mod tests {
     #[test]
     fn answer_follows_rename_and_table() {
         let gate = gate();
-        gate.table.put(fault(Request::Write, ".*/wal/.*"), Placement::Add).unwrap();
+        gate.table.put(fault(Call::Write, ".*/wal/.*"), Placement::Add).unwrap();
         let log = File::new("/d/wal.tmp/1");
-        assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
+        assert_eq!(decided(&gate, &[&log.on(Call::Write)]), None);
         log.rename("/d/wal/1");
-        assert_eq!(decided(&gate, &[&log.on(Request::Write)]), Some(FaultId(1)));
-        gate.table.put(fault(Request::Write, ".*tmp.*"), Placement::Replace).unwrap();
-        assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
+        assert_eq!(decided(&gate, &[&log.on(Call::Write)]), Some(FaultId(1)));
+        gate.table.put(fault(Call::Write, ".*tmp.*"), Placement::Replace).unwrap();
+        assert_eq!(decided(&gate, &[&log.on(Call::Write)]), None);
         log.rename("/d/wal.tmp/1");
-        assert_eq!(decided(&gate, &[&log.on(Request::Write)]), Some(FaultId(2)));
+        assert_eq!(decided(&gate, &[&log.on(Call::Write)]), Some(FaultId(2)));
         gate.table.clear_all();
-        assert_eq!(decided(&gate, &[&log.on(Request::Write)]), None);
+        assert_eq!(decided(&gate, &[&log.on(Call::Write)]), None);
     }
 
     #[test]
     fn any_path_matches_and_each_fault_rolls_once() {
         let gate = gate();
         for pattern in [".*/bak/.*", ".*/none/.*", ".*/wal/.*", ".*"] {
-            let never = fault(Request::Fsync, pattern).with_probability(Probability::NEVER);
+            let never = fault(Call::Fsync, pattern).with_probability(Probability::NEVER);
             gate.table.put(never, Placement::Add).unwrap();
         }
         let log = File::new("/d/wal/1");
-        let sync = |file: &File| assert_eq!(decided(&gate, &[&file.on(Request::Fsync)]), None);
+        let sync = |file: &File| assert_eq!(decided(&gate, &[&file.on(Call::Fsync)]), None);
         sync(&log);
         log.link("/d/bak/1");
         sync(&log);
@@ -388,14 +388,14 @@ mod tests {
         let gate = gate();
         let once = NonZeroU64::new(1).unwrap();
         let (eio, enospc) = (Errno::from_name("EIO").unwrap(), Errno::from_name("ENOSPC").unwrap());
-        let never = fault(Request::Write, "").with_probability(Probability::NEVER);
+        let never = fault(Call::Write, "").with_probability(Probability::NEVER);
         gate.table.put(never, Placement::Add).unwrap();
-        let first = fault(Request::Write, "").with_errnos(Errnos::OneOf([eio].into()));
+        let first = fault(Call::Write, "").with_errnos(Errnos::OneOf([eio].into()));
         gate.table.put(first.with_count(once), Placement::Add).unwrap();
-        let second = fault(Request::Write, "").with_errnos(Errnos::OneOf([enospc].into()));
+        let second = fault(Call::Write, "").with_errnos(Errnos::OneOf([enospc].into()));
         gate.table.put(second, Placement::Add).unwrap();
         let file = File::new("/f");
-        let errno = || match gate.decide(&[&file.on(Request::Write)], 7) {
+        let errno = || match gate.decide(&[&file.on(Call::Write)], 7) {
             Verdict::Hit(hit) => {
                 assert_eq!(hit.caller(), 7);
                 hit.errno()
@@ -409,12 +409,12 @@ mod tests {
     #[test]
     fn operations_of_one_call_roll_once() {
         let gate = gate();
-        let never = || fault(Request::Getattr, "").with_probability(Probability::NEVER);
+        let never = || fault(Call::Getattr, "").with_probability(Probability::NEVER);
         gate.table.put(never(), Placement::Add).unwrap();
         let (dir, file) = (File::new("/d"), File::new("/d/f"));
         let mut rolled = Vec::new();
         let mut step = |of: &File| {
-            let _ = gate.decide_once(&[&of.on(Request::Getattr)], 0, &mut rolled);
+            let _ = gate.decide_once(&[&of.on(Call::Getattr)], 0, &mut rolled);
         };
         step(&dir);
         step(&file);
@@ -428,9 +428,9 @@ mod tests {
     #[test]
     fn two_paths_roll_once() {
         let gate = gate();
-        gate.table.put(fault(Request::Rename, ".*"), Placement::Add).unwrap();
+        gate.table.put(fault(Call::Rename, ".*"), Placement::Add).unwrap();
         let (from, to) = (File::new("/a"), File::new("/b"));
-        let rename = Request::Rename;
+        let rename = Call::Rename;
         assert_eq!(decided(&gate, &[&from.on(rename), &to.on(rename)]), Some(FaultId(1)));
         assert_eq!(counts(&gate), [(1, 1)]);
     }
@@ -438,13 +438,13 @@ mod tests {
     #[test]
     fn each_path_is_consulted_with_its_own_methods() {
         let gate = gate();
-        gate.table.put(fault(Request::Write, "/destination"), Placement::Add).unwrap();
-        gate.table.put(fault(Request::Read, "/destination"), Placement::Add).unwrap();
+        gate.table.put(fault(Call::Write, "/destination"), Placement::Add).unwrap();
+        gate.table.put(fault(Call::Read, "/destination"), Placement::Add).unwrap();
         let (from, to) = (File::new("/source"), File::new("/destination"));
-        let subjects: [&dyn Subject; 2] = [&from.on(Request::CopyFrom), &to.on(Request::CopyTo)];
+        let subjects: [&dyn Subject; 2] = [&from.on(Call::CopyFrom), &to.on(Call::CopyTo)];
         assert_eq!(decided(&gate, &subjects), Some(FaultId(1)));
         assert_eq!(
-            decided(&gate, &[&to.on(Request::CopyFrom), &from.on(Request::CopyTo)]),
+            decided(&gate, &[&to.on(Call::CopyFrom), &from.on(Call::CopyTo)]),
             Some(FaultId(2))
         );
         assert_eq!(counts(&gate), [(1, 1), (1, 1)]);
@@ -454,15 +454,15 @@ mod tests {
     fn concerns_tells_without_counting() {
         let gate = gate();
         let once = NonZeroU64::new(1).unwrap();
-        gate.table.put(fault(Request::Read, "/a").with_count(once), Placement::Add).unwrap();
+        gate.table.put(fault(Call::Read, "/a").with_count(once), Placement::Add).unwrap();
         let (a, b) = (File::new("/a"), File::new("/b"));
-        assert!(gate.concerns(&[&a.on(Request::Read)]));
-        assert!(gate.concerns(&[&b.on(Request::Read), &a.on(Request::Read)]));
-        assert!(!gate.concerns(&[&a.on(Request::Write)]));
-        assert!(!gate.concerns(&[&b.on(Request::Read)]));
+        assert!(gate.concerns(&[&a.on(Call::Read)]));
+        assert!(gate.concerns(&[&b.on(Call::Read), &a.on(Call::Read)]));
+        assert!(!gate.concerns(&[&a.on(Call::Write)]));
+        assert!(!gate.concerns(&[&b.on(Call::Read)]));
         assert_eq!(counts(&gate), [(0, 0)]);
-        decided(&gate, &[&a.on(Request::Read)]);
-        assert!(!gate.concerns(&[&a.on(Request::Read)]), "spent");
+        decided(&gate, &[&a.on(Call::Read)]);
+        assert!(!gate.concerns(&[&a.on(Call::Read)]), "spent");
     }
 
     proptest! {
@@ -473,7 +473,7 @@ mod tests {
             faults in prop::collection::vec((0usize..4, "[ab]?", 0u64..3, 1u64..4), 0..6),
             calls in prop::collection::vec((0usize..4, 0usize..4, 0usize..4), 0..40),
         ) {
-            let requests = [Request::Write, Request::Read, Request::Rename, Request::Fsync];
+            let requests = [Call::Write, Call::Read, Call::Rename, Call::Fsync];
             let gate = gate();
             let mut model = Vec::new();
             for (request, pattern, after, count) in &faults {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::chance::{Dice, Draw, Purpose};
 use super::tuple::{Delay, Fault};
 use super::words::Errno;
-use crate::ops::{MethodSet, Request};
+use crate::ops::{Call, MethodSet};
 use crate::sys::process::{self, Process};
 
 /// The number of a fault in one table, from 1, in the order they were put in force; never reused.
@@ -248,13 +248,13 @@ impl Hit {
     /// Whether it is a read or a write without a known caller: somebody may wait for it who does not
     /// show, as for the kernel's own write-back.
     pub(super) fn is_nobodys(&self) -> bool {
-        let data = Request::Read.methods().union(Request::Write.methods());
+        let data = Call::Read.methods().union(Call::Write.methods());
         self.process.is_none() && self.methods.intersects(data)
     }
 
     /// Whether it is part of a close(2), which execve(2) does on its way, too.
     pub(super) fn is_closing(&self) -> bool {
-        self.methods.intersects(Request::Flush.methods())
+        self.methods.intersects(Call::Flush.methods())
     }
 
     /// Process and thread of the caller, if they are known.

@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
 
-use crate::ops::Request;
+use crate::ops::Call;
 use crate::sys::process::{self, Process};
 
 /// Who asked for a request.
@@ -37,7 +37,7 @@ impl Span {
 /// One request, as a fault sees it. Built only once something is armed.
 pub struct Operation<'a> {
     /// What the kernel sent: the row of the table of methods.
-    pub call: Request,
+    pub call: Call,
     /// Who asked.
     pub caller: Caller,
     /// The inode it is about, or the directory of the name it is about.
@@ -60,7 +60,7 @@ pub struct Operation<'a> {
 impl<'a> Operation<'a> {
     /// A request about an inode by a caller, of which no more is known.
     #[must_use]
-    pub fn new(call: Request, caller: Caller, inode: u64) -> Operation<'a> {
+    pub fn new(call: Call, caller: Caller, inode: u64) -> Operation<'a> {
         Operation {
             call,
             caller,

@@ -4,7 +4,7 @@
 
 use super::operation::Operation;
 use super::words::{ByteRange, Param, ParamType, Pattern, Value};
-use crate::ops::{MethodSet, Request};
+use crate::ops::{Call, MethodSet};
 
 /// Whom a fault concerns.
 #[derive(Debug)]
@@ -43,11 +43,11 @@ impl Filters {
 
 /// The methods whose requests have a range of bytes.
 pub(super) const fn with_bytes() -> MethodSet {
-    Request::Read
+    Call::Read
         .methods()
-        .union(Request::Write.methods())
-        .union(Request::CopyTo.methods())
-        .union(Request::Fallocate.methods())
+        .union(Call::Write.methods())
+        .union(Call::CopyTo.methods())
+        .union(Call::Fallocate.methods())
 }
 
 /// One filter.
@@ -171,7 +171,7 @@ mod tests {
 
     fn write(uid: u32, offset: u64, len: u64, open_flags: i32) -> Operation<'static> {
         let caller = Caller { tid: 0, uid, gid: 0 };
-        let mut op = Operation::new(Request::Write, caller, 7);
+        let mut op = Operation::new(Call::Write, caller, 7);
         op.span = Some(Span { offset, len });
         op.open_flags = open_flags;
         op
@@ -199,7 +199,7 @@ mod tests {
         let tid = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
         let by = |tid| {
             let caller = Caller { tid, uid: 0, gid: 0 };
-            Operation::new(Request::Fsync, caller, 7)
+            Operation::new(Call::Fsync, caller, 7)
         };
         assert!(own.admit(&by(tid)));
         assert!(!own.admit(&by(1)) && !own.admit(&by(0)));

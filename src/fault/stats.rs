@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::ops::{Method, Request};
+use crate::ops::{Call, Method};
 
 /// Threads beyond these share.
 const SHARDS: usize = 16;
@@ -134,10 +134,10 @@ fn edge(place: usize) -> u64 {
 /// Two cache lines, since processors fetch them in pairs.
 #[repr(align(128))]
 struct Shard {
-    calls: [AtomicU64; Request::COUNT],
-    errors: [AtomicU64; Request::COUNT],
+    calls: [AtomicU64; Call::COUNT],
+    errors: [AtomicU64; Call::COUNT],
     /// Made when the first operation is timed.
-    times: [OnceLock<Box<Histogram>>; Request::COUNT],
+    times: [OnceLock<Box<Histogram>>; Call::COUNT],
 }
 
 /// What operations take of the daemon just now.
@@ -200,8 +200,8 @@ impl Default for Stats {
 impl Stats {
     /// Counts one operation.
     #[inline]
-    pub fn count(&self, request: Request, failed: bool) {
-        let place = request as usize;
+    pub fn count(&self, call: Call, failed: bool) {
+        let place = call as usize;
         let Some(shard) = self.shards.get(own_shard()) else { return };
         if let Some(calls) = shard.calls.get(place) {
             calls.fetch_add(1, Ordering::Relaxed);
@@ -212,9 +212,9 @@ impl Stats {
     }
 
     /// Records how long an operation took, from its arrival to its answer.
-    pub fn time(&self, request: Request, took: Duration) {
+    pub fn time(&self, call: Call, took: Duration) {
         let shard = self.shards.get(own_shard());
-        if let Some(times) = shard.and_then(|shard| shard.times.get(request as usize)) {
+        if let Some(times) = shard.and_then(|shard| shard.times.get(call as usize)) {
             times.get_or_init(Box::default).add(took);
         }
     }
@@ -272,9 +272,9 @@ impl Stats {
 
     /// The count of one kind of request.
     #[must_use]
-    pub fn request(&self, request: Request) -> Count {
+    pub fn call(&self, call: Call) -> Count {
         let sum = |column: fn(&Shard) -> &[AtomicU64]| {
-            let cells = self.shards.iter().filter_map(|shard| column(shard).get(request as usize));
+            let cells = self.shards.iter().filter_map(|shard| column(shard).get(call as usize));
             cells.map(|cell| cell.load(Ordering::Relaxed)).sum()
         };
         Count { calls: sum(|shard| &shard.calls), errors: sum(|shard| &shard.errors) }
@@ -284,15 +284,15 @@ impl Stats {
     /// each.
     #[must_use]
     pub fn method(&self, method: Method) -> Count {
-        counted(method).map(|request| self.request(request)).fold(Count::default(), Count::plus)
+        counted(method).map(|call| self.call(call)).fold(Count::default(), Count::plus)
     }
 
     /// How long the requests took that consult a method; empty if none was timed.
     #[must_use]
     pub fn latency(&self, method: Method) -> Latency {
         let mut sum = Latency::default();
-        for request in counted(method) {
-            let times = self.shards.iter().filter_map(|shard| shard.times.get(request as usize));
+        for call in counted(method) {
+            let times = self.shards.iter().filter_map(|shard| shard.times.get(call as usize));
             times.filter_map(OnceLock::get).for_each(|histogram| histogram.add_to(&mut sum));
         }
         sum
@@ -301,16 +301,16 @@ impl Stats {
     /// The count of all requests, each once.
     #[must_use]
     pub fn total(&self) -> Count {
-        Request::all().map(|request| self.request(request)).fold(Count::default(), Count::plus)
+        Call::all().map(|call| self.call(call)).fold(Count::default(), Count::plus)
     }
 }
 
 /// The requests that count for a method, each once. A COPY_FILE_RANGE is one request that consults
-/// methods on two paths: it is counted as [`Request::CopyTo`].
-fn counted(method: Method) -> impl Iterator<Item = Request> {
-    let of = method.requests();
-    let copies = of.contains(&Request::CopyFrom) && !of.contains(&Request::CopyTo);
-    of.iter().copied().chain(copies.then_some(Request::CopyTo))
+/// methods on two paths: it is counted as [`Call::CopyTo`].
+fn counted(method: Method) -> impl Iterator<Item = Call> {
+    let of = method.calls();
+    let copies = of.contains(&Call::CopyFrom) && !of.contains(&Call::CopyTo);
+    of.iter().copied().chain(copies.then_some(Call::CopyTo))
 }
 
 /// The shard of this thread, for its life.
@@ -340,16 +340,16 @@ mod tests {
                 let stats = &stats;
                 scope.spawn(move || {
                     for n in 0..1000 {
-                        stats.count(Request::Write, n % 10 == 0);
-                        stats.count(Request::Fdatasync, thread == 0);
-                        stats.time(Request::Fdatasync, Duration::from_micros(n));
+                        stats.count(Call::Write, n % 10 == 0);
+                        stats.count(Call::Fdatasync, thread == 0);
+                        stats.time(Call::Fdatasync, Duration::from_micros(n));
                     }
                 });
             }
         });
-        assert_eq!(stats.request(Request::Write), Count { calls: 32_000, errors: 3_200 });
-        assert_eq!(stats.request(Request::Fdatasync), Count { calls: 32_000, errors: 1_000 });
-        assert_eq!(stats.request(Request::Read), Count::default());
+        assert_eq!(stats.call(Call::Write), Count { calls: 32_000, errors: 3_200 });
+        assert_eq!(stats.call(Call::Fdatasync), Count { calls: 32_000, errors: 1_000 });
+        assert_eq!(stats.call(Call::Read), Count::default());
         assert_eq!(stats.total(), Count { calls: 64_000, errors: 4_200 });
         let method = |name| Method::from_name(name).unwrap();
         assert_eq!(stats.latency(method("write")), Latency::default());
@@ -360,8 +360,8 @@ mod tests {
     #[test]
     fn method_sums_the_requests_that_consult_it() {
         let stats = Stats::default();
-        stats.count(Request::Fsync, false);
-        stats.count(Request::Fdatasync, true);
+        stats.count(Call::Fsync, false);
+        stats.count(Call::Fdatasync, true);
         let of = |name| stats.method(Method::from_name(name).unwrap());
         assert_eq!(of("fsync"), Count { calls: 2, errors: 1 });
         assert_eq!(of("fdatasync"), Count { calls: 1, errors: 1 });
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn a_copy_counts_for_each_of_its_methods_once() {
         let stats = Stats::default();
-        stats.count(Request::CopyTo, false);
+        stats.count(Call::CopyTo, false);
         for name in ["copy_file_range", "write", "read", "read_buf"] {
             assert_eq!(stats.method(Method::from_name(name).unwrap()).calls, 1, "{name}");
         }
@@ -383,7 +383,7 @@ mod tests {
         let stats = Stats::default();
         let write = Method::from_name("write").unwrap();
         for us in 1..=1000 {
-            stats.time(Request::Write, Duration::from_micros(us));
+            stats.time(Call::Write, Duration::from_micros(us));
         }
         let latency = stats.latency(write);
         for (fraction, us) in [(0.0, 1), (0.5, 500), (0.99, 990), (1.0, 1000)] {
@@ -391,7 +391,7 @@ mod tests {
             assert!((exact..=exact + exact / 16).contains(&got), "{fraction}: {got} ns");
         }
         assert_eq!(latency.max, 1_000_000);
-        stats.time(Request::Write, Duration::from_millis(300));
+        stats.time(Call::Write, Duration::from_millis(300));
         let fresh = stats.latency(write).since(&latency);
         assert_eq!((fresh.timed(), fresh.max), (1, 300_000_000));
         assert_eq!((fresh.quantile(0.5), Latency::default().quantile(0.5)), (300_000_000, 0));

@@ -24,7 +24,7 @@ use super::reply::{Attributes, EntryReply, Opened};
 use super::{Core, Node};
 use crate::fault::PastCache;
 use crate::mirror::{self, Attr, Fh, Ino};
-use crate::ops::{MethodSet, Request};
+use crate::ops::{Call, MethodSet};
 
 /// How long the kernel may trust entries, and attributes that no fault concerns.
 const TTL: Duration = Duration::from_secs(1);
@@ -54,10 +54,7 @@ pub(super) type Counted = Mutex<HashMap<Fh, PastCache>>;
 /// The methods whose faults must not be hidden by cached attributes: a cached read is gated at
 /// the GETATTR that an expired attribute makes the kernel send first.
 const fn hidden_by_attributes() -> MethodSet {
-    Request::Getattr
-        .methods()
-        .union(Request::GetattrHandle.methods())
-        .union(Request::Read.methods())
+    Call::Getattr.methods().union(Call::GetattrHandle.methods()).union(Call::Read.methods())
 }
 
 impl Core {
@@ -128,7 +125,7 @@ impl Core {
     /// The bits of a handle that is opened now: those of one past the page cache if a read fault
     /// concerns the file. It stays so until it is closed, whatever becomes of the fault.
     fn bits_by_fault(&self, inode: &Arc<Node>, fh: Fh) -> u64 {
-        let read = Request::Read.methods();
+        let read = Call::Read.methods();
         let past_cache = || self.gate.past_cache(&self.place_of(inode, read));
         match self.gate.armed(read).then(past_cache).flatten() {
             Some(counted) => {
@@ -152,7 +149,7 @@ impl Core {
     /// After a change of the faults: invalidates the cached attributes of the inodes that an
     /// attribute or read fault concerns.
     pub(super) fn refresh(&self) {
-        if !self.gate.armed(Request::Read.methods()) {
+        if !self.gate.armed(Call::Read.methods()) {
             self.readers.forget();
         }
         if !self.gate.armed(hidden_by_attributes()) {

@@ -29,9 +29,9 @@ impl Entry<'_> {
             Some(at) => format!("{} us", at.elapsed().as_micros()),
             None => "not run".to_owned(),
         };
-        let (request, uid, gid, tid) = (self.op.request, caller.uid, caller.gid, caller.tid);
+        let (call, uid, gid, tid) = (self.op.call, caller.uid, caller.gid, caller.tid);
         let paths = paths.join(" -> ");
-        tracing::info!("{request:?} {paths} tid={tid} uid={uid} gid={gid} {outcome}, {took}");
+        tracing::info!("{call:?} {paths} tid={tid} uid={uid} gid={gid} {outcome}, {took}");
     }
 
     fn path(&self, target: (super::serve::On, crate::ops::MethodSet)) -> String {

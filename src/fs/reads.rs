@@ -18,7 +18,7 @@ use super::Core;
 use super::serve::{Op, Place};
 use crate::fault::{Hit, Verdict};
 use crate::mirror::Ino;
-use crate::ops::Request;
+use crate::ops::Call;
 use crate::sys::syscall;
 
 /// More threads than this at once are forgotten rather than remembered.
@@ -176,8 +176,7 @@ impl Readers {
 impl Core {
     /// Whether the request may be part of a read through the page cache.
     pub(super) fn is_cached_read(op: &Op) -> bool {
-        op.pages.is_some()
-            || matches!(op.request, Request::GetattrHandle) && op.consults(Request::Read)
+        op.pages.is_some() || matches!(op.call, Call::GetattrHandle) && op.consults(Call::Read)
     }
 
     /// Decides such a request.
@@ -188,10 +187,10 @@ impl Core {
         if let Some(verdict) = op.pages.and_then(repeated) {
             return verdict;
         }
-        let read = place.consulting(Request::Read.methods());
+        let read = place.consulting(Call::Read.methods());
         match op.pages {
             _ if !self.gate.concerns(&[&read]) => {
-                let other = op.methods().minus(Request::Read.methods());
+                let other = op.methods().minus(Call::Read.methods());
                 self.gate.decide(&[&place.consulting(other)], tid)
             }
             None => self.decide_announcement(place, tid),
@@ -203,7 +202,7 @@ impl Core {
     fn decide_announcement(&self, place: &Place<'_>, tid: u32) -> Verdict {
         let call = syscall::waited_in(tid, PATIENCE);
         if call.is_some_and(|call| call.is_seek()) {
-            let asked = place.consulting(Request::GetattrHandle.methods());
+            let asked = place.consulting(Call::GetattrHandle.methods());
             return self.gate.decide(&[&asked], tid);
         }
         // Threads that are not visible from here all have the number 0: what they announce counts

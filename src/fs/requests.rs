@@ -21,7 +21,7 @@ use super::reply::{Bytes, EntryReply, Listing, Opened, READY};
 use super::serve::{Args, On, Op};
 use super::writes::{Range, Write};
 use crate::mirror::{Changes, Ino};
-use crate::ops::{MethodSet, Request as R};
+use crate::ops::{Call, MethodSet};
 use crate::sys::ioctl;
 
 impl Filesystem for SlowFs {
@@ -35,7 +35,7 @@ impl Filesystem for SlowFs {
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let parent = Ino(parent.0);
-        let op = Op::new(req, R::Lookup, On::Name(parent));
+        let op = Op::new(req, Call::Lookup, On::Name(parent));
         self.serve(op, Args::name(name), reply, move |core, caller, args| {
             let entry = core.tree.lookup(parent, args.name)?;
             core.looked_up(caller.tid, entry.ino);
@@ -49,13 +49,13 @@ impl Filesystem for SlowFs {
 
     fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
         let ino = Ino(ino.0);
-        let mut op = Op::new(req, R::Getattr, On::Inode(ino));
+        let mut op = Op::new(req, Call::Getattr, On::Inode(ino));
         let fh = fh.map(handle);
         if let Some((_, direct)) = fh {
-            op = Op::new(req, R::GetattrHandle, On::Inode(ino));
+            op = Op::new(req, Call::GetattrHandle, On::Inode(ino));
             // On a cached file this request stands for the read that it precedes.
             if !direct {
-                op = op.consulting(R::GetattrHandle.methods().union(R::Read.methods()));
+                op = op.consulting(Call::GetattrHandle.methods().union(Call::Read.methods()));
             }
         }
         self.serve(op, Args::default(), reply, move |core, _, _| {
@@ -103,7 +103,7 @@ impl Filesystem for SlowFs {
     }
 
     fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
-        self.serve_inode(req, R::Readlink, ino, reply, move |core, ino, _| {
+        self.serve_inode(req, Call::Readlink, ino, reply, move |core, ino, _| {
             core.tree.readlink(ino).map(|target| Bytes(target.as_slice().into()))
         });
     }
@@ -119,7 +119,7 @@ impl Filesystem for SlowFs {
         reply: ReplyEntry,
     ) {
         let parent = Ino(parent.0);
-        let op = Op::new(req, R::Mknod, On::Name(parent)).umask(umask);
+        let op = Op::new(req, Call::Mknod, On::Name(parent)).umask(umask);
         self.serve(op, Args::name(name), reply, move |core, caller, args| {
             Ok(core.entry(&core.tree.mknod(&caller, parent, args.name, mode, rdev)?))
         });
@@ -135,7 +135,7 @@ impl Filesystem for SlowFs {
         reply: ReplyEntry,
     ) {
         let parent = Ino(parent.0);
-        let op = Op::new(req, R::Mkdir, On::Name(parent)).umask(umask);
+        let op = Op::new(req, Call::Mkdir, On::Name(parent)).umask(umask);
         self.serve(op, Args::name(name), reply, move |core, caller, args| {
             Ok(core.entry(&core.tree.mkdir(&caller, parent, args.name, mode)?))
         });
@@ -143,7 +143,7 @@ impl Filesystem for SlowFs {
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let parent = Ino(parent.0);
-        let op = Op::new(req, R::Unlink, On::Name(parent));
+        let op = Op::new(req, Call::Unlink, On::Name(parent));
         self.serve(op, Args::name(name), reply, move |core, _, args| {
             core.tree.unlink(parent, args.name)
         });
@@ -151,7 +151,7 @@ impl Filesystem for SlowFs {
 
     fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let parent = Ino(parent.0);
-        let op = Op::new(req, R::Rmdir, On::Name(parent));
+        let op = Op::new(req, Call::Rmdir, On::Name(parent));
         self.serve(op, Args::name(name), reply, move |core, _, args| {
             core.tree.rmdir(parent, args.name)
         });
@@ -166,7 +166,7 @@ impl Filesystem for SlowFs {
         reply: ReplyEntry,
     ) {
         let parent = Ino(parent.0);
-        let op = Op::new(req, R::Symlink, On::Name(parent));
+        let op = Op::new(req, Call::Symlink, On::Name(parent));
         let args = Args::names(link_name, target.as_os_str());
         self.serve(op, args, reply, move |core, caller, args| {
             Ok(core.entry(&core.tree.symlink(&caller, parent, args.name, args.other)?))
@@ -185,8 +185,8 @@ impl Filesystem for SlowFs {
     ) {
         let parent = Ino(parent.0);
         let newparent = Ino(newparent.0);
-        let op = Op::new(req, R::Rename, On::Name(parent))
-            .and(On::Other(newparent), R::Rename.methods());
+        let op = Op::new(req, Call::Rename, On::Name(parent))
+            .and(On::Other(newparent), Call::Rename.methods());
         let args = Args::names(name, newname);
         self.serve(op, args, reply, move |core, _, args| {
             let flags = flags.bits();
@@ -206,7 +206,8 @@ impl Filesystem for SlowFs {
     ) {
         let ino = Ino(ino.0);
         let newparent = Ino(newparent.0);
-        let op = Op::new(req, R::Link, On::Name(newparent)).and(On::Inode(ino), R::Link.methods());
+        let op =
+            Op::new(req, Call::Link, On::Name(newparent)).and(On::Inode(ino), Call::Link.methods());
         self.serve(op, Args::name(newname), reply, move |core, _, args| {
             let entry = core.tree.link(ino, newparent, args.name)?;
             Ok(EntryReply { attributes: core.changed(&entry.attr), ..core.entry(&entry) })
@@ -215,7 +216,7 @@ impl Filesystem for SlowFs {
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let ino = Ino(ino.0);
-        let op = Op::new(req, R::Open, On::Inode(ino));
+        let op = Op::new(req, Call::Open, On::Inode(ino));
         self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
             let fh = core.tree.open(ino, flags.0)?;
             Ok(core.opened(ino, fh, flags.0, &|fd| reply.open_backing(fd)))
@@ -233,7 +234,7 @@ impl Filesystem for SlowFs {
         reply: ReplyCreate,
     ) {
         let parent = Ino(parent.0);
-        let op = Op::new(req, R::Create, On::Name(parent)).umask(umask);
+        let op = Op::new(req, Call::Create, On::Name(parent)).umask(umask);
         self.serve_filling(op, Args::name(name), reply, move |core, caller, args, reply| {
             let (entry, fh) = core.tree.create(&caller, parent, args.name, mode, flags)?;
             core.looked_up(caller.tid, entry.ino);
@@ -257,7 +258,7 @@ impl Filesystem for SlowFs {
         let (fh, direct) = handle(fh);
         // Past the page cache a read(2) comes with the owner of its locks, a page of a mapping without.
         let pages = (!direct || lock_owner.is_none()).then_some(Span { offset, size });
-        let op = Op::new(req, R::Read, On::Inode(Ino(ino.0))).filling(pages);
+        let op = Op::new(req, Call::Read, On::Inode(Ino(ino.0))).filling(pages);
         self.serve(op, Args::default(), reply, move |core, _, _| {
             if pages.is_some() {
                 core.pages_in(fh);
@@ -295,7 +296,7 @@ impl Filesystem for SlowFs {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        self.serve_inode(req, R::Flush, ino, reply, move |core, _, _| {
+        self.serve_inode(req, Call::Flush, ino, reply, move |core, _, _| {
             core.tree.flush(handle(fh).0)
         });
     }
@@ -310,7 +311,7 @@ impl Filesystem for SlowFs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Release, On::Inode(Ino(ino.0))).must_run();
+        let op = Op::new(req, Call::Release, On::Inode(Ino(ino.0))).must_run();
         self.serve(op, Args::default(), reply, move |core, _, _| core.closed(fh));
     }
 
@@ -322,7 +323,7 @@ impl Filesystem for SlowFs {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let request = if datasync { R::Fdatasync } else { R::Fsync };
+        let request = if datasync { Call::Fdatasync } else { Call::Fsync };
         let op = Op::new(req, request, On::Inode(Ino(ino.0))).slow();
         self.serve(op, Args::default(), reply, move |core, _, _| {
             core.tree.fsync(handle(fh).0, datasync)
@@ -330,7 +331,7 @@ impl Filesystem for SlowFs {
     }
 
     fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.serve_inode(req, R::Opendir, ino, reply, move |core, ino, _| {
+        self.serve_inode(req, Call::Opendir, ino, reply, move |core, ino, _| {
             let fh = core.tree.opendir(ino)?;
             Ok(Opened { fh: FileHandle(fh.0), flags: fuser::FopenFlags::empty(), backing: None })
         });
@@ -344,7 +345,7 @@ impl Filesystem for SlowFs {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        let op = Op::new(req, R::Readdir, On::Inode(Ino(ino.0)));
+        let op = Op::new(req, Call::Readdir, On::Inode(Ino(ino.0)));
         self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
             core.tree.readdir(handle(fh).0, offset, &mut |entry| {
                 reply.add(
@@ -365,7 +366,7 @@ impl Filesystem for SlowFs {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        let op = Op::new(req, R::Readdir, On::Inode(Ino(ino.0)));
+        let op = Op::new(req, Call::Readdir, On::Inode(Ino(ino.0)));
         let listing = Listing { reply, granted: Vec::new() };
         self.serve_filling(op, Args::default(), listing, move |core, _, _, listing| {
             core.tree.readdirplus(handle(fh).0, offset, &mut |listed, found| {
@@ -382,7 +383,7 @@ impl Filesystem for SlowFs {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Releasedir, On::Inode(Ino(ino.0))).must_run();
+        let op = Op::new(req, Call::Releasedir, On::Inode(Ino(ino.0))).must_run();
         self.serve(op, Args::default(), reply, move |core, _, _| {
             core.tree.releasedir(handle(fh).0)
         });
@@ -396,14 +397,14 @@ impl Filesystem for SlowFs {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Fsyncdir, On::Inode(Ino(ino.0))).slow();
+        let op = Op::new(req, Call::Fsyncdir, On::Inode(Ino(ino.0))).slow();
         self.serve(op, Args::default(), reply, move |core, _, _| {
             core.tree.fsyncdir(handle(fh).0, datasync)
         });
     }
 
     fn statfs(&self, req: &Request, ino: INodeNo, reply: ReplyStatfs) {
-        self.serve_inode(req, R::Statfs, ino, reply, move |core, ino, _| core.tree.statfs(ino));
+        self.serve_inode(req, Call::Statfs, ino, reply, move |core, ino, _| core.tree.statfs(ino));
     }
 
     fn setxattr(
@@ -417,7 +418,7 @@ impl Filesystem for SlowFs {
         reply: ReplyEmpty,
     ) {
         let ino = Ino(ino.0);
-        let op = Op::new(req, R::Setxattr, On::Inode(ino));
+        let op = Op::new(req, Call::Setxattr, On::Inode(ino));
         let args = Args { name, data: value, ..Args::default() };
         self.serve(op, args, reply, move |core, caller, args| {
             core.tree.setxattr(&caller, ino, args.name, args.data, flags)
@@ -426,7 +427,7 @@ impl Filesystem for SlowFs {
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let ino = Ino(ino.0);
-        let mut op = Op::new(req, R::Getxattr, On::Inode(ino));
+        let mut op = Op::new(req, Call::Getxattr, On::Inode(ino));
         // The kernel's own question before it changes a file whose attributes it just refreshed:
         // part of that write or truncation, and no getxattr(2) of anybody.
         if size == 0 && name == "security.capability" {
@@ -438,21 +439,21 @@ impl Filesystem for SlowFs {
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        self.serve_inode(req, R::Listxattr, ino, reply, move |core, ino, caller| {
+        self.serve_inode(req, Call::Listxattr, ino, reply, move |core, ino, caller| {
             core.tree.listxattr(&caller, ino, size)
         });
     }
 
     fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let ino = Ino(ino.0);
-        let op = Op::new(req, R::Removexattr, On::Inode(ino));
+        let op = Op::new(req, Call::Removexattr, On::Inode(ino));
         self.serve(op, Args::name(name), reply, move |core, _, args| {
             core.tree.removexattr(ino, args.name)
         });
     }
 
     fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
-        self.serve_inode(req, R::Access, ino, reply, move |core, ino, caller| {
+        self.serve_inode(req, Call::Access, ino, reply, move |core, ino, caller| {
             core.tree.access(&caller, ino, mask.bits().cast_unsigned())
         });
     }
@@ -469,7 +470,7 @@ impl Filesystem for SlowFs {
         reply: ReplyIoctl,
     ) {
         let ino = Ino(ino.0);
-        let op = Op::new(req, R::Ioctl, On::Inode(ino));
+        let op = Op::new(req, Call::Ioctl, On::Inode(ino));
         self.serve(op, Args::data(in_data), reply, move |core, _, args| {
             let answer = core.tree.ioctl(handle(fh).0, cmd, args.data, out_size)?;
             if ioctl::changes_inode(cmd) {
@@ -489,7 +490,7 @@ impl Filesystem for SlowFs {
         _flags: PollFlags,
         reply: ReplyPoll,
     ) {
-        self.serve_inode(req, R::Poll, ino, reply, move |_, _, _| Ok(events & READY));
+        self.serve_inode(req, Call::Poll, ino, reply, move |_, _, _| Ok(events & READY));
     }
 
     fn fallocate(
@@ -502,7 +503,7 @@ impl Filesystem for SlowFs {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, R::Fallocate, On::Inode(Ino(ino.0))).slow();
+        let op = Op::new(req, Call::Fallocate, On::Inode(Ino(ino.0))).slow();
         self.serve(op, Args::default(), reply, move |core, caller, _| {
             core.tree.fallocate(&caller, handle(fh).0, mode, offset, length)
         });
@@ -518,7 +519,7 @@ impl Filesystem for SlowFs {
         reply: ReplyLseek,
     ) {
         let ino = Ino(ino.0);
-        let op = Op::new(req, R::Lseek, On::Inode(ino)).slow();
+        let op = Op::new(req, Call::Lseek, On::Inode(ino)).slow();
         self.serve(op, Args::default(), reply, move |core, _, _| {
             let at = core.seek(ino, handle(fh).0, offset, whence)?;
             i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))

@@ -255,9 +255,9 @@ impl Core {
     /// Counts, times and logs an operation that is over.
     #[inline]
     fn note(&self, op: &Op, args: Args<'_>, error: Option<&io::Error>, started: Option<Instant>) {
-        self.stats.count(op.request, error.is_some());
+        self.stats.count(op.call, error.is_some());
         if let Some(arrived) = op.arrived {
-            self.stats.time(op.request, arrived.elapsed());
+            self.stats.time(op.call, arrived.elapsed());
         }
         if self.options.log_ops {
             Entry { core: self, op, args, error, started }.write();

@@ -18,7 +18,7 @@ use super::underway::{Claim, Share};
 use super::{Core, Node, SlowFs, Tree};
 use crate::fault::{Delay, Hit, Memo, Outcome, Subject, Verdict, hold};
 use crate::mirror::{Caller, Ino};
-use crate::ops::{MethodSet, Request};
+use crate::ops::{Call, MethodSet};
 
 /// The names and data that came with a request.
 #[derive(Clone, Copy, Default)]
@@ -78,7 +78,7 @@ pub(super) enum On {
 /// A request: its kind, and what each path of it consults.
 #[derive(Clone, Copy)]
 pub(super) struct Op {
-    pub(super) request: Request,
+    pub(super) call: Call,
     pub(super) caller: Caller,
     pub(super) targets: [Option<(On, MethodSet)>; 2],
     /// Its number on the connection.
@@ -95,9 +95,9 @@ pub(super) struct Op {
 
 impl Op {
     /// An operation on one path that consults what the table says.
-    pub(super) fn new(req: &fuser::Request, request: Request, on: On) -> Op {
+    pub(super) fn new(req: &fuser::Request, call: Call, on: On) -> Op {
         Op {
-            request,
+            call,
             caller: Caller {
                 uid: req.uid(),
                 gid: req.gid(),
@@ -105,7 +105,7 @@ impl Op {
                 process: None,
                 umask: 0,
             },
-            targets: [Some((on, request.methods())), None],
+            targets: [Some((on, call.methods())), None],
             unique: req.unique().0,
             must_run: false,
             share: Share::Any,
@@ -154,8 +154,8 @@ impl Op {
     }
 
     /// Whether it consults all that a request of that kind does.
-    pub(super) fn consults(&self, request: Request) -> bool {
-        request.methods().minus(self.methods()).is_empty()
+    pub(super) fn consults(&self, call: Call) -> bool {
+        call.methods().minus(self.methods()).is_empty()
     }
 
     pub(super) fn claim(&self) -> Claim {
@@ -183,7 +183,7 @@ impl SlowFs {
     pub(super) fn serve_inode<R, F>(
         &self,
         req: &fuser::Request,
-        request: Request,
+        call: Call,
         ino: INodeNo,
         reply: R,
         run: F,
@@ -192,7 +192,7 @@ impl SlowFs {
         F: FnOnce(&Core, Ino, Caller) -> io::Result<R::Value> + Send + 'static,
     {
         let ino = Ino(ino.0);
-        let op = Op::new(req, request, On::Inode(ino));
+        let op = Op::new(req, call, On::Inode(ino));
         self.serve(op, Args::default(), reply, move |core, caller, _| run(core, ino, caller));
     }
 
@@ -263,8 +263,8 @@ impl Core {
     /// Whether the armed methods concern the operation.
     #[cold]
     fn is_subject(&self, armed: MethodSet, op: &Op) -> bool {
-        if armed.intersects(Request::Lookup.methods()) && !Core::is_step(op) {
-            self.walks.end(op.caller.tid, op.request);
+        if armed.intersects(Call::Lookup.methods()) && !Core::is_step(op) {
+            self.walks.end(op.caller.tid, op.call);
         }
         armed.intersects(op.methods())
     }
@@ -295,7 +295,7 @@ impl Core {
     fn struck(&self, op: &mut Op, hit: &Hit, outcome: Outcome) -> Struck {
         op.caller.process = hit.process();
         if outcome == Outcome::CallerKilled {
-            self.walks.end(op.caller.tid, op.request);
+            self.walks.end(op.caller.tid, op.call);
         }
         if outcome == Outcome::Due && hit.errno().is_some() {
             self.read_fails(op, hit);

@@ -19,7 +19,7 @@ use super::Core;
 use super::serve::{On, Op, Place};
 use crate::fault::{Delay, FaultId, Verdict};
 use crate::mirror::Ino;
-use crate::ops::Request;
+use crate::ops::Call;
 use crate::sys::syscall::{self, Names, SystemCall};
 
 /// More threads than this at once are forgotten, and rolled once more, rather than remembered.
@@ -114,8 +114,8 @@ impl Walks {
 
     /// The thread asks for something that is no step of a walk. After a CREATE it may ask about what
     /// that has made.
-    pub(super) fn end(&self, tid: u32, request: Request) {
-        let walk = self.take(tid).filter(|_| request == Request::Create);
+    pub(super) fn end(&self, tid: u32, call: Call) {
+        let walk = self.take(tid).filter(|_| call == Call::Create);
         if let Some(walk) = walk {
             self.keep(tid, Walk { at: At::Looking, ..walk });
         }
@@ -125,7 +125,7 @@ impl Walks {
 impl Core {
     /// Whether the request may be a step on a path.
     pub(super) fn is_step(op: &Op) -> bool {
-        matches!(op.request, Request::Lookup | Request::Getattr)
+        matches!(op.call, Call::Lookup | Call::Getattr)
     }
 
     /// Decides a step, where the faults that have rolled for the same call do not roll again.
@@ -166,7 +166,7 @@ impl Core {
 
     /// A LOOKUP by `tid` has found `ino`.
     pub(super) fn looked_up(&self, tid: u32, ino: Ino) {
-        if !self.gate.armed(Request::Lookup.methods()) {
+        if !self.gate.armed(Call::Lookup.methods()) {
             return;
         }
         if let Some(walk) = self.walks.0.lock().get_mut(&tid)

@@ -8,7 +8,7 @@ use fuser::{OpenFlags, ReplyWrite, Request};
 use super::serve::{Args, On, Op};
 use super::{Core, SlowFs};
 use crate::mirror::{Fh, Ino};
-use crate::ops::Request as R;
+use crate::ops::Call;
 use crate::sys::syscall;
 
 /// What one COPY_FILE_RANGE copies at most, bytes: a caller that wants more asks again, and others
@@ -22,10 +22,10 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// RWF_DSYNC, which the kernel adds to the flags of the open. After a write through the page cache
 /// the kernel sends it as a request of its own; past it, it does so only on a handle that was not
 /// opened so (O_DIRECT by fcntl(2)) and only for a caller that waits: not for Linux AIO or io_uring.
-fn sync_of(flags: OpenFlags, direct: bool, tid: u32) -> Option<R> {
+fn sync_of(flags: OpenFlags, direct: bool, tid: u32) -> Option<Call> {
     let sync = match flags.0 {
-        flags if flags & libc::O_SYNC == libc::O_SYNC => R::Fsync,
-        flags if flags & libc::O_DSYNC != 0 => R::Fdatasync,
+        flags if flags & libc::O_SYNC == libc::O_SYNC => Call::Fsync,
+        flags if flags & libc::O_DSYNC != 0 => Call::Fdatasync,
         _ => return None,
     };
     let waits = || syscall::waited_in(tid, PATIENCE).is_some_and(|call| call.is_write());
@@ -60,10 +60,10 @@ impl SlowFs {
     /// Serves a WRITE, with the sync that it includes.
     pub(super) fn serve_write(&self, req: &Request, write: Write, data: &[u8], reply: ReplyWrite) {
         let (fh, direct) = (write.fh, write.direct);
-        let mut op = Op::new(req, R::Write, On::Inode(write.ino));
+        let mut op = Op::new(req, Call::Write, On::Inode(write.ino));
         let sync = sync_of(write.flags, direct, req.pid());
         if let Some(request) = sync {
-            op = op.consulting(R::Write.methods().union(request.methods())).slow();
+            op = op.consulting(Call::Write.methods().union(request.methods())).slow();
         }
         let past_cache = !write.stored && (direct || write.flags.0 & libc::O_DIRECT != 0);
         let paged = past_cache && self.core.is_paged(fh);
@@ -78,7 +78,7 @@ impl SlowFs {
                 false => core.tree.write(ordinary, fh, write.offset, args.data)?,
             };
             if let Some(request) = sync {
-                core.tree.fsync(fh, request == R::Fdatasync)?;
+                core.tree.fsync(fh, request == Call::Fdatasync)?;
             }
             let end = write.offset.saturating_add(written.bytes as u64);
             match (past_cache && core.is_paged(fh), paged) {
@@ -103,8 +103,8 @@ impl SlowFs {
         (len, flags): (u64, u64),
         reply: ReplyWrite,
     ) {
-        let op = Op::new(req, R::CopyTo, On::Inode(to.ino))
-            .and(On::Inode(from.ino), R::CopyFrom.methods())
+        let op = Op::new(req, Call::CopyTo, On::Inode(to.ino))
+            .and(On::Inode(from.ino), Call::CopyFrom.methods())
             .slow();
         self.serve(op, Args::default(), reply, move |core, caller, _| {
             let source = from.ino;

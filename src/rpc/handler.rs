@@ -23,7 +23,7 @@ use super::wire::{Fields, Message, Value, printable};
 use crate::fault::{
     Fault, FaultId, FaultTable, Listed, Placement, ProbabilityScale, Stats, TooManyFaults, shorten,
 };
-use crate::ops::{Method, MethodSet, Obstacle, Request};
+use crate::ops::{self, Method, MethodSet, Obstacle};
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -219,7 +219,7 @@ impl Handler {
     /// kernel serves by itself. Whether another pattern fits some of them cannot be told.
     fn out_of_reach(&self, methods: MethodSet, pattern: &str) -> Option<String> {
         let except = self.config.mount.passthrough_except.as_ref()?;
-        let data = Request::Read.methods().union(Request::Write.methods());
+        let data = ops::Call::Read.methods().union(ops::Call::Write.methods());
         let may_miss = methods.intersects(data) && pattern != except;
         may_miss.then(|| {
             format!("files outside of {except:?}, which the kernel reads and writes by itself")

@@ -163,14 +163,14 @@ mod tests {
 
     use super::super::record::Record;
     use super::*;
-    use crate::ops::Request;
+    use crate::ops::Call;
 
     #[test]
     fn what_is_counted_is_read_back() {
         let stats = Stats::default();
-        stats.count(Request::Fsync, true);
-        stats.time(Request::Fsync, Duration::from_millis(10));
-        stats.count(Request::Write, false);
+        stats.count(Call::Fsync, true);
+        stats.time(Call::Fsync, Duration::from_millis(10));
+        stats.count(Call::Write, false);
         assert_eq!(Statistics::of(&stats, false).passthrough, None);
         stats.passthrough_begun();
         stats.passthrough_begun();

@@ -154,13 +154,13 @@ mod tests {
     use super::*;
     use crate::fault::live::Live;
     use crate::fault::{Fault, FaultId};
-    use crate::ops::{MethodSet, Request};
+    use crate::ops::{Call, MethodSet};
     use crate::sys::process::arrival;
 
     fn hit(caller: u32) -> Hit {
         let fault = Fault::on(MethodSet::ALL).unwrap();
         let live = Arc::new(Live::new(FaultId(1), Arc::new(fault), 0));
-        let mut hit = live.strike(Request::Write.methods(), caller).unwrap();
+        let mut hit = live.strike(Call::Write.methods(), caller).unwrap();
         if let Some(arrival) = arrival(caller) {
             hit.know_caller(arrival.process);
         }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use super::workers::MIN_WORKERS;
 use super::*;
 use crate::fault::{Delay, Errno, Errnos, Fault, FaultId};
-use crate::ops::{MethodSet, Request};
+use crate::ops::{Call, MethodSet};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,7 +18,7 @@ fn live(delay: Delay) -> Arc<Live> {
 }
 
 fn hit(live: &Arc<Live>, caller: u32) -> Hit {
-    live.strike(Request::Write.methods(), caller).unwrap()
+    live.strike(Call::Write.methods(), caller).unwrap()
 }
 
 /// Holds an operation; what comes out is its outcome, and how long it was held.
@@ -190,13 +190,13 @@ fn release_frees_cleared_operations_only() {
     let first = hold(&line, hit(&cleared, 0));
     let second = hold(&line, hit(&kept, 0));
     // Fsync stays, but the operation is a write.
-    cleared.reduce(Request::Fsync.methods());
+    cleared.reduce(Call::Fsync.methods());
     line.release();
     assert_eq!(outcome(&first), Outcome::Released);
     assert!(second.try_recv().is_err());
     assert_eq!(line.held(), 1);
     // One of its two names is enough to stay held.
-    kept.reduce(MethodSet::from_iter(Request::Write.methods().iter().take(1)));
+    kept.reduce(MethodSet::from_iter(Call::Write.methods().iter().take(1)));
     line.release();
     assert!(second.try_recv().is_err());
     kept.reduce(MethodSet::EMPTY);

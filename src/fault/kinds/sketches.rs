@@ -9,7 +9,7 @@ use crate::fault::error::SpecError;
 use crate::fault::operation::{Done, Operation, Wants};
 use crate::fault::plan::Plan;
 use crate::fault::words::{Args, Param, ParamType, Value};
-use crate::ops::{MethodSet, Request};
+use crate::ops::{Call, MethodSet};
 
 /// One sketch: all that a kind says of itself.
 struct Sketch {
@@ -34,8 +34,8 @@ static BAD_SECTOR: Sketch = Sketch {
         param("sticky", ParamType::Flag),
     ],
     class: Class::Condition,
-    reach: Request::Read.methods(),
-    follows: Request::Write.methods(),
+    reach: Call::Read.methods(),
+    follows: Call::Write.methods(),
     read_point: ReadPoint::Request,
     wants: Wants { size: false, replaced: false, took: false },
 };
@@ -45,7 +45,7 @@ static FULL: Sketch = Sketch {
     params: &[param("free", ParamType::Size), param("inodes", ParamType::Count)],
     class: Class::Condition,
     reach: MethodSet::ALL,
-    follows: Request::Unlink.methods().union(Request::Release.methods()),
+    follows: Call::Unlink.methods().union(Call::Release.methods()),
     read_point: ReadPoint::Request,
     wants: Wants { size: true, replaced: false, took: false },
 };
@@ -74,8 +74,8 @@ static FSYNC_FAIL: Sketch = Sketch {
     name: "fsync-fail",
     params: &[param("mode", ParamType::Choice(&["lost", "dirty"]))],
     class: Class::Sync,
-    reach: Request::Fdatasync.methods().union(Request::Fsyncdir.methods()),
-    follows: Request::Write.methods(),
+    reach: Call::Fdatasync.methods().union(Call::Fsyncdir.methods()),
+    follows: Call::Write.methods(),
     read_point: ReadPoint::Call,
     wants: Wants { size: false, replaced: false, took: false },
 };
@@ -184,7 +184,7 @@ fn conditions_latches_and_kinds_for_syncs_are_checked_as_their_classes_ask() {
         assert_eq!(alone, !sketch.class.is_fault(), "{}", sketch.name);
         assert!(on().doing(made()).unwrap().doing(made()).is_err(), "{}", sketch.name);
     }
-    let beyond = Fault::on(Request::Write.methods()).unwrap();
+    let beyond = Fault::on(Call::Write.methods()).unwrap();
     let refused = beyond.doing(FSYNC_FAIL.make(&Args::new()).unwrap()).unwrap_err();
     assert!(refused.to_string().starts_with("fsync-fail makes no sense on write"), "{refused}");
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fault::words::{FaultWords, ParamType, Value, line};
-use crate::ops::Request;
+use crate::ops::Call;
 
 #[test]
 fn names_are_unique_words_and_everything_is_explained() {
@@ -24,7 +24,7 @@ fn names_are_unique_words_and_everything_is_explained() {
 
 #[test]
 fn every_kind_acts_on_a_request() {
-    let reached = |kind: &dyn Kind| Request::all().any(|r| r.methods().intersects(kind.reach()));
+    let reached = |kind: &dyn Kind| Call::all().any(|r| r.methods().intersects(kind.reach()));
     assert!(KINDS.iter().all(|kind| reached(*kind)));
 }
 
