@@ -16,7 +16,7 @@ use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::ReadWriteFlags;
 
 use super::handle::Handle;
-use super::inode::Inode;
+use super::inode::{Inode, Name};
 use super::names::entry_of;
 use super::room::For;
 use super::{Buffer, Caller, Entry, Fh, Ino, KeptTimes, Mirror, errno, stat_of};
@@ -38,19 +38,42 @@ impl<N: Default> Mirror<N> {
     /// Opens a regular file; `flags` as the kernel sends them. The handle must be released.
     pub(crate) fn open(&self, ino: Ino, flags: i32) -> io::Result<Fh> {
         let inode = self.inode(ino)?;
-        let path_fd = self.descriptor(&inode)?;
         let flags = OFlags::from_bits_retain(flags.cast_unsigned());
+        let file = match self.open_by_name(&inode, flags.intersection(KEPT)) {
+            Some(file) => file,
+            None => self.open_by_descriptor(&inode, flags)?,
+        };
+        self.hand_out(inode, file)
+    }
+
+    /// Opens a file by its current name, if that leads to it: half of what the way by its descriptor
+    /// takes. What else may lie there by now is not truncated, followed or waited for, and closed
+    /// again. Of a regular file O_NONBLOCK changes nothing once it is open.
+    fn open_by_name(&self, inode: &Arc<Inode<N>>, kept: OFlags) -> Option<OwnedFd> {
+        if kept.contains(OFlags::TRUNC) || inode.state.lock().unlinked {
+            return None;
+        }
+        let (Name { parent, name }, _) = inode.current()?;
+        let dir = self.descriptor(&self.inode(parent).ok()?).ok()?;
+        let flags = kept | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open = || Ok(rustix::fs::openat(&dir, &*name, flags, Mode::empty())?);
+        let file = self.with_room(For::Staying, open).ok()?;
+        let same = self.identity(&stat_of(&file).ok()?) == inode.identity;
+        same.then_some(file)
+    }
+
+    fn open_by_descriptor(&self, inode: &Arc<Inode<N>>, flags: OFlags) -> io::Result<OwnedFd> {
+        let path_fd = self.descriptor(inode)?;
         let kept = flags.intersection(KEPT);
-        let file = match self.open_again(path_fd.as_fd(), kept, For::Staying) {
+        match self.open_again(path_fd.as_fd(), kept, For::Staying) {
             // A file with the append-only attribute opens for nothing else.
             Err(error)
                 if error.raw_os_error() == Some(libc::EPERM) && flags.contains(OFlags::APPEND) =>
             {
-                self.open_again(path_fd.as_fd(), kept | OFlags::APPEND, For::Staying)?
+                self.open_again(path_fd.as_fd(), kept | OFlags::APPEND, For::Staying)
             }
-            opened => opened?,
-        };
-        self.hand_out(inode, file)
+            opened => opened,
+        }
     }
 
     /// Makes a regular file, one lookup included, and opens it. Only new ones: of a file that is

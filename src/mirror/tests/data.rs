@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use rustix::fs::{FileType, Mode};
+
 use super::*;
 use crate::sys::ioctl;
 
@@ -51,6 +53,45 @@ fn access_mode_of_a_handle_is_kept() {
     assert_eq!(code(disk.mirror.write(None, reader, 0, b"x")), libc::EBADF);
     let (_, writer) = open(&disk, "a", libc::O_WRONLY);
     assert_eq!(code(disk.mirror.read(writer, 0, 1, &mut Buffer::new())), libc::EBADF);
+}
+
+#[test]
+fn open_takes_nothing_that_came_in_the_place_of_the_file() {
+    let disk = Disk::new();
+    let other = disk.backing.join("other");
+    fs::write(&other, b"other").unwrap();
+    let fifo = disk.backing.join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0)
+        .unwrap();
+    std::os::unix::fs::symlink("other", disk.backing.join("symlink")).unwrap();
+    fs::create_dir(disk.backing.join("directory")).unwrap();
+    for kind in ["other", "fifo", "symlink", "directory"] {
+        disk.touch("a");
+        let ino = disk.walk("a");
+        fs::remove_file(disk.backing.join("a")).unwrap();
+        fs::rename(disk.backing.join(kind), disk.backing.join("a")).unwrap();
+        for flags in [libc::O_RDONLY, libc::O_RDWR | libc::O_TRUNC] {
+            assert_eq!(code(disk.mirror.open(ino, flags)), libc::ESTALE, "{kind}");
+        }
+        fs::rename(disk.backing.join("a"), disk.backing.join(kind)).unwrap();
+    }
+    assert_eq!(fs::read(other).unwrap(), b"other");
+}
+
+#[test]
+fn open_finds_a_file_that_its_current_name_leads_to_no_more() {
+    let disk = Disk::new();
+    fs::write(disk.backing.join("a"), b"a").unwrap();
+    fs::hard_link(disk.backing.join("a"), disk.backing.join("b")).unwrap();
+    disk.walk("b");
+    let ino = disk.walk("a");
+    fs::rename(disk.backing.join("a"), disk.backing.join("gone")).unwrap();
+    fs::write(disk.backing.join("a"), b"new").unwrap();
+    let fh = disk.mirror.open(ino, libc::O_RDONLY).unwrap();
+    assert_eq!(disk.contents(fh), b"a", "by its other name");
+    fs::remove_file(disk.backing.join("b")).unwrap();
+    let again = disk.mirror.open(ino, libc::O_RDWR).unwrap();
+    assert_eq!(disk.contents(again), b"a", "by its open handle");
 }
 
 #[test]
