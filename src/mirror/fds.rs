@@ -175,13 +175,16 @@ impl<N: Default> Mirror<N> {
         name: &OsStr,
         inode: &Inode<N>,
     ) -> io::Result<Arc<OwnedFd>> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = || Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?);
-        let fd = self.with_room(For::Passing, open)?;
+        let fd = self.open_path(dir, name)?;
         if self.identity(&stat_of(&fd)?) != inode.identity {
             return Err(errno(libc::ESTALE));
         }
         Ok(Arc::new(fd))
+    }
+
+    fn open_path(&self, dir: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.with_room(For::Passing, || Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?))
     }
 
     /// Puts a descriptor into the cache, unless another thread was first.
@@ -203,14 +206,21 @@ impl<N: Default> Mirror<N> {
     /// The known inode of that name, if any, pinned: done before its name goes or moves. Without a
     /// descriptor left to pin it with, the name goes all the same, as it would on the disk.
     pub(super) fn pinned_at(&self, dir: &OwnedFd, name: &OsStr) -> Option<Pin<'_, N>> {
-        let inode = self.table.known(&self.identity(&stat_at(dir, name).ok()?))?;
-        let fd = self.descriptor(&inode).ok();
-        let held = fd.is_some();
-        if let Some(fd) = fd {
+        let fd = match self.open_path(dir, name) {
+            Err(error) if is_stale(&error) => return None,
+            opened => opened.ok().map(Arc::new),
+        };
+        let stat = fd.as_ref().map_or_else(|| stat_at(dir, name), stat_of);
+        let inode = self.table.known(&self.identity(&stat.ok()?))?;
+        let held = {
             let mut state = inode.state.lock();
-            state.pins += 1;
-            state.fd.get_or_insert(fd);
-        }
+            let fd = state.descriptor().cloned().or_else(|| fd.clone());
+            state.pins += u32::from(fd.is_some());
+            if state.fd.is_none() {
+                state.fd.clone_from(&fd);
+            }
+            fd.is_some()
+        };
         Some(Pin { mirror: self, inode, held })
     }
 
