@@ -39,6 +39,15 @@ program_for_users() {
     cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
     mv bin/slowfs.copy bin/slowfs
 }
+# All that such a user needs: `me COMMAND...` is it.
+as_an_ordinary_user() {
+    device_for_users
+    program_for_users
+    me() { as 65534 "$@"; }
+    export SLOWFS_ADDR=127.0.0.1:9191
+    mkdir home
+    chown 65534:65534 raw mnt home
+}
 options() { findmnt -rno OPTIONS mnt; }
 done_with() {
     umount mnt
@@ -206,12 +215,7 @@ grep -q 'Permission denied' said
 #[test]
 fn an_ordinary_user_mounts_and_has_the_mirror_to_itself() {
     alone(
-        r#"device_for_users
-program_for_users
-me() { as 65534 "$@"; }
-export SLOWFS_ADDR=127.0.0.1:9191
-mkdir home
-chown 65534:65534 raw mnt home
+        r#"as_an_ordinary_user
 mount --bind /dev/null /etc/fuse.conf
 refused me slowfs mount mnt --subdir raw --listen none --allow-other
 says user_allow_other /etc/fuse.conf
@@ -250,12 +254,7 @@ is_gone mnt
 #[test]
 fn an_ordinary_user_sets_faults_and_ends_the_mount_while_one_holds() {
     alone(
-        r#"device_for_users
-program_for_users
-me() { as 65534 "$@"; }
-export SLOWFS_ADDR=127.0.0.1:9191
-mkdir home
-chown 65534:65534 raw mnt home
+        r#"as_an_ordinary_user
 me slowfs mount mnt --subdir raw --listen "$SLOWFS_ADDR" --daemon --log-file home/log --pid-file home/pid
 me touch mnt/file
 

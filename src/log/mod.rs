@@ -61,7 +61,7 @@ impl Log {
         let log = tracing_subscriber::fmt().with_max_level(Level::INFO).with_target(false);
         // That layer would complain of a failed write on standard error, and panic if it cannot.
         let log = log.log_internal_errors(false).with_ansi(colour);
-        log.with_writer(move || Entry(Arc::clone(&entry))).finish().with(Unexpected).init();
+        log.with_writer(move || LineWriter(Arc::clone(&entry))).finish().with(Unexpected).init();
         panic::set_hook(Box::new(|panic| {
             tracing::error!("{}", panic.to_string().replace('\n', " "));
         }));
@@ -92,9 +92,9 @@ impl Drop for Log {
 }
 
 /// The way of one event's line into the queue.
-struct Entry(Arc<Queue>);
+struct LineWriter(Arc<Queue>);
 
-impl io::Write for Entry {
+impl io::Write for LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.push(line);
         Ok(line.len())

@@ -54,6 +54,7 @@ macro_rules! cases {
     };
 }
 
+mod acls;
 mod attributes;
 mod data;
 mod directories;
@@ -63,6 +64,7 @@ mod mapping;
 mod names;
 mod owners;
 mod renames;
+mod setid;
 mod sizes;
 mod space;
 mod special;
@@ -71,6 +73,14 @@ mod xattrs;
 
 /// An ordinary user, without privileges.
 const NOBODY: u32 = 65534;
+
+/// A group that only as a supplementary one is anybody's.
+const STAFF: u32 = 50_001;
+
+fn owner(path: impl AsRef<Path>) -> (u32, u32) {
+    let stat = stat(path);
+    (stat.st_uid, stat.st_gid)
+}
 
 fn on_plain_directory(case: fn(&Path)) {
     let scratch = plain_directory();
