@@ -8,20 +8,23 @@
     reason = "a test fails by panicking"
 )]
 
+mod changes;
+#[path = "../common/mod.rs"]
 mod common;
+mod size;
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use common::user::as_user;
 use common::{Mount, Within, assert_fuse, errno_of, is_fuse, slowfs, stdout_of, wait_for};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long the kernel may answer from what it knows, with some to spare.
@@ -121,148 +124,6 @@ fn data_is_in_the_backing_when_write_returns() {
     }
     file.set_len(10).unwrap();
     assert_eq!(behind.metadata().unwrap().size(), 10);
-}
-
-#[test]
-fn changes_of_content_in_the_backing_are_seen() {
-    let mount = Mount::new();
-    let (mnt, raw) = (mount.mnt(), mount.raw());
-    fs::write(raw.join("f"), "first").unwrap();
-    let open = open_rw(mnt.join("f"));
-    let mut five = [0; 5];
-    open.read_exact_at(&mut five, 0).unwrap();
-    assert_eq!(&five, b"first");
-    // Of the same length, so that only its times tell.
-    wait_for("the clock that stamps files to tick", || {
-        let before = fs::metadata(raw.join("f")).unwrap();
-        fs::write(raw.join("f"), "other").unwrap();
-        let after = fs::metadata(raw.join("f")).unwrap();
-        (after.mtime_nsec() != before.mtime_nsec()).then_some(())
-    });
-    soon("the content through an open file", || {
-        open.read_exact_at(&mut five, 0).unwrap();
-        (&five == b"other").then_some(())
-    });
-    assert_eq!(fs::read(mnt.join("f")).unwrap(), b"other");
-    fs::write(raw.join("f"), "much longer than before").unwrap();
-    soon("the content through a new one", || {
-        (fs::read(mnt.join("f")).unwrap() == b"much longer than before").then_some(())
-    });
-    assert_eq!(open.metadata().unwrap().size(), 23);
-}
-
-#[test]
-fn content_changed_under_its_old_times_is_seen_by_the_next_open() {
-    let mount = Mount::new();
-    let (mnt, raw) = (mount.mnt(), mount.raw());
-    let rewrite = |content: &str| {
-        let mut how = File::options();
-        let file = how.write(true).create(true).truncate(false).open(raw.join("f")).unwrap();
-        file.write_all_at(content.as_bytes(), 0).unwrap();
-        file.set_modified(UNIX_EPOCH).unwrap();
-    };
-    rewrite("first");
-    assert_eq!(fs::read(mnt.join("f")).unwrap(), b"first");
-    rewrite("other");
-    soon("the content", || (fs::read(mnt.join("f")).unwrap() == b"other").then_some(()));
-    // Also if what has changed was looked at in between.
-    rewrite("third");
-    let changed = fs::metadata(raw.join("f")).unwrap().ctime_nsec();
-    soon("the change", || {
-        (fs::metadata(mnt.join("f")).unwrap().ctime_nsec() == changed).then_some(())
-    });
-    assert_eq!(fs::read(mnt.join("f")).unwrap(), b"third");
-}
-
-#[test]
-fn changes_of_names_and_attributes_in_the_backing_are_seen() {
-    let mount = Mount::new();
-    let (mnt, raw) = (mount.mnt(), mount.raw());
-    // What was missing is there at once.
-    assert!(!mnt.join("f").exists());
-    fs::write(raw.join("f"), "x").unwrap();
-    assert!(mnt.join("f").exists());
-    fs::create_dir(raw.join("d")).unwrap();
-    fs::write(raw.join("d/below"), "").unwrap();
-    assert_eq!(names(mnt.join("d")), ["below"]);
-    fs::write(raw.join("d/more"), "").unwrap();
-    assert_eq!(names(mnt.join("d")), ["below", "more"]);
-
-    fs::set_permissions(raw.join("f"), PermissionsExt::from_mode(0o640)).unwrap();
-    soon("the mode", || {
-        (fs::metadata(mnt.join("f")).unwrap().mode() & 0o777 == 0o640).then_some(())
-    });
-    fs::rename(raw.join("d"), raw.join("e")).unwrap();
-    soon("the old name to go", || (!mnt.join("d").exists()).then_some(()));
-    assert_eq!(names(mnt.join("e")), ["below", "more"]);
-    fs::remove_file(raw.join("f")).unwrap();
-    soon("the file to go", || (!mnt.join("f").exists()).then_some(()));
-    fs::create_dir(raw.join("f")).unwrap();
-    soon("the directory of that name", || mnt.join("f").is_dir().then_some(()));
-}
-
-#[test]
-fn number_given_to_another_file_is_another_file() {
-    let mount = Mount::new();
-    let (mnt, raw) = (mount.mnt(), mount.raw());
-    for round in 0..20 {
-        let (old, new) = (format!("old{round}"), format!("new{round}"));
-        fs::write(raw.join(&old), "the content of the old one").unwrap();
-        assert_eq!(fs::read(mnt.join(&old)).unwrap(), b"the content of the old one");
-        // Disk filesystems give the number to the next file at once.
-        fs::remove_file(raw.join(&old)).unwrap();
-        fs::write(raw.join(&new), "new").unwrap();
-        assert_eq!(fs::read(mnt.join(&new)).unwrap(), b"new");
-        assert_eq!(fs::metadata(mnt.join(&new)).unwrap().size(), 3);
-        fs::remove_file(mnt.join(&new)).unwrap();
-        fs::create_dir(raw.join(&new)).unwrap();
-        soon("a directory", || mnt.join(&new).is_dir().then_some(()));
-        fs::create_dir(mnt.join(&new).join("below")).unwrap();
-    }
-}
-
-#[test]
-fn file_removed_in_the_backing_stays_with_its_open_handle() {
-    let mount = Mount::new();
-    fs::write(mount.raw().join("f"), "content").unwrap();
-    let file = open_rw(mount.mnt().join("f"));
-    fs::remove_file(mount.raw().join("f")).unwrap();
-    file.write_all_at(b"C", 0).unwrap();
-    file.set_len(4).unwrap();
-    let mut content = String::new();
-    (&file).read_to_string(&mut content).unwrap();
-    assert_eq!(content, "Cont");
-    file.set_permissions(PermissionsExt::from_mode(0o600)).unwrap();
-    file.sync_all().unwrap();
-    soon("no link to be left", || (file.metadata().unwrap().nlink() == 0).then_some(()));
-}
-
-#[test]
-fn symlink_put_in_a_directorys_place_leads_nowhere_outside() {
-    let mount = Mount::new();
-    let (mnt, raw) = (mount.mnt(), mount.raw());
-    let outside = mount.scratch().join("outside");
-    fs::create_dir(&outside).unwrap();
-    fs::write(outside.join("secret"), "secret").unwrap();
-    for round in 0..10 {
-        let (d, aside) = (format!("d{round}"), format!("aside{round}"));
-        fs::create_dir(raw.join(&d)).unwrap();
-        fs::write(raw.join(&d).join("secret"), "ours").unwrap();
-        // The kernel knows the directory from now on, and for a while does not ask again.
-        let known = held(&mnt.join(&d));
-        fs::rename(raw.join(&d), raw.join(&aside)).unwrap();
-        symlink(&outside, raw.join(&d)).unwrap();
-        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let _ = rustix::fs::openat(&known, "made", flags, Mode::from_raw_mode(0o600));
-        let read = rustix::fs::openat(&known, "secret", OFlags::RDONLY, Mode::empty());
-        if let Ok(file) = read {
-            let mut content = String::new();
-            File::from(file).read_to_string(&mut content).unwrap();
-            assert_eq!(content, "ours");
-        }
-        let _ = rustix::fs::unlinkat(&known, "secret", rustix::fs::AtFlags::empty());
-        assert_eq!(names(&outside), ["secret"]);
-    }
 }
 
 #[test]
@@ -380,76 +241,6 @@ fn directory_mirrors_itself() {
     assert_eq!(fs::read(dir.join("new")).unwrap(), b"made on the mirror");
 }
 
-/// Makes, keeps known, reads, moves and removes more files and directories than a daemon with 256
-/// descriptors could have open.
-fn use_more_files_than_descriptors(mnt: &Path) {
-    let (dirs, files) = (60, 20);
-    let name = |d: usize, f: usize| format!("d{d}/f{f}");
-    for d in 0..dirs {
-        fs::create_dir(mnt.join(format!("d{d}"))).unwrap();
-        for f in 0..files {
-            fs::write(mnt.join(name(d, f)), name(d, f)).unwrap();
-        }
-    }
-    // References that keep the kernel from forgetting: the daemon must know all of them at once.
-    let held: Vec<_> = (0..dirs)
-        .flat_map(|d| (0..files).map(move |f| (d, f)))
-        .map(|(d, f)| (d, f, held(&mnt.join(name(d, f)))))
-        .collect();
-    let open: Vec<_> = (0..60).map(|d| open_rw(mnt.join(name(d, 0)))).collect();
-    for (d, f, held) in &held {
-        let size = rustix::fs::fstat(held).unwrap().st_size;
-        assert_eq!(size, i64::try_from(name(*d, *f).len()).unwrap());
-    }
-    std::thread::scope(|scope| {
-        for reader in 0..4 {
-            scope.spawn(move || {
-                for d in (0..dirs).filter(|d| d % 4 == reader) {
-                    for f in 0..files {
-                        let read = fs::read_to_string(mnt.join(name(d, f))).unwrap();
-                        assert_eq!(read, name(d, f));
-                    }
-                }
-            });
-        }
-    });
-    for d in 0..dirs {
-        fs::rename(mnt.join(format!("d{d}")), mnt.join(format!("e{d}"))).unwrap();
-        assert_eq!(names(mnt.join(format!("e{d}"))).len(), files);
-    }
-    for (d, file) in open.iter().enumerate() {
-        file.write_all_at(b"D", 0).unwrap();
-        assert_eq!(fs::read(mnt.join(format!("e{d}/f0"))).unwrap()[0], b'D');
-    }
-    for (d, f, held) in &held {
-        let path = format!("/proc/self/fd/{}", held.as_raw_fd());
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
-        let changed = fs::metadata(mnt.join(format!("e{d}/f{f}"))).unwrap();
-        assert_eq!(changed.mode() & 0o777, 0o600);
-    }
-    // What is removed while it is in use needs a descriptor to be found by: few enough of it.
-    drop(held);
-    for d in 0..dirs {
-        fs::remove_dir_all(mnt.join(format!("e{d}"))).unwrap();
-    }
-    assert_eq!(names(mnt), [""; 0]);
-}
-
-#[test]
-fn tree_may_have_more_files_than_the_daemon_descriptors() {
-    let mount = Mount::limited(256, common::scratch());
-    use_more_files_than_descriptors(&mount.mnt());
-}
-
-#[test]
-fn descriptors_may_run_out_while_the_mirror_runs() {
-    let mount = Mount::new();
-    let limit = Rlimit { current: Some(256), maximum: Some(256) };
-    let daemon = Pid::from_raw(i32::try_from(mount.pid()).unwrap());
-    rustix::process::prlimit(daemon, Resource::Nofile, limit).unwrap();
-    use_more_files_than_descriptors(&mount.mnt());
-}
-
 #[test]
 fn mirror_is_what_it_says_in_the_mount_table() {
     let mount = Mount::new();
@@ -461,40 +252,6 @@ fn mirror_is_what_it_says_in_the_mount_table() {
     let said: Vec<_> = said.split_whitespace().collect();
     assert_eq!(said, [raw.to_str().unwrap(), "fuse.slowfs"]);
     let _: TempDir = tempfile::tempdir_in(mount.mnt()).unwrap();
-}
-
-#[test]
-fn what_the_kernel_forgot_is_found_again_as_the_same() {
-    let mount = Mount::new();
-    let mnt = mount.mnt();
-    fs::create_dir_all(mnt.join("a/b")).unwrap();
-    for n in 0..200 {
-        fs::write(mnt.join(format!("a/b/f{n}")), n.to_string()).unwrap();
-    }
-    fs::hard_link(mnt.join("a/b/f0"), mnt.join("link")).unwrap();
-    let number = |n| fs::metadata(mnt.join(format!("a/b/f{n}"))).unwrap().ino();
-    let numbers: Vec<_> = (0..200).map(number).collect();
-    let open: Vec<_> = (0..20).map(|n| open_rw(mnt.join(format!("a/b/f{n}")))).collect();
-    fs::remove_file(mnt.join("a/b/f1")).unwrap();
-    for round in 0..5 {
-        // Remounting makes the kernel forget every inode that is not in use.
-        let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
-        rustix::mount::mount_remount(&mnt, flags, "").unwrap();
-        fs::rename(mnt.join("a"), mnt.join("c")).unwrap();
-        fs::rename(mnt.join("c"), mnt.join("a")).unwrap();
-        for n in (0..200).filter(|n| *n != 1) {
-            assert_eq!(number(n), numbers[n], "{n} in round {round}");
-        }
-        assert_eq!(fs::metadata(mnt.join("link")).unwrap().ino(), numbers[0]);
-        for (n, file) in open.iter().enumerate() {
-            let mut content = [0; 2];
-            let read = file.read_at(&mut content, 0).unwrap();
-            assert_eq!(content[..read], *n.to_string().as_bytes());
-            file.set_permissions(PermissionsExt::from_mode(0o600)).unwrap();
-            file.set_len(n.to_string().len() as u64).unwrap();
-        }
-    }
-    assert_eq!(open[1].metadata().unwrap().nlink(), 0);
 }
 
 #[test]
