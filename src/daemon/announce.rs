@@ -8,7 +8,7 @@ use super::running::Running;
 
 /// Who serves what, where, and what of it may surprise.
 pub(super) fn announce(config: &RunConfig, run: &Running, base: &Path) {
-    tracing::info!("{} mirrors {}", run.mounted.place().display(), base.display());
+    tracing::info!("{} mirrors {}", run.mounted.mountpoint().display(), base.display());
     match &run.control {
         Some(server) => {
             let address = server.local_addr();

@@ -30,8 +30,8 @@ pub(crate) mod mark;
 pub(crate) mod mount;
 mod mounted;
 pub(crate) mod mountinfo;
+mod mountpoint;
 mod pid_file;
-mod place;
 mod running;
 mod signals;
 mod start;
@@ -44,8 +44,8 @@ use error::strip;
 use mount::Fresh;
 use mounted::Mounted;
 use mountinfo::MountTable;
+use mountpoint::Mountpoint;
 use pid_file::PidFile;
-use place::Place;
 use signals::Signals;
 use start::{Paths, start};
 
@@ -67,9 +67,9 @@ pub(crate) fn run(
     memory::keep_little();
     let base = std::path::absolute(&config.backing)
         .map_err(|e| StartError::Backing(config.backing.clone(), strip(&e)))?;
-    let place = mount::prepare(&config.mountpoint)?;
-    let root = open_backing(&config, &base, &place)?;
-    refuse_own_inside(&place.path, &base)?;
+    let mountpoint = mount::prepare(&config.mountpoint)?;
+    let root = open_backing(&config, &base, &mountpoint)?;
+    refuse_own_inside(&mountpoint.path, &base)?;
     let listener = config.listen.map(rpc::bind).transpose().map_err(StartError::Listen)?;
 
     let line = DelayLine::new().map_err(other("start the delay line"))?;
@@ -79,14 +79,14 @@ pub(crate) fn run(
     }
     let mirror = Mirror::new(root, &base).map_err(other("open the mirror"))?;
     let mirror = mirror.keeping(kept_times(config.mount.flags));
-    let keep = Arc::new(held::keep(&config, &place.path)?);
+    let keep = Arc::new(held::keep(&config, &mountpoint.path)?);
     let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), keep, config.fs.clone());
 
     let pid_file = config.pid_file.as_deref().map(PidFile::create).transpose()?;
-    let (connection, mounted) = mount_own(&place, &base, &config)?;
+    let (connection, mounted) = mount_own(&mountpoint, &base, &config)?;
     line.serves(mounted.device());
-    let paths = Paths { mountpoint: place.path.clone(), base };
-    drop(place);
+    let paths = Paths { mountpoint: mountpoint.path.clone(), base };
+    drop(mountpoint);
     let run = start(fs, connection, (&config, log), &table, listener, (&paths, mounted))?;
     if let Some(file) = &pid_file {
         file.fill()?;
@@ -113,21 +113,21 @@ fn kept_times(flags: MountFlags) -> KeptTimes {
 
 /// Mounts; whatever fails from here on, the mount goes.
 fn mount_own(
-    place: &Place,
+    mountpoint: &Mountpoint,
     base: &Path,
     config: &RunConfig,
 ) -> Result<(OwnedFd, Mounted), StartError> {
     let table = MountTable::open().map_err(StartError::Mountinfo)?;
-    let Fresh { connection, root, identity } = mount::mount(place, base, &config.mount)?;
-    let mounted = Mounted::new(&place.path, identity, connection.as_fd(), table);
+    let Fresh { connection, root, identity } = mount::mount(mountpoint, base, &config.mount)?;
+    let mounted = Mounted::new(&mountpoint.path, identity, connection.as_fd(), table);
     let mounted = mounted.map_err(|e| {
         if let Some(root) = &root {
-            let _ = mount::detach(root.as_fd(), &place.path);
+            let _ = mount::detach(root.as_fd(), &mountpoint.path);
         }
         StartError::Other("keep hold of the mount", strip(&e))
     })?;
     // The directory may have been moved away, or another mount have come beneath or on top.
-    if mounted.is_at(&config.mountpoint) && mounted.lies_on(place) {
+    if mounted.is_at(&config.mountpoint) && mounted.lies_on(mountpoint) {
         return Ok((connection, mounted));
     }
     Err(StartError::Replaced(config.mountpoint.clone()))
@@ -145,11 +145,15 @@ fn refuse_own_inside(mountpoint: &Path, base: &Path) -> Result<(), StartError> {
 
 /// The backing directory as a descriptor that stays valid when something is mounted over its path.
 /// A mountpoint that mirrors itself is the very directory that will be mounted on.
-fn open_backing(config: &RunConfig, base: &Path, place: &Place) -> Result<OwnedFd, StartError> {
+fn open_backing(
+    config: &RunConfig,
+    base: &Path,
+    mountpoint: &Mountpoint,
+) -> Result<OwnedFd, StartError> {
     let failed = |e: rustix::io::Errno| StartError::Backing(base.to_owned(), strip(&e.into()));
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = if config.backing == config.mountpoint {
-        rustix::io::fcntl_dupfd_cloexec(&place.dir, 0)
+        rustix::io::fcntl_dupfd_cloexec(&mountpoint.dir, 0)
     } else {
         rustix::fs::open(base, flags | OFlags::PATH, Mode::empty())
     };

@@ -22,28 +22,28 @@ use super::config::MountOptions;
 use super::error::StartError;
 use super::fusermount;
 use super::mountinfo::{Device, MountTable, is_ours};
-use super::place::{Identity, Place, directory};
+use super::mountpoint::{Identity, Mountpoint, directory};
 /// The mountpoint, ready to be mounted on. A mount of ours that lost its daemon is detached first,
 /// with a log line.
 ///
 /// # Errors
 /// The mountpoint is missing, no directory, or already a live mount of ours.
-pub(super) fn prepare(mountpoint: &Path) -> Result<Place, StartError> {
-    let failed = |e: io::Error| StartError::mountpoint(mountpoint, &e);
+pub(super) fn prepare(typed: &Path) -> Result<Mountpoint, StartError> {
+    let failed = |e: io::Error| StartError::mountpoint(typed, &e);
     let table = MountTable::open().map_err(StartError::Mountinfo)?;
     loop {
-        let place = Place::open(mountpoint).map_err(failed)?;
-        let device = Identity::of(&place.dir).map_err(failed)?.device;
-        let on_top = table.at(&place.path).map_err(StartError::Mountinfo)?;
+        let mountpoint = Mountpoint::open(typed).map_err(failed)?;
+        let device = Identity::of(&mountpoint.dir).map_err(failed)?.device;
+        let on_top = table.at(&mountpoint.path).map_err(StartError::Mountinfo)?;
         let ours = on_top.filter(|line| line.device == device && is_ours(&line.kind));
-        let Some(line) = ours else { return Ok(place) };
-        if !lost_its_daemon(&place.dir) {
-            return Err(StartError::AlreadyMounted(mountpoint.to_owned(), line.kind));
+        let Some(line) = ours else { return Ok(mountpoint) };
+        if !lost_its_daemon(&mountpoint.dir) {
+            return Err(StartError::AlreadyMounted(typed.to_owned(), line.kind));
         }
-        detach(place.dir.as_fd(), &place.path).map_err(failed)?;
+        detach(mountpoint.dir.as_fd(), &mountpoint.path).map_err(failed)?;
         tracing::warn!(
             "{}: a {} mount without a daemon lay here; detached it",
-            place.path.display(),
+            mountpoint.path.display(),
             line.kind
         );
     }
@@ -69,40 +69,41 @@ pub(super) struct Fresh {
     pub(super) identity: Identity,
 }
 
-/// Mounts on the place. As root by the kernel's own calls, else through fusermount3.
+/// Mounts on it. As root by the kernel's own calls, else through fusermount3.
 ///
 /// # Errors
 /// No /dev/fuse, no permission, or what mount(2) or fusermount3 reports.
 pub(super) fn mount(
-    place: &Place,
+    mountpoint: &Mountpoint,
     backing: &Path,
     options: &MountOptions,
 ) -> Result<Fresh, StartError> {
     let source = options.source.as_deref().unwrap_or(backing.as_os_str());
     if !rustix::process::geteuid().is_root() {
-        let connection = fusermount::mount(&place.path, source, options)?;
-        return find(place, connection);
+        let connection = fusermount::mount(&mountpoint.path, source, options)?;
+        return find(mountpoint, connection);
     }
-    let failed = |e: Errno| StartError::Mount(place.path.clone(), e.into());
+    let failed = |e: Errno| StartError::Mount(mountpoint.path.clone(), e.into());
     let device = open_device()?;
     let root = match create(&device, source, options) {
         // A kernel before 5.4, or a filter of system calls that knows mount(2) only.
         Err(Errno::NOSYS | Errno::PERM) => {
-            mount_on(place, &device, source, options)?;
-            return find(place, device);
+            mount_on(mountpoint, &device, source, options)?;
+            return find(mountpoint, device);
         }
         other => other.map_err(failed)?,
     };
-    let identity = Identity::of(&root).map_err(|e| StartError::Mount(place.path.clone(), e))?;
-    attach(&root, &place.dir).map_err(failed)?;
+    let identity =
+        Identity::of(&root).map_err(|e| StartError::Mount(mountpoint.path.clone(), e))?;
+    attach(&root, &mountpoint.dir).map_err(failed)?;
     Ok(Fresh { connection: device, root: Some(root), identity })
 }
 
 /// Attaches a mount that is attached nowhere.
-pub(super) fn attach(mount: &OwnedFd, place: &OwnedFd) -> rustix::io::Result<()> {
+pub(super) fn attach(mount: &OwnedFd, mountpoint: &OwnedFd) -> rustix::io::Result<()> {
     let by_descriptor =
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(mount, c"", place, c"", by_descriptor)
+    rustix::mount::move_mount(mount, c"", mountpoint, c"", by_descriptor)
 }
 
 /// What fuse takes as options, as text.
@@ -162,32 +163,34 @@ pub(super) fn create(
 
 /// By mount(2), which takes a path: one that leads to the descriptor.
 fn mount_on(
-    place: &Place,
+    mountpoint: &Mountpoint,
     device: &OwnedFd,
     source: &OsStr,
     options: &MountOptions,
 ) -> Result<(), StartError> {
-    let failed = |e: io::Error| StartError::Mount(place.path.clone(), e);
+    let failed = |e: io::Error| StartError::Mount(mountpoint.path.clone(), e);
     let values = parameters(device).map(|(name, value)| format!("{name}={value}"));
     let data: Vec<_> = values.into_iter().chain(switches(options).map(str::to_owned)).collect();
     let data = CString::new(data.join(",")).map_err(|e| failed(e.into()))?;
     let kind = format!("fuse.{}", options.subtype);
-    let target = format!("/proc/self/fd/{}", place.dir.as_raw_fd());
+    let target = format!("/proc/self/fd/{}", mountpoint.dir.as_raw_fd());
     rustix::mount::mount(source, target, kind, options.flags, data.as_c_str())
         .map_err(|e| failed(e.into()))
 }
 
 /// The mount of that connection, which should lie on top of the place.
-fn find(place: &Place, connection: OwnedFd) -> Result<Fresh, StartError> {
-    let failed = |e: io::Error| StartError::Mount(place.path.clone(), e);
-    let root = directory(&place.path, OFlags::NOFOLLOW).map_err(|e| failed(e.into()))?;
+fn find(mountpoint: &Mountpoint, connection: OwnedFd) -> Result<Fresh, StartError> {
+    let failed = |e: io::Error| StartError::Mount(mountpoint.path.clone(), e);
+    let root = directory(&mountpoint.path, OFlags::NOFOLLOW).map_err(|e| failed(e.into()))?;
     let identity = Identity::of(&root).map_err(failed)?;
-    let beneath = Identity::of(&place.dir).map_err(failed)?;
+    let beneath = Identity::of(&mountpoint.dir).map_err(failed)?;
     match served_device(&connection) {
         Some(device) if device != identity.device => {
             Ok(Fresh { connection, root: None, identity: Identity { device, id: None } })
         }
-        None if identity.device == beneath.device => Err(StartError::Vanished(place.path.clone())),
+        None if identity.device == beneath.device => {
+            Err(StartError::Vanished(mountpoint.path.clone()))
+        }
         _ => Ok(Fresh { connection, root: Some(root), identity }),
     }
 }
@@ -292,28 +295,28 @@ mod tests {
             ..MountOptions::default()
         };
         let source = OsStr::new("/data/a, b");
-        let line = |place: &Place| {
+        let line = |mountpoint: &Mountpoint| {
             let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-            let at = format!(" {} ", place.path.display());
+            let at = format!(" {} ", mountpoint.path.display());
             let line = table.lines().find(|line| line.contains(&at)).expect("it is mounted");
             line.split_once(&at).unwrap().1.to_owned()
         };
         let [by_call, by_path] = [true, false].map(|by_call| {
-            let place = Place::open(dir.path()).unwrap();
+            let mountpoint = Mountpoint::open(dir.path()).unwrap();
             let device = open_device().unwrap();
             let fresh = if by_call {
                 let root = create(&device, source, &options).unwrap();
-                attach(&root, &place.dir).unwrap();
+                attach(&root, &mountpoint.dir).unwrap();
                 let identity = Identity::of(&root).unwrap();
                 Fresh { connection: device, root: Some(root), identity }
             } else {
-                mount_on(&place, &device, source, &options).unwrap();
-                find(&place, device).unwrap()
+                mount_on(&mountpoint, &device, source, &options).unwrap();
+                find(&mountpoint, device).unwrap()
             };
-            let line = line(&place);
-            let seen = Place::open(dir.path()).unwrap();
+            let line = line(&mountpoint);
+            let seen = Mountpoint::open(dir.path()).unwrap();
             assert_eq!(Identity::of(&seen.dir).unwrap(), fresh.identity);
-            assert_ne!(Identity::of(&place.dir).unwrap(), fresh.identity);
+            assert_ne!(Identity::of(&mountpoint.dir).unwrap(), fresh.identity);
             detach(seen.dir.as_fd(), &seen.path).unwrap();
             line
         });

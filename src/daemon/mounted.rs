@@ -21,7 +21,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, OpenTreeFlags};
 use super::mark::Mark;
 use super::mount::{self, lost_its_daemon};
 use super::mountinfo::{Device, MountLine, MountTable, is_ours};
-use super::place::{self, Identity, Place, directory};
+use super::mountpoint::{self, Identity, Mountpoint, directory};
 use crate::sys::namespace;
 
 /// How long a mount must not be seen to be gone: who takes off what lies beneath it puts it back.
@@ -36,7 +36,7 @@ const TRIES: usize = 10;
 /// The mount; it goes at the latest when this is dropped, however the run ends.
 pub(super) struct Mounted {
     /// Where it was mounted.
-    place: PathBuf,
+    mountpoint: PathBuf,
     identity: Identity,
     connection: OwnedFd,
     table: MountTable,
@@ -63,13 +63,13 @@ impl Mounted {
     /// # Errors
     /// There are no descriptors left.
     pub(super) fn new(
-        place: &Path,
+        mountpoint: &Path,
         identity: Identity,
         connection: BorrowedFd<'_>,
         table: MountTable,
     ) -> io::Result<Mounted> {
         Ok(Mounted {
-            place: place.to_owned(),
+            mountpoint: mountpoint.to_owned(),
             identity,
             connection: connection.try_clone_to_owned()?,
             table,
@@ -79,8 +79,8 @@ impl Mounted {
     }
 
     /// Where it was mounted.
-    pub(super) fn place(&self) -> &Path {
-        &self.place
+    pub(super) fn mountpoint(&self) -> &Path {
+        &self.mountpoint
     }
 
     /// What polls readable (POLLPRI) when mounts come or go.
@@ -90,15 +90,15 @@ impl Mounted {
 
     /// Whether the path leads to this mount.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        let found = Place::open(path).and_then(|place| self.recognise(place.dir));
+        let found = Mountpoint::open(path).and_then(|mountpoint| self.recognise(mountpoint.dir));
         matches!(found, Ok(Found::Ours(_)))
     }
 
     /// Whether it lies on that place, with nothing in between, as far as can be told.
-    pub(super) fn lies_on(&self, place: &Place) -> bool {
+    pub(super) fn lies_on(&self, mountpoint: &Mountpoint) -> bool {
         let lines = self.table.mounts().unwrap_or_default();
         let own = lines.iter().find(|line| line.device == self.identity.device);
-        let number = place::number_of(&place.dir);
+        let number = mountpoint::number_of(&mountpoint.dir);
         own.is_none_or(|line| number.is_none_or(|number| number == line.parent))
     }
 
@@ -152,12 +152,12 @@ impl Mounted {
         let readable = places.is_ok();
         let mut left = Ok(false);
         // The first is the outermost: what is bound within it goes with it.
-        for place in places.unwrap_or_else(|_| vec![self.place.clone()]) {
-            match self.detach_at(&place) {
+        for path in places.unwrap_or_else(|_| vec![self.mountpoint.clone()]) {
+            match self.detach_at(&path) {
                 Ok(true) => return Ok(readable),
                 Ok(false) => {}
                 Err(error) => {
-                    left = Err(io::Error::other(format!("{}: {error}", place.display())));
+                    left = Err(io::Error::other(format!("{}: {error}", path.display())));
                 }
             }
         }
@@ -192,7 +192,7 @@ impl Mounted {
     /// with what is mounted on it. What is put back has the same files and options; its open files
     /// stay open, but for the path that the kernel shows of them.
     fn detach_beneath(&self, path: &Path, cover: &OwnedFd) -> io::Result<bool> {
-        let covering = place::number_of(cover);
+        let covering = mountpoint::number_of(cover);
         let mut lines = self.table.mounts()?.into_iter();
         let line = lines.find(|line| covering == Some(line.number) && line.mountpoint == path);
         let Some(line) = line else {
@@ -281,22 +281,22 @@ mod tests {
     use crate::daemon::MountOptions;
 
     /// A mount that nobody serves, and that is attached nowhere.
-    fn made(place: &Place) -> (Mounted, OwnedFd) {
+    fn made(mountpoint: &Mountpoint) -> (Mounted, OwnedFd) {
         let device = mount::open_device().unwrap();
         let root = mount::create(&device, OsStr::new("none"), &MountOptions::default()).unwrap();
         let identity = Identity::of(&root).unwrap();
         let table = MountTable::open().unwrap();
-        (Mounted::new(&place.path, identity, device.as_fd(), table).unwrap(), root)
+        (Mounted::new(&mountpoint.path, identity, device.as_fd(), table).unwrap(), root)
     }
 
     #[test]
     fn what_was_made_first_may_lie_on_top() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::open(dir.path()).unwrap();
-        let (first, upper) = made(&place);
-        let (second, lower) = made(&place);
-        mount::attach(&lower, &place.dir).unwrap();
-        mount::attach(&upper, &place.dir).unwrap();
+        let mountpoint = Mountpoint::open(dir.path()).unwrap();
+        let (first, upper) = made(&mountpoint);
+        let (second, lower) = made(&mountpoint);
+        mount::attach(&lower, &mountpoint.dir).unwrap();
+        mount::attach(&upper, &mountpoint.dir).unwrap();
         drop((lower, upper));
         second.detach().unwrap();
         assert!(!second.is_visible().unwrap());
@@ -309,11 +309,11 @@ mod tests {
     #[test]
     fn what_lies_on_it_may_go_while_it_is_detached() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::open(dir.path()).unwrap();
+        let mountpoint = Mountpoint::open(dir.path()).unwrap();
         let (over, covers) = (AtomicBool::new(false), AtomicU64::new(0));
         // A cover may have got the number of its filesystem.
         let is_left = |mounted: &Mounted| {
-            let here = |line: &MountLine| line.mountpoint == place.path && is_ours(&line.kind);
+            let here = |line: &MountLine| line.mountpoint == mountpoint.path && is_ours(&line.kind);
             mounted.table.mounts().unwrap().iter().any(here)
         };
         thread::scope(|scope| {
@@ -328,8 +328,8 @@ mod tests {
             });
             let results: Vec<_> = (0..500)
                 .map(|_| {
-                    let (mounted, root) = made(&place);
-                    mount::attach(&root, &place.dir).unwrap();
+                    let (mounted, root) = made(&mountpoint);
+                    mount::attach(&root, &mountpoint.dir).unwrap();
                     drop(root);
                     mounted.detach().map(|()| is_left(&mounted))
                 })

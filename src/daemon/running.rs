@@ -71,7 +71,7 @@ impl Running {
         if !line.shutdown() {
             tracing::warn!("released operations still wait for the backing directory");
         }
-        let mountpoint = self.mounted.place().to_owned();
+        let mountpoint = self.mounted.mountpoint().to_owned();
         if let Ending::Unmounted = ending {
             tracing::info!("{} was unmounted", mountpoint.display());
         }
@@ -111,9 +111,9 @@ impl Running {
             return self.mounted.detach();
         }
         told.recv_timeout(DETACHING).unwrap_or_else(|_| {
-            let place = self.mounted.place().display();
+            let mountpoint = self.mounted.mountpoint().display();
             Err(io::Error::other(format!(
-                "{place}: the filesystem that it lies in does not answer"
+                "{mountpoint}: the filesystem that it lies in does not answer"
             )))
         })
     }

@@ -28,43 +28,43 @@ impl Identity {
     ///
     /// # Errors
     /// What statx(2) reports.
-    pub(super) fn of(place: impl AsFd) -> io::Result<Identity> {
+    pub(super) fn of(dir: impl AsFd) -> io::Result<Identity> {
         let unique = StatxFlags::from_bits_retain(0x4000);
         // Who may not enter a FUSE mount may ask for nothing more than its number.
-        let seen = statx(&place, unique).or_else(|_| statx(&place, StatxFlags::empty()))?;
+        let seen = statx(&dir, unique).or_else(|_| statx(&dir, StatxFlags::empty()))?;
         let id = (seen.stx_mask & unique.bits() != 0).then_some(seen.stx_mnt_id);
         Ok(Identity { device: (seen.stx_dev_major, seen.stx_dev_minor), id })
     }
 }
 
 /// The number of the mount that a descriptor is on, as mountinfo has it; None before Linux 5.8.
-pub(super) fn number_of(place: impl AsFd) -> Option<u64> {
-    let seen = statx(place, StatxFlags::MNT_ID).ok()?;
+pub(super) fn number_of(dir: impl AsFd) -> Option<u64> {
+    let seen = statx(dir, StatxFlags::MNT_ID).ok()?;
     (seen.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(seen.stx_mnt_id)
 }
 
-fn statx(place: impl AsFd, wanted: StatxFlags) -> rustix::io::Result<rustix::fs::Statx> {
+fn statx(dir: impl AsFd, wanted: StatxFlags) -> rustix::io::Result<rustix::fs::Statx> {
     let what_is_known = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT | AtFlags::EMPTY_PATH;
-    rustix::fs::statx(place, c"", what_is_known, wanted)
+    rustix::fs::statx(dir, c"", what_is_known, wanted)
 }
 
 /// A directory to mount on. The descriptor is what counts; the path is for people, and for
 /// fusermount3.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Mountpoint {
     /// Opened with O_PATH: on top of what is mounted there.
     pub(super) dir: OwnedFd,
     /// Absolute and resolved.
     pub(super) path: PathBuf,
 }
 
-impl Place {
+impl Mountpoint {
     /// The directory that the path leads to. Symbolic links are followed, but not where everybody may
     /// put one: neither the last one, nor one of somebody else. Asks no mount that lies there.
     ///
     /// # Errors
     /// There is no such directory, or it may not be reached.
-    pub(super) fn open(typed: &Path) -> io::Result<Place> {
+    pub(super) fn open(typed: &Path) -> io::Result<Mountpoint> {
         let absolute = std::path::absolute(typed)?;
         let mut dir = directory(Path::new("/"), OFlags::empty())?;
         let mut names = absolute.components().skip(1).peekable();
@@ -72,7 +72,7 @@ impl Place {
             dir = open_below(&dir, name.as_os_str(), names.peek().is_none())?;
         }
         let path = rustix::fs::readlink(format!("/proc/self/fd/{}", dir.as_raw_fd()), Vec::new())?;
-        Ok(Place { dir, path: PathBuf::from(OsString::from_vec(path.into_bytes())) })
+        Ok(Mountpoint { dir, path: PathBuf::from(OsString::from_vec(path.into_bytes())) })
     }
 }
 
@@ -116,18 +116,21 @@ mod tests {
         let [target, link] = ["target", "link"].map(|name| dir.path().join(name));
         fs::create_dir(&target).unwrap();
         std::os::unix::fs::symlink("target", &link).unwrap();
-        assert_eq!(Place::open(&link).unwrap().path, target.canonicalize().unwrap());
+        assert_eq!(Mountpoint::open(&link).unwrap().path, target.canonicalize().unwrap());
         fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o1777)).unwrap();
-        assert!(Place::open(&link).unwrap_err().to_string().contains("symbolic link"));
-        assert_eq!(Place::open(&target).unwrap().path, target.canonicalize().unwrap());
+        assert!(Mountpoint::open(&link).unwrap_err().to_string().contains("symbolic link"));
+        assert_eq!(Mountpoint::open(&target).unwrap().path, target.canonicalize().unwrap());
         // On the way one's own is followed, and nobody else's.
         fs::create_dir(target.join("below")).unwrap();
         let below = target.canonicalize().unwrap().join("below");
-        assert_eq!(Place::open(&link.join("below/../below")).unwrap().path, below);
+        assert_eq!(Mountpoint::open(&link.join("below/../below")).unwrap().path, below);
         std::os::unix::fs::lchown(&link, Some(65533), None).unwrap();
         assert!(
-            Place::open(&link.join("below")).unwrap_err().to_string().contains("symbolic link")
+            Mountpoint::open(&link.join("below"))
+                .unwrap_err()
+                .to_string()
+                .contains("symbolic link")
         );
-        assert_eq!(Place::open(Path::new("/")).unwrap().path, Path::new("/"));
+        assert_eq!(Mountpoint::open(Path::new("/")).unwrap().path, Path::new("/"));
     }
 }
