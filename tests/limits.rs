@@ -11,6 +11,7 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Mount, PATIENCE, errno_of, failing, hanging, is_ours, scratch, wait_for};
@@ -64,13 +65,24 @@ fn at_the_limit_of_descriptors_opens_fail_and_all_else_goes_on() {
     // So does control, and a caller that is killed while held is seen.
     mount.add(&failing(&["rmdir"], "EBUSY"));
     assert_eq!(errno_of(fs::remove_dir(mount.mnt().join("d"))), libc::EBUSY);
-    mount.add(&hanging(&["mkdir"]));
-    let mut held = std::process::Command::new("mkdir").arg(mount.mnt().join("e")).spawn().unwrap();
-    wait_for("the mkdir to be held", || {
-        mount.client().list_faults().unwrap().iter().any(|f| f.held == 1).then_some(())
-    });
-    held.kill().unwrap();
-    wait_for("the killed one to be free", || held.try_wait().unwrap());
+    let id = mount.add(&hanging(&["write"]));
+    let write = |file: &File| {
+        let stdout = file.try_clone().unwrap();
+        Command::new("echo").arg("held").stdout(stdout).spawn().unwrap()
+    };
+    let mut held: Vec<_> = open.iter().take(60).map(write).collect();
+    wait_for("the writes to be held", || (mount.listed(id).held == 60).then_some(()));
+    // Until each of them is looked at, which takes descriptors.
+    std::thread::sleep(Duration::from_millis(500));
+    let mut clients: Vec<_> = (0..12).map(|_| mount.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.list_faults().unwrap().len(), 2);
+    }
+    drop(clients);
+    for child in &mut held {
+        child.kill().unwrap();
+        wait_for("the killed one to be free", || child.try_wait().unwrap());
+    }
     mount.clear();
     // A close makes room for an open, again and again: none is lost by it.
     for round in 0..50 {

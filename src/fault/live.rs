@@ -252,11 +252,6 @@ impl Hit {
         self.process.is_none() && self.methods.intersects(data)
     }
 
-    /// Whether it is part of a close(2), which execve(2) does on its way, too.
-    pub(super) fn is_closing(&self) -> bool {
-        self.methods.intersects(Call::Flush.methods())
-    }
-
     /// Process and thread of the caller, if they are known.
     pub(super) fn known_caller(&self) -> Option<(Process, u32)> {
         self.process.map(|process| (process, self.caller))

@@ -55,7 +55,7 @@ fn limit() -> RawFd {
 }
 
 fn share(limit: RawFd) -> RawFd {
-    (limit / 8).clamp(16, 1024)
+    (limit / 8).clamp(16, 4096)
 }
 
 impl Room {

@@ -1,7 +1,8 @@
 """A caller as the tests need it: caller.py WHAT FILE [HOW]
 
 aio-read, aio-write  a thread submits one direct request and ends; HOW is `early` (it ends at once) or
-                     `late` (when the first line comes in), then `reap` (tells the result) or `stay`
+                     `late` (when the first line comes in), then `reap` (tells the result), `exec`
+                     (executes a program, which waits for the request) or `stay`
 open                 opens FILE; then HOW
 map                  maps FILE, shared; at a line it dirties a page; then HOW
 exec                 a thread syncs FILE, and at a line another executes a program
@@ -66,6 +67,8 @@ def aio(writes, path, when, how):
     while os.path.exists(f"/proc/self/task/{tids[0]}"):
         time.sleep(0.001)
     say("submitted")
+    if how == "exec":
+        os.execv("/bin/true", ["true"])
     if how != "reap":
         end(how)
     event = ctypes.create_string_buffer(32)

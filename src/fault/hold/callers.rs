@@ -25,8 +25,6 @@ pub(super) type Caller = (Process, u32);
 #[derive(Default)]
 pub(super) struct Callers {
     threads: HashMap<Process, BTreeMap<u32, usize>>,
-    /// How many operations of each are part of a close.
-    closing: HashMap<Process, usize>,
     /// Since when a thread has been seen to leave.
     leaving: HashMap<Caller, Instant>,
     /// How many reads and writes wait whose caller is unknown.
@@ -48,23 +46,12 @@ impl Callers {
         self.nobodys += usize::from(hit.is_nobodys());
         if let Some((process, tid)) = hit.known_caller() {
             *self.threads.entry(process).or_default().entry(tid).or_default() += 1;
-            if hit.is_closing() {
-                *self.closing.entry(process).or_default() += 1;
-            }
         }
     }
 
     pub(super) fn remove(&mut self, hit: &Hit) {
         self.nobodys = self.nobodys.saturating_sub(usize::from(hit.is_nobodys()));
         let Some((process, tid)) = hit.known_caller() else { return };
-        if hit.is_closing()
-            && let Some(closing) = self.closing.get_mut(&process)
-        {
-            *closing -= 1;
-            if *closing == 0 {
-                self.closing.remove(&process);
-            }
-        }
         let Some(threads) = self.threads.get_mut(&process) else { return };
         if let Some(held) = threads.get_mut(&tid) {
             *held -= 1;
@@ -100,11 +87,6 @@ impl Callers {
     /// The threads of this process, ascending.
     pub(super) fn threads(&self, process: Process) -> Option<&BTreeMap<u32, usize>> {
         self.threads.get(&process)
-    }
-
-    /// Whether something of this process is held that is part of a close.
-    pub(super) fn is_closing(&self, process: Process) -> bool {
-        self.closing.contains_key(&process)
     }
 
     pub(super) fn processes(&self) -> impl Iterator<Item = (Process, &BTreeMap<u32, usize>)> {

@@ -13,21 +13,20 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 use rustix::process::{Resource, getrlimit};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::Line;
 use super::callers::Caller;
 use super::queue::{Outcome, Queue, Serial};
-use crate::sys::process::{self, Lookout, Plight, Process};
+use crate::sys::process::{Lookout, Plight, Process, Search};
 
 /// How often the callers of few processes are looked at.
 const OFTEN: Duration = Duration::from_millis(40);
 
-/// How much more seldom with each process: a look costs 5 us, so that all take 4% of a core at most.
-const LATER_EACH: Duration = Duration::from_micros(110);
+/// How much more seldom with each process: a look costs 5 us, so that all take 3% of a core at most.
+const LATER_EACH: Duration = Duration::from_micros(200);
 
-/// With a thousand processes and more: with the looks themselves and what then is to do, within the
-/// 200 ms in which a killed caller is promised to be free.
+/// With many processes: with the looks themselves and what then is to do, within the 200 ms in which a
+/// killed caller is promised to be free.
 const SELDOM: Duration = Duration::from_millis(150);
 
 /// A thread that leaves is looked at twice, this far apart: one that only passes through its end,
@@ -44,10 +43,12 @@ const FIRST_FOR: u32 = 64;
 /// Processes that are looked at through a descriptor kept open, at most.
 const MOST_KEPT: usize = 1024;
 
-/// Of the descriptors that the daemon may have, the part that looks may keep.
-const SHARE_KEPT: u64 = 8;
+/// Of the descriptors that the daemon may have, the part that looks may keep. The mirror leaves an eighth
+/// to others at least, of which control may have half.
+const SHARE_KEPT: u64 = 32;
 
-/// A process that cannot end is looked at this often, so that what comes after its end is held again.
+/// A process that cannot end is looked at this often, so that what comes after its end is held again; and
+/// so is a search for others.
 const STUCK_EVERY: Duration = Duration::from_millis(20);
 
 /// For how long a process must have been seen to sleep in its end: others pass through it.
@@ -62,8 +63,6 @@ struct Watched {
     /// Its first thread in place of one that waits, since those have ended.
     substitute: bool,
     rounds: u32,
-    /// It may be closing a file.
-    closing: bool,
 }
 
 /// What the watcher remembers from round to round.
@@ -75,8 +74,9 @@ pub(super) struct Watch {
     stuck: HashMap<Process, Instant>,
     /// When the next round is due.
     round: Option<Instant>,
+    search: Search,
     /// When to search for stuck ones again.
-    search: Option<Instant>,
+    next_search: Option<Instant>,
 }
 
 /// What a round has found.
@@ -94,11 +94,13 @@ impl Line {
         let mut queue = self.queue.lock();
         while !queue.closed {
             if !queue.watching {
-                watch = Watch::default();
+                let search = std::mem::take(&mut watch.search);
+                watch = Watch { search, ..Watch::default() };
                 self.watch.wait(&mut queue);
                 continue;
             }
-            let pause = if watch.stuck.is_empty() { watch.pace() } else { STUCK_EVERY };
+            let calm = watch.stuck.is_empty() && !watch.search.goes_on();
+            let pause = if calm { watch.pace() } else { STUCK_EVERY };
             self.watch.wait_for(&mut queue, pause);
             self.look_for_stuck(&mut watch, &mut queue);
             if !watch.is_due() {
@@ -123,7 +125,7 @@ impl Line {
     fn look_for_stuck(&self, watch: &mut Watch, queue: &mut MutexGuard<'_, Queue>) {
         let Some(device) = self.device.get().copied() else { return };
         let search = queue.callers.has_nobodys();
-        let killed = match search || !watch.stuck.is_empty() {
+        let killed = match search || watch.search.goes_on() || !watch.stuck.is_empty() {
             true => MutexGuard::unlocked(queue, || watch.stuck_on(device, search)),
             false => None,
         };
@@ -179,9 +181,6 @@ impl Watch {
                 None => drop(self.watched.insert(process, Watched::new(process, threads, None))),
                 Some(watched) => watched.go_on(process, threads),
             }
-            if let Some(watched) = self.watched.get_mut(&process) {
-                watched.closing = queue.callers.is_closing(process);
-            }
         }
     }
 
@@ -194,7 +193,7 @@ impl Watch {
                 watched.lookout = Lookout::new(*process, Some(watched.lookout.tid()), true);
                 self.kept += usize::from(watched.lookout.is_kept());
             }
-            if watched.lookout.is_troubled(watched.closing) {
+            if watched.lookout.is_troubled() {
                 troubled.push(*process);
             }
         }
@@ -202,17 +201,21 @@ impl Watch {
     }
 
     /// Whether there are processes that cannot end for a while now, and one of them was killed. Looks
-    /// at those that are known, and where it is time and so asked for others.
+    /// at those that are known, and where it is time and so asked has others searched for.
     fn stuck_on(&mut self, device: (u32, u32), search: bool) -> Option<bool> {
-        self.stuck.retain(|process, _| process.is_stuck(device));
         let now = Instant::now();
-        if search && self.search.is_none_or(|search| search <= now) {
-            let began = processor_time();
-            for process in process::stuck(device) {
+        if let Some(found) = self.search.found() {
+            self.stuck.retain(|process, _| found.stuck.contains(process));
+            for process in found.stuck {
                 self.stuck.entry(process).or_insert(now);
             }
-            let took = processor_time().saturating_sub(began);
-            self.search = now.checked_add((took * SEARCH_SHARE).max(SELDOM));
+            let rest = now.checked_add(found.took * SEARCH_SHARE);
+            self.next_search = self.next_search.max(rest);
+        }
+        self.stuck.retain(|process, _| process.is_dying());
+        if search && self.next_search.is_none_or(|next| next <= now) {
+            self.search.begin(device);
+            self.next_search = now.checked_add(SELDOM);
         }
         let lasting = self.stuck.iter().filter(|(_, since)| now.duration_since(**since) >= LASTING);
         let mut plights = lasting.map(|(process, _)| process.plight()).peekable();
@@ -252,7 +255,8 @@ impl Watch {
     fn look_elsewhere(&mut self, process: Process, threads: &BTreeMap<u32, usize>) {
         let Some(watched) = self.watched.get_mut(&process) else { return };
         let others = threads.keys().map(|tid| Lookout::new(process, Some(*tid), false));
-        let untroubled = others.into_iter().find(|lookout| !lookout.is_troubled(true));
+        let untroubled =
+            others.into_iter().find_map(|mut lookout| (!lookout.is_troubled()).then_some(lookout));
         watched.substitute = untroubled.is_none();
         watched.lookout = untroubled.unwrap_or_else(|| Lookout::new(process, None, false));
         watched.rounds = 0;
@@ -265,7 +269,7 @@ impl Watched {
         let next = after.and_then(|after| threads.range((Excluded(after), Unbounded)).next());
         let tid = next.or_else(|| threads.first_key_value()).map(|(tid, _)| *tid);
         let lookout = Lookout::new(process, tid, false);
-        Watched { lookout, substitute: false, rounds: 0, closing: false }
+        Watched { lookout, substitute: false, rounds: 0 }
     }
 
     fn go_on(&mut self, process: Process, threads: &BTreeMap<u32, usize>) {
@@ -279,12 +283,6 @@ impl Watched {
             *self = Watched::new(process, threads, Some(tid));
         }
     }
-}
-
-/// What this thread has used of a processor.
-fn processor_time() -> Duration {
-    let used = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(used).unwrap_or_default()
 }
 
 fn most_kept() -> usize {

@@ -49,16 +49,16 @@ fn a_caller_is_its_process() {
 fn a_thread_that_has_ended_in_a_process_that_lives_is_not_killed() {
     let (tid, end, thread) = waiting();
     let process = arrival(tid).unwrap().process;
-    let lookouts = [false, true].map(|keep| Lookout::new(process, Some(tid), keep));
+    let mut lookouts = [false, true].map(|keep| Lookout::new(process, Some(tid), keep));
     assert_eq!(lookouts.each_ref().map(Lookout::is_kept), [false, true]);
-    assert!(lookouts.iter().all(|l| !l.is_troubled(false) && !l.is_troubled(true)));
+    assert!(!lookouts.iter_mut().any(Lookout::is_troubled));
     drop(end);
     thread.join().unwrap();
     wait_for_the_end_of(tid);
-    assert!(lookouts.iter().all(|l| l.is_troubled(false) && l.is_troubled(true)));
+    assert!(lookouts.iter_mut().all(Lookout::is_troubled));
     assert_eq!(process.plight_of(tid), Plight::None);
     assert_eq!(process.plight(), Plight::None);
-    assert!(!Lookout::new(process, None, true).is_troubled(false));
+    assert!(!Lookout::new(process, None, true).is_troubled());
 }
 
 #[test]

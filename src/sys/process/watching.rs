@@ -1,9 +1,9 @@
 //! Looking at processes that wait, again and again: cheaply as long as nothing happens to them.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 
-use super::proc::{Stat, Status};
+use super::proc::Status;
 use super::{Process, birth};
 
 /// What became of a caller while its operation was held.
@@ -23,9 +23,11 @@ pub enum Plight {
 pub(crate) struct Lookout {
     process: Process,
     tid: u32,
-    /// Its stat, kept open: a look then costs 3 us, not 8, and cannot meet a later thread of that
+    /// Its status, kept open: a look then costs 4 us, not 10, and cannot meet a later thread of that
     /// number.
     kept: Option<File>,
+    /// What it showed when it was in no trouble. Of one that waits that hardly ever changes.
+    calm: Vec<u8>,
 }
 
 impl Lookout {
@@ -34,8 +36,8 @@ impl Lookout {
     #[must_use]
     pub(crate) fn new(process: Process, tid: Option<u32>, keep: bool) -> Lookout {
         let tid = tid.unwrap_or(process.pid);
-        let open = || File::open(Stat::path(process.pid, tid)).ok();
-        Lookout { process, tid, kept: keep.then(open).flatten() }
+        let open = || File::open(Status::path(process.pid, tid)).ok();
+        Lookout { process, tid, kept: keep.then(open).flatten(), calm: Vec::new() }
     }
 
     /// The thread.
@@ -51,26 +53,33 @@ impl Lookout {
     }
 
     /// Whether something may have happened to the thread or to its process, so that each of its
-    /// threads must be looked at closely. `closing`: it may be held while it closes a file, on its
-    /// way to another program too, where its stat would have us wait for it.
+    /// threads must be looked at closely.
     #[must_use]
-    pub(crate) fn is_troubled(&self, closing: bool) -> bool {
-        let troubled = if closing {
-            Status::of(self.process.pid, self.tid)
-                .map(|now| now.killed() || now.exiting() || now.dumping() || now.ended())
-        } else {
-            self.look().map(|now| now.killed() || now.exiting() || now.dumping() || now.ended())
+    pub(crate) fn is_troubled(&mut self) -> bool {
+        // Who has more groups than fit is looked at closely each time.
+        let mut text = [0; 8192];
+        let text = match self.look(&mut text) {
+            Ok(len) => text.get(..len).unwrap_or_default(),
+            // Else it is hidden, or there is no descriptor to be had just now.
+            Err(error) => return is_gone(&error),
         };
-        // Else it is hidden, or there is no descriptor to be had just now.
-        troubled.unwrap_or_else(|error| is_gone(&error))
+        if text == self.calm {
+            return false;
+        }
+        let now = Status::parse(text);
+        let troubled = now.killed() || now.exiting() || now.dumping() || now.ended();
+        if !troubled {
+            self.calm.clear();
+            self.calm.extend_from_slice(text);
+        }
+        troubled
     }
 
-    fn look(&self) -> io::Result<Stat> {
-        let Some(kept) = &self.kept else { return Stat::of(self.process.pid, self.tid) };
-        // The line has 52 numbers, of 20 digits at most, and a name of 64 bytes.
-        let mut line = [0; 2048];
-        let len = rustix::io::pread(kept, &mut line, 0)?;
-        Ok(Stat::parse(line.get(..len).unwrap_or_default()))
+    fn look(&self, text: &mut [u8]) -> io::Result<usize> {
+        if let Some(kept) = &self.kept {
+            return Ok(rustix::io::pread(kept, text, 0)?);
+        }
+        File::open(Status::path(self.process.pid, self.tid))?.read(text)
     }
 }
 
