@@ -97,6 +97,7 @@ struct Core {
     notices: OnceLock<notices::Notices>,
     trusted: trusted::Trusted,
     freed: freed::Freed,
+    handed_over: passthrough::HandedOver,
     underway: underway::Underway,
 }
 
@@ -128,6 +129,7 @@ impl SlowFs {
             notices: OnceLock::new(),
             trusted: trusted::Trusted::default(),
             freed: freed::Freed::default(),
+            handed_over: passthrough::HandedOver::default(),
         };
         SlowFs { core: Arc::new(core) }
     }

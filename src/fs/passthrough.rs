@@ -4,9 +4,10 @@
 //! Invariant: an inode is served one way from its first open to its last release, whatever renames
 //! do meanwhile, and from one registration: the kernel refuses a mixture with EIO. It counts an open
 //! file off before it sends RELEASE, so what is closed here is closed there.
-//! Lock rule: an inode's opens are locked for memory work only; to register and to give back are
+//! Lock rule: the opens are locked for memory work only; to register and to give back are
 //! system calls, made outside.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use parking_lot::Mutex;
 use super::init::PASSTHROUGH;
 use super::{Core, Kernel, Node};
 use crate::fault::{Memo, Pattern};
-use crate::mirror::Fh;
+use crate::mirror::{Fh, Ino};
 use crate::sys::creds;
 
 /// Registers a file with the kernel, by way of the reply that is going to name it.
@@ -30,7 +31,40 @@ pub(crate) struct Note {
     pub(super) memo: Memo,
     /// The kernel may have pages of it.
     pub(super) paged: AtomicBool,
-    opens: Mutex<Opens>,
+}
+
+/// How the inodes are served that are open, where the kernel may serve any.
+#[derive(Default)]
+pub(super) struct HandedOver(Mutex<HashMap<Ino, Opens>>);
+
+impl HandedOver {
+    /// One open more of an inode that is open already; how it is served.
+    fn enter(&self, ino: Ino) -> Option<Option<Arc<BackingId>>> {
+        self.0.lock().get_mut(&ino).map(Opens::enter)
+    }
+
+    /// One open more; the first decides, with `registered`. How it is served, and whether it decided.
+    fn enter_with(
+        &self,
+        ino: Ino,
+        registered: Option<&Arc<BackingId>>,
+    ) -> (Option<Arc<BackingId>>, bool) {
+        let mut inodes = self.0.lock();
+        let opens = inodes.entry(ino).or_default();
+        let first = opens.count == 0;
+        if first {
+            opens.backing = registered.cloned();
+        }
+        (opens.enter(), first)
+    }
+
+    /// One less; the last takes the registration with it.
+    fn leave(&self, ino: Ino) -> Option<Arc<BackingId>> {
+        let mut inodes = self.0.lock();
+        let opens = inodes.get_mut(&ino)?;
+        opens.count = opens.count.saturating_sub(1);
+        if opens.count > 0 { None } else { inodes.remove(&ino)?.backing }
+    }
 }
 
 #[derive(Default)]
@@ -45,12 +79,6 @@ impl Opens {
     fn enter(&mut self) -> Option<Arc<BackingId>> {
         self.count += 1;
         self.backing.clone()
-    }
-
-    /// One less; the last takes the registration with it.
-    fn leave(&mut self) -> Option<Arc<BackingId>> {
-        self.count = self.count.saturating_sub(1);
-        if self.count == 0 { self.backing.take() } else { None }
     }
 }
 
@@ -74,28 +102,23 @@ impl Core {
         let except = self.options.passthrough_except.as_ref()?;
         let handle = self.tree.handle(fh).ok()?;
         let inode = handle.inode();
-        let lock = || inode.note.opens.lock();
-        {
-            let mut opens = lock();
-            if opens.count > 0 {
-                return opens.enter();
-            }
+        if let Some(served) = self.handed_over.enter(inode.ino()) {
+            return served;
         }
         let registered = self.register(except, inode, fh, register);
-        let mut opens = lock();
         // If another open was faster, its word counts and this registration ends after the lock.
-        if opens.count == 0 && registered.is_some() {
+        let (served, decided) = self.handed_over.enter_with(inode.ino(), registered.as_ref());
+        if decided && registered.is_some() {
             self.stats.passthrough_begun();
-            opens.backing.clone_from(&registered);
         }
-        opens.enter()
+        served
     }
 
     /// Closes a handle of a file.
     pub(super) fn released(&self, fh: Fh) -> io::Result<()> {
         if self.options.passthrough_except.is_some() {
             let handle = self.tree.handle(fh)?;
-            let ended = handle.inode().note.opens.lock().leave();
+            let ended = self.handed_over.leave(handle.inode().ino());
             if ended.is_some() {
                 self.stats.passthrough_ended();
             }

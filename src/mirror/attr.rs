@@ -14,8 +14,9 @@ use rustix::fs::{
 };
 use rustix::path::DecInt;
 
-use super::inode::{Identity, Inode, Told};
+use super::inode::{Identity, Inode};
 use super::room::For;
+use super::state::Told;
 use super::{Caller, Fh, Ino, Mirror, ROOT, errno, stat_at, stat_of};
 use crate::sys::{self, creds, process};
 
@@ -272,7 +273,7 @@ pub(super) fn attr_of<N>(inode: &Inode<N>, stat: &Statx) -> Attr {
     inode.note_mode(mode);
     let time = |t: StatxTimestamp| (t.tv_sec, t.tv_nsec);
     let (mtime, ctime) = (time(stat.stx_mtime), time(stat.stx_ctime));
-    inode.tell(Told { content: (stat.stx_size, mtime), changed: ctime });
+    inode.tell(Told::new(stat.stx_size, mtime, ctime));
     Attr {
         shown: if inode.ino == ROOT { stat.stx_ino } else { inode.ino.0 },
         size: stat.stx_size,
@@ -302,8 +303,7 @@ pub(super) fn decode_dev(dev: u32) -> (u32, u32) {
 /// The generation of a node id: of the same file always the same, of a later one another, as far as
 /// the kernel's 32 bits go.
 pub(super) fn generation(identity: &Identity) -> u64 {
-    let (secs, nanos) = identity.born;
-    (secs.cast_unsigned().wrapping_mul(1_000_003) ^ u64::from(nanos)) & 0x7fff_ffff
+    identity.born & 0x7fff_ffff
 }
 
 #[cfg(test)]

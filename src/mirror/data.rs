@@ -16,9 +16,10 @@ use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::ReadWriteFlags;
 
 use super::handle::Handle;
-use super::inode::{Inode, Name};
+use super::inode::Inode;
 use super::names::entry_of;
 use super::room::For;
+use super::state::Name;
 use super::{Buffer, Caller, Entry, Fh, Ino, KeptTimes, Mirror, errno, stat_of};
 use crate::sys::{self, namespace};
 
@@ -298,7 +299,7 @@ impl<N: Default> Mirror<N> {
     /// reading and writing, which the mapping keeps open.
     pub(crate) fn may_be_mapped(&self, ino: Ino) -> bool {
         let Ok(inode) = self.inode(ino) else { return false };
-        let open = inode.state.lock().open.clone();
+        let open = inode.state.lock().open().to_vec();
         let reads_and_writes = |fd: &Arc<OwnedFd>| {
             let flags = rustix::fs::fcntl_getfl(fd);
             flags.is_ok_and(|flags| flags.intersection(OFlags::RWMODE) == OFlags::RDWR)

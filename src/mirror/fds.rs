@@ -17,8 +17,9 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
 
-use super::inode::{Inode, MAX_DEPTH, Name};
+use super::inode::{Inode, MAX_DEPTH};
 use super::room::For;
+use super::state::Name;
 use super::{Mirror, errno, stat_at, stat_of};
 
 /// How often a walk starts again because names changed under it.
@@ -78,7 +79,7 @@ impl<N> Ring<N> {
             let fd = {
                 let mut state = inode.state.lock();
                 state.in_ring = false;
-                if state.pins > 0 || state.unlinked { None } else { state.fd.take() }
+                if state.pins > 0 || state.unlinked { None } else { state.take_own() }
             };
             closed.push((inode, fd));
         }
@@ -105,7 +106,7 @@ impl<N: Default> Drop for Pin<'_, N> {
 }
 
 /// One step of a walk: the inode, its name then, and the epoch of that name.
-type Step<N> = (Arc<Inode<N>>, Name, u64);
+type Step<N> = (Arc<Inode<N>>, Name, u32);
 
 impl<N: Default> Mirror<N> {
     /// A descriptor of the inode.
@@ -155,13 +156,13 @@ impl<N: Default> Mirror<N> {
 
     /// Whether another try can do better than the name that failed: the inode was renamed or pinned
     /// meanwhile, or has further names.
-    fn went_on(&self, inode: &Arc<Inode<N>>, name: &Name, epoch: u64) -> bool {
+    fn went_on(&self, inode: &Arc<Inode<N>>, name: &Name, epoch: u32) -> bool {
         {
             let state = inode.state.lock();
             if state.descriptor().is_some() || inode.epoch.load(Ordering::Acquire) != epoch {
                 return true;
             }
-            if state.names().len() < 2 {
+            if state.count() < 2 {
                 return false;
             }
         }
@@ -194,7 +195,7 @@ impl<N: Default> Mirror<N> {
             if let Some(there) = state.descriptor() {
                 return there.clone();
             }
-            state.fd = Some(fd.clone());
+            state.keep_own(fd.clone());
             !std::mem::replace(&mut state.in_ring, true)
         };
         if new {
@@ -215,11 +216,10 @@ impl<N: Default> Mirror<N> {
         let held = {
             let mut state = inode.state.lock();
             let fd = state.descriptor().cloned().or_else(|| fd.clone());
-            state.pins += u32::from(fd.is_some());
-            if state.fd.is_none() {
-                state.fd.clone_from(&fd);
-            }
-            fd.is_some()
+            let held = fd.is_some();
+            state.pins += u32::from(held);
+            fd.into_iter().for_each(|fd| state.keep_own(fd));
+            held
         };
         Some(Pin { mirror: self, inode, held })
     }
@@ -228,7 +228,7 @@ impl<N: Default> Mirror<N> {
         let evictable = {
             let mut state = inode.state.lock();
             state.pins = state.pins.saturating_sub(1);
-            let free = state.pins == 0 && !state.unlinked && state.fd.is_some();
+            let free = state.pins == 0 && !state.unlinked && state.own().is_some();
             free && !std::mem::replace(&mut state.in_ring, true)
         };
         if evictable {
@@ -238,18 +238,16 @@ impl<N: Default> Mirror<N> {
 
     /// A descriptor that is about to be handed out as a handle's serves its inode, too.
     pub(super) fn lend(&self, inode: &Inode<N>, fd: &Arc<OwnedFd>) {
-        inode.state.lock().open.push(fd.clone());
+        inode.state.lock().lend(fd);
     }
 
     /// The end of that: of an inode that has no name left it stays, else it goes with the handle.
     pub(super) fn take_back(&self, inode: &Inode<N>, fd: &Arc<OwnedFd>) {
         let mut state = inode.state.lock();
-        if let Some(place) = state.open.iter().position(|open| Arc::ptr_eq(open, fd)) {
-            state.open.swap_remove(place);
-        }
-        let shared = state.fd.as_ref().is_some_and(|own| Arc::ptr_eq(own, fd));
+        state.take_back(fd);
+        let shared = state.own().is_some_and(|own| Arc::ptr_eq(own, fd));
         if shared && !state.unlinked && state.pins == 0 {
-            state.fd = None; // The handle has the last one: nothing is closed here.
+            drop(state.take_own()); // The handle has the last one: nothing is closed here.
         }
     }
 }

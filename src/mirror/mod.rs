@@ -20,10 +20,13 @@ mod dir;
 mod fds;
 mod handle;
 mod inode;
+mod keyed;
+mod mix;
 mod names;
 mod numbers;
 mod path;
 mod room;
+mod state;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -51,8 +54,10 @@ pub(crate) use xattr::Xattr;
 
 use fds::Ring;
 use handle::Handles;
-use inode::{Change, Identity, State};
+use inode::Identity;
+use mix::digest;
 use room::Room;
+use state::{Change, State};
 use table::Table;
 
 use crate::sys::process::Process;
@@ -203,7 +208,7 @@ impl<N: Default> Mirror<N> {
         state: &mut State,
         change: impl FnOnce(&mut State) -> Change,
     ) -> Change {
-        let first = state.names().is_empty();
+        let first = state.count() == 0;
         let change = change(state);
         if change.renamed {
             inode.epoch.fetch_add(1, Ordering::AcqRel);
@@ -241,11 +246,12 @@ fn check(name: &OsStr) -> io::Result<()> {
 fn identity(stat: &Statx, stacked: bool) -> Identity {
     // A file of a lower layer is born anew when overlayfs copies it up.
     let born = !stacked && stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+    let born = born.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec));
+    let mount = is_dir(stat).then_some(stat.stx_mnt_id);
     Identity {
         dev: makedev(stat.stx_dev_major, stat.stx_dev_minor),
         ino: stat.stx_ino,
-        born: if born { (stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec) } else { (0, 0) },
-        mount: if is_dir(stat) { stat.stx_mnt_id } else { 0 },
+        born: digest(&(born, mount)),
     }
 }
 

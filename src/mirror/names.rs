@@ -18,7 +18,8 @@ use rustix::path::DecInt;
 
 use super::attr::{attr_of, decode_dev, generation};
 use super::fds::is_stale;
-use super::inode::{Change, Inode, Name};
+use super::inode::Inode;
+use super::state::{Change, Name};
 use super::{Caller, Entry, Ino, Mirror, check, is_dir, stat_at, stat_of};
 use crate::sys::creds;
 
@@ -211,7 +212,7 @@ impl<N: Default> Mirror<N> {
                     let change = self.change_names(&inode, &mut state, |names| {
                         names.take(dir.ino, name, inode.directory)
                     });
-                    (change, state.names().len())
+                    (change, state.count())
                 })
             };
             if let Some((change, names)) = change {

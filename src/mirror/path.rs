@@ -10,7 +10,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 
-use super::inode::{Inode, MAX_DEPTH, Name};
+use super::inode::{Inode, MAX_DEPTH};
+use super::state::Name;
 use super::{Mirror, ROOT};
 
 impl<N: Default> Mirror<N> {
@@ -68,6 +69,7 @@ impl<N: Default> Mirror<N> {
 
     /// Grows whenever the paths of the inode may have changed.
     pub(crate) fn epoch(&self, inode: &Inode<N>) -> u64 {
-        self.dir_moves.load(Ordering::Acquire).wrapping_add(inode.epoch.load(Ordering::Acquire))
+        let own = u64::from(inode.epoch.load(Ordering::Acquire));
+        self.dir_moves.load(Ordering::Acquire).wrapping_add(own)
     }
 }

@@ -6,14 +6,16 @@
 //! Lock rule: an identity shard before a number shard, never the reverse; never with an inode's
 //! state; never across a syscall (inodes, and with them descriptors, are dropped outside).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hash};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
 use super::inode::{Identity, Inode};
+use super::keyed::{ByIdentity, ByNumber};
+use super::mix::{Mix, digest};
 use super::numbers::{Ino, ROOT};
 
 const SHARDS: usize = 64;
@@ -26,52 +28,26 @@ const INDEX_SPARE: u64 = 0x7ffe;
 /// Devices beyond this many have spare numbers only.
 const MAX_DEVICES: u64 = 0x7000;
 
-/// A fast hasher for numbers that nobody gains by choosing badly.
-#[derive(Default)]
-pub(super) struct Mix(u64);
+type Map<K> = HashSet<K, BuildHasherDefault<Mix>>;
+type Shards<K> = [RwLock<Map<K>>; SHARDS];
 
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 32)
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-    fn write_u64(&mut self, n: u64) {
-        self.0 = (self.0.rotate_left(5) ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-    fn write_i64(&mut self, n: i64) {
-        self.write_u64(n.cast_unsigned());
-    }
-    fn write_u32(&mut self, n: u32) {
-        self.write_u64(u64::from(n));
-    }
-}
-
-type Map<K, N> = HashMap<K, Arc<Inode<N>>, BuildHasherDefault<Mix>>;
-type Shards<K, N> = [RwLock<Map<K, N>>; SHARDS];
-
-fn shard<K: Hash, N>(shards: &Shards<K, N>, key: K) -> &RwLock<Map<K, N>> {
-    let mut hash = Mix::default();
-    key.hash(&mut hash);
+fn shard<K>(shards: &Shards<K>, key: impl Hash) -> &RwLock<Map<K>> {
     // The map's buckets use the low bits, its tags the top ones.
-    let place = (hash.finish() >> 40) as usize % SHARDS;
+    let place = (digest(&key) >> 40) as usize % SHARDS;
     #[allow(clippy::indexing_slicing, reason = "below SHARDS")]
     &shards[place]
 }
 
 /// Twice as much as is needed stays, so that what comes and goes does not make the map anew each time.
-fn shrink<K: Eq + Hash, N>(map: &mut Map<K, N>) {
+fn shrink<K: Eq + Hash>(map: &mut Map<K>) {
     if map.capacity() > 4 * map.len() {
         map.shrink_to(2 * map.len());
     }
 }
 
 pub(super) struct Table<N> {
-    by_identity: Shards<Identity, N>,
-    by_number: Shards<Ino, N>,
+    by_identity: Shards<ByIdentity<N>>,
+    by_number: Shards<ByNumber<N>>,
     /// Devices in the order they were met; the root's is the first.
     devices: RwLock<Vec<u64>>,
     root_dev: u64,
@@ -90,41 +66,41 @@ impl<N: Default> Table<N> {
             root_dev,
             spare: AtomicU64::new(0),
         };
-        shard(&table.by_number, ROOT).write().insert(ROOT, root);
+        shard(&table.by_number, ROOT).write().insert(ByNumber(root));
         table
     }
 
     pub(super) fn get(&self, ino: Ino) -> Option<Arc<Inode<N>>> {
-        shard(&self.by_number, ino).read().get(&ino).cloned()
+        Some(shard(&self.by_number, ino).read().get(&ino)?.0.clone())
     }
 
     pub(super) fn known(&self, identity: &Identity) -> Option<Arc<Inode<N>>> {
-        shard(&self.by_identity, *identity).read().get(identity).cloned()
+        Some(shard(&self.by_identity, *identity).read().get(identity)?.0.clone())
     }
 
     /// The inode of that identity, new or known, with one lookup more.
     pub(super) fn enter(&self, identity: Identity, directory: bool) -> Arc<Inode<N>> {
         let ids = shard(&self.by_identity, identity);
-        if let Some(inode) = ids.read().get(&identity) {
+        if let Some(ByIdentity(inode)) = ids.read().get(&identity) {
             inode.lookups.fetch_add(1, Ordering::SeqCst);
             return inode.clone();
         }
         let mut wanted = self.number(identity.dev, identity.ino);
         let mut ids = ids.write();
-        if let Some(inode) = ids.get(&identity) {
+        if let Some(ByIdentity(inode)) = ids.get(&identity) {
             inode.lookups.fetch_add(1, Ordering::SeqCst);
             return inode.clone();
         }
         loop {
             let ino = wanted.take().unwrap_or_else(|| self.spare_number());
             let mut numbers = shard(&self.by_number, ino).write();
-            if numbers.contains_key(&ino) {
+            if numbers.contains(&ino) {
                 continue;
             }
             let inode = Arc::new(Inode::new(ino, identity, directory));
             inode.lookups.store(1, Ordering::SeqCst);
-            numbers.insert(ino, inode.clone());
-            ids.insert(identity, inode.clone());
+            numbers.insert(ByNumber(inode.clone()));
+            ids.insert(ByIdentity(inode.clone()));
             return inode;
         }
     }
@@ -185,7 +161,7 @@ impl<N: Default> Table<N> {
             if inode.ino == ROOT || !inode.idle() || !self.remove(&inode) {
                 continue;
             }
-            let parents: Vec<Ino> = inode.state.lock().names().iter().map(|n| n.parent).collect();
+            let parents: Vec<Ino> = inode.state.lock().names().map(|n| n.parent).collect();
             for parent in parents.into_iter().filter_map(|ino| self.get(ino)) {
                 parent.children.fetch_sub(1, Ordering::SeqCst);
                 more.push(parent);
@@ -195,7 +171,7 @@ impl<N: Default> Table<N> {
 
     fn remove(&self, inode: &Arc<Inode<N>>) -> bool {
         let mut ids = shard(&self.by_identity, inode.identity).write();
-        let here = ids.get(&inode.identity).is_some_and(|known| Arc::ptr_eq(known, inode));
+        let here = ids.get(&inode.identity).is_some_and(|known| Arc::ptr_eq(&known.0, inode));
         // Lookups are added under this lock, so that what is idle here stays idle.
         if !here || !inode.idle() {
             return false;
@@ -215,7 +191,7 @@ impl<N: Default> Table<N> {
     /// Every inode that the kernel knows; the callback runs without a lock.
     pub(super) fn each(&self, f: &mut dyn FnMut(&Arc<Inode<N>>)) {
         for numbers in &self.by_number {
-            let inodes: Vec<_> = numbers.read().values().cloned().collect();
+            let inodes: Vec<_> = numbers.read().iter().map(|inode| inode.0.clone()).collect();
             inodes.iter().filter(|i| i.lookups() > 0).for_each(&mut *f);
         }
     }
@@ -230,8 +206,8 @@ impl<N: Default> Table<N> {
 mod tests {
     use super::*;
 
-    fn identity(dev: u64, ino: u64, born: i64) -> Identity {
-        Identity { dev, ino, born: (born, 0), mount: 0 }
+    fn identity(dev: u64, ino: u64, born: u64) -> Identity {
+        Identity { dev, ino, born }
     }
 
     fn table() -> Table<()> {

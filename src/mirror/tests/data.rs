@@ -239,5 +239,5 @@ fn handle_numbers_are_distinct_while_open() {
     assert_eq!(all.len(), 100);
     all.iter().for_each(|fh| disk.mirror.release(*fh).unwrap());
     let inode = disk.mirror.inode(ino).unwrap();
-    assert!(inode.state.lock().open.is_empty());
+    assert!(inode.state.lock().open().is_empty());
 }

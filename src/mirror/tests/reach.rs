@@ -26,7 +26,7 @@ fn more_inodes_than_descriptors_work() {
         assert_eq!(disk.path(*ino), *path);
     }
     let mut held = 0;
-    disk.mirror.known(&mut |inode| held += usize::from(inode.state.lock().fd.is_some()));
+    disk.mirror.known(&mut |inode| held += usize::from(inode.state.lock().own().is_some()));
     assert!(held <= 17, "{held} descriptors are held");
 }
 
@@ -288,7 +288,7 @@ fn no_lookup_brings_an_old_name_back() {
     };
     race(Duration::from_secs(2), &[&rename, &|| look("a"), &|| look("b"), &|| look("c")]);
     assert_eq!(disk.lookups(ino), 1);
-    assert_eq!(m.inode(ino).unwrap().state.lock().names().len(), 1);
+    assert_eq!(m.inode(ino).unwrap().state.lock().count(), 1);
 }
 
 #[test]
