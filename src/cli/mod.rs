@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod act;
+mod activity;
 mod charybdefs;
 mod control;
 mod demo;
@@ -22,6 +23,7 @@ mod original;
 mod output;
 mod recipe;
 mod render;
+mod screen;
 mod typed;
 mod values;
 mod watch;
@@ -188,7 +190,7 @@ mod tests {
             fields(MethodStatistics::default()),
             fields(PassthroughStatistics::default()),
             fields(LatencyStatistics::default()),
-            watch::field_names(),
+            activity::field_names(),
         ];
         for name in all.iter().flatten() {
             assert!(DOCUMENTATION.contains(&format!("`{name}`")), "{name}");

@@ -1,22 +1,22 @@
 //! `slowfs watch`: what goes through the mounts now, redrawn in a terminal, else a line at a time.
 //!
-//! Invariant: the terminal is left as it was found, also when a signal ends it. No locks.
+//! A signal ends it like `--count` does, so that the terminal gets back what was there. No locks.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::tcgetwinsize;
-use serde::Serialize;
 use serde_json::json;
 
+use super::activity::{Activity, Sample};
 use super::control::Target;
 use super::output;
-use super::render::{explain, fault_table, is_second_name, latency_cells};
-use crate::rpc::{Client, LatencyStatistics, ListedFault, MethodStatistics, Statistics};
+use super::render::{explain, fault_table};
+use super::screen::Screen;
+use crate::rpc::Client;
 use crate::sys::signals;
 
 /// How long a mount may take to answer before the others are shown without it.
@@ -57,12 +57,6 @@ struct Host {
     now: Result<Sample, String>,
 }
 
-/// What a mount answers.
-struct Sample {
-    stats: Statistics,
-    faults: Vec<ListedFault>,
-}
-
 impl Host {
     fn new(addr: &str) -> Host {
         Host { addr: addr.to_owned(), client: None, before: None, now: Err(String::new()) }
@@ -88,113 +82,8 @@ impl Host {
 
     /// What went on between the last two answers; none before there are two of one mount.
     fn activity(&self) -> Option<Activity<'_>> {
-        let (now, before) = (self.now.as_ref().ok()?, self.before.as_ref()?);
-        let interval_ns = now.stats.elapsed_ns.saturating_sub(before.stats.elapsed_ns);
-        if interval_ns <= 0 {
-            return None;
-        }
-        #[allow(clippy::cast_precision_loss, reason = "for people")]
-        let rate = |now: i64, before: i64| {
-            now.saturating_sub(before).max(0) as f64 / (interval_ns as f64 / 1e9)
-        };
-        let method = |(now, before): (&MethodStatistics, &MethodStatistics)| {
-            (now.calls > before.calls).then(|| Flow {
-                name: now.name.clone(),
-                calls_per_s: rate(now.calls, before.calls),
-                errors_per_s: rate(now.errors, before.errors),
-                latency: now.latency.as_ref().and_then(|l| l.since(before.latency.as_ref())),
-            })
-        };
-        Some(Activity {
-            interval_ns,
-            calls_per_s: rate(now.stats.calls, before.stats.calls),
-            errors_per_s: rate(now.stats.errors, before.stats.errors),
-            methods: now
-                .stats
-                .methods
-                .iter()
-                .zip(&before.stats.methods)
-                .filter_map(method)
-                .collect(),
-            faults: &now.faults,
-        })
+        Activity::between(self.before.as_ref()?, self.now.as_ref().ok()?)
     }
-}
-
-/// What went on in one interval; its field names are those of `--json`.
-#[derive(Serialize)]
-struct Activity<'a> {
-    interval_ns: i64,
-    calls_per_s: f64,
-    errors_per_s: f64,
-    /// Those that were called.
-    methods: Vec<Flow>,
-    faults: &'a [ListedFault],
-}
-
-/// What went on of one method.
-#[derive(Serialize)]
-struct Flow {
-    name: String,
-    calls_per_s: f64,
-    errors_per_s: f64,
-    latency: Option<LatencyStatistics>,
-}
-
-impl Activity<'_> {
-    fn held(&self) -> i64 {
-        self.faults.iter().map(|f| f.held).sum()
-    }
-
-    fn summary(&self) -> String {
-        let (calls, errors) = (per_second(self.calls_per_s), per_second(self.errors_per_s));
-        format!("{calls} calls/s, {errors} errors/s, {} held", self.held())
-    }
-
-    /// The methods without the second names of the same requests.
-    fn flows(&self) -> impl Iterator<Item = &Flow> {
-        self.methods.iter().filter(|flow| !is_second_name(&flow.name))
-    }
-
-    /// All of it on one line.
-    fn line(&self) -> String {
-        let mut parts = vec![self.summary()];
-        parts.extend(self.flows().map(|flow| {
-            let latency = flow.latency.as_ref().map(|l| {
-                let (p50, p99) = (output::short_time(l.p50_ns), output::short_time(l.p99_ns));
-                format!(" p50 {p50} p99 {p99}")
-            });
-            format!(
-                "{} {}/s{}",
-                flow.name,
-                per_second(flow.calls_per_s),
-                latency.unwrap_or_default()
-            )
-        }));
-        parts.extend(self.faults.iter().map(|f| {
-            let effect = f.fault.effect();
-            format!(
-                "fault {} ({effect}) {} matched {} fired {} held",
-                f.id, f.matched, f.fired, f.held
-            )
-        }));
-        parts.join("; ")
-    }
-
-    fn table(&self) -> String {
-        let rows = self.flows().map(|flow| {
-            let [p50, p99, max] = latency_cells(flow.latency.as_ref());
-            let (calls, errors) = (per_second(flow.calls_per_s), per_second(flow.errors_per_s));
-            [flow.name.clone(), calls, errors, p50, p99, max]
-        });
-        let headers = ["METHOD", "CALLS/S", "ERRORS/S", "P50", "P99", "MAX"];
-        output::table(headers, &[1, 2, 3, 4, 5], rows.collect())
-    }
-}
-
-/// A rate for people: a tenth matters only below ten.
-fn per_second(rate: f64) -> String {
-    if rate > 0.0 && rate < 9.95 { format!("{rate:.1}") } else { format!("{rate:.0}") }
 }
 
 struct Watch {
@@ -316,113 +205,6 @@ fn wait(stop: &OwnedFd, until: Instant) -> Option<i32> {
         let signal = signals::take(stop);
         if signal.is_some() || left.is_zero() {
             return signal;
-        }
-    }
-}
-
-/// The terminal's other screen, without a cursor; what was on the terminal comes back at the end.
-struct Screen;
-
-impl Screen {
-    /// None if nobody looks at a screen there.
-    fn open(json: bool) -> Option<Screen> {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if json || dumb || !io::stdout().is_terminal() {
-            return None;
-        }
-        let screen = Screen;
-        screen.write("\x1b[?1049h\x1b[?25l").ok().map(|()| screen)
-    }
-
-    /// Replaces what is there in one write, without clearing first: nothing flickers.
-    fn draw(&self, view: &str) -> io::Result<()> {
-        let (rows, columns) = match tcgetwinsize(io::stdout()) {
-            Ok(size) if size.ws_row > 0 && size.ws_col > 0 => {
-                (usize::from(size.ws_row), usize::from(size.ws_col))
-            }
-            _ => (24, 80),
-        };
-        self.write(&format!("\x1b[H{}\x1b[J", fit(view, rows, columns)))
-    }
-
-    fn write(&self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        // A terminal that is gone needs nothing back.
-        let _ = self.write("\x1b[?25h\x1b[?1049l");
-    }
-}
-
-/// As much of the view as a terminal of that size has room for, each line erasing what was behind
-/// it; the last line says how much is missing.
-fn fit(view: &str, rows: usize, columns: usize) -> String {
-    let lines: Vec<_> = view.lines().collect();
-    let room = if lines.len() > rows { rows.saturating_sub(1) } else { rows };
-    // The last column stays free, so that no line wraps.
-    let cut = |line: &&str| format!("{}\x1b[K", cut(line, columns.saturating_sub(1)));
-    let mut shown: Vec<_> = lines.iter().take(room).map(cut).collect();
-    if lines.len() > rows {
-        shown.push(cut(&&*format!("... {} more lines", lines.len() - room)));
-    }
-    shown.join("\n")
-}
-
-/// The first columns of a line; its colours take no room and stay paired.
-fn cut(line: &str, columns: usize) -> String {
-    let (mut out, mut seen, mut colour) = (String::new(), 0, false);
-    for c in line.chars() {
-        colour |= c == '\x1b';
-        if colour || seen < columns {
-            out.push(c);
-        }
-        seen += usize::from(!colour);
-        colour &= c != 'm';
-    }
-    out
-}
-
-/// The names of an interval's fields, for the test that they are documented.
-#[cfg(test)]
-pub(super) fn field_names() -> Vec<String> {
-    let flow = Flow { name: String::new(), calls_per_s: 0.0, errors_per_s: 0.0, latency: None };
-    let activity = Activity {
-        interval_ns: 0,
-        calls_per_s: 0.0,
-        errors_per_s: 0.0,
-        methods: Vec::new(),
-        faults: &[],
-    };
-    let all = [json!(flow), json!(activity)];
-    all.iter().filter_map(|v| v.as_object()).flat_map(|o| o.keys().cloned()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_view_never_exceeds_the_terminal() {
-        let view = "\x1b[1mHEAD LINE\x1b[0m\none\n\ntwo\nthree";
-        let fitted = fit(view, 3, 6);
-        assert_eq!(fitted, "\x1b[1mHEAD \x1b[0m\x1b[K\none\x1b[K\n... 3\x1b[K");
-        assert_eq!(fit("a\nb", 2, 80), "a\x1b[K\nb\x1b[K");
-        for (rows, columns) in [(0, 0), (1, 1), (2, 2)] {
-            assert!(fit(view, rows, columns).matches('\n').count() < rows.max(1));
-        }
-    }
-
-    #[test]
-    fn rates_have_the_digits_that_matter() {
-        for (rate, text) in
-            [(0.0, "0"), (0.04, "0.0"), (1.0, "1.0"), (9.96, "10"), (1234.5, "1234")]
-        {
-            assert_eq!(per_second(rate), text);
         }
     }
 }

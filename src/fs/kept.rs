@@ -7,7 +7,6 @@
 //! Invariants: data is in one place that counts, and a place in the file belongs to one operation.
 //! Lock rule: the locks cover memory work only; the file is read and written outside.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -18,6 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use parking_lot::{Condvar, Mutex};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
+
+use super::space::Space;
 
 /// Less than this is not worth the file: it is moved in pages.
 const WORTH: u64 = 4096;
@@ -35,47 +36,6 @@ pub(crate) struct Keep {
     loaded: Mutex<u64>,
     unloaded: Condvar,
     warned: AtomicBool,
-}
-
-/// What is free of the file: its parts by where they begin, and where it ends.
-#[derive(Default)]
-struct Space {
-    free: BTreeMap<u64, u64>,
-    end: u64,
-}
-
-impl Space {
-    /// The first part that is large enough.
-    fn take(&mut self, len: u64) -> u64 {
-        let found = self.free.iter().find(|(_, free)| **free >= len).map(|(at, free)| (*at, *free));
-        let Some((at, free)) = found else {
-            let at = self.end;
-            self.end += len;
-            return at;
-        };
-        self.free.remove(&at);
-        if free > len {
-            self.free.insert(at + len, free - len);
-        }
-        at
-    }
-
-    /// Gives a part back. Its neighbours join it; the last ends the file earlier.
-    fn give(&mut self, mut at: u64, mut len: u64) {
-        if let Some(next) = self.free.remove(&(at + len)) {
-            len += next;
-        }
-        let before = self.free.range(..at).next_back().map(|(at, len)| (*at, *len));
-        if let Some((start, free)) = before.filter(|(start, free)| start + free == at) {
-            self.free.remove(&start);
-            (at, len) = (start, len + free);
-        }
-        if at + len == self.end {
-            self.end = at;
-        } else {
-            self.free.insert(at, len);
-        }
-    }
 }
 
 impl Keep {
@@ -324,42 +284,20 @@ mod tests {
     fn what_is_free_of_the_file_is_used_again() {
         let keep = keep(0);
         let mut all: Vec<_> = (0..8).map(|n| kept(&keep, n)).collect();
-        let end = keep.space.lock().end;
+        let end = keep.space.lock().end();
         assert_eq!(end, 8 * PIECE as u64);
         // Out of order, so that parts join on either side.
         for n in [5, 3, 1, 2] {
             drop(all.remove(n));
         }
         all.extend((10..14).map(|n| kept(&keep, n)));
-        assert_eq!(keep.space.lock().end, end);
+        assert_eq!(keep.space.lock().end(), end);
         let right = [0, 2, 6, 7, 10, 11, 12, 13];
         for (n, kept) in right.into_iter().zip(&all) {
             assert!(kept.take().unwrap().bytes() == piece(n), "{n}");
         }
-        assert_eq!(keep.space.lock().end, 0);
-        assert!(keep.space.lock().free.is_empty());
+        assert_eq!(keep.space.lock().end(), 0);
         assert_eq!(keep.file.as_ref().unwrap().metadata().unwrap().blocks(), 0, "given back");
-    }
-
-    #[test]
-    fn space_is_never_given_twice() {
-        let mut space = Space::default();
-        let mut taken: Vec<(u64, u64)> = Vec::new();
-        let mut dice = 1u64;
-        for _ in 0..5000 {
-            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            let len = (dice >> 60) + 1;
-            if dice >> 32 & 1 == 0 || taken.is_empty() {
-                let at = space.take(len);
-                assert!(taken.iter().all(|(a, l)| at + len <= *a || a + l <= at));
-                taken.push((at, len));
-            } else {
-                let (at, len) = taken.swap_remove((dice >> 40) as usize % taken.len());
-                space.give(at, len);
-            }
-        }
-        taken.drain(..).for_each(|(at, len)| space.give(at, len));
-        assert_eq!((space.end, space.free.len()), (0, 0));
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod reply;
 mod requests;
 mod run;
 mod serve;
+mod space;
 mod trusted;
 mod underway;
 mod walks;
