@@ -305,6 +305,27 @@ mod tests {
         assert!(!first.is_visible().unwrap());
     }
 
+    /// The number of the connection is that of the filesystem, which the next one gets.
+    #[test]
+    fn an_abort_spares_who_has_the_number_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let mountpoint = Mountpoint::open(dir.path()).unwrap();
+        let taken_over = (0..50).find_map(|_| {
+            let (first, root) = made(&mountpoint);
+            // Attached nowhere it ends with its last descriptor.
+            drop(root);
+            let (second, root) = made(&mountpoint);
+            // Else another test has taken the number.
+            (first.device() == second.device()).then_some((first, second, root))
+        });
+        let (first, second, _root) = taken_over.expect("the number is taken over once");
+        assert!(!first.is_connected() && second.is_connected());
+        first.abort().unwrap();
+        assert!(second.is_connected());
+        second.abort().unwrap();
+        assert!(!second.is_connected());
+    }
+
     /// Others mount and unmount there all the while.
     #[test]
     fn what_lies_on_it_may_go_while_it_is_detached() {

@@ -3,7 +3,8 @@
  *   aio libaio|uring|plain FILE FLAG,...
  *
  * FLAG: none; direct dsync sync as of open(2); fdirect for O_DIRECT set by fcntl(2) after the open;
- * random for POSIX_FADV_RANDOM and MADV_RANDOM. Each line of standard input is a batch, all of whose
+ * random for POSIX_FADV_RANDOM and MADV_RANDOM; thread: of uring, each batch is submitted by a thread
+ * that has ended before its operations are waited for. Each line of standard input is a batch, all of whose
  * operations are submitted at once:
  *
  *   w:OFFSET:LENGTH:BYTE[:dsync|:sync]   r:OFFSET:LENGTH   fsync   fdatasync
@@ -24,6 +25,7 @@
 #include <fcntl.h>
 #include <libaio.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,7 +50,7 @@ struct operation {
     struct iocb iocb;
 };
 
-static int file, sink, ends[2];
+static int file, sink, ends[2], apart;
 static char *mapping;
 static size_t size;
 static sigjmp_buf no_page;
@@ -133,9 +135,20 @@ static void by_libaio(int n)
     }
 }
 
+static struct io_uring ring;
+
+static void *submit(void *unused)
+{
+    int error = io_uring_submit(&ring);
+    (void)unused;
+    if (error < 0)
+        fail("io_uring_submit", -error);
+    return NULL;
+}
+
 static void by_uring(int n)
 {
-    static struct io_uring ring;
+    pthread_t submitter;
     int error;
     if (!ring.ring_fd && (error = io_uring_queue_init(MOST, &ring, 0)))
         fail("io_uring_queue_init", -error);
@@ -151,8 +164,11 @@ static void by_uring(int n)
         }
         io_uring_sqe_set_data(sqe, op);
     }
-    if ((error = io_uring_submit(&ring)) < 0)
-        fail("io_uring_submit", -error);
+    if (!apart)
+        submit(NULL);
+    else if ((error = pthread_create(&submitter, NULL, submit, NULL)) ||
+             (error = pthread_join(submitter, NULL)))
+        fail("thread", error);
     for (int ended = 0; ended < n; ended++) {
         struct io_uring_cqe *cqe;
         if ((error = io_uring_wait_cqe(&ring, &cqe)))
@@ -243,6 +259,8 @@ int main(int argc, char **argv)
             flags |= O_SYNC;
         else if (!strcmp(flag, "random"))
             random = 1;
+        else if (!strcmp(flag, "thread"))
+            apart = 1;
         else if (strcmp(flag, "none"))
             fail(flag, EINVAL);
     }

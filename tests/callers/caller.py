@@ -4,6 +4,8 @@ aio-read, aio-write  a thread submits one direct request and ends; HOW is `early
                      `late` (when the first line comes in), then `reap` (tells the result), `exec`
                      (executes a program, which waits for the request) or `stay`
 open                 opens FILE; then HOW
+core                 opens FILE and has 32 MiB of memory; at a line a thread closes FILE, and at another it
+                     dumps core where FILE is
 map                  maps FILE, shared; at a line it dirties a page; then HOW
 exec                 a thread syncs FILE, and at a line another executes a program
 close                opens FILE; at a line it executes a program, which closes it
@@ -87,6 +89,18 @@ def map_it(path, how):
     end(how)
 
 
+def dump(path):
+    fd = os.open(path, os.O_RDWR)
+    os.chdir(os.path.dirname(path))
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    memory = mmap.mmap(-1, 32 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.write(b"x" * len(memory))
+    wait_for_a_line()
+    threading.Thread(target=os.close, args=(fd,)).start()
+    wait_for_a_line()
+    os.abort()
+
+
 def execute(path):
     fd = os.open(path, os.O_WRONLY)
     threading.Thread(target=os.fsync, args=(fd,)).start()
@@ -124,6 +138,8 @@ elif what == "open":
     os.open(path, os.O_RDWR)
     wait_for_a_line()
     end(*how)
+elif what == "core":
+    dump(path)
 elif what == "map":
     map_it(path, *how)
 elif what == "exec":

@@ -14,7 +14,7 @@ fn program() -> &'static Path {
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("aio-{}", std::process::id()));
         let mut compiler = Command::new("cc");
         compiler.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program);
-        compiler.arg(source).args(["-laio", "-luring"]);
+        compiler.arg(source).args(["-laio", "-luring", "-pthread"]);
         let output = compiler.output().expect("cc runs");
         assert!(output.status.success(), "scripts/setup test: {}", super::text_of(&output));
         // One name for all, that none of those who compile it finds half written.
