@@ -14,6 +14,7 @@ pub(crate) mod signals;
 pub(crate) mod syscall;
 
 use std::ffi::CStr;
+use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -41,7 +42,13 @@ const LOOKED_THROUGH: RawFd = 1024;
 /// The numbers of the descriptors that this process has of a character device, by its number.
 #[must_use]
 pub(crate) fn numbers_of(device: u64) -> Vec<RawFd> {
-    (0..LOOKED_THROUGH).filter(|number| is_of(*number, device)).collect()
+    // /proc lists the few that there are, in order; without it each number is tried.
+    let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+    let open: Vec<RawFd> = match fs::read_dir("/proc/self/fd") {
+        Ok(open) => open.filter_map(number).take_while(|n| *n < LOOKED_THROUGH).collect(),
+        Err(_) => (0..LOOKED_THROUGH).collect(),
+    };
+    open.into_iter().filter(|number| is_of(*number, device)).collect()
 }
 
 /// A duplicate of such a descriptor; none if the number is no such descriptor's any more.
