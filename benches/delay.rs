@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use slowfs::fault::{Delay, DelayLine, Fault, FaultTable, Gate, Memo, Placement, Subject, Verdict};
+use slowfs::fault::operation::{Caller, Operation};
+use slowfs::fault::words::Plain;
+use slowfs::fault::{DelayLine, Fault, FaultTable, Gate, Memo, Placement, Subject, Verdict};
 use slowfs::ops::{Call, MethodSet};
 
 struct File;
@@ -35,14 +37,16 @@ fn lateness(delay: Duration, at_once: usize, rounds: usize) -> Vec<Duration> {
     let line = DelayLine::new().unwrap();
     let table = FaultTable::new(Arc::clone(&line), None);
     let gate = Gate::new(Arc::clone(&table));
+    let plain = Plain { delay: Some(delay), ..Plain::default() };
     let fault = Fault::on(Call::Fsync.methods()).unwrap();
-    table.put(fault.with_delay(Delay::For(delay)), Placement::Add).unwrap();
+    table.put(plain.done_by(fault).unwrap(), Placement::Add).unwrap();
     let (tell, told) = channel();
     let mut late = Vec::new();
     for _ in 0..rounds {
         for _ in 0..at_once {
             let arrived = Instant::now();
-            let Verdict::Hit(hit) = gate.decide(&[&File], 0) else { continue };
+            let op = Operation::new(Call::Fsync, Caller::default(), 7).arrived_at(arrived);
+            let Verdict::Hit(hit) = gate.decide(&[&File], &op) else { continue };
             let tell = tell.clone();
             let job = move |_, _| tell.send(arrived.elapsed() - delay).unwrap();
             line.hold(hit, arrived, false, Box::new(job));

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use slowfs::fault::operation::{Caller, Operation};
 use slowfs::fault::{
-    DelayLine, Fault, FaultTable, Gate, Memo, Pattern, Placement, Probability, Stats, Subject,
-    Verdict,
+    Chance, DelayLine, Fault, FaultTable, Gate, Memo, Pattern, Placement, Probability, Stats,
+    Subject, Verdict,
 };
 use slowfs::ops::{Call, MethodSet};
 
@@ -49,9 +50,12 @@ fn fault(pattern: &str) -> Fault {
     fault.with_pattern(Pattern::new(pattern).unwrap())
 }
 
+const CALLER: Caller = Caller { tid: 1, uid: 0, gid: 0 };
+
 /// What the adapter does for every operation.
 fn ask(gate: &Gate, file: &File) -> bool {
-    gate.armed(Call::Write.methods()) && matches!(gate.decide(&[file], 1), Verdict::Hit(_))
+    gate.armed(Call::Write.methods())
+        && matches!(gate.decide(&[file], &Operation::new(Call::Write, CALLER, 7)), Verdict::Hit(_))
 }
 
 fn gates(criterion: &mut Criterion) {
@@ -72,7 +76,12 @@ fn gates(criterion: &mut Criterion) {
         [("matching, firing", Probability::ALWAYS), ("matching, not firing", Probability::NEVER)]
     {
         table.clear_all();
-        table.put(fault(".*snap").with_probability(probability), Placement::Add).unwrap();
+        table
+            .put(
+                fault(".*snap").with_chance(Chance { probability, ..Chance::default() }).unwrap(),
+                Placement::Add,
+            )
+            .unwrap();
         criterion.bench_function(name, |b| b.iter(|| ask(black_box(&gate), black_box(&file))));
     }
     let stats = Stats::default();

@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use slowfs::fault::operation::{Caller, Operation};
+use slowfs::fault::plan::Hold;
+use slowfs::fault::words::Plain;
 use slowfs::fault::{
-    Delay, DelayLine, Fault, FaultId, FaultTable, Gate, Memo, Outcome, Pattern, Placement,
-    Probability, Subject, Verdict,
+    Chance, DelayLine, Fault, FaultId, FaultTable, Gate, Memo, Outcome, Pattern, Placement,
+    Probability, Subject, Term, Verdict,
 };
 use slowfs::ops::{Call, MethodSet};
 
@@ -80,17 +83,18 @@ impl Engine {
         if !self.gate.armed(request.methods()) {
             return false;
         }
-        let Verdict::Hit(hit) = self.gate.decide(&[&At(file, request)], 0) else { return false };
-        let Some(delay) = hit.delay() else { return false };
+        let op = Operation::new(request, Caller::default(), 7).arrived_at(arrived);
+        let Verdict::Hit(hit) = self.gate.decide(&[&At(file, request)], &op) else { return false };
+        let hold = hit.hold();
+        if hold == Hold::No {
+            return false;
+        }
         let runs = Arc::new(AtomicUsize::new(0));
         self.book.runs.lock().push(Arc::clone(&runs));
         let book = Arc::clone(&self.book);
         let job = move |_, outcome| {
             runs.fetch_add(1, Ordering::Relaxed);
-            let enough = match delay {
-                Delay::For(delay) => arrived.elapsed() >= delay,
-                Delay::UntilCleared => false,
-            };
+            let enough = matches!(hold, Hold::Until(due) if due <= Instant::now());
             if outcome == Outcome::Due && !enough {
                 book.early.fetch_add(1, Ordering::Relaxed);
             }
@@ -121,6 +125,14 @@ fn wait(done: impl Fn() -> bool, state: impl Fn() -> String) {
     }
 }
 
+fn delayed(delay: Duration) -> Plain {
+    Plain { delay: Some(delay), ..Plain::default() }
+}
+
+fn hanging(methods: MethodSet) -> Fault {
+    Plain { hang: true, ..Plain::default() }.done_by(Fault::on(methods).unwrap()).unwrap()
+}
+
 /// Numbers that look random (xorshift).
 struct Dice(u64);
 
@@ -141,23 +153,25 @@ impl Dice {
 
     fn fault(&mut self) -> Fault {
         let pattern = ["", ".*/a", ".*/b", "nothing", "(?!.*a).*"][self.below(5) as usize];
-        let mut fault = Fault::on(self.methods())
-            .unwrap()
-            .with_pattern(Pattern::new(pattern).unwrap())
-            .with_probability(Probability::from_fraction(self.below(5) as f64 / 4.0).unwrap())
-            .with_after(self.below(3));
-        if self.below(8) > 0 {
-            let short = Duration::from_micros(self.below(3000));
-            fault =
-                fault.with_delay([Delay::UntilCleared, Delay::For(short)][self.below(2) as usize]);
-        }
-        if self.below(2) > 0 {
-            fault = fault.with_count(NonZeroU64::new(1 + self.below(50)).unwrap());
-        }
-        if self.below(3) == 0 {
-            fault = fault.with_lifetime(Duration::from_micros(1 + self.below(2000))).unwrap();
-        }
-        fault
+        let delay = [
+            Plain::default(),
+            Plain { hang: true, ..Plain::default() },
+            delayed(Duration::from_micros(self.below(3000))),
+        ];
+        let doing = [0, 1, 1, 1, 2, 2, 2, 2][self.below(8) as usize];
+        let chance = Chance {
+            probability: Probability::from_fraction(self.below(5) as f64 / 4.0).unwrap(),
+            after: self.below(3),
+            count: NonZeroU64::new(1 + self.below(50)).filter(|_| self.below(2) > 0),
+            ..Chance::default()
+        };
+        let lasts = Duration::from_micros(1 + self.below(2000));
+        let lasts = Some(lasts).filter(|_| self.below(3) == 0);
+        let fault = Fault::on(self.methods()).unwrap();
+        let fault =
+            delay[doing].done_by(fault.with_pattern(Pattern::new(pattern).unwrap())).unwrap();
+        let fault = fault.with_chance(chance).unwrap();
+        fault.with_term(Term { lasts, ..Term::default() }).unwrap()
     }
 
     fn change(&mut self, table: &FaultTable) {
@@ -246,7 +260,7 @@ fn one_clear_frees_whatever_was_decided_before_it() {
     let file = File::new("/d/a");
     let held = AtomicUsize::new(0);
     for _ in 0..1_000 {
-        let fault = Fault::on(Call::Write.methods()).unwrap().with_delay(Delay::UntilCleared);
+        let fault = hanging(Call::Write.methods());
         engine.table.put(fault, Placement::Replace).unwrap();
         thread::scope(|scope| {
             for _ in 0..3 {
@@ -269,7 +283,7 @@ fn replacing_one_method_frees_that_method_only() {
     let file = File::new("/d/a");
     let both = Call::Write.methods().union(Call::Fsync.methods());
     for _ in 0..300 {
-        let fault = Fault::on(both).unwrap().with_delay(Delay::UntilCleared);
+        let fault = hanging(both);
         engine.table.put(fault, Placement::Replace).unwrap();
         let stays = AtomicUsize::new(0);
         thread::scope(|scope| {
@@ -305,9 +319,10 @@ fn lifetime_frees_whatever_was_decided_before_its_end() {
     let engine = Engine::new(5);
     let file = File::new("/d/a");
     for round in 0..300 {
-        let fault = Fault::on(Call::Write.methods()).unwrap().with_delay(Delay::UntilCleared);
+        let fault = hanging(Call::Write.methods());
         let lifetime = Duration::from_micros(1 + round);
-        engine.table.put(fault.with_lifetime(lifetime).unwrap(), Placement::Replace).unwrap();
+        let term = Term { lasts: Some(lifetime), ..Term::default() };
+        engine.table.put(fault.with_term(term).unwrap(), Placement::Replace).unwrap();
         while engine.gate.armed(Call::Write.methods()) {
             engine.operate(&file, Call::Write);
         }
@@ -319,11 +334,11 @@ fn lifetime_frees_whatever_was_decided_before_its_end() {
 fn count_is_exact_whatever_the_threads() {
     let engine = Engine::new(6);
     let file = File::new("/d/a");
-    let fault = Fault::on(Call::Write.methods())
-        .unwrap()
-        .with_delay(Delay::For(Duration::from_micros(100)))
-        .with_after(100)
-        .with_count(NonZeroU64::new(777).unwrap());
+    let fault = Fault::on(Call::Write.methods()).unwrap();
+    let count = NonZeroU64::new(777);
+    let chance = Chance { after: 100, count, ..Chance::default() };
+    let fault = delayed(Duration::from_micros(100)).done_by(fault).unwrap();
+    let fault = fault.with_chance(chance).unwrap();
     engine.table.put(fault, Placement::Replace).unwrap();
     let held: usize = thread::scope(|scope| {
         let threads: Vec<_> = (0..4)

@@ -17,7 +17,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use slowfs::fault::{Delay, DelayLine, FaultTable, ProbabilityScale, Stats};
+use slowfs::fault::words::Plain;
+use slowfs::fault::{DelayLine, FaultTable, ProbabilityScale, Stats};
 use slowfs::ops::{Call, Method, MethodSet, Obstacle};
 use slowfs::rpc::{
     self, Client, ClientError, FaultSpec, MountInfo, PlainFault, Server, ServerConfig,
@@ -161,8 +162,8 @@ t.close()
     let listed = running.table.list();
     let [wal, read] = &listed[..] else { panic!("{listed:?}") };
     assert_eq!(wal.methods.names(), ["fdatasync", "fsync", "fsyncdir"]);
-    assert_eq!(wal.fault.delay(), Some(Delay::For(Duration::from_millis(300))));
-    assert_eq!(wal.fault.probability().as_fraction(), 1.0, "1000 per mille");
+    assert_eq!(Plain::of(&wal.fault).delay, Some(Duration::from_millis(300)));
+    assert_eq!(wal.fault.chance().probability.as_fraction(), 1.0, "1000 per mille");
     assert!(wal.fault.pattern().matches(b"/data/raw/etcd2/member/wal/0.wal"));
     assert_eq!(read.methods.names(), ["read"]);
     assert_eq!(read.fault.pattern().as_str(), "");

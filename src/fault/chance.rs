@@ -161,6 +161,13 @@ impl Draw {
         mix(stream.wrapping_add(self.n.wrapping_add(1).wrapping_mul(GOLDEN)))
     }
 
+    /// The k-th of several, counted from 0, where a purpose takes more than one:
+    /// `mix(draw + (k + 1) * G)`.
+    #[must_use]
+    pub fn each(self, purpose: Purpose, k: u64) -> u64 {
+        mix(self.bits(purpose).wrapping_add(k.wrapping_add(1).wrapping_mul(GOLDEN)))
+    }
+
     /// An even number between 0 and 1, never either.
     #[must_use]
     pub fn unit(self, purpose: Purpose) -> f64 {

@@ -9,8 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::listed::Listed;
 use super::live::{FaultId, Live};
-use super::table::Listed;
 use crate::ops::MethodSet;
 
 /// How many faults that have gone are remembered.

@@ -8,8 +8,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use super::live::{FaultId, Hit, Live, PastCache};
-use super::table::{Entry, FaultTable, Snapshot};
+use super::firing::{Firing, Hit};
+use super::live::{FaultId, Live, PastCache, Strike};
+use super::mask::Mask;
+use super::operation::Operation;
+use super::snapshot::{Entry, Snapshot};
+use super::table::FaultTable;
 use crate::ops::MethodSet;
 
 /// What an operation is about: a file, which may have several paths, and the methods it consults on
@@ -69,25 +73,29 @@ impl Gate {
         self.table.shrink();
     }
 
-    /// The methods that have a fault: one relaxed load.
+    /// What is looked at: one relaxed load.
     #[inline]
     #[must_use]
-    pub fn armed_methods(&self) -> MethodSet {
-        self.table.armed()
+    pub fn mask(&self) -> Mask {
+        self.table.mask()
     }
 
     /// Whether any of these methods has a fault. If not, there is nothing to decide.
     #[inline]
     #[must_use]
     pub fn armed(&self, methods: MethodSet) -> bool {
-        self.armed_methods().intersects(methods)
+        self.mask().methods().intersects(methods)
+    }
+
+    /// Has every operation timed from now on, not only those while a fault is set.
+    pub fn time_all(&self) {
+        self.table.time_all();
     }
 
     /// Counts the operation and rolls the dice, for each fault in order that matches one of its
-    /// subjects: at most once per fault, until one fires. `caller` is the thread that asked, 0 if
-    /// unknown.
-    pub fn decide(&self, subjects: &[&dyn Subject], caller: u32) -> Verdict {
-        self.decide_by(subjects, |live, methods| live.strike(methods, caller))
+    /// subjects: at most once per fault. What stands adds up; the first fault that fires ends it.
+    pub fn decide(&self, subjects: &[&dyn Subject], op: &Operation<'_>) -> Verdict {
+        self.decide_by(subjects, op, |live| live.strike(op))
     }
 
     /// The same for one of several operations that are one system call: the faults in `rolled`,
@@ -95,14 +103,14 @@ impl Gate {
     pub fn decide_once(
         &self,
         subjects: &[&dyn Subject],
-        caller: u32,
+        op: &Operation<'_>,
         rolled: &mut Vec<FaultId>,
     ) -> Verdict {
-        self.decide_by(subjects, |live, methods| match rolled.binary_search(&live.id) {
+        self.decide_by(subjects, op, |live| match rolled.binary_search(&live.id) {
             Ok(_) => None,
             Err(place) => {
                 rolled.insert(place, live.id);
-                live.strike(methods, caller)
+                live.strike(op)
             }
         })
     }
@@ -110,46 +118,50 @@ impl Gate {
     fn decide_by(
         &self,
         subjects: &[&dyn Subject],
-        mut roll: impl FnMut(&Arc<Live>, MethodSet) -> Option<Hit>,
+        op: &Operation<'_>,
+        roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
     ) -> Verdict {
         let snapshot = self.table.snapshot();
-        let mut strike = |place: usize, methods: MethodSet| {
-            let entry = snapshot.entries.get(place)?;
-            let consulted = entry.methods.intersects(methods);
-            if consulted { roll(&entry.live, methods) } else { None }
-        };
-        let hit = if let [subject] = subjects {
+        let mut decision = Decision { op, roll, hit: None, ended: false, spent: false };
+        if let [subject] = subjects {
             let methods = subject.methods();
             with_matches(&snapshot, *subject, |places| {
-                places.iter().find_map(|place| strike(*place, methods))
-            })
+                places.iter().for_each(|place| decision.ask(&snapshot, *place, methods));
+            });
         } else {
             let matches = matches_of_all(&snapshot, subjects);
-            matches.iter().find_map(|(place, methods)| strike(*place, *methods))
-        };
-        let Some(hit) = hit else { return Verdict::Run };
-        if hit.is_last() {
-            self.table.retire(hit.id());
+            matches.iter().for_each(|(place, methods)| decision.ask(&snapshot, *place, *methods));
+        }
+        let Some(hit) = decision.hit else { return Verdict::Run };
+        if decision.spent {
+            let spent = hit.firings().filter(|firing| firing.last);
+            spent.for_each(|firing| self.table.retire(firing.live.id));
         }
         Verdict::Hit(hit)
     }
 
-    /// Whether a fault could fire on the operation: one that is not spent, on its methods and path.
-    /// Counts nothing and rolls no dice.
+    /// Whether a fault could fire on the operation so that the kernel must not answer it by itself:
+    /// one that is not spent, on its methods and path. Counts nothing and rolls no dice.
     #[must_use]
     pub fn concerns(&self, subjects: &[&dyn Subject]) -> bool {
-        subjects.iter().any(|subject| self.concerning(*subject, |_| ()).is_some())
+        let hidden = |live: &Live, methods| live.hidden_by_caches(methods);
+        subjects.iter().any(|subject| self.concerning(*subject, hidden, |_| ()).is_some())
     }
 
-    /// Counts an open file with the first fault that could fire on the operation.
+    /// Counts an open file with the first fault that wants its reads past the page cache.
     #[must_use]
     pub fn past_cache(&self, subject: &dyn Subject) -> Option<PastCache> {
-        self.concerning(subject, PastCache::new)
+        let wanted = |live: &Live, methods| match live.opens_past_cache() {
+            true => methods,
+            false => MethodSet::EMPTY,
+        };
+        self.concerning(subject, wanted, PastCache::new)
     }
 
     fn concerning<T>(
         &self,
         subject: &dyn Subject,
+        of: impl Fn(&Live, MethodSet) -> MethodSet,
         then: impl FnOnce(&Arc<Live>) -> T,
     ) -> Option<T> {
         let methods = subject.methods();
@@ -159,10 +171,46 @@ impl Gate {
         let snapshot = self.table.snapshot();
         with_matches(&snapshot, subject, |places| {
             let mut entries = places.iter().filter_map(|place| snapshot.entries.get(*place));
-            let could_fire =
-                |entry: &&Entry| entry.methods.intersects(methods) && !entry.live.is_spent();
+            let could_fire = |entry: &&Entry| {
+                entry.methods.intersects(of(&entry.live, methods)) && !entry.live.is_spent()
+            };
             entries.find(could_fire).map(|entry| then(&entry.live))
         })
+    }
+}
+
+/// What is decided about one operation, fault by fault.
+struct Decision<'a, R> {
+    op: &'a Operation<'a>,
+    roll: R,
+    hit: Option<Hit>,
+    /// Nothing else may fire; those that follow still learn of it.
+    ended: bool,
+    /// One has fired for the last time.
+    spent: bool,
+}
+
+impl<R: FnMut(&Arc<Live>) -> Option<Strike>> Decision<'_, R> {
+    #[inline]
+    fn ask(&mut self, snapshot: &Snapshot, place: usize, methods: MethodSet) {
+        let Some(Entry { live, methods: own }) = snapshot.entries.get(place) else { return };
+        let consulted = own.intersects(live.decided_at(self.op, methods));
+        let strike = if consulted && !self.ended { (self.roll)(live) } else { None };
+        if strike.is_none() && !live.follows().intersects(methods) {
+            return;
+        }
+        let firing = Firing::new(live, strike.as_ref());
+        let hit = match &mut self.hit {
+            Some(hit) => {
+                hit.add(firing, methods);
+                hit
+            }
+            None => self.hit.insert(Hit::new(firing, methods, self.op)),
+        };
+        if let Some(strike) = strike {
+            self.ended = hit.fire(self.op, &strike).ends();
+            self.spent |= strike.last;
+        }
     }
 }
 
@@ -214,9 +262,9 @@ fn find(snapshot: &Snapshot, subject: &dyn Subject, methods: MethodSet) -> Box<[
     let mut places = Vec::new();
     subject.paths(&mut |path| {
         for (place, entry) in snapshot.entries.iter().enumerate() {
-            if entry.methods.intersects(methods)
+            if entry.concerned().intersects(methods)
                 && let Err(at) = places.binary_search(&place)
-                && entry.live.fault.pattern().matches(path)
+                && entry.live.fault.scope().pattern.matches(path)
             {
                 places.insert(at, place);
             }
@@ -234,7 +282,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fault::{DelayLine, Errno, Errnos, Fault, FaultId, Pattern, Placement, Probability};
+    use crate::fault::Errno;
+    use crate::fault::testing::request;
+    use crate::fault::{
+        Chance, DelayLine, Fault, FaultId, Pattern, Placement, Probability, testing,
+    };
     use crate::ops::Call;
 
     /// A file that can be renamed and linked and counts how often it was asked for its paths.
@@ -302,8 +354,13 @@ mod tests {
         Fault::on(call.methods()).unwrap().with_pattern(Pattern::new(pattern).unwrap())
     }
 
+    fn never(fault: Fault) -> Fault {
+        let probability = Probability::NEVER;
+        fault.with_chance(Chance { probability, ..Chance::default() }).unwrap()
+    }
+
     fn decided(gate: &Gate, subjects: &[&dyn Subject]) -> Option<FaultId> {
-        match gate.decide(subjects, 0) {
+        match gate.decide(subjects, &request(Call::Write, 0)) {
             Verdict::Run => None,
             Verdict::Hit(hit) => Some(hit.id()),
         }
@@ -367,7 +424,7 @@ mod tests {
     fn any_path_matches_and_each_fault_rolls_once() {
         let gate = gate();
         for pattern in [".*/bak/.*", ".*/none/.*", ".*/wal/.*", ".*"] {
-            let never = fault(Call::Fsync, pattern).with_probability(Probability::NEVER);
+            let never = never(fault(Call::Fsync, pattern));
             gate.table.put(never, Placement::Add).unwrap();
         }
         let log = File::new("/d/wal/1");
@@ -386,40 +443,37 @@ mod tests {
     #[test]
     fn first_that_fires_decides_and_later_ones_do_not_roll() {
         let gate = gate();
-        let once = NonZeroU64::new(1).unwrap();
-        let (eio, enospc) = (Errno::from_name("EIO").unwrap(), Errno::from_name("ENOSPC").unwrap());
-        let never = fault(Call::Write, "").with_probability(Probability::NEVER);
-        gate.table.put(never, Placement::Add).unwrap();
-        let first = fault(Call::Write, "").with_errnos(Errnos::OneOf([eio].into()));
-        gate.table.put(first.with_count(once), Placement::Add).unwrap();
-        let second = fault(Call::Write, "").with_errnos(Errnos::OneOf([enospc].into()));
-        gate.table.put(second, Placement::Add).unwrap();
+        gate.table.put(never(fault(Call::Write, "")), Placement::Add).unwrap();
+        for line in ["error EIO -m write --count 1", "error ENOSPC -m write"] {
+            gate.table.put(testing::fault(line), Placement::Add).unwrap();
+        }
         let file = File::new("/f");
-        let errno = || match gate.decide(&[&file.on(Call::Write)], 7) {
+        let errno = || match gate.decide(&[&file.on(Call::Write)], &request(Call::Write, 7)) {
             Verdict::Hit(hit) => {
                 assert_eq!(hit.caller(), 7);
-                hit.errno()
+                hit.errno().and_then(Errno::name)
             }
             Verdict::Run => None,
         };
-        assert_eq!([errno(), errno(), errno()], [Some(eio), Some(enospc), Some(enospc)]);
+        assert_eq!([errno(), errno(), errno()], [Some("EIO"), Some("ENOSPC"), Some("ENOSPC")]);
         assert_eq!(counts(&gate), [(3, 0), (1, 1), (2, 2)]);
     }
 
     #[test]
     fn operations_of_one_call_roll_once() {
         let gate = gate();
-        let never = || fault(Call::Getattr, "").with_probability(Probability::NEVER);
-        gate.table.put(never(), Placement::Add).unwrap();
+        let set = || never(fault(Call::Getattr, ""));
+        gate.table.put(set(), Placement::Add).unwrap();
         let (dir, file) = (File::new("/d"), File::new("/d/f"));
         let mut rolled = Vec::new();
         let mut step = |of: &File| {
-            let _ = gate.decide_once(&[&of.on(Call::Getattr)], 0, &mut rolled);
+            let op = request(Call::Getattr, 0);
+            let _ = gate.decide_once(&[&of.on(Call::Getattr)], &op, &mut rolled);
         };
         step(&dir);
         step(&file);
         // Set meanwhile: it has not rolled yet.
-        gate.table.put(never(), Placement::Add).unwrap();
+        gate.table.put(set(), Placement::Add).unwrap();
         step(&file);
         step(&file);
         assert_eq!(counts(&gate), [(1, 0), (1, 0)]);
@@ -453,8 +507,7 @@ mod tests {
     #[test]
     fn concerns_tells_without_counting() {
         let gate = gate();
-        let once = NonZeroU64::new(1).unwrap();
-        gate.table.put(fault(Call::Read, "/a").with_count(once), Placement::Add).unwrap();
+        gate.table.put(testing::fault("hang -m read -r /a --count 1"), Placement::Add).unwrap();
         let (a, b) = (File::new("/a"), File::new("/b"));
         assert!(gate.concerns(&[&a.on(Call::Read)]));
         assert!(gate.concerns(&[&b.on(Call::Read), &a.on(Call::Read)]));
@@ -478,7 +531,8 @@ mod tests {
             let mut model = Vec::new();
             for (request, pattern, after, count) in &faults {
                 let count = NonZeroU64::new(*count).unwrap();
-                let fault = fault(requests[*request], pattern).with_after(*after).with_count(count);
+                let chance = Chance { after: *after, count: Some(count), ..Chance::default() };
+                let fault = fault(requests[*request], pattern).with_chance(chance).unwrap();
                 gate.table.put(fault, Placement::Add).unwrap();
                 model.push((0u64, 0u64));
             }

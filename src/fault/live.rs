@@ -6,15 +6,16 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::chance::{Dice, Draw, Purpose};
-use super::tuple::{Delay, Fault};
-use super::words::Errno;
+use super::chance::{self, Chance, Dice, Draw};
+use super::kinds::{Class, Effect, ReadPoint};
+use super::operation::Operation;
+use super::plan::{Hold, Plan};
+use super::spec::Fault;
 use crate::ops::{Call, MethodSet};
-use crate::sys::process::{self, Process};
 
 /// The number of a fault in one table, from 1, in the order they were put in force; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,9 +34,22 @@ pub(super) struct Tally {
     pub(super) fired: u64,
 }
 
+/// Where a fault on reads is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    /// Once for each read(2): of a cached file, at the GETATTR that comes before.
+    Call,
+    /// At each READ past the page cache: it looks at the bytes of the request.
+    PastCache,
+    /// At each READ that arrives, as a disk does.
+    Arriving,
+}
+
 pub(super) struct Live {
     pub(super) id: FaultId,
     pub(super) fault: Arc<Fault>,
+    /// When it was set.
+    since: Instant,
     /// When its lifetime ends.
     pub(super) until: Option<Instant>,
     /// Operations on the delay line now.
@@ -44,25 +58,67 @@ pub(super) struct Live {
     past_cache: AtomicU64,
     /// Operations that ended before their time because their callers left.
     pub(super) let_go: AtomicU64,
-    /// Operations that it would have matched if it could kill their callers.
+    /// Operations that it matched but for what its effects cannot act on.
     skipped: AtomicU64,
     methods: AtomicU64,
+    /// Methods whose requests it must learn the outcome of.
+    follows: MethodSet,
+    reads: Reads,
+    rank: Rank,
+    /// Whether it has filters or phases.
+    sifts: bool,
+    chance: Chance,
     tally: Mutex<Tally>,
     dice: Dice,
 }
 
+/// One match on which a fault fired.
+pub(super) struct Strike {
+    /// Which one, counted from 0.
+    n: u64,
+    /// The fault may not fire any more.
+    pub(super) last: bool,
+}
+
+/// In which order those that match an operation are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    Latch,
+    Condition,
+    Fault,
+}
+
+impl Rank {
+    pub(super) fn of(fault: &Fault) -> Rank {
+        match fault.standing() {
+            Some(Class::Latch) => Rank::Latch,
+            Some(_) => Rank::Condition,
+            None => Rank::Fault,
+        }
+    }
+}
+
 impl Live {
     pub(super) fn new(id: FaultId, fault: Arc<Fault>, seed: u64) -> Live {
+        let since = Instant::now();
+        let key = fault.name().map_or(id.0, |name| chance::key(name.as_str()));
+        let follows = fault.effects().iter().map(|effect| effect.follows());
         Live {
             id,
-            until: fault.lifetime().and_then(|lifetime| Instant::now().checked_add(lifetime)),
+            since,
+            until: fault.term().end().and_then(|end| since.checked_add(end)),
             held: AtomicU64::new(0),
             past_cache: AtomicU64::new(0),
             let_go: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
-            methods: AtomicU64::new(fault.methods().bits()),
+            methods: AtomicU64::new(fault.scope().methods.bits()),
+            follows: follows.fold(MethodSet::EMPTY, MethodSet::union),
+            reads: Reads::of(&fault),
+            rank: Rank::of(&fault),
+            sifts: !fault.scope().filters.is_none() || !fault.term().is_always_on(),
+            chance: fault.chance(),
             tally: Mutex::default(),
-            dice: Dice::new(seed, id.0),
+            dice: Dice::new(seed, key),
             fault,
         }
     }
@@ -75,6 +131,46 @@ impl Live {
     /// Leaves it these methods. Only the table calls this, in turn.
     pub(super) fn reduce(&self, methods: MethodSet) {
         self.methods.store(methods.bits(), Ordering::Release);
+    }
+
+    /// Whether it is a fault, and neither condition nor latch.
+    pub(super) fn is_fault(&self) -> bool {
+        self.rank == Rank::Fault
+    }
+
+    pub(super) fn rank(&self) -> Rank {
+        self.rank
+    }
+
+    /// Methods whose requests it must learn the outcome of.
+    pub(super) fn follows(&self) -> MethodSet {
+        self.follows
+    }
+
+    /// Of the methods that a request consults, those that are to be decided at it.
+    pub(super) fn decided_at(&self, op: &Operation<'_>, methods: MethodSet) -> MethodSet {
+        let elsewhere = match self.reads {
+            Reads::Call => op.is_announced,
+            Reads::PastCache => op.is_paged || op.call == Call::GetattrHandle,
+            Reads::Arriving => op.call == Call::GetattrHandle,
+        };
+        if elsewhere { methods.minus(Call::Read.methods()) } else { methods }
+    }
+
+    /// Of these methods those for which the kernel must not answer by itself: a read of a cached
+    /// file is decided when the kernel asks for attributes before it. What stands, as a disk does,
+    /// concerns only what arrives.
+    pub(super) fn hidden_by_caches(&self, methods: MethodSet) -> MethodSet {
+        match self.reads {
+            Reads::Call => methods,
+            Reads::PastCache => methods.minus(Call::Read.methods()),
+            Reads::Arriving => MethodSet::EMPTY,
+        }
+    }
+
+    /// Whether files that are opened while it concerns their reads are to go past the page cache.
+    pub(super) fn opens_past_cache(&self) -> bool {
+        self.reads != Reads::Arriving
     }
 
     /// How many operations it holds now.
@@ -94,51 +190,71 @@ impl Live {
     /// Whether it has fired as often as it may; then it matches nothing any more, and its table is
     /// about to let it go.
     pub(super) fn is_spent(&self) -> bool {
-        self.fault.count().is_some_and(|count| self.tally.lock().fired >= count.get())
+        self.fault.chance().count.is_some_and(|count| self.tally.lock().fired >= count.get())
     }
 
-    /// One matching operation: counts it and rolls the dice. What the n-th one gets depends on
-    /// seed, id and n alone; counting and deciding are one step, so that this holds for the
-    /// firings that `count` admits as well.
-    ///
-    /// A fault that kills matches only operations of callers that can be killed: those of the
-    /// kernel itself (write-back, release) would spend it on nothing.
-    pub(super) fn strike(self: &Arc<Self>, methods: MethodSet, caller: u32) -> Option<Hit> {
-        let process = if self.fault.kill() { Some(self.victim(caller)?) } else { None };
-        let (n, last) = {
-            let mut tally = self.tally.lock();
-            let count = self.fault.count();
-            if count.is_some_and(|count| tally.fired >= count.get()) {
-                return None;
-            }
-            let n = tally.matched;
-            tally.matched += 1;
-            if n < self.fault.after()
-                || !self.fault.probability().hit_by(Draw::new(self.dice, n).bits(Purpose::Fire))
-            {
-                return None;
-            }
-            tally.fired += 1;
-            (n, count.is_some_and(|count| tally.fired >= count.get()))
-        };
-        let errno = self.fault.errnos().pick(Draw::new(self.dice, n).bits(Purpose::Errno));
-        Some(Hit { live: Arc::clone(self), methods, caller, process, errno, last, repeated: false })
-    }
-
-    /// The process that a firing would kill.
-    fn victim(&self, caller: u32) -> Option<Process> {
-        if self.is_spent() {
+    /// One operation on its methods and paths: sifts, counts and rolls the dice. What the n-th match
+    /// gets depends on seed, id and n alone; counting and deciding are one step, so that this holds
+    /// for the firings that `count` admits as well.
+    #[inline]
+    pub(super) fn strike(&self, op: &Operation<'_>) -> Option<Strike> {
+        if self.sifts && !self.is_sifted(op) || !self.applies(op) {
             return None;
         }
-        let victim = process::victim(caller);
-        if victim.is_none() && self.skipped.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::warn!(
-                "fault {}, a kill, skips operations without a caller that it can kill: those of the \
-                 kernel itself, of pid 1, of this daemon, and of pid namespaces that it cannot see",
-                self.id
-            );
+        let chance = &self.chance;
+        let mut tally = self.tally.lock();
+        if chance.count.is_some_and(|count| tally.fired >= count.get()) {
+            return None;
         }
-        victim
+        let n = tally.matched;
+        tally.matched += 1;
+        if !chance.hits(n, Draw::new(self.dice, n)) {
+            return None;
+        }
+        tally.fired += 1;
+        Some(Strike { n, last: chance.count.is_some_and(|count| tally.fired >= count.get()) })
+    }
+
+    /// What it does to an operation that it fired on.
+    #[inline]
+    pub(super) fn plan(&self, op: &Operation<'_>, strike: &Strike, plan: &mut Plan) {
+        for effect in self.fault.effects() {
+            effect.plan(op, &Draw::new(self.dice, strike.n), plan);
+        }
+        if self.sifts && plan.before == Hold::UntilCleared {
+            let left = self.fault.term().left_of_phase(self.age(op));
+            plan.before =
+                left.map_or(Hold::UntilCleared, |left| Hold::for_time(op.arrived(), left));
+        }
+    }
+
+    /// Whether its filters let the operation through, and it is on.
+    #[cold]
+    fn is_sifted(&self, op: &Operation<'_>) -> bool {
+        let term = self.fault.term();
+        self.fault.scope().filters.admit(op) && (term.is_always_on() || term.is_on(self.age(op)))
+    }
+
+    /// How long it had been set when the operation arrived.
+    fn age(&self, op: &Operation<'_>) -> Duration {
+        op.arrived().saturating_duration_since(self.since)
+    }
+
+    /// Whether its effects can act on the operation; counts it if not.
+    #[inline]
+    fn applies(&self, op: &Operation<'_>) -> bool {
+        let effects = self.fault.effects();
+        let unfit = effects.iter().find(|effect| !effect.applies(op));
+        unfit.is_none_or(|unfit| self.skip(unfit.as_ref()))
+    }
+
+    #[cold]
+    fn skip(&self, unfit: &dyn Effect) -> bool {
+        if !self.is_spent() && self.skipped.fetch_add(1, Ordering::Relaxed) == 0 {
+            let (kind, which) = (unfit.kind().name(), unfit.skips());
+            tracing::warn!("fault {}, a {kind}, skips operations {which}", self.id);
+        }
+        false
     }
 
     /// How many operations it let go before their time.
@@ -149,6 +265,18 @@ impl Live {
     /// How many operations it skipped.
     pub(super) fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
+    }
+}
+
+impl Reads {
+    fn of(fault: &Fault) -> Reads {
+        let mut points = fault.effects().iter().map(|effect| effect.kind().read_point());
+        match () {
+            () if fault.standing().is_some() => Reads::Arriving,
+            () if fault.scope().filters.look_at_bytes() => Reads::PastCache,
+            () if points.any(|point| point == ReadPoint::Request) => Reads::PastCache,
+            () => Reads::Call,
+        }
     }
 }
 
@@ -169,116 +297,6 @@ impl Drop for PastCache {
     }
 }
 
-/// A fault that fired on one operation, and what it does to it: first the delay, then the kill,
-/// then the errno or else the operation.
-pub struct Hit {
-    live: Arc<Live>,
-    /// The operation's methods, of the paths that matched.
-    methods: MethodSet,
-    caller: u32,
-    /// The caller's process, once it was looked for.
-    process: Option<Process>,
-    errno: Option<Errno>,
-    /// The fault may not fire any more.
-    last: bool,
-    /// Of an operation that the kernel repeats: only its outcome counts.
-    repeated: bool,
-}
-
-impl Hit {
-    /// The same outcome once more, of the same operation that the kernel repeats after it failed: at
-    /// once, and without another kill.
-    #[must_use]
-    pub fn repeat(&self) -> Hit {
-        Hit { live: Arc::clone(&self.live), repeated: true, ..*self }
-    }
-
-    /// Whether it is such a repetition.
-    #[must_use]
-    pub fn is_repeated(&self) -> bool {
-        self.repeated
-    }
-
-    /// The fault.
-    #[must_use]
-    pub fn id(&self) -> FaultId {
-        self.live.id
-    }
-
-    /// How long to hold the operation, from its arrival.
-    #[must_use]
-    pub fn delay(&self) -> Option<Delay> {
-        self.live.fault.delay().filter(|_| !self.repeated)
-    }
-
-    /// What it then fails with; else it goes on.
-    #[must_use]
-    pub fn errno(&self) -> Option<Errno> {
-        self.errno
-    }
-
-    /// Whether to kill the caller after the delay.
-    #[must_use]
-    pub fn kill(&self) -> bool {
-        self.live.fault.kill() && !self.repeated
-    }
-
-    /// The thread that asked for the operation; 0 if unknown.
-    #[must_use]
-    pub fn caller(&self) -> u32 {
-        self.caller
-    }
-
-    /// Whether it has spent its fault.
-    pub(super) fn is_last(&self) -> bool {
-        self.last
-    }
-
-    /// The process of that thread, as it was when the operation came. None if it was not looked for
-    /// (nothing is held, nobody killed) or not found.
-    #[must_use]
-    pub fn process(&self) -> Option<Process> {
-        self.process
-    }
-
-    pub(super) fn know_caller(&mut self, process: Process) {
-        self.process = Some(process);
-    }
-
-    /// Whether it is a read or a write without a known caller: somebody may wait for it who does not
-    /// show, as for the kernel's own write-back.
-    pub(super) fn is_nobodys(&self) -> bool {
-        let data = Call::Read.methods().union(Call::Write.methods());
-        self.process.is_none() && self.methods.intersects(data)
-    }
-
-    /// Process and thread of the caller, if they are known.
-    pub(super) fn known_caller(&self) -> Option<(Process, u32)> {
-        self.process.map(|process| (process, self.caller))
-    }
-
-    pub(super) fn live(&self) -> &Arc<Live> {
-        &self.live
-    }
-
-    /// Whether the fault still has a method of this operation.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.live.methods().intersects(self.methods)
-    }
-}
-
-impl fmt::Debug for Hit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hit")
-            .field("id", &self.live.id.0)
-            .field("methods", &self.methods)
-            .field("caller", &self.caller)
-            .field("errno", &self.errno)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -288,26 +306,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fault::{Errnos, Probability};
+    use crate::fault::testing::{self, fault};
+    use crate::fault::words::Errno;
+    use crate::fault::{Chance, Probability};
 
     fn live(fault: Fault, seed: u64) -> Arc<Live> {
         Arc::new(Live::new(FaultId(1), Arc::new(fault), seed))
     }
 
-    fn fault() -> Fault {
-        Fault::on(MethodSet::ALL).unwrap()
-    }
-
     fn strikes(live: &Arc<Live>, n: usize) -> Vec<Option<Errno>> {
-        (0..n).map(|_| live.strike(MethodSet::ALL, 0).and_then(|hit| hit.errno())).collect()
+        (0..n).map(|_| testing::strike(live, Call::Write, 0).and_then(|hit| hit.errno())).collect()
     }
 
     #[test]
     fn same_seed_same_outcomes_other_seed_others() {
-        let make = |seed| {
-            let half = Probability::from_fraction(0.5).unwrap();
-            live(fault().with_probability(half).with_errnos(Errnos::Random), seed)
-        };
+        let make = |seed| live(fault("error random -m all -p 50%"), seed);
         let first = strikes(&make(1), 1000);
         assert_eq!(first, strikes(&make(1), 1000));
         assert_ne!(first, strikes(&make(2), 1000));
@@ -317,9 +330,9 @@ mod tests {
 
     #[test]
     fn after_then_count_bound_the_firings() {
-        let count = NonZeroU64::new(3).unwrap();
-        let live = live(fault().with_after(2).with_count(count), 1);
-        let fired: Vec<bool> = (0..7).map(|_| live.strike(MethodSet::ALL, 0).is_some()).collect();
+        let live = live(fault("error EIO -m all --after 2 --count 3"), 1);
+        let fired: Vec<bool> =
+            (0..7).map(|_| testing::strike(&live, Call::Write, 0).is_some()).collect();
         assert_eq!(fired, [false, false, true, true, true, false, false]);
         assert_eq!(live.tally(), Tally { matched: 5, fired: 3 });
         assert!(live.is_spent());
@@ -328,8 +341,7 @@ mod tests {
     #[test]
     fn one_in_a_hundred_is_one_in_a_hundred() {
         for seed in 0..20 {
-            let live =
-                live(fault().with_probability(Probability::from_fraction(0.01).unwrap()), seed);
+            let live = live(fault("error EIO -m all -p 1%"), seed);
             strikes(&live, 100_000);
             // Mean 1,000, standard deviation 31.
             assert!((840..1160).contains(&live.tally().fired), "{seed}: {:?}", live.tally());
@@ -338,14 +350,7 @@ mod tests {
 
     #[test]
     fn outcomes_do_not_depend_on_threads() {
-        let make = || {
-            let probability = Probability::from_fraction(0.3).unwrap();
-            let count = NonZeroU64::new(500).unwrap();
-            live(
-                fault().with_probability(probability).with_count(count).with_errnos(Errnos::Random),
-                42,
-            )
-        };
+        let make = || live(fault("error random -m all -p 30% --count 500"), 42);
         let tallied = |outcomes: Vec<Option<Errno>>| {
             let mut counts = BTreeMap::new();
             outcomes.into_iter().flatten().for_each(|e| *counts.entry(e).or_insert(0) += 1);
@@ -375,13 +380,11 @@ mod tests {
         fn tally_never_exceeds_count(
             count in 1u64..50, after in 0u64..50, fraction in 0.0..=1.0f64, n in 0usize..200,
         ) {
-            let live = live(
-                fault()
-                    .with_after(after)
-                    .with_count(NonZeroU64::new(count).unwrap())
-                    .with_probability(Probability::from_fraction(fraction).unwrap()),
-                7,
-            );
+            let fault = fault("error EIO -m all");
+            let probability = Probability::from_fraction(fraction).unwrap();
+            let most = NonZeroU64::new(count);
+            let chance = Chance { probability, after, count: most, ..Chance::default() };
+            let live = live(fault.with_chance(chance).unwrap(), 7);
             strikes(&live, n);
             let tally = live.tally();
             prop_assert!(tally.fired <= count);

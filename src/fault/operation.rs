@@ -32,6 +32,12 @@ impl Span {
     pub fn end(self) -> u64 {
         self.offset.saturating_add(self.len)
     }
+
+    /// Whether the other lies within it.
+    #[must_use]
+    pub fn holds(self, other: Span) -> bool {
+        self.offset <= other.offset && other.end() <= self.end()
+    }
 }
 
 /// One request, as a fault sees it. Built only once something is armed.
@@ -53,6 +59,10 @@ pub struct Operation<'a> {
     /// Whether the kernel itself asks: it writes back what was stored through a mapping, or
     /// releases. Then the caller is nobody.
     pub writeback: bool,
+    /// Whether it reads into the page cache.
+    pub is_paged: bool,
+    /// Whether it is a read that was decided when the kernel asked for attributes before it.
+    pub is_announced: bool,
     arrived: Cell<Option<Instant>>,
     victim: OnceCell<Option<Process>>,
 }
@@ -70,6 +80,8 @@ impl<'a> Operation<'a> {
             data: &[],
             open_flags: 0,
             writeback: false,
+            is_paged: false,
+            is_announced: false,
             arrived: Cell::new(None),
             victim: OnceCell::new(),
         }
@@ -109,8 +121,6 @@ impl<'a> Operation<'a> {
 pub struct Wants {
     /// The file's size and blocks, before and after.
     pub size: bool,
-    /// The bytes that a write replaces.
-    pub replaced: bool,
     /// How long the backing took.
     pub took: bool,
 }
@@ -119,11 +129,7 @@ impl Wants {
     /// What either wants.
     #[must_use]
     pub fn and(self, other: Wants) -> Wants {
-        Wants {
-            size: self.size || other.size,
-            replaced: self.replaced || other.replaced,
-            took: self.took || other.took,
-        }
+        Wants { size: self.size || other.size, took: self.took || other.took }
     }
 }
 
@@ -137,8 +143,8 @@ pub struct Extent {
 }
 
 /// How a request ended, told before it is answered.
-#[derive(Clone, Debug, Default)]
-pub struct Done<'a> {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
     /// Whether it ran on the backing; not if a fault answered, or its caller was killed first.
     pub ran: bool,
     /// The errno of the backing, or of what kept it from running; 0 if there is none.
@@ -147,8 +153,6 @@ pub struct Done<'a> {
     pub bytes: u64,
     /// The file's extent before and after, if it was asked for and the request has a file.
     pub extents: Option<(Extent, Extent)>,
-    /// The bytes that were replaced, from the start of its span, if they were asked for.
-    pub replaced: &'a [u8],
     /// How long the backing took, if that was asked for.
     pub took: Option<Duration>,
 }

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use super::words::Errno;
 
 /// What is to be done to one request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// How long it waits before it runs.
     pub before: Hold,
     /// How long its answer waits once it has run.
-    pub after: Hold,
+    pub after: Duration,
     /// Whether its caller is killed when it has waited.
     pub kill: bool,
     /// How much of it runs.
@@ -25,12 +25,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether it changes nothing.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        let Plan { before, after, kill, run, reply } = self;
-        let held = *before != Hold::No || *after != Hold::No;
-        !held && !kill && *run == Run::Whole && *reply == Reply::Own
+    /// Adds what another asks: the latest due counts, and of what runs and what is answered the
+    /// first that is not the operation's own.
+    pub fn add(&mut self, other: &Plan) {
+        let Plan { before, after, kill, run, reply } = other;
+        self.before.add(*before);
+        self.after = self.after.max(*after);
+        self.kill |= kill;
+        if self.run == Run::Whole {
+            self.run = run.clone();
+        }
+        if self.reply == Reply::Own {
+            self.reply = *reply;
+        }
     }
 
     /// The errno it is answered, if it is.
@@ -80,10 +87,9 @@ pub enum Run {
     /// All of it.
     #[default]
     Whole,
-    /// Of a write these ranges of its bytes, ascending and apart, and no others.
-    Part(Vec<Range<u64>>),
-    /// Nothing.
-    Not,
+    /// Of a write these ranges of its bytes, ascending and apart, and no others: none, if there is
+    /// none.
+    Part(Box<[Range<u64>]>),
 }
 
 /// What a request is answered.

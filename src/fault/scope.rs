@@ -31,7 +31,13 @@ impl Filters {
     /// Whether they let the request through.
     #[must_use]
     pub fn admit(&self, op: &Operation<'_>) -> bool {
-        *self == Filters::default() || FILTERS.iter().all(|filter| (filter.admits)(self, op))
+        FILTERS.iter().all(|filter| (filter.admits)(self, op))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Filters::default()
     }
 
     /// Whether one of them looks at the bytes of a request.

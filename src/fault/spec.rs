@@ -86,6 +86,18 @@ impl Fault {
         self.name.as_ref()
     }
 
+    /// The methods it was made for; a table may have taken some away since.
+    #[must_use]
+    pub fn methods(&self) -> MethodSet {
+        self.scope.methods
+    }
+
+    /// The paths.
+    #[must_use]
+    pub fn pattern(&self) -> &Pattern {
+        &self.scope.pattern
+    }
+
     /// Whom it concerns.
     #[must_use]
     pub fn scope(&self) -> &Scope {
@@ -108,6 +120,20 @@ impl Fault {
     #[must_use]
     pub fn effects(&self) -> &[Box<dyn Effect>] {
         &self.effects
+    }
+
+    /// The same to be told of: it matches nothing any more, and keeps no state.
+    pub(super) fn told(&self) -> Fault {
+        // What was made of them once is made of them again.
+        let anew = |effect: &dyn Effect| effect.kind().make(&effect.args()).ok();
+        let Scope { methods, pattern, filters } = &self.scope;
+        Fault {
+            name: self.name.clone(),
+            scope: Scope { methods: *methods, pattern: pattern.told(), filters: filters.clone() },
+            chance: self.chance,
+            term: self.term,
+            effects: self.effects.iter().filter_map(|e| anew(e.as_ref())).collect(),
+        }
     }
 
     /// Its class, if it is a condition or a latch.
@@ -145,6 +171,16 @@ impl Fault {
                 one.name(),
                 other.name()
             )),
+            (Some(one), None) if one.class() == Class::Sync => {
+                match kinds().find(|kind| kind.answers()) {
+                    Some(other) => refuse(format!(
+                        "{} and {} exclude each other: each decides what a sync is answered",
+                        one.name(),
+                        other.name()
+                    )),
+                    None => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! The fuser adapter: decode, ask the gate, run on the mirror, reply. No semantics of its own.
 //!
-//! `requests` decodes each kernel request into a `serve::Op` and a closure on the mirror;
+//! `requests` decodes each kernel request into an `op::Op` and a closure on the mirror;
 //! `serve` asks the gate for all of them, `run` has them run here or away and answers, `underway` frees
 //! callers that are killed meanwhile; `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes
@@ -19,17 +19,20 @@ mod caches;
 mod freed;
 mod holes;
 mod init;
-mod journal;
 mod kept;
 mod notices;
 mod notifier;
+mod op;
+mod oplog;
 mod passthrough;
+mod place;
 mod reads;
 mod reply;
 mod requests;
 mod run;
 mod serve;
 mod space;
+mod struck;
 mod trusted;
 mod underway;
 mod walks;
@@ -115,9 +118,13 @@ impl SlowFs {
         let stats: Arc<Stats> = Arc::default();
         let (of_line, of_keep) = (Arc::clone(&line), Arc::clone(&keep));
         stats.ask_what_is_taken(Box::new(move || taken(&of_line, &of_keep)));
+        let gate = Gate::new(table);
+        if options.time_all {
+            gate.time_all();
+        }
         let core = Core {
             tree,
-            gate: Gate::new(table),
+            gate,
             line,
             keep,
             stats,

@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Core;
-use super::serve::{Op, Place};
-use crate::fault::{Hit, Verdict};
+use super::op::Op;
+use super::place::Place;
+use crate::fault::operation::Span;
+use crate::fault::{Hit, Operation, Verdict};
 use crate::mirror::Ino;
 use crate::ops::Call;
 use crate::sys::syscall;
@@ -39,20 +41,6 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// How long to look for who reads, who does not wait for what is read ahead.
 const GLANCE: Duration = Duration::from_micros(100);
-
-/// The bytes of a file that a READ asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) offset: u64,
-    pub(super) size: u32,
-}
-
-impl Span {
-    fn holds(&self, other: Span) -> bool {
-        let end = |span: &Span| span.offset.saturating_add(span.size.into());
-        self.offset <= other.offset && end(&other) <= end(self)
-    }
-}
 
 /// What one thread reads.
 #[derive(Default)]
@@ -176,34 +164,37 @@ impl Readers {
 impl Core {
     /// Whether the request may be part of a read through the page cache.
     pub(super) fn is_cached_read(op: &Op) -> bool {
-        op.pages.is_some() || matches!(op.call, Call::GetattrHandle) && op.consults(Call::Read)
+        op.paged || matches!(op.call, Call::GetattrHandle) && op.consults(Call::Read)
     }
 
     /// Decides such a request.
-    pub(super) fn decide_read(&self, op: &Op, place: &Place<'_>) -> Verdict {
+    pub(super) fn decide_read(&self, op: &Op, place: &Place<'_>, view: Operation<'_>) -> Verdict {
         let tid = op.caller.tid;
         let repeated =
             |span| self.readers.repeated(tid, place.inode().ino(), span).map(Verdict::Hit);
-        if let Some(verdict) = op.pages.and_then(repeated) {
+        if let Some(verdict) = op.pages().and_then(repeated) {
             return verdict;
         }
         let read = place.consulting(Call::Read.methods());
-        match op.pages {
-            _ if !self.gate.concerns(&[&read]) => {
+        let concerned = self.gate.concerns(&[&read]);
+        match (concerned, op.paged) {
+            (true, true) => self.decide_page_in(place, view),
+            (true, false) => self.decide_announcement(place, &view),
+            (false, true) => self.gate.decide(&[place], &view),
+            (false, false) => {
                 let other = op.methods().minus(Call::Read.methods());
-                self.gate.decide(&[&place.consulting(other)], tid)
+                self.gate.decide(&[&place.consulting(other)], &view)
             }
-            None => self.decide_announcement(place, tid),
-            Some(_) => self.decide_page_in(place, tid),
         }
     }
 
     /// A GETATTR with handle: a read(2) that begins, or a seek to the end.
-    fn decide_announcement(&self, place: &Place<'_>, tid: u32) -> Verdict {
+    fn decide_announcement(&self, place: &Place<'_>, view: &Operation<'_>) -> Verdict {
+        let tid = view.caller.tid;
         let call = syscall::waited_in(tid, PATIENCE);
         if call.is_some_and(|call| call.is_seek()) {
             let asked = place.consulting(Call::GetattrHandle.methods());
-            return self.gate.decide(&[&asked], tid);
+            return self.gate.decide(&[&asked], view);
         }
         // Threads that are not visible from here all have the number 0: what they announce counts
         // for each of them.
@@ -211,26 +202,27 @@ impl Core {
         if !self.readers.announce(tid, place.inode().ino(), by_ring) {
             return Verdict::Run;
         }
-        self.gate.decide(&[place], tid)
+        self.gate.decide(&[place], view)
     }
 
     /// A READ into the page cache.
-    fn decide_page_in(&self, place: &Place<'_>, tid: u32) -> Verdict {
+    fn decide_page_in(&self, place: &Place<'_>, mut view: Operation<'_>) -> Verdict {
+        let tid = view.caller.tid;
         let of_a_read = || {
             let call = syscall::waited_in(tid, GLANCE);
             call.is_none_or(|call| !call.is_page_in())
         };
         if self.readers.is_announced(tid, place.inode().ino()) && of_a_read() {
             self.readers.reads(tid);
-            return Verdict::Run;
+            view.is_announced = true;
         }
-        self.gate.decide(&[place], tid)
+        self.gate.decide(&[place], &view)
     }
 
     /// A fault is about to fail a request: if it is a READ into the page cache, the kernel repeats it
     /// for the page that its caller wants.
     pub(super) fn read_fails(&self, op: &Op, hit: &Hit) {
-        let (Some(span), Some(ino), false) = (op.pages, op.inode(), hit.is_repeated()) else {
+        let (Some(span), Some(ino), false) = (op.pages(), op.inode(), hit.is_repeated()) else {
             return;
         };
         let tid = op.caller.tid;
@@ -256,13 +248,13 @@ mod tests {
 
     #[test]
     fn a_span_holds_what_lies_within_it() {
-        let all = Span { offset: 4096, size: 8192 };
-        for (offset, size, held) in
+        let all = Span { offset: 4096, len: 8192 };
+        for (offset, len, held) in
             [(4096, 8192, true), (8192, 4096, true), (0, 4096, false), (8192, 8192, false)]
         {
-            assert_eq!(all.holds(Span { offset, size }), held, "{offset} {size}");
+            assert_eq!(all.holds(Span { offset, len }), held, "{offset} {len}");
         }
-        assert!(!all.holds(Span { offset: u64::MAX, size: u32::MAX }));
+        assert!(!all.holds(Span { offset: u64::MAX, len: u64::MAX }));
     }
 
     #[test]

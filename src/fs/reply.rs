@@ -17,7 +17,16 @@ use crate::mirror::{Buffer, DirEntry, Ino, Xattr};
 /// A reply that is sent exactly once, or withheld.
 pub(super) trait Answer: Send + 'static {
     /// What a success carries.
-    type Value;
+    type Value: Send + 'static;
+
+    /// How many bytes a success has moved.
+    fn moved(_: &Self::Value) -> u64 {
+        0
+    }
+
+    /// Makes a success tell of so many bytes, whatever was moved.
+    fn pretend(_: &mut Self::Value, _: u64) {}
+
     /// Replies with success.
     fn ok(self, value: Self::Value);
     /// Replies with an errno.
@@ -151,9 +160,10 @@ macro_rules! answer {
     ($reply:ty, $value:ty, |$self:ident, $v:pat_param| $ok:expr) => {
         answer!($reply, $value, Granted::nothing, |$self, $v| $ok);
     };
-    ($reply:ty, $value:ty, $grants:expr, |$self:ident, $v:pat_param| $ok:expr) => {
+    ($reply:ty, $value:ty, $grants:expr, |$self:ident, $v:pat_param| $ok:expr $(, $hook:item)*) => {
         impl Answer for $reply {
             type Value = $value;
+            $($hook)*
             fn ok($self, $v: $value) {
                 $ok;
             }
@@ -173,7 +183,15 @@ macro_rules! answer {
 answer!(ReplyEmpty, (), |self, ()| self.ok());
 answer!(ReplyDirectory, (), |self, ()| self.ok());
 answer!(ReplyDirectoryPlus, (), |self, ()| self.ok());
-answer!(ReplyData, Bytes, |self, bytes| self.data(&bytes.0));
+answer!(
+    ReplyData,
+    Bytes,
+    Granted::nothing,
+    |self, bytes| self.data(&bytes.0),
+    fn moved(bytes: &Bytes) -> u64 {
+        bytes.0.len() as u64
+    }
+);
 answer!(ReplyAttr, Attributes, |self, a| self.attr(&a.ttl, &a.attr));
 answer!(ReplyEntry, EntryReply, Granted::entry, |self, e| self.entry_with_ttls(
     &e.attributes.ttl,
@@ -193,7 +211,18 @@ answer!(ReplyCreate, (EntryReply, Opened), Granted::created, |self, (e, o)| {
         Some(backing) => self.created_passthrough(ttl, attr, generation, fh, o.flags, backing),
     }
 });
-answer!(ReplyWrite, u32, |self, size| self.written(size));
+answer!(
+    ReplyWrite,
+    u32,
+    Granted::nothing,
+    |self, size| self.written(size),
+    fn moved(size: &u32) -> u64 {
+        (*size).into()
+    },
+    fn pretend(size: &mut u32, len: u64) {
+        *size = u32::try_from(len).unwrap_or(u32::MAX);
+    }
+);
 answer!(ReplyLseek, i64, |self, offset| self.offset(offset));
 answer!(ReplyPoll, PollEvents, |self, events| self.poll(events));
 answer!(ReplyIoctl, (i32, Vec<u8>), |self, (code, data)| self.ioctl(code, &data));

@@ -16,9 +16,8 @@ use fuser::{
 use super::SlowFs;
 use super::attributes::{consulted, kind, time_change};
 use super::caches::handle;
-use super::reads::Span;
+use super::op::{Args, On, Op};
 use super::reply::{Bytes, EntryReply, Listing, Opened, READY};
-use super::serve::{Args, On, Op};
 use super::writes::{Range, Write};
 use crate::mirror::{Changes, Ino};
 use crate::ops::{Call, MethodSet};
@@ -251,16 +250,17 @@ impl Filesystem for SlowFs {
         fh: FileHandle,
         offset: u64,
         size: u32,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
         let (fh, direct) = handle(fh);
         // Past the page cache a read(2) comes with the owner of its locks, a page of a mapping without.
-        let pages = (!direct || lock_owner.is_none()).then_some(Span { offset, size });
-        let op = Op::new(req, Call::Read, On::Inode(Ino(ino.0))).filling(pages);
+        let paged = !direct || lock_owner.is_none();
+        let op = Op::new(req, Call::Read, On::Inode(Ino(ino.0)));
+        let op = op.bytes(fh, offset, size.into()).opened(flags.0, false).filling(paged);
         self.serve(op, Args::default(), reply, move |core, _, _| {
-            if pages.is_some() {
+            if paged {
                 core.pages_in(fh);
             }
             let mut bytes = Bytes::spare();
@@ -311,7 +311,8 @@ impl Filesystem for SlowFs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Release, On::Inode(Ino(ino.0))).must_run();
+        let op = Op::new(req, Call::Release, On::Inode(Ino(ino.0)));
+        let op = op.by(handle(fh).0).opened(0, true).must_run();
         self.serve(op, Args::default(), reply, move |core, _, _| core.closed(fh));
     }
 
@@ -324,7 +325,7 @@ impl Filesystem for SlowFs {
         reply: ReplyEmpty,
     ) {
         let request = if datasync { Call::Fdatasync } else { Call::Fsync };
-        let op = Op::new(req, request, On::Inode(Ino(ino.0))).slow();
+        let op = Op::new(req, request, On::Inode(Ino(ino.0))).by(handle(fh).0).slow();
         self.serve(op, Args::default(), reply, move |core, _, _| {
             core.tree.fsync(handle(fh).0, datasync)
         });
@@ -383,7 +384,7 @@ impl Filesystem for SlowFs {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Releasedir, On::Inode(Ino(ino.0))).must_run();
+        let op = Op::new(req, Call::Releasedir, On::Inode(Ino(ino.0))).opened(0, true).must_run();
         self.serve(op, Args::default(), reply, move |core, _, _| {
             core.tree.releasedir(handle(fh).0)
         });
@@ -504,6 +505,7 @@ impl Filesystem for SlowFs {
         reply: ReplyEmpty,
     ) {
         let op = Op::new(req, Call::Fallocate, On::Inode(Ino(ino.0))).slow();
+        let op = op.bytes(handle(fh).0, offset, length);
         self.serve(op, Args::default(), reply, move |core, caller, _| {
             core.tree.fallocate(&caller, handle(fh).0, mode, offset, length)
         });

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Core;
-use super::journal::Entry;
 use super::kept::Kept;
+use super::op::{Args, Op, OwnedArgs};
+use super::oplog::Entry;
 use super::reply::{Answer, Granted};
-use super::serve::{Args, Op, OwnedArgs};
+use super::struck::Struck;
 use super::underway::Share;
-use crate::fault::{self, FaultId, Hit, Outcome, hold};
+use crate::fault::Hit;
+use crate::fault::operation::{Done, Extent};
 use crate::mirror::{Caller, Ino};
-use crate::sys::process::Process;
 
 /// The work of a request on the mirror, run at most once.
 pub(super) trait Work<R: Answer>:
@@ -38,48 +39,7 @@ pub(super) struct Task<R, F> {
 }
 
 /// How an operation ended, and when it began, if it is logged and its own result.
-type Done<R> = (io::Result<<R as Answer>::Value>, Option<Instant>);
-
-/// What a fault still does to an operation that is held no longer.
-#[derive(Clone, Copy)]
-pub(super) struct Struck {
-    /// Not before this moment, which is less than a change of thread away.
-    due: Option<Instant>,
-    /// Then the caller is killed, by this fault.
-    kill: Option<(FaultId, Process)>,
-    /// This is the answer, whatever the operation itself would say.
-    errno: Option<i32>,
-}
-
-impl Struck {
-    pub(super) fn after(hit: &Hit, outcome: Outcome) -> Struck {
-        let errno = match outcome {
-            Outcome::Due => hit.errno().map(fault::Errno::raw),
-            Outcome::Released | Outcome::LetGo => None,
-            Outcome::CallerKilled => Some(libc::EINTR),
-        };
-        let kill = hit.kill() && outcome == Outcome::Due;
-        let victim = hit.process().filter(|_| kill);
-        Struck { due: None, kill: victim.map(|process| (hit.id(), process)), errno }
-    }
-
-    /// The same, not before this moment.
-    pub(super) fn at(self, due: Option<Instant>) -> Struck {
-        Struck { due, ..self }
-    }
-
-    #[inline]
-    fn come(self) {
-        if let Some(due) = self.due {
-            hold::spin(due.saturating_duration_since(Instant::now()));
-        }
-        if let Some((fault, process)) = self.kill
-            && let Err(error) = process.kill()
-        {
-            tracing::warn!("fault {fault} cannot kill process {}: {error}", process.pid());
-        }
-    }
-}
+type Ended<R> = (io::Result<<R as Answer>::Value>, Option<Instant>);
 
 impl Core {
     /// Lets an operation that a fault hit go on.
@@ -87,14 +47,14 @@ impl Core {
         self: &Arc<Self>,
         task: Task<R, F>,
         args: Args<'_>,
-        struck: Struck,
+        struck: Box<Struck>,
     ) {
         let Task { op, reply, run } = task;
-        match struck.errno {
-            Some(errno) if !op.must_run => {
+        match struck.error() {
+            Some(error) if struck.only_answers(&op) => {
                 struck.come();
-                let result = Err(io::Error::from_raw_os_error(errno));
-                self.answer(&op, args, reply, (result, None));
+                struck.tell_not_run(&op, args, errno_of(&error));
+                self.conclude(&op, args, reply, (Err(error), None), Some(struck));
             }
             _ => self.run(&op, args, Some(struck), reply, run),
         }
@@ -107,9 +67,9 @@ impl Core {
         task: Task<R, F>,
         args: &OwnedArgs,
         kept: Option<Arc<Kept>>,
-        struck: Struck,
+        struck: Box<Struck>,
     ) {
-        let only_answers = struck.errno.is_some() && !task.op.must_run;
+        let only_answers = struck.only_answers(&task.op);
         let Some(kept) = kept.filter(|_| !only_answers) else {
             return self.go_on(task, args.lend(), struck);
         };
@@ -123,13 +83,14 @@ impl Core {
             Err(error) => {
                 tracing::error!("a held operation fails: its data cannot be read back: {error}");
                 let Task { op, reply, .. } = task;
-                let done = (Err(error), None);
-                let owed = here || self.underway.end_away(op.claim());
                 let args = args.lend();
+                struck.tell_not_run(&op, args, errno_of(&error));
+                let owed = here || self.underway.end_away(op.claim());
+                let ended = (Err(error), None);
                 if owed {
-                    self.answer(&op, args, reply, done)
+                    self.answer(&op, args, reply, ended)
                 } else {
-                    self.take_back(&op, args, reply, done)
+                    self.take_back(&op, args, reply, ended)
                 }
             }
         }
@@ -141,7 +102,7 @@ impl Core {
         self: &Arc<Self>,
         op: &Op,
         args: Args<'_>,
-        struck: Option<Struck>,
+        struck: Option<Box<Struck>>,
         mut reply: R,
         run: F,
     ) {
@@ -153,13 +114,13 @@ impl Core {
             return self.send_away(Task { op: *op, reply, run }, args, struck);
         }
         self.underway.begin(seat, op.claim());
-        let done = self.perform(op, args, struck, (&mut reply, run));
+        let ended = self.perform(op, args, struck.as_deref(), (&mut reply, run));
         let owed = self.underway.end(seat);
         self.underway.leave();
         if owed {
-            self.answer(op, args, reply, done)
+            self.conclude(op, args, reply, ended, struck)
         } else {
-            self.take_back(op, args, reply, done)
+            self.take_back(op, args, reply, ended)
         }
     }
 
@@ -169,7 +130,7 @@ impl Core {
         self: &Arc<Self>,
         task: Task<R, F>,
         args: Args<'_>,
-        struck: Option<Struck>,
+        struck: Option<Box<Struck>>,
     ) {
         let (core, args) = (Arc::clone(self), args.to_owned());
         let claim = task.op.claim();
@@ -182,26 +143,25 @@ impl Core {
 
     /// Runs it on a thread that may block.
     fn run_away<R: Answer, F: Work<R>>(
-        &self,
+        self: &Arc<Self>,
         task: Task<R, F>,
         args: Args<'_>,
-        struck: Option<Struck>,
+        struck: Option<Box<Struck>>,
     ) {
         let Task { op, mut reply, run } = task;
         if !op.must_run && !self.underway.is_owed(op.claim()) {
-            return self.take_back(
-                &op,
-                args,
-                reply,
-                (Err(io::ErrorKind::Interrupted.into()), None),
-            );
+            if let Some(struck) = struck {
+                struck.tell_not_run(&op, args, libc::EINTR);
+            }
+            let interrupted = io::Error::from_raw_os_error(libc::EINTR);
+            return self.take_back(&op, args, reply, (Err(interrupted), None));
         }
-        let done = self.perform(&op, args, struck, (&mut reply, run));
+        let ended = self.perform(&op, args, struck.as_deref(), (&mut reply, run));
         let owed = self.underway.end_away(op.claim());
         if owed {
-            self.answer(&op, args, reply, done)
+            self.conclude(&op, args, reply, ended, struck)
         } else {
-            self.take_back(&op, args, reply, done)
+            self.take_back(&op, args, reply, ended)
         }
     }
 
@@ -211,36 +171,104 @@ impl Core {
         &self,
         op: &Op,
         args: Args<'_>,
-        struck: Option<Struck>,
+        struck: Option<&Struck>,
         (reply, run): (&mut R, F),
-    ) -> Done<R> {
+    ) -> Ended<R> {
         let Some(struck) = struck else {
             let started = self.options.log_ops.then(Instant::now);
             return (run(self, op.caller, args, reply), started);
         };
         struck.come();
         let started = self.options.log_ops.then(Instant::now);
-        let result = run(self, op.caller, args, reply);
-        match struck.errno {
+        let result = self.perform_struck(op, args, struck, (reply, run));
+        match struck.error() {
             None => (result, started),
-            Some(errno) => (Err(io::Error::from_raw_os_error(errno)), None),
+            Some(error) => (Err(error), None),
         }
     }
 
+    /// The same as a fault has it, who is told of it.
+    #[cold]
+    fn perform_struck<R: Answer, F: Work<R>>(
+        &self,
+        op: &Op,
+        args: Args<'_>,
+        struck: &Struck,
+        (reply, run): (&mut R, F),
+    ) -> io::Result<R::Value> {
+        let wants = struck.wants();
+        let before = wants.size.then(|| self.extent(op)).flatten();
+        let began = wants.took.then(Instant::now);
+        let args = Args { parts: struck.parts(), ..args };
+        let mut result = run(self, op.caller, args, reply);
+        let took = began.map(|began| began.elapsed());
+        let done = Done {
+            ran: true,
+            errno: result.as_ref().err().map_or(0, errno_of),
+            bytes: result.as_ref().map_or(0, R::moved),
+            extents: before.zip(before.and_then(|_| self.extent(op))),
+            took,
+        };
+        struck.tell(op, args, &done);
+        if struck.is_whole()
+            && let Ok(value) = &mut result
+        {
+            R::pretend(value, op.span.map_or(0, |span| span.len));
+        }
+        result
+    }
+
+    /// The extent of the file that an operation is about.
+    fn extent(&self, op: &Op) -> Option<Extent> {
+        let attr = self.tree.getattr(op.inode()?, op.fh).ok()?;
+        Some(Extent { size: attr.size, blocks: attr.blocks })
+    }
+
+    /// Answers an operation that is over, at once or when its answer is held no longer.
+    #[inline]
+    fn conclude<R: Answer>(
+        self: &Arc<Self>,
+        op: &Op,
+        args: Args<'_>,
+        reply: R,
+        ended: Ended<R>,
+        struck: Option<Box<Struck>>,
+    ) {
+        match struck.and_then(Struck::held_answer) {
+            None => self.answer(op, args, reply, ended),
+            Some(hit) => self.answer_later(*op, args, reply, ended, hit),
+        }
+    }
+
+    /// Holds an answer. Whatever ends that, it is the true one.
+    #[cold]
+    fn answer_later<R: Answer>(
+        self: &Arc<Self>,
+        op: Op,
+        args: Args<'_>,
+        reply: R,
+        ended: Ended<R>,
+        hit: Hit,
+    ) {
+        let (core, args) = (Arc::clone(self), Args { data: &[], ..args }.to_owned());
+        let job = move |_, _| core.answer(&op, args.lend(), reply, ended);
+        self.line.hold(hit, Instant::now(), false, Box::new(job));
+    }
+
     /// The one place where results become replies and errors become errnos.
-    fn answer<R: Answer>(&self, op: &Op, args: Args<'_>, reply: R, (result, started): Done<R>) {
+    fn answer<R: Answer>(&self, op: &Op, args: Args<'_>, reply: R, (result, started): Ended<R>) {
         self.note(op, args, result.as_ref().err(), started);
         match result {
             Ok(value) => reply.ok(value),
             Err(error) => {
-                reply.err(fuser::Errno::from_i32(error.raw_os_error().unwrap_or(libc::EIO)));
+                reply.err(fuser::Errno::from_i32(errno_of(&error)));
             }
         }
     }
 
     /// Its caller was answered EINTR meanwhile: gives back what the answer would have granted.
     #[cold]
-    fn take_back<R: Answer>(&self, op: &Op, args: Args<'_>, reply: R, (result, started): Done<R>) {
+    fn take_back<R: Answer>(&self, op: &Op, args: Args<'_>, reply: R, (result, started): Ended<R>) {
         let Granted { entries, opened } = reply.withhold(result.ok());
         for ino in entries {
             self.tree.forget(ino, 1);
@@ -274,4 +302,8 @@ impl Core {
             self.forget_later(ino, lookups);
         }
     }
+}
+
+fn errno_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
 }

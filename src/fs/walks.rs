@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Core;
-use super::serve::{On, Op, Place};
-use crate::fault::{Delay, FaultId, Verdict};
+use super::op::{On, Op};
+use super::place::Place;
+use crate::fault::plan::Hold;
+use crate::fault::{FaultId, Operation, Verdict};
 use crate::mirror::Ino;
 use crate::ops::Call;
 use crate::sys::syscall::{self, Names, SystemCall};
@@ -129,24 +131,24 @@ impl Core {
     }
 
     /// Decides a step, where the faults that have rolled for the same call do not roll again.
-    pub(super) fn decide_step(&self, op: &Op, place: &Place<'_>) -> Verdict {
+    pub(super) fn decide_step(&self, op: &Op, place: &Place<'_>, view: &Operation<'_>) -> Verdict {
         let tid = op.caller.tid;
-        let arrived = op.arrived.unwrap_or_else(Instant::now);
+        let arrived = view.arrived();
         let before = self.walks.take(tid);
         let before = before.filter(|walk| walk.until.is_none_or(|until| arrived <= until));
         let mut walk = before.and_then(|walk| self.goes_on(walk, op)).unwrap_or_default();
-        let verdict = self.gate.decide_once(&[place], tid, &mut walk.rolled);
+        let verdict = self.gate.decide_once(&[place], view, &mut walk.rolled);
         if !walk.rolled.is_empty() && walk.call.is_none() {
             walk.call = syscall::waited_in(tid, PATIENCE);
         }
-        let held = match &verdict {
-            Verdict::Hit(hit) => hit.delay(),
-            Verdict::Run => None,
+        let (held, within) = match &verdict {
+            Verdict::Hit(hit) => (hit.hold(), NEXT_WITHIN.saturating_add(hit.answer_held())),
+            Verdict::Run => (Hold::No, NEXT_WITHIN),
         };
         walk.until = match held {
-            None => arrived.checked_add(NEXT_WITHIN),
-            Some(Delay::For(delay)) => arrived.checked_add(NEXT_WITHIN.saturating_add(delay)),
-            Some(Delay::UntilCleared) => None,
+            Hold::No => arrived.checked_add(within),
+            Hold::Until(due) => due.checked_add(within),
+            Hold::UntilCleared => None,
         };
         walk.first = walk.first.or(op.inode());
         let failed = matches!(&verdict, Verdict::Hit(hit) if hit.errno().is_some());

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use fuser::{OpenFlags, ReplyWrite, Request};
 
-use super::serve::{Args, On, Op};
+use super::op::{Args, On, Op};
 use super::{Core, SlowFs};
-use crate::mirror::{Fh, Ino};
+use crate::mirror::{Caller, Fh, Ino, Written};
 use crate::ops::Call;
 use crate::sys::syscall;
 
@@ -60,7 +60,9 @@ impl SlowFs {
     /// Serves a WRITE, with the sync that it includes.
     pub(super) fn serve_write(&self, req: &Request, write: Write, data: &[u8], reply: ReplyWrite) {
         let (fh, direct) = (write.fh, write.direct);
-        let mut op = Op::new(req, Call::Write, On::Inode(write.ino));
+        let op = Op::new(req, Call::Write, On::Inode(write.ino));
+        let mut op = op.bytes(fh, write.offset, data.len() as u64);
+        op = op.opened(write.flags.0, write.stored);
         let sync = sync_of(write.flags, direct, req.pid());
         if let Some(request) = sync {
             op = op.consulting(Call::Write.methods().union(request.methods())).slow();
@@ -74,6 +76,7 @@ impl SlowFs {
             let ordinary = write.kill.then_some(&caller);
             let appends = core.appends(&write, caller.tid)?;
             let written = match appends {
+                _ if args.parts.is_some() => core.write_parts(&write, appends, caller, args)?,
                 true => core.tree.append(ordinary, fh, args.data)?,
                 false => core.tree.write(ordinary, fh, write.offset, args.data)?,
             };
@@ -105,13 +108,23 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::CopyTo, On::Inode(to.ino))
             .and(On::Inode(from.ino), Call::CopyFrom.methods())
+            .bytes(to.fh, to.offset, len.min(MOST_COPIED))
             .slow();
-        self.serve(op, Args::default(), reply, move |core, caller, _| {
+        self.serve(op, Args::default(), reply, move |core, caller, args| {
             let source = from.ino;
             let from = (from.fh, from.offset);
             let to = (to.fh, to.offset);
             let len = len.min(MOST_COPIED);
-            let copied = core.tree.copy_file_range(&caller, from, to, len, flags)?;
+            let copied = match args.parts {
+                None => core.tree.copy_file_range(&caller, from, to, len, flags)?,
+                Some(parts) => {
+                    let copy = |part: &std::ops::Range<u64>| {
+                        let (from, to) = ((from.0, from.1 + part.start), (to.0, to.1 + part.start));
+                        core.tree.copy_file_range(&caller, from, to, part.end - part.start, flags)
+                    };
+                    parts.iter().map(copy).sum::<io::Result<_>>()?
+                }
+            };
             // It was read, which moves its time of access.
             core.changed_unseen(source);
             Ok(u32::try_from(copied).unwrap_or(u32::MAX))
@@ -120,6 +133,32 @@ impl SlowFs {
 }
 
 impl Core {
+    /// Writes only some ranges of the data, as a fault has it.
+    #[cold]
+    fn write_parts(
+        &self,
+        write: &Write,
+        appends: bool,
+        caller: Caller,
+        args: Args<'_>,
+    ) -> io::Result<Written> {
+        let ordinary = write.kill.then_some(&caller);
+        let start = match appends {
+            true => self.tree.getattr(write.ino, Some(write.fh))?.size,
+            false => write.offset,
+        };
+        let mut all = Written { bytes: 0, mode_changed: false };
+        for part in args.parts.unwrap_or_default() {
+            let place = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+            let data = args.data.get(place(part.start)..place(part.end)).unwrap_or_default();
+            let at = start.saturating_add(part.start);
+            let written = self.tree.write(ordinary, write.fh, at, data)?;
+            all.bytes += written.bytes;
+            all.mode_changed |= written.mode_changed;
+        }
+        Ok(all)
+    }
+
     /// Whether a write goes to the end of the file. The kernel appends where it took the end to be
     /// when it last asked, and others may have moved it in the backing since: that they keep what
     /// they wrote takes an append there, too.

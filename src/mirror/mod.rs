@@ -45,6 +45,7 @@ use rustix::process::Resource;
 
 pub(crate) use attr::{Attr, Changes, TimeChange};
 pub(crate) use buffer::Buffer;
+pub(crate) use data::Written;
 pub(crate) use dir::DirEntry;
 pub(crate) use handle::Handle;
 pub(crate) use inode::Inode;

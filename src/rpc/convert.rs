@@ -11,9 +11,9 @@ use super::dialect::PlainFault;
 use super::records::{FaultSpec, ListedFault};
 use super::wire::printable;
 use crate::fault::suggest::closest;
-use crate::fault::words::ErrnoError;
+use crate::fault::words::{ErrnoError, Plain};
 use crate::fault::{
-    Delay, Errno, Errnos, Fault, Gone, Listed, Pattern, Probability, ProbabilityScale,
+    Chance, Errno, Fault, Gone, Listed, Pattern, Probability, ProbabilityScale, Term,
 };
 use crate::ops::{Method, MethodSet};
 
@@ -22,36 +22,36 @@ use crate::ops::{Method, MethodSet};
 /// # Errors
 /// One line that says what is wrong with it and what would be right.
 pub(crate) fn fault(spec: &FaultSpec) -> Result<Fault, String> {
-    let mut fault = Fault::on(methods(&spec.methods)?)
-        .map_err(text)?
-        .with_pattern(Pattern::new(&spec.pattern).map_err(text)?)
-        .with_probability(Probability::from_fraction(spec.probability).map_err(text)?)
-        .with_errnos(errnos(spec)?)
-        .with_kill(spec.kill_caller)
-        .with_after(natural("after", spec.after)?);
-    match (spec.hang, spec.delay_ns.filter(|ns| *ns != 0)) {
-        (true, Some(_)) => return Err("hang and a delay exclude each other".into()),
-        (true, None) => fault = fault.with_delay(Delay::UntilCleared),
-        (false, Some(ns)) => {
-            fault = fault.with_delay(Delay::For(Duration::from_nanos(natural("delay_ns", ns)?)));
+    let delay = spec.delay_ns.filter(|ns| *ns != 0);
+    let delay = delay.map(|ns| natural("delay_ns", ns)).transpose()?.map(Duration::from_nanos);
+    let errnos = errnos(spec)?;
+    let plain =
+        Plain { delay, hang: spec.hang, errnos, random: spec.random_errno, kill: spec.kill_caller };
+    match plain {
+        Plain { hang: true, delay: Some(_), .. } => {
+            return Err("hang and a delay exclude each other".into());
         }
-        (false, None) if !spec.kill_caller && *fault.errnos() == Errnos::None => {
+        ref nothing if *nothing == Plain::default() => {
             let choice = "a delay above 0, hang, errnos, random_errno or kill_caller";
             return Err(format!("the fault does nothing: give it {choice}"));
         }
-        (false, None) => {}
+        _ => {}
     }
-    if let Some(count) = spec.count {
-        let count = NonZeroU64::new(natural("count", count)?);
-        fault = fault.with_count(count.ok_or("count is 0: the fault would never fire")?);
-    }
-    match spec.lifetime_ns {
-        None => Ok(fault),
-        Some(ns) => {
-            let lifetime = Duration::from_nanos(natural("lifetime_ns", ns)?);
-            fault.with_lifetime(lifetime).map_err(text)
-        }
-    }
+    let count = spec.count.map(|count| natural("count", count)).transpose()?;
+    let count = count.map(|n| NonZeroU64::new(n).ok_or("count is 0: the fault would never fire"));
+    let chance = Chance {
+        probability: Probability::from_fraction(spec.probability).map_err(text)?,
+        after: natural("after", spec.after)?,
+        count: count.transpose()?,
+        ..Chance::default()
+    };
+    let lasts = spec.lifetime_ns.map(|ns| natural("lifetime_ns", ns)).transpose()?;
+    let term = Term { lasts: lasts.map(Duration::from_nanos), ..Term::default() };
+    let fault = Fault::on(methods(&spec.methods)?)
+        .map_err(text)?
+        .with_pattern(Pattern::new(&spec.pattern).map_err(text)?);
+    let fault = plain.done_by(fault).and_then(|fault| fault.with_chance(chance));
+    fault.and_then(|fault| fault.with_term(term)).map_err(text)
 }
 
 /// The error of that name or number.
@@ -62,11 +62,10 @@ pub(crate) fn errno(word: &str) -> Result<Errno, String> {
     Errno::from_word(word).map_err(text)
 }
 
-fn errnos(spec: &FaultSpec) -> Result<Errnos, String> {
+fn errnos(spec: &FaultSpec) -> Result<Vec<Errno>, String> {
     match (spec.random_errno, spec.errnos.is_empty()) {
         (true, false) => Err("named errnos and a random one exclude each other".into()),
-        (true, true) => Ok(Errnos::Random),
-        _ => Ok(Errnos::OneOf(spec.errnos.iter().map(|e| errno(e)).collect::<Result<_, _>>()?)),
+        _ => spec.errnos.iter().map(|e| errno(e)).collect(),
     }
 }
 
@@ -113,11 +112,7 @@ pub(super) fn plain_fault(
 ) -> Result<(Option<Fault>, Vec<String>), String> {
     let mut notes = Vec::new();
     let pattern = Pattern::new(&args.regexp).map_err(text)?;
-    let errnos = args.err_nos.iter().map(|n| err_no(*n)).collect::<Result<Box<[_]>, _>>()?;
-    let errnos = match (errnos.is_empty(), args.random) {
-        (true, true) => Errnos::Random,
-        _ => Errnos::OneOf(errnos),
-    };
+    let errnos = args.err_nos.iter().map(|n| err_no(*n)).collect::<Result<Vec<_>, _>>()?;
     let delay_us = u64::try_from(args.delay_us)
         .map_err(|_| format!("delay_us is {}: it must not be negative", args.delay_us))?;
     let only_delays = delay_us > 0 && args.err_nos.is_empty() && !args.random && !args.kill_caller;
@@ -136,14 +131,12 @@ pub(super) fn plain_fault(
         delay = Duration::ZERO;
     }
     let Ok(fault) = Fault::on(methods) else { return Ok((None, notes)) };
-    let fault = fault
-        .with_pattern(pattern)
-        .with_probability(probability)
-        .with_delay(Delay::For(delay))
-        .with_errnos(errnos)
-        .with_kill(args.kill_caller);
-    let once = NonZeroU64::MIN;
-    Ok((Some(if args.one_time { fault.with_count(once) } else { fault }), notes))
+    let (delay, random, kill) = (Some(delay), args.random, args.kill_caller);
+    let plain = Plain { delay, hang: false, errnos, random, kill };
+    let count = args.one_time.then_some(NonZeroU64::MIN);
+    let chance = Chance { probability, count, ..Chance::default() };
+    let fault = plain.done_by(fault.with_pattern(pattern)).and_then(|f| f.with_chance(chance));
+    Ok((Some(fault.map_err(text)?), notes))
 }
 
 fn err_no(n: i64) -> Result<Errno, String> {
@@ -160,27 +153,20 @@ fn err_no(n: i64) -> Result<Errno, String> {
 pub(super) fn spec(fault: &Fault, methods: MethodSet) -> FaultSpec {
     let all = methods == MethodSet::ALL;
     let methods = if all { vec!["all"] } else { methods.names() };
-    let (delay_ns, hang) = match fault.delay() {
-        None => (None, false),
-        Some(Delay::For(delay)) => (Some(whole(delay.as_nanos())), false),
-        Some(Delay::UntilCleared) => (None, true),
-    };
-    let errnos = match fault.errnos() {
-        Errnos::OneOf(list) => list.iter().map(|e| name(*e)).collect(),
-        _ => Vec::new(),
-    };
+    let Plain { delay, hang, errnos, random, kill } = Plain::of(fault);
+    let (scope, chance) = (fault.scope(), fault.chance());
     FaultSpec {
         methods: methods.into_iter().map(str::to_owned).collect(),
-        pattern: fault.pattern().as_str().to_owned(),
-        probability: fault.probability().as_fraction(),
-        delay_ns,
+        pattern: scope.pattern.as_str().to_owned(),
+        probability: chance.probability.as_fraction(),
+        delay_ns: delay.map(|delay| whole(delay.as_nanos())),
         hang,
-        errnos,
-        random_errno: *fault.errnos() == Errnos::Random,
-        kill_caller: fault.kill(),
-        count: fault.count().map(|n| whole(n.get().into())),
-        after: whole(fault.after().into()),
-        lifetime_ns: fault.lifetime().map(|l| whole(l.as_nanos())),
+        errnos: errnos.into_iter().map(name).collect(),
+        random_errno: random,
+        kill_caller: kill,
+        count: chance.count.map(|n| whole(n.get().into())),
+        after: whole(chance.after.into()),
+        lifetime_ns: fault.term().lasts.map(|l| whole(l.as_nanos())),
     }
 }
 

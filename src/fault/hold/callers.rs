@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use crate::fault::live::Hit;
+use crate::fault::firing::Hit;
 use crate::sys::process::Process;
 
 /// How long an endless hang of a caller that leaves by itself lasts. As long as a killed one waits:
@@ -135,14 +135,13 @@ mod tests {
 
     use super::*;
     use crate::fault::live::Live;
-    use crate::fault::{Fault, FaultId};
-    use crate::ops::{Call, MethodSet};
+    use crate::fault::{FaultId, testing};
+    use crate::ops::Call;
     use crate::sys::process::arrival;
 
     fn hit(caller: u32) -> Hit {
-        let fault = Fault::on(MethodSet::ALL).unwrap();
-        let live = Arc::new(Live::new(FaultId(1), Arc::new(fault), 0));
-        let mut hit = live.strike(Call::Write.methods(), caller).unwrap();
+        let live = Live::new(FaultId(1), Arc::new(testing::fault("hang -m all")), 0);
+        let mut hit = testing::strike(&Arc::new(live), Call::Write, caller).unwrap();
         if let Some(arrival) = arrival(caller) {
             hit.know_caller(arrival.process);
         }

@@ -16,6 +16,7 @@
 mod callers;
 mod pool;
 mod queue;
+mod spin;
 mod timer;
 mod watch;
 mod workers;
@@ -31,9 +32,10 @@ use self::pool::Pool;
 pub use self::pool::{Load, MOST};
 use self::queue::{Held, Queue, Task, Waiting};
 pub use self::queue::{Job, Outcome};
-pub use self::timer::{SPIN_BELOW, spin};
+pub use self::spin::{SPIN_BELOW, spin};
 use self::workers::run_caught;
-use super::live::{Hit, Live};
+use super::firing::Hit;
+use super::live::Live;
 use crate::sys::process::{self, Arrival};
 
 /// How long `shutdown` waits for jobs that run.
@@ -117,7 +119,7 @@ impl DelayLine {
             return;
         }
         line.held.fetch_add(1, Ordering::Relaxed);
-        hit.live().held.fetch_add(1, Ordering::Relaxed);
+        hit.count_held();
         if queue.hold(Held { hit, must_run, job, arrived, let_go: false }) {
             line.lead.notify_one();
         }
@@ -155,7 +157,7 @@ impl DelayLine {
     /// each change of the table, when it is in force.
     pub(super) fn release(&self) {
         let mut queue = self.line.queue.lock();
-        let gone = queue.take(|_, waiting| !waiting.is_live());
+        let gone = queue.release();
         self.line.free(&mut queue, gone, Outcome::Released);
     }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::callers::{Caller, Callers};
-use crate::fault::live::{Hit, Live};
-use crate::fault::tuple::Delay;
+use crate::fault::firing::Hit;
+use crate::fault::live::Live;
+use crate::fault::plan::Hold;
 
 /// Why a held operation goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +50,13 @@ pub(super) struct Held {
 impl Held {
     /// When it is due, and whether it has been cut short, by what is known of its caller.
     fn due(&mut self, callers: &Callers) -> Due {
-        let asked = match self.hit.delay() {
-            None => Due::At(self.arrived),
-            Some(Delay::For(delay)) => self.arrived.checked_add(delay).map_or(Due::Never, Due::At),
-            Some(Delay::UntilCleared) => Due::Never,
+        let hold = self.hit.hold();
+        let asked = match hold {
+            Hold::No => Due::At(self.arrived),
+            Hold::Until(due) => Due::At(due),
+            Hold::UntilCleared => Due::Never,
         };
-        let hangs = self.hit.delay() == Some(Delay::UntilCleared);
+        let hangs = hold == Hold::UntilCleared;
         match callers.limit(&self.hit, self.arrived, hangs).map(Due::At) {
             Some(limit) if limit < asked => {
                 self.let_go = true;
@@ -69,7 +71,7 @@ impl Held {
     /// Whether its job only answers then, which blocks nobody.
     pub(super) fn only_answers(&self, outcome: Outcome) -> bool {
         let answered = match outcome {
-            Outcome::Due => self.hit.errno().is_some(),
+            Outcome::Due => self.hit.only_answers(),
             Outcome::Released | Outcome::LetGo => false,
             Outcome::CallerKilled => true,
         };
@@ -85,11 +87,11 @@ pub(super) enum Waiting {
 }
 
 impl Waiting {
-    /// Whether its fault still is a reason to wait.
-    pub(super) fn is_live(&self) -> bool {
+    /// Whether what it waits for may be another moment now, or none: a fault was cleared.
+    fn has_lost(&self) -> bool {
         match self {
-            Waiting::Operation(held) => held.hit.is_live(),
-            Waiting::Lift(live, _) => !live.methods().is_empty(),
+            Waiting::Operation(held) => held.hit.has_lost(),
+            Waiting::Lift(live, _) => live.methods().is_empty(),
         }
     }
 
@@ -198,6 +200,24 @@ impl Queue {
             }
         }
         taken
+    }
+
+    /// Takes what has no reason to wait any more. What others than a fault that was cleared still
+    /// hold waits on, for them.
+    pub(super) fn release(&mut self) -> Vec<Waiting> {
+        let mut gone = Vec::new();
+        for waiting in self.take(|_, waiting| waiting.has_lost()) {
+            match waiting {
+                Waiting::Operation(mut held) if held.hit.is_live() => {
+                    held.hit.settle();
+                    let due = held.due(&self.callers);
+                    self.callers.add(&held.hit);
+                    self.insert(due, Waiting::Operation(held));
+                }
+                waiting => gone.push(waiting),
+            }
+        }
+        gone
     }
 
     /// Has what is held for callers that leave end in time.

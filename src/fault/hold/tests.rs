@@ -6,25 +6,36 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::workers::MIN_WORKERS;
 use super::*;
-use crate::fault::{Delay, Errno, Errnos, Fault, FaultId};
+use crate::fault::words::Plain;
+use crate::fault::{Fault, FaultId, testing};
 use crate::ops::{Call, MethodSet};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn live(delay: Delay) -> Arc<Live> {
-    let fault = Fault::on(MethodSet::ALL).unwrap().with_delay(delay);
+fn live(words: &str) -> Arc<Live> {
+    let fault = testing::fault(&format!("{words} -m all"));
+    Arc::new(Live::new(FaultId(1), Arc::new(fault), 0))
+}
+
+fn delayed(delay: Duration) -> Arc<Live> {
+    let fault = Fault::on(MethodSet::ALL).unwrap();
+    let fault = Plain { delay: Some(delay), ..Plain::default() }.done_by(fault).unwrap();
     Arc::new(Live::new(FaultId(1), Arc::new(fault), 0))
 }
 
 fn hit(live: &Arc<Live>, caller: u32) -> Hit {
-    live.strike(Call::Write.methods(), caller).unwrap()
+    testing::strike(live, Call::Write, caller).unwrap()
 }
 
-/// Holds an operation; what comes out is its outcome, and how long it was held.
-fn hold(line: &DelayLine, hit: Hit) -> Receiver<(Outcome, Duration)> {
-    let (tell, told) = channel();
+/// Holds an operation; what comes out is its outcome, and how long after its arrival.
+fn hold(line: &DelayLine, live: &Arc<Live>, caller: u32) -> Receiver<(Outcome, Duration)> {
     let arrived = Instant::now();
+    hold_hit(line, hit(live, caller), arrived)
+}
+
+fn hold_hit(line: &DelayLine, hit: Hit, arrived: Instant) -> Receiver<(Outcome, Duration)> {
+    let (tell, told) = channel();
     let job = move |_: Hit, outcome| tell.send((outcome, arrived.elapsed())).unwrap();
     line.hold(hit, arrived, false, Box::new(job));
     told
@@ -43,10 +54,10 @@ fn delay_is_never_short_and_not_much_longer() {
     let line = DelayLine::new().unwrap();
     for micros in [1, 50, 100, 1_000, 10_000, 50_000] {
         let delay = Duration::from_micros(micros);
-        let live = live(Delay::For(delay));
+        let live = delayed(delay);
         let lateness = (0..10)
             .map(|_| {
-                let told = hold(&line, hit(&live, 0));
+                let told = hold(&line, &live, 0);
                 let (outcome, took) = told.recv_timeout(PATIENCE).unwrap();
                 assert_eq!(outcome, Outcome::Due);
                 assert!(took >= delay, "{took:?} of {delay:?}");
@@ -71,9 +82,9 @@ fn spin_is_never_short() {
 #[test]
 fn delays_run_beside_each_other() {
     let line = DelayLine::new().unwrap();
-    let live = live(Delay::For(Duration::from_millis(100)));
+    let live = delayed(Duration::from_millis(100));
     let begin = Instant::now();
-    let held: Vec<_> = (0..1000).map(|_| hold(&line, hit(&live, 0))).collect();
+    let held: Vec<_> = (0..1000).map(|_| hold(&line, &live, 0)).collect();
     for told in held {
         assert_eq!(outcome(&told), Outcome::Due);
     }
@@ -84,7 +95,7 @@ fn delays_run_beside_each_other() {
 #[test]
 fn slow_job_does_not_delay_the_next() {
     let line = DelayLine::new().unwrap();
-    let live = live(Delay::For(Duration::from_millis(1)));
+    let live = delayed(Duration::from_millis(1));
     let (free, stuck) = channel::<()>();
     let stuck = Arc::new(Mutex::new(stuck));
     for _ in 0..10 {
@@ -95,7 +106,7 @@ fn slow_job_does_not_delay_the_next() {
         line.hold(hit(&live, 0), Instant::now(), false, Box::new(job));
     }
     for _ in 0..10 {
-        assert_eq!(outcome(&hold(&line, hit(&live, 0))), Outcome::Due);
+        assert_eq!(outcome(&hold(&line, &live, 0)), Outcome::Due);
     }
     drop(free);
 }
@@ -127,9 +138,9 @@ fn what_is_due_does_not_wait_behind_other_work() {
         line.run(Box::new(move || latch.wait()));
     }
     let delay = Duration::from_millis(10);
-    let (finite, endless) = (live(Delay::For(delay)), live(Delay::UntilCleared));
-    let released = hold(&line, hit(&endless, 0));
-    let (outcome, took) = hold(&line, hit(&finite, 0)).recv_timeout(PATIENCE).unwrap();
+    let (finite, endless) = (delayed(delay), live("hang"));
+    let released = hold(&line, &endless, 0);
+    let (outcome, took) = hold(&line, &finite, 0).recv_timeout(PATIENCE).unwrap();
     assert_eq!(outcome, Outcome::Due);
     assert!(took >= delay);
     endless.reduce(MethodSet::EMPTY);
@@ -142,8 +153,7 @@ fn what_is_due_does_not_wait_behind_other_work() {
 fn beyond_the_limit_jobs_wait_and_what_only_answers_does_not() {
     const MOST: usize = 8;
     let line = DelayLine::limited(MOST).unwrap();
-    let delay = Delay::For(Duration::from_millis(1));
-    let live = live(delay);
+    let live = delayed(Duration::from_millis(1));
     let (tell, told) = channel();
     let latch: Arc<Latch> = Arc::default();
     for n in 0..4 * MOST {
@@ -164,13 +174,11 @@ fn beyond_the_limit_jobs_wait_and_what_only_answers_does_not() {
     let job = move || lift.send(()).unwrap();
     line.lift_at(Instant::now() + Duration::from_millis(5), Arc::clone(&live), Box::new(job));
     lifted.recv_timeout(PATIENCE).unwrap();
-    let eio = Errnos::OneOf([Errno::from_name("EIO").unwrap()].into());
-    let fault = Fault::on(MethodSet::ALL).unwrap().with_delay(delay).with_errnos(eio);
-    let failing = Arc::new(Live::new(FaultId(2), Arc::new(fault), 0));
-    assert_eq!(outcome(&hold(&line, hit(&failing, 0))), Outcome::Due);
-    let endless = self::live(Delay::UntilCleared);
+    let failing = self::live("delay 1ms --and 'error EIO'");
+    assert_eq!(outcome(&hold(&line, &failing, 0)), Outcome::Due);
+    let endless = self::live("hang");
     let mut caller = Command::new("sleep").arg("600").spawn().unwrap();
-    let killed = hold(&line, hit(&endless, caller.id()));
+    let killed = hold(&line, &endless, caller.id());
     // Not waited for yet: what is left of it shows how it ended.
     caller.kill().unwrap();
     assert_eq!(outcome(&killed), Outcome::CallerKilled);
@@ -186,9 +194,9 @@ fn beyond_the_limit_jobs_wait_and_what_only_answers_does_not() {
 #[test]
 fn release_frees_cleared_operations_only() {
     let line = DelayLine::new().unwrap();
-    let (cleared, kept) = (live(Delay::UntilCleared), live(Delay::UntilCleared));
-    let first = hold(&line, hit(&cleared, 0));
-    let second = hold(&line, hit(&kept, 0));
+    let (cleared, kept) = (live("hang"), live("hang"));
+    let first = hold(&line, &cleared, 0);
+    let second = hold(&line, &kept, 0);
     // Fsync stays, but the operation is a write.
     cleared.reduce(Call::Fsync.methods());
     line.release();
@@ -208,21 +216,21 @@ fn release_frees_cleared_operations_only() {
 #[test]
 fn operation_that_comes_after_the_clear_is_not_held() {
     let line = DelayLine::new().unwrap();
-    let live = live(Delay::UntilCleared);
+    let live = live("hang");
     let late = hit(&live, 0);
     live.reduce(MethodSet::EMPTY);
     line.release();
-    assert_eq!(hold(&line, late).try_recv().unwrap().0, Outcome::Released);
+    assert_eq!(hold_hit(&line, late, Instant::now()).try_recv().unwrap().0, Outcome::Released);
 }
 
 #[test]
 fn operation_of_a_killed_caller_is_freed() {
     let line = DelayLine::new().unwrap();
-    let live = live(Delay::UntilCleared);
+    let live = live("hang");
     let mut caller = Command::new("sleep").arg("600").spawn().unwrap();
     let own = u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
-    let killed = [caller.id(); 2].map(|tid| hold(&line, hit(&live, tid)));
-    let others = [own, 0, u32::MAX].map(|tid| hold(&line, hit(&live, tid)));
+    let killed = [caller.id(); 2].map(|tid| hold(&line, &live, tid));
+    let others = [own, 0, u32::MAX].map(|tid| hold(&line, &live, tid));
     caller.kill().unwrap();
     let gone = Instant::now();
     for told in killed {
@@ -230,7 +238,7 @@ fn operation_of_a_killed_caller_is_freed() {
     }
     assert!(gone.elapsed() < Duration::from_secs(2), "{:?}", gone.elapsed());
     // One that comes later is not held at all.
-    assert_eq!(hold(&line, hit(&live, caller.id())).try_recv().unwrap().0, Outcome::CallerKilled);
+    assert_eq!(hold(&line, &live, caller.id()).try_recv().unwrap().0, Outcome::CallerKilled);
     caller.wait().unwrap();
     assert_eq!(line.held(), 3);
     assert!(line.shutdown());
@@ -254,10 +262,10 @@ fn thread_of_ours() -> (u32, std::sync::mpsc::Sender<()>, std::thread::JoinHandl
 #[test]
 fn operation_of_a_thread_that_ends_waits_on_while_its_process_lives() {
     let line = DelayLine::new().unwrap();
-    let (hanging, delayed) = (live(Delay::UntilCleared), live(Delay::For(Duration::from_secs(1))));
+    let (hanging, delayed) = (live("hang"), delayed(Duration::from_secs(1)));
     let (tid, end, thread) = thread_of_ours();
-    let hung = hold(&line, hit(&hanging, tid));
-    let late = hold(&line, hit(&delayed, tid));
+    let hung = hold(&line, &hanging, tid);
+    let late = hold(&line, &delayed, tid);
     drop(end);
     thread.join().unwrap();
     let (outcome, took) = late.recv_timeout(PATIENCE).unwrap();
@@ -272,9 +280,9 @@ fn operation_of_a_thread_that_ends_waits_on_while_its_process_lives() {
 #[test]
 fn operation_of_a_process_that_is_gone_is_let_go() {
     let line = DelayLine::new().unwrap();
-    let live = live(Delay::UntilCleared);
+    let live = live("hang");
     let mut caller = Command::new("sleep").arg("600").spawn().unwrap();
-    let told = hold(&line, hit(&live, caller.id()));
+    let told = hold(&line, &live, caller.id());
     // Both before the next look, so that nothing shows how it ended.
     caller.kill().unwrap();
     caller.wait().unwrap();
@@ -293,13 +301,13 @@ fn operation_of_a_process_that_is_gone_is_let_go() {
 #[test]
 fn shutdown_releases_all_and_holds_no_more() {
     let line = DelayLine::new().unwrap();
-    let live = live(Delay::UntilCleared);
-    let held: Vec<_> = (0..100).map(|_| hold(&line, hit(&live, 0))).collect();
+    let live = live("hang");
+    let held: Vec<_> = (0..100).map(|_| hold(&line, &live, 0)).collect();
     assert!(line.shutdown());
     for told in held {
         assert_eq!(told.try_recv().unwrap().0, Outcome::Released);
     }
-    assert_eq!(hold(&line, hit(&live, 0)).try_recv().unwrap().0, Outcome::Released);
+    assert_eq!(hold(&line, &live, 0).try_recv().unwrap().0, Outcome::Released);
     let (tell, told) = channel();
     line.run(Box::new(move || tell.send(()).unwrap()));
     told.recv_timeout(PATIENCE).unwrap();
@@ -309,7 +317,7 @@ fn shutdown_releases_all_and_holds_no_more() {
 #[test]
 fn shutdown_does_not_wait_for_ever() {
     let line = DelayLine::new().unwrap();
-    let live = live(Delay::UntilCleared);
+    let live = live("hang");
     let latch: Arc<Latch> = Arc::default();
     let stuck = Arc::clone(&latch);
     line.hold(hit(&live, 0), Instant::now(), false, Box::new(move |_, _| stuck.wait()));
@@ -322,14 +330,14 @@ fn shutdown_does_not_wait_for_ever() {
 #[test]
 fn panic_in_a_job_harms_no_other() {
     let line = DelayLine::new().unwrap();
-    let live = live(Delay::For(Duration::from_millis(1)));
+    let live = delayed(Duration::from_millis(1));
     for _ in 0..2 * MIN_WORKERS {
         // Without the panic hook: a backtrace from it would take seconds on a busy machine.
         line.run(Box::new(|| resume_unwind(Box::new("on purpose"))));
         let job = Box::new(|_, _| resume_unwind(Box::new("on purpose")));
         line.hold(hit(&live, 0), Instant::now(), false, job);
     }
-    assert_eq!(outcome(&hold(&line, hit(&live, 0))), Outcome::Due);
+    assert_eq!(outcome(&hold(&line, &live, 0)), Outcome::Due);
     assert!(line.shutdown());
     assert!(nothing_held(&line, &live));
 }
@@ -337,7 +345,7 @@ fn panic_in_a_job_harms_no_other() {
 #[test]
 fn lift_of_a_fault_that_is_gone_is_dropped() {
     let line = DelayLine::new().unwrap();
-    let live = live(Delay::UntilCleared);
+    let live = live("hang");
     let (tell, told) = channel::<()>();
     let lift = Box::new(move || tell.send(()).unwrap());
     line.lift_at(Instant::now() + Duration::from_secs(3600), Arc::clone(&live), lift);
@@ -352,8 +360,8 @@ fn any_delay_can_be_held() {
     let line = DelayLine::new().unwrap();
     let century = Duration::from_secs(100 * 365 * 86_400);
     for delay in [Duration::MAX, century, Duration::from_micros(i32::MAX as u64)] {
-        let live = live(Delay::For(delay));
-        let told = hold(&line, hit(&live, 0));
+        let live = delayed(delay);
+        let told = hold(&line, &live, 0);
         assert_eq!(line.held(), 1);
         live.reduce(MethodSet::EMPTY);
         line.release();

@@ -13,9 +13,6 @@ use super::Line;
 use super::queue::{Queue, Task};
 use super::workers::Recruit;
 
-/// Delays below this are not worth a change of thread: [`spin`] on the spot.
-pub const SPIN_BELOW: Duration = Duration::from_micros(50);
-
 /// How long before an operation is due the leader wakes, to spin the rest. A timer of slack 1 ns
 /// is late by 20 to 45 us.
 const HEAD_START: Duration = Duration::from_micros(60);
@@ -23,19 +20,6 @@ const HEAD_START: Duration = Duration::from_micros(60);
 /// A long sleep lets the processor sink into an idle state that takes 80 us and more to leave. So
 /// the leader wakes once this long before, too, and sleeps lightly from there.
 const FIRST_CALL: Duration = Duration::from_millis(1);
-
-/// Waits busily: to the microsecond, at the price of the processor.
-pub fn spin(delay: Duration) {
-    if let Some(due) = Instant::now().checked_add(delay) {
-        spin_until(due);
-    }
-}
-
-pub(super) fn spin_until(due: Instant) {
-    while Instant::now() < due {
-        std::hint::spin_loop();
-    }
-}
 
 impl Line {
     /// Leads until something is due (almost) and another thread leads; then it is the caller's to

@@ -14,7 +14,7 @@ use parking_lot::MutexGuard;
 
 use super::Line;
 use super::queue::{Held, Outcome, Queue, Task};
-use super::timer::spin_until;
+use super::spin::spin_until;
 use crate::sys::process::wake_on_time;
 
 /// Threads that never end: one leads, one runs jobs.
@@ -112,10 +112,10 @@ impl Line {
             }
             Task::Help(job) => run_caught(job),
             Task::Freed(held, outcome) => self.finish(held, outcome),
-            Task::Due(held, due) => {
+            Task::Due(mut held, due) => {
                 spin_until(due);
                 let outcome = match () {
-                    () if !held.hit.is_live() => Outcome::Released,
+                    () if !held.hit.settle() => Outcome::Released,
                     () if held.let_go => Outcome::LetGo,
                     () => Outcome::Due,
                 };
@@ -125,10 +125,7 @@ impl Line {
     }
 
     pub(super) fn finish(&self, Held { hit, job, .. }: Held, outcome: Outcome) {
-        hit.live().held.fetch_sub(1, Ordering::Relaxed);
-        if outcome == Outcome::LetGo {
-            hit.live().let_go.fetch_add(1, Ordering::Relaxed);
-        }
+        hit.count_freed(outcome == Outcome::LetGo);
         self.held.fetch_sub(1, Ordering::Relaxed);
         run_caught(|| job(hit, outcome));
     }

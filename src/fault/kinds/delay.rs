@@ -6,11 +6,14 @@ use crate::fault::distributions::{self, Distribution};
 use crate::fault::error::SpecError;
 use crate::fault::operation::Operation;
 use crate::fault::plan::{Hold, Plan};
-use crate::fault::words::{Args, Param, ParamType};
+use crate::fault::words::{Args, Param, ParamType, Value};
 
 pub(super) struct Delay;
 
 const TIME: &str = "time";
+const WHEN: &str = "when";
+const BEFORE: &str = "before";
+const AFTER: &str = "after";
 
 impl Kind for Delay {
     fn name(&self) -> &'static str {
@@ -23,19 +26,30 @@ impl Kind for Delay {
 
     fn details(&self) -> &'static str {
         "An operation waits so long, from its arrival, before it runs. It holds up nothing else. \
-         Clearing the fault lets it go at once.\n\
+         Clearing the fault lets it go at once. With `--when after` it runs at once, and its answer \
+         waits so long from when it has run: done, but late.\n\
          \n    slowfs delay 300ms -m fsync,fdatasync -r '.*/wal/.*'\
+         \n    slowfs delay 50ms --when after -m rename\
          \n    slowfs delay 1ms -m all -p 10%"
     }
 
     fn params(&self) -> &'static [Param] {
-        &[Param {
-            name: TIME,
-            of: ParamType::Distribution,
-            first: true,
-            required: true,
-            about: "how long, as in 300ms, 1us, 2s",
-        }]
+        &[
+            Param {
+                name: TIME,
+                of: ParamType::Distribution,
+                first: true,
+                required: true,
+                about: "how long, as in 300ms, 1us, 2s",
+            },
+            Param {
+                name: WHEN,
+                of: ParamType::Choice(&[BEFORE, AFTER]),
+                first: false,
+                required: false,
+                about: "whether the operation waits, or its answer once it has run",
+            },
+        ]
     }
 
     fn class(&self) -> Class {
@@ -53,13 +67,15 @@ impl Kind for Delay {
         if by.is_zero() {
             return Err(refuse("a delay of no time does nothing".into()));
         }
-        Ok(Box::new(Delaying { by }))
+        Ok(Box::new(Delaying { by, after: args.text(WHEN) == Some(AFTER) }))
     }
 }
 
 #[derive(Debug)]
 struct Delaying {
     by: Box<dyn Distribution>,
+    /// The answer waits, and not the operation.
+    after: bool,
 }
 
 impl Effect for Delaying {
@@ -68,11 +84,15 @@ impl Effect for Delaying {
     }
 
     fn args(&self) -> Args {
-        Args::new().with(TIME, self.by.value())
+        let args = Args::new().with(TIME, self.by.value());
+        if self.after { args.with(WHEN, Value::Text(AFTER.to_owned())) } else { args }
     }
 
     fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
         let time = self.by.at(draw.unit(Purpose::Delay));
-        plan.before.add(Hold::for_time(op.arrived(), time));
+        match self.after {
+            true => plan.after = plan.after.max(time),
+            false => plan.before.add(Hold::for_time(op.arrived(), time)),
+        }
     }
 }

@@ -42,6 +42,10 @@ impl Kind for Error {
         Class::Answer
     }
 
+    fn answers(&self) -> bool {
+        true
+    }
+
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
         let errnos = match args.texts(ERRNOS) {
             [word] if word == RANDOM => Errnos::Random,

@@ -55,7 +55,7 @@ impl Effect for Killing {
     }
 
     fn skips(&self) -> &'static str {
-        "those without a caller that it can kill: of the kernel itself, of pid 1, of this daemon, \
+        "without a caller that it can kill: those of the kernel itself, of pid 1, of this daemon, \
          and of pid namespaces that it cannot see"
     }
 

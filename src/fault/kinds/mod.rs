@@ -96,6 +96,11 @@ pub trait Kind: Sync {
         MethodSet::ALL
     }
 
+    /// Whether it decides what a request is answered.
+    fn answers(&self) -> bool {
+        false
+    }
+
     /// Where it decides reads of cached files.
     fn read_point(&self) -> ReadPoint {
         ReadPoint::Call
@@ -121,7 +126,7 @@ pub trait Effect: fmt::Debug + Send + Sync {
         true
     }
 
-    /// What `applies` leaves out, for the log.
+    /// Which operations `applies` leaves out, for the log: what follows "skips operations".
     fn skips(&self) -> &'static str {
         ""
     }
@@ -141,7 +146,7 @@ pub trait Effect: fmt::Debug + Send + Sync {
 
     /// A request that it planned for, or follows, is done and about to be answered. Called once,
     /// also if the request was released, failed, or its caller killed.
-    fn done(&self, _: &Operation<'_>, _: &Done<'_>) {}
+    fn done(&self, _: &Operation<'_>, _: &Done) {}
 }
 
 /// The kind of that name.

@@ -37,7 +37,7 @@ static BAD_SECTOR: Sketch = Sketch {
     reach: Call::Read.methods(),
     follows: Call::Write.methods(),
     read_point: ReadPoint::Request,
-    wants: Wants { size: false, replaced: false, took: false },
+    wants: Wants { size: false, took: false },
 };
 
 static FULL: Sketch = Sketch {
@@ -47,7 +47,7 @@ static FULL: Sketch = Sketch {
     reach: MethodSet::ALL,
     follows: Call::Unlink.methods().union(Call::Release.methods()),
     read_point: ReadPoint::Request,
-    wants: Wants { size: true, replaced: false, took: false },
+    wants: Wants { size: true, took: false },
 };
 
 static DEVICE: Sketch = Sketch {
@@ -57,7 +57,7 @@ static DEVICE: Sketch = Sketch {
     reach: MethodSet::ALL,
     follows: MethodSet::EMPTY,
     read_point: ReadPoint::Request,
-    wants: Wants { size: false, replaced: false, took: true },
+    wants: Wants { size: false, took: true },
 };
 
 static CUT_AT: Sketch = Sketch {
@@ -67,7 +67,7 @@ static CUT_AT: Sketch = Sketch {
     reach: MethodSet::ALL,
     follows: MethodSet::EMPTY,
     read_point: ReadPoint::Request,
-    wants: Wants { size: false, replaced: true, took: false },
+    wants: Wants { size: false, took: false },
 };
 
 static FSYNC_FAIL: Sketch = Sketch {
@@ -77,7 +77,7 @@ static FSYNC_FAIL: Sketch = Sketch {
     reach: Call::Fdatasync.methods().union(Call::Fsyncdir.methods()),
     follows: Call::Write.methods(),
     read_point: ReadPoint::Call,
-    wants: Wants { size: false, replaced: false, took: false },
+    wants: Wants { size: false, took: false },
 };
 
 static SKETCHES: [&Sketch; 5] = [&BAD_SECTOR, &FULL, &DEVICE, &CUT_AT, &FSYNC_FAIL];
@@ -160,7 +160,7 @@ impl Effect for Sketched {
         self.own.wants
     }
 
-    fn done(&self, _: &Operation<'_>, _: &Done<'_>) {
+    fn done(&self, _: &Operation<'_>, _: &Done) {
         self.state.lock().done += 1;
     }
 }
@@ -184,6 +184,10 @@ fn conditions_latches_and_kinds_for_syncs_are_checked_as_their_classes_ask() {
         assert_eq!(alone, !sketch.class.is_fault(), "{}", sketch.name);
         assert!(on().doing(made()).unwrap().doing(made()).is_err(), "{}", sketch.name);
     }
+    let sync = Fault::on(FSYNC_FAIL.reach).unwrap();
+    let sync = sync.doing(FSYNC_FAIL.make(&Args::new()).unwrap()).unwrap();
+    let error = Args::new().with("errnos", Value::Text("EIO".into()));
+    assert!(sync.doing(super::make("error", &error).unwrap()).is_err());
     let beyond = Fault::on(Call::Write.methods()).unwrap();
     let refused = beyond.doing(FSYNC_FAIL.make(&Args::new()).unwrap()).unwrap_err();
     assert!(refused.to_string().starts_with("fsync-fail makes no sense on write"), "{refused}");

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use super::Core;
-use super::serve::{Args, Op};
+use super::op::{Args, On, Op};
 
 /// What is known of an operation when it is answered.
 pub(super) struct Entry<'a> {
@@ -34,7 +34,7 @@ impl Entry<'_> {
         tracing::info!("{call:?} {paths} tid={tid} uid={uid} gid={gid} {outcome}, {took}");
     }
 
-    fn path(&self, target: (super::serve::On, crate::ops::MethodSet)) -> String {
+    fn path(&self, target: (On, crate::ops::MethodSet)) -> String {
         match self.core.path_of(target, self.args) {
             Some(path) => path.escape_ascii().to_string(),
             None => "(gone)".to_owned(),

@@ -1,0 +1,288 @@
+//! What fired on one operation, and what it does to it: a fault, conditions, or several.
+//!
+//! Invariant: a fault that is cleared while it holds the operation asks nothing any more, and what
+//! the others ask still counts. What holds nothing is decided when the operation comes. No locks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::live::{FaultId, Live, Strike};
+use super::operation::{Done, Operation, Wants};
+use super::plan::{Hold, Plan, Reply, Run, When};
+use super::words::Errno;
+use crate::ops::{Call, MethodSet};
+use crate::sys::process::Process;
+
+/// One fault that fired on an operation, or follows it.
+pub(super) struct Firing {
+    pub(super) live: Arc<Live>,
+    /// What it does; nothing, if it only follows.
+    pub(super) plan: Plan,
+    /// The fault may not fire any more.
+    pub(super) last: bool,
+    /// It was cleared while it held the operation: it asks nothing any more.
+    gone: bool,
+}
+
+impl Firing {
+    /// Of a fault that fired and has yet to say what it does, or of one that follows.
+    #[inline]
+    pub(super) fn new(live: &Arc<Live>, strike: Option<&Strike>) -> Firing {
+        let last = strike.is_some_and(|strike| strike.last);
+        Firing { live: Arc::clone(live), plan: Plan::default(), last, gone: false }
+    }
+
+    /// Whether nothing else is asked after it: it is a fault, or it answers.
+    pub(super) fn ends(&self) -> bool {
+        self.live.is_fault() || self.plan.reply != Reply::Own
+    }
+
+    fn repeat(&self) -> Firing {
+        let (before, after) = (Hold::No, Duration::ZERO);
+        let plan = Plan { before, after, kill: false, ..self.plan.clone() };
+        Firing { live: Arc::clone(&self.live), plan, last: false, gone: self.gone }
+    }
+}
+
+/// What fired on one operation: first it is held, then its caller killed, then it runs as the plan
+/// says, or is answered.
+pub struct Hit {
+    first: Firing,
+    more: Vec<Firing>,
+    /// The operation's methods, of the paths that matched.
+    methods: MethodSet,
+    caller: u32,
+    /// The caller's process, once it was looked for.
+    process: Option<Process>,
+    /// Of an operation that the kernel repeats: only its outcome counts.
+    repeated: bool,
+    /// When it had run, if it has, and its answer is held.
+    ran: Option<Instant>,
+}
+
+impl Hit {
+    #[inline]
+    pub(super) fn new(first: Firing, methods: MethodSet, op: &Operation<'_>) -> Hit {
+        Hit {
+            first,
+            more: Vec::new(),
+            methods,
+            caller: op.caller.tid,
+            process: None,
+            repeated: false,
+            ran: None,
+        }
+    }
+
+    #[cold]
+    pub(super) fn add(&mut self, firing: Firing, methods: MethodSet) {
+        self.methods = self.methods.union(methods);
+        self.more.push(firing);
+    }
+
+    /// The latest has fired: it says what it does. Whom it is going to kill is known now: when it is
+    /// due the thread may have ended.
+    #[inline]
+    pub(super) fn fire(&mut self, op: &Operation<'_>, strike: &Strike) -> &Firing {
+        let latest = self.more.last_mut().unwrap_or(&mut self.first);
+        latest.live.plan(op, strike, &mut latest.plan);
+        if latest.plan.kill && self.process.is_none() {
+            self.process = op.victim();
+        }
+        latest
+    }
+
+    pub(super) fn firings(&self) -> impl Iterator<Item = &Firing> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// Those whose fault was not cleared while it held the operation.
+    fn asking(&self) -> impl Iterator<Item = &Firing> {
+        self.firings().filter(|firing| !firing.gone)
+    }
+
+    /// Looks which of the faults were cleared while the operation was held; whether one is left.
+    pub(super) fn settle(&mut self) -> bool {
+        let methods = self.methods;
+        for firing in std::iter::once(&mut self.first).chain(&mut self.more) {
+            firing.gone |= !firing.live.methods().intersects(methods);
+        }
+        self.asking().next().is_some()
+    }
+
+    /// The same outcome once more, of the same operation that the kernel repeats after it failed: at
+    /// once, and without another kill.
+    #[must_use]
+    pub fn repeat(&self) -> Hit {
+        Hit {
+            first: self.first.repeat(),
+            more: self.more.iter().map(Firing::repeat).collect(),
+            repeated: true,
+            ..*self
+        }
+    }
+
+    /// Whether it is such a repetition.
+    #[must_use]
+    pub fn is_repeated(&self) -> bool {
+        self.repeated
+    }
+
+    /// The fault that decided, or the first of the conditions that did.
+    #[must_use]
+    pub fn id(&self) -> FaultId {
+        self.firings().find(|firing| firing.live.is_fault()).unwrap_or(&self.first).live.id
+    }
+
+    /// How long to hold the operation: until the last of those is over that still ask it.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        let mut hold = Hold::No;
+        self.asking().for_each(|firing| hold.add(self.asked(firing)));
+        hold
+    }
+
+    /// What one of them asks now.
+    fn asked(&self, Firing { plan, .. }: &Firing) -> Hold {
+        match self.ran {
+            None => plan.before,
+            Some(_) if plan.after.is_zero() => Hold::No,
+            Some(ran) => Hold::for_time(ran, plan.after),
+        }
+    }
+
+    /// How long its answer is to be held once it has run.
+    #[must_use]
+    pub fn answer_held(&self) -> Duration {
+        self.asking().map(|firing| firing.plan.after).max().unwrap_or_default()
+    }
+
+    /// It has run: from now on its answer is what is held.
+    pub fn has_run(&mut self) {
+        self.ran = Some(Instant::now());
+    }
+
+    /// What it is answered once it was held, whatever the operation itself would say; else that.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        self.asking().find_map(|firing| firing.plan.errno())
+    }
+
+    /// Whether it is then answered with an error, and nothing of it runs.
+    #[must_use]
+    pub fn only_answers(&self) -> bool {
+        let mut answers = false;
+        for Firing { plan, .. } in self.asking() {
+            match (&plan.run, plan.reply) {
+                (Run::Part(_), _) | (_, Reply::Errno(_, When::After)) => return false,
+                (_, Reply::Errno(_, When::Before)) => answers = true,
+                (_, Reply::Own | Reply::Whole) => {}
+            }
+        }
+        answers && self.ran.is_none()
+    }
+
+    /// What is to be done now that it is held no longer; what was cleared meanwhile asks nothing.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        let mut plan = Plan::default();
+        self.asking().for_each(|firing| plan.add(&firing.plan));
+        plan
+    }
+
+    /// The fault that kills, if one does.
+    #[must_use]
+    pub fn killer(&self) -> Option<FaultId> {
+        self.asking().find(|firing| firing.plan.kill).map(|firing| firing.live.id)
+    }
+
+    /// The thread that asked for the operation; 0 if unknown.
+    #[must_use]
+    pub fn caller(&self) -> u32 {
+        self.caller
+    }
+
+    /// What those that planned for it, or follow it, want to be told.
+    #[must_use]
+    pub fn wants(&self) -> Wants {
+        let effects = self.firings().flat_map(|firing| firing.live.fault.effects());
+        effects.fold(Wants::default(), |wants, effect| wants.and(effect.wants()))
+    }
+
+    /// The operation is done and about to be answered. Once for each operation; a repetition is the
+    /// operation that was told already.
+    pub fn done(&self, op: &Operation<'_>, done: &Done) {
+        if !self.repeated {
+            let effects = self.firings().flat_map(|firing| firing.live.fault.effects());
+            effects.for_each(|effect| effect.done(op, done));
+        }
+    }
+
+    /// The process of that thread, as it was when the operation came. None if it was not looked for
+    /// (nothing is held, nobody killed) or not found.
+    pub(crate) fn process(&self) -> Option<Process> {
+        self.process
+    }
+
+    pub(super) fn know_caller(&mut self, process: Process) {
+        self.process = Some(process);
+    }
+
+    /// Whether it is a read or a write without a known caller: somebody may wait for it who does not
+    /// show, as for the kernel's own write-back.
+    pub(super) fn is_nobodys(&self) -> bool {
+        let data = Call::Read.methods().union(Call::Write.methods());
+        self.process.is_none() && self.methods.intersects(data)
+    }
+
+    /// Process and thread of the caller, if they are known.
+    pub(super) fn known_caller(&self) -> Option<(Process, u32)> {
+        self.process.map(|process| (process, self.caller))
+    }
+
+    /// Whether one of the faults still has a method of this operation.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.firings().any(|firing| firing.live.methods().intersects(self.methods))
+    }
+
+    /// Whether one that holds it was cleared.
+    pub(super) fn has_lost(&self) -> bool {
+        let cleared = |firing: &Firing| !firing.live.methods().intersects(self.methods);
+        self.holders().any(cleared)
+    }
+
+    fn holders(&self) -> impl Iterator<Item = &Firing> {
+        self.firings().filter(|firing| self.asked(firing) != Hold::No)
+    }
+
+    /// It is held from now on.
+    pub(super) fn count_held(&self) {
+        self.holders().for_each(|firing| {
+            firing.live.held.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// It is held no longer, cut short or not.
+    pub(super) fn count_freed(&self, let_go: bool) {
+        self.holders().for_each(|firing| {
+            firing.live.held.fetch_sub(1, Ordering::Relaxed);
+            if let_go {
+                firing.live.let_go.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Hit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hit")
+            .field("id", &self.id().0)
+            .field("methods", &self.methods)
+            .field("caller", &self.caller)
+            .field("plan", &self.plan())
+            .finish_non_exhaustive()
+    }
+}

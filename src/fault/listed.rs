@@ -1,0 +1,51 @@
+//! What is told of a fault. No locks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::live::{FaultId, Live};
+use super::spec::Fault;
+use crate::ops::MethodSet;
+
+/// One fault of a listing.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its number.
+    pub id: FaultId,
+    /// As it was set.
+    pub fault: Arc<Fault>,
+    /// The methods left to it.
+    pub methods: MethodSet,
+    /// Operations it matched.
+    pub matched: u64,
+    /// Operations it fired on.
+    pub fired: u64,
+    /// Operations it holds now.
+    pub held: u64,
+    /// Files that are open past the page cache because of it.
+    pub past_cache: u64,
+    /// Operations that ended before their time because their callers left.
+    pub let_go: u64,
+    /// Operations that it would have matched if it could act on them.
+    pub skipped: u64,
+    /// What is left of its lifetime, if it has one.
+    pub expires_in: Option<Duration>,
+}
+
+impl Listed {
+    pub(super) fn of(live: &Live, methods: MethodSet) -> Listed {
+        let tally = live.tally();
+        Listed {
+            id: live.id,
+            fault: Arc::clone(&live.fault),
+            methods,
+            matched: tally.matched,
+            fired: tally.fired,
+            held: live.held(),
+            let_go: live.let_go(),
+            skipped: live.skipped(),
+            past_cache: live.past_cache(),
+            expires_in: live.until.map(|until| until.saturating_duration_since(Instant::now())),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The one word that every operation looks at: whether anything at all concerns it.
+//!
+//! The methods are the low bits; what else makes an operation more than a call on the mirror has a
+//! bit of its own from the top. Relaxed is enough: a change is in force for operations that begin
+//! after the call that made it has returned, and word of that return reaches their callers through
+//! the kernel.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ops::{Method, MethodSet};
+
+/// Every operation is timed, not only those while a fault is set.
+const TIMED: u64 = 1 << 63;
+
+const _: () = assert!(Method::COUNT < 63, "methods and flags share a word");
+
+/// What the word says at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask(u64);
+
+impl Mask {
+    /// Whether nothing concerns any operation.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The methods that have a fault.
+    #[inline]
+    #[must_use]
+    pub fn methods(self) -> MethodSet {
+        MethodSet::from_bits(self.0)
+    }
+}
+
+/// The word itself.
+#[derive(Default)]
+pub(super) struct MaskWord(AtomicU64);
+
+impl MaskWord {
+    #[inline]
+    pub(super) fn load(&self) -> Mask {
+        Mask(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Has these methods armed and no others.
+    pub(super) fn arm(&self, methods: MethodSet) {
+        let armed = |word: u64| Some(word & TIMED | methods.bits());
+        // It never answers none.
+        let _ = self.0.fetch_update(Ordering::Release, Ordering::Relaxed, armed);
+    }
+
+    pub(super) fn time_all(&self) {
+        self.0.fetch_or(TIMED, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_and_flags_leave_each_other_alone() {
+        let word = MaskWord::default();
+        assert!(word.load().is_empty());
+        word.arm(MethodSet::ALL);
+        assert_eq!(word.load().methods(), MethodSet::ALL);
+        word.time_all();
+        word.arm(MethodSet::EMPTY);
+        assert!(!word.load().is_empty() && word.load().methods().is_empty());
+    }
+}

@@ -1,0 +1,152 @@
+//! Which faults go when others come: by class, by name, by methods. No locks: it works on a copy of
+//! the table's entries, which its writer then puts in force whole.
+//!
+//! Setting a fault takes its methods from the other faults; a condition takes the place of one of
+//! its kind with the same name, or without names the same pattern; what has a name that stands takes
+//! the place of that one, whatever it is, and nothing from others.
+
+use std::sync::Arc;
+
+use super::live::{FaultId, Live, Rank};
+use super::snapshot::Entry;
+use super::spec::Fault;
+use super::words::FaultWords;
+use crate::ops::MethodSet;
+
+/// What becomes of the faults that hold a new fault's methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// They stay; the new one comes after them.
+    Add,
+    /// They lose these methods, and go if none is left to them.
+    Replace,
+}
+
+/// Several changes of the table in one step.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// Set, in this order.
+    pub faults: Vec<(Fault, Placement)>,
+    /// Lifted before.
+    pub remove: Vec<FaultId>,
+    /// Whether all other faults are lifted before; conditions and latches stay.
+    pub only_these: bool,
+}
+
+/// How a fault was put in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// Its number.
+    pub id: FaultId,
+    /// The faults that have gone for it.
+    pub replaced: Vec<FaultId>,
+    /// What they held.
+    pub released: u64,
+    /// It stood already, under its name and in the same words, and goes on.
+    pub unchanged: bool,
+}
+
+/// A change that is being made.
+pub(super) struct Staging {
+    pub(super) entries: Vec<Entry>,
+    pub(super) new: Vec<Arc<Live>>,
+    /// The methods that faults have lost.
+    pub(super) withdrawn: MethodSet,
+    pub(super) last_id: u64,
+}
+
+impl Staging {
+    pub(super) fn new(entries: Vec<Entry>, last_id: u64) -> Staging {
+        Staging { entries, new: Vec::new(), withdrawn: MethodSet::EMPTY, last_id }
+    }
+
+    /// Takes these methods from every fault.
+    pub(super) fn withdraw(&mut self, methods: MethodSet) {
+        self.withdrawn = self.withdrawn.union(methods);
+        withdraw(&mut self.entries, methods);
+    }
+
+    pub(super) fn remove(&mut self, id: FaultId) {
+        let named = self.entries.iter_mut().filter(|entry| entry.live.id == id);
+        named.for_each(|entry| entry.methods = MethodSet::EMPTY);
+    }
+
+    /// Puts one fault in its place, and takes from others what it replaces.
+    pub(super) fn place(&mut self, fault: Arc<Fault>, placement: Placement, seed: u64) -> Put {
+        let namesake = self.namesake(&fault);
+        if let Some(known) = namesake.and_then(|place| self.entries.get(place))
+            && is_same(known, &fault)
+        {
+            let id = known.live.id;
+            return Put { id, replaced: Vec::new(), released: 0, unchanged: true };
+        }
+        let stood: Vec<bool> = self.entries.iter().map(|e| !e.methods.is_empty()).collect();
+        let rank = Rank::of(&fault);
+        let stead = namesake.or_else(|| self.like(&fault));
+        match stead.and_then(|place| self.entries.get_mut(place)) {
+            Some(entry) => entry.methods = MethodSet::EMPTY,
+            None if rank == Rank::Fault && placement == Placement::Replace => {
+                self.withdraw(fault.scope().methods);
+            }
+            None => {}
+        }
+        let gone =
+            self.entries.iter().zip(stood).filter(|(e, stood)| *stood && e.methods.is_empty());
+        let (replaced, held): (Vec<_>, Vec<_>) =
+            gone.map(|(entry, _)| (entry.live.id, entry.live.held())).unzip();
+        let id = self.insert(fault, stead, seed);
+        Put { id, replaced, released: held.iter().sum(), unchanged: false }
+    }
+
+    /// Puts a fault behind that whose place it takes, or else behind all of its rank.
+    fn insert(&mut self, fault: Arc<Fault>, stead: Option<usize>, seed: u64) -> FaultId {
+        self.last_id += 1;
+        let methods = fault.scope().methods;
+        let live = Arc::new(Live::new(FaultId(self.last_id), fault, seed));
+        let rank = live.rank();
+        let own = |place: &usize| self.entries.get(*place).is_some_and(|e| e.live.rank() == rank);
+        let last = || self.entries.partition_point(|entry| entry.live.rank() <= rank);
+        let place = stead.filter(own).map_or_else(last, |place| place + 1);
+        self.entries.insert(place, Entry { live: Arc::clone(&live), methods });
+        self.new.push(live);
+        FaultId(self.last_id)
+    }
+
+    /// The one that has the fault's name.
+    fn namesake(&self, fault: &Fault) -> Option<usize> {
+        let name = fault.name()?;
+        self.find(|known| known.name() == Some(name))
+    }
+
+    /// Of a condition without a name, the one of its kind and pattern without a name.
+    fn like(&self, fault: &Fault) -> Option<usize> {
+        let kind = |fault: &Fault| {
+            fault.standing()?;
+            fault.effects().first().map(|effect| effect.kind().name())
+        };
+        let (own, pattern) = (kind(fault)?, fault.scope().pattern.as_str());
+        let alike = |known: &Fault| {
+            let nameless = known.name().is_none() && fault.name().is_none();
+            nameless && kind(known) == Some(own) && known.scope().pattern.as_str() == pattern
+        };
+        self.find(alike)
+    }
+
+    fn find(&self, is_it: impl Fn(&Fault) -> bool) -> Option<usize> {
+        let in_force = |entry: &Entry| !entry.methods.is_empty() && is_it(&entry.live.fault);
+        self.entries.iter().position(in_force)
+    }
+}
+
+/// Takes these methods from every fault.
+pub(super) fn withdraw(entries: &mut [Entry], methods: MethodSet) {
+    for entry in entries.iter_mut().filter(|entry| entry.live.is_fault()) {
+        entry.methods = entry.methods.minus(methods);
+    }
+}
+
+/// Whether one in force is the same, and has lost no method.
+fn is_same(known: &Entry, fault: &Fault) -> bool {
+    let words = |fault: &Fault| FaultWords::of(fault, fault.scope().methods);
+    known.methods == fault.scope().methods && words(&known.live.fault) == words(fault)
+}

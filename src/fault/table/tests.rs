@@ -1,0 +1,270 @@
+//! The table by itself.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::fault::{Hit, MOST_ENDED, Outcome, testing};
+use crate::ops::{Call, Method};
+
+fn methods(names: &[&str]) -> MethodSet {
+    names.iter().map(|name| Method::from_name(name).unwrap()).collect()
+}
+
+fn fault(names: &[&str]) -> Fault {
+    Fault::on(methods(names)).unwrap()
+}
+
+fn table() -> Arc<FaultTable> {
+    FaultTable::new(DelayLine::new().unwrap(), Some(1))
+}
+
+fn listed(table: &FaultTable) -> Vec<(u64, Vec<&'static str>)> {
+    table.list().iter().map(|l| (l.id.0, l.methods.names())).collect()
+}
+
+#[test]
+fn replace_takes_the_methods_from_others() {
+    let table = table();
+    table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
+    table.put(fault(&["read"]), Placement::Add).unwrap();
+    table.put(fault(&["write", "read"]), Placement::Replace).unwrap();
+    assert_eq!(listed(&table), [(1, vec!["fsync"]), (3, vec!["read", "write"])]);
+    assert_eq!(table.mask().methods(), methods(&["fsync", "read", "write"]));
+}
+
+#[test]
+fn add_leaves_others_alone() {
+    let table = table();
+    table.put(fault(&["write"]), Placement::Add).unwrap();
+    table.put(fault(&["write"]), Placement::Add).unwrap();
+    assert_eq!(listed(&table), [(1, vec!["write"]), (2, vec!["write"])]);
+}
+
+#[test]
+fn ids_are_never_reused() {
+    let table = table();
+    table.put(fault(&["write"]), Placement::Replace).unwrap();
+    assert!(table.remove(FaultId(1)));
+    assert!(!table.remove(FaultId(1)));
+    assert_eq!(table.put(fault(&["write"]), Placement::Replace), Ok(FaultId(2)));
+    table.clear_all();
+    assert_eq!(table.mask().methods(), MethodSet::EMPTY);
+    assert_eq!(table.put(fault(&["write"]), Placement::Replace), Ok(FaultId(3)));
+}
+
+#[test]
+fn counts_survive_the_loss_of_a_method() {
+    let table = table();
+    table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
+    let live = Arc::clone(&table.snapshot().entries[0].live);
+    testing::strike(&live, Call::Write, 0).unwrap();
+    table.clear_methods(methods(&["write"]));
+    let listed = table.list();
+    assert_eq!((listed[0].matched, listed[0].fired), (1, 1));
+    assert_eq!(listed[0].methods, methods(&["fsync"]));
+}
+
+#[test]
+fn lifetime_lifts_the_fault_and_what_it_holds() {
+    let line = DelayLine::new().unwrap();
+    let table = FaultTable::new(Arc::clone(&line), None);
+    let lifetime = Duration::from_millis(30);
+    let begin = Instant::now();
+    table.put(testing::fault("hang -m write --for 30ms"), Placement::Add).unwrap();
+    assert!(table.list()[0].expires_in <= Some(lifetime));
+    let live = Arc::clone(&table.snapshot().entries[0].live);
+    let hit = testing::strike(&live, Call::Write, 0).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    line.hold(hit, begin, false, Box::new(move |_, outcome| tell.send(outcome).unwrap()));
+    let outcome = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(outcome, Outcome::Released);
+    assert!(begin.elapsed() >= lifetime);
+    assert!(table.list().is_empty());
+    assert_eq!(table.mask().methods(), MethodSet::EMPTY);
+}
+
+#[test]
+fn subscribers_see_the_change_before_it_returns_and_may_change_more() {
+    let table = table();
+    let told = Arc::new(AtomicUsize::new(0));
+    let (again, count) = (Arc::clone(&table), Arc::clone(&told));
+    table.subscribe(Box::new(move |snapshot| {
+        count.fetch_add(1, Ordering::Relaxed);
+        if snapshot.armed().intersects(methods(&["fsync"])) {
+            again.clear_methods(methods(&["fsync"]));
+        }
+    }));
+    table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
+    assert_eq!(told.load(Ordering::Relaxed), 2);
+    assert_eq!(listed(&table), [(1, vec!["write"])]);
+}
+
+#[test]
+fn a_call_that_changes_nothing_tells_nobody() {
+    let table = table();
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    table.subscribe(Box::new(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    }));
+    table.clear_all();
+    table.clear_methods(methods(&["fsync"]));
+    table.remove(FaultId(1));
+    assert_eq!((told.load(Ordering::Relaxed), table.snapshot().version()), (0, 0));
+    table.put(fault(&["write"]), Placement::Add).unwrap();
+    table.clear_methods(methods(&["fsync"]));
+    assert_eq!((told.load(Ordering::Relaxed), table.snapshot().version()), (1, 1));
+    table.clear_all();
+    assert_eq!((told.load(Ordering::Relaxed), table.snapshot().version()), (2, 2));
+}
+
+fn ended(table: &FaultTable) -> Vec<(u64, Vec<&'static str>, Why)> {
+    let ended = table.list_ended();
+    ended.iter().map(|gone| (gone.fault.id.0, gone.fault.methods.names(), gone.why)).collect()
+}
+
+/// Has the first fault fire on a write.
+fn strike(table: &Arc<FaultTable>) -> Option<Hit> {
+    let live = Arc::clone(&table.snapshot().entries.first()?.live);
+    let hit = testing::strike(&live, Call::Write, 0)?;
+    if hit.firings().any(|firing| firing.last) {
+        table.retire(hit.id());
+    }
+    Some(hit)
+}
+
+#[test]
+fn what_has_gone_is_listed_with_its_reason() {
+    let table = table();
+    table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
+    table.put(fault(&["write"]), Placement::Replace).unwrap();
+    assert_eq!(ended(&table), [], "it has a method left");
+    table.put(fault(&["fsync"]), Placement::Replace).unwrap();
+    table.remove(FaultId(2));
+    table.clear_methods(methods(&["read", "fsync"]));
+    assert_eq!(
+        ended(&table),
+        [
+            (1, vec!["fsync"], Why::Replaced),
+            (2, vec!["write"], Why::Cleared),
+            (3, vec!["fsync"], Why::Cleared)
+        ]
+    );
+}
+
+#[test]
+fn a_spent_fault_leaves_table_mask_and_limit() {
+    let table = table();
+    table.put(testing::fault("error EIO -m write --count 2"), Placement::Add).unwrap();
+    drop(strike(&table).unwrap());
+    assert_eq!(listed(&table), [(1, vec!["write"])]);
+    drop(strike(&table).unwrap());
+    assert_eq!(listed(&table), []);
+    assert_eq!(table.mask().methods(), MethodSet::EMPTY);
+    assert!(strike(&table).is_none());
+    assert_eq!(ended(&table), [(1, vec!["write"], Why::Spent)]);
+    let gone = &table.list_ended()[0].fault;
+    assert_eq!((gone.matched, gone.fired), (2, 2));
+    assert!(!table.remove(FaultId(1)), "there is nothing to clear");
+}
+
+#[test]
+fn what_a_spent_fault_holds_is_released_by_its_methods_or_id() {
+    let clears: [fn(&FaultTable); 4] = [
+        |table| table.clear_methods(methods(&["write"])),
+        |table| assert!(table.remove(FaultId(1)), "it holds something"),
+        |table| assert!(table.put(fault(&["write"]), Placement::Replace).is_ok()),
+        |table| table.clear_all(),
+    ];
+    for clear in clears {
+        let line = DelayLine::new().unwrap();
+        let table = FaultTable::new(Arc::clone(&line), None);
+        let hang = testing::fault("hang -m write --count 1");
+        table.put(hang, Placement::Add).unwrap();
+        let hit = strike(&table).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let job = move |_, outcome| tell.send(outcome).unwrap();
+        line.hold(hit, Instant::now(), false, Box::new(job));
+        table.clear_methods(methods(&["fsync"]));
+        assert_eq!((line.held(), table.list_ended()[0].fault.held), (1, 1));
+        clear(&table);
+        let outcome = told.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(outcome, Outcome::Released);
+    }
+}
+
+#[test]
+fn the_last_hundred_are_remembered_and_what_still_holds() {
+    let table = table();
+    table.put(testing::fault("error EIO -m write --count 1"), Placement::Add).unwrap();
+    let held = strike(&table);
+    for _ in 0..2 * MOST_ENDED {
+        let id = table.put(fault(&["fsync"]), Placement::Add).unwrap();
+        table.remove(id);
+    }
+    let ids = |table: &FaultTable| ended(table).iter().map(|gone| gone.0).collect::<Vec<_>>();
+    let all: Vec<_> = [1].into_iter().chain(103..=201).collect();
+    assert_eq!(ids(&table), all);
+    drop(held);
+    let id = table.put(fault(&["fsync"]), Placement::Add).unwrap();
+    table.remove(id);
+    assert_eq!(ids(&table), (103..=202).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_fault_too_many_is_refused_and_changes_nothing() {
+    let table = table();
+    for _ in 0..MAX_FAULTS {
+        table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
+    }
+    assert_eq!(table.put(fault(&["read"]), Placement::Add), Err(TooManyFaults));
+    assert_eq!(table.put(fault(&["write"]), Placement::Replace), Err(TooManyFaults));
+    assert_eq!(table.list().len(), MAX_FAULTS);
+    assert!(table.list().iter().all(|l| l.methods == methods(&["fsync", "write"])));
+    let id = table.put(fault(&["fsync", "write"]), Placement::Replace).unwrap();
+    assert_eq!(listed(&table), [(id.0, vec!["fsync", "write"])]);
+    assert_eq!(id.0, MAX_FAULTS as u64 + 1, "a refusal uses up no number");
+}
+
+proptest! {
+    /// Against a model: a list of id and methods.
+    #[test]
+    fn table_is_an_ordered_list_of_method_sets(
+        steps in prop::collection::vec((0u8..4, 1u64..64, 1u64..10), 1..30),
+    ) {
+        let table = table();
+        let mut model: Vec<(u64, MethodSet)> = Vec::new();
+        let mut last = 0;
+        for (kind, bits, id) in steps {
+            let set = MethodSet::from_bits(bits);
+            let placement = if kind == 0 { Placement::Add } else { Placement::Replace };
+            match kind {
+                0 | 1 => {
+                    if kind == 1 {
+                        model.iter_mut().for_each(|m| m.1 = m.1.minus(set));
+                    }
+                    last += 1;
+                    model.push((last, set));
+                    prop_assert_eq!(table.put(Fault::on(set).unwrap(), placement), Ok(FaultId(last)));
+                }
+                2 => {
+                    model.iter_mut().for_each(|m| m.1 = m.1.minus(set));
+                    table.clear_methods(set);
+                }
+                _ => {
+                    let known = model.iter().any(|m| m.0 == id);
+                    model.retain(|m| m.0 != id);
+                    prop_assert_eq!(table.remove(FaultId(id)), known);
+                }
+            }
+            model.retain(|m| !m.1.is_empty());
+            let got: Vec<_> = table.list().iter().map(|l| (l.id.0, l.methods)).collect();
+            prop_assert_eq!(&got, &model);
+            let armed = model.iter().fold(MethodSet::EMPTY, |set, m| set.union(m.1));
+            prop_assert_eq!(table.mask().methods(), armed);
+        }
+    }
+}

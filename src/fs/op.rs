@@ -1,0 +1,225 @@
+//! A request as it was decoded: what it is, what it is about, what came with it. No locks.
+
+use std::ffi::{OsStr, OsString};
+use std::ops::Range;
+use std::time::Instant;
+
+use super::underway::{Claim, Share};
+use crate::fault::operation::{self, Operation, Span};
+use crate::mirror::{Caller, Fh, Ino};
+use crate::ops::{Call, MethodSet};
+
+/// The names and data that came with a request.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Args<'a> {
+    pub(super) name: &'a OsStr,
+    pub(super) other: &'a OsStr,
+    pub(super) data: &'a [u8],
+    /// Of the data only these ranges are to be written, where a fault says so.
+    pub(super) parts: Option<&'a [Range<u64>]>,
+}
+
+impl<'a> Args<'a> {
+    pub(super) fn name(name: &'a OsStr) -> Args<'a> {
+        Args { name, ..Args::default() }
+    }
+
+    pub(super) fn data(data: &'a [u8]) -> Args<'a> {
+        Args { data, ..Args::default() }
+    }
+
+    pub(super) fn names(name: &'a OsStr, other: &'a OsStr) -> Args<'a> {
+        Args { name, other, ..Args::default() }
+    }
+
+    pub(super) fn to_owned(self) -> OwnedArgs {
+        OwnedArgs { name: self.name.into(), other: self.other.into(), data: self.data.into() }
+    }
+}
+
+/// The same, owned by an operation that left its loop thread.
+pub(super) struct OwnedArgs {
+    name: OsString,
+    other: OsString,
+    data: Vec<u8>,
+}
+
+impl OwnedArgs {
+    pub(super) fn lend(&self) -> Args<'_> {
+        Args { name: &self.name, other: &self.other, data: &self.data, parts: None }
+    }
+
+    /// With these data in place of its own.
+    pub(super) fn lend_with<'a>(&'a self, data: &'a [u8]) -> Args<'a> {
+        Args { data, ..self.lend() }
+    }
+}
+
+/// What an operation is about.
+#[derive(Clone, Copy)]
+pub(super) enum On {
+    /// A known inode, by whatever names it has.
+    Inode(Ino),
+    /// The entry `args.name` of this directory.
+    Name(Ino),
+    /// The entry `args.other` of this directory.
+    Other(Ino),
+}
+
+impl On {
+    /// The inode, or the directory of the entry.
+    fn ino(self) -> Ino {
+        match self {
+            On::Inode(ino) | On::Name(ino) | On::Other(ino) => ino,
+        }
+    }
+}
+
+/// A request: its kind, and what each path of it consults.
+#[derive(Clone, Copy)]
+pub(super) struct Op {
+    pub(super) call: Call,
+    pub(super) caller: Caller,
+    pub(super) targets: [Option<(On, MethodSet)>; 2],
+    /// Its number on the connection.
+    unique: u64,
+    /// Runs even if a fault fails it: what must not leak is given back all the same.
+    pub(super) must_run: bool,
+    /// How many loop threads it may find busy and still run on one.
+    pub(super) share: Share,
+    /// When it arrived, if it is timed: a clock read costs more than the whole gate.
+    pub(super) arrived: Option<Instant>,
+    /// The open file that it came with.
+    pub(super) fh: Option<Fh>,
+    /// What it reads, writes or allocates.
+    pub(super) span: Option<Span>,
+    /// How the file was opened; 0 if it did not say.
+    pub(super) flags: i32,
+    /// Whether it is a READ that fills the page cache.
+    pub(super) paged: bool,
+    /// Whether the kernel itself asks: it writes back, or releases.
+    pub(super) kernel: bool,
+}
+
+impl Op {
+    /// An operation on one path that consults what the table says.
+    pub(super) fn new(req: &fuser::Request, call: Call, on: On) -> Op {
+        Op {
+            call,
+            caller: Caller {
+                uid: req.uid(),
+                gid: req.gid(),
+                tid: req.pid(),
+                process: None,
+                umask: 0,
+            },
+            targets: [Some((on, call.methods())), None],
+            unique: req.unique().0,
+            must_run: false,
+            share: Share::Any,
+            arrived: None,
+            fh: None,
+            span: None,
+            flags: 0,
+            paged: false,
+            kernel: false,
+        }
+    }
+
+    pub(super) fn and(mut self, on: On, methods: MethodSet) -> Op {
+        self.targets[1] = Some((on, methods));
+        self
+    }
+
+    pub(super) fn consulting(mut self, methods: MethodSet) -> Op {
+        self.targets[0] = self.targets[0].map(|(on, _)| (on, methods));
+        self
+    }
+
+    pub(super) fn umask(mut self, umask: u32) -> Op {
+        self.caller.umask = umask;
+        self
+    }
+
+    pub(super) fn must_run(mut self) -> Op {
+        self.must_run = true;
+        self
+    }
+
+    /// It may block long in the backing whatever the device, as a sync does.
+    pub(super) fn slow(mut self) -> Op {
+        self.share = Share::Half;
+        self
+    }
+
+    /// By this open file, these bytes of it.
+    pub(super) fn bytes(mut self, fh: Fh, offset: u64, len: u64) -> Op {
+        self.fh = Some(fh);
+        self.span = Some(Span { offset, len });
+        self
+    }
+
+    /// By this open file.
+    pub(super) fn by(mut self, fh: Fh) -> Op {
+        self.fh = Some(fh);
+        self
+    }
+
+    /// Which was opened so, and whether the kernel itself asks.
+    pub(super) fn opened(mut self, flags: i32, kernel: bool) -> Op {
+        (self.flags, self.kernel) = (flags, kernel);
+        self
+    }
+
+    /// Whether it fills the page cache.
+    pub(super) fn filling(mut self, paged: bool) -> Op {
+        self.paged = paged;
+        self
+    }
+
+    /// The bytes that it brings into the page cache, if it does.
+    pub(super) fn pages(&self) -> Option<Span> {
+        self.span.filter(|_| self.paged)
+    }
+
+    /// The request as faults see it.
+    pub(super) fn view<'a>(&self, args: Args<'a>) -> Operation<'a> {
+        let Caller { tid, uid, gid, .. } = self.caller;
+        let inode = self.targets.iter().flatten().next().map_or(0, |(on, _)| on.ino().0);
+        let caller = operation::Caller { tid, uid, gid };
+        let mut view = Operation::new(self.call, caller, inode);
+        view.handle = self.fh.map(|fh| fh.0);
+        view.span = self.span;
+        view.data = args.data;
+        view.open_flags = self.flags;
+        view.writeback = self.kernel;
+        view.is_paged = self.paged;
+        match self.arrived {
+            Some(arrived) => view.arrived_at(arrived),
+            None => view,
+        }
+    }
+
+    /// The known inode that it is about first, if it is about one.
+    pub(super) fn inode(&self) -> Option<Ino> {
+        match self.targets {
+            [Some((On::Inode(ino), _)), _] => Some(ino),
+            _ => None,
+        }
+    }
+
+    /// Whether it consults all that a request of that kind does.
+    pub(super) fn consults(&self, call: Call) -> bool {
+        call.methods().minus(self.methods()).is_empty()
+    }
+
+    pub(super) fn claim(&self) -> Claim {
+        Claim { unique: self.unique, tid: self.caller.tid }
+    }
+
+    pub(super) fn methods(&self) -> MethodSet {
+        let [first, second] = self.targets;
+        let of = |t: Option<(On, MethodSet)>| t.map_or(MethodSet::EMPTY, |(_, m)| m);
+        of(first).union(of(second))
+    }
+}

@@ -1,0 +1,92 @@
+//! One file or entry that an operation is about, with its paths. No locks.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use super::op::{Args, On};
+use super::{Core, Node, Tree};
+use crate::fault::{Memo, Subject};
+use crate::ops::MethodSet;
+
+impl Core {
+    /// A target of an operation; none if its inode is gone.
+    pub(super) fn place<'a>(
+        &'a self,
+        (on, methods): (On, MethodSet),
+        args: Args<'a>,
+    ) -> Option<Place<'a>> {
+        let (ino, name) = match on {
+            On::Inode(ino) => (ino, None),
+            On::Name(parent) => (parent, Some(args.name)),
+            On::Other(parent) => (parent, Some(args.other)),
+        };
+        // An inode that is gone has no path; the operation itself will say ESTALE.
+        let inode = self.tree.inode(ino).ok()?;
+        Some(Place { tree: &self.tree, inode, name, methods })
+    }
+
+    /// Whether a fault on these methods matches the inode: no dice, nothing counted.
+    pub(super) fn concerned(&self, inode: &Arc<Node>, methods: MethodSet) -> bool {
+        self.gate.armed(methods) && self.gate.concerns(&[&self.place_of(inode, methods)])
+    }
+
+    /// An inode, by whatever names it has, as what an operation with these methods is about.
+    pub(super) fn place_of(&self, inode: &Arc<Node>, methods: MethodSet) -> Place<'_> {
+        Place { tree: &self.tree, inode: Arc::clone(inode), name: None, methods }
+    }
+
+    /// The backing path of a target, for people.
+    pub(super) fn path_of(&self, target: (On, MethodSet), args: Args<'_>) -> Option<Vec<u8>> {
+        Some(self.place(target, args)?.path())
+    }
+}
+
+/// One file or entry that an operation is about, as the gate sees it.
+pub(super) struct Place<'a> {
+    tree: &'a Tree,
+    inode: Arc<Node>,
+    name: Option<&'a OsStr>,
+    methods: MethodSet,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn inode(&self) -> &Arc<Node> {
+        &self.inode
+    }
+
+    /// The same place, of a request that consults these methods.
+    pub(super) fn consulting(&self, methods: MethodSet) -> Place<'a> {
+        Place { tree: self.tree, inode: Arc::clone(&self.inode), name: self.name, methods }
+    }
+
+    /// The path by the name that the request came with, or else the one used last.
+    fn path(&self) -> Vec<u8> {
+        let mut path = Vec::new();
+        match self.name {
+            Some(name) => self.tree.child_path(&self.inode, name, &mut path),
+            None => self.tree.path(&self.inode, &mut path),
+        }
+        path
+    }
+}
+
+impl Subject for Place<'_> {
+    fn methods(&self) -> MethodSet {
+        self.methods
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        self.name.is_none().then_some(&self.inode.note.memo)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.tree.epoch(&self.inode)
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
+        match self.name {
+            Some(_) => visit(&self.path()),
+            None => self.tree.paths(&self.inode, visit),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a fault still does to an operation that is held no longer. No locks.
+
+use std::io;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::op::{Args, Op};
+use crate::fault::operation::{Done, Wants};
+use crate::fault::plan::{Plan, Reply, Run};
+use crate::fault::{FaultId, Hit, Outcome, hold};
+use crate::sys::process::Process;
+
+/// What is still to be done to an operation, and who is to be told when that is done.
+pub(super) struct Struck {
+    /// Not before this moment, which is less than a change of thread away.
+    due: Option<Instant>,
+    /// Then the caller is killed, by this fault.
+    kill: Option<(FaultId, Process)>,
+    /// How much of it runs.
+    run: Run,
+    /// This is the answer, whatever the operation itself would say.
+    errno: Option<i32>,
+    /// It is answered as if all of it had been done.
+    whole: bool,
+    /// How long its answer is held.
+    after: Duration,
+    /// Nothing of it runs, unless it must.
+    only_answers: bool,
+    pub(super) hit: Hit,
+}
+
+impl Struck {
+    pub(super) fn after(hit: Hit, outcome: Outcome) -> Struck {
+        let plan = match outcome {
+            Outcome::Due => hit.plan(),
+            Outcome::Released | Outcome::LetGo | Outcome::CallerKilled => Plan::default(),
+        };
+        // Taken apart by name, so that no part is left out.
+        let Plan { before: _, after, kill, run, reply } = plan;
+        let killer = hit.killer().filter(|_| kill).zip(hit.process());
+        let killed = outcome == Outcome::CallerKilled;
+        let errno = match reply {
+            _ if killed => Some(libc::EINTR),
+            Reply::Errno(errno, _) => Some(errno.raw()),
+            Reply::Own | Reply::Whole => None,
+        };
+        let only_answers = killed || outcome == Outcome::Due && hit.only_answers();
+        let whole = reply == Reply::Whole;
+        Struck { due: None, kill: killer, run, errno, whole, after, only_answers, hit }
+    }
+
+    /// The same, not before this moment.
+    pub(super) fn at(mut self: Box<Struck>, due: Instant) -> Box<Struck> {
+        self.due = Some(due);
+        self
+    }
+
+    /// Whether nothing of such an operation runs.
+    pub(super) fn only_answers(&self, op: &Op) -> bool {
+        self.only_answers && !op.must_run
+    }
+
+    /// The error that it is answered, if it is.
+    pub(super) fn error(&self) -> Option<io::Error> {
+        self.errno.map(io::Error::from_raw_os_error)
+    }
+
+    /// Whether it is answered as if all of it had been done.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Of what it writes only these ranges.
+    pub(super) fn parts(&self) -> Option<&[Range<u64>]> {
+        match &self.run {
+            Run::Whole => None,
+            Run::Part(parts) => Some(parts),
+        }
+    }
+
+    /// Waits for its moment, and kills.
+    #[inline]
+    pub(super) fn come(&self) {
+        if let Some(due) = self.due {
+            hold::spin(due.saturating_duration_since(Instant::now()));
+        }
+        if let Some((fault, process)) = self.kill
+            && let Err(error) = process.kill()
+        {
+            tracing::warn!("fault {fault} cannot kill process {}: {error}", process.pid());
+        }
+    }
+
+    pub(super) fn wants(&self) -> Wants {
+        self.hit.wants()
+    }
+
+    /// Tells those that planned for it, or follow it, how it ended.
+    pub(super) fn tell(&self, op: &Op, args: Args<'_>, done: &Done) {
+        self.hit.done(&op.view(args), done);
+    }
+
+    /// The same for one that did not run.
+    pub(super) fn tell_not_run(&self, op: &Op, args: Args<'_>, errno: i32) {
+        self.tell(op, args, &Done { errno, ..Done::default() });
+    }
+
+    /// What is held once it has run, if its answer is.
+    pub(super) fn held_answer(mut self: Box<Struck>) -> Option<Hit> {
+        if self.after.is_zero() {
+            return None;
+        }
+        self.hit.has_run();
+        Some(self.hit)
+    }
+}
