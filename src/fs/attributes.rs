@@ -4,8 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileType, INodeNo, TimeOrNow};
 
-use crate::mirror::{Attr, Changes, TimeChange};
-use crate::ops::{Call, MethodSet};
+use crate::mirror::{Attr, TimeChange};
 
 /// The mirror's attributes as fuser sends them.
 pub(super) fn file_attr(attr: &Attr) -> FileAttr {
@@ -66,23 +65,6 @@ pub(super) fn time_change(time: TimeOrNow) -> TimeChange {
             }
         },
     }
-}
-
-/// What a SETATTR is called in the table, and the methods of all that it sets.
-pub(super) fn consulted(changes: &Changes, by_handle: bool) -> (Call, MethodSet) {
-    let size_by = if by_handle { Call::SetattrSizeHandle } else { Call::SetattrSize };
-    let sized = changes.size.is_some();
-    // The kernel sends the times along with a new size; those are not utimens(2).
-    let timed = !sized && (changes.atime.is_some() || changes.mtime.is_some());
-    let parts = [
-        (changes.mode.is_some(), Call::SetattrMode),
-        (changes.uid.is_some() || changes.gid.is_some(), Call::SetattrOwner),
-        (sized, size_by),
-        (timed, Call::SetattrTimes),
-    ];
-    let set = parts.into_iter().filter(|(sets, _)| *sets).map(|(_, request)| request);
-    let request = set.clone().next().unwrap_or(Call::SetattrTimes);
-    (request, set.fold(MethodSet::EMPTY, |methods, r| methods.union(r.methods())))
 }
 
 #[cfg(test)]

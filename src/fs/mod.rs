@@ -16,10 +16,14 @@ use crate::mirror::{Inode, Mirror};
 
 mod attributes;
 mod caches;
+mod files;
 mod freed;
 mod holes;
 mod init;
+mod inodes;
 mod kept;
+mod listings;
+mod names;
 mod notices;
 mod notifier;
 mod op;

@@ -1,4 +1,6 @@
-//! Every request the kernel sends, decoded: which row of the table, which path, which operation.
+//! The door: every request as fuser hands it over, in this room's types from here on. What it is in the
+//! table, which path it is about and what it does is said here where that is one line; else in `names`,
+//! `inodes`, `files`, `writes` and `listings`.
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,14 +16,13 @@ use fuser::{
 };
 
 use super::SlowFs;
-use super::attributes::{consulted, kind, time_change};
+use super::attributes::time_change;
 use super::caches::handle;
 use super::op::{Args, On, Op};
-use super::reply::{Bytes, EntryReply, Listing, Opened, READY};
+use super::reply::{Bytes, READY};
 use super::writes::{Range, Write};
 use crate::mirror::{Changes, Ino};
-use crate::ops::{Call, MethodSet};
-use crate::sys::ioctl;
+use crate::ops::Call;
 
 impl Filesystem for SlowFs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
@@ -33,13 +34,7 @@ impl Filesystem for SlowFs {
     }
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let parent = Ino(parent.0);
-        let op = Op::new(req, Call::Lookup, On::Name(parent));
-        self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            let entry = core.tree.lookup(parent, args.name)?;
-            core.looked_up(caller.tid, entry.ino);
-            Ok(core.entry(&entry))
-        });
+        self.serve_lookup(req, (Ino(parent.0), name), reply);
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
@@ -47,20 +42,7 @@ impl Filesystem for SlowFs {
     }
 
     fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
-        let ino = Ino(ino.0);
-        let mut op = Op::new(req, Call::Getattr, On::Inode(ino));
-        let fh = fh.map(handle);
-        if let Some((_, direct)) = fh {
-            op = Op::new(req, Call::GetattrHandle, On::Inode(ino));
-            // On a cached file this request stands for the read that it precedes.
-            if !direct {
-                op = op.consulting(Call::GetattrHandle.methods().union(Call::Read.methods()));
-            }
-        }
-        self.serve(op, Args::default(), reply, move |core, _, _| {
-            let attr = core.tree.getattr(ino, fh.map(|(fh, _)| fh))?;
-            Ok(core.attributes(ino, &attr))
-        });
+        self.serve_getattr(req, Ino(ino.0), fh, reply);
     }
 
     fn setattr(
@@ -81,24 +63,9 @@ impl Filesystem for SlowFs {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let ino = Ino(ino.0);
-        let changes = Changes {
-            mode,
-            uid,
-            gid,
-            size,
-            atime: atime.map(time_change),
-            mtime: mtime.map(time_change),
-        };
-        let fh = fh.map(|fh| handle(fh).0);
-        let (request, methods) = consulted(&changes, fh.is_some());
-        let mut op = Op::new(req, request, On::Inode(ino)).consulting(methods);
-        if size.is_some() {
-            op = op.slow();
-        }
-        self.serve(op, Args::default(), reply, move |core, caller, _| {
-            Ok(core.changed(&core.tree.setattr(&caller, ino, fh, &changes)?))
-        });
+        let (atime, mtime) = (atime.map(time_change), mtime.map(time_change));
+        let changes = Changes { mode, uid, gid, size, atime, mtime };
+        self.serve_setattr(req, Ino(ino.0), fh, changes, reply);
     }
 
     fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
@@ -117,11 +84,7 @@ impl Filesystem for SlowFs {
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        let parent = Ino(parent.0);
-        let op = Op::new(req, Call::Mknod, On::Name(parent)).umask(umask);
-        self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            Ok(core.entry(&core.tree.mknod(&caller, parent, args.name, mode, rdev)?))
-        });
+        self.serve_mknod(req, (Ino(parent.0), name), (mode, umask, rdev), reply);
     }
 
     fn mkdir(
@@ -133,27 +96,15 @@ impl Filesystem for SlowFs {
         umask: u32,
         reply: ReplyEntry,
     ) {
-        let parent = Ino(parent.0);
-        let op = Op::new(req, Call::Mkdir, On::Name(parent)).umask(umask);
-        self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            Ok(core.entry(&core.tree.mkdir(&caller, parent, args.name, mode)?))
-        });
+        self.serve_mkdir(req, (Ino(parent.0), name), (mode, umask), reply);
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let parent = Ino(parent.0);
-        let op = Op::new(req, Call::Unlink, On::Name(parent));
-        self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.unlink(parent, args.name)
-        });
+        self.serve_unlink(req, (Ino(parent.0), name), reply);
     }
 
     fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let parent = Ino(parent.0);
-        let op = Op::new(req, Call::Rmdir, On::Name(parent));
-        self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.rmdir(parent, args.name)
-        });
+        self.serve_rmdir(req, (Ino(parent.0), name), reply);
     }
 
     fn symlink(
@@ -164,12 +115,7 @@ impl Filesystem for SlowFs {
         target: &Path,
         reply: ReplyEntry,
     ) {
-        let parent = Ino(parent.0);
-        let op = Op::new(req, Call::Symlink, On::Name(parent));
-        let args = Args::names(link_name, target.as_os_str());
-        self.serve(op, args, reply, move |core, caller, args| {
-            Ok(core.entry(&core.tree.symlink(&caller, parent, args.name, args.other)?))
-        });
+        self.serve_symlink(req, (Ino(parent.0), link_name), target.as_os_str(), reply);
     }
 
     fn rename(
@@ -182,17 +128,8 @@ impl Filesystem for SlowFs {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let parent = Ino(parent.0);
-        let newparent = Ino(newparent.0);
-        let op = Op::new(req, Call::Rename, On::Name(parent))
-            .and(On::Other(newparent), Call::Rename.methods());
-        let args = Args::names(name, newname);
-        self.serve(op, args, reply, move |core, _, args| {
-            let flags = flags.bits();
-            core.tree.rename(parent, args.name, newparent, args.other, flags)?;
-            core.renamed([(parent, args.name), (newparent, args.other)]);
-            Ok(())
-        });
+        let (from, to) = ((Ino(parent.0), name), (Ino(newparent.0), newname));
+        self.serve_rename(req, from, to, flags.bits(), reply);
     }
 
     fn link(
@@ -203,23 +140,11 @@ impl Filesystem for SlowFs {
         newname: &OsStr,
         reply: ReplyEntry,
     ) {
-        let ino = Ino(ino.0);
-        let newparent = Ino(newparent.0);
-        let op =
-            Op::new(req, Call::Link, On::Name(newparent)).and(On::Inode(ino), Call::Link.methods());
-        self.serve(op, Args::name(newname), reply, move |core, _, args| {
-            let entry = core.tree.link(ino, newparent, args.name)?;
-            Ok(EntryReply { attributes: core.changed(&entry.attr), ..core.entry(&entry) })
-        });
+        self.serve_link(req, Ino(ino.0), (Ino(newparent.0), newname), reply);
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let ino = Ino(ino.0);
-        let op = Op::new(req, Call::Open, On::Inode(ino));
-        self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
-            let fh = core.tree.open(ino, flags.0)?;
-            Ok(core.opened(ino, fh, flags.0, &|fd| reply.open_backing(fd)))
-        });
+        self.serve_open(req, Ino(ino.0), flags.0, reply);
     }
 
     fn create(
@@ -232,15 +157,7 @@ impl Filesystem for SlowFs {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let parent = Ino(parent.0);
-        let op = Op::new(req, Call::Create, On::Name(parent)).umask(umask);
-        self.serve_filling(op, Args::name(name), reply, move |core, caller, args, reply| {
-            let (entry, fh) = core.tree.create(&caller, parent, args.name, mode, flags)?;
-            core.looked_up(caller.tid, entry.ino);
-            let register = |fd| reply.open_backing(fd);
-            let opened = core.opened(entry.ino, fh, flags, &register);
-            Ok((core.entry(&entry), opened))
-        });
+        self.serve_create(req, (Ino(parent.0), name), (mode, umask, flags), reply);
     }
 
     fn read(
@@ -254,19 +171,8 @@ impl Filesystem for SlowFs {
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let (fh, direct) = handle(fh);
-        // Past the page cache a read(2) comes with the owner of its locks, a page of a mapping without.
-        let paged = !direct || lock_owner.is_none();
-        let op = Op::new(req, Call::Read, On::Inode(Ino(ino.0)));
-        let op = op.bytes(fh, offset, size.into()).opened(flags.0, false).filling(paged);
-        self.serve(op, Args::default(), reply, move |core, _, _| {
-            if paged {
-                core.pages_in(fh);
-            }
-            let mut bytes = Bytes::spare();
-            core.tree.read(fh, offset, size, &mut bytes.0)?;
-            Ok(bytes)
-        });
+        let bytes = (offset, size);
+        self.serve_read(req, (Ino(ino.0), fh), bytes, (flags.0, lock_owner), reply);
     }
 
     fn write(
@@ -324,18 +230,12 @@ impl Filesystem for SlowFs {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let request = if datasync { Call::Fdatasync } else { Call::Fsync };
-        let op = Op::new(req, request, On::Inode(Ino(ino.0))).by(handle(fh).0).slow();
-        self.serve(op, Args::default(), reply, move |core, _, _| {
-            core.tree.fsync(handle(fh).0, datasync)
-        });
+        let call = if datasync { Call::Fdatasync } else { Call::Fsync };
+        self.serve_sync((req, call), (Ino(ino.0), handle(fh).0), datasync, reply);
     }
 
     fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.serve_inode(req, Call::Opendir, ino, reply, move |core, ino, _| {
-            let fh = core.tree.opendir(ino)?;
-            Ok(Opened { fh: FileHandle(fh.0), flags: fuser::FopenFlags::empty(), backing: None })
-        });
+        self.serve_opendir(req, ino, reply);
     }
 
     fn readdir(
@@ -346,17 +246,7 @@ impl Filesystem for SlowFs {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        let op = Op::new(req, Call::Readdir, On::Inode(Ino(ino.0)));
-        self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
-            core.tree.readdir(handle(fh).0, offset, &mut |entry| {
-                reply.add(
-                    INodeNo(entry.shown),
-                    entry.offset,
-                    kind(entry.kind.as_raw_mode()),
-                    entry.name,
-                )
-            })
-        });
+        self.serve_readdir(req, (Ino(ino.0), handle(fh).0), offset, reply);
     }
 
     fn readdirplus(
@@ -367,13 +257,7 @@ impl Filesystem for SlowFs {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        let op = Op::new(req, Call::Readdir, On::Inode(Ino(ino.0)));
-        let listing = Listing { reply, granted: Vec::new() };
-        self.serve_filling(op, Args::default(), listing, move |core, _, _, listing| {
-            core.tree.readdirplus(handle(fh).0, offset, &mut |listed, found| {
-                listing.add(&core.entry(found), listed)
-            })
-        });
+        self.serve_readdirplus(req, (Ino(ino.0), handle(fh).0), offset, reply);
     }
 
     fn releasedir(
@@ -398,10 +282,7 @@ impl Filesystem for SlowFs {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Fsyncdir, On::Inode(Ino(ino.0))).slow();
-        self.serve(op, Args::default(), reply, move |core, _, _| {
-            core.tree.fsyncdir(handle(fh).0, datasync)
-        });
+        self.serve_sync((req, Call::Fsyncdir), (Ino(ino.0), handle(fh).0), datasync, reply);
     }
 
     fn statfs(&self, req: &Request, ino: INodeNo, reply: ReplyStatfs) {
@@ -418,25 +299,11 @@ impl Filesystem for SlowFs {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        let ino = Ino(ino.0);
-        let op = Op::new(req, Call::Setxattr, On::Inode(ino));
-        let args = Args { name, data: value, ..Args::default() };
-        self.serve(op, args, reply, move |core, caller, args| {
-            core.tree.setxattr(&caller, ino, args.name, args.data, flags)
-        });
+        self.serve_setxattr(req, Ino(ino.0), (name, value, flags), reply);
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        let ino = Ino(ino.0);
-        let mut op = Op::new(req, Call::Getxattr, On::Inode(ino));
-        // The kernel's own question before it changes a file whose attributes it just refreshed:
-        // part of that write or truncation, and no getxattr(2) of anybody.
-        if size == 0 && name == "security.capability" {
-            op = op.consulting(MethodSet::EMPTY);
-        }
-        self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.getxattr(ino, args.name, size)
-        });
+        self.serve_getxattr(req, Ino(ino.0), (name, size), reply);
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
@@ -446,11 +313,7 @@ impl Filesystem for SlowFs {
     }
 
     fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let ino = Ino(ino.0);
-        let op = Op::new(req, Call::Removexattr, On::Inode(ino));
-        self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.removexattr(ino, args.name)
-        });
+        self.serve_removexattr(req, Ino(ino.0), name, reply);
     }
 
     fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
@@ -470,15 +333,7 @@ impl Filesystem for SlowFs {
         out_size: u32,
         reply: ReplyIoctl,
     ) {
-        let ino = Ino(ino.0);
-        let op = Op::new(req, Call::Ioctl, On::Inode(ino));
-        self.serve(op, Args::data(in_data), reply, move |core, _, args| {
-            let answer = core.tree.ioctl(handle(fh).0, cmd, args.data, out_size)?;
-            if ioctl::changes_inode(cmd) {
-                core.changed_unseen(ino);
-            }
-            Ok((0, answer))
-        });
+        self.serve_ioctl(req, (Ino(ino.0), handle(fh).0), (cmd, in_data, out_size), reply);
     }
 
     fn poll(
@@ -520,12 +375,7 @@ impl Filesystem for SlowFs {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let ino = Ino(ino.0);
-        let op = Op::new(req, Call::Lseek, On::Inode(ino)).slow();
-        self.serve(op, Args::default(), reply, move |core, _, _| {
-            let at = core.seek(ino, handle(fh).0, offset, whence)?;
-            i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
-        });
+        self.serve_lseek(req, (Ino(ino.0), handle(fh).0), (offset, whence), reply);
     }
 
     fn copy_file_range(

@@ -1,4 +1,4 @@
-//! Listings: opendir, readdir, readdirplus, releasedir, fsyncdir.
+//! Listings: opendir, readdir, readdirplus, releasedir.
 //!
 //! Invariant: an offset is the backing's own cookie (d_off), so that an entry that stayed is neither
 //! missed nor doubled while others come and go. Every call seeks and reads anew; nothing is kept.
@@ -110,11 +110,6 @@ impl<N: Default> Mirror<N> {
     /// Closes a directory.
     pub(crate) fn releasedir(&self, fh: Fh) -> io::Result<()> {
         self.release(fh)
-    }
-
-    /// Makes a directory's entries durable.
-    pub(crate) fn fsyncdir(&self, fh: Fh, datasync: bool) -> io::Result<()> {
-        self.fsync(fh, datasync)
     }
 
     fn list(

@@ -56,7 +56,7 @@ fn listing_shows_names_numbers_and_kinds() {
     for kind in [FileType::Directory, FileType::RegularFile, FileType::Symlink] {
         assert!(kinds.contains(&kind));
     }
-    disk.mirror.fsyncdir(fh, false).unwrap();
+    disk.mirror.fsync(fh, false).unwrap();
     disk.mirror.releasedir(fh).unwrap();
     assert_eq!(code(disk.mirror.opendir(disk.walk("d/f"))), libc::ENOTDIR);
 }

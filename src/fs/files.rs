@@ -1,0 +1,117 @@
+//! Requests on open files: OPEN, CREATE, READ, FSYNC, LSEEK, IOCTL. Those that write are in `writes`. No
+//! locks.
+
+use std::io;
+
+use fuser::{
+    FileHandle, LockOwner, ReplyCreate, ReplyData, ReplyEmpty, ReplyIoctl, ReplyLseek, ReplyOpen,
+    Request,
+};
+
+use super::SlowFs;
+use super::caches::handle;
+use super::names::Name;
+use super::op::{Args, On, Op};
+use super::reply::Bytes;
+
+use crate::mirror::{Fh, Ino};
+use crate::ops::Call;
+use crate::sys::ioctl;
+
+impl SlowFs {
+    /// Serves an OPEN with the flags of open(2).
+    pub(super) fn serve_open(&self, req: &Request, ino: Ino, flags: i32, reply: ReplyOpen) {
+        let op = Op::new(req, Call::Open, On::Inode(ino));
+        self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
+            let fh = core.tree.open(ino, flags)?;
+            Ok(core.opened(ino, fh, flags, &|fd| reply.open_backing(fd)))
+        });
+    }
+
+    /// Serves a CREATE with the mode, the umask and the flags of open(2).
+    pub(super) fn serve_create(
+        &self,
+        req: &Request,
+        (dir, name): Name<'_>,
+        (mode, umask, flags): (u32, u32, i32),
+        reply: ReplyCreate,
+    ) {
+        let op = Op::new(req, Call::Create, On::Name(dir)).umask(umask);
+        self.serve_filling(op, Args::name(name), reply, move |core, caller, args, reply| {
+            let (entry, fh) = core.tree.create(&caller, dir, args.name, mode, flags)?;
+            core.looked_up(caller.tid, entry.ino);
+            let register = |fd| reply.open_backing(fd);
+            let opened = core.opened(entry.ino, fh, flags, &register);
+            Ok((core.entry(&entry), opened))
+        });
+    }
+
+    /// Serves a READ of so many bytes, by a file that was opened with these flags. Past the page cache
+    /// a read(2) comes with the owner of its locks, a page of a mapping without.
+    pub(super) fn serve_read(
+        &self,
+        req: &Request,
+        (ino, fh): (Ino, FileHandle),
+        (offset, size): (u64, u32),
+        (flags, owner): (i32, Option<LockOwner>),
+        reply: ReplyData,
+    ) {
+        let (fh, direct) = handle(fh);
+        let paged = !direct || owner.is_none();
+        let op = Op::new(req, Call::Read, On::Inode(ino));
+        let op = op.bytes(fh, offset, size.into()).opened(flags, false).filling(paged);
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            if paged {
+                core.pages_in(fh);
+            }
+            let mut bytes = Bytes::spare();
+            core.tree.read(fh, offset, size, &mut bytes.0)?;
+            Ok(bytes)
+        });
+    }
+
+    /// Serves an FSYNC or FSYNCDIR, whichever the call is.
+    pub(super) fn serve_sync(
+        &self,
+        (req, call): (&Request, Call),
+        (ino, fh): (Ino, Fh),
+        datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, call, On::Inode(ino)).by(fh).slow();
+        self.serve(op, Args::default(), reply, move |core, _, _| core.tree.fsync(fh, datasync));
+    }
+
+    /// Serves an LSEEK, which the kernel sends for data and holes.
+    pub(super) fn serve_lseek(
+        &self,
+        req: &Request,
+        (ino, fh): (Ino, Fh),
+        (offset, whence): (i64, i32),
+        reply: ReplyLseek,
+    ) {
+        let op = Op::new(req, Call::Lseek, On::Inode(ino)).slow();
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            let at = core.seek(ino, fh, offset, whence)?;
+            i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
+        });
+    }
+
+    /// Serves an IOCTL on a file or a directory, with as much of an answer as it has room for.
+    pub(super) fn serve_ioctl(
+        &self,
+        req: &Request,
+        (ino, fh): (Ino, Fh),
+        (cmd, data, room): (u32, &[u8], u32),
+        reply: ReplyIoctl,
+    ) {
+        let op = Op::new(req, Call::Ioctl, On::Inode(ino));
+        self.serve(op, Args::data(data), reply, move |core, _, args| {
+            let answer = core.tree.ioctl(fh, cmd, args.data, room)?;
+            if ioctl::changes_inode(cmd) {
+                core.changed_unseen(ino);
+            }
+            Ok((0, answer))
+        });
+    }
+}

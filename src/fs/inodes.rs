@@ -1,0 +1,121 @@
+//! Requests on an inode itself: GETATTR and SETATTR, and those on extended attributes. No locks.
+
+use std::ffi::OsStr;
+
+use fuser::{FileHandle, ReplyAttr, ReplyEmpty, ReplyXattr, Request};
+
+use super::SlowFs;
+use super::caches::handle;
+use super::op::{Args, On, Op};
+use crate::mirror::{Changes, Ino};
+use crate::ops::{Call, MethodSet};
+
+impl SlowFs {
+    /// Serves a GETATTR, through the handle if it came with one.
+    pub(super) fn serve_getattr(
+        &self,
+        req: &Request,
+        ino: Ino,
+        fh: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
+        let mut op = Op::new(req, Call::Getattr, On::Inode(ino));
+        let fh = fh.map(handle);
+        if let Some((_, direct)) = fh {
+            op = Op::new(req, Call::GetattrHandle, On::Inode(ino));
+            // On a cached file this request stands for the read that it precedes.
+            if !direct {
+                op = op.consulting(Call::GetattrHandle.methods().union(Call::Read.methods()));
+            }
+        }
+        self.serve(op, Args::default(), reply, move |core, _, _| {
+            let attr = core.tree.getattr(ino, fh.map(|(fh, _)| fh))?;
+            Ok(core.attributes(ino, &attr))
+        });
+    }
+
+    /// Serves a SETATTR, through the handle if it came with one.
+    pub(super) fn serve_setattr(
+        &self,
+        req: &Request,
+        ino: Ino,
+        fh: Option<FileHandle>,
+        changes: Changes,
+        reply: ReplyAttr,
+    ) {
+        let fh = fh.map(|fh| handle(fh).0);
+        let (call, methods) = consulted(&changes, fh.is_some());
+        let mut op = Op::new(req, call, On::Inode(ino)).consulting(methods);
+        if changes.size.is_some() {
+            op = op.slow();
+        }
+        self.serve(op, Args::default(), reply, move |core, caller, _| {
+            Ok(core.changed(&core.tree.setattr(&caller, ino, fh, &changes)?))
+        });
+    }
+
+    /// Serves a SETXATTR with the flags of setxattr(2).
+    pub(super) fn serve_setxattr(
+        &self,
+        req: &Request,
+        ino: Ino,
+        (name, value, flags): (&OsStr, &[u8], i32),
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, Call::Setxattr, On::Inode(ino));
+        let args = Args { name, data: value, ..Args::default() };
+        self.serve(op, args, reply, move |core, caller, args| {
+            core.tree.setxattr(&caller, ino, args.name, args.data, flags)
+        });
+    }
+
+    /// Serves a GETXATTR of so many bytes; 0 asks for the size.
+    pub(super) fn serve_getxattr(
+        &self,
+        req: &Request,
+        ino: Ino,
+        (name, size): (&OsStr, u32),
+        reply: ReplyXattr,
+    ) {
+        let mut op = Op::new(req, Call::Getxattr, On::Inode(ino));
+        // The kernel's own question before it changes a file whose attributes it just refreshed:
+        // part of that write or truncation, and no getxattr(2) of anybody.
+        if size == 0 && name == "security.capability" {
+            op = op.consulting(MethodSet::EMPTY);
+        }
+        self.serve(op, Args::name(name), reply, move |core, _, args| {
+            core.tree.getxattr(ino, args.name, size)
+        });
+    }
+
+    /// Serves a REMOVEXATTR.
+    pub(super) fn serve_removexattr(
+        &self,
+        req: &Request,
+        ino: Ino,
+        name: &OsStr,
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, Call::Removexattr, On::Inode(ino));
+        self.serve(op, Args::name(name), reply, move |core, _, args| {
+            core.tree.removexattr(ino, args.name)
+        });
+    }
+}
+
+/// What a SETATTR is called in the table, and the methods of all that it sets.
+fn consulted(changes: &Changes, by_handle: bool) -> (Call, MethodSet) {
+    let size_by = if by_handle { Call::SetattrSizeHandle } else { Call::SetattrSize };
+    let sized = changes.size.is_some();
+    // The kernel sends the times along with a new size; those are not utimens(2).
+    let timed = !sized && (changes.atime.is_some() || changes.mtime.is_some());
+    let parts = [
+        (changes.mode.is_some(), Call::SetattrMode),
+        (changes.uid.is_some() || changes.gid.is_some(), Call::SetattrOwner),
+        (sized, size_by),
+        (timed, Call::SetattrTimes),
+    ];
+    let set = parts.into_iter().filter(|(sets, _)| *sets).map(|(_, call)| call);
+    let call = set.clone().next().unwrap_or(Call::SetattrTimes);
+    (call, set.fold(MethodSet::EMPTY, |methods, call| methods.union(call.methods())))
+}
