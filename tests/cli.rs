@@ -10,6 +10,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -367,17 +368,39 @@ fn faults_given_at_the_mount_hold_before_the_first_operation() {
 }
 
 #[test]
-fn log_ops_writes_one_line_per_operation() {
+fn log_ops_writes_one_line_per_operation_in_the_words_of_the_commands() {
     let mount = Mount::with(&["--log-ops"]);
-    fs::create_dir(mount.mnt().join("made")).unwrap();
-    // The log has a thread of its own.
-    let log = wait_for("the line of the mkdir", || {
-        Some(mount.log_text()).filter(|log| log.contains(" Mkdir "))
-    });
-    let lines: Vec<_> = log.lines().filter(|l| l.contains(" Mkdir ")).collect();
-    assert_eq!(lines.len(), 1, "{log}");
-    let path = mount.raw().join("made");
-    assert!(lines[0].contains(&path.display().to_string()) && lines[0].contains("uid=0"), "{log}");
+    let (mnt, raw) = (mount.mnt(), mount.raw().display().to_string());
+    let file = fs::File::create(mnt.join("file")).unwrap();
+    file.write_all_at(b"hello", 3).unwrap();
+    ok(&mount, &["delay", "1ms", "-m", "mkdir"]);
+    ok(&mount, &["error", "ENOSPC", "-m", "rename"]);
+    fs::create_dir(mnt.join("made")).unwrap();
+    assert_eq!(errno_of(fs::rename(mnt.join("file"), mnt.join("made/other"))), libc::ENOSPC);
+    let me = fs::read_to_string("/proc/self/comm").unwrap();
+    let me = format!("by {} (pid {}, ", me.trim_end(), std::process::id());
+    for (begins, ends) in [
+        (format!("write,write_buf {raw}/file, 5 bytes at 3, {me}"), " us"),
+        (format!("mkdir {raw}/made, {me}"), " us, held by fault 1"),
+        (
+            format!("rename {raw}/file -> {raw}/made/other, {me}"),
+            ": ENOSPC, not run, failed by fault 2",
+        ),
+    ] {
+        // The log has a thread of its own.
+        let line = wait_for(&begins, || {
+            let log = mount.log_text();
+            let mut lines = log.lines().filter(|line| line.contains(&format!(" {begins}")));
+            let line = lines.next()?.to_owned();
+            assert_eq!(lines.next(), None, "{begins} once");
+            Some(line)
+        });
+        let outcome = if ends.contains("not run") { "ENOSPC" } else { "ok" };
+        assert!(
+            line.contains(&format!("uid 0, gid 0): {outcome}, ")) && line.ends_with(ends),
+            "{line}"
+        );
+    }
 }
 
 #[test]

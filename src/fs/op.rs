@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use super::underway::{Claim, Share};
 use crate::fault::operation::{self, Operation, Span};
+use crate::fault::plan::Hold;
+use crate::fault::{FaultId, Hit, Outcome};
 use crate::mirror::{Caller, Fh, Ino};
 use crate::ops::{Call, MethodSet};
 
@@ -75,6 +77,33 @@ impl On {
     }
 }
 
+/// What a fault did to an operation.
+#[derive(Clone, Copy)]
+pub(super) struct Met {
+    fault: FaultId,
+    held: bool,
+    killed: bool,
+    failed: bool,
+}
+
+impl Met {
+    /// What it has done and is still going to do, held no longer.
+    pub(super) fn by(hit: &Hit, outcome: Outcome) -> Met {
+        let due = outcome == Outcome::Due;
+        let held = hit.hold() != Hold::No || !hit.answer_held().is_zero();
+        let (killed, failed) = (due && hit.killer().is_some(), due && hit.errno().is_some());
+        Met { fault: hit.id(), held, killed, failed }
+    }
+
+    /// As in "held and failed by fault 3"; what does nothing of these three changed it.
+    pub(super) fn describe(self) -> String {
+        let words = [(self.held, "held"), (self.killed, "killed"), (self.failed, "failed")];
+        let done: Vec<_> = words.iter().filter(|(done, _)| *done).map(|(_, word)| *word).collect();
+        let done = if done.is_empty() { "changed".to_owned() } else { done.join(" and ") };
+        format!("{done} by fault {}", self.fault)
+    }
+}
+
 /// A request: its kind, and what each path of it consults.
 #[derive(Clone, Copy)]
 pub(super) struct Op {
@@ -99,6 +128,8 @@ pub(super) struct Op {
     pub(super) paged: bool,
     /// Whether the kernel itself asks: it writes back, or releases.
     pub(super) kernel: bool,
+    /// What a fault did to it, if operations are logged.
+    pub(super) met: Option<Met>,
 }
 
 impl Op {
@@ -123,6 +154,7 @@ impl Op {
             flags: 0,
             paged: false,
             kernel: false,
+            met: None,
         }
     }
 

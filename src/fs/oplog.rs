@@ -1,13 +1,18 @@
-//! `--log-ops`: one line per operation.
+//! `--log-ops`: one line per operation, in the words of the commands: methods as `-m` takes them, errors
+//! by name, faults by number.
 
+use std::fmt::Write as _;
 use std::io;
 use std::time::Instant;
 
 use super::Core;
 use super::op::{Args, On, Op};
+use crate::fault::Errno;
+use crate::ops::MethodSet;
+use crate::sys::process;
 
 /// What is known of an operation when it is answered.
-pub(super) struct Entry<'a> {
+pub(super) struct Line<'a> {
     pub(super) core: &'a Core,
     pub(super) op: &'a Op,
     pub(super) args: Args<'a>,
@@ -16,28 +21,62 @@ pub(super) struct Entry<'a> {
     pub(super) started: Option<Instant>,
 }
 
-impl Entry<'_> {
-    /// Writes the line: request, backing paths, caller, outcome, time on the mirror.
+impl Line<'_> {
+    /// Writes it: methods, backing paths, bytes, caller, outcome, time on the mirror, fault.
     pub(super) fn write(&self) {
-        let caller = self.op.caller;
+        let took = self.started.map(|started| started.elapsed());
         let paths: Vec<_> = self.op.targets.iter().flatten().map(|t| self.path(*t)).collect();
-        let outcome = match self.error.map(io::Error::raw_os_error) {
-            None => "ok".to_owned(),
-            Some(errno) => format!("errno {}", errno.unwrap_or(libc::EIO)),
+        let mut line = format!("{} {}", self.methods(), paths.join(" -> "));
+        if let Some(span) = self.op.span {
+            let _ = write!(line, ", {} bytes at {}", span.len, span.offset);
+        }
+        let _ = write!(line, ", by {}: {}", self.caller(), self.outcome());
+        let _ = match took {
+            Some(took) => write!(line, ", {} us", took.as_micros()),
+            None => write!(line, ", not run"),
         };
-        let took = match self.started {
-            Some(at) => format!("{} us", at.elapsed().as_micros()),
-            None => "not run".to_owned(),
-        };
-        let (call, uid, gid, tid) = (self.op.call, caller.uid, caller.gid, caller.tid);
-        let paths = paths.join(" -> ");
-        tracing::info!("{call:?} {paths} tid={tid} uid={uid} gid={gid} {outcome}, {took}");
+        if let Some(met) = self.op.met {
+            let _ = write!(line, ", {}", met.describe());
+        }
+        tracing::info!("{line}");
     }
 
-    fn path(&self, target: (On, crate::ops::MethodSet)) -> String {
+    /// Those that a fault on the operation may name.
+    fn methods(&self) -> String {
+        match self.op.methods() {
+            MethodSet::EMPTY => format!("({} of the kernel's own)", self.op.call.methods()),
+            methods => methods.to_string(),
+        }
+    }
+
+    fn path(&self, target: (On, MethodSet)) -> String {
         match self.core.path_of(target, self.args) {
             Some(path) => path.escape_ascii().to_string(),
             None => "(gone)".to_owned(),
+        }
+    }
+
+    fn caller(&self) -> String {
+        let caller = self.op.caller;
+        let (tid, uid, gid) = (caller.tid, caller.uid, caller.gid);
+        match process::described(tid) {
+            Some((pid, command)) if pid == tid => {
+                format!("{command} (pid {pid}, uid {uid}, gid {gid})")
+            }
+            Some((pid, command)) => {
+                format!("{command} (pid {pid}, thread {tid}, uid {uid}, gid {gid})")
+            }
+            None if self.op.kernel => "the kernel".to_owned(),
+            None => format!("nobody visible (thread {tid}, uid {uid}, gid {gid})"),
+        }
+    }
+
+    fn outcome(&self) -> String {
+        match self.error.map(|error| error.raw_os_error().unwrap_or(libc::EIO)) {
+            None => "ok".to_owned(),
+            Some(number) => {
+                Errno::new(number).map_or_else(|_| format!("errno {number}"), |e| e.to_string())
+            }
         }
     }
 }

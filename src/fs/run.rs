@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::Core;
 use super::kept::Kept;
 use super::op::{Args, Op, OwnedArgs};
-use super::oplog::Entry;
+use super::oplog::Line;
 use super::reply::{Answer, Granted};
 use super::struck::Struck;
 use super::underway::Share;
@@ -288,7 +288,7 @@ impl Core {
             self.stats.time(op.call, arrived.elapsed());
         }
         if self.options.log_ops {
-            Entry { core: self, op, args, error, started }.write();
+            Line { core: self, op, args, error, started }.write();
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use fuser::INodeNo;
 
 use super::kept::Kept;
-use super::op::{Args, On, Op};
+use super::op::{Args, Met, On, Op};
 use super::reply::Answer;
 use super::run::{Task, Work};
 use super::struck::Struck;
@@ -133,6 +133,9 @@ impl Core {
     /// What a fault still does to an operation that is held no longer. Whose it is, is known by now.
     fn struck(&self, op: &mut Op, hit: Hit, outcome: Outcome) -> Box<Struck> {
         op.caller.process = hit.process();
+        if self.options.log_ops {
+            op.met = Some(Met::by(&hit, outcome));
+        }
         if outcome == Outcome::CallerKilled {
             self.walks.end(op.caller.tid, op.call);
         }

@@ -65,6 +65,13 @@ pub(crate) fn sigkill_pending(tid: u32) -> bool {
     Status::of_thread(tid).is_ok_and(|status| status.killed())
 }
 
+/// The process of a caller, and the program that it runs, for people.
+#[must_use]
+pub(crate) fn described(tid: u32) -> Option<(u32, String)> {
+    let pid = Status::of_thread(tid).ok()?.process()?;
+    Some((pid, proc::command(pid).ok()?))
+}
+
 impl Process {
     fn numbered(pid: u32) -> Option<Process> {
         Some(Process { pid, birth: birth::of(pid).ok()? })
