@@ -143,6 +143,22 @@ fn a_mount_that_took_over_place_and_number_stays() {
     panic!("the number was never taken over");
 }
 
+/// The daemon may see the end of its connection before it sees that its mount is gone.
+#[test]
+fn an_unmount_is_not_told_as_an_end_by_the_kernel() {
+    for _ in 0..20 {
+        let mut mount = Mount::new();
+        mount.signal(Signal::STOP);
+        wait_for("the mount to be idle", || {
+            rustix::mount::unmount(mount.mnt(), UnmountFlags::NOFOLLOW).ok()
+        });
+        mount.signal(Signal::CONT);
+        assert!(mount.wait().success());
+        let log = mount.log_text();
+        assert!(log.contains("was unmounted") && !log.contains("the kernel closed"), "{log}");
+    }
+}
+
 /// start [OPTION...]: a daemon over `raw` at `mnt`; finish: the signal ends it with success.
 const DAEMON: &str = r#"
 start() { slowfs mount mnt --subdir raw --listen none --daemon --log-file log --pid-file pid "$@"; answers mnt; }

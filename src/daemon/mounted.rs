@@ -111,6 +111,15 @@ impl Mounted {
         Ok(!self.table.places_of(self.identity.device)?.is_empty())
     }
 
+    /// Whether it is mounted anywhere that this process sees, or may be, once the connection has ended.
+    pub(super) fn is_left(&self) -> bool {
+        let is_ours = |path: &PathBuf| {
+            let root = directory(path, OFlags::NOFOLLOW).map_err(io::Error::from);
+            !matches!(root.and_then(|root| self.recognise(root)), Ok(Found::Foreign))
+        };
+        self.table.places_of(self.identity.device).map_or(true, |places| places.iter().any(is_ours))
+    }
+
     /// Whether the kernel has not ended the connection, so that the filesystem lives.
     fn is_connected(&self) -> bool {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };

@@ -142,9 +142,10 @@ impl Running {
                 return Ending::Signal(signal);
             }
             if has_ended(&self.ended).unwrap_or(false) {
-                return match view {
-                    View::Unseen(_) => Ending::Unmounted,
-                    View::Seen | View::Blind => Ending::Disconnected,
+                // An unmount may show here first.
+                return match self.mounted.is_left() {
+                    false => Ending::Unmounted,
+                    true => Ending::Disconnected,
                 };
             }
         }
