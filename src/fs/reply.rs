@@ -31,8 +31,8 @@ pub(super) trait Answer: Send + 'static {
     fn ok(self, value: Self::Value);
     /// Replies with an errno.
     fn err(self, errno: Errno);
-    /// Sends nothing, since the request is answered already, and returns what a success would have
-    /// granted the kernel.
+    /// Sends nothing that counts, since the request is answered already, and returns what a success would
+    /// have granted the kernel.
     fn withhold(self, value: Option<Self::Value>) -> Granted;
 }
 
@@ -171,9 +171,9 @@ macro_rules! answer {
                 self.error(errno);
             }
             fn withhold(self, value: Option<$value>) -> Granted {
-                // Dropped, it would answer EIO. What stays is a reference to the connection, and the
-                // entries of a listing, at most a reply.
-                std::mem::forget(self);
+                // Forgotten, it would keep its entries in memory; dropped, it would answer EIO. The kernel
+                // takes no second answer, and this is the first one's errno, if that is still on its way.
+                self.error(Errno::EINTR);
                 value.as_ref().map_or_else(Granted::default, $grants)
             }
         }
