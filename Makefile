@@ -26,6 +26,7 @@ check: setup-check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 	idl/generate.sh --check
+	cargo run --locked --quiet -- kinds --markdown | diff docs/kinds.md -
 
 test: setup-test
 	cargo test --locked $(AS_ROOT)

@@ -1,49 +1,95 @@
 // slowfs's own calls, beside those of charybdefs on the same port.
 //
-// Unlike the plain calls they refuse what they cannot do (an unknown method, a probability
-// above 1) with an exception that says what was wrong; nothing is changed then.
-// Times are nanoseconds. An optional field that is not set means "no limit" or "none".
+// Unlike the plain calls they refuse what they cannot do (an unknown method, kind or parameter, a
+// value of another type) with an exception that says what was wrong; nothing is changed then.
+// Times are nanoseconds, sizes bytes. An optional field that is not set means "none".
+//
+// Kinds of fault travel as data: list_kinds tells those of a mount and what they take. A new kind
+// changes no stub.
 
 include "charybdefs.thrift"
 
-namespace py slowfs
+namespace py slowfs_thrift
 
 /** The call was refused and changed nothing. */
 exception Refused {
     1: string message,      // one line: what, on what, why, what to do
 }
 
+/**
+ * The value of a parameter or an option: exactly one of these, and never another one. Text, as it is
+ * typed after `slowfs`, is taken for every type.
+ */
+union Value {
+    1: i64 whole,           // a time in nanoseconds, a size in bytes, a count
+    2: double share,        // of 1
+    3: bool flag,
+    4: string text,
+    5: list<string> texts,
+}
+
+/** One thing that a fault does. */
+struct Effect {
+    1: string kind,                 // as list_kinds names it
+    2: map<string, Value> params,
+}
+
 /** What goes wrong with which operations. */
 struct Fault {
     1: list<string> methods,        // "all" stands for every method
-    2: string pattern = "",         // regular expression for the whole backing path; "": any
-    3: double probability = 1.0,    // 0.0 to 1.0
-    4: optional i64 delay_ns,       // before the operation
-    5: bool hang = false,           // hold the operation until the fault is cleared
-    6: list<string> errnos = [],    // names or numbers; one of them at random
-    7: bool random_errno = false,   // any of E2BIG to EXFULL, never ENOSYS
-    8: bool kill_caller = false,    // SIGKILL to the calling process
-    9: optional i64 count,          // gone after that many firings
-    10: i64 after = 0,              // let that many matching operations pass first
-    11: optional i64 lifetime_ns,   // gone after that time
+    2: string pattern,              // regular expression for the whole backing path; "": any
+    3: map<string, Value> options,  // "probability", "count" and so on; absent: always, all, no limit
+    4: list<Effect> effects,        // one at least
+    5: optional string name,        // takes the place of the fault of that name, if there is one
 }
 
 /** A fault in force, or one that has gone. */
 struct ListedFault {
     1: i64 id,
     2: Fault fault,                 // its methods are those it still has, or had last
-    3: i64 matched,                 // operations that matched methods and pattern
-    4: i64 fired,                   // of these, operations it decided
-    5: i64 held,                    // operations it holds now
-    6: optional i64 expires_in_ns,
-    7: optional string out_of_reach, // files that it does not reach here, if any
-    8: optional i64 ended_unix_ns,  // when it went, if it has gone
-    9: optional string why,         // and why: "cleared", "replaced", "expired" or "spent"
-    10: i64 past_cache,             // files opened past the page cache because of it, and still open
-    11: i64 let_go = 0,             // operations that it held and let go before their time, because
+    3: string category,             // "fault", "condition" or "latch"
+    4: string state,                // "on", "off" for now (not started, or between phases), "ended"
+    5: i64 matched,                 // operations that matched methods, pattern and filters
+    6: i64 fired,                   // of these, operations it decided
+    7: i64 held,                    // operations it holds now
+    8: i64 skipped,                 // operations to which it could not have done anything
+    9: i64 let_go,                  // operations that it held and let go before their time, because
                                     // their callers left by themselves
-    12: i64 skipped = 0,            // operations that it would have matched if it could kill their
-                                    // callers
+    10: i64 past_cache,             // files opened past the page cache because of it, and still open
+    11: optional i64 expires_in_ns,
+    12: optional string out_of_reach, // files that it does not reach here, if any
+    13: list<string> warnings,      // what else it cannot do here
+    14: optional i64 ended_unix_ns, // when it went, if it has gone
+    15: optional string why,        // and why: "cleared", "replaced", "expired" or "spent"
+}
+
+/** What setting a fault has done. */
+struct Put {
+    1: i64 id,
+    2: list<i64> replaced,          // the faults that have gone by it
+    3: i64 released,                // how many operations went on by it
+    4: bool unchanged,              // the very same stood under that name: it goes on, with its counts
+    5: list<string> warnings,       // what it cannot do here
+    6: list<string> changed,        // what is different from the one that stood under that name
+}
+
+/** A parameter of a kind. */
+struct Param {
+    1: string name,
+    2: string takes,                // "time", "size", "count", "share", "flag", "errnos", "choice" ...
+    3: string form,                 // how that is written, as in "TIME" or "before|after"
+    4: bool first,                  // typed behind the kind's name, without its own
+    5: bool needed,                 // the kind cannot do without it
+    6: string about,
+}
+
+/** A kind of fault. */
+struct Kind {
+    1: string name,
+    2: string about,
+    3: list<Param> params,
+    4: list<string> methods,        // those on which it makes sense
+    5: string category,             // "time", "answer", "data", "sync", "condition" or "latch"
 }
 
 /** A name that faults can be set on. */
@@ -56,8 +102,8 @@ struct MethodInfo {
 /** The mount that answers. */
 struct Info {
     1: string version,              // of the slowfs daemon
-    2: string mountpoint,
-    3: string backing,              // the directory behind it
+    2: binary mountpoint,
+    3: binary backing,              // the directory behind it
     4: i32 pid,
     5: i64 started_unix_ms,
     6: i32 faults,                  // how many are set now
@@ -70,6 +116,8 @@ struct Info {
     13: string fuse_protocol,       // version that the kernel speaks
     14: list<string> capabilities,  // of the kernel that the mount uses, named as in linux/fuse.h
     15: optional string passthrough_except, // the pattern of --passthrough-except, if mounted with it
+    16: list<string> kinds,         // of fault that it has
+    17: list<string> features,      // what else faults can have here: options, and "name"
 }
 
 /** How long requests took, from arrival to answer, delays included. */
@@ -115,13 +163,21 @@ struct Statistics {
 
 service SlowFS extends charybdefs.server {
     /**
-     * Sets a fault and returns its id; 1,000 at once are the most. Its methods are first removed from every other fault,
-     * unless `add` is true: then it comes after the others, and the first that fires decides.
+     * Sets a fault; 1,000 at once are the most. Its methods are first removed from every other fault,
+     * unless `add` is true: then it comes after the others, and the first that fires decides. One with
+     * a name takes the place of the fault of that name, if there is one, and no methods from others.
      */
-    i64 put_fault(1: Fault fault, 2: bool add = false) throws (1: Refused refused),
+    Put put_fault(1: Fault fault, 2: bool add) throws (1: Refused refused),
 
-    /** Removes one fault; false if there is none of that id. */
-    bool remove_fault(1: i64 id) throws (1: Refused refused),
+    /**
+     * Sets several faults and removes those of these ids, in one step. The new ones take their methods
+     * from other faults, not from each other. `only_these`: every other fault goes.
+     */
+    list<Put> put_faults(1: list<Fault> faults, 2: list<i64> remove, 3: bool only_these)
+        throws (1: Refused refused),
+
+    /** Removes the fault of that name or id; false if there is none. */
+    bool remove_fault(1: string name_or_id) throws (1: Refused refused),
 
     /** Removes these methods from every fault, in one step. */
     void clear_methods(1: list<string> methods) throws (1: Refused refused),
@@ -131,9 +187,20 @@ service SlowFS extends charybdefs.server {
 
     /**
      * The last 100 that have gone, the latest last. One that was spent may still hold operations:
-     * clearing its methods or its id releases them, and until then it stays listed.
+     * clearing its methods, its name or its id releases them, and until then it stays listed.
      */
     list<ListedFault> list_ended(),
+
+    /**
+     * Waits until the fault of that name or id has "fired" n times, or holds n operations ("held"), and
+     * returns how many. One that has gone counts, too. Refused when the time is over, or when it has
+     * gone and it cannot come to that any more.
+     */
+    i64 wait(1: string name_or_id, 2: string what, 3: i64 n, 4: i64 timeout_ns)
+        throws (1: Refused refused),
+
+    /** The kinds of fault that there are. */
+    list<Kind> list_kinds(),
 
     /** Every method, with what keeps it from firing on this mount. */
     list<MethodInfo> list_methods(),

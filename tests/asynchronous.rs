@@ -17,7 +17,6 @@ use std::time::Duration;
 use common::aio::Aio;
 use common::calls::Mapping;
 use common::{Mount, delaying, failing, fault_on, hanging, scratch, wait_for};
-use slowfs::rpc::FaultSpec;
 
 const ENGINES: [&str; 3] = ["libaio", "uring", "plain"];
 
@@ -70,7 +69,7 @@ fn synchronous_writes_are_synced_once_however_they_were_submitted() {
     std::os::unix::fs::symlink(within.path().join("raw"), above.path().join("raw")).unwrap();
     let mount = Mount::over(above, &[] as &[&str]);
     let path = mount.mnt().join("file");
-    let counting = FaultSpec { probability: 0.0, ..failing(&["fsync"], "EIO") };
+    let counting = failing(&["fsync"], "EIO").with("probability", "0");
     let id = beneath.add(&counting);
     for (engine, (flags, sync)) in
         ENGINES.iter().flat_map(|engine| SYNCED.map(|synced| (engine, synced)))
@@ -96,7 +95,7 @@ fn ordinary_asynchronous_writes_meet_no_sync_fault() {
     let mount = Mount::new();
     let path = mount.mnt().join("file");
     fs::write(&path, [0; 65536]).unwrap();
-    let id = mount.add(&FaultSpec { probability: 0.0, kill_caller: true, ..fault_on(&["fsync"]) });
+    let id = mount.add(&fault_on(&["fsync"]).with("probability", "0").and("kill", ""));
     for engine in ENGINES {
         for flags in ["direct", "fdirect", "none"] {
             let mut aio = Aio::new(engine, &path, flags);

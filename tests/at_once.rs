@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+use slowfs::fault::words::FaultWords;
 mod common;
 
 use std::fs::{self, File, Permissions};
@@ -19,7 +20,6 @@ use std::thread;
 
 use common::{Mount, errno_of, failing, long_or};
 use rustix::fs::{XattrFlags, getxattr, setxattr};
-use slowfs::rpc::FaultSpec;
 
 type Call = fn(&Tree) -> io::Result<()>;
 
@@ -101,7 +101,7 @@ fn each_of_several_faults_acts_at_once() {
     paths.iter().for_each(|p| fs::write(p, "x").unwrap());
     // First what was cached before there was any fault, then orders of all kinds.
     paths.iter().for_each(|p| assert!(fs::metadata(p).is_ok()));
-    let mut ids = [None; FILES];
+    let mut ids = <[Option<String>; FILES]>::default();
     for step in 0..long_or(20_000, 2_000_usize) {
         let n = if step < FILES { step } else { step.wrapping_mul(0x9e37_79b9) >> 7 };
         let (file, cached) = (n % FILES, (n / FILES) % (1 << FILES));
@@ -109,15 +109,15 @@ fn each_of_several_faults_acts_at_once() {
         {
             assert_eq!(fs::metadata(path).is_err(), ids[other].is_some(), "step {step}: f{other}");
         }
-        ids[file] = match ids[file] {
+        ids[file] = match &ids[file] {
             Some(id) => {
                 assert!(client.remove_fault(id).unwrap());
                 None
             }
             None => {
                 let pattern = format!(".*/f{file}");
-                let fault = FaultSpec { pattern, ..failing(&["getattr"], "EIO") };
-                Some(client.put_fault(&fault, true).unwrap())
+                let fault = FaultWords { pattern, ..failing(&["getattr"], "EIO") };
+                Some(client.put_fault(&fault, true).unwrap().id.to_string())
             }
         };
         let met = fs::metadata(&paths[file]);
@@ -137,7 +137,7 @@ fn what_is_renamed_into_a_pattern_meets_it_at_once() {
         if method == "opendir" || method == "readdir" {
             continue;
         }
-        mount.add(&FaultSpec { pattern: pattern.clone(), ..failing(&[method], "EIO") });
+        mount.add(&FaultWords { pattern: pattern.clone(), ..failing(&[method], "EIO") });
         for _ in 0..5 {
             // The directory itself, then one above it.
             for (from, to, inside) in [
@@ -176,7 +176,10 @@ fn a_file_renamed_into_a_pattern_meets_it_at_once() {
         tree.opened.metadata().unwrap();
         // rename(2) itself looks up the new name.
         let after = if method == "getattr" { 2 } else { 0 };
-        mount.add(&FaultSpec { pattern, after, ..failing(&[method], "EIO") });
+        mount.add(&FaultWords {
+            pattern,
+            ..failing(&[method], "EIO").with("after", &after.to_string())
+        });
         for name in ["file", "link"] {
             fs::rename(away(name), tree.dir.join(name)).unwrap();
         }
@@ -228,7 +231,7 @@ fn no_read_of_a_cached_file_escapes_and_half_is_half() {
             assert_eq!(failed_reads(file, reads, readers), 0, "cleared");
         }
 
-        let id = mount.add(&FaultSpec { probability: 0.5, ..failing(&["read"], "EIO") });
+        let id = mount.add(&failing(&["read"], "EIO").with("probability", "0.5"));
         for (file, when) in [(&before, "before"), (&after, "after")] {
             let failed = failed_reads(file, reads, readers);
             println!("{readers} readers, opened {when} arming 50%: {failed} of {reads} failed");
@@ -250,7 +253,8 @@ fn one_stat_rolls_the_dice_once() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "x").unwrap();
             let pattern = pattern.to_owned();
-            let fault = FaultSpec { probability: 0.5, pattern, ..failing(&["getattr"], "EIO") };
+            let fault =
+                FaultWords { pattern, ..failing(&["getattr"], "EIO").with("probability", "0.5") };
             let id = mount.add(&fault);
             let failed = (0..stats).filter(|_| fs::metadata(&path).is_err()).count();
             let what = format!("{place}, pattern {:?}", fault.pattern);
@@ -278,7 +282,7 @@ fn what_is_being_cached_while_a_fault_is_armed_does_not_escape() {
     ];
     let mount = Mount::new();
     let mut client = mount.client();
-    let fault = FaultSpec { pattern: ".*/f[0-9-]+".into(), ..failing(&["getattr"], "EIO") };
+    let fault = FaultWords { pattern: ".*/f[0-9-]+".into(), ..failing(&["getattr"], "EIO") };
     for (kind, touch) in kinds {
         let mut escaped = 0;
         for round in 0..long_or(100, 10) {

@@ -27,7 +27,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mount, failing, fault_on, long_or};
-use slowfs::rpc::{Client, FaultSpec, PlainFault};
+use slowfs::fault::words::{FaultWords, PlainFault};
+use slowfs::rpc::Client;
 
 const WRITERS: u32 = 8;
 const OPERATORS: usize = 8;
@@ -109,27 +110,27 @@ fn change(client: &mut Client, clock: Clock, n: u64) -> Change {
     let methods = METHODS.map(str::to_owned);
     let outcome = i32::try_from(FIRST_ERRNO + n % ERRNOS).unwrap();
     let fails = failing(&METHODS, &outcome.to_string());
-    let held = |delay| FaultSpec { delay_ns: Some(delay), ..fails.clone() };
-    let put = |client: &mut Client, fault: &FaultSpec| {
-        let (span, id) = clock.span(|| client.put_fault(fault, false).unwrap());
-        Change { span, id: Some(id), outcome, holds: false }
+    let held = |delay| fails.clone().and("delay", delay);
+    let put = |client: &mut Client, fault: &FaultWords| {
+        let (span, put) = clock.span(|| client.put_fault(fault, false).unwrap());
+        Change { span, id: Some(put.id), outcome, holds: false }
     };
     let passes = |span| Change { span, id: None, outcome: 0, holds: false };
     match n % 16 {
         0 => passes(clock.span(|| client.clear_all_faults().unwrap()).0),
         4 => passes(clock.span(|| client.clear_methods(&methods).unwrap()).0),
         8 => {
-            let fault = FaultSpec { probability: 0.0, ..fault_on(&METHODS) };
-            let fault = FaultSpec { kill_caller: true, ..fault };
+            let fault = fault_on(&METHODS).with("probability", "0");
+            let fault = fault.and("kill", "");
             Change { outcome: 0, ..put(client, &fault) }
         }
         12 => {
-            let elsewhere = FaultSpec { pattern: ".*/elsewhere".to_owned(), ..fails };
+            let elsewhere = FaultWords { pattern: ".*/elsewhere".to_owned(), ..fails };
             Change { outcome: 0, ..put(client, &elsewhere) }
         }
         // On the spot, on the delay line.
-        1 => put(client, &held(20_000)),
-        2 => Change { holds: true, ..put(client, &held(1_500_000)) },
+        1 => put(client, &held("20us")),
+        2 => Change { holds: true, ..put(client, &held("1500us")) },
         5 | 9 | 13 => {
             let fault = PlainFault { err_nos: vec![outcome.into()], ..PlainFault::default() };
             let (span, ()) = clock.span(|| client.set_fault(Some(&methods), &fault).unwrap());

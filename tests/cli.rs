@@ -62,7 +62,7 @@ fn a_fault_is_set_listed_and_cleared() {
     assert_eq!(listed["fired"], 1);
     assert_eq!(listed["held"], 0);
     let id = listed["id"].to_string();
-    ok(&mount, &["clear", "--id", &id]);
+    ok(&mount, &["clear", &id]);
     fs::create_dir(&dir).unwrap();
     assert!(json(&mount, &["list"])["faults"].as_array().unwrap().is_empty());
 }
@@ -102,7 +102,7 @@ fn a_second_fault_replaces_its_methods_unless_added() {
     let mount = Mount::new();
     ok(&mount, &["error", "EIO", "-m", "mkdir,rmdir"]);
     ok(&mount, &["delay", "1ms", "-m", "mkdir"]);
-    let methods = |listed: &Value| listed["methods"].as_array().unwrap().len();
+    let methods = |listed: &Value| listed["fault"]["methods"].as_array().unwrap().len();
     let faults = json(&mount, &["list"])["faults"].clone();
     assert_eq!(faults.as_array().unwrap().iter().map(methods).collect::<Vec<_>>(), [1, 1]);
     ok(&mount, &["kill", "-m", "mkdir", "-p", "0", "--add"]);
@@ -315,7 +315,7 @@ fn unknown_names_are_refused_with_the_nearest_known() {
     usage_error(&["error", "ENOSPCE", "-m", "write"], &["ENOSPCE", "ENOSPC"]);
     usage_error(&["delay", "1ms", "--metods", "write"], &["--metods", "--methods"]);
     usage_error(&["dealy", "1ms", "-m", "write"], &["dealy", "delay"]);
-    usage_error(&["clear", "3"], &["--id"]);
+    usage_error(&["clear", "delay"], &["delay", "kind of fault"]);
     usage_error(&["list", "--addr", "127.0.0.1:99999"], &["127.0.0.1:99999", "`slowfs help list`"]);
     usage_error(&["delay", "0s", "-m", "write"], &["does nothing"]);
     usage_error(&["watch", "--interval", "1ms"], &["10ms"]);

@@ -18,7 +18,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mount, errno_of, failing, hanging, wait_for};
-use slowfs::rpc::{Client, FaultSpec};
+use slowfs::fault::words::FaultWords;
+use slowfs::rpc::Client;
 
 type Op = fn(&Path, usize) -> io::Result<()>;
 
@@ -62,7 +63,7 @@ fn make_ready(mnt: &Path) {
 }
 
 /// A hang of that method, on its own files only.
-fn hang_on(method: &str) -> FaultSpec {
+fn hang_on(method: &str) -> FaultWords {
     let pattern = match method {
         "getattr" => ".*/none[0-9]+",
         "readdir" => ".*/listed",
@@ -70,7 +71,7 @@ fn hang_on(method: &str) -> FaultSpec {
         "read" => ".*/read[0-9]",
         _ => ".*",
     };
-    FaultSpec { pattern: pattern.into(), ..hanging(&[method]) }
+    FaultWords { pattern: pattern.into(), ..hanging(&[method]) }
 }
 
 /// How long each control call takes.
@@ -93,12 +94,12 @@ impl Timed {
     /// included.
     fn set_and_remove(&mut self, client: &mut Client, method: &str, free: &Path) {
         let fault = failing(&[method], "EIO");
-        let id = self.call("put_fault", || client.put_fault(&fault, true)).unwrap();
+        let id = self.call("put_fault", || client.put_fault(&fault, true)).unwrap().id;
         if method == "getattr" {
             assert_eq!(errno_of(fs::metadata(free)), libc::EIO);
         }
         self.call("list_faults", || client.list_faults()).unwrap();
-        assert!(self.call("remove_fault", || client.remove_fault(id)).unwrap());
+        assert!(self.call("remove_fault", || client.remove_fault(&id.to_string())).unwrap());
         assert_eq!(fs::metadata(free).unwrap().size(), 3);
     }
 }
@@ -166,7 +167,7 @@ fn held_reads_of_one_file_delay_no_call_on_it() {
         let started = Instant::now();
         let other = mount.add(&failing(&["getattr"], "EIO"));
         assert_eq!(errno_of(fs::metadata(&path)), libc::EIO);
-        assert!(mount.client().remove_fault(other).unwrap());
+        assert!(mount.client().remove_fault(&other.to_string()).unwrap());
         fs::metadata(&path).unwrap();
         drop(File::open(&path).unwrap());
         mount.clear();

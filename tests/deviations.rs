@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+use slowfs::fault::words::FaultWords;
 mod common;
 
 use std::fs::{self, OpenOptions};
@@ -16,12 +17,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{Mount, delaying, errno_of, failing};
-use slowfs::rpc::FaultSpec;
 
 #[test]
 fn symlink_matches_by_the_new_links_path_only() {
     let mount = Mount::new();
-    let on = |pattern: &str| FaultSpec { pattern: pattern.into(), ..failing(&["symlink"], "EIO") };
+    let on = |pattern: &str| FaultWords { pattern: pattern.into(), ..failing(&["symlink"], "EIO") };
     let target = mount.mnt().join("target");
     fs::write(&target, "").unwrap();
     mount.add(&on(".*target"));

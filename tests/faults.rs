@@ -19,8 +19,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mount, errno_of, failing, hanging, wait_for};
+use slowfs::fault::words::{FaultWords, PlainFault};
 use slowfs::fault::{MAX_FAULTS, MOST_ENDED};
-use slowfs::rpc::{FaultSpec, PlainFault};
 
 /// Outcomes of `n` attempts to make a directory: true for those that failed.
 fn attempts(mnt: &Path, n: usize) -> Vec<bool> {
@@ -43,7 +43,7 @@ fn failures(outcomes: &[bool]) -> usize {
 #[test]
 fn count_and_after_are_exact() {
     let mount = Mount::new();
-    mount.add(&FaultSpec { count: Some(3), after: 5, ..failing(&["mkdir"], "EIO") });
+    mount.add(&failing(&["mkdir"], "EIO").with("count", "3").with("after", "5"));
     let outcomes = attempts(&mount.mnt(), 12);
     let wanted: Vec<_> = (0..12).map(|n| (5..8).contains(&n)).collect();
     assert_eq!(outcomes, wanted);
@@ -53,7 +53,7 @@ fn count_and_after_are_exact() {
 fn a_spent_fault_goes_at_once_and_is_told_with_its_counts() {
     let mount = Mount::new();
     let mut client = mount.client();
-    let id = mount.add(&FaultSpec { count: Some(2), after: 1, ..failing(&["mkdir"], "EIO") });
+    let id = mount.add(&failing(&["mkdir"], "EIO").with("count", "2").with("after", "1"));
     assert_eq!(attempts(&mount.mnt(), 3), [false, true, true]);
     assert!(client.list_faults().unwrap().is_empty());
     assert_eq!(client.info().unwrap().faults, 0);
@@ -64,7 +64,7 @@ fn a_spent_fault_goes_at_once_and_is_told_with_its_counts() {
     assert!(ended[0].ended_unix_ns.is_some());
     // Nor does it count among the most that there may be.
     for _ in 0..MAX_FAULTS + 1 {
-        mount.add(&FaultSpec { count: Some(1), ..failing(&["statfs"], "EIO") });
+        mount.add(&failing(&["statfs"], "EIO").with("count", "1"));
         assert!(rustix::fs::statfs(mount.mnt()).is_err());
     }
     assert_eq!(client.list_ended().unwrap().len(), MOST_ENDED);
@@ -74,7 +74,7 @@ fn a_spent_fault_goes_at_once_and_is_told_with_its_counts() {
 fn what_a_spent_fault_holds_stays_held_until_it_is_due_or_cleared() {
     let mount = Mount::new();
     let _cleared = mount.clear_on_drop();
-    let id = mount.add(&FaultSpec { count: Some(1), ..hanging(&["mkdir"]) });
+    let id = mount.add(&hanging(&["mkdir"]).with("count", "1"));
     let mnt = mount.mnt();
     thread::scope(|scope| {
         let held = scope.spawn(|| fs::create_dir(mnt.join("held")));
@@ -86,14 +86,14 @@ fn what_a_spent_fault_holds_stays_held_until_it_is_due_or_cleared() {
         mount.client().clear_methods(&["rmdir".to_owned()]).unwrap();
         thread::sleep(Duration::from_millis(50));
         assert!(!held.is_finished());
-        assert!(mount.client().remove_fault(id).unwrap());
+        assert!(mount.client().remove_fault(&id.to_string()).unwrap());
         held.join().unwrap().unwrap();
         let spent = ended().into_iter().find(|fault| fault.id == id).unwrap();
         assert_eq!((spent.why.as_deref(), spent.held), (Some("spent"), 0));
     });
     let began = Instant::now();
     let delay = Duration::from_millis(100);
-    mount.add(&FaultSpec { count: Some(1), ..common::delaying(&["mkdir"], delay) });
+    mount.add(&common::delaying(&["mkdir"], delay).with("count", "1"));
     fs::create_dir(mount.mnt().join("due")).unwrap();
     assert!(began.elapsed() >= delay, "it keeps its delay");
 }
@@ -105,7 +105,7 @@ fn files_that_stay_past_the_page_cache_are_counted() {
     let path = mount.mnt().join("file");
     fs::write(&path, "x").unwrap();
     let before = File::open(&path).unwrap();
-    let id = mount.add(&FaultSpec { pattern: ".*/file".into(), ..failing(&["read"], "EIO") });
+    let id = mount.add(&FaultWords { pattern: ".*/file".into(), ..failing(&["read"], "EIO") });
     let files: Vec<_> = (0..3).map(|_| File::open(&path).unwrap()).collect();
     let other = File::create(mount.mnt().join("other")).unwrap();
     assert_eq!(mount.listed(id).past_cache, 3);
@@ -121,7 +121,7 @@ fn a_lifetime_lifts_the_fault_and_releases_what_it_holds() {
     let mount = Mount::new();
     let lifetime = Duration::from_millis(300);
     let started = Instant::now();
-    mount.add(&FaultSpec { lifetime_ns: Some(300_000_000), ..hanging(&["mkdir"]) });
+    mount.add(&hanging(&["mkdir"]).with("lasts", "300ms"));
     fs::create_dir(mount.mnt().join("held")).unwrap();
     assert!(started.elapsed() >= lifetime);
     wait_for("the fault to go", || mount.client().list_faults().unwrap().is_empty().then_some(()));
@@ -131,13 +131,12 @@ fn a_lifetime_lifts_the_fault_and_releases_what_it_holds() {
 #[test]
 fn one_errno_of_a_list_and_any_of_random_but_never_enosys() {
     let mount = Mount::new();
-    let list = ["EIO", "ENOSPC"].map(str::to_owned).to_vec();
-    mount.add(&FaultSpec { errnos: list, ..failing(&["mkdir"], "EIO") });
+    mount.add(&failing(&["mkdir"], "EIO,ENOSPC"));
     let dir = mount.mnt().join("dir");
     let seen: BTreeSet<_> = (0..64).map(|_| errno_of(fs::create_dir(&dir))).collect();
     assert_eq!(seen, BTreeSet::from([libc::EIO, libc::ENOSPC]));
     mount.clear();
-    mount.add(&FaultSpec { errnos: Vec::new(), random_errno: true, ..failing(&["mkdir"], "EIO") });
+    mount.add(&failing(&["mkdir"], "random"));
     let seen: BTreeSet<_> = (0..2_000).map(|_| errno_of(fs::create_dir(&dir))).collect();
     assert!(!seen.contains(&libc::ENOSYS));
     let drawn: BTreeSet<_> = (libc::E2BIG..=libc::EXFULL).filter(|n| *n != libc::ENOSYS).collect();
@@ -150,7 +149,7 @@ fn half_asked_is_half_got_and_a_seed_repeats_it() {
     let outcomes: Vec<_> = (0..2)
         .map(|_| {
             let mount = Mount::with(&["--seed", "42"]);
-            mount.add(&FaultSpec { probability: 0.5, ..failing(&["mkdir"], "EIO") });
+            mount.add(&failing(&["mkdir"], "EIO").with("probability", "0.5"));
             attempts(&mount.mnt(), 1_000)
         })
         .collect();
@@ -178,7 +177,10 @@ fn probability_is_read_as_its_client_means_it() {
     // 1%: 10 expected, more than 40 has a chance below one in 10^12.
     assert!(failed <= 40, "{failed} of 1000 failed");
     let listed = client.list_faults().unwrap();
-    assert!((listed[0].fault.probability - 0.01).abs() < 1e-9, "{listed:?}");
+    assert!(
+        (listed[0].fault.options.share("probability").unwrap() - 0.01).abs() < 1e-9,
+        "{listed:?}"
+    );
 }
 
 /// A write of a file opened with O_SYNC or O_DSYNC includes its sync, past the page cache too.

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+use slowfs::fault::words::FaultWords;
 mod common;
 
 use std::fs::{self, File};
@@ -18,13 +19,12 @@ use std::time::{Duration, Instant};
 
 use common::{Mount, PATIENCE, delaying, errno_of, failing, fault_on, hanging, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
-use slowfs::rpc::FaultSpec;
 
 /// How long something quick may take on a busy machine.
 const QUICK: Duration = Duration::from_secs(5);
 
-fn on_path(fault: FaultSpec, pattern: &str) -> FaultSpec {
-    FaultSpec { pattern: pattern.to_owned(), ..fault }
+fn on_path(fault: FaultWords, pattern: &str) -> FaultWords {
+    FaultWords { pattern: pattern.to_owned(), ..fault }
 }
 
 fn wait_until_held(mount: &Mount, id: i64, wanted: i64) {
@@ -219,7 +219,7 @@ fn clearing_one_method_releases_its_operations_only() {
 #[test]
 fn a_released_operation_meets_neither_kill_nor_errno() {
     let mount = Mount::new();
-    let fault = FaultSpec { hang: true, kill_caller: true, ..failing(&["mkdir"], "EIO") };
+    let fault = hanging(&["mkdir"]).and("error", "EIO").and("kill", "");
     let id = mount.add(&fault);
     let dir = mount.mnt().join("dir");
     let make = thread::spawn(move || fs::create_dir(dir));
@@ -232,7 +232,7 @@ fn a_released_operation_meets_neither_kill_nor_errno() {
 #[test]
 fn kill_ends_the_caller_and_the_operation_goes_on() {
     let mount = Mount::new();
-    mount.add(&FaultSpec { kill_caller: true, ..fault_on(&["mkdir"]) });
+    mount.add(&fault_on(&["mkdir"]).and("kill", ""));
     let status = Command::new("mkdir").arg(mount.mnt().join("dir")).status().unwrap();
     use std::os::unix::process::ExitStatusExt;
     assert_eq!(status.signal(), Some(libc::SIGKILL));
@@ -243,7 +243,7 @@ fn kill_ends_the_caller_and_the_operation_goes_on() {
 fn a_delay_comes_before_its_error() {
     let mount = Mount::new();
     let delay = Duration::from_millis(50);
-    let fault = FaultSpec { delay_ns: Some(50_000_000), ..failing(&["mkdir"], "ENOSPC") };
+    let fault = failing(&["mkdir"], "ENOSPC").and("delay", "50ms");
     mount.add(&fault);
     let started = Instant::now();
     let errno = errno_of(fs::create_dir(mount.mnt().join("dir")));

@@ -9,6 +9,7 @@
 )]
 
 mod alone;
+use slowfs::fault::words::FaultWords;
 mod common;
 
 use std::fs::{self, File, OpenOptions};
@@ -27,7 +28,6 @@ use rustix::fs::{
 
 use common::calls::Mapping;
 use common::{Mount, errno_of, failing, hanging, stdout_of, wait_for};
-use slowfs::rpc::FaultSpec;
 
 /// A program that is started while a file is held closes it on its way, and is held as well: one test
 /// at a time.
@@ -246,7 +246,10 @@ fn check(cases: &[Case]) {
             let clear = mount.clear_on_drop();
             // chattr(1) first asks for the flags that are set, which holds nothing.
             let after = i64::from(case.method == "ioctl");
-            let id = mount.add(&FaultSpec { pattern, after, ..hanging(&[case.method]) });
+            let id = mount.add(&FaultWords {
+                pattern,
+                ..hanging(&[case.method]).with("after", &after.to_string())
+            });
             let held = start(scope, || (case.held)(at));
             wait_for(case.method, || (mount.listed(id).held == 1).then_some(()));
             for act in case.goes_on {
@@ -286,7 +289,7 @@ fn a_rename_across_directories_holds_all_others_of_the_mount() {
     thread::scope(|scope| {
         let clear = mount.clear_on_drop();
         let pattern = ".*/a/file".to_owned();
-        let id = mount.add(&FaultSpec { pattern, ..hanging(&["rename"]) });
+        let id = mount.add(&FaultWords { pattern, ..hanging(&["rename"]) });
         start(scope, || rename("a/file", "b/moved"));
         wait_for("the rename", || (mount.listed(id).held == 1).then_some(()));
         start(scope, || rename("c/file", "d/moved")).is_stopped("the other rename");
@@ -313,7 +316,7 @@ fn a_search_for_data_waits_for_what_was_stored_into_the_hole() {
     thread::scope(|scope| {
         let clear = mount.clear_on_drop();
         let pattern = ".*/held".to_owned();
-        let id = mount.add(&FaultSpec { pattern, ..hanging(&["write"]) });
+        let id = mount.add(&FaultWords { pattern, ..hanging(&["write"]) });
         let searching = start(scope, || assert_eq!(data(0), 299_008));
         wait_for("the page", || (mount.listed(id).held == 1).then_some(()));
         searching.is_stopped("the search");
@@ -329,7 +332,7 @@ fn what_the_kernel_answers_from_what_it_knows() {
     let file = File::create_new(mount.mnt().join("f")).unwrap();
     let pattern = ".*/f".to_owned();
     let clear = mount.clear_on_drop();
-    mount.add(&FaultSpec { pattern, ..failing(&["getattr", "fgetattr"], "EIO") });
+    mount.add(&FaultWords { pattern, ..failing(&["getattr", "fgetattr"], "EIO") });
     assert_eq!(errno_of(file.metadata()), libc::EIO);
     let statx = |flags| {
         let flags = flags | AtFlags::EMPTY_PATH;

@@ -19,14 +19,14 @@ use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{Mount, fault_on, wait_for};
+use common::{Mount, wait_for};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{
     AtFlags, FallocateFlags, FileType, Mode, OFlags, RawDir, SeekFrom, Timespec, Timestamps,
     XattrFlags,
 };
+use slowfs::fault::words::FaultWords;
 use slowfs::ops::Method;
-use slowfs::rpc::FaultSpec;
 
 /// Tests take turns: a child that one of them starts copies the open files of all, and closing the
 /// copies is a FLUSH of them.
@@ -306,10 +306,9 @@ fn made_dir(path: &Path, suffix: &str) -> PathBuf {
 /// method: their `matched` is what was consulted.
 fn count_all(mount: &Mount) {
     for method in Method::all() {
-        let fault = FaultSpec {
+        let fault = FaultWords {
             pattern: ".*/target[^/]*".to_owned(),
-            probability: 0.0,
-            ..common::failing(&[method.name()], "EIO")
+            ..common::failing(&[method.name()], "EIO").with("probability", "0")
         };
         mount.add(&fault);
     }
@@ -422,10 +421,9 @@ fn each_method_returns_the_injected_errno_to_its_caller() {
         }
         let trigger = prepare(&prepared(&mount, &format!("target{number}")));
         let stranger = prepare(&prepared(&mount, &format!("stranger{number}")));
-        let fault = FaultSpec {
+        let fault = FaultWords {
             pattern: ".*/target[^/]*".to_owned(),
-            errnos: vec!["EREMOTEIO".to_owned()],
-            ..fault_on(methods)
+            ..common::failing(methods, "EREMOTEIO")
         };
         mount.add(&fault);
         match trigger() {
@@ -474,10 +472,9 @@ fn access_faults_fire_when_the_kernel_asks() {
 fn a_rename_matches_by_either_path_and_fires_once() {
     let _alone = alone();
     let mount = Mount::new();
-    let fault = FaultSpec {
+    let fault = FaultWords {
         pattern: ".*/target.*".to_owned(),
-        probability: 0.0,
-        ..common::failing(&["rename"], "EIO")
+        ..common::failing(&["rename"], "EIO").with("probability", "0")
     };
     let id = mount.add(&fault);
     let (ours, strange) = (prepared(&mount, "target"), mount.mnt().join("stranger"));

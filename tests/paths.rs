@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+use slowfs::fault::words::FaultWords;
 mod common;
 
 use std::ffi::OsStr;
@@ -18,7 +19,6 @@ use std::path::Path;
 
 use common::{Mount, errno_of, failing, wait_for};
 use rustix::fs::{CWD, RenameFlags};
-use slowfs::rpc::FaultSpec;
 
 fn create(path: impl AsRef<Path>) -> File {
     File::options().read(true).write(true).create_new(true).open(path).unwrap()
@@ -40,7 +40,7 @@ impl<'a> Patterns<'a> {
         let scratch = mount.scratch().to_str().unwrap();
         let watch = |path: &&str| {
             let pattern = format!("{scratch}/{path}");
-            mount.add(&FaultSpec { pattern, probability: 0.0, ..failing(&[method], "EIO") })
+            mount.add(&FaultWords { pattern, ..failing(&[method], "EIO").with("probability", "0") })
         };
         Patterns { mount, ids: paths.iter().map(watch).collect() }
     }
@@ -176,7 +176,7 @@ fn live_log() -> (Mount, File) {
     }
     let log = create(mount.mnt().join("wal/1.wal"));
     let pattern = ".*/wal/.*".to_owned();
-    mount.add(&FaultSpec { pattern, ..failing(&["fsync", "fdatasync"], "EIO") });
+    mount.add(&FaultWords { pattern, ..failing(&["fsync", "fdatasync"], "EIO") });
     assert_eq!(errno_of(log.sync_data()), libc::EIO);
     (mount, log)
 }

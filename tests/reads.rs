@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use common::aio::Aio;
 use common::{Mount, delaying, failing, long_or};
-use slowfs::rpc::FaultSpec;
 
 const PAGES: usize = 256;
 
@@ -70,7 +69,7 @@ fn each_read_of_a_page_rolls_once_whatever_way_it_comes_in() {
             let how = format!("{engine} {flags}: {each}, opened before the fault: {before}");
             let mut aio = before.then(|| Aio::new(engine, &path, flags));
             Aio::new("plain", &path, "none").batch(first);
-            let half = FaultSpec { probability: 0.5, ..failing(&["read"], "EIO") };
+            let half = failing(&["read"], "EIO").with("probability", "0.5");
             let id = mount.add(&half);
             let aio = aio.get_or_insert_with(|| Aio::new(engine, &path, flags));
             let failed = failed(aio, each, n);
@@ -94,7 +93,7 @@ fn a_read_by_a_ring_that_waits_for_its_page_rolls_once() {
     fs::write(&path, vec![7; PAGES * 4096]).unwrap();
     let mut aio = Aio::new("uring", &path, "random");
     let mut dropping = Aio::new("plain", &path, "random");
-    let half = FaultSpec { probability: 0.5, ..failing(&["read"], "EIO") };
+    let half = failing(&["read"], "EIO").with("probability", "0.5");
     let id = mount.add(&half);
     let mut failed = 0;
     for i in 0..n {
@@ -116,7 +115,7 @@ fn the_last_firing_of_a_fault_fails_its_read_to_the_end() {
     for Way { engine, flags, each, .. } in &WAYS {
         let mut aio = Aio::new(engine, &path, flags);
         failed(&mut aio, each, 1);
-        mount.add(&FaultSpec { count: Some(1), ..failing(&["read"], "EIO") });
+        mount.add(&failing(&["read"], "EIO").with("count", "1"));
         assert_eq!(failed(&mut aio, each, 20), 1, "{engine} {flags}: {each}");
         mount.clear();
     }
@@ -131,7 +130,7 @@ fn a_page_that_comes_in_is_delayed_once() {
     for each in ["drop m:0:1", "drop s:0:4096", "drop x:0:4096", "drop r:0:4096", "r:0:4096"] {
         let mut aio = Aio::new("plain", &path, "none");
         failed(&mut aio, each, 1);
-        mount.add(&FaultSpec { errnos: vec!["EIO".to_owned()], ..delaying(&["read"], delay) });
+        mount.add(&delaying(&["read"], delay).and("error", "EIO"));
         let began = Instant::now();
         assert_eq!(failed(&mut aio, each, 1), 1, "{each}");
         let took = began.elapsed();
@@ -156,7 +155,7 @@ fn a_seek_to_the_end_is_no_read() {
     );
     assert_eq!(mount.listed(id).matched, 2);
     // It stays what else it is: a question for attributes by handle.
-    let of = mount.add(&FaultSpec { probability: 0.0, ..failing(&["fgetattr"], "EIO") });
+    let of = mount.add(&failing(&["fgetattr"], "EIO").with("probability", "0"));
     aio.batch("end end r:0:4096");
     assert_eq!(mount.listed(of).matched, 2, "the read failed before");
 }

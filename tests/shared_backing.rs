@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+use slowfs::fault::words::FaultWords;
 mod common;
 
 use std::fs::{self, File, OpenOptions};
@@ -25,7 +26,6 @@ use rustix::mount::UnmountFlags;
 
 use common::user::as_user;
 use common::{Mount, errno_of, failing, passing_over, scratch, stdout_of, wait_for};
-use slowfs::rpc::FaultSpec;
 
 /// Longer than a tick of the clock that stamps files.
 const TICK: Duration = Duration::from_millis(20);
@@ -297,7 +297,7 @@ fn a_file_in_a_directory_bound_twice_matches_by_either_path() {
     let clear = mount.clear_on_drop();
     for pattern in [".*/one/file", ".*/two/file"] {
         mount.clear();
-        mount.add(&FaultSpec { pattern: pattern.into(), ..failing(&["open"], "EIO") });
+        mount.add(&FaultWords { pattern: pattern.into(), ..failing(&["open"], "EIO") });
         for _ in 0..2 {
             for file in ["one/file", "two/file"] {
                 let opened = File::open(mount.mnt().join(file));
@@ -307,7 +307,7 @@ fn a_file_in_a_directory_bound_twice_matches_by_either_path() {
         }
     }
     mount.clear();
-    mount.add(&FaultSpec { pattern: ".*/two/.*".into(), ..failing(&["create"], "EIO") });
+    mount.add(&FaultWords { pattern: ".*/two/.*".into(), ..failing(&["create"], "EIO") });
     fs::write(mount.mnt().join("one/new"), "").unwrap();
     assert_eq!(errno_of(fs::write(mount.mnt().join("two/newer"), "")), libc::EIO);
     drop(clear);

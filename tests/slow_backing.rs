@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 use common::{Mount, calls, delaying, hanging, long_or, scratch, wait_for};
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, SeekFrom, StatxFlags, XattrFlags};
 use rustix::process::{Pid, Resource, Rlimit};
-use slowfs::rpc::{Client, FaultSpec};
+use slowfs::fault::words::FaultWords;
+use slowfs::rpc::Client;
 
 /// A mirror, and the mirror that is its backing.
 struct Stacked {
@@ -58,8 +59,8 @@ impl Stacked {
     }
 
     /// Has the backing fault what lies below `block`.
-    fn fault(&self, fault: FaultSpec) -> i64 {
-        self.inner.add(&FaultSpec { pattern: ".*/block/.*".to_owned(), ..fault })
+    fn fault(&self, fault: FaultWords) -> i64 {
+        self.inner.add(&FaultWords { pattern: ".*/block/.*".to_owned(), ..fault })
     }
 
     /// So many callers, each with what it works on, and the fault that will block them.
@@ -351,7 +352,7 @@ impl Beside<'_> {
     fn new(stacked: &Stacked) -> Beside<'_> {
         let dir = stacked.dir("beside");
         let pattern = ".*/beside/.*".to_owned();
-        stacked.outer.add(&FaultSpec { pattern, ..delaying(&["fsync"], DELAY) });
+        stacked.outer.add(&FaultWords { pattern, ..delaying(&["fsync"], DELAY) });
         let file = File::create(dir.join("file")).unwrap();
         let names = AtomicU64::new(0);
         let usual = slowest_stat(&dir, &names);
@@ -421,7 +422,7 @@ fn slow_syncs_make_no_delay_late_and_keep_no_killed_caller() {
     // Those that are delayed first take the threads for what is due.
     let pattern = ".*/block/.*".to_owned();
     let millisecond = Duration::from_millis(1);
-    stacked.outer.add(&FaultSpec { pattern, ..delaying(&["fdatasync"], millisecond) });
+    stacked.outer.add(&FaultWords { pattern, ..delaying(&["fdatasync"], millisecond) });
     beside.check(case("fdatasync"), 80);
 }
 
@@ -432,7 +433,7 @@ fn a_hit_with_a_short_delay_runs_as_a_miss_does() {
     for (name, delay) in [("fdatasync", 1), ("write", 40)] {
         let pattern = ".*/block/.*".to_owned();
         let delay = Duration::from_micros(delay);
-        let id = stacked.outer.add(&FaultSpec { pattern, ..delaying(&[name], delay) });
+        let id = stacked.outer.add(&FaultWords { pattern, ..delaying(&[name], delay) });
         beside.check(case(name), 8);
         assert!(stacked.outer.listed(id).fired >= 8);
     }
@@ -559,7 +560,7 @@ fn an_open_that_nobody_waits_for_is_not_counted_in_the_listing() {
     let (mut callers, fault) = stacked.block("open", "open", 10);
     let _watchdog = Watchdog::over(&stacked.inner, Duration::from_secs(15));
     let pattern = ".*/block/.*".to_owned();
-    let reads = FaultSpec { pattern, ..delaying(&["read"], DELAY) };
+    let reads = FaultWords { pattern, ..delaying(&["read"], DELAY) };
     let (reads, before) = (stacked.outer.add(&reads), stacked.failed("open"));
     callers.go();
     stacked.wait_until_held(fault, 10);

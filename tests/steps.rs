@@ -15,7 +15,6 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::Path;
 
 use common::{Mount, failing};
-use slowfs::rpc::FaultSpec;
 
 /// A name, what makes ready in a directory, and system calls there: how many.
 type Case = (&'static str, fn(&Path), fn(&Path) -> usize);
@@ -111,7 +110,7 @@ fn each_system_call_rolls_an_attribute_fault_once() {
             let dir = if depth.is_empty() { mount.mnt() } else { dir };
             fs::create_dir_all(&dir).unwrap();
             prepare(&dir);
-            let counting = FaultSpec { probability: 0.0, ..failing(&["getattr"], "EIO") };
+            let counting = failing(&["getattr"], "EIO").with("probability", "0");
             let id = mount.add(&counting);
             let calls: usize = (0..20).map(|_| call(&dir)).sum();
             let rolled = mount.listed(id).matched;
@@ -131,7 +130,7 @@ fn two_fstats_of_a_directory_and_of_a_file_in_it_roll_twice() {
     fs::create_dir(&dir).unwrap();
     file(&dir);
     let (of_dir, of_file) = (File::open(&dir).unwrap(), File::open(dir.join("file")).unwrap());
-    let id = mount.add(&FaultSpec { probability: 0.0, ..failing(&["getattr"], "EIO") });
+    let id = mount.add(&failing(&["getattr"], "EIO").with("probability", "0"));
     for n in 1..=20 {
         of_dir.metadata().unwrap();
         of_file.metadata().unwrap();

@@ -17,12 +17,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use slowfs::fault::words::Plain;
+use slowfs::fault::words::{FaultWords, Plain, PlainFault};
 use slowfs::fault::{DelayLine, FaultTable, ProbabilityScale, Stats};
 use slowfs::ops::{Call, Method, MethodSet, Obstacle};
-use slowfs::rpc::{
-    self, Client, ClientError, FaultSpec, MountInfo, PlainFault, Server, ServerConfig,
-};
+use slowfs::rpc::{self, Client, ClientError, MountInfo, Server, ServerConfig};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -244,29 +242,62 @@ fn own_python_stubs_set_list_and_refuse() {
     running.stats.time(Call::Fdatasync, Duration::from_millis(3));
     run_python(
         "
-from slowfs import SlowFS
-from slowfs.ttypes import Fault, Refused
+from slowfs_thrift import SlowFS
+from slowfs_thrift.ttypes import Effect, Fault, Refused, Value
 c, t = connect(SlowFS)
-one = c.put_fault(Fault(methods=['fsync', 'write'], pattern='.*/wal/.*', delay_ns=5000000,
-                        probability=0.5, count=3), False)
-two = c.put_fault(Fault(methods=['all'], errnos=['EIO', '28']), True)
-assert two > one >= 1
+slow = Fault(methods=['fsync', 'write'], pattern='.*/wal/.*',
+             effects=[Effect('delay', {'time': Value(whole=5000000)})],
+             options={'probability': Value(share=0.5), 'count': Value(text='3')})
+fails = Effect('error', {'errnos': Value(texts=['EIO', '28'])})
+one = c.put_fault(slow, False)
+assert (one.replaced, one.released, one.unchanged, one.warnings) == ([], 0, False, []), one
+two = c.put_fault(Fault(methods=['all'], effects=[fails]), True)
+assert two.id > one.id >= 1
 first, second = c.list_faults()
-assert (first.id, first.fault.methods, first.fault.delay_ns) == (one, ['fsync', 'write'], 5000000)
-assert (first.fault.pattern, first.fault.probability, first.fault.count) == ('.*/wal/.*', 0.5, 3)
+assert (first.id, first.fault.methods, first.category) == (one.id, ['fsync', 'write'], 'fault')
+assert first.fault.effects == slow.effects, first
+assert (first.fault.pattern, first.state) == ('.*/wal/.*', 'on')
+assert first.fault.options == {'probability': Value(share=0.5), 'count': Value(whole=3)}, first
 assert (first.matched, first.fired, first.held, first.expires_in_ns) == (0, 0, 0, None)
-assert (second.fault.methods, second.fault.errnos) == (['all'], ['EIO', 'ENOSPC'])
-e = refused(Refused, c.put_fault, Fault(methods=['fsycn'], hang=True), False)
-assert 'did you mean fsync?' in e.message, e.message
-refused(Refused, c.put_fault, Fault(methods=['fsync']), False)
+assert second.fault.methods == ['all'], second
+assert second.fault.effects[0].params == {'errnos': Value(texts=['EIO', 'ENOSPC'])}, second
+hang = [Effect('hang', {})]
+for why, fault in [
+    ('did you mean fsync?', Fault(methods=['fsycn'], effects=hang)),
+    ('the fault does nothing', Fault(methods=['fsync'])),
+    ('no kind of fault is called hnag; did you mean hang?',
+     Fault(methods=['fsync'], effects=[Effect('hnag', {})])),
+    ('delay has no tiem; did you mean time?',
+     Fault(methods=['fsync'], effects=[Effect('delay', {'tiem': Value(whole=1)})])),
+    ('delay needs time', Fault(methods=['fsync'], effects=[Effect('delay', {})])),
+    ('delay: time: it takes TIME',
+     Fault(methods=['fsync'], effects=[Effect('delay', {'time': Value(flag=True)})])),
+    ('time: give exactly one of whole, share, flag, text, texts',
+     Fault(methods=['fsync'], effects=[Effect('delay', {'time': Value()})])),
+    ('time: give exactly one of whole, share, flag, text, texts',
+     Fault(methods=['fsync'], effects=[Effect('delay', {'time': Value(whole=1, text='1s')})])),
+    ('a fault has no cuont; did you mean count?',
+     Fault(methods=['fsync'], effects=hang, options={'cuont': Value(whole=1)})),
+    ('a fault: count: 0: it must be 1 at least',
+     Fault(methods=['fsync'], effects=hang, options={'count': Value(whole=0)})),
+    ('it is a method',
+     Fault(methods=['fsync'], effects=hang, name='fsync')),
+]:
+    e = refused(Refused, c.put_fault, fault, False)
+    assert why in e.message and chr(10) not in e.message, e.message
+two = two.id
 refused(Refused, c.clear_methods, ['fsycn'])
 c.clear_methods(['fsync'])
 assert c.list_faults()[0].fault.methods == ['write']
-assert c.remove_fault(two) and not c.remove_fault(two) and not c.remove_fault(-1)
+assert c.remove_fault(str(two)) and not c.remove_fault(str(two)) and not c.remove_fault('-1')
 methods = {m.name: m.obstacle for m in c.list_methods()}
 assert methods['write'] is None and 'permissions' in methods['access'], methods
 info = c.info()
-assert (info.version, info.mountpoint, info.backing) == ('1.2.3', '/mnt/m', '/data/b')
+assert (info.version, info.mountpoint, info.backing) == ('1.2.3', b'/mnt/m', b'/data/b')
+kinds = {k.name: k for k in c.list_kinds()}
+assert list(kinds) == info.kinds and 'count' in info.features and 'name' in info.features, info
+time, = [p for p in kinds['delay'].params if p.name == 'time']
+assert (time.first, time.needed) == (True, True) and 'fsync' in kinds['delay'].methods, kinds
 assert (info.pid, info.faults, info.threads) == (42, 1, 4)
 assert (info.direct_io, info.read_only, info.seeded, info.stats) == (False, True, True, False)
 assert (info.probability_scale, info.fuse_protocol) == ('auto', '7.45')
@@ -291,20 +322,17 @@ assert c.list_faults() == []
 fn own_client_sets_lists_and_is_refused() {
     let running = start();
     let mut client = running.client();
-    let spec = FaultSpec {
-        methods: vec!["fsync".into()],
-        hang: true,
-        lifetime_ns: Some(60_000_000_000),
-        ..FaultSpec::default()
-    };
-    let id = client.put_fault(&spec, false).unwrap();
+    let spec = FaultWords { methods: vec!["fsync".into()], ..FaultWords::default() }
+        .and("hang", "")
+        .with("lasts", "1m");
+    let id = client.put_fault(&spec, false).unwrap().id;
     let listed = client.list_faults().unwrap();
-    assert_eq!((listed[0].id, &listed[0].fault), (id, &spec));
+    assert_eq!((listed[0].id, listed[0].fault.line()), (id, "hang -m fsync --for 1m".to_owned()));
     assert!(listed[0].expires_in_ns.is_some_and(|ns| ns <= 60_000_000_000));
-    let nonsense = FaultSpec { probability: 7.0, ..spec };
+    let nonsense = spec.with("probability", "7.0");
     let error = client.put_fault(&nonsense, false).unwrap_err();
     assert!(matches!(error, ClientError::Refused(_)), "{error}");
-    assert!(client.remove_fault(id).unwrap());
+    assert!(client.remove_fault(&id.to_string()).unwrap());
     assert_eq!(client.info().unwrap().faults, 0);
     let methods = client.list_methods().unwrap();
     assert_eq!(methods.len(), Method::COUNT);
@@ -315,7 +343,7 @@ fn a_thousand_faults_can_be_listed_and_no_more_set() {
     let running = start();
     let mut client = running.client();
     let spec =
-        FaultSpec { methods: vec!["all".into()], delay_ns: Some(1000), ..FaultSpec::default() };
+        FaultWords { methods: vec!["all".into()], ..FaultWords::default() }.and("delay", "1us");
     for _ in 0..1000 {
         client.put_fault(&spec, true).unwrap();
     }
@@ -607,7 +635,7 @@ TServer.TThreadedServer(srv.Processor(Handler()), socket, TTransport.TBufferedTr
     let mut line = || lines.next().unwrap().unwrap();
     let addr = format!("127.0.0.1:{}", line());
     let mut client = Client::connect(&addr, SOON).unwrap();
-    let error = client.put_fault(&FaultSpec::default(), false).unwrap_err();
+    let error = client.put_fault(&FaultWords::default(), false).unwrap_err();
     assert!(matches!(error, ClientError::UnknownCall { .. }), "{error}");
     assert_eq!(client.get_methods().unwrap(), ["fsync", "write"]);
     let fault = PlainFault {

@@ -4,7 +4,7 @@ import contextlib
 
 import charyb_fault
 import daemons
-from slowfs import SlowFS
+from slowfs_thrift import SlowFS
 from thrift.Thrift import TApplicationException
 
 

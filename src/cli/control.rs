@@ -7,69 +7,22 @@ use clap::{Args, Subcommand};
 use super::help;
 use super::recipe::{self, Recipe};
 use super::values::{
-    parse_addr, parse_duration, parse_errno, parse_interval, parse_method, parse_probability,
+    Cleared, KindArg, parse_addr, parse_cleared, parse_fault, parse_interval, parse_kind,
+    parse_time,
 };
-use crate::rpc::FaultSpec;
+
+/// Whom a command tells where nothing else is said.
+pub(super) const DEFAULT_ADDR: &str = "127.0.0.1:9090";
 
 /// A command to one or more running mounts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Control {
-    /// Delay matching operations
-    #[command(after_help = help::DELAY)]
-    Delay {
-        /// How long, as in 300ms, 1us, 2s
-        #[arg(value_name = "DURATION", value_parser = parse_duration)]
-        delay: Duration,
-        /// Where, how often, how long
-        #[command(flatten)]
-        fault: FaultArgs,
-        /// Which mounts
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Hold matching operations until the fault is cleared
-    #[command(after_help = help::HANG)]
-    Hang {
-        /// Where, how often, how long
-        #[command(flatten)]
-        fault: FaultArgs,
-        /// Which mounts
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Fail matching operations
-    #[command(after_help = help::ERROR)]
-    Error {
-        /// Error names or numbers, one of which is drawn each time; or `random`
-        #[arg(value_name = "ERRNO,...", required = true, num_args = 1, value_delimiter = ',',
-              value_parser = parse_errno)]
-        errnos: Vec<String>,
-        /// Where, how often, how long
-        #[command(flatten)]
-        fault: FaultArgs,
-        /// Which mounts
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Kill the processes that make matching operations
-    #[command(after_help = help::KILL)]
-    Kill {
-        /// Where, how often, how long
-        #[command(flatten)]
-        fault: FaultArgs,
-        /// Which mounts
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Clear every fault, those of some methods, or one
+    /// Clear every fault, those of some methods, or some by name or id
     #[command(after_help = help::CLEAR)]
     Clear {
-        /// Methods to clear from every fault; none: all
-        #[arg(value_name = "METHOD", value_delimiter = ',', value_parser = parse_method)]
-        methods: Vec<String>,
-        /// Clear only the fault of this id, as shown by `slowfs list`
-        #[arg(long, conflicts_with = "methods")]
-        id: Option<i64>,
+        /// Methods to clear from every fault, and faults by name or id; none: all
+        #[arg(value_name = "METHOD|NAME|ID", value_delimiter = ',', value_parser = parse_cleared)]
+        what: Vec<Cleared>,
         /// Which mounts
         #[command(flatten)]
         target: Target,
@@ -90,12 +43,48 @@ pub(super) enum Control {
     /// Show the faults in force and how often they matched and fired
     #[command(after_help = help::LIST)]
     List {
+        /// Show the fault of that name or id only, also if it has gone
+        #[arg(value_name = "NAME|ID", value_parser = parse_fault, conflicts_with = "ended")]
+        fault: Option<String>,
         /// Show the last 100 faults that have gone instead, and why
         #[arg(long)]
         ended: bool,
+        /// Print the commands that set these faults again instead, one each
+        #[arg(long)]
+        commands: bool,
         /// Which mounts
         #[command(flatten)]
         target: Target,
+    },
+    /// Wait until a fault has fired so often, or holds so many; end with 1 if it does not
+    #[command(after_help = help::WAIT)]
+    Wait {
+        /// The fault's name or id
+        #[arg(value_name = "NAME|ID", value_parser = parse_fault)]
+        fault: String,
+        /// Wait until it has fired N times since it was set
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..),
+              required_unless_present = "held", conflicts_with = "held")]
+        fired: Option<i64>,
+        /// Wait until it holds N operations
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+        held: Option<i64>,
+        /// How long at most
+        #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+        timeout: Duration,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show the kinds of fault, or one with its parameters and examples; asks no mount
+    #[command(after_help = help::KINDS)]
+    Kinds {
+        /// Which kind
+        #[arg(value_name = "KIND", value_parser = parse_kind)]
+        kind: Option<KindArg>,
+        /// Print the reference of all kinds, docs/kinds.md
+        #[arg(long, conflicts_with = "kind")]
+        markdown: bool,
     },
     /// Show the methods that faults can be set on
     #[command(after_help = help::METHODS)]
@@ -133,50 +122,8 @@ pub(super) enum Control {
     },
 }
 
-impl Control {
-    pub(super) fn target(&self) -> &Target {
-        match self {
-            Control::Delay { target, .. }
-            | Control::Hang { target, .. }
-            | Control::Error { target, .. }
-            | Control::Kill { target, .. }
-            | Control::Clear { target, .. }
-            | Control::Recipe { target, .. }
-            | Control::List { target, .. }
-            | Control::Methods { target }
-            | Control::Stats { target }
-            | Control::Watch { target, .. }
-            | Control::Ping { target } => target,
-        }
-    }
-
-    /// The fault that it sets, and whether that is added; none for the other commands.
-    pub(super) fn fault(&self) -> Option<(FaultSpec, bool)> {
-        let (spec, fault) = match self {
-            Control::Delay { delay, fault, .. } => {
-                (FaultSpec { delay_ns: Some(nanoseconds(*delay)), ..fault.spec() }, fault)
-            }
-            Control::Hang { fault, .. } => (FaultSpec { hang: true, ..fault.spec() }, fault),
-            Control::Error { errnos, fault, .. } => {
-                let (random, errnos) =
-                    errnos.iter().cloned().partition::<Vec<_>, _>(|e| e == "random");
-                (FaultSpec { random_errno: !random.is_empty(), errnos, ..fault.spec() }, fault)
-            }
-            Control::Kill { fault, .. } => (FaultSpec { kill_caller: true, ..fault.spec() }, fault),
-            Control::Clear { .. }
-            | Control::Recipe { .. }
-            | Control::List { .. }
-            | Control::Methods { .. }
-            | Control::Stats { .. }
-            | Control::Watch { .. }
-            | Control::Ping { .. } => return None,
-        };
-        Some((spec, fault.add))
-    }
-}
-
 /// Which mounts, and how to answer.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct Target {
     /// Control address of a mount; repeated or after commas, all are asked at once; HOST alone means
     /// port 9090
@@ -186,63 +133,10 @@ pub(super) struct Target {
         env = "SLOWFS_ADDR",
         value_delimiter = ',',
         value_parser = parse_addr,
-        default_value = "127.0.0.1:9090"
+        default_value = DEFAULT_ADDR
     )]
     pub(super) addr: Vec<String>,
     /// Print JSON, one object per line and address
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// What the commands that set a fault have in common.
-#[derive(Args, Debug)]
-pub(super) struct FaultArgs {
-    /// Methods, or `all` (see `slowfs methods`)
-    #[arg(
-        short,
-        long,
-        required = true,
-        value_name = "METHOD,...",
-        value_delimiter = ',',
-        value_parser = parse_method
-    )]
-    methods: Vec<String>,
-    /// Only where the whole path matches, which is the backing file's: the mirrored directory as it
-    /// was given, then the path below the mount [default: any path]
-    #[arg(short, long, value_name = "REGEX", default_value = "", hide_default_value = true)]
-    regex: String,
-    /// How often a matching operation is hit: a fraction or a percentage
-    #[arg(short, long, value_name = "PROBABILITY", default_value = "100%", value_parser = parse_probability)]
-    probability: f64,
-    /// Lift the fault after this time
-    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
-    lifetime: Option<Duration>,
-    /// Lift the fault after it has fired N times
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
-    count: Option<i64>,
-    /// Let the first N matching operations pass
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true,
-          value_parser = clap::value_parser!(i64).range(0..))]
-    after: i64,
-    /// Keep the other faults of these methods; the first that fires decides
-    #[arg(long)]
-    add: bool,
-}
-
-impl FaultArgs {
-    fn spec(&self) -> FaultSpec {
-        FaultSpec {
-            methods: self.methods.clone(),
-            pattern: self.regex.clone(),
-            probability: self.probability,
-            count: self.count,
-            after: self.after,
-            lifetime_ns: self.lifetime.map(nanoseconds),
-            ..FaultSpec::default()
-        }
-    }
-}
-
-fn nanoseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }

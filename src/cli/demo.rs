@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use super::output;
-use crate::rpc::{Client, PlainFault};
+use crate::fault::words::PlainFault;
+use crate::rpc::Client;
 
 /// The users' own pattern for etcd's log.
 const WAL: &str = "(^|.*/)member/wal/.*";

@@ -28,48 +28,14 @@ Examples:
 A busy mount is refused: clear its faults and end its programs first, or end the daemon with
 SIGTERM, which releases what is held and detaches.";
 
-pub(super) const DELAY: &str = "\
-The delay comes before the operation, which then goes on. Each operation is delayed on its own.
-
-Examples:
-  slowfs delay 300ms -m fsync,fdatasync -r '(^|.*/)member/wal/.*'
-  slowfs delay 1us -m all
-  slowfs delay 2s -m write -p 1% --for 10m            # one write in a hundred, for ten minutes
-  slowfs delay 50ms -m read --add                     # beside the other faults of read";
-
-pub(super) const HANG: &str = "\
-Held operations run and succeed when the fault is cleared or replaced.
-
-Examples:
-  slowfs hang -m fsync
-  slowfs hang -m write -r '.*/data/.*' --count 1      # one write, until `slowfs clear`
-  slowfs hang -m open --for 30s                       # until cleared, or 30 seconds later";
-
-pub(super) const ERROR: &str = "\
-`random` draws from E2BIG (7) to EXFULL (54) without ENOSYS, which is refused: the kernel would
-never ask again.
-
-Examples:
-  slowfs error ENOSPC -m write,create,fallocate
-  slowfs error EIO,ENOSPC -m write -p 0.1%            # one of the two, on one write in a thousand
-  slowfs error random -m all -r '.*\\.db' --for 10s
-  slowfs error EIO -m fsync --after 100 --count 1     # the 101st fsync, once";
-
-pub(super) const KILL: &str = "\
-SIGKILL goes to the process that made the operation, which then goes on. Pid 1 and the daemon are
-spared.
-
-Examples:
-  slowfs kill -m fsync --count 1
-  slowfs kill -m write -r '.*/wal/.*' --after 1000 --count 1";
-
 pub(super) const CLEAR: &str = "\
 What a cleared fault holds is released at once: it runs and succeeds.
 
 Examples:
   slowfs clear
   slowfs clear fsync fdatasync
-  slowfs clear --id 3
+  slowfs clear slow-wal                               # the fault of that name
+  slowfs clear 3                                      # or by its number in `slowfs list`
   slowfs clear --addr 10.0.0.1:9090 --addr 10.0.0.2:9090";
 
 pub(super) const LIST: &str = "\
@@ -79,8 +45,23 @@ was cleared or replaced, whose time is over, or that has fired as often as --cou
 
 Examples:
   slowfs list
+  slowfs list slow-wal
   slowfs list --ended
+  slowfs list --commands                              # what sets these faults again
   slowfs list --json";
+
+pub(super) const WAIT: &str = "\
+A fault that has gone counts, too: of several of one name the newest. Where it cannot come to that any
+more the command does not wait.
+
+Examples:
+  slowfs wait slow-wal --fired 3
+  slowfs wait 7 --held 1 --timeout 1m";
+
+pub(super) const KINDS: &str = "\
+Examples:
+  slowfs kinds
+  slowfs kinds delay";
 
 pub(super) const METHODS: &str = "\
 Examples:

@@ -7,15 +7,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod act;
 mod activity;
 mod charybdefs;
 mod control;
 mod demo;
-mod fault_line;
+mod faults;
 mod help;
+mod kind;
+mod kinds;
 mod mount;
 mod mount_helper;
 mod options;
@@ -23,7 +25,9 @@ mod original;
 mod output;
 mod recipe;
 mod render;
+mod report;
 mod screen;
+mod set;
 mod typed;
 mod values;
 mod watch;
@@ -51,6 +55,26 @@ enum Command {
     Demo(demo::DemoArgs),
 }
 
+/// The whole grammar: the commands of the kinds, and the others.
+fn command() -> clap::Command {
+    let others = Cli::command();
+    let place = others.get_subcommands().position(|command| command.get_name() == "clear");
+    let place = place.unwrap_or_default();
+    let mut all: Vec<_> = others.get_subcommands().cloned().collect();
+    all.splice(place..place, kind::commands());
+    let in_order = all.into_iter().enumerate().map(|(place, command)| command.display_order(place));
+    let mut bare = others;
+    for command in in_order {
+        bare = if bare.find_subcommand(command.get_name()).is_some() {
+            let name = command.get_name().to_owned();
+            bare.mut_subcommand(name, |_| command)
+        } else {
+            bare.subcommand(command)
+        };
+    }
+    bare
+}
+
 /// Runs the command that `args` spells. The program's name, which is the first, decides on the
 /// grammar: its own, charybdefs's or that of mount(8)'s helpers.
 #[must_use]
@@ -65,7 +89,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if mount_helper::is_meant(program, words) {
         return mount_helper::run(words.to_vec());
     }
-    let cli = match Cli::try_parse_from(&args) {
+    let matches = match command().try_get_matches_from(&args) {
+        Ok(matches) => matches,
+        Err(error) => return misunderstood(&error, words.first()),
+    };
+    if let Some(fault) = kind::read(&matches) {
+        return match fault {
+            Ok(fault) => act::set(&fault),
+            Err(reason) => {
+                output::error(&reason);
+                ExitCode::from(2)
+            }
+        };
+    }
+    let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => return misunderstood(&error, words.first()),
     };
@@ -84,8 +121,8 @@ fn misunderstood(error: &clap::Error, first: Option<&OsString>) -> ExitCode {
         // A reader that has gone away is no error.
         let _ = error.print();
     } else {
-        let command = first.and_then(|word| word.to_str());
-        let known = command.filter(|word| Cli::command().find_subcommand(word).is_some());
+        let typed = first.and_then(|word| word.to_str());
+        let known = typed.filter(|word| command().find_subcommand(word).is_some());
         let help = known.map_or("slowfs help".to_owned(), |word| format!("slowfs help {word}"));
         output::error(&format!("{} (see `{help}`)", one_line(error)));
     }
@@ -113,18 +150,21 @@ fn outcome(program: &str, result: anyhow::Result<()>) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::words::{self, EffectWords, FaultWords};
     use crate::rpc::{
-        Info, LatencyStatistics, ListedFault, MethodStatistics, PassthroughStatistics, Statistics,
+        Info, LatencyStatistics, ListedFault, MethodStatistics, PassthroughStatistics, Put,
+        Statistics,
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
+    const KINDS: &str = include_str!("../../docs/kinds.md");
 
     /// The text below a heading, up to the next of its level.
     fn section(heading: &str) -> &'static str {
-        let mut sections = DOCUMENTATION.split("\n## ");
+        let mut sections = DOCUMENTATION.split("\n## ").chain(KINDS.split("\n## "));
         let found =
             sections.find(|s| s.starts_with(heading) && s[heading.len()..].starts_with('\n'));
-        found.unwrap_or_else(|| panic!("docs/control.md has no section {heading:?}"))
+        found.unwrap_or_else(|| panic!("docs has no section {heading:?}"))
     }
 
     #[test]
@@ -137,7 +177,11 @@ mod tests {
                 let long = argument.get_long().map(|long| format!("`--{long}"));
                 let short = argument.get_short().map(|short| format!("`-{short}"));
                 let spelled = [long, short].into_iter().flatten();
-                let shared = ["Options of every control command", "Options of a fault"];
+                let shared = [
+                    "Options of every control command",
+                    "Options of a fault",
+                    "Options of every kind",
+                ];
                 let places: Vec<_> = [text].into_iter().chain(shared.map(section)).collect();
                 for option in spelled.filter(|o| o != "`--help" && o != "`-h") {
                     let ends = [" ", "`"].map(|end| format!("{option}{end}"));
@@ -185,6 +229,9 @@ mod tests {
         }
         let all = [
             fields(ListedFault::default()),
+            fields(Put::default()),
+            fields(FaultWords::default()),
+            fields(EffectWords::default()),
             fields(Info::default()),
             fields(Statistics::default()),
             fields(MethodStatistics::default()),
@@ -199,22 +246,25 @@ mod tests {
 
     /// Every command, with its full help.
     fn commands() -> Vec<clap::Command> {
-        Cli::command().get_subcommands().cloned().collect()
+        command().get_subcommands().cloned().collect()
     }
 
     #[test]
     fn every_example_in_the_help_parses() {
-        for command in commands().into_iter().chain([Cli::command()]) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for of in commands().into_iter().chain([command()]) {
+            let help = of.get_after_help().map(ToString::to_string).unwrap_or_default();
             let examples: Vec<_> = help.lines().filter(|l| l.starts_with("  slowfs ")).collect();
-            assert!(!examples.is_empty(), "{} has no example", command.get_name());
+            assert!(!examples.is_empty(), "{} has no example", of.get_name());
             for example in examples {
                 let typed = example.split("  #").next().unwrap();
-                let words = fault_line::split(typed).unwrap();
-                assert!(Cli::try_parse_from(&words).is_ok(), "{example}");
+                let words = words::split(typed).unwrap();
+                let parsed = command().try_get_matches_from(&words);
+                let parsed = parsed.unwrap_or_else(|e| panic!("{example}: {e}"));
+                let fault = kind::read(&parsed).transpose();
+                assert!(fault.is_ok_and(|f| f.is_some() || Cli::from_arg_matches(&parsed).is_ok()));
                 assert!(typed.trim_end().len() <= 92, "too long to show: {example}");
-                let own = command.get_name() == "slowfs" || words[1] == command.get_name();
-                assert!(own, "{example} in the help of {}", command.get_name());
+                let own = of.get_name() == "slowfs" || words[1] == of.get_name();
+                assert!(own, "{example} in the help of {}", of.get_name());
             }
         }
     }

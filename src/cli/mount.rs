@@ -11,16 +11,14 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use rustix::mount::MountFlags;
 
-use super::fault_line::parse_fault;
 use super::options::MountOption;
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
 use crate::daemon::{self, MountOptions, RunConfig, StartError};
-use crate::fault::words::PatternError;
-use crate::fault::{Fault, Pattern, Placement, ProbabilityScale};
+use crate::fault::words::{self, FaultWords, PatternError};
+use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
 use crate::fs::FsOptions;
 use crate::log::{Log, Target};
-use crate::rpc::{self, FaultSpec};
 use crate::sys::daemonize::{self, Side};
 
 /// What `slowfs mount` is told.
@@ -88,8 +86,8 @@ pub(super) struct MountArgs {
     #[arg(long)]
     log_ops: bool,
     /// A fault in force before the first operation, as in 'delay 10ms -m fsync'; may be repeated
-    #[arg(long, value_name = "FAULT", value_parser = parse_fault)]
-    fault: Vec<(FaultSpec, bool)>,
+    #[arg(long, value_name = "FAULT", value_parser = fault)]
+    fault: Vec<(FaultWords, bool)>,
     /// Mount options, as in mount(8)
     #[arg(short = 'o', value_name = "OPT,...", value_delimiter = ',')]
     pub(super) options: Vec<MountOption>,
@@ -137,6 +135,12 @@ impl FromStr for Scale {
             _ => Err("one of auto, 100000, 1000"),
         }
     }
+}
+
+/// A fault as typed after `slowfs`, which can be.
+fn fault(line: &str) -> Result<(FaultWords, bool), SpecError> {
+    let (words, add) = words::line(line)?;
+    words.fault().map(|_| (words, add))
 }
 
 fn except(pattern: &str) -> Result<Arc<Pattern>, PatternError> {
@@ -193,8 +197,8 @@ impl MountArgs {
     /// # Errors
     /// A fault that cannot be.
     fn faults(&self) -> anyhow::Result<Vec<(Fault, Placement)>> {
-        let put = |(spec, add): &(FaultSpec, bool)| {
-            let fault = rpc::fault(spec).map_err(|reason| anyhow!(reason))?;
+        let put = |(words, add): &(FaultWords, bool)| {
+            let fault = words.fault()?;
             Ok((fault, if *add { Placement::Add } else { Placement::Replace }))
         };
         self.fault.iter().map(put).collect()

@@ -1,12 +1,13 @@
 //! The recipes of charybdefs's cookbook: one table of ready-made faults by name.
 
 use super::output;
+use crate::fault::SpecError;
 use crate::fault::suggest::closest;
-use crate::rpc::FaultSpec;
+use crate::fault::words::{self, FaultWords};
 
 /// Shown below the help of `slowfs recipe`.
 pub(super) const HELP: &str = "\
-A recipe first clears every fault, then sets its own.
+A recipe sets its fault in the place of every other one, in one step.
 
 Examples:
   slowfs recipe --list
@@ -15,118 +16,82 @@ Examples:
   slowfs recipe broken-drive --addr 127.0.0.1:9191";
 
 /// A fault that has a name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Recipe {
     /// As charybdefs's cookbook calls it.
     name: &'static str,
     /// What it does, for `--list`.
     what: &'static str,
-    /// None: it only clears.
-    methods: &'static [&'static str],
-    /// Empty: the operation goes on.
-    errno: &'static str,
-    delay_ms: i64,
-    probability: f64,
-    pattern: &'static str,
+    /// As typed after `slowfs`; empty: it only clears.
+    line: &'static str,
 }
 
-const CONTENTS: &[&str] = &["read", "read_buf", "write", "write_buf"];
-
-/// Every call of every file, always; nothing happens to it yet.
-const ALL: Recipe = Recipe {
-    name: "",
-    what: "",
-    methods: &["all"],
-    errno: "",
-    delay_ms: 0,
-    probability: 1.0,
-    pattern: "",
-};
-
-const RECIPES: [Recipe; 10] = [
-    Recipe { name: "clear", what: "clear every fault", methods: &[], ..ALL },
+static RECIPES: [Recipe; 10] = [
+    Recipe { name: "clear", what: "clear every fault", line: "" },
     Recipe {
         name: "full",
         what: "a full disk: every call fails with ENOSPC",
-        errno: "ENOSPC",
-        ..ALL
+        line: "error ENOSPC -m all",
     },
     Recipe {
         name: "io-error",
         what: "a dead disk: every call fails with EIO",
-        errno: "EIO",
-        ..ALL
+        line: "error EIO -m all",
     },
     Recipe {
         name: "quota",
         what: "a quota used up: every call fails with EDQUOT",
-        errno: "EDQUOT",
-        ..ALL
+        line: "error EDQUOT -m all",
     },
     Recipe {
         name: "delay",
         what: "a slow disk: every call takes 50 ms longer",
-        delay_ms: 50,
-        ..ALL
+        line: "delay 50ms -m all",
     },
-    Recipe { name: "random", what: "every call fails with a random errno", errno: "random", ..ALL },
+    Recipe {
+        name: "random",
+        what: "every call fails with a random errno",
+        line: "error random -m all",
+    },
     Recipe {
         name: "specific-syscalls",
         what: "only reads and writes fail, with a random errno",
-        methods: CONTENTS,
-        errno: "random",
-        ..ALL
+        line: "error random -m read,read_buf,write,write_buf",
     },
     Recipe {
         name: "probability",
         what: "one read or write in a hundred fails, with a random errno",
-        methods: CONTENTS,
-        errno: "random",
-        probability: 0.01,
-        ..ALL
+        line: "error random -m read,read_buf,write,write_buf -p 1%",
     },
     Recipe {
         name: "file-pattern",
         what: "only reads and writes of files that end in sendmail.cf fail, with a random errno",
-        methods: CONTENTS,
-        errno: "random",
-        pattern: ".*sendmail.cf",
-        ..ALL
+        line: "error random -m read,read_buf,write,write_buf -r .*sendmail.cf",
     },
     Recipe {
         name: "broken-drive",
         what: "a dying disk: one call in a thousand takes 100 ms longer, then fails with EIO",
-        errno: "EIO",
-        delay_ms: 100,
-        probability: 0.001,
-        ..ALL
+        line: "delay 100ms --and 'error EIO' -m all -p 0.1%",
     },
 ];
 
 impl Recipe {
-    /// What it sets; None if it only clears.
-    pub(super) fn fault(&self) -> Option<FaultSpec> {
-        if self.methods.is_empty() {
-            return None;
+    /// What it sets; none if it only clears.
+    ///
+    /// # Errors
+    /// Its line is no fault: never, as a test shows.
+    pub(super) fn fault(&self) -> Result<Option<FaultWords>, SpecError> {
+        match self.line {
+            "" => Ok(None),
+            line => words::line(line).map(|(fault, _)| Some(fault)),
         }
-        let random = self.errno == "random";
-        let errnos = (!random && !self.errno.is_empty()).then(|| self.errno.to_owned());
-        Some(FaultSpec {
-            methods: self.methods.iter().map(|m| (*m).to_owned()).collect(),
-            pattern: self.pattern.to_owned(),
-            probability: self.probability,
-            delay_ns: (self.delay_ms > 0).then_some(self.delay_ms * 1_000_000),
-            errnos: errnos.into_iter().collect(),
-            random_errno: random,
-            ..FaultSpec::default()
-        })
     }
 }
 
 /// The recipe of that name; a refusal names the nearest.
 pub(super) fn parse(name: &str) -> Result<Recipe, String> {
     if let Some(recipe) = RECIPES.iter().find(|recipe| recipe.name == name) {
-        return Ok(recipe.clone());
+        return Ok(*recipe);
     }
     Err(match closest(name, RECIPES.iter().map(|recipe| recipe.name)) {
         Some(near) => format!("no such recipe; did you mean {near}?"),
@@ -143,17 +108,16 @@ pub(super) fn list() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc;
 
     #[test]
     fn every_recipe_is_a_fault_that_can_be() {
         for recipe in RECIPES {
-            if let Some(spec) = recipe.fault() {
-                rpc::fault(&spec).unwrap_or_else(|reason| panic!("{}: {reason}", recipe.name));
+            if let Some(fault) = recipe.fault().unwrap() {
+                fault.fault().unwrap_or_else(|reason| panic!("{}: {reason}", recipe.name));
             }
             assert_eq!(parse(recipe.name).unwrap().what, recipe.what);
         }
         assert!(parse("ful").unwrap_err().contains("did you mean full?"));
-        assert!(parse("clear").unwrap().fault().is_none());
+        assert!(parse("clear").unwrap().fault().unwrap().is_none());
     }
 }

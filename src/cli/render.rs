@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use super::control::DEFAULT_ADDR;
 use super::output;
+use crate::fault::words::{self, FaultOption, OPTIONS, Value};
 use crate::ops::Method;
 use crate::rpc::{
     self, ClientError, Info, LatencyStatistics, ListedFault, PassthroughStatistics, Statistics,
@@ -20,11 +22,13 @@ pub(super) fn explain(addr: &str, error: ClientError) -> String {
 }
 
 /// What the faults cannot do on this mount, a line each.
-pub(super) fn out_of_reach<'a>(faults: impl IntoIterator<Item = &'a ListedFault>) -> Vec<String> {
-    let line = |f: &ListedFault| {
-        Some(format!("fault {} does not reach {}", f.id, f.out_of_reach.as_ref()?))
+pub(super) fn warnings<'a>(faults: impl IntoIterator<Item = &'a ListedFault>) -> Vec<String> {
+    let lines = |f: &'a ListedFault| {
+        let missed = f.out_of_reach.as_ref().map(|files| format!("does not reach {files}"));
+        let all = missed.into_iter().chain(f.warnings.iter().cloned());
+        all.map(|why| format!("fault {}: {why}", f.id))
     };
-    faults.into_iter().filter_map(line).collect()
+    faults.into_iter().flat_map(lines).collect()
 }
 
 /// That a fault has gone and yet holds something.
@@ -152,22 +156,27 @@ pub(super) fn is_second_name(name: &str) -> bool {
     })
 }
 
+/// Columns of numbers in a table of faults.
+const NUMBERS: [usize; 5] = [0, 3, 4, 5, 6];
+
 /// The faults in force.
 pub(super) fn fault_table(faults: &[ListedFault]) -> String {
     if faults.is_empty() {
         return "no faults".to_owned();
     }
-    let headers = ["ID", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "LIMITS", "METHODS", "PATH"];
-    let table = output::table(headers, &[0, 2, 3, 4, 5], faults.iter().map(fault_cells).collect());
+    let headers =
+        ["ID", "NAME", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "LIMITS", "METHODS", "PATH"];
+    let table = output::table(headers, &NUMBERS, faults.iter().map(fault_cells).collect());
     faults.iter().fold(table, |text, fault| text + &exceptions(fault))
 }
 
-fn fault_cells(f: &ListedFault) -> [String; 9] {
+fn fault_cells(f: &ListedFault) -> [String; 10] {
     let path = if f.fault.pattern.is_empty() { "any" } else { &f.fault.pattern };
     [
         f.id.to_string(),
+        f.fault.name.clone().unwrap_or_else(|| "-".to_owned()),
         f.fault.effect(),
-        f.fault.percent(),
+        words::percent(f.fault.options.share("probability").unwrap_or(1.0)),
         f.matched.to_string(),
         f.fired.to_string(),
         f.held.to_string(),
@@ -188,11 +197,12 @@ pub(super) fn ended_table(ended: &[ListedFault]) -> String {
         let ago = Duration::from_secs(now.saturating_sub(at).as_secs());
         let why = f.why.as_deref().unwrap_or_default();
         let ended = format!("{why} {} ago", humantime::format_duration(ago));
-        let [id, effect, percent, matched, fired, held, _, methods, path] = fault_cells(f);
-        [id, effect, percent, matched, fired, held, ended, methods, path]
+        let [id, name, effect, percent, matched, fired, held, _, methods, path] = fault_cells(f);
+        [id, name, effect, percent, matched, fired, held, ended, methods, path]
     });
-    let headers = ["ID", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "ENDED", "METHODS", "PATH"];
-    let table = output::table(headers, &[0, 2, 3, 4, 5], rows.collect());
+    let headers =
+        ["ID", "NAME", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "ENDED", "METHODS", "PATH"];
+    let table = output::table(headers, &NUMBERS, rows.collect());
     ended.iter().fold(table, |text, fault| text + &exceptions(fault))
 }
 
@@ -205,7 +215,7 @@ fn exceptions(fault: &ListedFault) -> String {
     }
     if fault.skipped > 0 {
         let (id, n) = (fault.id, fault.skipped);
-        let _ = write!(lines, "\nfault {id} skipped {n}: nobody to kill");
+        let _ = write!(lines, "\nfault {id} skipped {n}: it could do nothing to them");
     }
     lines
 }
@@ -219,24 +229,36 @@ fn method_list(names: &[String]) -> String {
     format!("all but {}", others.collect::<Vec<_>>().join(","))
 }
 
-/// What ends or delays the fault: `after 5, 3 of 10 left, 1m 2s left`.
+/// What ends, delays or restricts the fault: `after 5, 3 of 10 left, uid 0, 1m 2s left`.
 fn limits(fault: &ListedFault) -> String {
-    let mut text = String::new();
-    if fault.fault.after > 0 {
-        let _ = write!(text, "after {}", fault.fault.after);
-    }
-    if let Some(count) = fault.fault.count {
-        let comma = if text.is_empty() { "" } else { ", " };
-        let left = count.saturating_sub(fault.fired).max(0);
-        let _ = write!(text, "{comma}{left} of {count} left");
+    let told = |option: &FaultOption| {
+        let value = fault.fault.options.get(option.param.name)?;
+        match (option.param.name, value) {
+            ("probability" | "lasts", _) => None,
+            ("count", Value::Whole(count)) => {
+                let left = count.saturating_sub(fault.fired).max(0);
+                Some(format!("{left} of {count} left"))
+            }
+            _ => Some(format!("{} {}", option.word, option.param.of.write(value))),
+        }
+    };
+    let mut parts: Vec<_> = OPTIONS.iter().filter_map(told).collect();
+    if fault.state == "off" {
+        parts.push("off now".to_owned());
     }
     if let Some(ns) = fault.expires_in_ns {
-        let comma = if text.is_empty() { "" } else { ", " };
         // Milliseconds matter only near the end.
         let unit = if ns < 10_000_000_000 { 1_000_000 } else { 1_000_000_000 };
-        let _ = write!(text, "{comma}{} left", rpc::duration(ns / unit * unit));
+        parts.push(format!("{} left", rpc::duration(ns / unit * unit)));
     }
-    if text.is_empty() { "-".to_owned() } else { text }
+    if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
+}
+
+/// The commands that set these faults again, each beside the others.
+pub(super) fn commands(faults: &[ListedFault], addr: &str) -> Vec<String> {
+    let at = if addr == DEFAULT_ADDR { String::new() } else { format!(" --addr {addr}") };
+    let that_do = faults.iter().filter(|f| !f.fault.effects.is_empty());
+    that_do.map(|f| format!("slowfs {} --add{at}", f.fault.line())).collect()
 }
 
 #[cfg(test)]
@@ -251,7 +273,7 @@ mod tests {
         let lines: Vec<_> = text.lines().skip(2).collect();
         let expected = [
             "fault 7 let 3 go early: their processes were ending",
-            "fault 7 skipped 1: nobody to kill",
+            "fault 7 skipped 1: it could do nothing to them",
         ];
         assert_eq!(lines, expected);
     }

@@ -2,36 +2,24 @@
 //!
 //! What does not parse is refused with the nearest thing that would.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::fault::kinds::{self, Kind};
+use crate::fault::name::Name;
 use crate::fault::suggest::closest;
+use crate::fault::words::{self, ValueError};
 use crate::ops::Method;
-use crate::rpc;
 
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|e| format!("{e}; write it as in 300ms, 1us, 2s"))
+pub(super) fn parse_time(text: &str) -> Result<Duration, ValueError> {
+    words::time(text)
 }
 
 pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
+    match parse_time(text).map_err(|e| e.to_string())? {
         short if short < Duration::from_millis(10) => Err("too short; at least 10ms".into()),
         interval => Ok(interval),
-    }
-}
-
-pub(super) fn parse_probability(text: &str) -> Result<f64, String> {
-    let (number, scale) = match text.strip_suffix('%') {
-        Some(number) => (number, 100.0),
-        None => (text, 1.0),
-    };
-    match number.trim().parse::<f64>() {
-        Ok(n) if (0.0..=scale).contains(&n) => Ok(n / scale),
-        Ok(n) if scale == 1.0 && n > 1.0 && n <= 100.0 => {
-            Err(format!("a fraction is at most 1; for a percentage write {n}%"))
-        }
-        Ok(_) => Err("it must be from 0 to 1, or from 0% to 100%".into()),
-        Err(_) => Err("write a fraction or a percentage, as in 0.5 or 1%".into()),
     }
 }
 
@@ -48,9 +36,6 @@ pub(super) fn parse_method(text: &str) -> Result<String, String> {
     if text == "all" || Method::from_name(text).is_some() {
         return Ok(text.to_owned());
     }
-    if text.parse::<u64>().is_ok() {
-        return Err("a number is no method; one fault is cleared by `slowfs clear --id N`".into());
-    }
     let names = Method::all().map(Method::name).chain(["all"]);
     Err(match closest(text, names) {
         Some(near) => format!("no such method; did you mean {near}?"),
@@ -58,11 +43,42 @@ pub(super) fn parse_method(text: &str) -> Result<String, String> {
     })
 }
 
-pub(super) fn parse_errno(text: &str) -> Result<String, String> {
-    if text == "random" {
+/// What `slowfs clear` clears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cleared {
+    /// This method of every fault, or `all`.
+    Method(String),
+    /// The fault of that name or id.
+    Fault(String),
+}
+
+pub(super) fn parse_cleared(text: &str) -> Result<Cleared, String> {
+    match parse_method(text) {
+        Ok(method) => Ok(Cleared::Method(method)),
+        Err(_) => parse_fault(text).map(Cleared::Fault),
+    }
+}
+
+/// The name or the id of a fault.
+pub(super) fn parse_fault(text: &str) -> Result<String, String> {
+    if text.parse::<u64>().is_ok() {
         return Ok(text.to_owned());
     }
-    rpc::errno(text).map(|errno| errno.name().map_or_else(|| text.to_owned(), str::to_owned))
+    Name::new(text).map(|name| name.to_string()).map_err(|e| e.to_string())
+}
+
+/// A kind of fault as an argument.
+#[derive(Clone)]
+pub(super) struct KindArg(pub(super) &'static dyn Kind);
+
+impl fmt::Debug for KindArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
+pub(super) fn parse_kind(text: &str) -> Result<KindArg, String> {
+    kinds::find(text).map(KindArg).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
@@ -80,13 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn probabilities_are_fractions_or_percentages() {
-        for (text, expected) in [("0", 0.0), ("1", 1.0), ("0.5", 0.5), ("1%", 0.01), ("100%", 1.0)]
-        {
-            assert_eq!(parse_probability(text), Ok(expected), "{text}");
-        }
-        for text in ["-1", "101%", "1.5", "", "%", "NaN", "inf", "half"] {
-            assert!(parse_probability(text).is_err(), "{text}");
+    fn methods_names_and_ids_are_told_apart() {
+        let fault = |text: &str| Ok(Cleared::Fault(text.to_owned()));
+        assert_eq!(parse_cleared("fsync"), Ok(Cleared::Method("fsync".to_owned())));
+        assert_eq!(parse_cleared("all"), Ok(Cleared::Method("all".to_owned())));
+        assert_eq!(parse_cleared("7"), fault("7"));
+        assert_eq!(parse_cleared("slow-wal"), fault("slow-wal"));
+        for none in ["", "-1", "Slow", "delay"] {
+            assert!(parse_cleared(none).is_err(), "{none}");
         }
     }
 }

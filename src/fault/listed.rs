@@ -30,6 +30,8 @@ pub struct Listed {
     pub skipped: u64,
     /// What is left of its lifetime, if it has one.
     pub expires_in: Option<Duration>,
+    /// Whether it is on at this moment: it has started, and is in no off phase.
+    pub is_on: bool,
 }
 
 impl Listed {
@@ -45,6 +47,7 @@ impl Listed {
             let_go: live.let_go(),
             skipped: live.skipped(),
             past_cache: live.past_cache(),
+            is_on: live.is_on_now(),
             expires_in: live.until.map(|until| until.saturating_duration_since(Instant::now())),
         }
     }

@@ -123,6 +123,11 @@ impl Live {
         }
     }
 
+    /// Whether it has started, and is in no off phase.
+    pub(super) fn is_on_now(&self) -> bool {
+        self.fault.term().is_on(self.since.elapsed())
+    }
+
     /// The methods it still has.
     pub(super) fn methods(&self) -> MethodSet {
         MethodSet::from_bits(self.methods.load(Ordering::Acquire))

@@ -29,12 +29,12 @@ pub struct Change {
     pub faults: Vec<(Fault, Placement)>,
     /// Lifted before.
     pub remove: Vec<FaultId>,
-    /// Whether all other faults are lifted before; conditions and latches stay.
+    /// Whether all other faults are lifted; conditions and latches stay.
     pub only_these: bool,
 }
 
 /// How a fault was put in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Put {
     /// Its number.
     pub id: FaultId,
@@ -44,6 +44,10 @@ pub struct Put {
     pub released: u64,
     /// It stood already, under its name and in the same words, and goes on.
     pub unchanged: bool,
+    /// The fault, as it is in force now.
+    pub fault: Arc<Fault>,
+    /// The one whose place it took under its name, if it did.
+    pub before: Option<Arc<Fault>>,
 }
 
 /// A change that is being made.
@@ -53,17 +57,47 @@ pub(super) struct Staging {
     /// The methods that faults have lost.
     pub(super) withdrawn: MethodSet,
     pub(super) last_id: u64,
+    /// Those in force that are set again, under their names: what comes in one change takes nothing
+    /// from each other.
+    again: Vec<FaultId>,
+    /// The last number before the change.
+    known: u64,
 }
 
 impl Staging {
-    pub(super) fn new(entries: Vec<Entry>, last_id: u64) -> Staging {
-        Staging { entries, new: Vec::new(), withdrawn: MethodSet::EMPTY, last_id }
+    pub(super) fn new(entries: Vec<Entry>, last_id: u64, change: &Change) -> Staging {
+        let names: Vec<_> = change.faults.iter().filter_map(|(fault, _)| fault.name()).collect();
+        let named = |entry: &&Entry| entry.live.fault.name().is_some_and(|n| names.contains(&n));
+        let again = entries.iter().filter(named).map(|entry| entry.live.id).collect();
+        let withdrawn = MethodSet::EMPTY;
+        Staging { entries, new: Vec::new(), withdrawn, last_id, again, known: last_id }
     }
 
-    /// Takes these methods from every fault.
-    pub(super) fn withdraw(&mut self, methods: MethodSet) {
+    /// Takes these methods from every fault that is not of this change.
+    fn withdraw(&mut self, methods: MethodSet) {
         self.withdrawn = self.withdrawn.union(methods);
-        withdraw(&mut self.entries, methods);
+        let (again, known) = (&self.again, FaultId(self.known));
+        let others = self.entries.iter_mut();
+        let others = others.filter(|e| e.live.id <= known && !again.contains(&e.live.id));
+        withdraw(others, methods);
+    }
+
+    /// Lifts the faults that were there before and have not been set again. The first that was set tells
+    /// of them.
+    pub(super) fn lift_others(&mut self, put: &mut [Put]) {
+        self.withdrawn = MethodSet::ALL;
+        let kept: Vec<FaultId> = put.iter().map(|put| put.id).collect();
+        let lifted = |entry: &&mut Entry| {
+            let is_set = kept.contains(&entry.live.id) || entry.methods.is_empty();
+            entry.live.is_fault() && !is_set
+        };
+        for entry in self.entries.iter_mut().filter(lifted) {
+            entry.methods = MethodSet::EMPTY;
+            if let Some(first) = put.first_mut() {
+                first.replaced.push(entry.live.id);
+                first.released += entry.live.held();
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, id: FaultId) {
@@ -77,8 +111,8 @@ impl Staging {
         if let Some(known) = namesake.and_then(|place| self.entries.get(place))
             && is_same(known, &fault)
         {
-            let id = known.live.id;
-            return Put { id, replaced: Vec::new(), released: 0, unchanged: true };
+            let (id, replaced, fault) = (known.live.id, Vec::new(), Arc::clone(&known.live.fault));
+            return Put { id, replaced, released: 0, unchanged: true, fault, before: None };
         }
         let stood: Vec<bool> = self.entries.iter().map(|e| !e.methods.is_empty()).collect();
         let rank = Rank::of(&fault);
@@ -94,8 +128,10 @@ impl Staging {
             self.entries.iter().zip(stood).filter(|(e, stood)| *stood && e.methods.is_empty());
         let (replaced, held): (Vec<_>, Vec<_>) =
             gone.map(|(entry, _)| (entry.live.id, entry.live.held())).unzip();
-        let id = self.insert(fault, stead, seed);
-        Put { id, replaced, released: held.iter().sum(), unchanged: false }
+        let before = namesake.and_then(|place| self.entries.get(place));
+        let before = before.map(|entry| Arc::clone(&entry.live.fault));
+        let id = self.insert(Arc::clone(&fault), stead, seed);
+        Put { id, replaced, released: held.iter().sum(), unchanged: false, fault, before }
     }
 
     /// Puts a fault behind that whose place it takes, or else behind all of its rank.
@@ -138,9 +174,9 @@ impl Staging {
     }
 }
 
-/// Takes these methods from every fault.
-pub(super) fn withdraw(entries: &mut [Entry], methods: MethodSet) {
-    for entry in entries.iter_mut().filter(|entry| entry.live.is_fault()) {
+/// Takes these methods from those that are faults, and no conditions or latches.
+pub(super) fn withdraw<'a>(entries: impl IntoIterator<Item = &'a mut Entry>, methods: MethodSet) {
+    for entry in entries.into_iter().filter(|entry| entry.live.is_fault()) {
         entry.methods = entry.methods.minus(methods);
     }
 }

@@ -83,13 +83,13 @@ impl FaultTable {
     /// There would be more faults than may be; nothing is changed then.
     pub fn put_all(&self, change: Change) -> Result<Vec<Put>, TooManyFaults> {
         let (put, new) = self.change(Why::Replaced, |entries, writer| {
-            let mut staging = Staging::new(entries.clone(), writer.last_id);
-            if change.only_these {
-                staging.withdraw(MethodSet::ALL);
-            }
+            let mut staging = Staging::new(entries.clone(), writer.last_id, &change);
             change.remove.iter().for_each(|id| staging.remove(*id));
             let place = |(fault, placement)| staging.place(Arc::new(fault), placement, self.seed);
-            let put: Vec<Put> = change.faults.into_iter().map(place).collect();
+            let mut put: Vec<Put> = change.faults.into_iter().map(place).collect();
+            if change.only_these {
+                staging.lift_others(&mut put);
+            }
             if staging.entries.iter().filter(|entry| !entry.methods.is_empty()).count() > MAX_FAULTS
             {
                 return Err(TooManyFaults);

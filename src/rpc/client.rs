@@ -11,11 +11,12 @@ use thiserror::Error;
 use thrift::protocol::TMessageType;
 use thrift::{ApplicationErrorKind, TransportErrorKind};
 
-use super::dialect::{PlainFault, encode_plain};
-use super::record::{Record, Wire, WrongType, field};
-use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
+use super::dialect::encode_plain;
+use super::record::{BadField, Wire, field};
+use super::records::{Info, KindInfo, ListedFault, MethodInfo, Put};
 use super::statistics::Statistics;
 use super::wire::{self, BadMessage, Fields, Limits, Message, MessageReader, ReadError, Value};
+use crate::fault::words::{FaultWords, PlainFault};
 
 /// The port of charybdefs, and slowfs's own default.
 pub(crate) const DEFAULT_PORT: u16 = 9090;
@@ -76,9 +77,9 @@ pub enum BadAnswer {
     /// It lacks what the call returns.
     #[error("no result")]
     NoResult,
-    /// A field of it has the wrong type.
+    /// A field of it has a value that it cannot have.
     #[error(transparent)]
-    WrongType(#[from] WrongType),
+    Field(#[from] BadField),
     /// There is none: the call itself cannot be written.
     #[error("cannot encode the call: {0}")]
     NoCall(thrift::Error),
@@ -137,22 +138,64 @@ impl Client {
         Ok(Client { addr: addr.to_owned(), timeout, stream, reader, seq: 0 })
     }
 
-    /// Sets a fault and returns its id. Its methods are first removed from every other fault,
-    /// unless `add`.
+    /// Sets a fault. Its methods are first removed from every other fault, unless `add`; one with a
+    /// name takes the place of the fault of that name.
     ///
     /// # Errors
     /// Any of [`ClientError`]; nothing is changed if it is `Refused` or `UnknownCall`.
-    pub fn put_fault(&mut self, fault: &FaultSpec, add: bool) -> Result<i64, ClientError> {
-        let fault = Value::Struct(fault.encode());
-        self.fetch("put_fault", Fields::default().with(1, fault).with(2, Value::Bool(add)))
+    pub fn put_fault(&mut self, fault: &FaultWords, add: bool) -> Result<Put, ClientError> {
+        self.fetch("put_fault", arguments([fault.value(), add.value()]))
     }
 
-    /// Removes the fault of that id; false if there is none.
+    /// Sets several faults and removes those of these ids, in one step; with `only_these` all others.
+    ///
+    /// # Errors
+    /// As [`Client::put_fault`].
+    pub fn put_faults(
+        &mut self,
+        faults: &[FaultWords],
+        remove: &[i64],
+        only_these: bool,
+    ) -> Result<Vec<Put>, ClientError> {
+        let (faults, remove) = (faults.to_vec(), remove.to_vec());
+        self.fetch("put_faults", arguments([faults.value(), remove.value(), only_these.value()]))
+    }
+
+    /// Removes the fault of that name or id; false if there is none.
     ///
     /// # Errors
     /// Any of [`ClientError`].
-    pub fn remove_fault(&mut self, id: i64) -> Result<bool, ClientError> {
-        self.fetch("remove_fault", Fields::default().with(1, Value::I64(id)))
+    pub fn remove_fault(&mut self, name_or_id: &str) -> Result<bool, ClientError> {
+        self.fetch("remove_fault", Fields::default().with(1, Value::text(name_or_id)))
+    }
+
+    /// Waits until the fault of that name or id has `fired` n times, or holds n (`held`), and tells how
+    /// many.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`]; `Refused` if it did not come to that in time.
+    pub fn wait(
+        &mut self,
+        name_or_id: &str,
+        what: &str,
+        n: i64,
+        within: Duration,
+    ) -> Result<i64, ClientError> {
+        let ns = i64::try_from(within.as_nanos()).unwrap_or(i64::MAX);
+        let (fault, what) = (Value::text(name_or_id), Value::text(what));
+        let arguments = arguments([Some(fault), Some(what), n.value(), ns.value()]);
+        self.let_take(self.timeout.saturating_add(within))?;
+        let found = self.fetch("wait", arguments);
+        self.let_take(self.timeout)?;
+        found
+    }
+
+    /// The kinds of fault that there are.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn list_kinds(&mut self) -> Result<Vec<KindInfo>, ClientError> {
+        self.fetch("list_kinds", Fields::default())
     }
 
     /// Removes these methods from every fault, in one step.
@@ -240,6 +283,12 @@ impl Client {
         self.call(call, encode_plain(methods, fault)).map(drop)
     }
 
+    /// Sets how long an answer may take.
+    fn let_take(&self, within: Duration) -> Result<(), ClientError> {
+        let set = self.stream.set_read_timeout(Some(within));
+        set.map_err(|e| self.lost("wait", wire::os_text(&e)))
+    }
+
     /// A call that returns a value.
     fn fetch<T: Wire>(&mut self, call: &'static str, args: Fields) -> Result<T, ClientError> {
         let reply = self.call(call, args)?;
@@ -298,6 +347,11 @@ impl Client {
     fn garbled(&self, call: &'static str, reason: BadAnswer) -> ClientError {
         ClientError::Garbled { addr: self.addr.clone(), call, reason }
     }
+}
+
+/// The arguments of a call, from field 1 on.
+fn arguments<const N: usize>(values: [Option<Value>; N]) -> Fields {
+    Fields((1..).zip(values.into_iter().flatten()).collect())
 }
 
 /// Field 1 of both kinds of exception. On one line, whoever wrote it.

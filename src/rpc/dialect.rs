@@ -8,10 +8,10 @@
 
 use thrift::protocol::TType;
 
-use super::record::{WrongType, field};
-use super::records::{FaultSpec, ListedFault};
+use super::record::{Wire, field};
 use super::wire::{Fields, Message, Value};
-use crate::ops::Method;
+use crate::fault::words::{FaultWords, PlainFault};
+use crate::ops::MethodSet;
 
 /// A call with its arguments.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,9 +27,11 @@ pub(super) enum Call {
     /// `get_faults`, of a fork
     GetFaults,
     /// `put_fault`
-    Put { fault: FaultSpec, add: bool },
-    /// `remove_fault`
-    Remove(i64),
+    Put { fault: FaultWords, add: bool },
+    /// `put_faults`
+    PutAll { faults: Vec<FaultWords>, remove: Vec<i64>, only_these: bool },
+    /// `remove_fault`, by name or id
+    Remove(String),
     /// `clear_methods`
     ClearMethods(Vec<String>),
     /// `list_faults`
@@ -38,31 +40,27 @@ pub(super) enum Call {
     ListEnded,
     /// `list_methods`
     ListMethods,
+    /// `list_kinds`
+    ListKinds,
+    /// `wait`
+    Wait(Wait),
     /// `info`
     Info,
     /// `stats`
     Stats,
 }
 
-/// A fault as the plain interface describes it: numbers as sent, not yet judged.
+/// What to wait for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlainFault {
-    /// A random errno, unless there is one in `err_nos`.
-    pub random: bool,
-    /// None, one, or the list of a fork; without zeros.
-    pub err_nos: Vec<i64>,
-    /// 0: always; negative: never; else parts of the server's scale.
-    pub probability: i64,
-    /// For the whole backing path; empty: any.
-    pub regexp: String,
-    /// SIGKILL to the calling process.
-    pub kill_caller: bool,
-    /// Microseconds before the operation.
-    pub delay_us: i64,
-    /// Ignore `delay_us`.
-    pub auto_delay: bool,
-    /// Of a fork: gone after it has fired once.
-    pub one_time: bool,
+pub(super) struct Wait {
+    /// The fault.
+    pub(super) name_or_id: String,
+    /// `fired` or `held`.
+    pub(super) what: String,
+    /// How often, or how many.
+    pub(super) n: i64,
+    /// Nanoseconds.
+    pub(super) timeout_ns: i64,
 }
 
 /// Why a message is no call that can be served.
@@ -79,7 +77,6 @@ pub(super) enum NoCall {
 /// The call that a message makes.
 pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
     let body = &message.body;
-    let own = |wrong: WrongType| NoCall::Own(wrong.to_string());
     Ok(match message.name.as_str() {
         "get_methods" => Call::GetMethods,
         "clear_all_faults" => Call::ClearAll,
@@ -99,15 +96,25 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
         "set_all_fault" => Call::SetFault(None, plain_fault(body, 0).map_err(NoCall::Plain)?.1),
         "get_faults" => Call::GetFaults,
         "put_fault" => {
-            let fault = field(body, 1, "fault").map_err(own)?;
+            let fault: Option<FaultWords> = given(body, 1, "fault")?;
             let fault =
                 fault.ok_or_else(|| NoCall::Own("field 1 (fault) is missing".to_owned()))?;
-            Call::Put { fault, add: field(body, 2, "add").map_err(own)?.unwrap_or_default() }
+            Call::Put { fault, add: given(body, 2, "add")? }
         }
-        "remove_fault" => Call::Remove(field(body, 1, "id").map_err(own)?.unwrap_or_default()),
-        "clear_methods" => {
-            Call::ClearMethods(field(body, 1, "methods").map_err(own)?.unwrap_or_default())
-        }
+        "put_faults" => Call::PutAll {
+            faults: given(body, 1, "faults")?,
+            remove: given(body, 2, "remove")?,
+            only_these: given(body, 3, "only_these")?,
+        },
+        "remove_fault" => Call::Remove(given(body, 1, "name_or_id")?),
+        "clear_methods" => Call::ClearMethods(given(body, 1, "methods")?),
+        "wait" => Call::Wait(Wait {
+            name_or_id: given(body, 1, "name_or_id")?,
+            what: given(body, 2, "what")?,
+            n: given(body, 3, "n")?,
+            timeout_ns: given(body, 4, "timeout_ns")?,
+        }),
+        "list_kinds" => Call::ListKinds,
         "list_faults" => Call::ListFaults,
         "list_ended" => Call::ListEnded,
         "list_methods" => Call::ListMethods,
@@ -115,6 +122,12 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
         "stats" => Call::Stats,
         _ => return Err(NoCall::Unknown),
     })
+}
+
+/// An argument of one of slowfs's own calls; one that is missing is its zero value.
+fn given<T: Wire + Default>(body: &Fields, id: i16, name: &'static str) -> Result<T, NoCall> {
+    let found = field(body, id, name).map_err(|bad| NoCall::Own(bad.to_string()))?;
+    Ok(found.unwrap_or_default())
 }
 
 /// The arguments of `set_fault` (whose methods come first: `first` is 1) or `set_all_fault` (0).
@@ -176,261 +189,32 @@ pub(super) fn encode_plain(methods: Option<&[String]>, fault: &PlainFault) -> Fi
 }
 
 /// What a fork's `get_faults` answers: for each method the first fault that names it.
-pub(super) fn encode_get_faults(faults: &[ListedFault], number: impl Fn(&str) -> i16) -> Value {
+pub(super) fn encode_get_faults(faults: &[(MethodSet, PlainFault)]) -> Value {
+    let mut told = MethodSet::EMPTY;
     let mut entries: Vec<(Value, Value)> = Vec::new();
-    for listed in faults {
-        let fault = Value::Struct(fork_fault(&listed.fault, &number));
-        let names: Vec<_> = match listed.fault.methods.as_slice() {
-            [all] if all == "all" => Method::all().map(Method::name).collect(),
-            names => names.iter().map(String::as_str).collect(),
-        };
-        for name in names {
-            let name = Value::text(name);
-            if entries.iter().all(|(known, _)| *known != name) {
-                entries.push((name, fault.clone()));
-            }
-        }
+    for (methods, fault) in faults {
+        let fault = Value::Struct(fork_fault(fault));
+        let fresh = methods.minus(told);
+        told = told.union(fresh);
+        entries.extend(fresh.names().into_iter().map(|name| (Value::text(name), fault.clone())));
     }
     Value::Map(TType::String, TType::Struct, entries)
 }
 
-/// All fields are required there. What it cannot say comes as near as it can: a hang as the
-/// longest delay, several errnos as the first.
-#[allow(clippy::cast_possible_truncation, reason = "a fraction of 100,000, rounded")]
-fn fork_fault(fault: &FaultSpec, number: impl Fn(&str) -> i16) -> Fields {
-    let delay_us = match (fault.hang, fault.delay_ns) {
-        (true, _) => i32::MAX,
-        (false, ns) => i32::try_from(ns.unwrap_or_default() / 1000).unwrap_or(i32::MAX),
-    };
-    let probability = match (fault.probability * 100_000.0).round() as i32 {
-        _ if fault.probability <= 0.0 => -1,
-        n => n.max(1),
-    };
+/// All fields are required there; of several errnos it has room for the first.
+fn fork_fault(fault: &PlainFault) -> Fields {
+    let int = |n: i64| Value::I32(i32::try_from(n).unwrap_or(i32::MAX));
+    let errno = fault.err_nos.first().copied().unwrap_or_default();
     Fields::default()
-        .with(1, Value::Bool(fault.random_errno))
-        .with(2, Value::I16(fault.errnos.first().map_or(0, |name| number(name))))
-        .with(3, Value::I32(probability))
-        .with(4, Value::text(&fault.pattern))
+        .with(1, Value::Bool(fault.random))
+        .with(2, Value::I16(i16::try_from(errno).unwrap_or_default()))
+        .with(3, int(fault.probability))
+        .with(4, Value::text(&fault.regexp))
         .with(5, Value::Bool(fault.kill_caller))
-        .with(6, Value::I32(delay_us))
+        .with(6, int(fault.delay_us))
         .with(7, Value::Bool(false))
-        .with(8, Value::Bool(fault.count == Some(1)))
+        .with(8, Value::Bool(fault.one_time))
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use thrift::protocol::TMessageType;
-
-    use super::super::wire::tests::{golden, read_one};
-    use super::*;
-
-    fn golden_call(name: &str) -> Call {
-        call(&read_one(&golden(name))).unwrap()
-    }
-
-    fn wal() -> (Option<Vec<String>>, PlainFault) {
-        let methods = ["fsync", "fdatasync", "fsyncdir"].map(str::to_owned).to_vec();
-        let fault = PlainFault {
-            probability: 1000,
-            regexp: "(^|.*/)member/wal/.*".into(),
-            delay_us: 300_000,
-            ..PlainFault::default()
-        };
-        (Some(methods), fault)
-    }
-
-    fn everything() -> PlainFault {
-        PlainFault {
-            random: false,
-            err_nos: vec![5],
-            probability: -1,
-            regexp: ".*".into(),
-            kill_caller: true,
-            delay_us: 7,
-            auto_delay: true,
-            one_time: false,
-        }
-    }
-
-    #[test]
-    fn calls_of_the_original_idl_are_read() {
-        let (methods, fault) = wal();
-        assert_eq!(golden_call("get_methods"), Call::GetMethods);
-        assert_eq!(golden_call("clear_all_faults"), Call::ClearAll);
-        assert_eq!(golden_call("clear_fault"), Call::ClearFault("write_buf".into()));
-        for framing in ["", "_non_strict", "_framed", "_framed_non_strict"] {
-            let read = golden_call(&format!("set_fault{framing}"));
-            assert_eq!(read, Call::SetFault(methods.clone(), fault.clone()), "{framing}");
-        }
-        assert_eq!(golden_call("set_all_fault"), Call::SetFault(None, everything()));
-    }
-
-    #[test]
-    fn a_missing_field_is_its_zero_value() {
-        let fault = PlainFault { random: true, ..PlainFault::default() };
-        let read = golden_call("set_fault_without_regexp");
-        assert_eq!(read, Call::SetFault(Some(vec!["write".into()]), fault));
-        let older = PlainFault { auto_delay: false, ..everything() };
-        assert_eq!(golden_call("older_set_all_fault"), Call::SetFault(None, older));
-        let bare = |name: &str| Message {
-            name: name.into(),
-            kind: TMessageType::Call,
-            seq: 0,
-            body: Fields::default(),
-        };
-        let nothing = PlainFault::default();
-        assert_eq!(call(&bare("set_fault")), Ok(Call::SetFault(Some(vec![]), nothing.clone())));
-        assert_eq!(call(&bare("set_all_fault")), Ok(Call::SetFault(None, nothing)));
-        assert_eq!(call(&bare("clear_fault")), Ok(Call::ClearFault(String::new())));
-    }
-
-    #[test]
-    fn dialects_of_the_forks_are_read() {
-        let (methods, fault) = wal();
-        assert_eq!(golden_call("positive_clear_fault"), Call::ClearFault("write_buf".into()));
-        let read = golden_call("positive_set_fault");
-        assert_eq!(read, Call::SetFault(methods.clone(), fault.clone()));
-        assert_eq!(golden_call("positive_set_all_fault"), Call::SetFault(None, everything()));
-        let once = PlainFault { one_time: true, ..fault };
-        assert_eq!(golden_call("once_set_fault"), Call::SetFault(methods, once));
-        let once = PlainFault { one_time: true, ..everything() };
-        assert_eq!(golden_call("once_set_all_fault"), Call::SetFault(None, once));
-        assert_eq!(golden_call("once_get_faults"), Call::GetFaults);
-        let listed =
-            PlainFault { err_nos: vec![5, 28], probability: 100_000, ..PlainFault::default() };
-        let read = golden_call("listed_set_fault");
-        assert_eq!(read, Call::SetFault(Some(vec!["open".into()]), listed));
-    }
-
-    #[test]
-    fn own_calls_of_the_python_stubs_are_read() {
-        let fault = FaultSpec {
-            methods: ["fsync", "write"].map(str::to_owned).to_vec(),
-            pattern: "(^|.*/)member/wal/.*".into(),
-            probability: 0.25,
-            hang: true,
-            errnos: ["EIO", "28"].map(str::to_owned).to_vec(),
-            kill_caller: true,
-            count: Some(3),
-            after: 2,
-            lifetime_ns: Some(5_000_000_000),
-            ..FaultSpec::default()
-        };
-        let put = Call::Put { fault, add: true };
-        assert_eq!(golden_call("put_fault"), put);
-        assert_eq!(golden_call("put_fault_framed"), put);
-        let methods = vec!["all".to_owned()];
-        let fault = FaultSpec { methods, delay_ns: Some(1_000), ..FaultSpec::default() };
-        assert_eq!(golden_call("put_fault_of_defaults"), Call::Put { fault, add: false });
-        assert_eq!(golden_call("remove_fault"), Call::Remove(7));
-        let methods = ["read", "write"].map(str::to_owned).to_vec();
-        assert_eq!(golden_call("clear_methods"), Call::ClearMethods(methods));
-        assert_eq!(golden_call("list_faults"), Call::ListFaults);
-        assert_eq!(golden_call("list_methods"), Call::ListMethods);
-        assert_eq!(golden_call("info"), Call::Info);
-        assert_eq!(golden_call("stats"), Call::Stats);
-    }
-
-    #[test]
-    fn unknown_fields_and_types_are_skipped() {
-        let mut message = read_one(&golden("set_fault"));
-        message.body.0.insert(0, (-9, Value::Bool(true)));
-        message.body.0.push((17, Value::Struct(Fields::default().with(1, Value::I8(3)))));
-        message.body.0.push((-4, Value::text("not a number")));
-        message.body.0.push((-5, Value::I32(7)));
-        message.body.0.push((-3, Value::Bool(true)));
-        let (methods, fault) = wal();
-        assert_eq!(call(&message), Ok(Call::SetFault(methods, fault)));
-    }
-
-    #[test]
-    fn own_calls_refuse_a_wrong_type() {
-        let body =
-            Fields::default().with(1, Value::Struct(Fields::default().with(3, Value::I32(1))));
-        let kind = TMessageType::Call;
-        let message = Message { name: "put_fault".into(), kind, seq: 0, body };
-        let Err(NoCall::Own(reason)) = call(&message) else { panic!("taken") };
-        assert!(reason.contains("field 3 (probability) must be a double"), "{reason}");
-    }
-
-    #[test]
-    fn plain_calls_are_written_as_the_original_reads_them() {
-        let (methods, fault) = wal();
-        let mut real = read_one(&golden("set_fault")).body;
-        real.0.reverse();
-        assert_eq!(encode_plain(methods.as_deref(), &fault), real);
-        let mut real = read_one(&golden("set_all_fault")).body;
-        real.0.reverse();
-        assert_eq!(encode_plain(None, &everything()), real);
-    }
-
-    #[test]
-    fn get_faults_tells_the_first_fault_of_each_method() {
-        let spec = |methods: &[&str]| FaultSpec {
-            methods: methods.iter().map(|m| (*m).to_owned()).collect(),
-            ..FaultSpec::default()
-        };
-        let listed = |fault| ListedFault { fault, ..ListedFault::default() };
-        let first = FaultSpec { hang: true, probability: 0.0, ..spec(&["read"]) };
-        let second = FaultSpec {
-            errnos: vec!["EIO".into()],
-            probability: 0.000_001,
-            count: Some(1),
-            ..spec(&["read", "write"])
-        };
-        let Value::Map(_, _, all) = encode_get_faults(&[listed(spec(&["all"]))], |_| 5) else {
-            panic!()
-        };
-        assert_eq!(all.len(), Method::COUNT, "each by its name");
-        let Value::Map(_, _, entries) = encode_get_faults(&[listed(first), listed(second)], |_| 5)
-        else {
-            panic!()
-        };
-        let [(read, hang), (write, once)] = &entries[..] else { panic!("{entries:?}") };
-        assert_eq!((read, write), (&Value::text("read"), &Value::text("write")));
-        let [hang, once] = [hang, once].map(|v| v.as_fields().unwrap());
-        assert_eq!(hang.get(3), Some(&Value::I32(-1)), "never");
-        assert_eq!(hang.get(6), Some(&Value::I32(i32::MAX)));
-        assert_eq!(once.get(2), Some(&Value::I16(5)));
-        assert_eq!(once.get(3), Some(&Value::I32(1)), "rarely is not always");
-        assert_eq!(once.get(8), Some(&Value::Bool(true)));
-        assert_eq!(once.0.len(), 8, "all fields are required there");
-    }
-
-    proptest! {
-        #[test]
-        fn what_own_client_sends_by_plain_calls_is_read_back(
-            methods in prop::option::of(prop::collection::vec(".{0,12}", 0..4)),
-            err_no in prop::option::of(1..=511i64),
-            numbers: (i32, i32),
-            regexp in ".{0,20}",
-            flags: (bool, bool, bool),
-        ) {
-            let (random, kill_caller, auto_delay) = flags;
-            let (probability, delay_us) = (numbers.0.into(), numbers.1.into());
-            let err_nos = err_no.into_iter().collect();
-            let fault = PlainFault {
-                random, err_nos, probability, regexp, kill_caller, delay_us, auto_delay,
-                one_time: false,
-            };
-            let name = if methods.is_some() { "set_fault" } else { "set_all_fault" }.to_owned();
-            let body = encode_plain(methods.as_deref(), &fault);
-            let message = Message { name, kind: TMessageType::Call, seq: 0, body };
-            prop_assert_eq!(call(&message), Ok(Call::SetFault(methods, fault)));
-        }
-
-        #[test]
-        fn fields_may_come_in_any_order(
-            fields in Just(read_one(&golden("set_fault")).body.0).prop_shuffle(),
-            positive: bool,
-        ) {
-            let sign = if positive { -1 } else { 1 };
-            let body = Fields(fields.into_iter().map(|(id, v)| (id * sign, v)).collect());
-            let message =
-                Message { name: "set_fault".into(), kind: TMessageType::Call, seq: 0, body };
-            let (methods, fault) = wal();
-            prop_assert_eq!(call(&message), Ok(Call::SetFault(methods, fault)));
-        }
-    }
-}
+mod tests;

@@ -9,10 +9,12 @@ use thrift::protocol::{TMessageType, TType};
 
 use super::dialect::{NoCall, call};
 use super::record::Record;
-use super::records::{FaultSpec, Info, ListedFault, MethodInfo};
+use super::records::{Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
+use super::values::{MEMBERS, WirePath};
 use super::wire::tests::read_one;
 use super::wire::{Fields, Message, Value, encode};
+use crate::fault::words::{self, Args, EffectWords, FaultWords};
 
 const IDL: &str = include_str!("../../idl/slowfs.thrift");
 const PLAIN_IDL: &str = include_str!("../../idl/charybdefs.thrift");
@@ -35,23 +37,21 @@ struct Declared {
     id: i16,
     name: String,
     ttype: String,
-    default: Option<String>,
 }
 
-/// The structs of the IDL, by name.
-fn structs() -> BTreeMap<String, Vec<Declared>> {
+/// The structs of the IDL, by name, or its unions.
+fn structs(what: &str) -> BTreeMap<String, Vec<Declared>> {
     let field = |line: &str| {
         let (id, rest) = line.trim().strip_suffix(',').unwrap().split_once(": ").unwrap();
-        let (rest, default) = match rest.split_once(" = ") {
-            Some((rest, default)) => (rest, Some(default.to_owned())),
-            None => (rest, None),
-        };
+        // Go's zero struct would send another one than is meant.
+        assert!(!rest.contains('='), "a field has a default: {rest}");
         let (ttype, name) = rest.rsplit_once(' ').unwrap();
         let (name, ttype) = (name.to_owned(), ttype.to_owned());
-        Declared { id: id.parse().unwrap(), name, ttype, default }
+        Declared { id: id.parse().unwrap(), name, ttype }
     };
     let code = code(IDL);
-    let structs = code.split("\nstruct ").skip(1).map(|text| {
+    let begins = format!("\n{what} ");
+    let structs = code.split(&begins).skip(1).map(|text| {
         let (name, body) = text.split_once(" {").unwrap();
         let body = body.split_once("\n}").unwrap().0;
         let lines = body.lines().filter(|line| !line.trim().is_empty());
@@ -62,18 +62,18 @@ fn structs() -> BTreeMap<String, Vec<Declared>> {
 
 /// What Thrift's own readers put in the place of a missing field.
 fn default(field: &Declared) -> Option<Value> {
-    let given = field.default.as_deref();
     match field.ttype.as_str() {
         optional if optional.starts_with("optional ") => None,
-        "bool" => Some(Value::Bool(given == Some("true"))),
-        "i32" => Some(Value::I32(given.map_or(0, |n| n.parse().unwrap()))),
-        "i64" => Some(Value::I64(given.map_or(0, |n| n.parse().unwrap()))),
-        "double" => Some(Value::Double(given.map_or(0.0, |n| n.parse().unwrap()))),
-        "string" => Some(Value::text(given.unwrap_or("\"\"").trim_matches('"'))),
+        "bool" => Some(Value::Bool(false)),
+        "i32" => Some(Value::I32(0)),
+        "i64" => Some(Value::I64(0)),
+        "string" | "binary" => Some(Value::text("")),
         "list<string>" => Some(Value::List(TType::String, vec![])),
-        "list<MethodStatistics>" => Some(Value::List(TType::Struct, vec![])),
+        "list<i64>" => Some(Value::List(TType::I64, vec![])),
+        list if list.starts_with("list<") => Some(Value::List(TType::Struct, vec![])),
         "map<i64, i64>" => Some(Value::Map(TType::I64, TType::I64, vec![])),
-        "Fault" => Some(Value::Struct(FaultSpec::default().encode())),
+        "map<string, Value>" => Some(Value::Map(TType::String, TType::Struct, vec![])),
+        "Fault" => Some(Value::Struct(FaultWords::default().encode())),
         other => panic!("{}: no default known of {other}", field.name),
     }
 }
@@ -88,8 +88,12 @@ fn check<R: Record>(structs: &mut BTreeMap<String, Vec<Declared>>) {
 
 #[test]
 fn every_struct_of_the_idl_is_declared_alike() {
-    let mut structs = structs();
-    check::<FaultSpec>(&mut structs);
+    let mut structs = structs("struct");
+    check::<FaultWords>(&mut structs);
+    check::<EffectWords>(&mut structs);
+    check::<Put>(&mut structs);
+    check::<KindInfo>(&mut structs);
+    check::<ParamInfo>(&mut structs);
     check::<ListedFault>(&mut structs);
     check::<MethodInfo>(&mut structs);
     check::<Info>(&mut structs);
@@ -98,6 +102,14 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<PassthroughStatistics>(&mut structs);
     check::<Statistics>(&mut structs);
     assert!(structs.is_empty(), "no records for {:?}", structs.keys());
+}
+
+#[test]
+fn the_union_of_the_idl_is_declared_alike() {
+    let unions = structs("union");
+    let said: Vec<_> =
+        unions["Value"].iter().map(|f| (f.id, f.name.as_str(), f.ttype.as_str())).collect();
+    assert_eq!((unions.len(), said), (1, MEMBERS.to_vec()));
 }
 
 #[test]
@@ -110,7 +122,7 @@ fn every_call_of_the_idls_is_known() {
             names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
         }
     }
-    assert_eq!(names.len(), 13, "{names:?}");
+    assert_eq!(names.len(), 16, "{names:?}");
     for name in names {
         let kind = TMessageType::Call;
         let message = Message { name: name.clone(), kind, seq: 0, body: Fields::default() };
@@ -138,37 +150,70 @@ fn text(text: &str) -> Option<String> {
 
 #[test]
 fn faults_are_written_as_ever() {
-    let fault = FaultSpec {
+    let effect = |kind: &str, name: &str, value| EffectWords {
+        kind: kind.to_owned(),
+        params: Args::new().with(name, value),
+    };
+    let texts = ["EIO", "200"].map(str::to_owned).to_vec();
+    let fault = FaultWords {
         methods: ["fsync", "write"].map(str::to_owned).to_vec(),
         pattern: "(^|.*/)wal/.*".into(),
-        probability: 0.25,
-        delay_ns: Some(5_000),
-        hang: true,
-        errnos: ["EIO", "200"].map(str::to_owned).to_vec(),
-        random_errno: true,
-        kill_caller: true,
-        count: Some(4),
-        after: 3,
-        lifetime_ns: Some(9),
+        options: Args::new()
+            .with("probability", words::Value::Share(0.25))
+            .with("sticky", words::Value::Flag(true))
+            .with("size", words::Value::Text("4KiB..".into())),
+        effects: vec![
+            effect("delay", "time", words::Value::Whole(5_000)),
+            effect("error", "errnos", words::Value::Texts(texts)),
+        ],
+        name: text("slow"),
     };
     let listed = ListedFault {
         id: 7,
         fault: fault.clone(),
+        category: "fault".into(),
+        state: "ended".into(),
         matched: 1,
         fired: 2,
         held: 3,
+        skipped: 9,
+        let_go: 8,
+        past_cache: 6,
         expires_in_ns: Some(4),
         out_of_reach: text("some"),
+        warnings: vec!["one".into()],
         ended_unix_ns: Some(5),
         why: text("spent"),
-        past_cache: 6,
-        let_go: 8,
-        skipped: 9,
+    };
+    let put = Put {
+        id: 7,
+        replaced: vec![3, 4],
+        released: 5,
+        unchanged: true,
+        warnings: vec!["one".into()],
+        changed: vec!["two".into()],
     };
     is_golden("fault", fault);
-    is_golden("default_fault", FaultSpec::default());
+    is_golden("default_fault", FaultWords::default());
     is_golden("listed", listed);
     is_golden("default_listed", ListedFault::default());
+    is_golden("put", put);
+    let of_time = ParamInfo {
+        name: "time".into(),
+        takes: "time".into(),
+        form: "TIME".into(),
+        first: true,
+        needed: true,
+        about: "how long, as in 300ms, 1us, 2s".into(),
+    };
+    let kind = KindInfo {
+        name: "delay".into(),
+        about: "Delay matching operations".into(),
+        params: vec![of_time],
+        methods: vec!["read".into()],
+        category: "time".into(),
+    };
+    is_golden("kind", kind);
 }
 
 #[test]
@@ -181,8 +226,8 @@ fn the_mount_is_written_as_ever() {
     is_golden("bare_method", method("read", None, None));
     let info = Info {
         version: "1".into(),
-        mountpoint: "/m".into(),
-        backing: "/b".into(),
+        mountpoint: WirePath("/m".into()),
+        backing: WirePath("/b".into()),
         pid: 2,
         started_unix_ms: 3,
         faults: 4,
@@ -195,6 +240,8 @@ fn the_mount_is_written_as_ever() {
         fuse_protocol: "7.41".into(),
         capabilities: vec!["FUSE_X".into()],
         passthrough_except: text(".*"),
+        kinds: vec!["delay".into()],
+        features: vec!["count".into(), "name".into()],
     };
     is_golden("info", info);
     is_golden("default_info", Info::default());

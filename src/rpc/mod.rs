@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! server, client                connections              dropped   those not served to their end
-//! handler                       what a call does
-//! convert                       words <-> faults         describe  faults in words for people
+//! handler                       which call does what     put, tell, wait  what they do
+//! convert                       faults as they are listed
 //! dialect, records, statistics  which fields mean what   idl       the records against the IDL
-//! record                        a struct's fields, declared once
+//! record, values                a struct's fields, declared once
 //! wire                          bytes <-> values, within limits
 //! ```
 //!
@@ -23,10 +23,14 @@ pub mod fuzzing;
 mod handler;
 #[cfg(test)]
 mod idl;
+mod put;
 mod record;
 mod records;
 mod server;
 mod statistics;
+mod tell;
+mod values;
+mod wait;
 mod wire;
 
 use std::io;
@@ -34,14 +38,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 pub use client::{BadAnswer, Client, ClientError};
-pub(crate) use convert::{errno, fault};
 pub(crate) use describe::duration;
-pub use dialect::PlainFault;
 pub use handler::{MountInfo, ServerConfig};
-pub use record::WrongType;
-pub use records::{FaultSpec, Info, ListedFault, MethodInfo};
+pub use record::BadField;
+pub use records::{Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
 pub use server::{Server, bind};
 pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
+pub use values::WirePath;
 pub use wire::BadMessage;
 
 use crate::fault::{FaultTable, Stats};

@@ -16,7 +16,7 @@ pub(super) trait Record: Default {
     fn encode(&self) -> Fields;
 
     /// A missing field has its default.
-    fn decode(fields: &Fields) -> Result<Self, WrongType>;
+    fn decode(fields: &Fields) -> Result<Self, BadField>;
 
     /// Its name in the IDL.
     #[cfg(test)]
@@ -27,7 +27,8 @@ pub(super) trait Record: Default {
     fn declared() -> Vec<(i16, &'static str, String)>;
 }
 
-/// Declares a record: `pub struct NAME = "NAME IN THE IDL" { ID: FIELD: TYPE, ... }`.
+/// Declares a record: `pub struct NAME = "NAME IN THE IDL" { ID: FIELD: TYPE, ... }`, or with `impl`
+/// one whose fields have been declared elsewhere.
 macro_rules! record {
     (
         $(#[$attribute:meta])*
@@ -40,6 +41,17 @@ macro_rules! record {
             $($(#[$about])* pub $field: $type,)*
         }
 
+        $crate::rpc::record::record! {
+            impl $record = $idl {
+                $($id: $field: $type,)*
+            }
+        }
+    };
+    (
+        impl $record:ident = $idl:literal {
+            $($id:literal: $field:ident: $type:ty,)*
+        }
+    ) => {
         impl $crate::rpc::record::Record for $record {
             fn encode(&self) -> $crate::rpc::wire::Fields {
                 let mut fields = Vec::new();
@@ -49,9 +61,9 @@ macro_rules! record {
 
             fn decode(
                 fields: &$crate::rpc::wire::Fields,
-            ) -> Result<$record, $crate::rpc::record::WrongType> {
+            ) -> Result<$record, $crate::rpc::record::BadField> {
                 let mut record = $record::default();
-                $(if let Some(value) = $crate::rpc::record::field(fields, $id, stringify!($field))? {
+                $(if let Some(value) = $crate::rpc::record::field::<$type>(fields, $id, stringify!($field))? {
                     record.$field = value;
                 })*
                 Ok(record)
@@ -78,18 +90,33 @@ pub(super) fn field<T: Wire>(
     fields: &Fields,
     id: i16,
     name: &'static str,
-) -> Result<Option<T>, WrongType> {
+) -> Result<Option<T>, BadField> {
     fields.get(id).map(|value| T::read(value, FieldId { id, name })).transpose()
 }
 
-/// A field has a value of another type than it must have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("field {id} ({name}) must be {wanted}, and is of Thrift type {found}")]
-pub struct WrongType {
-    id: i16,
-    name: &'static str,
-    wanted: &'static str,
-    found: TType,
+/// A field has a value that it cannot have. One line.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BadField {
+    /// It is of another type.
+    #[error("field {id} ({name}) must be {wanted}, and is of Thrift type {found}")]
+    Type {
+        /// The field's id.
+        id: i16,
+        /// Its name.
+        name: &'static str,
+        /// What it must be.
+        wanted: &'static str,
+        /// What it is.
+        found: TType,
+    },
+    /// It is a map of values, one of which is none.
+    #[error("{name}: {why}")]
+    Value {
+        /// The value's name.
+        name: String,
+        /// Why it is none.
+        why: &'static str,
+    },
 }
 
 /// Which field a value is of.
@@ -101,9 +128,14 @@ pub(super) struct FieldId {
 
 impl FieldId {
     /// What was read from its value, if it was what is wanted.
-    fn take<T>(self, value: &Value, wanted: &'static str, read: Option<T>) -> Result<T, WrongType> {
+    pub(super) fn take<T>(
+        self,
+        value: &Value,
+        wanted: &'static str,
+        read: Option<T>,
+    ) -> Result<T, BadField> {
         let FieldId { id, name } = self;
-        read.ok_or(WrongType { id, name, wanted, found: value.ttype() })
+        read.ok_or(BadField::Type { id, name, wanted, found: value.ttype() })
     }
 }
 
@@ -113,7 +145,7 @@ pub(super) trait Wire: Sized {
     fn value(&self) -> Option<Value>;
 
     /// What came over the wire in that field.
-    fn read(value: &Value, of: FieldId) -> Result<Self, WrongType>;
+    fn read(value: &Value, of: FieldId) -> Result<Self, BadField>;
 
     /// Its name in the IDL.
     #[cfg(test)]
@@ -125,7 +157,7 @@ impl Wire for bool {
         Some(Value::Bool(*self))
     }
 
-    fn read(value: &Value, of: FieldId) -> Result<bool, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<bool, BadField> {
         of.take(value, "a bool", value.as_bool())
     }
 
@@ -141,7 +173,7 @@ impl Wire for i32 {
         Some(Value::I32(*self))
     }
 
-    fn read(value: &Value, of: FieldId) -> Result<i32, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<i32, BadField> {
         let n = value.as_int().and_then(|n| i32::try_from(n).ok());
         of.take(value, "an integer of 32 bits", n)
     }
@@ -158,7 +190,7 @@ impl Wire for i64 {
         Some(Value::I64(*self))
     }
 
-    fn read(value: &Value, of: FieldId) -> Result<i64, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<i64, BadField> {
         of.take(value, "an integer", value.as_int())
     }
 
@@ -173,7 +205,7 @@ impl Wire for f64 {
         Some(Value::Double(*self))
     }
 
-    fn read(value: &Value, of: FieldId) -> Result<f64, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<f64, BadField> {
         of.take(value, "a double", value.as_double())
     }
 
@@ -188,7 +220,7 @@ impl Wire for String {
         Some(Value::text(self))
     }
 
-    fn read(value: &Value, of: FieldId) -> Result<String, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<String, BadField> {
         of.take(value, "a UTF-8 string", utf8(value))
     }
 
@@ -203,7 +235,7 @@ impl Wire for Vec<String> {
         Some(Value::texts(self))
     }
 
-    fn read(value: &Value, of: FieldId) -> Result<Vec<String>, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<Vec<String>, BadField> {
         let texts = value.as_list().and_then(|list| list.iter().map(utf8).collect());
         of.take(value, "a list of UTF-8 strings", texts)
     }
@@ -214,13 +246,29 @@ impl Wire for Vec<String> {
     }
 }
 
+impl Wire for Vec<i64> {
+    fn value(&self) -> Option<Value> {
+        Some(Value::List(TType::I64, self.iter().copied().map(Value::I64).collect()))
+    }
+
+    fn read(value: &Value, of: FieldId) -> Result<Vec<i64>, BadField> {
+        let numbers = value.as_list().and_then(|list| list.iter().map(Value::as_int).collect());
+        of.take(value, "a list of integers", numbers)
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        "list<i64>".to_owned()
+    }
+}
+
 impl Wire for BTreeMap<i64, i64> {
     fn value(&self) -> Option<Value> {
         let entry = |(key, value): (&i64, &i64)| (Value::I64(*key), Value::I64(*value));
         Some(Value::Map(TType::I64, TType::I64, self.iter().map(entry).collect()))
     }
 
-    fn read(value: &Value, of: FieldId) -> Result<BTreeMap<i64, i64>, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<BTreeMap<i64, i64>, BadField> {
         let entry = |(key, value): &(Value, Value)| Some((key.as_int()?, value.as_int()?));
         let map = match value {
             Value::Map(_, _, entries) => entries.iter().map(entry).collect(),
@@ -240,7 +288,7 @@ impl<R: Record> Wire for R {
         Some(Value::Struct(self.encode()))
     }
 
-    fn read(value: &Value, of: FieldId) -> Result<R, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<R, BadField> {
         R::decode(of.take(value, "a struct", value.as_fields())?)
     }
 
@@ -256,7 +304,7 @@ impl<R: Record> Wire for Vec<R> {
         Some(Value::List(TType::Struct, records.collect()))
     }
 
-    fn read(value: &Value, of: FieldId) -> Result<Vec<R>, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<Vec<R>, BadField> {
         let structs: Option<Vec<&Fields>> =
             value.as_list().and_then(|list| list.iter().map(Value::as_fields).collect());
         let structs = of.take(value, "a list of structs", structs)?;
@@ -275,7 +323,7 @@ impl<T: Wire> Wire for Option<T> {
         self.as_ref().and_then(T::value)
     }
 
-    fn read(value: &Value, of: FieldId) -> Result<Option<T>, WrongType> {
+    fn read(value: &Value, of: FieldId) -> Result<Option<T>, BadField> {
         T::read(value, of).map(Some)
     }
 
@@ -285,6 +333,6 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
-fn utf8(value: &Value) -> Option<String> {
+pub(super) fn utf8(value: &Value) -> Option<String> {
     String::from_utf8(value.as_bytes()?.to_vec()).ok()
 }

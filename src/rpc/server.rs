@@ -19,7 +19,7 @@ use thrift::protocol::TMessageType;
 use tracing::{debug, warn};
 
 use super::dropped::Dropped;
-use super::handler::{Answer, Handler};
+use super::handler::{Answer, Handler, Peer};
 use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
 use crate::sys::memory;
 
@@ -256,13 +256,15 @@ impl Session {
                 Ok(None) => return,
                 Ok(Some(call)) => {
                     self.touch(Some(Instant::now()));
+                    let waits = || self.waits();
+                    let peer = Peer { addr: peer, waits: &waits };
                     let answer = self.shared.handler.answer(peer, &call);
                     if call.kind == TMessageType::OneWay {
                         continue;
                     }
                     let reply = reply(call.name, call.seq, answer);
                     if let Err(e) = self.send(&reply, reader.framed()) {
-                        debug!(%peer, "reply not taken: {e}");
+                        debug!(peer = %peer.addr, "reply not taken: {e}");
                         return;
                     }
                 }
@@ -289,6 +291,12 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Whether the peer may still wait for an answer: it has not closed, nor has this side.
+    fn waits(&self) -> bool {
+        let mut fds = [PollFd::new(&*self.stream, PollFlags::RDHUP)];
+        poll(&mut fds, Some(&Timespec::default())) == Ok(0)
     }
 
     fn touch(&self, active: Option<Instant>) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::record::record;
+use super::wire::signed;
 use crate::fault::{self, Stats};
 use crate::ops::Method;
 
@@ -82,10 +83,6 @@ record! {
         /// How many took up to so many nanoseconds, and longer than the bucket before.
         5: buckets: BTreeMap<i64, i64>,
     }
-}
-
-pub(super) fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 impl Statistics {

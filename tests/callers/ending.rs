@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use slowfs::rpc::FaultSpec;
+use slowfs::fault::words::FaultWords;
 
 use super::common::{self, Mount, PATIENCE, delaying, hanging, long_or, wait_for};
 use super::{Caller, SOON, mount, wait_until_held};
@@ -44,7 +44,7 @@ fn a_process_that_ends_by_itself_is_let_go_from_a_hang_in_its_last_close() {
 
 /// A process that dumps core where `f` is, another thread of which is held in a close, up to the held
 /// writes of its core. None where the machine has its cores elsewhere.
-fn dumping(mount: &Mount, fault: &FaultSpec) -> Option<Caller> {
+fn dumping(mount: &Mount, fault: &FaultWords) -> Option<Caller> {
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
     let mut caller = Caller::new(mount, &["core"]);
     caller.hear("ready");

@@ -24,7 +24,6 @@ use std::time::{Duration, Instant};
 use common::aio::Aio;
 use common::{Mount, delaying, fault_on, hanging, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
-use slowfs::rpc::FaultSpec;
 
 /// How long a process may take to end that is promised to end at once, on a busy machine.
 const SOON: Duration = Duration::from_secs(4);
@@ -164,10 +163,10 @@ fn a_killed_process_does_not_wait_for_what_its_threads_left_behind() {
 #[test]
 fn a_kill_is_not_spent_where_nobody_can_be_killed() {
     let mount = mount();
-    let kill = FaultSpec { kill_caller: true, count: Some(1), ..fault_on(&["write", "release"]) };
+    let kill = fault_on(&["write", "release"]).and("kill", "").with("count", "1");
     let mut caller = Caller::new(&mount, &["map", "msync"]);
     caller.hear("ready");
-    let id = mount.add(&FaultSpec { after: 1, ..kill });
+    let id = mount.add(&kill.with("after", "1"));
     caller.go();
     caller.hear("dirty");
     wait_for("the page to be written back", || (mount.listed(id).skipped >= 1).then_some(()));
@@ -188,7 +187,7 @@ fn a_kill_is_not_spent_where_nobody_can_be_killed() {
 fn a_delayed_kill_ends_the_process_of_a_thread_that_has_ended() {
     let mount = mount();
     let delay = Duration::from_millis(700);
-    let id = mount.add(&FaultSpec { kill_caller: true, ..delaying(&["write"], delay) });
+    let id = mount.add(&delaying(&["write"], delay).and("kill", ""));
     let mut caller = Caller::new(&mount, &["aio-write", "late", "stay"]);
     caller.hear("ready");
     wait_until_held(&mount, id, 1);
@@ -255,7 +254,7 @@ fn what_blocks_in_the_backing_is_not_given_up_when_its_thread_ends() {
 #[test]
 fn a_call_that_ended_long_ago_is_not_continued() {
     let mount = mount();
-    let id = mount.add(&FaultSpec { delay_ns: Some(1), ..fault_on(&["getattr"]) });
+    let id = mount.add(&delaying(&["getattr"], Duration::from_nanos(1)));
     let path = mount.mnt().join("f");
     let open = fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path).unwrap();
     let before = mount.listed(id).matched;

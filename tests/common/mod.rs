@@ -18,7 +18,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use slowfs::rpc::{Client, FaultSpec, ListedFault};
+use slowfs::fault::words::{FaultWords, time_text};
+use slowfs::rpc::{Client, ListedFault};
 use tempfile::TempDir;
 
 /// `statfs(2)`'s name for a FUSE filesystem.
@@ -194,8 +195,8 @@ impl Mount {
     }
 
     /// Sets a fault beside those that are set.
-    pub fn add(&self, fault: &FaultSpec) -> i64 {
-        self.client().put_fault(fault, true).unwrap()
+    pub fn add(&self, fault: &FaultWords) -> i64 {
+        self.client().put_fault(fault, true).unwrap().id
     }
 
     /// Clears every fault when dropped: what a failing test has held would else never end.
@@ -346,22 +347,22 @@ pub fn errno_of<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
 }
 
 /// A fault on these methods, everywhere, always.
-pub fn fault_on(methods: &[&str]) -> FaultSpec {
+pub fn fault_on(methods: &[&str]) -> FaultWords {
     let methods = methods.iter().map(|m| (*m).to_owned()).collect();
-    FaultSpec { methods, ..FaultSpec::default() }
+    FaultWords { methods, ..FaultWords::default() }
 }
 
 /// Fails these methods with an errno.
-pub fn failing(methods: &[&str], errno: &str) -> FaultSpec {
-    FaultSpec { errnos: vec![errno.to_owned()], ..fault_on(methods) }
+pub fn failing(methods: &[&str], errno: &str) -> FaultWords {
+    fault_on(methods).and("error", errno)
 }
 
 /// Delays these methods.
-pub fn delaying(methods: &[&str], delay: Duration) -> FaultSpec {
-    FaultSpec { delay_ns: Some(i64::try_from(delay.as_nanos()).unwrap()), ..fault_on(methods) }
+pub fn delaying(methods: &[&str], delay: Duration) -> FaultWords {
+    fault_on(methods).and("delay", &time_text(delay))
 }
 
 /// Holds these methods until the fault is cleared.
-pub fn hanging(methods: &[&str]) -> FaultSpec {
-    FaultSpec { hang: true, ..fault_on(methods) }
+pub fn hanging(methods: &[&str]) -> FaultWords {
+    fault_on(methods).and("hang", "")
 }

@@ -7,8 +7,8 @@ where DIR has the stubs: thrift --gen py -out DIR tests/golden/dialects.thrift
 
 from dialects import listed, older, once, positive
 from server import server
-from slowfs import SlowFS
-from slowfs.ttypes import Fault
+from slowfs_thrift import SlowFS
+from slowfs_thrift.ttypes import Effect, Fault, Value
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport.TTransport import TFramedTransport, TMemoryBuffer
 
@@ -53,16 +53,22 @@ capture("older_set_all_fault", older,
         lambda c: c.send_set_all_fault(False, 5, -1, ".*", True, 7))
 
 # slowfs's own calls.
-HANG_WAL = Fault(methods=["fsync", "write"], pattern="(^|.*/)member/wal/.*", probability=0.25,
-                 hang=True, errnos=["EIO", "28"], kill_caller=True, count=3, after=2,
-                 lifetime_ns=5_000_000_000)
+HANG_WAL = Fault(methods=["fsync", "write"], pattern="(^|.*/)member/wal/.*", name="slow-wal",
+                 options={"probability": Value(share=0.25), "count": Value(whole=3),
+                          "lasts": Value(text="5s")},
+                 effects=[Effect("hang", {}),
+                          Effect("error", {"errnos": Value(texts=["EIO", "28"])})])
+KILL = Fault(methods=["all"], effects=[Effect("kill", {})])
 capture("put_fault", SlowFS, lambda c: c.send_put_fault(HANG_WAL, True))
 capture("put_fault_framed", SlowFS, lambda c: c.send_put_fault(HANG_WAL, True), framed=True)
-capture("put_fault_of_defaults", SlowFS,
-        lambda c: c.send_put_fault(Fault(methods=["all"], delay_ns=1_000), False))
-capture("remove_fault", SlowFS, lambda c: c.send_remove_fault(7))
+capture("put_fault_bare", SlowFS, lambda c: c.send_put_fault(KILL, False))
+capture("put_faults", SlowFS, lambda c: c.send_put_faults([HANG_WAL, KILL], [7, 8], True))
+capture("remove_fault", SlowFS, lambda c: c.send_remove_fault("7"))
 capture("clear_methods", SlowFS, lambda c: c.send_clear_methods(["read", "write"]))
 capture("list_faults", SlowFS, lambda c: c.send_list_faults())
+capture("list_ended", SlowFS, lambda c: c.send_list_ended())
+capture("wait", SlowFS, lambda c: c.send_wait("slow-wal", "fired", 3, 2_000_000_000))
+capture("list_kinds", SlowFS, lambda c: c.send_list_kinds())
 capture("list_methods", SlowFS, lambda c: c.send_list_methods())
 capture("info", SlowFS, lambda c: c.send_info())
 capture("stats", SlowFS, lambda c: c.send_stats())

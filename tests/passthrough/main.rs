@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 
 use common::{Mount, delaying, errno_of, failing, passing, slowfs, text_of, wait_for};
 use rustix::fs::FallocateFlags;
-use slowfs::rpc::{FaultSpec, PassthroughStatistics};
+use slowfs::fault::words::FaultWords;
+use slowfs::rpc::PassthroughStatistics;
 
 /// What stays with slowfs in these tests.
 const LOG: &str = ".*/log/.*";
@@ -172,7 +173,7 @@ fn methods_stats_and_ping_tell_of_it() {
 /// Opened before, moved, opened again: both handles are served as the first was until both are gone.
 fn moved_while_open(mount: &Mount, from: &str, to: &str, fires_before: bool) {
     let (from, to) = (mount.mnt().join(from), mount.mnt().join(to));
-    let fault = FaultSpec { pattern: ".*/(data|moved)".into(), ..failing(&["write"], "EIO") };
+    let fault = FaultWords { pattern: ".*/(data|moved)".into(), ..failing(&["write"], "EIO") };
     let first = read_write(&from);
     fs::rename(&from, &to).unwrap();
     let second = read_write(&to);

@@ -26,7 +26,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{Mount, delaying, is_fuse, plain_directory, wait_up_to};
-use slowfs::rpc::FaultSpec;
 
 /// What must hold of the directory that a case has worked in, whatever it is reached through.
 type Check = Box<dyn FnOnce(&Path)>;
@@ -79,7 +78,7 @@ fn on_mirror(options: &[&str], case: fn(&Path) -> Check) {
 fn on_delayed_mirror(case: fn(&Path) -> Check) {
     let mut mount = Mount::new();
     let late = delaying(&["all"], Duration::from_micros(100));
-    let id = mount.add(&FaultSpec { probability: 0.1, ..late });
+    let id = mount.add(&late.with("probability", "0.1"));
     let check = case(&mount.mnt());
     let fault = mount.listed(id);
     assert!(fault.fired > fault.matched / 20 && fault.fired < fault.matched / 5, "{fault:?}");

@@ -8,8 +8,6 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use slowfs::rpc::FaultSpec;
-
 use crate::common::disk::Disk;
 use crate::common::{Mount, delaying, long_or, passing_over, text_of, wait_for};
 use crate::{bounded, suite, suites};
@@ -137,7 +135,7 @@ fn no_read_is_wrong_while_a_tenth_of_the_requests_are_delayed() {
     let disk = disk();
     let mount = Mount::over(disk.directory(), &[] as &[&str]);
     let delay = delaying(&["all"], Duration::from_micros(100));
-    let id = mount.add(&FaultSpec { probability: 0.1, ..delay });
+    let id = mount.add(&delay.with("probability", "0.1"));
     let operations = stays_right("delayed", &mount);
     let fault = mount.listed(id);
     println!("    {} requests, of which {} were delayed", fault.matched, fault.fired);

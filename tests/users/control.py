@@ -5,7 +5,7 @@ import os
 import time
 
 from server import server
-from slowfs import SlowFS
+from slowfs_thrift import SlowFS
 from thrift.protocol import TBinaryProtocol
 from thrift.Thrift import TApplicationException, TMessageType, TType
 from thrift.transport import TSocket, TTransport

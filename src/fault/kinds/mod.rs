@@ -12,7 +12,7 @@ mod kill;
 #[cfg(test)]
 mod sketches;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 

@@ -1,8 +1,10 @@
 //! A whole fault in words, as every door carries it.
 
+use serde::Serialize;
+
 use super::option::{FaultOption, OPTIONS};
 use super::pattern::Pattern;
-use super::value::Args;
+use super::value::{Args, Value};
 use crate::fault::error::SpecError;
 use crate::fault::kinds::{self, Effect};
 use crate::fault::name::Name;
@@ -11,10 +13,8 @@ use crate::fault::suggest::closest;
 use crate::ops::{Method, MethodSet};
 
 /// A fault in words: not yet validated.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FaultWords {
-    /// What it is called.
-    pub name: Option<String>,
     /// Method names; `all` stands for every method. None: all that its kind makes sense on, if that
     /// is a condition, a latch or a kind for syncs.
     pub methods: Vec<String>,
@@ -22,17 +22,54 @@ pub struct FaultWords {
     pub pattern: String,
     /// Options of every fault, by name.
     pub options: Args,
-    /// What it does: kinds, each with its parameters.
-    pub effects: Vec<(String, Args)>,
+    /// What it does.
+    pub effects: Vec<EffectWords>,
+    /// What it is called.
+    pub name: Option<String>,
+}
+
+/// One thing that a fault does, in words: not yet validated.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct EffectWords {
+    /// The kind.
+    pub kind: String,
+    /// Its parameters, by name.
+    pub params: Args,
+}
+
+impl EffectWords {
+    /// One in words.
+    #[must_use]
+    pub fn of(effect: &dyn Effect) -> EffectWords {
+        EffectWords { kind: effect.kind().name().to_owned(), params: effect.args() }
+    }
 }
 
 impl FaultWords {
+    /// The same with an option, as it would be typed.
+    #[must_use]
+    pub fn with(mut self, option: &str, value: &str) -> FaultWords {
+        self.options.insert(option, Value::Text(value.to_owned()));
+        self
+    }
+
+    /// The same with this kind of that first parameter, if it takes one, beside what it does.
+    #[must_use]
+    pub fn and(mut self, kind: &str, first: &str) -> FaultWords {
+        let params = kinds::find(kind).map_or(&[][..], |kind| kind.params());
+        let param = params.iter().find(|param| param.first);
+        let params = param.map(|param| (param.name.to_owned(), Value::Text(first.to_owned())));
+        self.effects
+            .push(EffectWords { kind: kind.to_owned(), params: params.into_iter().collect() });
+        self
+    }
+
     /// The fault that they ask for.
     ///
     /// # Errors
     /// One line that says what is wrong with them and what would be right.
     pub fn fault(&self) -> Result<Fault, SpecError> {
-        let made = |(kind, args): &(String, Args)| kinds::make(kind, args);
+        let made = |effect: &EffectWords| kinds::make(&effect.kind, &effect.params);
         let effects = self.effects.iter().map(made).collect::<Result<Vec<_>, _>>()?;
         if effects.is_empty() {
             return Err(SpecError::Together("the fault does nothing: give it a kind".to_owned()));
@@ -55,13 +92,12 @@ impl FaultWords {
             let value = option.value(fault)?;
             Some((option.param.name.to_owned(), value))
         });
-        let effect = |effect: &dyn Effect| (effect.kind().name().to_owned(), effect.args());
         FaultWords {
             name: fault.name().map(Name::to_string),
             methods: methods.into_iter().map(str::to_owned).collect(),
             pattern: fault.scope().pattern.as_str().to_owned(),
             options: options.collect(),
-            effects: fault.effects().iter().map(|e| effect(e.as_ref())).collect(),
+            effects: fault.effects().iter().map(|e| EffectWords::of(e.as_ref())).collect(),
         }
     }
 
@@ -77,7 +113,10 @@ impl FaultWords {
 }
 
 /// The methods of those names; `all` is every one.
-fn methods(names: &[String]) -> Result<MethodSet, SpecError> {
+///
+/// # Errors
+/// A name that there is not; the nearest is named.
+pub fn methods(names: &[String]) -> Result<MethodSet, SpecError> {
     let mut set = MethodSet::EMPTY;
     for name in names {
         set = match Method::from_name(name) {

@@ -1,6 +1,6 @@
 //! A fault on one line, as `--fault` and scenarios take it and `list --commands` prints it.
 
-use super::fault::FaultWords;
+use super::fault::{EffectWords, FaultWords};
 use super::option::FaultOption;
 use super::param::{Param, ParamType};
 use super::value::{Args, Value};
@@ -17,6 +17,21 @@ pub fn parse(text: &str) -> Result<(FaultWords, bool), SpecError> {
         Reader { words: split(text)?.into_iter(), fault: FaultWords::default(), add: false };
     reader.effect()?;
     Ok((reader.fault, reader.add))
+}
+
+/// What `--and` takes: a kind and its values, as in `error EIO`; without options of the fault.
+///
+/// # Errors
+/// One line that says what is wrong with it.
+pub fn beside(text: &str) -> Result<EffectWords, SpecError> {
+    let (mut fault, add) = parse(text)?;
+    let effect = fault.effects.pop().unwrap_or_default();
+    if fault != FaultWords::default() || add {
+        let why =
+            format!("what follows {} there belongs to the fault: write it outside", effect.kind);
+        return Err(SpecError::Line(why));
+    }
+    Ok(effect)
 }
 
 /// Splits a line into words at blanks outside single or double quotes.
@@ -49,9 +64,7 @@ impl FaultWords {
     /// The line that asks for the same, as [`parse`] reads it.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut effects = self.effects.iter().map(effect_line);
-        let mut words = vec![effects.next().unwrap_or_default()];
-        words.extend(effects.map(|effect| format!("--and {}", quoted(&effect))));
+        let mut words = vec![self.effect()];
         if !self.methods.is_empty() {
             words.push(format!("-m {}", self.methods.join(",")));
         }
@@ -66,32 +79,43 @@ impl FaultWords {
         words.extend(self.name.as_ref().map(|name| format!("--name {name}")));
         words.join(" ")
     }
-}
 
-/// A kind and its values: `delay 10ms`.
-fn effect_line((name, args): &(String, Args)) -> String {
-    let mut words = vec![name.clone()];
-    for param in kinds::find(name).map_or(&[][..], |kind| kind.params()) {
-        match (args.get(param.name), param.first) {
-            (None | Some(Value::Flag(false)), _) => {}
-            (Some(Value::Flag(true)), _) => words.push(format!("--{}", word(param))),
-            (Some(value), true) => words.push(quoted(&param.of.write(value))),
-            (Some(value), false) => {
-                words.push(format!("--{} {}", word(param), quoted(&param.of.write(value))));
-            }
-        }
+    /// The part of it that says what the fault does: `delay 10ms --and 'error EIO'`. `nothing` for one
+    /// of charybdefs's calls that asks for no more.
+    #[must_use]
+    pub fn effect(&self) -> String {
+        let mut effects = self.effects.iter().map(EffectWords::line);
+        let mut words = vec![effects.next().unwrap_or_else(|| "nothing".to_owned())];
+        words.extend(effects.map(|effect| format!("--and {}", quoted(&effect))));
+        words.join(" ")
     }
-    words.join(" ")
 }
 
-/// A parameter's word on the command line.
-fn word(param: &Param) -> String {
-    param.name.replace('_', "-")
+impl EffectWords {
+    /// A kind and its values: `delay 10ms`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut words = vec![self.kind.clone()];
+        for param in kinds::find(&self.kind).map_or(&[][..], |kind| kind.params()) {
+            words.extend(typed(param, self.params.get(param.name)));
+        }
+        words.join(" ")
+    }
 }
 
-/// In quotes where [`split`] needs them.
+/// A parameter with its value as it would be typed.
+fn typed(param: &Param, value: Option<&Value>) -> Option<String> {
+    match (value?, param.first) {
+        (Value::Flag(false), _) => None,
+        (Value::Flag(true), _) => Some(format!("--{}", param.word())),
+        (value, true) => Some(quoted(&param.of.write(value))),
+        (value, false) => Some(format!("--{} {}", param.word(), quoted(&param.of.write(value)))),
+    }
+}
+
+/// In quotes where [`split`] or a shell needs them.
 fn quoted(word: &str) -> String {
-    let plain = |c: char| !c.is_whitespace() && c != '\'' && c != '"';
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,=%+@".contains(c);
     match word {
         word if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
         word => word.split('\'').map(|part| format!("'{part}'")).collect::<Vec<_>>().join("\"'\""),
@@ -109,7 +133,7 @@ impl Reader {
     fn effect(&mut self) -> Result<(), SpecError> {
         let kind = kinds::find(&self.words.next().unwrap_or_default())?;
         let place = self.fault.effects.len();
-        self.fault.effects.push((kind.name().to_owned(), Args::new()));
+        self.fault.effects.push(EffectWords { kind: kind.name().to_owned(), params: Args::new() });
         while let Some(word) = self.words.next() {
             let (name, value) = match word.strip_prefix("--") {
                 Some(long) => match long.split_once('=') {
@@ -136,7 +160,7 @@ impl Reader {
         name: &str,
         value: Option<String>,
     ) -> Result<(), SpecError> {
-        if let Some(param) = kind.params().iter().find(|param| word(param) == name) {
+        if let Some(param) = kind.params().iter().find(|param| param.word() == name) {
             let value = match param.of {
                 ParamType::Flag => value.unwrap_or_else(|| "true".to_owned()),
                 _ => self.value(name, value)?,
@@ -146,10 +170,8 @@ impl Reader {
         match name {
             "add" => self.add = true,
             "and" => {
-                let words = split(&self.value(name, value)?)?.into_iter();
-                let rest = std::mem::replace(&mut self.words, words);
-                self.effect()?;
-                self.words = rest;
+                let effect = beside(&self.value(name, value)?)?;
+                self.fault.effects.push(effect);
             }
             "methods" => {
                 let methods = self.value(name, value)?;
@@ -169,8 +191,8 @@ impl Reader {
     }
 
     fn set(&mut self, place: usize, param: &Param, value: String) -> Result<(), SpecError> {
-        let args = self.fault.effects.get_mut(place).map(|(_, args)| args);
-        let before = args.and_then(|args| args.insert(param.name, Value::Text(value)));
+        let effect = self.fault.effects.get_mut(place);
+        let before = effect.and_then(|effect| effect.params.insert(param.name, Value::Text(value)));
         before.map_or(Ok(()), |_| Err(twice(param.name)))
     }
 

@@ -5,6 +5,8 @@
 //! A whole fault in words is a [`FaultWords`], and a line of them what `--fault` takes. No locks.
 
 mod bytes;
+mod contract;
+mod difference;
 mod ecma;
 mod errno;
 mod fault;
@@ -19,9 +21,10 @@ mod time;
 mod value;
 
 pub use bytes::{read as bytes, write as bytes_text};
+pub use contract::PlainFault;
 pub use errno::{Errno, ErrnoError};
-pub use fault::FaultWords;
-pub use line::{parse as line, split};
+pub use fault::{EffectWords, FaultWords, methods};
+pub use line::{beside, parse as line, split};
 pub use option::{FaultOption, OPTIONS};
 pub use param::{Param, ParamType};
 pub use pattern::{MAX_PATTERN, Pattern, PatternError, shorten};

@@ -24,6 +24,14 @@ pub struct Param {
     pub about: &'static str,
 }
 
+impl Param {
+    /// Its long word on the command line.
+    #[must_use]
+    pub fn word(&self) -> String {
+        self.name.replace('_', "-")
+    }
+}
+
 /// What a parameter takes. The straightened value of each is named in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParamType {
@@ -116,6 +124,25 @@ impl ParamType {
             (_, Value::Flag(flag)) => flag.to_string(),
             (_, Value::Text(text)) => text.clone(),
             (_, Value::Texts(texts)) => texts.join(","),
+        }
+    }
+
+    /// Its name, for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ParamType::Time => "time",
+            ParamType::Size => "size",
+            ParamType::Count | ParamType::Positive => "count",
+            ParamType::Share => "share",
+            ParamType::Flag => "flag",
+            ParamType::Errnos => "errnos",
+            ParamType::Choice(_) => "choice",
+            ParamType::Choices(_) => "choices",
+            ParamType::Numbers => "numbers",
+            ParamType::Range => "range",
+            ParamType::Distribution => "distribution",
+            ParamType::Form(_) => "text",
         }
     }
 

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::time::Duration;
 
-/// A value: one of five shapes, for ever, since readers of other programs know no more.
-#[derive(Clone, Debug, PartialEq)]
+use serde::Serialize;
+
+/// A value: one of five shapes, for ever, since readers of other programs know no more. In JSON it is
+/// the bare number, text, list or bool.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Value {
     /// A whole number: nanoseconds of a time, bytes of a size, a count.
     Whole(i64),
@@ -37,7 +41,8 @@ impl From<String> for ValueError {
 }
 
 /// Values by the names of their parameters.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
 pub struct Args(BTreeMap<String, Value>);
 
 impl Args {
@@ -69,6 +74,12 @@ impl Args {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// All of them, by name.

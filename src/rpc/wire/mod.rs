@@ -63,6 +63,11 @@ pub(super) fn printable(name: &str) -> String {
     name.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
+/// A count as Thrift has it; beyond that, the most.
+pub(super) fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
 /// An I/O error's text without the ` (os error N)` that Rust appends.
 pub(super) fn os_text(error: &io::Error) -> String {
     let text = error.to_string();

@@ -68,6 +68,10 @@ impl Value {
         if let Value::Struct(f) = self { Some(f) } else { None }
     }
 
+    pub(in crate::rpc) fn as_map(&self) -> Option<&[(Value, Value)]> {
+        if let Value::Map(_, _, entries) = self { Some(entries) } else { None }
+    }
+
     pub(in crate::rpc) fn as_list(&self) -> Option<&[Value]> {
         if let Value::List(_, list) = self { Some(list) } else { None }
     }

@@ -92,6 +92,199 @@ class Refused(TException):
         return not (self == other)
 
 
+class Value(object):
+    """
+    The value of a parameter or an option: exactly one of these, and never another one. Text, as it is
+    typed after `slowfs`, is taken for every type.
+
+    Attributes:
+     - whole
+     - share
+     - flag
+     - text
+     - texts
+
+    """
+
+
+    def __init__(self, whole=None, share=None, flag=None, text=None, texts=None,):
+        self.whole = whole
+        self.share = share
+        self.flag = flag
+        self.text = text
+        self.texts = texts
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.whole = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.DOUBLE:
+                    self.share = iprot.readDouble()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.BOOL:
+                    self.flag = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.text = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.LIST:
+                    self.texts = []
+                    (_etype3, _size0) = iprot.readListBegin()
+                    for _i4 in range(_size0):
+                        _elem5 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.texts.append(_elem5)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Value')
+        if self.whole is not None:
+            oprot.writeFieldBegin('whole', TType.I64, 1)
+            oprot.writeI64(self.whole)
+            oprot.writeFieldEnd()
+        if self.share is not None:
+            oprot.writeFieldBegin('share', TType.DOUBLE, 2)
+            oprot.writeDouble(self.share)
+            oprot.writeFieldEnd()
+        if self.flag is not None:
+            oprot.writeFieldBegin('flag', TType.BOOL, 3)
+            oprot.writeBool(self.flag)
+            oprot.writeFieldEnd()
+        if self.text is not None:
+            oprot.writeFieldBegin('text', TType.STRING, 4)
+            oprot.writeString(self.text.encode('utf-8') if sys.version_info[0] == 2 else self.text)
+            oprot.writeFieldEnd()
+        if self.texts is not None:
+            oprot.writeFieldBegin('texts', TType.LIST, 5)
+            oprot.writeListBegin(TType.STRING, len(self.texts))
+            for iter6 in self.texts:
+                oprot.writeString(iter6.encode('utf-8') if sys.version_info[0] == 2 else iter6)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Effect(object):
+    """
+    One thing that a fault does.
+
+    Attributes:
+     - kind
+     - params
+
+    """
+
+
+    def __init__(self, kind=None, params=None,):
+        self.kind = kind
+        self.params = params
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.kind = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.MAP:
+                    self.params = {}
+                    (_ktype8, _vtype9, _size7) = iprot.readMapBegin()
+                    for _i11 in range(_size7):
+                        _key12 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        _val13 = Value()
+                        _val13.read(iprot)
+                        self.params[_key12] = _val13
+                    iprot.readMapEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Effect')
+        if self.kind is not None:
+            oprot.writeFieldBegin('kind', TType.STRING, 1)
+            oprot.writeString(self.kind.encode('utf-8') if sys.version_info[0] == 2 else self.kind)
+            oprot.writeFieldEnd()
+        if self.params is not None:
+            oprot.writeFieldBegin('params', TType.MAP, 2)
+            oprot.writeMapBegin(TType.STRING, TType.STRUCT, len(self.params))
+            for kiter14, viter15 in self.params.items():
+                oprot.writeString(kiter14.encode('utf-8') if sys.version_info[0] == 2 else kiter14)
+                viter15.write(oprot)
+            oprot.writeMapEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
 class Fault(object):
     """
     What goes wrong with which operations.
@@ -99,35 +292,19 @@ class Fault(object):
     Attributes:
      - methods
      - pattern
-     - probability
-     - delay_ns
-     - hang
-     - errnos
-     - random_errno
-     - kill_caller
-     - count
-     - after
-     - lifetime_ns
+     - options
+     - effects
+     - name
 
     """
 
 
-    def __init__(self, methods=None, pattern="", probability=1.0000000000000000, delay_ns=None, hang=False, errnos=[
-    ], random_errno=False, kill_caller=False, count=None, after=0, lifetime_ns=None,):
+    def __init__(self, methods=None, pattern=None, options=None, effects=None, name=None,):
         self.methods = methods
         self.pattern = pattern
-        self.probability = probability
-        self.delay_ns = delay_ns
-        self.hang = hang
-        if errnos is self.thrift_spec[6][4]:
-            errnos = [
-            ]
-        self.errnos = errnos
-        self.random_errno = random_errno
-        self.kill_caller = kill_caller
-        self.count = count
-        self.after = after
-        self.lifetime_ns = lifetime_ns
+        self.options = options
+        self.effects = effects
+        self.name = name
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -141,10 +318,10 @@ class Fault(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype3, _size0) = iprot.readListBegin()
-                    for _i4 in range(_size0):
-                        _elem5 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem5)
+                    (_etype19, _size16) = iprot.readListBegin()
+                    for _i20 in range(_size16):
+                        _elem21 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem21)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -154,53 +331,31 @@ class Fault(object):
                 else:
                     iprot.skip(ftype)
             elif fid == 3:
-                if ftype == TType.DOUBLE:
-                    self.probability = iprot.readDouble()
+                if ftype == TType.MAP:
+                    self.options = {}
+                    (_ktype23, _vtype24, _size22) = iprot.readMapBegin()
+                    for _i26 in range(_size22):
+                        _key27 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        _val28 = Value()
+                        _val28.read(iprot)
+                        self.options[_key27] = _val28
+                    iprot.readMapEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 4:
-                if ftype == TType.I64:
-                    self.delay_ns = iprot.readI64()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 5:
-                if ftype == TType.BOOL:
-                    self.hang = iprot.readBool()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 6:
                 if ftype == TType.LIST:
-                    self.errnos = []
-                    (_etype9, _size6) = iprot.readListBegin()
-                    for _i10 in range(_size6):
-                        _elem11 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.errnos.append(_elem11)
+                    self.effects = []
+                    (_etype32, _size29) = iprot.readListBegin()
+                    for _i33 in range(_size29):
+                        _elem34 = Effect()
+                        _elem34.read(iprot)
+                        self.effects.append(_elem34)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
-            elif fid == 7:
-                if ftype == TType.BOOL:
-                    self.random_errno = iprot.readBool()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 8:
-                if ftype == TType.BOOL:
-                    self.kill_caller = iprot.readBool()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 9:
-                if ftype == TType.I64:
-                    self.count = iprot.readI64()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 10:
-                if ftype == TType.I64:
-                    self.after = iprot.readI64()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 11:
-                if ftype == TType.I64:
-                    self.lifetime_ns = iprot.readI64()
+            elif fid == 5:
+                if ftype == TType.STRING:
+                    self.name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
             else:
@@ -216,52 +371,32 @@ class Fault(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter12 in self.methods:
-                oprot.writeString(iter12.encode('utf-8') if sys.version_info[0] == 2 else iter12)
+            for iter35 in self.methods:
+                oprot.writeString(iter35.encode('utf-8') if sys.version_info[0] == 2 else iter35)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.pattern is not None:
             oprot.writeFieldBegin('pattern', TType.STRING, 2)
             oprot.writeString(self.pattern.encode('utf-8') if sys.version_info[0] == 2 else self.pattern)
             oprot.writeFieldEnd()
-        if self.probability is not None:
-            oprot.writeFieldBegin('probability', TType.DOUBLE, 3)
-            oprot.writeDouble(self.probability)
+        if self.options is not None:
+            oprot.writeFieldBegin('options', TType.MAP, 3)
+            oprot.writeMapBegin(TType.STRING, TType.STRUCT, len(self.options))
+            for kiter36, viter37 in self.options.items():
+                oprot.writeString(kiter36.encode('utf-8') if sys.version_info[0] == 2 else kiter36)
+                viter37.write(oprot)
+            oprot.writeMapEnd()
             oprot.writeFieldEnd()
-        if self.delay_ns is not None:
-            oprot.writeFieldBegin('delay_ns', TType.I64, 4)
-            oprot.writeI64(self.delay_ns)
-            oprot.writeFieldEnd()
-        if self.hang is not None:
-            oprot.writeFieldBegin('hang', TType.BOOL, 5)
-            oprot.writeBool(self.hang)
-            oprot.writeFieldEnd()
-        if self.errnos is not None:
-            oprot.writeFieldBegin('errnos', TType.LIST, 6)
-            oprot.writeListBegin(TType.STRING, len(self.errnos))
-            for iter13 in self.errnos:
-                oprot.writeString(iter13.encode('utf-8') if sys.version_info[0] == 2 else iter13)
+        if self.effects is not None:
+            oprot.writeFieldBegin('effects', TType.LIST, 4)
+            oprot.writeListBegin(TType.STRUCT, len(self.effects))
+            for iter38 in self.effects:
+                iter38.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
-        if self.random_errno is not None:
-            oprot.writeFieldBegin('random_errno', TType.BOOL, 7)
-            oprot.writeBool(self.random_errno)
-            oprot.writeFieldEnd()
-        if self.kill_caller is not None:
-            oprot.writeFieldBegin('kill_caller', TType.BOOL, 8)
-            oprot.writeBool(self.kill_caller)
-            oprot.writeFieldEnd()
-        if self.count is not None:
-            oprot.writeFieldBegin('count', TType.I64, 9)
-            oprot.writeI64(self.count)
-            oprot.writeFieldEnd()
-        if self.after is not None:
-            oprot.writeFieldBegin('after', TType.I64, 10)
-            oprot.writeI64(self.after)
-            oprot.writeFieldEnd()
-        if self.lifetime_ns is not None:
-            oprot.writeFieldBegin('lifetime_ns', TType.I64, 11)
-            oprot.writeI64(self.lifetime_ns)
+        if self.name is not None:
+            oprot.writeFieldBegin('name', TType.STRING, 5)
+            oprot.writeString(self.name.encode('utf-8') if sys.version_info[0] == 2 else self.name)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -288,33 +423,39 @@ class ListedFault(object):
     Attributes:
      - id
      - fault
+     - category
+     - state
      - matched
      - fired
      - held
+     - skipped
+     - let_go
+     - past_cache
      - expires_in_ns
      - out_of_reach
+     - warnings
      - ended_unix_ns
      - why
-     - past_cache
-     - let_go
-     - skipped
 
     """
 
 
-    def __init__(self, id=None, fault=None, matched=None, fired=None, held=None, expires_in_ns=None, out_of_reach=None, ended_unix_ns=None, why=None, past_cache=None, let_go=0, skipped=0,):
+    def __init__(self, id=None, fault=None, category=None, state=None, matched=None, fired=None, held=None, skipped=None, let_go=None, past_cache=None, expires_in_ns=None, out_of_reach=None, warnings=None, ended_unix_ns=None, why=None,):
         self.id = id
         self.fault = fault
+        self.category = category
+        self.state = state
         self.matched = matched
         self.fired = fired
         self.held = held
+        self.skipped = skipped
+        self.let_go = let_go
+        self.past_cache = past_cache
         self.expires_in_ns = expires_in_ns
         self.out_of_reach = out_of_reach
+        self.warnings = warnings
         self.ended_unix_ns = ended_unix_ns
         self.why = why
-        self.past_cache = past_cache
-        self.let_go = let_go
-        self.skipped = skipped
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -337,38 +478,38 @@ class ListedFault(object):
                 else:
                     iprot.skip(ftype)
             elif fid == 3:
-                if ftype == TType.I64:
-                    self.matched = iprot.readI64()
+                if ftype == TType.STRING:
+                    self.category = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
             elif fid == 4:
-                if ftype == TType.I64:
-                    self.fired = iprot.readI64()
+                if ftype == TType.STRING:
+                    self.state = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
             elif fid == 5:
                 if ftype == TType.I64:
-                    self.held = iprot.readI64()
+                    self.matched = iprot.readI64()
                 else:
                     iprot.skip(ftype)
             elif fid == 6:
                 if ftype == TType.I64:
-                    self.expires_in_ns = iprot.readI64()
+                    self.fired = iprot.readI64()
                 else:
                     iprot.skip(ftype)
             elif fid == 7:
-                if ftype == TType.STRING:
-                    self.out_of_reach = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                if ftype == TType.I64:
+                    self.held = iprot.readI64()
                 else:
                     iprot.skip(ftype)
             elif fid == 8:
                 if ftype == TType.I64:
-                    self.ended_unix_ns = iprot.readI64()
+                    self.skipped = iprot.readI64()
                 else:
                     iprot.skip(ftype)
             elif fid == 9:
-                if ftype == TType.STRING:
-                    self.why = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                if ftype == TType.I64:
+                    self.let_go = iprot.readI64()
                 else:
                     iprot.skip(ftype)
             elif fid == 10:
@@ -378,12 +519,32 @@ class ListedFault(object):
                     iprot.skip(ftype)
             elif fid == 11:
                 if ftype == TType.I64:
-                    self.let_go = iprot.readI64()
+                    self.expires_in_ns = iprot.readI64()
                 else:
                     iprot.skip(ftype)
             elif fid == 12:
+                if ftype == TType.STRING:
+                    self.out_of_reach = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 13:
+                if ftype == TType.LIST:
+                    self.warnings = []
+                    (_etype42, _size39) = iprot.readListBegin()
+                    for _i43 in range(_size39):
+                        _elem44 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem44)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 14:
                 if ftype == TType.I64:
-                    self.skipped = iprot.readI64()
+                    self.ended_unix_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 15:
+                if ftype == TType.STRING:
+                    self.why = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
             else:
@@ -404,45 +565,432 @@ class ListedFault(object):
             oprot.writeFieldBegin('fault', TType.STRUCT, 2)
             self.fault.write(oprot)
             oprot.writeFieldEnd()
+        if self.category is not None:
+            oprot.writeFieldBegin('category', TType.STRING, 3)
+            oprot.writeString(self.category.encode('utf-8') if sys.version_info[0] == 2 else self.category)
+            oprot.writeFieldEnd()
+        if self.state is not None:
+            oprot.writeFieldBegin('state', TType.STRING, 4)
+            oprot.writeString(self.state.encode('utf-8') if sys.version_info[0] == 2 else self.state)
+            oprot.writeFieldEnd()
         if self.matched is not None:
-            oprot.writeFieldBegin('matched', TType.I64, 3)
+            oprot.writeFieldBegin('matched', TType.I64, 5)
             oprot.writeI64(self.matched)
             oprot.writeFieldEnd()
         if self.fired is not None:
-            oprot.writeFieldBegin('fired', TType.I64, 4)
+            oprot.writeFieldBegin('fired', TType.I64, 6)
             oprot.writeI64(self.fired)
             oprot.writeFieldEnd()
         if self.held is not None:
-            oprot.writeFieldBegin('held', TType.I64, 5)
+            oprot.writeFieldBegin('held', TType.I64, 7)
             oprot.writeI64(self.held)
             oprot.writeFieldEnd()
-        if self.expires_in_ns is not None:
-            oprot.writeFieldBegin('expires_in_ns', TType.I64, 6)
-            oprot.writeI64(self.expires_in_ns)
+        if self.skipped is not None:
+            oprot.writeFieldBegin('skipped', TType.I64, 8)
+            oprot.writeI64(self.skipped)
             oprot.writeFieldEnd()
-        if self.out_of_reach is not None:
-            oprot.writeFieldBegin('out_of_reach', TType.STRING, 7)
-            oprot.writeString(self.out_of_reach.encode('utf-8') if sys.version_info[0] == 2 else self.out_of_reach)
-            oprot.writeFieldEnd()
-        if self.ended_unix_ns is not None:
-            oprot.writeFieldBegin('ended_unix_ns', TType.I64, 8)
-            oprot.writeI64(self.ended_unix_ns)
-            oprot.writeFieldEnd()
-        if self.why is not None:
-            oprot.writeFieldBegin('why', TType.STRING, 9)
-            oprot.writeString(self.why.encode('utf-8') if sys.version_info[0] == 2 else self.why)
+        if self.let_go is not None:
+            oprot.writeFieldBegin('let_go', TType.I64, 9)
+            oprot.writeI64(self.let_go)
             oprot.writeFieldEnd()
         if self.past_cache is not None:
             oprot.writeFieldBegin('past_cache', TType.I64, 10)
             oprot.writeI64(self.past_cache)
             oprot.writeFieldEnd()
-        if self.let_go is not None:
-            oprot.writeFieldBegin('let_go', TType.I64, 11)
-            oprot.writeI64(self.let_go)
+        if self.expires_in_ns is not None:
+            oprot.writeFieldBegin('expires_in_ns', TType.I64, 11)
+            oprot.writeI64(self.expires_in_ns)
             oprot.writeFieldEnd()
-        if self.skipped is not None:
-            oprot.writeFieldBegin('skipped', TType.I64, 12)
-            oprot.writeI64(self.skipped)
+        if self.out_of_reach is not None:
+            oprot.writeFieldBegin('out_of_reach', TType.STRING, 12)
+            oprot.writeString(self.out_of_reach.encode('utf-8') if sys.version_info[0] == 2 else self.out_of_reach)
+            oprot.writeFieldEnd()
+        if self.warnings is not None:
+            oprot.writeFieldBegin('warnings', TType.LIST, 13)
+            oprot.writeListBegin(TType.STRING, len(self.warnings))
+            for iter45 in self.warnings:
+                oprot.writeString(iter45.encode('utf-8') if sys.version_info[0] == 2 else iter45)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.ended_unix_ns is not None:
+            oprot.writeFieldBegin('ended_unix_ns', TType.I64, 14)
+            oprot.writeI64(self.ended_unix_ns)
+            oprot.writeFieldEnd()
+        if self.why is not None:
+            oprot.writeFieldBegin('why', TType.STRING, 15)
+            oprot.writeString(self.why.encode('utf-8') if sys.version_info[0] == 2 else self.why)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Put(object):
+    """
+    What setting a fault has done.
+
+    Attributes:
+     - id
+     - replaced
+     - released
+     - unchanged
+     - warnings
+     - changed
+
+    """
+
+
+    def __init__(self, id=None, replaced=None, released=None, unchanged=None, warnings=None, changed=None,):
+        self.id = id
+        self.replaced = replaced
+        self.released = released
+        self.unchanged = unchanged
+        self.warnings = warnings
+        self.changed = changed
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.id = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.LIST:
+                    self.replaced = []
+                    (_etype49, _size46) = iprot.readListBegin()
+                    for _i50 in range(_size46):
+                        _elem51 = iprot.readI64()
+                        self.replaced.append(_elem51)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.released = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.BOOL:
+                    self.unchanged = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.LIST:
+                    self.warnings = []
+                    (_etype55, _size52) = iprot.readListBegin()
+                    for _i56 in range(_size52):
+                        _elem57 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem57)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.LIST:
+                    self.changed = []
+                    (_etype61, _size58) = iprot.readListBegin()
+                    for _i62 in range(_size58):
+                        _elem63 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.changed.append(_elem63)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Put')
+        if self.id is not None:
+            oprot.writeFieldBegin('id', TType.I64, 1)
+            oprot.writeI64(self.id)
+            oprot.writeFieldEnd()
+        if self.replaced is not None:
+            oprot.writeFieldBegin('replaced', TType.LIST, 2)
+            oprot.writeListBegin(TType.I64, len(self.replaced))
+            for iter64 in self.replaced:
+                oprot.writeI64(iter64)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.released is not None:
+            oprot.writeFieldBegin('released', TType.I64, 3)
+            oprot.writeI64(self.released)
+            oprot.writeFieldEnd()
+        if self.unchanged is not None:
+            oprot.writeFieldBegin('unchanged', TType.BOOL, 4)
+            oprot.writeBool(self.unchanged)
+            oprot.writeFieldEnd()
+        if self.warnings is not None:
+            oprot.writeFieldBegin('warnings', TType.LIST, 5)
+            oprot.writeListBegin(TType.STRING, len(self.warnings))
+            for iter65 in self.warnings:
+                oprot.writeString(iter65.encode('utf-8') if sys.version_info[0] == 2 else iter65)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.changed is not None:
+            oprot.writeFieldBegin('changed', TType.LIST, 6)
+            oprot.writeListBegin(TType.STRING, len(self.changed))
+            for iter66 in self.changed:
+                oprot.writeString(iter66.encode('utf-8') if sys.version_info[0] == 2 else iter66)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Param(object):
+    """
+    A parameter of a kind.
+
+    Attributes:
+     - name
+     - takes
+     - form
+     - first
+     - needed
+     - about
+
+    """
+
+
+    def __init__(self, name=None, takes=None, form=None, first=None, needed=None, about=None,):
+        self.name = name
+        self.takes = takes
+        self.form = form
+        self.first = first
+        self.needed = needed
+        self.about = about
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.takes = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.form = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.BOOL:
+                    self.first = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.BOOL:
+                    self.needed = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.STRING:
+                    self.about = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Param')
+        if self.name is not None:
+            oprot.writeFieldBegin('name', TType.STRING, 1)
+            oprot.writeString(self.name.encode('utf-8') if sys.version_info[0] == 2 else self.name)
+            oprot.writeFieldEnd()
+        if self.takes is not None:
+            oprot.writeFieldBegin('takes', TType.STRING, 2)
+            oprot.writeString(self.takes.encode('utf-8') if sys.version_info[0] == 2 else self.takes)
+            oprot.writeFieldEnd()
+        if self.form is not None:
+            oprot.writeFieldBegin('form', TType.STRING, 3)
+            oprot.writeString(self.form.encode('utf-8') if sys.version_info[0] == 2 else self.form)
+            oprot.writeFieldEnd()
+        if self.first is not None:
+            oprot.writeFieldBegin('first', TType.BOOL, 4)
+            oprot.writeBool(self.first)
+            oprot.writeFieldEnd()
+        if self.needed is not None:
+            oprot.writeFieldBegin('needed', TType.BOOL, 5)
+            oprot.writeBool(self.needed)
+            oprot.writeFieldEnd()
+        if self.about is not None:
+            oprot.writeFieldBegin('about', TType.STRING, 6)
+            oprot.writeString(self.about.encode('utf-8') if sys.version_info[0] == 2 else self.about)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Kind(object):
+    """
+    A kind of fault.
+
+    Attributes:
+     - name
+     - about
+     - params
+     - methods
+     - category
+
+    """
+
+
+    def __init__(self, name=None, about=None, params=None, methods=None, category=None,):
+        self.name = name
+        self.about = about
+        self.params = params
+        self.methods = methods
+        self.category = category
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.about = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.LIST:
+                    self.params = []
+                    (_etype70, _size67) = iprot.readListBegin()
+                    for _i71 in range(_size67):
+                        _elem72 = Param()
+                        _elem72.read(iprot)
+                        self.params.append(_elem72)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.LIST:
+                    self.methods = []
+                    (_etype76, _size73) = iprot.readListBegin()
+                    for _i77 in range(_size73):
+                        _elem78 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem78)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.STRING:
+                    self.category = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Kind')
+        if self.name is not None:
+            oprot.writeFieldBegin('name', TType.STRING, 1)
+            oprot.writeString(self.name.encode('utf-8') if sys.version_info[0] == 2 else self.name)
+            oprot.writeFieldEnd()
+        if self.about is not None:
+            oprot.writeFieldBegin('about', TType.STRING, 2)
+            oprot.writeString(self.about.encode('utf-8') if sys.version_info[0] == 2 else self.about)
+            oprot.writeFieldEnd()
+        if self.params is not None:
+            oprot.writeFieldBegin('params', TType.LIST, 3)
+            oprot.writeListBegin(TType.STRUCT, len(self.params))
+            for iter79 in self.params:
+                iter79.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.methods is not None:
+            oprot.writeFieldBegin('methods', TType.LIST, 4)
+            oprot.writeListBegin(TType.STRING, len(self.methods))
+            for iter80 in self.methods:
+                oprot.writeString(iter80.encode('utf-8') if sys.version_info[0] == 2 else iter80)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.category is not None:
+            oprot.writeFieldBegin('category', TType.STRING, 5)
+            oprot.writeString(self.category.encode('utf-8') if sys.version_info[0] == 2 else self.category)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -563,11 +1111,13 @@ class Info(object):
      - fuse_protocol
      - capabilities
      - passthrough_except
+     - kinds
+     - features
 
     """
 
 
-    def __init__(self, version=None, mountpoint=None, backing=None, pid=None, started_unix_ms=None, faults=None, threads=None, direct_io=None, read_only=None, seeded=None, stats=None, probability_scale=None, fuse_protocol=None, capabilities=None, passthrough_except=None,):
+    def __init__(self, version=None, mountpoint=None, backing=None, pid=None, started_unix_ms=None, faults=None, threads=None, direct_io=None, read_only=None, seeded=None, stats=None, probability_scale=None, fuse_protocol=None, capabilities=None, passthrough_except=None, kinds=None, features=None,):
         self.version = version
         self.mountpoint = mountpoint
         self.backing = backing
@@ -583,6 +1133,8 @@ class Info(object):
         self.fuse_protocol = fuse_protocol
         self.capabilities = capabilities
         self.passthrough_except = passthrough_except
+        self.kinds = kinds
+        self.features = features
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -600,12 +1152,12 @@ class Info(object):
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.STRING:
-                    self.mountpoint = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                    self.mountpoint = iprot.readBinary()
                 else:
                     iprot.skip(ftype)
             elif fid == 3:
                 if ftype == TType.STRING:
-                    self.backing = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                    self.backing = iprot.readBinary()
                 else:
                     iprot.skip(ftype)
             elif fid == 4:
@@ -661,16 +1213,36 @@ class Info(object):
             elif fid == 14:
                 if ftype == TType.LIST:
                     self.capabilities = []
-                    (_etype17, _size14) = iprot.readListBegin()
-                    for _i18 in range(_size14):
-                        _elem19 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.capabilities.append(_elem19)
+                    (_etype84, _size81) = iprot.readListBegin()
+                    for _i85 in range(_size81):
+                        _elem86 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.capabilities.append(_elem86)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 15:
                 if ftype == TType.STRING:
                     self.passthrough_except = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 16:
+                if ftype == TType.LIST:
+                    self.kinds = []
+                    (_etype90, _size87) = iprot.readListBegin()
+                    for _i91 in range(_size87):
+                        _elem92 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.kinds.append(_elem92)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 17:
+                if ftype == TType.LIST:
+                    self.features = []
+                    (_etype96, _size93) = iprot.readListBegin()
+                    for _i97 in range(_size93):
+                        _elem98 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.features.append(_elem98)
+                    iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             else:
@@ -689,11 +1261,11 @@ class Info(object):
             oprot.writeFieldEnd()
         if self.mountpoint is not None:
             oprot.writeFieldBegin('mountpoint', TType.STRING, 2)
-            oprot.writeString(self.mountpoint.encode('utf-8') if sys.version_info[0] == 2 else self.mountpoint)
+            oprot.writeBinary(self.mountpoint)
             oprot.writeFieldEnd()
         if self.backing is not None:
             oprot.writeFieldBegin('backing', TType.STRING, 3)
-            oprot.writeString(self.backing.encode('utf-8') if sys.version_info[0] == 2 else self.backing)
+            oprot.writeBinary(self.backing)
             oprot.writeFieldEnd()
         if self.pid is not None:
             oprot.writeFieldBegin('pid', TType.I32, 4)
@@ -738,13 +1310,27 @@ class Info(object):
         if self.capabilities is not None:
             oprot.writeFieldBegin('capabilities', TType.LIST, 14)
             oprot.writeListBegin(TType.STRING, len(self.capabilities))
-            for iter20 in self.capabilities:
-                oprot.writeString(iter20.encode('utf-8') if sys.version_info[0] == 2 else iter20)
+            for iter99 in self.capabilities:
+                oprot.writeString(iter99.encode('utf-8') if sys.version_info[0] == 2 else iter99)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough_except is not None:
             oprot.writeFieldBegin('passthrough_except', TType.STRING, 15)
             oprot.writeString(self.passthrough_except.encode('utf-8') if sys.version_info[0] == 2 else self.passthrough_except)
+            oprot.writeFieldEnd()
+        if self.kinds is not None:
+            oprot.writeFieldBegin('kinds', TType.LIST, 16)
+            oprot.writeListBegin(TType.STRING, len(self.kinds))
+            for iter100 in self.kinds:
+                oprot.writeString(iter100.encode('utf-8') if sys.version_info[0] == 2 else iter100)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.features is not None:
+            oprot.writeFieldBegin('features', TType.LIST, 17)
+            oprot.writeListBegin(TType.STRING, len(self.features))
+            for iter101 in self.features:
+                oprot.writeString(iter101.encode('utf-8') if sys.version_info[0] == 2 else iter101)
+            oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -817,11 +1403,11 @@ class Latency(object):
             elif fid == 5:
                 if ftype == TType.MAP:
                     self.buckets = {}
-                    (_ktype22, _vtype23, _size21) = iprot.readMapBegin()
-                    for _i25 in range(_size21):
-                        _key26 = iprot.readI64()
-                        _val27 = iprot.readI64()
-                        self.buckets[_key26] = _val27
+                    (_ktype103, _vtype104, _size102) = iprot.readMapBegin()
+                    for _i106 in range(_size102):
+                        _key107 = iprot.readI64()
+                        _val108 = iprot.readI64()
+                        self.buckets[_key107] = _val108
                     iprot.readMapEnd()
                 else:
                     iprot.skip(ftype)
@@ -854,9 +1440,9 @@ class Latency(object):
         if self.buckets is not None:
             oprot.writeFieldBegin('buckets', TType.MAP, 5)
             oprot.writeMapBegin(TType.I64, TType.I64, len(self.buckets))
-            for kiter28, viter29 in self.buckets.items():
-                oprot.writeI64(kiter28)
-                oprot.writeI64(viter29)
+            for kiter109, viter110 in self.buckets.items():
+                oprot.writeI64(kiter109)
+                oprot.writeI64(viter110)
             oprot.writeMapEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1113,11 +1699,11 @@ class Statistics(object):
             elif fid == 4:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype33, _size30) = iprot.readListBegin()
-                    for _i34 in range(_size30):
-                        _elem35 = MethodStatistics()
-                        _elem35.read(iprot)
-                        self.methods.append(_elem35)
+                    (_etype114, _size111) = iprot.readListBegin()
+                    for _i115 in range(_size111):
+                        _elem116 = MethodStatistics()
+                        _elem116.read(iprot)
+                        self.methods.append(_elem116)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1187,8 +1773,8 @@ class Statistics(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRUCT, len(self.methods))
-            for iter36 in self.methods:
-                iter36.write(oprot)
+            for iter117 in self.methods:
+                iter117.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough is not None:
@@ -1244,37 +1830,77 @@ Refused.thrift_spec = (
     None,  # 0
     (1, TType.STRING, 'message', 'UTF8', None, ),  # 1
 )
+all_structs.append(Value)
+Value.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'whole', None, None, ),  # 1
+    (2, TType.DOUBLE, 'share', None, None, ),  # 2
+    (3, TType.BOOL, 'flag', None, None, ),  # 3
+    (4, TType.STRING, 'text', 'UTF8', None, ),  # 4
+    (5, TType.LIST, 'texts', (TType.STRING, 'UTF8', False), None, ),  # 5
+)
+all_structs.append(Effect)
+Effect.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'kind', 'UTF8', None, ),  # 1
+    (2, TType.MAP, 'params', (TType.STRING, 'UTF8', TType.STRUCT, [Value, None], False), None, ),  # 2
+)
 all_structs.append(Fault)
 Fault.thrift_spec = (
     None,  # 0
     (1, TType.LIST, 'methods', (TType.STRING, 'UTF8', False), None, ),  # 1
-    (2, TType.STRING, 'pattern', 'UTF8', "", ),  # 2
-    (3, TType.DOUBLE, 'probability', None, 1.0000000000000000, ),  # 3
-    (4, TType.I64, 'delay_ns', None, None, ),  # 4
-    (5, TType.BOOL, 'hang', None, False, ),  # 5
-    (6, TType.LIST, 'errnos', (TType.STRING, 'UTF8', False), [
-    ], ),  # 6
-    (7, TType.BOOL, 'random_errno', None, False, ),  # 7
-    (8, TType.BOOL, 'kill_caller', None, False, ),  # 8
-    (9, TType.I64, 'count', None, None, ),  # 9
-    (10, TType.I64, 'after', None, 0, ),  # 10
-    (11, TType.I64, 'lifetime_ns', None, None, ),  # 11
+    (2, TType.STRING, 'pattern', 'UTF8', None, ),  # 2
+    (3, TType.MAP, 'options', (TType.STRING, 'UTF8', TType.STRUCT, [Value, None], False), None, ),  # 3
+    (4, TType.LIST, 'effects', (TType.STRUCT, [Effect, None], False), None, ),  # 4
+    (5, TType.STRING, 'name', 'UTF8', None, ),  # 5
 )
 all_structs.append(ListedFault)
 ListedFault.thrift_spec = (
     None,  # 0
     (1, TType.I64, 'id', None, None, ),  # 1
     (2, TType.STRUCT, 'fault', [Fault, None], None, ),  # 2
-    (3, TType.I64, 'matched', None, None, ),  # 3
-    (4, TType.I64, 'fired', None, None, ),  # 4
-    (5, TType.I64, 'held', None, None, ),  # 5
-    (6, TType.I64, 'expires_in_ns', None, None, ),  # 6
-    (7, TType.STRING, 'out_of_reach', 'UTF8', None, ),  # 7
-    (8, TType.I64, 'ended_unix_ns', None, None, ),  # 8
-    (9, TType.STRING, 'why', 'UTF8', None, ),  # 9
+    (3, TType.STRING, 'category', 'UTF8', None, ),  # 3
+    (4, TType.STRING, 'state', 'UTF8', None, ),  # 4
+    (5, TType.I64, 'matched', None, None, ),  # 5
+    (6, TType.I64, 'fired', None, None, ),  # 6
+    (7, TType.I64, 'held', None, None, ),  # 7
+    (8, TType.I64, 'skipped', None, None, ),  # 8
+    (9, TType.I64, 'let_go', None, None, ),  # 9
     (10, TType.I64, 'past_cache', None, None, ),  # 10
-    (11, TType.I64, 'let_go', None, 0, ),  # 11
-    (12, TType.I64, 'skipped', None, 0, ),  # 12
+    (11, TType.I64, 'expires_in_ns', None, None, ),  # 11
+    (12, TType.STRING, 'out_of_reach', 'UTF8', None, ),  # 12
+    (13, TType.LIST, 'warnings', (TType.STRING, 'UTF8', False), None, ),  # 13
+    (14, TType.I64, 'ended_unix_ns', None, None, ),  # 14
+    (15, TType.STRING, 'why', 'UTF8', None, ),  # 15
+)
+all_structs.append(Put)
+Put.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'id', None, None, ),  # 1
+    (2, TType.LIST, 'replaced', (TType.I64, None, False), None, ),  # 2
+    (3, TType.I64, 'released', None, None, ),  # 3
+    (4, TType.BOOL, 'unchanged', None, None, ),  # 4
+    (5, TType.LIST, 'warnings', (TType.STRING, 'UTF8', False), None, ),  # 5
+    (6, TType.LIST, 'changed', (TType.STRING, 'UTF8', False), None, ),  # 6
+)
+all_structs.append(Param)
+Param.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'name', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'takes', 'UTF8', None, ),  # 2
+    (3, TType.STRING, 'form', 'UTF8', None, ),  # 3
+    (4, TType.BOOL, 'first', None, None, ),  # 4
+    (5, TType.BOOL, 'needed', None, None, ),  # 5
+    (6, TType.STRING, 'about', 'UTF8', None, ),  # 6
+)
+all_structs.append(Kind)
+Kind.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'name', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'about', 'UTF8', None, ),  # 2
+    (3, TType.LIST, 'params', (TType.STRUCT, [Param, None], False), None, ),  # 3
+    (4, TType.LIST, 'methods', (TType.STRING, 'UTF8', False), None, ),  # 4
+    (5, TType.STRING, 'category', 'UTF8', None, ),  # 5
 )
 all_structs.append(MethodInfo)
 MethodInfo.thrift_spec = (
@@ -1287,8 +1913,8 @@ all_structs.append(Info)
 Info.thrift_spec = (
     None,  # 0
     (1, TType.STRING, 'version', 'UTF8', None, ),  # 1
-    (2, TType.STRING, 'mountpoint', 'UTF8', None, ),  # 2
-    (3, TType.STRING, 'backing', 'UTF8', None, ),  # 3
+    (2, TType.STRING, 'mountpoint', 'BINARY', None, ),  # 2
+    (3, TType.STRING, 'backing', 'BINARY', None, ),  # 3
     (4, TType.I32, 'pid', None, None, ),  # 4
     (5, TType.I64, 'started_unix_ms', None, None, ),  # 5
     (6, TType.I32, 'faults', None, None, ),  # 6
@@ -1301,6 +1927,8 @@ Info.thrift_spec = (
     (13, TType.STRING, 'fuse_protocol', 'UTF8', None, ),  # 13
     (14, TType.LIST, 'capabilities', (TType.STRING, 'UTF8', False), None, ),  # 14
     (15, TType.STRING, 'passthrough_except', 'UTF8', None, ),  # 15
+    (16, TType.LIST, 'kinds', (TType.STRING, 'UTF8', False), None, ),  # 16
+    (17, TType.LIST, 'features', (TType.STRING, 'UTF8', False), None, ),  # 17
 )
 all_structs.append(Latency)
 Latency.thrift_spec = (

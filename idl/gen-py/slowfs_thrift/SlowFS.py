@@ -22,8 +22,9 @@ all_structs = []
 class Iface(server.server.Iface):
     def put_fault(self, fault, add):
         """
-        Sets a fault and returns its id; 1,000 at once are the most. Its methods are first removed from every other fault,
-        unless `add` is true: then it comes after the others, and the first that fires decides.
+        Sets a fault; 1,000 at once are the most. Its methods are first removed from every other fault,
+        unless `add` is true: then it comes after the others, and the first that fires decides. One with
+        a name takes the place of the fault of that name, if there is one, and no methods from others.
 
         Parameters:
          - fault
@@ -32,12 +33,25 @@ class Iface(server.server.Iface):
         """
         pass
 
-    def remove_fault(self, id):
+    def put_faults(self, faults, remove, only_these):
         """
-        Removes one fault; false if there is none of that id.
+        Sets several faults and removes those of these ids, in one step. The new ones take their methods
+        from other faults, not from each other. `only_these`: every other fault goes.
 
         Parameters:
-         - id
+         - faults
+         - remove
+         - only_these
+
+        """
+        pass
+
+    def remove_fault(self, name_or_id):
+        """
+        Removes the fault of that name or id; false if there is none.
+
+        Parameters:
+         - name_or_id
 
         """
         pass
@@ -62,7 +76,29 @@ class Iface(server.server.Iface):
     def list_ended(self):
         """
         The last 100 that have gone, the latest last. One that was spent may still hold operations:
-        clearing its methods or its id releases them, and until then it stays listed.
+        clearing its methods, its name or its id releases them, and until then it stays listed.
+
+        """
+        pass
+
+    def wait(self, name_or_id, what, n, timeout_ns):
+        """
+        Waits until the fault of that name or id has "fired" n times, or holds n operations ("held"), and
+        returns how many. One that has gone counts, too. Refused when the time is over, or when it has
+        gone and it cannot come to that any more.
+
+        Parameters:
+         - name_or_id
+         - what
+         - n
+         - timeout_ns
+
+        """
+        pass
+
+    def list_kinds(self):
+        """
+        The kinds of fault that there are.
 
         """
         pass
@@ -95,8 +131,9 @@ class Client(server.server.Client, Iface):
 
     def put_fault(self, fault, add):
         """
-        Sets a fault and returns its id; 1,000 at once are the most. Its methods are first removed from every other fault,
-        unless `add` is true: then it comes after the others, and the first that fires decides.
+        Sets a fault; 1,000 at once are the most. Its methods are first removed from every other fault,
+        unless `add` is true: then it comes after the others, and the first that fires decides. One with
+        a name takes the place of the fault of that name, if there is one, and no methods from others.
 
         Parameters:
          - fault
@@ -132,21 +169,62 @@ class Client(server.server.Client, Iface):
             raise result.refused
         raise TApplicationException(TApplicationException.MISSING_RESULT, "put_fault failed: unknown result")
 
-    def remove_fault(self, id):
+    def put_faults(self, faults, remove, only_these):
         """
-        Removes one fault; false if there is none of that id.
+        Sets several faults and removes those of these ids, in one step. The new ones take their methods
+        from other faults, not from each other. `only_these`: every other fault goes.
 
         Parameters:
-         - id
+         - faults
+         - remove
+         - only_these
 
         """
-        self.send_remove_fault(id)
+        self.send_put_faults(faults, remove, only_these)
+        return self.recv_put_faults()
+
+    def send_put_faults(self, faults, remove, only_these):
+        self._oprot.writeMessageBegin('put_faults', TMessageType.CALL, self._seqid)
+        args = put_faults_args()
+        args.faults = faults
+        args.remove = remove
+        args.only_these = only_these
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_put_faults(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = put_faults_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.refused is not None:
+            raise result.refused
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "put_faults failed: unknown result")
+
+    def remove_fault(self, name_or_id):
+        """
+        Removes the fault of that name or id; false if there is none.
+
+        Parameters:
+         - name_or_id
+
+        """
+        self.send_remove_fault(name_or_id)
         return self.recv_remove_fault()
 
-    def send_remove_fault(self, id):
+    def send_remove_fault(self, name_or_id):
         self._oprot.writeMessageBegin('remove_fault', TMessageType.CALL, self._seqid)
         args = remove_fault_args()
-        args.id = id
+        args.name_or_id = name_or_id
         args.write(self._oprot)
         self._oprot.writeMessageEnd()
         self._oprot.trans.flush()
@@ -235,7 +313,7 @@ class Client(server.server.Client, Iface):
     def list_ended(self):
         """
         The last 100 that have gone, the latest last. One that was spent may still hold operations:
-        clearing its methods or its id releases them, and until then it stays listed.
+        clearing its methods, its name or its id releases them, and until then it stays listed.
 
         """
         self.send_list_ended()
@@ -262,6 +340,80 @@ class Client(server.server.Client, Iface):
         if result.success is not None:
             return result.success
         raise TApplicationException(TApplicationException.MISSING_RESULT, "list_ended failed: unknown result")
+
+    def wait(self, name_or_id, what, n, timeout_ns):
+        """
+        Waits until the fault of that name or id has "fired" n times, or holds n operations ("held"), and
+        returns how many. One that has gone counts, too. Refused when the time is over, or when it has
+        gone and it cannot come to that any more.
+
+        Parameters:
+         - name_or_id
+         - what
+         - n
+         - timeout_ns
+
+        """
+        self.send_wait(name_or_id, what, n, timeout_ns)
+        return self.recv_wait()
+
+    def send_wait(self, name_or_id, what, n, timeout_ns):
+        self._oprot.writeMessageBegin('wait', TMessageType.CALL, self._seqid)
+        args = wait_args()
+        args.name_or_id = name_or_id
+        args.what = what
+        args.n = n
+        args.timeout_ns = timeout_ns
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_wait(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = wait_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.refused is not None:
+            raise result.refused
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "wait failed: unknown result")
+
+    def list_kinds(self):
+        """
+        The kinds of fault that there are.
+
+        """
+        self.send_list_kinds()
+        return self.recv_list_kinds()
+
+    def send_list_kinds(self):
+        self._oprot.writeMessageBegin('list_kinds', TMessageType.CALL, self._seqid)
+        args = list_kinds_args()
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_list_kinds(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = list_kinds_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "list_kinds failed: unknown result")
 
     def list_methods(self):
         """
@@ -358,10 +510,13 @@ class Processor(server.server.Processor, Iface, TProcessor):
     def __init__(self, handler):
         server.server.Processor.__init__(self, handler)
         self._processMap["put_fault"] = Processor.process_put_fault
+        self._processMap["put_faults"] = Processor.process_put_faults
         self._processMap["remove_fault"] = Processor.process_remove_fault
         self._processMap["clear_methods"] = Processor.process_clear_methods
         self._processMap["list_faults"] = Processor.process_list_faults
         self._processMap["list_ended"] = Processor.process_list_ended
+        self._processMap["wait"] = Processor.process_wait
+        self._processMap["list_kinds"] = Processor.process_list_kinds
         self._processMap["list_methods"] = Processor.process_list_methods
         self._processMap["info"] = Processor.process_info
         self._processMap["stats"] = Processor.process_stats
@@ -413,13 +568,39 @@ class Processor(server.server.Processor, Iface, TProcessor):
         oprot.writeMessageEnd()
         oprot.trans.flush()
 
+    def process_put_faults(self, seqid, iprot, oprot):
+        args = put_faults_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = put_faults_result()
+        try:
+            result.success = self._handler.put_faults(args.faults, args.remove, args.only_these)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except Refused as refused:
+            msg_type = TMessageType.REPLY
+            result.refused = refused
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("put_faults", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
     def process_remove_fault(self, seqid, iprot, oprot):
         args = remove_fault_args()
         args.read(iprot)
         iprot.readMessageEnd()
         result = remove_fault_result()
         try:
-            result.success = self._handler.remove_fault(args.id)
+            result.success = self._handler.remove_fault(args.name_or_id)
             msg_type = TMessageType.REPLY
         except TTransport.TTransportException:
             raise
@@ -511,6 +692,55 @@ class Processor(server.server.Processor, Iface, TProcessor):
         oprot.writeMessageEnd()
         oprot.trans.flush()
 
+    def process_wait(self, seqid, iprot, oprot):
+        args = wait_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = wait_result()
+        try:
+            result.success = self._handler.wait(args.name_or_id, args.what, args.n, args.timeout_ns)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except Refused as refused:
+            msg_type = TMessageType.REPLY
+            result.refused = refused
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("wait", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_list_kinds(self, seqid, iprot, oprot):
+        args = list_kinds_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = list_kinds_result()
+        try:
+            result.success = self._handler.list_kinds()
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("list_kinds", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
     def process_list_methods(self, seqid, iprot, oprot):
         args = list_methods_args()
         args.read(iprot)
@@ -592,7 +822,7 @@ class put_fault_args(object):
     """
 
 
-    def __init__(self, fault=None, add=False,):
+    def __init__(self, fault=None, add=None,):
         self.fault = fault
         self.add = add
 
@@ -654,7 +884,7 @@ all_structs.append(put_fault_args)
 put_fault_args.thrift_spec = (
     None,  # 0
     (1, TType.STRUCT, 'fault', [Fault, None], None, ),  # 1
-    (2, TType.BOOL, 'add', None, False, ),  # 2
+    (2, TType.BOOL, 'add', None, None, ),  # 2
 )
 
 
@@ -681,8 +911,9 @@ class put_fault_result(object):
             if ftype == TType.STOP:
                 break
             if fid == 0:
-                if ftype == TType.I64:
-                    self.success = iprot.readI64()
+                if ftype == TType.STRUCT:
+                    self.success = Put()
+                    self.success.read(iprot)
                 else:
                     iprot.skip(ftype)
             elif fid == 1:
@@ -701,8 +932,8 @@ class put_fault_result(object):
             return
         oprot.writeStructBegin('put_fault_result')
         if self.success is not None:
-            oprot.writeFieldBegin('success', TType.I64, 0)
-            oprot.writeI64(self.success)
+            oprot.writeFieldBegin('success', TType.STRUCT, 0)
+            self.success.write(oprot)
             oprot.writeFieldEnd()
         if self.refused is not None:
             oprot.writeFieldBegin('refused', TType.STRUCT, 1)
@@ -726,21 +957,25 @@ class put_fault_result(object):
         return not (self == other)
 all_structs.append(put_fault_result)
 put_fault_result.thrift_spec = (
-    (0, TType.I64, 'success', None, None, ),  # 0
+    (0, TType.STRUCT, 'success', [Put, None], None, ),  # 0
     (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
 )
 
 
-class remove_fault_args(object):
+class put_faults_args(object):
     """
     Attributes:
-     - id
+     - faults
+     - remove
+     - only_these
 
     """
 
 
-    def __init__(self, id=None,):
-        self.id = id
+    def __init__(self, faults=None, remove=None, only_these=None,):
+        self.faults = faults
+        self.remove = remove
+        self.only_these = only_these
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -752,8 +987,189 @@ class remove_fault_args(object):
             if ftype == TType.STOP:
                 break
             if fid == 1:
-                if ftype == TType.I64:
-                    self.id = iprot.readI64()
+                if ftype == TType.LIST:
+                    self.faults = []
+                    (_etype121, _size118) = iprot.readListBegin()
+                    for _i122 in range(_size118):
+                        _elem123 = Fault()
+                        _elem123.read(iprot)
+                        self.faults.append(_elem123)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.LIST:
+                    self.remove = []
+                    (_etype127, _size124) = iprot.readListBegin()
+                    for _i128 in range(_size124):
+                        _elem129 = iprot.readI64()
+                        self.remove.append(_elem129)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.BOOL:
+                    self.only_these = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('put_faults_args')
+        if self.faults is not None:
+            oprot.writeFieldBegin('faults', TType.LIST, 1)
+            oprot.writeListBegin(TType.STRUCT, len(self.faults))
+            for iter130 in self.faults:
+                iter130.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.remove is not None:
+            oprot.writeFieldBegin('remove', TType.LIST, 2)
+            oprot.writeListBegin(TType.I64, len(self.remove))
+            for iter131 in self.remove:
+                oprot.writeI64(iter131)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.only_these is not None:
+            oprot.writeFieldBegin('only_these', TType.BOOL, 3)
+            oprot.writeBool(self.only_these)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(put_faults_args)
+put_faults_args.thrift_spec = (
+    None,  # 0
+    (1, TType.LIST, 'faults', (TType.STRUCT, [Fault, None], False), None, ),  # 1
+    (2, TType.LIST, 'remove', (TType.I64, None, False), None, ),  # 2
+    (3, TType.BOOL, 'only_these', None, None, ),  # 3
+)
+
+
+class put_faults_result(object):
+    """
+    Attributes:
+     - success
+     - refused
+
+    """
+
+
+    def __init__(self, success=None, refused=None,):
+        self.success = success
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.LIST:
+                    self.success = []
+                    (_etype135, _size132) = iprot.readListBegin()
+                    for _i136 in range(_size132):
+                        _elem137 = Put()
+                        _elem137.read(iprot)
+                        self.success.append(_elem137)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.refused = Refused.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('put_faults_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.LIST, 0)
+            oprot.writeListBegin(TType.STRUCT, len(self.success))
+            for iter138 in self.success:
+                iter138.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.STRUCT, 1)
+            self.refused.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(put_faults_result)
+put_faults_result.thrift_spec = (
+    (0, TType.LIST, 'success', (TType.STRUCT, [Put, None], False), None, ),  # 0
+    (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
+)
+
+
+class remove_fault_args(object):
+    """
+    Attributes:
+     - name_or_id
+
+    """
+
+
+    def __init__(self, name_or_id=None,):
+        self.name_or_id = name_or_id
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.name_or_id = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
             else:
@@ -766,9 +1182,9 @@ class remove_fault_args(object):
             oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
             return
         oprot.writeStructBegin('remove_fault_args')
-        if self.id is not None:
-            oprot.writeFieldBegin('id', TType.I64, 1)
-            oprot.writeI64(self.id)
+        if self.name_or_id is not None:
+            oprot.writeFieldBegin('name_or_id', TType.STRING, 1)
+            oprot.writeString(self.name_or_id.encode('utf-8') if sys.version_info[0] == 2 else self.name_or_id)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -789,7 +1205,7 @@ class remove_fault_args(object):
 all_structs.append(remove_fault_args)
 remove_fault_args.thrift_spec = (
     None,  # 0
-    (1, TType.I64, 'id', None, None, ),  # 1
+    (1, TType.STRING, 'name_or_id', 'UTF8', None, ),  # 1
 )
 
 
@@ -889,10 +1305,10 @@ class clear_methods_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype40, _size37) = iprot.readListBegin()
-                    for _i41 in range(_size37):
-                        _elem42 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem42)
+                    (_etype142, _size139) = iprot.readListBegin()
+                    for _i143 in range(_size139):
+                        _elem144 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem144)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -909,8 +1325,8 @@ class clear_methods_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter43 in self.methods:
-                oprot.writeString(iter43.encode('utf-8') if sys.version_info[0] == 2 else iter43)
+            for iter145 in self.methods:
+                oprot.writeString(iter145.encode('utf-8') if sys.version_info[0] == 2 else iter145)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1064,11 +1480,11 @@ class list_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype47, _size44) = iprot.readListBegin()
-                    for _i48 in range(_size44):
-                        _elem49 = ListedFault()
-                        _elem49.read(iprot)
-                        self.success.append(_elem49)
+                    (_etype149, _size146) = iprot.readListBegin()
+                    for _i150 in range(_size146):
+                        _elem151 = ListedFault()
+                        _elem151.read(iprot)
+                        self.success.append(_elem151)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1085,8 +1501,8 @@ class list_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter50 in self.success:
-                iter50.write(oprot)
+            for iter152 in self.success:
+                iter152.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1177,11 +1593,11 @@ class list_ended_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype54, _size51) = iprot.readListBegin()
-                    for _i55 in range(_size51):
-                        _elem56 = ListedFault()
-                        _elem56.read(iprot)
-                        self.success.append(_elem56)
+                    (_etype156, _size153) = iprot.readListBegin()
+                    for _i157 in range(_size153):
+                        _elem158 = ListedFault()
+                        _elem158.read(iprot)
+                        self.success.append(_elem158)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1198,8 +1614,8 @@ class list_ended_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter57 in self.success:
-                iter57.write(oprot)
+            for iter159 in self.success:
+                iter159.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1221,6 +1637,290 @@ class list_ended_result(object):
 all_structs.append(list_ended_result)
 list_ended_result.thrift_spec = (
     (0, TType.LIST, 'success', (TType.STRUCT, [ListedFault, None], False), None, ),  # 0
+)
+
+
+class wait_args(object):
+    """
+    Attributes:
+     - name_or_id
+     - what
+     - n
+     - timeout_ns
+
+    """
+
+
+    def __init__(self, name_or_id=None, what=None, n=None, timeout_ns=None,):
+        self.name_or_id = name_or_id
+        self.what = what
+        self.n = n
+        self.timeout_ns = timeout_ns
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.name_or_id = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.what = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.n = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.timeout_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('wait_args')
+        if self.name_or_id is not None:
+            oprot.writeFieldBegin('name_or_id', TType.STRING, 1)
+            oprot.writeString(self.name_or_id.encode('utf-8') if sys.version_info[0] == 2 else self.name_or_id)
+            oprot.writeFieldEnd()
+        if self.what is not None:
+            oprot.writeFieldBegin('what', TType.STRING, 2)
+            oprot.writeString(self.what.encode('utf-8') if sys.version_info[0] == 2 else self.what)
+            oprot.writeFieldEnd()
+        if self.n is not None:
+            oprot.writeFieldBegin('n', TType.I64, 3)
+            oprot.writeI64(self.n)
+            oprot.writeFieldEnd()
+        if self.timeout_ns is not None:
+            oprot.writeFieldBegin('timeout_ns', TType.I64, 4)
+            oprot.writeI64(self.timeout_ns)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(wait_args)
+wait_args.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'name_or_id', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'what', 'UTF8', None, ),  # 2
+    (3, TType.I64, 'n', None, None, ),  # 3
+    (4, TType.I64, 'timeout_ns', None, None, ),  # 4
+)
+
+
+class wait_result(object):
+    """
+    Attributes:
+     - success
+     - refused
+
+    """
+
+
+    def __init__(self, success=None, refused=None,):
+        self.success = success
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.I64:
+                    self.success = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.refused = Refused.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('wait_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.I64, 0)
+            oprot.writeI64(self.success)
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.STRUCT, 1)
+            self.refused.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(wait_result)
+wait_result.thrift_spec = (
+    (0, TType.I64, 'success', None, None, ),  # 0
+    (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
+)
+
+
+class list_kinds_args(object):
+
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('list_kinds_args')
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(list_kinds_args)
+list_kinds_args.thrift_spec = (
+)
+
+
+class list_kinds_result(object):
+    """
+    Attributes:
+     - success
+
+    """
+
+
+    def __init__(self, success=None,):
+        self.success = success
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.LIST:
+                    self.success = []
+                    (_etype163, _size160) = iprot.readListBegin()
+                    for _i164 in range(_size160):
+                        _elem165 = Kind()
+                        _elem165.read(iprot)
+                        self.success.append(_elem165)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('list_kinds_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.LIST, 0)
+            oprot.writeListBegin(TType.STRUCT, len(self.success))
+            for iter166 in self.success:
+                iter166.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(list_kinds_result)
+list_kinds_result.thrift_spec = (
+    (0, TType.LIST, 'success', (TType.STRUCT, [Kind, None], False), None, ),  # 0
 )
 
 
@@ -1290,11 +1990,11 @@ class list_methods_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype61, _size58) = iprot.readListBegin()
-                    for _i62 in range(_size58):
-                        _elem63 = MethodInfo()
-                        _elem63.read(iprot)
-                        self.success.append(_elem63)
+                    (_etype170, _size167) = iprot.readListBegin()
+                    for _i171 in range(_size167):
+                        _elem172 = MethodInfo()
+                        _elem172.read(iprot)
+                        self.success.append(_elem172)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1311,8 +2011,8 @@ class list_methods_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter64 in self.success:
-                iter64.write(oprot)
+            for iter173 in self.success:
+                iter173.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()

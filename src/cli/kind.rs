@@ -1,0 +1,244 @@
+//! The command of each kind of fault, built from the table of kinds and that of options.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+use super::control::Target;
+use super::values::parse_method;
+use crate::fault::kinds::{Class, KINDS, Kind};
+use crate::fault::name::Name;
+use crate::fault::words::{
+    self, EffectWords, FaultOption, FaultWords, OPTIONS, Param, ParamType, Value,
+};
+
+/// A fault to set, and where.
+#[derive(Debug)]
+pub(super) struct SetFault {
+    pub(super) fault: FaultWords,
+    pub(super) add: bool,
+    pub(super) target: Target,
+}
+
+/// The commands of all kinds.
+pub(super) fn commands() -> impl Iterator<Item = Command> {
+    KINDS.iter().map(|kind| command(*kind))
+}
+
+fn command(kind: &'static dyn Kind) -> Command {
+    let own = Command::new(kind.name())
+        .after_help(help(kind))
+        .args(kind.params().iter().map(param))
+        .arg(methods(kind))
+        .arg(regex())
+        .args(OPTIONS.iter().map(option))
+        .args([and(), name(), add()]);
+    Target::augment_args(own).about(kind.about())
+}
+
+/// What the kind means, and examples.
+fn help(kind: &dyn Kind) -> String {
+    let (examples, text): (Vec<_>, Vec<_>) =
+        kind.details().lines().partition(|line| line.starts_with("    slowfs "));
+    let text = text.join(" ");
+    let examples: Vec<_> = examples.iter().map(|line| line.replacen("    ", "  ", 1)).collect();
+    format!("{}\n\nExamples:\n{}", folded(text.trim()), examples.join("\n"))
+}
+
+/// In lines that a terminal has room for.
+fn folded(text: &str) -> String {
+    const WIDTH: usize = 96;
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + word.len() < WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
+fn param(param: &'static Param) -> Arg {
+    let arg = valued(Arg::new(param.name), param);
+    if param.first { arg.required(param.required) } else { arg.long(param.word()) }
+}
+
+fn option(option: &'static FaultOption) -> Arg {
+    let arg = valued(Arg::new(option.param.name), &option.param).long(option.word);
+    match option.short {
+        Some(letter) => arg.short(letter),
+        None => arg,
+    }
+}
+
+/// An argument with what the parameter takes and says.
+fn valued(arg: Arg, param: &'static Param) -> Arg {
+    let arg = arg.help(sentence(param.about));
+    match param.of {
+        ParamType::Flag => arg.action(ArgAction::SetTrue),
+        of => arg.value_name(of.form()).value_parser(move |text: &str| of.read(text)),
+    }
+}
+
+/// With a capital, as all of the help has it.
+fn sentence(about: &str) -> String {
+    let mut letters = about.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+fn methods(kind: &dyn Kind) -> Arg {
+    let own_reach = matches!(kind.class(), Class::Sync) || !kind.class().is_fault();
+    let all = if own_reach { " [default: all that it makes sense on]" } else { "" };
+    Arg::new("methods")
+        .short('m')
+        .long("methods")
+        .value_name("METHOD,...")
+        .help(format!("Methods, or `all` (see `slowfs methods`){all}"))
+        .required(!own_reach)
+        .action(ArgAction::Append)
+        .value_delimiter(',')
+        .value_parser(parse_method)
+}
+
+fn regex() -> Arg {
+    Arg::new("regex").short('r').long("regex").value_name("REGEX").help(
+        "Only where the whole path matches, which is the backing file's: the mirrored directory as \
+         it was given, then the path below the mount [default: any path]",
+    )
+}
+
+fn and() -> Arg {
+    Arg::new("and")
+        .long("and")
+        .value_name("KIND ...")
+        .help("What it does besides, as in 'error EIO'")
+        .action(ArgAction::Append)
+        .value_parser(words::beside)
+}
+
+fn name() -> Arg {
+    Arg::new("name")
+        .long("name")
+        .value_name("NAME")
+        .help("Call it so, in place of the fault of that name if there is one")
+        .value_parser(|text: &str| Name::new(text).map(|name| name.to_string()))
+}
+
+fn add() -> Arg {
+    Arg::new("add")
+        .long("add")
+        .help("Keep the other faults of these methods; the first that fires decides")
+        .action(ArgAction::SetTrue)
+}
+
+/// What was typed, if it is the command of a kind.
+///
+/// # Errors
+/// A fault that cannot be: one line.
+pub(super) fn read(matches: &ArgMatches) -> Option<Result<SetFault, String>> {
+    let (name, matches) = matches.subcommand()?;
+    let kind = KINDS.iter().find(|kind| kind.name() == name)?;
+    Some(fault(*kind, matches).and_then(|fault| {
+        let target = Target::from_arg_matches(matches).map_err(|e| e.to_string())?;
+        Ok(SetFault { fault, add: matches.get_flag("add"), target })
+    }))
+}
+
+/// The fault, in the words that tell it.
+fn fault(kind: &dyn Kind, matches: &ArgMatches) -> Result<FaultWords, String> {
+    let value = |param: &Param| match param.of {
+        ParamType::Flag => matches.get_flag(param.name).then_some(Value::Flag(true)),
+        _ => matches.get_one::<Value>(param.name).cloned(),
+    };
+    let given = |param: &Param| value(param).map(|value| (param.name.to_owned(), value));
+    let params = kind.params().iter().filter_map(given).collect();
+    let first = EffectWords { kind: kind.name().to_owned(), params };
+    let beside = matches.get_many::<EffectWords>("and").unwrap_or_default().cloned();
+    let text = |id: &str| matches.get_one::<String>(id).cloned();
+    let words = FaultWords {
+        methods: matches.get_many("methods").unwrap_or_default().cloned().collect(),
+        pattern: text("regex").unwrap_or_default(),
+        options: OPTIONS.iter().filter_map(|option| given(&option.param)).collect(),
+        effects: [first].into_iter().chain(beside).collect(),
+        name: text("name"),
+    };
+    let fault = words.fault().map_err(|e| e.to_string())?;
+    Ok(FaultWords::of(&fault, fault.scope().methods))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::command;
+    use super::*;
+    use crate::fault::kinds::tests::faults;
+    use crate::rpc::ListedFault;
+
+    fn typed(line: &str) -> SetFault {
+        let matches = command().try_get_matches_from(words::split(line).unwrap());
+        let matches = matches.unwrap_or_else(|e| panic!("{line}: {e}"));
+        read(&matches).unwrap().unwrap_or_else(|e| panic!("{line}: {e}"))
+    }
+
+    #[test]
+    fn a_command_reads_as_the_line_of_a_fault_does() {
+        for line in [
+            "delay 10ms -m fsync,write -r '(^|.*/)a b/.*' -p 1%",
+            "error EIO,28 -m all --count 3 --after 2 --for 1s --name slow",
+            "delay 1ms --and 'error EROFS' --and kill -m read --nth 3 --uid 0,7",
+        ] {
+            let (words, _) = words::line(line).unwrap();
+            let fault = words.fault().unwrap();
+            let expected = FaultWords::of(&fault, fault.scope().methods);
+            assert_eq!(typed(&format!("slowfs {line}")).fault, expected, "{line}");
+        }
+        assert!(typed("slowfs kill -m read --add").add);
+    }
+
+    proptest! {
+        /// What `list --commands` prints sets the same fault again.
+        #[test]
+        fn the_command_of_a_listed_fault_sets_it_again(fault in faults()) {
+            let listed = ListedFault { fault, ..ListedFault::default() };
+            let commands = super::super::render::commands(std::slice::from_ref(&listed), "db1:9091");
+            let again = typed(&commands[0]);
+            prop_assert_eq!(again.fault, listed.fault);
+            prop_assert!(again.add);
+            prop_assert_eq!(again.target.addr, ["db1:9091"]);
+        }
+    }
+
+    /// Options of a fault that bear the name of a command or kind, and mean the same: `slowfs methods`
+    /// lists those that `--methods` takes.
+    const SAME: [&str; 1] = ["methods"];
+
+    #[test]
+    fn no_word_means_two_things() {
+        let commands: Vec<String> =
+            command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        for (place, name) in commands.iter().enumerate() {
+            assert!(!commands[..place].contains(name), "two commands {name}");
+        }
+        let own = ["methods", "regex", "and", "name", "add", "addr", "json", "help"];
+        let words = || OPTIONS.iter().map(|option| option.word).chain(own);
+        for word in words() {
+            assert!(
+                SAME.contains(&word) || !commands.iter().any(|name| name == word),
+                "--{word} is a command"
+            );
+        }
+        for kind in KINDS {
+            for param in kind.params() {
+                let (name, word) = (kind.name(), param.word());
+                assert!(words().all(|of| of != word), "{name}: {word} is an option of every fault");
+                let names = OPTIONS.iter().map(|option| option.param.name);
+                assert!(names.into_iter().all(|of| of != param.name), "{name}: {}", param.name);
+                assert!(!commands.contains(&word), "{name}: --{word} is a command");
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `slowfs kinds`: the table of kinds for people, and the reference of docs/kinds.md.
+
+use std::fmt::Write as _;
+
+use super::output;
+use super::values::KindArg;
+use crate::fault::kinds::{KINDS, Kind};
+use crate::fault::words::{OPTIONS, Param};
+use crate::ops::MethodSet;
+
+const HEAD: &str = "\
+# The kinds of fault
+
+`slowfs kinds --markdown` makes this file from the table of kinds; `make check` compares it. The same
+words hold on the command line, in `slowfs mount --fault` and in the calls `put_fault` and `put_faults`
+([how](control.md#calls-of-slowfs)).
+";
+
+/// All kinds, one of them, or the reference of all.
+pub(super) fn shown(kind: Option<&KindArg>, markdown: bool) -> String {
+    match kind {
+        _ if markdown => reference(),
+        Some(KindArg(kind)) => one(*kind),
+        None => all(),
+    }
+}
+
+fn all() -> String {
+    let row = |kind: &&dyn Kind| [usage(*kind), kind.about().to_owned()];
+    output::table(["KIND", "WHAT IT DOES"], &[], KINDS.iter().map(row).collect())
+}
+
+/// How it is typed: `delay TIME|DISTRIBUTION`.
+fn usage(kind: &dyn Kind) -> String {
+    let mut words = vec![kind.name().to_owned()];
+    for param in kind.params() {
+        let typed = spelled(param);
+        words.push(if param.required { typed } else { format!("[{typed}]") });
+    }
+    words.join(" ")
+}
+
+fn one(kind: &dyn Kind) -> String {
+    let mut text = format!("slowfs {} -m METHOD,...\n{}\n\n", usage(kind), kind.about());
+    for param in kind.params() {
+        let _ = writeln!(text, "{}: {}", spelled(param), param.about);
+    }
+    let _ = write!(text, "\n{}", kind.details());
+    let _ = write!(text, "\n\n{}", place(kind));
+    text
+}
+
+/// Beside what it may stand, and where: `Class time; on every method.`
+fn place(kind: &dyn Kind) -> String {
+    let reach = kind.reach();
+    let all = reach == MethodSet::ALL;
+    let on = if all { "every method".to_owned() } else { reach.names().join(", ") };
+    format!("Class {}; on {on}.", kind.class().name())
+}
+
+/// A parameter as it is typed: `TIME`, `--unit SIZE`.
+fn spelled(param: &Param) -> String {
+    match param.first {
+        true => param.of.form(),
+        false => format!("--{} {}", param.word(), param.of.form()),
+    }
+}
+
+/// docs/kinds.md. `|` parts the columns of a table, so it is escaped there.
+fn reference() -> String {
+    let mut text = HEAD.to_owned();
+    for kind in KINDS {
+        let _ = write!(text, "\n## slowfs {}\n\n{}.\n", kind.name(), kind.about());
+        let (usage, details) = (usage(*kind), kind.details());
+        let _ = write!(text, "\n`slowfs {usage} -m METHOD,...`\n\n{details}\n");
+        if !kind.params().is_empty() {
+            text.push_str("\n| parameter | typed | meaning |\n|---|---|---|\n");
+        }
+        for param in kind.params() {
+            let typed = spelled(param).replace('|', "\\|");
+            let _ = writeln!(text, "| `{}` | `{typed}` | {} |", param.name, param.about);
+        }
+        let _ = write!(text, "\n{}\n", place(*kind));
+    }
+    text.push_str(&options());
+    text.trim_end().to_owned()
+}
+
+fn options() -> String {
+    let mut text = "\n## Options of every kind\n\n| option | in Thrift and JSON | meaning |\n\
+                    |---|---|---|\n"
+        .to_owned();
+    for option in OPTIONS {
+        let short = option.short.map(|letter| format!("`-{letter}`, ")).unwrap_or_default();
+        let form = option.param.of.form().replace('|', "\\|");
+        let (word, name, about) = (option.word, option.param.name, option.param.about);
+        let _ = writeln!(text, "| {short}`--{word} {form}` | `{name}` | {about} |");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_and_option_is_in_the_reference() {
+        let text = reference();
+        for kind in KINDS {
+            assert!(text.contains(&format!("\n## slowfs {}\n", kind.name())));
+            assert!(one(*kind).contains(kind.about()) && all().contains(&usage(*kind)));
+        }
+        assert!(OPTIONS.iter().all(|option| text.contains(&format!("`--{} ", option.word))));
+        assert!(!text.contains(" \n") && !text.ends_with('\n'));
+    }
+}

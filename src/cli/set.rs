@@ -1,0 +1,117 @@
+//! Setting faults: by slowfs's own calls, else by charybdefs's plain ones where the server knows no
+//! others.
+//!
+//! Invariant: a fault is set as asked or refused by the name of what the server does not have.
+
+use serde_json::json;
+
+use super::original;
+use super::recipe::Recipe;
+use super::report::Report;
+use crate::fault::words::FaultWords;
+use crate::rpc::{Client, ClientError, Info, Put};
+
+/// Sets one, in the place of others or beside them.
+pub(super) fn put(client: &mut Client, fault: &FaultWords, add: bool) -> Result<Report, String> {
+    if !has(client, fault)? {
+        return plainly(client, fault, add);
+    }
+    let put = client.put_fault(fault, add).map_err(|e| e.to_string())?;
+    Ok(report(&put, fault))
+}
+
+/// Sets the recipe's fault in the place of every other one, in one step.
+pub(super) fn follow(client: &mut Client, recipe: &Recipe) -> Result<Report, String> {
+    let fault = recipe.fault().map_err(|e| e.to_string())?;
+    let Some(fault) = fault else {
+        client.clear_all_faults().map_err(|e| e.to_string())?;
+        return Ok(Report::new("cleared every fault", json!({ "cleared": "all" })));
+    };
+    if !has(client, &fault)? {
+        client.clear_all_faults().map_err(|e| e.to_string())?;
+        return plainly(client, &fault, false);
+    }
+    let put = client.put_faults(std::slice::from_ref(&fault), &[], true);
+    let put = put.map_err(|e| e.to_string())?.pop();
+    put.map(|put| report(&put, &fault)).ok_or_else(|| "the server set nothing".to_owned())
+}
+
+/// Whether the server has slowfs's own calls, and all that the fault needs.
+fn has(client: &mut Client, fault: &FaultWords) -> Result<bool, String> {
+    match client.info() {
+        Ok(info) => lacks(&info, fault).map_or(Ok(true), Err),
+        Err(ClientError::UnknownCall { .. }) => Ok(false),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// What of the fault an older daemon does not have, if anything.
+fn lacks(info: &Info, fault: &FaultWords) -> Option<String> {
+    let kinds = fault.effects.iter().map(|effect| &effect.kind);
+    let kinds = kinds.filter(|kind| !info.kinds.contains(kind)).map(|kind| format!("kind {kind}"));
+    let name = "name".to_owned();
+    let options =
+        fault.options.iter().map(|(option, _)| option).chain(fault.name.iter().map(|_| &name));
+    let options = options.filter(|option| !info.features.contains(option));
+    let lacking: Vec<_> = kinds.chain(options.map(|option| format!("option {option}"))).collect();
+    (!lacking.is_empty()).then(|| {
+        format!("that daemon is slowfs {} and has no {}", info.version, lacking.join(", no "))
+    })
+}
+
+fn plainly(client: &mut Client, fault: &FaultWords, add: bool) -> Result<Report, String> {
+    let warnings = original::put(client, fault, add)?;
+    let text = format!("set, by charybdefs's plain calls: {}", fault.line());
+    Ok(Report::new(text, json!({ "id": null, "fault": fault })).with_warnings(warnings))
+}
+
+fn report(put: &Put, fault: &FaultWords) -> Report {
+    let Put { id, replaced, released, unchanged, changed, warnings } = put;
+    let mut text = format!("fault {id}: {}", fault.line());
+    if *unchanged {
+        text += "; it stands already, and goes on";
+    }
+    if !changed.is_empty() {
+        text += &format!("; changed: {}", changed.join("; "));
+    }
+    if !replaced.is_empty() {
+        let ids: Vec<_> = replaced.iter().map(i64::to_string).collect();
+        text += &format!("; replaced {}", ids.join(", "));
+    }
+    if *released > 0 {
+        text += &format!("; let {released} go");
+    }
+    let json = json!({
+        "id": id, "fault": fault, "replaced": replaced, "released": released,
+        "unchanged": unchanged, "changed": changed,
+    });
+    let warnings = warnings.iter().map(|why| format!("fault {id}: {why}"));
+    Report::new(text, json).with_warnings(warnings.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::words::line;
+
+    #[test]
+    fn what_an_older_daemon_lacks_is_named() {
+        let (fault, _) =
+            line("delay 1ms --and kill -m write --nth 3 --count 1 --name slow").unwrap();
+        let has = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let old = Info {
+            version: "0.0.9".into(),
+            kinds: has(&["delay"]),
+            features: has(&["count"]),
+            ..Info::default()
+        };
+        let told = lacks(&old, &fault).unwrap();
+        assert_eq!(
+            told,
+            "that daemon is slowfs 0.0.9 and has no kind kill, no option nth, no option name"
+        );
+        let kinds = has(&["delay", "kill"]);
+        let new = Info { kinds, features: has(&["count", "nth", "name"]), ..old };
+        assert_eq!(lacks(&new, &fault), None);
+    }
+}

@@ -1,0 +1,101 @@
+//! The call that waits for a fault. It looks at the table over and over: what operations do costs
+//! nothing more because of it. No locks of its own.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::dialect::Wait;
+use super::handler::{Handler, Refusal};
+use super::wire::{printable, signed};
+use crate::fault::suggest::closest;
+use crate::fault::{FaultId, Listed};
+
+/// Time between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What may be waited for.
+#[derive(Clone, Copy)]
+enum What {
+    Fired,
+    Held,
+}
+
+impl What {
+    fn read(word: &str) -> Result<What, Refusal> {
+        match word {
+            "fired" => Ok(What::Fired),
+            "held" => Ok(What::Held),
+            other => {
+                let near = closest(other, ["fired", "held"]);
+                let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                let other = printable(other);
+                Err(Refusal::Own(format!("what is {other}: it must be fired or held{hint}")))
+            }
+        }
+    }
+
+    fn count(self, fault: &Listed) -> u64 {
+        match self {
+            What::Fired => fault.fired,
+            What::Held => fault.held,
+        }
+    }
+
+    /// As in "fault 7 has fired 3".
+    fn told(self) -> &'static str {
+        match self {
+            What::Fired => "has fired",
+            What::Held => "holds",
+        }
+    }
+}
+
+impl Handler {
+    /// The fault of that name or id: one in force, else the newest that has gone.
+    pub(super) fn find(&self, name_or_id: &str) -> Option<FaultId> {
+        self.look(name_or_id).map(|(fault, _)| fault.id)
+    }
+
+    /// The same, and whether it is in force.
+    fn look(&self, name_or_id: &str) -> Option<(Listed, bool)> {
+        let id = name_or_id.parse().ok().map(FaultId);
+        let is_meant = |fault: &Listed| match id {
+            Some(id) => fault.id == id,
+            None => fault.fault.name().is_some_and(|name| name.as_str() == name_or_id),
+        };
+        let in_force = self.table.list().into_iter().find(is_meant);
+        in_force.map(|fault| (fault, true)).or_else(|| {
+            let mut ended = self.table.list_ended().into_iter().rev().map(|gone| gone.fault);
+            ended.find(is_meant).map(|fault| (fault, false))
+        })
+    }
+
+    /// Waits until the fault has come to that, and tells how far; no longer than the caller waits.
+    pub(super) fn wait(&self, wait: &Wait, waits: &dyn Fn() -> bool) -> Result<i64, Refusal> {
+        let began = Instant::now();
+        let timeout = Duration::from_nanos(u64::try_from(wait.timeout_ns).unwrap_or_default());
+        let what = What::read(&wait.what)?;
+        let n = u64::try_from(wait.n).ok().filter(|n| *n > 0);
+        let n = n.ok_or_else(|| Refusal::Own(format!("n is {}: it must be 1 at least", wait.n)))?;
+        let name = printable(&wait.name_or_id);
+        loop {
+            let Some((fault, in_force)) = self.look(&wait.name_or_id) else {
+                let why = format!("there is no fault {name}; list_faults tells those there are");
+                return Err(Refusal::Own(why));
+            };
+            let found = what.count(&fault);
+            if found >= n {
+                return Ok(signed(found));
+            }
+            let so_far = format!("fault {name} {} {found}, not {n}", what.told());
+            if !in_force {
+                return Err(Refusal::Own(format!("{so_far}, and is not in force any more")));
+            }
+            if began.elapsed() >= timeout || !waits() {
+                let timeout = humantime::format_duration(timeout);
+                return Err(Refusal::Own(format!("{so_far}, within {timeout}")));
+            }
+            thread::sleep(PAUSE.min(timeout.saturating_sub(began.elapsed())));
+        }
+    }
+}
