@@ -237,3 +237,28 @@ fn each_dependency_stays_in_its_room() {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
+
+/// Words that are a kind's name by chance: a field of `--json`, a column of the demo.
+const NO_KINDS: [(&str, &str); 3] =
+    [("cli/report", "error"), ("cli/watch", "error"), ("cli/demo", "delay")];
+
+/// What speaks of kinds reads their table: a new one is named in its own file only, and where
+/// charybdefs's calls and cookbook are put in words.
+#[test]
+fn no_kind_is_named_outside_its_file() {
+    let mut wrong = Vec::new();
+    for Source { name, code } in sources() {
+        let of_tests = name.ends_with("tests") || name.ends_with("sketches") || name == "rpc/idl";
+        if of_tests || ["fault/words/plain", "cli/recipe"].contains(&name.as_str()) {
+            continue;
+        }
+        for kind in slowfs::fault::kinds::KINDS.iter().map(|kind| kind.name()) {
+            let own = name == format!("fault/kinds/{}", kind.replace('-', "_"));
+            let by_chance = NO_KINDS.contains(&(name.as_str(), kind));
+            if code.contains(&format!("\"{kind}\"")) && !own && !by_chance {
+                wrong.push(format!("{name} names {kind}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}

@@ -72,7 +72,7 @@ impl Control {
             // Nobody waits: a call that would is over at once.
             let peer = Peer { addr: (Ipv4Addr::LOCALHOST, 1).into(), waits: &|| false };
             let answer = self.handler.answer(peer, &call);
-            if let Answer::Exception(_, text) = &answer {
+            if let Some(text) = refusal(&answer) {
                 assert!(!text.contains('\n'), "several lines: {text:?}");
                 assert_eq!(before, self.ids(), "{text:?} changed something");
             }
@@ -85,6 +85,17 @@ impl Control {
 
     fn ids(&self) -> Vec<u64> {
         self.table.list().iter().map(|listed| listed.id.0).collect()
+    }
+}
+
+/// What a refusal says, be it an exception of either interface.
+fn refusal(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Exception(_, text) => Some(text.clone()),
+        Answer::Reply(fields) => {
+            let refused = fields.get(1)?.as_fields()?.get(1)?.as_bytes()?;
+            Some(String::from_utf8_lossy(refused).into_owned())
+        }
     }
 }
 
