@@ -10,10 +10,13 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+#[path = "common/python.rs"]
+mod python;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -81,22 +84,6 @@ impl Running {
     }
 }
 
-/// A python3 that has thrift: the one named in SLOWFS_TEST_PYTHON, that on PATH, or the system's.
-fn python() -> String {
-    let named = std::env::var("SLOWFS_TEST_PYTHON").ok();
-    let candidates = named.into_iter().chain(["python3".into(), "/usr/bin/python3".into()]);
-    for python in candidates {
-        let test =
-            Command::new(&python).args(["-c", "import thrift"]).stderr(Stdio::null()).status();
-        if test.is_ok_and(|status| status.success()) {
-            return python;
-        }
-    }
-    panic!(
-        "no python3 with thrift: apt-get install python3-thrift, or name one in SLOWFS_TEST_PYTHON"
-    );
-}
-
 fn python_command(script: &str, addr: SocketAddr) -> Command {
     let stubs = Path::new(env!("CARGO_MANIFEST_DIR")).join("idl/gen-py");
     let prelude = "
@@ -121,7 +108,7 @@ def refused(error, call, *args):
         return e
     raise AssertionError('not refused: %r' % (args,))
 ";
-    let mut command = Command::new(python());
+    let mut command = Command::new(python::with_thrift());
     command
         .args(["-c", &format!("{prelude}\n{script}"), &addr.port().to_string()])
         .env("PYTHONPATH", stubs)
@@ -597,62 +584,6 @@ fn a_server_of_something_else_is_told_apart() {
     peer.write_all(b"HTTP/1.1 400 Bad Call\r\n\r\n").unwrap();
     let error = client.info().unwrap_err();
     assert!(matches!(error, ClientError::Garbled { .. }), "{error}");
-}
-
-/// A process that ends with its test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn own_client_tells_an_original_server_and_speaks_its_calls() {
-    // A server on Thrift's own library and the original's stubs, like charybdefs itself.
-    let script = "
-from server import server as srv
-from thrift.server import TServer
-class Handler:
-    def get_methods(self): return ['fsync', 'write']
-    def clear_all_faults(self): print('clear_all_faults', flush=True)
-    def clear_fault(self, method): print('clear_fault', method, flush=True)
-    def set_fault(self, *args): print('set_fault', *args, flush=True)
-    def set_all_fault(self, *args): print('set_all_fault', *args, flush=True)
-socket = TSocket.TServerSocket('127.0.0.1', 0)
-socket.listen()
-print(socket.handle.getsockname()[1], flush=True)
-socket.listen = lambda: None
-TServer.TThreadedServer(srv.Processor(Handler()), socket, TTransport.TBufferedTransportFactory(),
-                        TBinaryProtocol.TBinaryProtocolFactory(), daemon=True).serve()
-";
-    let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut child = Ended(python_command(script, nowhere).stdout(Stdio::piped()).spawn().unwrap());
-    let mut lines =
-        std::io::BufRead::lines(std::io::BufReader::new(child.0.stdout.take().unwrap()));
-    let mut line = || lines.next().unwrap().unwrap();
-    let addr = format!("127.0.0.1:{}", line());
-    let mut client = Client::connect(&addr, SOON).unwrap();
-    let error = client.put_fault(&FaultWords::default(), false).unwrap_err();
-    assert!(matches!(error, ClientError::UnknownCall { .. }), "{error}");
-    assert_eq!(client.get_methods().unwrap(), ["fsync", "write"]);
-    let fault = PlainFault {
-        err_nos: vec![5],
-        probability: 1000,
-        regexp: ".*".into(),
-        delay_us: 7,
-        ..PlainFault::default()
-    };
-    client.set_fault(Some(&["fsync".into()]), &fault).unwrap();
-    assert_eq!(line(), "set_fault ['fsync'] False 5 1000 .* False 7 False");
-    client.set_fault(None, &fault).unwrap();
-    assert_eq!(line(), "set_all_fault False 5 1000 .* False 7 False");
-    client.clear_fault("fsync").unwrap();
-    assert_eq!(line(), "clear_fault fsync");
-    client.clear_all_faults().unwrap();
-    assert_eq!(line(), "clear_all_faults");
 }
 
 #[test]
