@@ -32,34 +32,34 @@ impl Param {
     }
 }
 
-/// What a parameter takes. The straightened value of each is named in brackets.
+/// What a parameter takes. The straightened value of each is named in parentheses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParamType {
-    /// A time, as `300ms` [nanoseconds, whole].
+    /// A time, as `300ms` (nanoseconds, whole).
     Time,
-    /// A size, as `64KiB` [bytes, whole].
+    /// A size, as `64KiB` (bytes, whole).
     Size,
-    /// A number from 0 [whole].
+    /// A number from 0 (whole).
     Count,
-    /// A number from 1 [whole].
+    /// A number from 1 (whole).
     Positive,
-    /// A share of 1, as `1%` [share].
+    /// A share of 1, as `1%` (share).
     Share,
-    /// Set or not [flag].
+    /// Set or not (flag).
     Flag,
-    /// Names or numbers of errors, or `random` alone [texts].
+    /// Names or numbers of errors, or `random` alone (texts).
     Errnos,
-    /// One of these words [text].
+    /// One of these words (text).
     Choice(&'static [&'static str]),
-    /// Several of these words, each once, in this order [texts].
+    /// Several of these words, each once, in this order (texts).
     Choices(&'static [&'static str]),
-    /// Numbers of users or processes [texts].
+    /// Numbers of users or processes (texts).
     Numbers,
-    /// A range of bytes, as `0..4KiB` [text].
+    /// A range of bytes, as `0..4KiB` (text).
     Range,
-    /// A time, or how times are distributed [nanoseconds of a time, whole; else text].
+    /// A time, or how times are distributed (nanoseconds of a time, whole; else text).
     Distribution,
-    /// What the kind itself reads; shown as this form [text].
+    /// What the kind itself reads; shown as this form (text).
     Form(&'static str),
 }
 
