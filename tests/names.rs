@@ -79,6 +79,8 @@ fn several_faults_are_set_in_one_step() {
         "kill -m mkdir --after 9",
     ];
     assert_eq!(lines(&mount), expected, "they take no methods from each other");
+    let gone = client.list_ended().unwrap().pop().unwrap();
+    assert_eq!((gone.id, gone.why.as_deref()), (other, Some("cleared")));
     let nonsense = [failing(&["mkdir"], "EIO"), failing(&["mkdri"], "EIO")];
     let refusal = client.put_faults(&nonsense, &[], true).unwrap_err().to_string();
     assert!(refusal.starts_with("fault 2: ") && refusal.contains("mkdir?"), "{refusal}");

@@ -82,7 +82,9 @@ impl FaultTable {
     /// # Errors
     /// There would be more faults than may be; nothing is changed then.
     pub fn put_all(&self, change: Change) -> Result<Vec<Put>, TooManyFaults> {
-        let (put, new) = self.change(Why::Replaced, |entries, writer| {
+        let removed = change.remove.clone();
+        let why = |id| if removed.contains(&id) { Why::Cleared } else { Why::Replaced };
+        let (put, new) = self.change(why, |entries, writer| {
             let mut staging = Staging::new(entries.clone(), writer.last_id, &change);
             change.remove.iter().for_each(|id| staging.remove(*id));
             let place = |(fault, placement)| staging.place(Arc::new(fault), placement, self.seed);
@@ -120,7 +122,7 @@ impl FaultTable {
 
     /// Lifts everything: faults, conditions and latches.
     pub fn clear_all(&self) {
-        self.change(Why::Cleared, |entries, writer| {
+        self.change(cleared, |entries, writer| {
             writer.ended.withdraw(MethodSet::ALL);
             entries.iter_mut().for_each(|entry| entry.methods = MethodSet::EMPTY);
         });
@@ -129,7 +131,7 @@ impl FaultTable {
     /// Takes these methods from every fault; one that is left without any goes. Conditions and
     /// latches stay.
     pub fn clear_methods(&self, methods: MethodSet) {
-        self.change(Why::Cleared, |entries, writer| {
+        self.change(cleared, |entries, writer| {
             writer.ended.withdraw(methods);
             withdraw(entries, methods);
         });
@@ -142,6 +144,7 @@ impl FaultTable {
     }
 
     fn end(&self, id: FaultId, why: Why) -> bool {
+        let why = |_| why;
         self.change(why, |entries, writer| {
             let found = entries.iter_mut().find(|entry| entry.live.id == id);
             match found {
@@ -211,9 +214,13 @@ impl FaultTable {
         self.snapshot.load()
     }
 
-    /// Makes one change: everybody sees all of it or nothing. Entries left without methods go, for
-    /// that reason.
-    fn change<T>(&self, why: Why, edit: impl FnOnce(&mut Vec<Entry>, &mut Writer) -> T) -> T {
+    /// Makes one change: everybody sees all of it or nothing. Entries left without methods go; `why`
+    /// tells the reason of each.
+    fn change<T>(
+        &self,
+        why: impl Fn(FaultId) -> Why,
+        edit: impl FnOnce(&mut Vec<Entry>, &mut Writer) -> T,
+    ) -> T {
         let (result, altered) = {
             let mut writer = self.writer.lock();
             let old = self.snapshot.load_full();
@@ -227,7 +234,7 @@ impl FaultTable {
             if altered {
                 for (new, old) in kept().zip(&old.entries) {
                     if new.methods.is_empty() {
-                        writer.ended.push(Arc::clone(&old.live), old.methods, why);
+                        writer.ended.push(Arc::clone(&old.live), old.methods, why(old.live.id));
                     }
                 }
                 self.install(old.version + 1, entries);
@@ -259,6 +266,10 @@ impl FaultTable {
         self.snapshot.store(Arc::new(next));
         self.mask.arm(armed);
     }
+}
+
+fn cleared(_: FaultId) -> Why {
+    Why::Cleared
 }
 
 #[cfg(test)]
