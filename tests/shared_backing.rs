@@ -323,7 +323,8 @@ fn moved_by(mount: &Mount) -> [bool; 4] {
     let (mnt, raw) = (mount.mnt(), mount.raw());
     fs::create_dir(raw.join("d")).unwrap();
     fs::write(raw.join("d/file"), vec![1; 100_000]).unwrap();
-    fs::copy("/bin/true", raw.join("program")).unwrap();
+    // By another process: what a thread of this one starts meanwhile would have it open for writing.
+    stdout_of(Command::new("cp").arg("/bin/true").arg(raw.join("program")));
     symlink("d/file", raw.join("link")).unwrap();
     let all = ["d/file", "d", "program", "link"].map(|name| raw.join(name));
     stdout_of(Command::new("touch").args(["-h", "-a", "-d", LONG_AGO]).args(&all));

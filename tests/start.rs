@@ -108,7 +108,7 @@ fn an_unreadable_subdir_is_refused() {
     fs::set_permissions(s.path(), PermissionsExt::from_mode(0o755)).unwrap();
     fs::set_permissions(s.path().join("raw"), PermissionsExt::from_mode(0o000)).unwrap();
     let program = s.path().join("slowfs");
-    fs::copy(env!("CARGO_BIN_EXE_slowfs"), &program).unwrap();
+    copy_program(&program);
     let mut command = Command::new(&program);
     command.arg("mount").arg(s.path().join("mnt")).arg("--subdir").arg(s.path().join("raw"));
     let output = command.args(["--listen", "none"]).uid(65534).gid(65534).output().unwrap();
@@ -172,12 +172,18 @@ fn without_the_device_the_start_says_what_to_do() {
     assert_refused(&output, 1, &["/dev/fuse", "modprobe fuse"], &s.path().join("mnt"));
 }
 
+/// By another process: what a thread of this one starts meanwhile would have the copy open for writing,
+/// and nobody may execute it then.
+fn copy_program(to: &Path) {
+    stdout_of(Command::new("cp").arg(env!("CARGO_BIN_EXE_slowfs")).arg(to));
+}
+
 #[test]
 fn an_ordinary_user_without_the_helper_is_told_of_it() {
     let s = scratch();
     fs::set_permissions(s.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = s.path().join("slowfs");
-    fs::copy(env!("CARGO_BIN_EXE_slowfs"), &program).unwrap();
+    copy_program(&program);
     let mut command = Command::new(&program);
     command.arg("mount").arg(s.path().join("mnt")).arg("--subdir").arg(s.path().join("raw"));
     command.args(["--listen", "none"]).env("PATH", "/nowhere").uid(65534).gid(65534);

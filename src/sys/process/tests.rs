@@ -103,7 +103,8 @@ fn a_name_that_is_no_text_hides_nobody() {
     let program = dir
         .path()
         .join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"sl\xffep) R 1"));
-    std::fs::copy("/bin/sleep", &program).unwrap();
+    // By another process: what a thread of this one starts meanwhile would have it open for writing.
+    assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
     let mut child = Command::new(program).arg("600").stdin(Stdio::null()).spawn().unwrap();
     let seen = arrival(child.id());
     child.kill().unwrap();
