@@ -109,7 +109,8 @@ impl Chance {
     pub fn hits(&self, n: u64, draw: Draw) -> bool {
         let Some(rest) = n.checked_sub(self.after) else { return false };
         let taken = self.nth.is_none_or(|nth| (rest + 1).is_multiple_of(nth.get()));
-        taken && self.probability.hit_by(draw.bits(Purpose::Fire))
+        let always = self.probability == Probability::ALWAYS;
+        taken && (always || self.probability.hit_by(draw.bits(Purpose::Fire)))
     }
 }
 

@@ -122,7 +122,8 @@ impl Gate {
         roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
     ) -> Verdict {
         let snapshot = self.table.snapshot();
-        let mut decision = Decision { op, roll, hit: None, ended: false, spent: false };
+        let mut verdict = Verdict::Run;
+        let mut decision = Decision { op, roll, verdict: &mut verdict, ended: false, spent: false };
         if let [subject] = subjects {
             let methods = subject.methods();
             with_matches(&snapshot, *subject, |places| {
@@ -132,12 +133,19 @@ impl Gate {
             let matches = matches_of_all(&snapshot, subjects);
             matches.iter().for_each(|(place, methods)| decision.ask(&snapshot, *place, *methods));
         }
-        let Some(hit) = decision.hit else { return Verdict::Run };
         if decision.spent {
+            self.retire(&verdict);
+        }
+        verdict
+    }
+
+    /// Those that have fired for the last time leave the table.
+    #[cold]
+    fn retire(&self, verdict: &Verdict) {
+        if let Verdict::Hit(hit) = verdict {
             let spent = hit.firings().filter(|firing| firing.last);
             spent.for_each(|firing| self.table.retire(firing.live.id));
         }
-        Verdict::Hit(hit)
     }
 
     /// Whether a fault could fire on the operation so that the kernel must not answer it by itself:
@@ -183,7 +191,7 @@ impl Gate {
 struct Decision<'a, R> {
     op: &'a Operation<'a>,
     roll: R,
-    hit: Option<Hit>,
+    verdict: &'a mut Verdict,
     /// Nothing else may fire; those that follow still learn of it.
     ended: bool,
     /// One has fired for the last time.
@@ -200,14 +208,11 @@ impl<R: FnMut(&Arc<Live>) -> Option<Strike>> Decision<'_, R> {
             return;
         }
         let firing = Firing::new(live, strike.as_ref());
-        let hit = match &mut self.hit {
-            Some(hit) => {
-                hit.add(firing, methods);
-                hit
-            }
-            None => self.hit.insert(Hit::new(firing, methods, self.op)),
-        };
-        if let Some(strike) = strike {
+        match &mut *self.verdict {
+            Verdict::Hit(hit) => hit.add(firing, methods),
+            run @ Verdict::Run => *run = Verdict::Hit(Hit::new(firing, methods, self.op)),
+        }
+        if let (Verdict::Hit(hit), Some(strike)) = (&mut *self.verdict, strike) {
             self.ended = hit.fire(self.op, &strike).ends();
             self.spent |= strike.last;
         }

@@ -29,6 +29,7 @@ mod notices;
 mod notifier;
 mod op;
 mod oplog;
+mod parts;
 mod passthrough;
 mod place;
 mod reads;

@@ -17,8 +17,17 @@ pub(super) struct Args<'a> {
     pub(super) name: &'a OsStr,
     pub(super) other: &'a OsStr,
     pub(super) data: &'a [u8],
-    /// Of the data only these ranges are to be written, where a fault says so.
-    pub(super) parts: Option<&'a [Range<u64>]>,
+    /// What of the data is to be written, where a fault says so.
+    pub(super) parts: Option<Parts<'a>>,
+}
+
+/// Part of what a request writes.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    /// Ranges of its bytes, ascending and apart.
+    pub(super) ranges: &'a [Range<u64>],
+    /// Whether it is answered as if all were written: then the file grows as if it were.
+    pub(super) whole: bool,
 }
 
 impl<'a> Args<'a> {

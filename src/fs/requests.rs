@@ -20,7 +20,7 @@ use super::attributes::time_change;
 use super::caches::handle;
 use super::op::{Args, On, Op};
 use super::reply::{Bytes, READY};
-use super::writes::{Range, Write};
+use super::writes::{Side, Write};
 use crate::mirror::{Changes, Ino};
 use crate::ops::Call;
 
@@ -391,8 +391,8 @@ impl Filesystem for SlowFs {
         flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        let from = Range { ino: Ino(ino_in.0), fh: handle(fh_in).0, offset: offset_in };
-        let to = Range { ino: Ino(ino_out.0), fh: handle(fh_out).0, offset: offset_out };
+        let from = Side { ino: Ino(ino_in.0), fh: handle(fh_in).0, offset: offset_in };
+        let to = Side { ino: Ino(ino_out.0), fh: handle(fh_out).0, offset: offset_out };
         self.serve_copy(req, from, to, (len, flags.bits()), reply);
     }
 }

@@ -1,10 +1,9 @@
 //! What a fault still does to an operation that is held no longer. No locks.
 
 use std::io;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::op::{Args, Op};
+use super::op::{Args, Op, Parts};
 use crate::fault::operation::{Done, Wants};
 use crate::fault::plan::{Plan, Reply, Run};
 use crate::fault::{FaultId, Hit, Outcome, hold};
@@ -70,11 +69,11 @@ impl Struck {
         self.whole
     }
 
-    /// Of what it writes only these ranges.
-    pub(super) fn parts(&self) -> Option<&[Range<u64>]> {
+    /// What of it is written, if not all.
+    pub(super) fn parts(&self) -> Option<Parts<'_>> {
         match &self.run {
             Run::Whole => None,
-            Run::Part(parts) => Some(parts),
+            Run::Part(ranges) => Some(Parts { ranges, whole: self.whole && self.errno.is_none() }),
         }
     }
 

@@ -7,7 +7,7 @@ use fuser::{OpenFlags, ReplyWrite, Request};
 
 use super::op::{Args, On, Op};
 use super::{Core, SlowFs};
-use crate::mirror::{Caller, Fh, Ino, Written};
+use crate::mirror::{Fh, Ino};
 use crate::ops::Call;
 use crate::sys::syscall;
 
@@ -50,7 +50,7 @@ pub(super) struct Write {
 }
 
 /// One side of a copy.
-pub(super) struct Range {
+pub(super) struct Side {
     pub(super) ino: Ino,
     pub(super) fh: Fh,
     pub(super) offset: u64,
@@ -75,10 +75,10 @@ impl SlowFs {
         self.serve(op, Args::data(data), reply, move |core, caller, args| {
             let ordinary = write.kill.then_some(&caller);
             let appends = core.appends(&write, caller.tid)?;
-            let written = match appends {
-                _ if args.parts.is_some() => core.write_parts(&write, appends, caller, args)?,
-                true => core.tree.append(ordinary, fh, args.data)?,
-                false => core.tree.write(ordinary, fh, write.offset, args.data)?,
+            let written = match (args.parts, appends) {
+                (Some(parts), _) => core.write_torn(&write, appends, caller, (args.data, parts))?,
+                (None, true) => core.tree.append(ordinary, fh, args.data)?,
+                (None, false) => core.tree.write(ordinary, fh, write.offset, args.data)?,
             };
             if let Some(request) = sync {
                 core.tree.fsync(fh, request == Call::Fdatasync)?;
@@ -101,8 +101,8 @@ impl SlowFs {
     pub(super) fn serve_copy(
         &self,
         req: &Request,
-        from: Range,
-        to: Range,
+        from: Side,
+        to: Side,
         (len, flags): (u64, u64),
         reply: ReplyWrite,
     ) {
@@ -111,18 +111,18 @@ impl SlowFs {
             .bytes(to.fh, to.offset, len.min(MOST_COPIED))
             .slow();
         self.serve(op, Args::default(), reply, move |core, caller, args| {
-            let source = from.ino;
+            let (source, ino) = (from.ino, to.ino);
             let from = (from.fh, from.offset);
             let to = (to.fh, to.offset);
             let len = len.min(MOST_COPIED);
             let copied = match args.parts {
                 None => core.tree.copy_file_range(&caller, from, to, len, flags)?,
                 Some(parts) => {
-                    let copy = |part: &std::ops::Range<u64>| {
-                        let (from, to) = ((from.0, from.1 + part.start), (to.0, to.1 + part.start));
+                    core.write_parts((ino, to.0), caller, (to.1, len), parts, |part| {
+                        let from = (from.0, from.1.saturating_add(part.start));
+                        let to = (to.0, to.1.saturating_add(part.start));
                         core.tree.copy_file_range(&caller, from, to, part.end - part.start, flags)
-                    };
-                    parts.iter().map(copy).sum::<io::Result<_>>()?
+                    })?
                 }
             };
             // It was read, which moves its time of access.
@@ -133,32 +133,6 @@ impl SlowFs {
 }
 
 impl Core {
-    /// Writes only some ranges of the data, as a fault has it.
-    #[cold]
-    fn write_parts(
-        &self,
-        write: &Write,
-        appends: bool,
-        caller: Caller,
-        args: Args<'_>,
-    ) -> io::Result<Written> {
-        let ordinary = write.kill.then_some(&caller);
-        let start = match appends {
-            true => self.tree.getattr(write.ino, Some(write.fh))?.size,
-            false => write.offset,
-        };
-        let mut all = Written { bytes: 0, mode_changed: false };
-        for part in args.parts.unwrap_or_default() {
-            let place = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-            let data = args.data.get(place(part.start)..place(part.end)).unwrap_or_default();
-            let at = start.saturating_add(part.start);
-            let written = self.tree.write(ordinary, write.fh, at, data)?;
-            all.bytes += written.bytes;
-            all.mode_changed |= written.mode_changed;
-        }
-        Ok(all)
-    }
-
     /// Whether a write goes to the end of the file. The kernel appends where it took the end to be
     /// when it last asked, and others may have moved it in the backing since: that they keep what
     /// they wrote takes an append there, too.

@@ -40,6 +40,12 @@ pub struct Form {
 /// Every form.
 pub const DISTRIBUTIONS: &[Form] = &[fixed::FORM];
 
+/// All forms, for people.
+#[must_use]
+pub fn forms() -> String {
+    DISTRIBUTIONS.iter().map(|form| form.form).collect::<Vec<_>>().join("|")
+}
+
 /// A distribution as typed.
 ///
 /// # Errors
@@ -48,10 +54,7 @@ pub fn read(text: &str) -> Result<Box<dyn Distribution>, ValueError> {
     let (name, rest) = text.split_once(':').unwrap_or(("", text));
     match DISTRIBUTIONS.iter().find(|form| form.name == name) {
         Some(form) => (form.read)(rest),
-        None => {
-            let forms: Vec<_> = DISTRIBUTIONS.iter().map(|form| form.form).collect();
-            Err(format!("no distribution is called {name}; there are {}", forms.join(", ")).into())
-        }
+        None => Err(format!("no distribution is called {name}; write {}", forms()).into()),
     }
 }
 

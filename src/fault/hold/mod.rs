@@ -157,7 +157,10 @@ impl DelayLine {
     /// each change of the table, when it is in force.
     pub(super) fn release(&self) {
         let mut queue = self.line.queue.lock();
-        let gone = queue.release();
+        let (gone, first) = queue.release();
+        if first {
+            self.line.lead.notify_one();
+        }
         self.line.free(&mut queue, gone, Outcome::Released);
     }
 

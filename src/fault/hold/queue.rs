@@ -203,21 +203,21 @@ impl Queue {
     }
 
     /// Takes what has no reason to wait any more. What others than a fault that was cleared still
-    /// hold waits on, for them.
-    pub(super) fn release(&mut self) -> Vec<Waiting> {
-        let mut gone = Vec::new();
+    /// hold waits on, for them; whether that is now the first.
+    pub(super) fn release(&mut self) -> (Vec<Waiting>, bool) {
+        let (mut gone, mut first) = (Vec::new(), false);
         for waiting in self.take(|_, waiting| waiting.has_lost()) {
             match waiting {
                 Waiting::Operation(mut held) if held.hit.is_live() => {
                     held.hit.settle();
                     let due = held.due(&self.callers);
                     self.callers.add(&held.hit);
-                    self.insert(due, Waiting::Operation(held));
+                    first |= self.insert(due, Waiting::Operation(held));
                 }
                 waiting => gone.push(waiting),
             }
         }
-        gone
+        (gone, first)
     }
 
     /// Has what is held for callers that leave end in time.

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::workers::MIN_WORKERS;
 use super::*;
+use crate::fault::firing::Firing;
 use crate::fault::words::Plain;
 use crate::fault::{Fault, FaultId, testing};
 use crate::ops::{Call, MethodSet};
@@ -367,4 +368,49 @@ fn any_delay_can_be_held() {
         line.release();
         assert_eq!(outcome(&told), Outcome::Released);
     }
+}
+
+/// What two faults do to one write.
+fn hit_by_two(first: &Arc<Live>, second: &Arc<Live>) -> Hit {
+    let op = testing::request(Call::Write, 0);
+    let strikes = [first, second].map(|live| (live, live.strike(&op).unwrap()));
+    let [(_, first_strike), (_, second_strike)] = &strikes;
+    let mut hit = Hit::new(Firing::new(first, Some(first_strike)), Call::Write.methods(), &op);
+    hit.fire(&op, first_strike);
+    hit.add(Firing::new(second, Some(second_strike)), Call::Write.methods());
+    hit.fire(&op, second_strike);
+    hit
+}
+
+#[test]
+fn what_others_ask_still_holds_when_one_is_cleared() {
+    let line = DelayLine::new().unwrap();
+    let (slow, hanging) = (live("delay 300ms"), live("hang"));
+    let told = hold_hit(&line, hit_by_two(&slow, &hanging), Instant::now());
+    assert_eq!((line.held(), slow.held(), hanging.held()), (1, 1, 1));
+    hanging.reduce(MethodSet::EMPTY);
+    line.release();
+    assert!(told.try_recv().is_err(), "the other still holds it");
+    assert_eq!(outcome(&told), Outcome::Due);
+    assert!(nothing_held(&line, &slow) && nothing_held(&line, &hanging));
+    let (slow, hanging) = (live("delay 300ms"), live("hang"));
+    let told = hold_hit(&line, hit_by_two(&slow, &hanging), Instant::now());
+    slow.reduce(MethodSet::EMPTY);
+    line.release();
+    assert!(told.recv_timeout(Duration::from_millis(400)).is_err(), "the hang holds it for ever");
+    hanging.reduce(MethodSet::EMPTY);
+    line.release();
+    assert_eq!(outcome(&told), Outcome::Released);
+}
+
+#[test]
+fn what_was_cleared_asks_nothing_when_the_rest_is_due() {
+    let line = DelayLine::new().unwrap();
+    let (failing, slow) = (live("hang --and 'error EIO'"), live("delay 100ms"));
+    let (tell, told) = channel();
+    let job = move |hit: Hit, outcome| tell.send((outcome, hit.errno())).unwrap();
+    line.hold(hit_by_two(&failing, &slow), Instant::now(), false, Box::new(job));
+    failing.reduce(MethodSet::EMPTY);
+    line.release();
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (Outcome::Due, None));
 }

@@ -1,6 +1,8 @@
 //! Kinds to come, written against the traits with empty bodies: that these suffice for them is what
 //! compiling shows. A state on a disk, a full disk, a device, a cut of the power, a failing sync.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 
 use super::{Class, Effect, Kind, ReadPoint};
@@ -9,6 +11,9 @@ use crate::fault::error::SpecError;
 use crate::fault::operation::{Done, Operation, Wants};
 use crate::fault::plan::Plan;
 use crate::fault::words::{Args, Param, ParamType, Value};
+use crate::fault::{
+    DelayLine, Fault, FaultTable, Gate, Memo, Placement, Subject, Verdict, testing,
+};
 use crate::ops::{Call, MethodSet};
 
 /// One sketch: all that a kind says of itself.
@@ -113,11 +118,11 @@ impl Kind for Sketch {
 
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
         let own = SKETCHES.iter().find(|sketch| sketch.name == self.name).unwrap();
-        Ok(Box::new(Sketched { own, args: args.clone(), state: Mutex::default() }))
+        Ok(Box::new(Sketched { own, args: args.clone(), state: Arc::default() }))
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct State {
     planned: u64,
     done: u64,
@@ -126,7 +131,7 @@ struct State {
 struct Sketched {
     own: &'static Sketch,
     args: Args,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 impl std::fmt::Debug for Sketched {
@@ -168,7 +173,6 @@ impl Effect for Sketched {
 #[test]
 fn conditions_latches_and_kinds_for_syncs_are_checked_as_their_classes_ask() {
     use crate::fault::chance::Chance;
-    use crate::fault::spec::Fault;
 
     for sketch in SKETCHES {
         let args = Args::new().with("any", Value::Flag(true));
@@ -191,4 +195,47 @@ fn conditions_latches_and_kinds_for_syncs_are_checked_as_their_classes_ask() {
     let beyond = Fault::on(Call::Write.methods()).unwrap();
     let refused = beyond.doing(FSYNC_FAIL.make(&Args::new()).unwrap()).unwrap_err();
     assert!(refused.to_string().starts_with("fsync-fail makes no sense on write"), "{refused}");
+}
+
+/// A file that every pattern matches.
+struct Any(Call);
+
+impl Subject for Any {
+    fn methods(&self) -> MethodSet {
+        self.0.methods()
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        None
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
+        visit(b"/f");
+    }
+}
+
+#[test]
+fn what_follows_learns_of_requests_that_it_did_not_plan_for() {
+    let state: Arc<Mutex<State>> = Arc::default();
+    let effect = Sketched { own: &BAD_SECTOR, args: Args::new(), state: Arc::clone(&state) };
+    let bad_sector = Fault::on(BAD_SECTOR.reach).unwrap().doing(Box::new(effect)).unwrap();
+    let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
+    let gate = Gate::new(Arc::clone(&table));
+    table.put(bad_sector, Placement::Add).unwrap();
+    table.put(testing::fault("error EIO -m write"), Placement::Add).unwrap();
+    assert!(gate.armed(Call::Write.methods()), "the writes that heal it");
+    for (call, planned, done) in [(Call::Read, 1, 1), (Call::Write, 1, 2)] {
+        let op = testing::request(call, 0);
+        let Verdict::Hit(hit) = gate.decide(&[&Any(call)], &op) else { unreachable!("{call:?}") };
+        assert_eq!(hit.errno().is_some(), call == Call::Write);
+        hit.done(&op, &Done::default());
+        hit.repeat().done(&op, &Done::default());
+        assert_eq!(*state.lock(), State { planned, done }, "{call:?}");
+    }
+    table.clear_all();
+    assert!(!gate.armed(MethodSet::ALL));
 }

@@ -50,9 +50,9 @@ fn every_example_is_a_fault_of_its_kind() {
 fn values(of: ParamType) -> BoxedStrategy<Value> {
     let text = |text: String| Value::Text(text);
     match of {
-        ParamType::Time | ParamType::Size | ParamType::Count => {
-            (0..=i64::MAX).prop_map(Value::Whole).boxed()
-        }
+        ParamType::Time | ParamType::Count => (0..=i64::MAX).prop_map(Value::Whole).boxed(),
+        // Of some only powers of two are taken.
+        ParamType::Size => (0..63u32).prop_map(|n| Value::Whole(1 << n)).boxed(),
         ParamType::Positive => (1..=i64::MAX).prop_map(Value::Whole).boxed(),
         ParamType::Share => (0.0..=1.0f64).prop_map(Value::Share).boxed(),
         ParamType::Flag => any::<bool>().prop_map(Value::Flag).boxed(),
@@ -75,7 +75,10 @@ fn values(of: ParamType) -> BoxedStrategy<Value> {
             .prop_map(move |(a, n)| of.read(&format!("{a}..{}", a + n)).unwrap())
             .boxed(),
         ParamType::Distribution => (1..=i64::MAX).prop_map(Value::Whole).boxed(),
-        ParamType::Form(form) => Just(text(form.to_owned())).boxed(),
+        // A form is that of one of its kind's examples.
+        ParamType::Form(form) => {
+            Just(text(form.split('|').next_back().unwrap().to_owned())).boxed()
+        }
     }
 }
 

@@ -160,7 +160,7 @@ impl ParamType {
             ParamType::Choices(words) => format!("{},...", words.join("|")),
             ParamType::Numbers => "N,...".to_owned(),
             ParamType::Range => "A..B".to_owned(),
-            ParamType::Distribution => "TIME|DISTRIBUTION".to_owned(),
+            ParamType::Distribution => distributions::forms(),
             ParamType::Form(form) => form.to_owned(),
         }
     }

@@ -1,0 +1,38 @@
+//! Kinds of fault, each against its oracle, on a real mount.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod delay;
+mod filters;
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+
+use common::Mount;
+
+const EIO: i32 = 5;
+
+/// A mount on which that fault is set, and `f` behind it has so many bytes `a`.
+fn mount_with(fault: &str, bytes: usize) -> Mount {
+    let scratch = common::scratch();
+    fs::create_dir(scratch.path().join("raw")).unwrap();
+    fs::write(scratch.path().join("raw/f"), vec![b'a'; bytes]).unwrap();
+    Mount::over(scratch, &["--seed", "7", "--fault", fault])
+}
+
+fn open(mount: &Mount, flags: i32) -> File {
+    let path = mount.mnt().join("f");
+    OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).unwrap()
+}
+
+/// What is behind the mount.
+fn persisted(mount: &Mount) -> Vec<u8> {
+    fs::read(mount.raw().join("f")).unwrap()
+}
