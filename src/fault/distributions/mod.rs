@@ -5,6 +5,7 @@
 //! every program that computes it. No locks.
 
 mod fixed;
+mod uniform;
 
 use std::fmt;
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub struct Form {
 }
 
 /// Every form.
-pub const DISTRIBUTIONS: &[Form] = &[fixed::FORM];
+pub const DISTRIBUTIONS: &[Form] = &[fixed::FORM, uniform::FORM];
 
 /// All forms, for people.
 #[must_use]
