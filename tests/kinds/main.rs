@@ -11,6 +11,7 @@
 mod common;
 mod delay;
 mod filters;
+mod torn_write;
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;

@@ -1,0 +1,277 @@
+//! `torn-write`: only part of a write reaches the backing.
+
+use std::ops::Range;
+
+use super::{Class, Effect, Kind, ReadPoint};
+use crate::fault::chance::{Draw, Purpose};
+use crate::fault::error::SpecError;
+use crate::fault::operation::{Operation, Span};
+use crate::fault::plan::{Plan, Reply, Run};
+use crate::fault::words::{self, Args, Param, ParamType, Value, ValueError};
+use crate::ops::{Call, MethodSet};
+
+pub(super) struct TornWrite;
+
+const PART: &str = "part";
+const UNIT: &str = "unit";
+
+/// What most disks write whole.
+const SECTOR: u64 = 512;
+
+impl Kind for TornWrite {
+    fn name(&self) -> &'static str {
+        "torn-write"
+    }
+
+    fn about(&self) -> &'static str {
+        "Let only part of matching writes reach the backing"
+    }
+
+    fn details(&self) -> &'static str {
+        "Only that part of a write is written, and it is answered as if all of it had been; with \
+         `--and 'error EIO'` it fails, with `--and kill` its caller dies within it. `prefix:SIZE` \
+         keeps the first bytes, `units:N,N` these units, `random` any of them but never all. Units \
+         lie as in the file, the first is that of the first byte. What is not kept stays as it was: \
+         zeros where the file grew, if success was told. Writes of which all would be kept are \
+         skipped.\n\
+         \n    slowfs torn-write prefix:4KiB -m write -r '.*/snap/.*' --count 1\
+         \n    slowfs torn-write random --unit 512 -m write --after 100 --count 1 --and kill"
+    }
+
+    fn params(&self) -> &'static [Param] {
+        &[
+            Param {
+                name: PART,
+                of: ParamType::Form("prefix:SIZE|units:N,N|random"),
+                first: true,
+                required: true,
+                about: "what is written: the first bytes, some units, or units at random",
+            },
+            Param {
+                name: UNIT,
+                of: ParamType::Size,
+                first: false,
+                required: false,
+                about: "what is written whole or not at all, a power of two [default: 512]",
+            },
+        ]
+    }
+
+    fn class(&self) -> Class {
+        Class::Data
+    }
+
+    fn reach(&self) -> MethodSet {
+        Call::CopyTo.methods()
+    }
+
+    fn read_point(&self) -> ReadPoint {
+        ReadPoint::Request
+    }
+
+    fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
+        let refuse = |param: &str, why| SpecError::Value {
+            of: self.name().to_owned(),
+            param: param.to_owned(),
+            why,
+        };
+        let part = Part::read(args.text(PART).unwrap_or_default()).map_err(|e| refuse(PART, e))?;
+        let unit = args.whole(UNIT).unwrap_or(SECTOR);
+        if !unit.is_power_of_two() {
+            return Err(refuse(UNIT, format!("{unit} is no power of two").into()));
+        }
+        Ok(Box::new(Tearing { part, unit }))
+    }
+}
+
+/// What of a write is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Prefix(u64),
+    Units(Vec<u64>),
+    Random,
+}
+
+impl Part {
+    fn read(text: &str) -> Result<Part, ValueError> {
+        let numbers = |list: &str| list.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>();
+        match text.split_once(':') {
+            None if text == "random" => Ok(Part::Random),
+            Some(("prefix", size)) => Ok(Part::Prefix(words::bytes(size)?)),
+            Some(("units", list)) => {
+                let mut units = numbers(list).map_err(|_| "write it as in units:0,3")?;
+                units.sort_unstable();
+                units.dedup();
+                Ok(Part::Units(units))
+            }
+            _ => Err("write prefix:4096, units:0,3 or random".into()),
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Part::Prefix(size) => format!("prefix:{}", words::bytes_text(*size)),
+            Part::Units(units) => {
+                let units: Vec<_> = units.iter().map(u64::to_string).collect();
+                format!("units:{}", units.join(","))
+            }
+            Part::Random => "random".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Tearing {
+    part: Part,
+    unit: u64,
+}
+
+impl Tearing {
+    /// How many units a request touches.
+    fn units(&self, span: Span) -> u64 {
+        match span.len {
+            0 => 0,
+            len => (span.offset % self.unit + len).div_ceil(self.unit),
+        }
+    }
+
+    /// The bytes of a unit, counted from the request's first.
+    fn bytes_of(&self, span: Span, unit: u64) -> Range<u64> {
+        let before = span.offset % self.unit;
+        let start = unit.saturating_mul(self.unit).saturating_sub(before);
+        let end = unit.saturating_add(1).saturating_mul(self.unit).saturating_sub(before);
+        start.min(span.len)..end.min(span.len)
+    }
+
+    /// The units that are kept, ascending.
+    fn kept(&self, span: Span, draw: &Draw) -> Vec<u64> {
+        let units = self.units(span);
+        match &self.part {
+            Part::Prefix(_) => Vec::new(),
+            Part::Units(kept) => kept.iter().copied().filter(|unit| *unit < units).collect(),
+            Part::Random => {
+                let mut kept: Vec<u64> =
+                    (0..units).filter(|n| draw.each(Purpose::Bits, *n) >> 63 == 1).collect();
+                if kept.len() as u64 == units && units > 0 {
+                    let draw = u128::from(draw.bits(Purpose::Position));
+                    let lost = (draw * u128::from(units)) >> 64;
+                    kept.retain(|unit| u128::from(*unit) != lost);
+                }
+                kept
+            }
+        }
+    }
+
+    /// The ranges that are kept, counted from the request's first byte, ascending and apart.
+    fn ranges(&self, span: Span, draw: &Draw) -> Box<[Range<u64>]> {
+        if let Part::Prefix(size) = self.part {
+            let kept = 0..size.min(span.len);
+            return if kept.is_empty() { Box::new([]) } else { Box::new([kept]) };
+        }
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for unit in self.kept(span, draw) {
+            let next = self.bytes_of(span, unit);
+            match ranges.last_mut() {
+                Some(last) if last.end == next.start => last.end = next.end,
+                _ => ranges.push(next),
+            }
+        }
+        ranges.into()
+    }
+}
+
+impl Effect for Tearing {
+    fn kind(&self) -> &'static dyn Kind {
+        &TornWrite
+    }
+
+    fn args(&self) -> Args {
+        let args = Args::new().with(PART, Value::Text(self.part.write()));
+        match self.unit {
+            SECTOR => args,
+            unit => args.with(UNIT, words::whole(unit)),
+        }
+    }
+
+    fn applies(&self, op: &Operation<'_>) -> bool {
+        op.span.is_some_and(|span| match &self.part {
+            Part::Prefix(size) => *size < span.len,
+            Part::Units(kept) => (0..self.units(span)).any(|unit| !kept.contains(&unit)),
+            Part::Random => span.len > 0,
+        })
+    }
+
+    fn skips(&self) -> &'static str {
+        "of which all would be kept"
+    }
+
+    fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
+        let Some(span) = op.span else { return };
+        plan.run = Run::Part(self.ranges(span, draw));
+        if plan.reply == Reply::Own {
+            plan.reply = Reply::Whole;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fault::chance::Dice;
+
+    fn draw(n: u64) -> Draw {
+        Draw::new(Dice::new(7, 1), n)
+    }
+
+    fn kept(part: &str, offset: u64, len: u64) -> Vec<Range<u64>> {
+        let tearing = Tearing { part: Part::read(part).unwrap(), unit: SECTOR };
+        tearing.ranges(Span { offset, len }, &draw(0)).into()
+    }
+
+    #[test]
+    fn units_lie_as_in_the_file() {
+        for (part, offset, len, expected) in [
+            ("prefix:4KiB", 100, 8192, "[0..4096]"),
+            ("prefix:0", 0, 8192, "[]"),
+            ("units:0,2", 0, 2048, "[0..512, 1024..1536]"),
+            ("units:0,1,3", 0, 2048, "[0..1024, 1536..2048]"),
+            ("units:0", 500, 100, "[0..12]"),
+            ("units:1", 500, 100, "[12..100]"),
+            ("units:7", 0, 512, "[]"),
+        ] {
+            assert_eq!(format!("{:?}", kept(part, offset, len)), expected, "{part} {offset} {len}");
+        }
+    }
+
+    #[test]
+    fn each_part_is_told_as_it_was_typed() {
+        for text in ["prefix:4KiB", "units:0,3", "random"] {
+            assert_eq!(Part::read(text).unwrap().write(), text);
+        }
+        for text in ["", "prefix", "prefix:x", "units:", "units:a", "randomly", "units:-1"] {
+            assert!(Part::read(text).is_err(), "{text}");
+        }
+        let args = Args::new().with(PART, Value::Text("random".into()));
+        assert!(TornWrite.make(&args.with(UNIT, Value::Whole(500))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn random_keeps_whole_units_and_never_all(
+            offset in 0u64..5000, len in 1u64..20_000, n in any::<u64>(), shift in 0u32..14,
+        ) {
+            let (unit, span) = (1 << shift, Span { offset, len });
+            let tearing = Tearing { part: Part::Random, unit };
+            let ranges = tearing.ranges(span, &draw(n));
+            prop_assert!(ranges.iter().map(|range| range.end - range.start).sum::<u64>() < len);
+            prop_assert!(ranges.iter().all(|range| !range.is_empty() && range.end <= len));
+            prop_assert!(ranges.windows(2).all(|two| two[0].end < two[1].start));
+            let bounds = ranges.iter().flat_map(|range| [range.start, range.end]);
+            for bound in bounds.filter(|bound| *bound != 0 && *bound != len) {
+                prop_assert_eq!((offset + bound) % unit, 0);
+            }
+        }
+    }
+}
