@@ -11,6 +11,7 @@
 mod common;
 mod delay;
 mod filters;
+mod throttle;
 mod torn_write;
 
 use std::fs::{self, File, OpenOptions};

@@ -13,6 +13,7 @@ mod kill;
 mod sketches;
 #[cfg(test)]
 pub(crate) mod tests;
+mod throttle;
 mod torn_write;
 
 use std::fmt;
@@ -26,8 +27,14 @@ use super::words::{Args, Param};
 use crate::ops::MethodSet;
 
 /// Every kind, in the order in which they are shown.
-pub static KINDS: &[&dyn Kind] =
-    &[&delay::Delay, &hang::Hang, &error::Error, &kill::Kill, &torn_write::TornWrite];
+pub static KINDS: &[&dyn Kind] = &[
+    &delay::Delay,
+    &hang::Hang,
+    &error::Error,
+    &kill::Kill,
+    &torn_write::TornWrite,
+    &throttle::Throttle,
+];
 
 /// What a fault of a kind does to a request, by which it is decided what may stand beside what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
