@@ -268,3 +268,77 @@ proptest! {
         }
     }
 }
+
+fn put(table: &FaultTable, line: &str) -> Put {
+    let change =
+        Change { faults: vec![(testing::fault(line), Placement::Replace)], ..Change::default() };
+    table.put_all(change).unwrap().remove(0)
+}
+
+/// The kinds of the faults in force, in order.
+fn kinds(table: &FaultTable) -> Vec<&'static str> {
+    let listed = table.list();
+    listed.iter().map(|l| l.fault.effects()[0].kind().name()).collect()
+}
+
+#[test]
+fn conditions_stay_when_faults_come_and_go() {
+    let table = table();
+    put(&table, "error EIO -m write");
+    put(&table, "throttle --iops 9");
+    put(&table, "delay 1s -m write");
+    assert_eq!(kinds(&table), ["throttle", "delay"]);
+    table.clear_methods(MethodSet::ALL);
+    assert_eq!(kinds(&table), ["throttle"]);
+    let faults = vec![(testing::fault("hang -m fsync"), Placement::Replace)];
+    put(&table, "delay 1s -m write");
+    table.put_all(Change { faults, only_these: true, ..Change::default() }).unwrap();
+    assert_eq!(kinds(&table), ["throttle", "hang"]);
+    table.clear_all();
+    assert!(kinds(&table).is_empty());
+}
+
+#[test]
+fn a_condition_takes_the_place_of_its_like() {
+    let table = table();
+    let first = put(&table, "throttle --iops 9");
+    put(&table, "throttle --iops 9 -r .*/wal/.*");
+    put(&table, "throttle --iops 9 --name disk");
+    let again = put(&table, "throttle --iops 8");
+    assert_eq!(again.replaced, [first.id]);
+    let ids: Vec<u64> = table.list().iter().map(|l| l.id.0).collect();
+    assert_eq!(ids, [4, 2, 3], "in its place");
+}
+
+#[test]
+fn a_name_that_stands_is_replaced_in_its_place_and_takes_nothing_from_others() {
+    let table = table();
+    let named = put(&table, "delay 1s -m fsync --name slow");
+    put(&table, "delay 2s -m write");
+    let again = put(&table, "delay 3s -m write,read --name slow");
+    assert_eq!((again.replaced, again.unchanged), (vec![named.id], false));
+    assert_eq!(listed(&table), [(3, vec!["read", "write"]), (2, vec!["write"])]);
+    let same = put(&table, "delay 3s -m read,write --name slow");
+    assert_eq!((same.id, same.replaced, same.unchanged), (FaultId(3), vec![], true));
+    put(&table, "hang -m read");
+    assert!(!put(&table, "delay 3s -m read,write --name slow").unchanged, "it had lost a method");
+}
+
+#[test]
+fn several_changes_are_one_step() {
+    let table = table();
+    put(&table, "hang -m fsync");
+    put(&table, "hang -m read");
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    table.subscribe(Box::new(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    }));
+    let faults = ["hang -m write", "kill -m write"];
+    let faults = faults.map(|line| (testing::fault(line), Placement::Add)).into();
+    let remove = vec![FaultId(1)];
+    let put = table.put_all(Change { faults, remove, only_these: false }).unwrap();
+    assert_eq!(put.iter().map(|put| put.id.0).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(told.load(Ordering::Relaxed), 1);
+    assert_eq!(listed(&table), [(2, vec!["read"]), (3, vec!["write"]), (4, vec!["write"])]);
+}
