@@ -228,8 +228,11 @@ impl Live {
         }
         if self.sifts && plan.before == Hold::UntilCleared {
             let left = self.fault.term().left_of_phase(self.age(op));
-            plan.before =
-                left.map_or(Hold::UntilCleared, |left| Hold::for_time(op.arrived(), left));
+            if let Some(left) = left {
+                // It lets go then, as if it were cleared: what else the fault asks is void.
+                let before = Hold::for_time(op.arrived(), left);
+                *plan = Plan { before, ..Plan::default() };
+            }
         }
     }
 
@@ -301,6 +304,9 @@ impl Drop for PastCache {
         self.0.past_cache.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod sieve;
 
 #[cfg(test)]
 mod tests {

@@ -45,6 +45,12 @@ impl Filters {
     pub fn look_at_bytes(&self) -> bool {
         self.range.is_some() || self.size.is_some()
     }
+
+    /// Whether one of them looks at how the file was opened.
+    #[must_use]
+    pub fn look_at_flags(&self) -> bool {
+        !self.flags.is_empty()
+    }
 }
 
 /// The methods whose requests have a range of bytes.
@@ -54,6 +60,11 @@ pub(super) const fn with_bytes() -> MethodSet {
         .union(Call::Write.methods())
         .union(Call::CopyTo.methods())
         .union(Call::Fallocate.methods())
+}
+
+/// The methods whose requests tell how the file was opened: the kernel says it of reads and writes.
+pub(super) const fn with_flags() -> MethodSet {
+    Call::Read.methods().union(Call::Write.methods())
 }
 
 /// One filter.
@@ -165,6 +176,7 @@ fn is_open_with(flags: i32, word: &str) -> bool {
 mod tests {
     use super::*;
     use crate::fault::operation::{Caller, Span};
+    use crate::fault::words;
 
     fn filters(name: &str, text: &str) -> Filters {
         let filter = FILTERS.iter().find(|filter| filter.param.name == name).unwrap();
@@ -197,6 +209,18 @@ mod tests {
             assert!(!filters.admit(&no), "{name} {text}");
             assert!(Filters::default().admit(&no));
         }
+    }
+
+    #[test]
+    fn a_filter_is_refused_where_requests_do_not_tell_what_it_looks_at() {
+        for (line, why) in [
+            ("hang -m write,fsync --flags sync", "which fsync does not come with"),
+            ("hang -m unlink --size 1..", "which unlink has none of"),
+        ] {
+            let refused = words::line(line).unwrap().0.fault().unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
+        }
+        assert!(words::line("hang -m read,write --flags sync").unwrap().0.fault().is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::chance::Chance;
 use super::error::SpecError;
 use super::kinds::{Class, Effect, Kind};
 use super::name::Name;
-use super::scope::{Filters, Scope, with_bytes};
+use super::scope::{Filters, Scope, with_bytes, with_flags};
 use super::term::Term;
 use super::words::Pattern;
 use crate::ops::MethodSet;
@@ -194,24 +194,34 @@ impl Fault {
                 return Err(SpecError::Reach { kind, methods: beyond, reach });
             }
         }
+        let filters = &self.scope.filters;
         let without = self.scope.methods.minus(with_bytes());
-        if self.scope.filters.look_at_bytes() && !without.is_empty() {
+        if filters.look_at_bytes() && !without.is_empty() {
             return Err(SpecError::Together(format!(
                 "range and size look at bytes, which {without} has none of; they can be set on {}",
                 with_bytes()
             )));
         }
+        let without = self.scope.methods.minus(with_flags());
+        if filters.look_at_flags() && !without.is_empty() {
+            return Err(SpecError::Together(format!(
+                "flags are those of an open file, which {without} does not come with; they can be \
+                 set on {}",
+                with_flags()
+            )));
+        }
         Ok(())
     }
 
-    /// A condition takes all that it matches, a latch stays once it has set in.
+    /// A condition takes all that it matches, a latch stays until it is cleared.
     fn check_options(&self) -> Result<(), SpecError> {
         let Some(class) = self.standing() else { return Ok(()) };
         let Chance { probability, after, nth, count } = self.chance;
+        let Term { starts, lasts, phases } = self.term;
         let refuse = |option| {
             let kind = self.effects.first().map_or("", |effect| effect.kind().name());
             let why = match class {
-                Class::Latch => "it stays once it has set in",
+                Class::Latch => "it stays until it is cleared",
                 _ => "it concerns all that it matches",
             };
             Err(SpecError::Option { kind, option, why })
@@ -221,6 +231,10 @@ impl Fault {
             () if count.is_some() => refuse("count"),
             () if nth.is_some() => refuse("nth"),
             () if after > 0 && class == Class::Condition => refuse("after"),
+            () if class == Class::Condition => Ok(()),
+            () if !starts.is_zero() => refuse("starts"),
+            () if lasts.is_some() => refuse("for"),
+            () if phases.is_some() => refuse("on-for"),
             () => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ mod error;
 mod hang;
 mod kill;
 #[cfg(test)]
-mod sketches;
+pub(super) mod sketches;
 #[cfg(test)]
 pub(crate) mod tests;
 mod throttle;

@@ -1,7 +1,9 @@
-//! Kinds to come, written against the traits with empty bodies: that these suffice for them is what
-//! compiling shows. A state on a disk, a full disk, a device, a cut of the power, a failing sync.
+//! Kinds to come, written against the traits with bodies of a line: that these suffice for them is
+//! what compiling shows. A state on a disk, a full disk, a device, a cut of the power, a failing
+//! sync. Other tests see by them how what stands goes beside faults.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -9,11 +11,10 @@ use super::{Class, Effect, Kind, ReadPoint};
 use crate::fault::chance::Draw;
 use crate::fault::error::SpecError;
 use crate::fault::operation::{Done, Operation, Wants};
-use crate::fault::plan::Plan;
-use crate::fault::words::{Args, Param, ParamType, Value};
-use crate::fault::{
-    DelayLine, Fault, FaultTable, Gate, Memo, Placement, Subject, Verdict, testing,
-};
+use crate::fault::plan::{Hold, Plan, Reply, When};
+use crate::fault::spec::Fault;
+use crate::fault::term::{Phases, Term};
+use crate::fault::words::{Args, Errno, Param, ParamType, Value};
 use crate::ops::{Call, MethodSet};
 
 /// One sketch: all that a kind says of itself.
@@ -25,6 +26,14 @@ struct Sketch {
     follows: MethodSet,
     read_point: ReadPoint,
     wants: Wants,
+    asks: fn(&Operation<'_>, &mut Plan),
+}
+
+/// How long a sketched device takes.
+pub(in crate::fault) const SERVICE: Duration = Duration::from_millis(50);
+
+fn fails(plan: &mut Plan, errno: i32) {
+    plan.reply = Reply::Errno(Errno::new(errno).unwrap(), When::Before);
 }
 
 const fn param(name: &'static str, of: ParamType) -> Param {
@@ -43,6 +52,7 @@ static BAD_SECTOR: Sketch = Sketch {
     follows: Call::Write.methods(),
     read_point: ReadPoint::Request,
     wants: Wants { size: false, took: false },
+    asks: |_, plan| fails(plan, libc::EIO),
 };
 
 static FULL: Sketch = Sketch {
@@ -53,6 +63,7 @@ static FULL: Sketch = Sketch {
     follows: Call::Unlink.methods().union(Call::Release.methods()),
     read_point: ReadPoint::Request,
     wants: Wants { size: true, took: false },
+    asks: |_, plan| fails(plan, libc::ENOSPC),
 };
 
 static DEVICE: Sketch = Sketch {
@@ -63,6 +74,7 @@ static DEVICE: Sketch = Sketch {
     follows: MethodSet::EMPTY,
     read_point: ReadPoint::Request,
     wants: Wants { size: false, took: true },
+    asks: |op, plan| plan.before.add(Hold::for_time(op.arrived(), SERVICE)),
 };
 
 static CUT_AT: Sketch = Sketch {
@@ -73,6 +85,7 @@ static CUT_AT: Sketch = Sketch {
     follows: MethodSet::EMPTY,
     read_point: ReadPoint::Request,
     wants: Wants { size: false, took: false },
+    asks: |_, plan| fails(plan, libc::ESHUTDOWN),
 };
 
 static FSYNC_FAIL: Sketch = Sketch {
@@ -83,6 +96,7 @@ static FSYNC_FAIL: Sketch = Sketch {
     follows: Call::Write.methods(),
     read_point: ReadPoint::Call,
     wants: Wants { size: false, took: false },
+    asks: |_, plan| fails(plan, libc::EIO),
 };
 
 static SKETCHES: [&Sketch; 5] = [&BAD_SECTOR, &FULL, &DEVICE, &CUT_AT, &FSYNC_FAIL];
@@ -117,21 +131,34 @@ impl Kind for Sketch {
     }
 
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
-        let own = SKETCHES.iter().find(|sketch| sketch.name == self.name).unwrap();
-        Ok(Box::new(Sketched { own, args: args.clone(), state: Arc::default() }))
+        Ok(Box::new(sketched(self.name, args).0))
     }
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-struct State {
-    planned: u64,
-    done: u64,
+/// What a sketch was asked and told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::fault) struct State {
+    pub(in crate::fault) planned: u64,
+    /// Of each request that is done, whether it ran.
+    pub(in crate::fault) done: Vec<bool>,
 }
 
 struct Sketched {
     own: &'static Sketch,
     args: Args,
     state: Arc<Mutex<State>>,
+}
+
+fn sketched(name: &str, args: &Args) -> (Sketched, Arc<Mutex<State>>) {
+    let own = SKETCHES.iter().find(|sketch| sketch.name == name).unwrap();
+    let state = Arc::default();
+    (Sketched { own, args: args.clone(), state: Arc::clone(&state) }, state)
+}
+
+/// A sketch on these methods, and its state.
+pub(in crate::fault) fn sketch(name: &str, methods: MethodSet) -> (Fault, Arc<Mutex<State>>) {
+    let (effect, state) = sketched(name, &Args::new());
+    (Fault::on(methods).unwrap().doing(Box::new(effect)).unwrap(), state)
 }
 
 impl std::fmt::Debug for Sketched {
@@ -153,8 +180,9 @@ impl Effect for Sketched {
         op.call.methods().intersects(self.own.reach)
     }
 
-    fn plan(&self, _: &Operation<'_>, _: &Draw, _: &mut Plan) {
+    fn plan(&self, op: &Operation<'_>, _: &Draw, plan: &mut Plan) {
         self.state.lock().planned += 1;
+        (self.own.asks)(op, plan);
     }
 
     fn follows(&self) -> MethodSet {
@@ -165,9 +193,19 @@ impl Effect for Sketched {
         self.own.wants
     }
 
-    fn done(&self, _: &Operation<'_>, _: &Done) {
-        self.state.lock().done += 1;
+    fn done(&self, _: &Operation<'_>, done: &Done) {
+        self.state.lock().done.push(done.ran);
     }
+}
+
+fn terms() -> [(&'static str, Term); 3] {
+    let time = Duration::from_secs(1);
+    let phases = Some(Phases { on: time, off: time });
+    [
+        ("starts", Term { starts: time, ..Term::default() }),
+        ("for", Term { lasts: Some(time), ..Term::default() }),
+        ("on-for", Term { phases, ..Term::default() }),
+    ]
 }
 
 #[test]
@@ -183,6 +221,11 @@ fn conditions_latches_and_kinds_for_syncs_are_checked_as_their_classes_ask() {
         let after = Chance { after: 1, ..Chance::default() };
         let refused = fault.with_chance(after).is_err();
         assert_eq!(refused, sketch.class == Class::Condition, "{}", sketch.name);
+        for (option, term) in terms() {
+            let refused = on().doing(made()).unwrap().with_term(term).err().map(|e| e.to_string());
+            let why = || format!("{} takes no {option}: it stays until it is cleared", sketch.name);
+            assert_eq!(refused, (sketch.class == Class::Latch).then(why), "{}", sketch.name);
+        }
         let kill = super::make("kill", &Args::new()).unwrap();
         let alone = on().doing(made()).unwrap().doing(kill).is_err();
         assert_eq!(alone, !sketch.class.is_fault(), "{}", sketch.name);
@@ -195,47 +238,4 @@ fn conditions_latches_and_kinds_for_syncs_are_checked_as_their_classes_ask() {
     let beyond = Fault::on(Call::Write.methods()).unwrap();
     let refused = beyond.doing(FSYNC_FAIL.make(&Args::new()).unwrap()).unwrap_err();
     assert!(refused.to_string().starts_with("fsync-fail makes no sense on write"), "{refused}");
-}
-
-/// A file that every pattern matches.
-struct Any(Call);
-
-impl Subject for Any {
-    fn methods(&self) -> MethodSet {
-        self.0.methods()
-    }
-
-    fn memo(&self) -> Option<&Memo> {
-        None
-    }
-
-    fn epoch(&self) -> u64 {
-        0
-    }
-
-    fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
-        visit(b"/f");
-    }
-}
-
-#[test]
-fn what_follows_learns_of_requests_that_it_did_not_plan_for() {
-    let state: Arc<Mutex<State>> = Arc::default();
-    let effect = Sketched { own: &BAD_SECTOR, args: Args::new(), state: Arc::clone(&state) };
-    let bad_sector = Fault::on(BAD_SECTOR.reach).unwrap().doing(Box::new(effect)).unwrap();
-    let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
-    let gate = Gate::new(Arc::clone(&table));
-    table.put(bad_sector, Placement::Add).unwrap();
-    table.put(testing::fault("error EIO -m write"), Placement::Add).unwrap();
-    assert!(gate.armed(Call::Write.methods()), "the writes that heal it");
-    for (call, planned, done) in [(Call::Read, 1, 1), (Call::Write, 1, 2)] {
-        let op = testing::request(call, 0);
-        let Verdict::Hit(hit) = gate.decide(&[&Any(call)], &op) else { unreachable!("{call:?}") };
-        assert_eq!(hit.errno().is_some(), call == Call::Write);
-        hit.done(&op, &Done::default());
-        hit.repeat().done(&op, &Done::default());
-        assert_eq!(*state.lock(), State { planned, done }, "{call:?}");
-    }
-    table.clear_all();
-    assert!(!gate.armed(MethodSet::ALL));
 }

@@ -101,9 +101,9 @@ fn settings(kind: &'static dyn Kind) -> BoxedStrategy<Args> {
 
 /// Any fault of any kind, straightened: whatever options it takes, on all methods it makes sense on.
 pub(crate) fn faults() -> BoxedStrategy<FaultWords> {
-    // These need others beside them, or methods with bytes.
-    let alone =
-        |option: &FaultOption| !["on_for", "off_for", "range", "size"].contains(&option.param.name);
+    // These need others beside them, or methods with bytes or flags.
+    const COMPANY: [&str; 5] = ["on_for", "off_for", "range", "size", "flags"];
+    let alone = |option: &FaultOption| !COMPANY.contains(&option.param.name);
     let options = OPTIONS.iter().enumerate().filter(|(_, option)| alone(option));
     let options: Vec<usize> = options.map(|(place, _)| place).collect();
     let one = |place: usize| {
