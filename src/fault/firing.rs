@@ -1,14 +1,15 @@
 //! What fired on one operation, and what it does to it: a fault, conditions, or several.
 //!
-//! Invariant: a fault that is cleared while it holds the operation asks nothing any more, and what
-//! the others ask still counts. What holds nothing is decided when the operation comes. No locks.
+//! Invariant: a fault that is cleared while the operation is held asks nothing any more, whether it
+//! holds it or not, and what the others ask still counts. What is not held is decided when it comes.
+//! No locks.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use std::{fmt, mem};
 
-use super::live::{FaultId, Live, Strike};
+use super::live::{FaultId, Live, Rank, Strike};
 use super::operation::{Done, Operation, Wants};
 use super::plan::{Hold, Plan, Reply, Run, When};
 use super::words::Errno;
@@ -20,29 +21,66 @@ pub(super) struct Firing {
     pub(super) live: Arc<Live>,
     /// What it does; nothing, if it only follows.
     pub(super) plan: Plan,
+    /// The operation's methods, of the paths that it matched.
+    methods: MethodSet,
+    /// It fired, and does not only follow.
+    fired: bool,
     /// The fault may not fire any more.
     pub(super) last: bool,
-    /// It was cleared while it held the operation: it asks nothing any more.
+    /// It was cleared while the operation was held, or let it go: it asks nothing any more.
     gone: bool,
+    /// It is counted as holding the operation.
+    holds: bool,
+    /// Of an operation that the kernel repeats: only its outcome counts.
+    repeated: bool,
 }
 
 impl Firing {
-    /// Of a fault that fired and has yet to say what it does, or of one that follows.
+    /// Of a fault that fired and has yet to say what it does, or of one that follows, on these methods
+    /// of the operation.
     #[inline]
-    pub(super) fn new(live: &Arc<Live>, strike: Option<&Strike>) -> Firing {
-        let last = strike.is_some_and(|strike| strike.last);
-        Firing { live: Arc::clone(live), plan: Plan::default(), last, gone: false }
+    pub(super) fn new(live: &Arc<Live>, strike: Option<&Strike>, methods: MethodSet) -> Firing {
+        Firing {
+            live: Arc::clone(live),
+            plan: Plan::default(),
+            methods,
+            fired: strike.is_some(),
+            last: strike.is_some_and(|strike| strike.last),
+            gone: false,
+            holds: false,
+            repeated: false,
+        }
     }
 
-    /// Whether nothing else is asked after it: it is a fault, or it answers.
-    pub(super) fn ends(&self) -> bool {
-        self.live.is_fault() || self.plan.reply != Reply::Own
+    /// After whose rank nobody is asked any more: it is a fault, or it answers.
+    pub(super) fn ends(&self) -> Option<Rank> {
+        let answers = self.live.is_fault() || self.plan.reply != Reply::Own;
+        answers.then(|| self.live.rank())
+    }
+
+    /// How long it holds an operation that has run then, or has yet to.
+    fn asked(&self, ran: Option<Instant>) -> Hold {
+        match ran {
+            None => self.plan.before,
+            Some(_) if self.plan.after.is_zero() => Hold::No,
+            Some(ran) => Hold::for_time(ran, self.plan.after),
+        }
+    }
+
+    fn is_cleared(&self) -> bool {
+        !self.live.methods().intersects(self.methods)
     }
 
     fn repeat(&self) -> Firing {
         let (before, after) = (Hold::No, Duration::ZERO);
-        let plan = Plan { before, after, kill: false, ..self.plan.clone() };
-        Firing { live: Arc::clone(&self.live), plan, last: false, gone: self.gone }
+        Firing {
+            live: Arc::clone(&self.live),
+            plan: Plan { before, after, kill: false, ..self.plan.clone() },
+            last: false,
+            holds: false,
+            repeated: true,
+            ..*self
+        }
     }
 }
 
@@ -51,34 +89,21 @@ impl Firing {
 pub struct Hit {
     first: Firing,
     more: Vec<Firing>,
-    /// The operation's methods, of the paths that matched.
-    methods: MethodSet,
     caller: u32,
     /// The caller's process, once it was looked for.
     process: Option<Process>,
-    /// Of an operation that the kernel repeats: only its outcome counts.
-    repeated: bool,
     /// When it had run, if it has, and its answer is held.
     ran: Option<Instant>,
 }
 
 impl Hit {
     #[inline]
-    pub(super) fn new(first: Firing, methods: MethodSet, op: &Operation<'_>) -> Hit {
-        Hit {
-            first,
-            more: Vec::new(),
-            methods,
-            caller: op.caller.tid,
-            process: None,
-            repeated: false,
-            ran: None,
-        }
+    pub(super) fn new(first: Firing, op: &Operation<'_>) -> Hit {
+        Hit { first, more: Vec::new(), caller: op.caller.tid, process: None, ran: None }
     }
 
     #[cold]
-    pub(super) fn add(&mut self, firing: Firing, methods: MethodSet) {
-        self.methods = self.methods.union(methods);
+    pub(super) fn add(&mut self, firing: Firing) {
         self.more.push(firing);
     }
 
@@ -98,59 +123,68 @@ impl Hit {
         std::iter::once(&self.first).chain(&self.more)
     }
 
-    /// Those whose fault was not cleared while it held the operation.
+    fn each(&mut self) -> impl Iterator<Item = &mut Firing> {
+        std::iter::once(&mut self.first).chain(&mut self.more)
+    }
+
+    /// Those whose fault was not cleared while the operation was held.
     fn asking(&self) -> impl Iterator<Item = &Firing> {
         self.firings().filter(|firing| !firing.gone)
     }
 
-    /// Looks which of the faults were cleared while the operation was held; whether one is left.
-    pub(super) fn settle(&mut self) -> bool {
-        let methods = self.methods;
-        for firing in std::iter::once(&mut self.first).chain(&mut self.more) {
-            firing.gone |= !firing.live.methods().intersects(methods);
+    /// Looks which of the faults were cleared while the operation was held: they hold it no longer.
+    /// Whether one is left that fired.
+    pub(crate) fn settle(&mut self) -> bool {
+        for firing in self.each().filter(|firing| firing.is_cleared()) {
+            firing.gone = true;
+            if mem::take(&mut firing.holds) {
+                firing.live.held.fetch_sub(1, Ordering::Relaxed);
+            }
         }
-        self.asking().next().is_some()
+        self.asking().any(|firing| firing.fired)
     }
 
-    /// The same outcome once more, of the same operation that the kernel repeats after it failed: at
-    /// once, and without another kill.
+    /// Its caller leaves and is held no longer: what stands still answers, and faults do nothing.
+    pub(super) fn let_go(&mut self) {
+        let faults = self.each().filter(|firing| firing.live.is_fault());
+        faults.for_each(|firing| firing.gone = true);
+    }
+
+    /// The same outcome once more, of the same operation that the kernel repeats after a fault failed
+    /// it: at once, and without another kill. None if no fault did: what stands is asked again.
     #[must_use]
-    pub fn repeat(&self) -> Hit {
-        Hit {
-            first: self.first.repeat(),
-            more: self.more.iter().map(Firing::repeat).collect(),
-            repeated: true,
-            ..*self
-        }
+    pub fn repeat(&self) -> Option<Hit> {
+        let failed = |firing: &&Firing| firing.live.is_fault() && firing.plan.errno().is_some();
+        let first = self.asking().find(failed)?.repeat();
+        Some(Hit { first, more: Vec::new(), ..*self })
     }
 
     /// Whether it is such a repetition.
     #[must_use]
     pub fn is_repeated(&self) -> bool {
-        self.repeated
+        self.firings().any(|firing| firing.repeated)
+    }
+
+    /// The outcome of the operation that it repeats counts too.
+    pub(super) fn join(&mut self, before: Hit) {
+        self.more.push(before.first);
+        self.more.extend(before.more);
     }
 
     /// The fault that decided, or the first of the conditions that did.
     #[must_use]
     pub fn id(&self) -> FaultId {
-        self.firings().find(|firing| firing.live.is_fault()).unwrap_or(&self.first).live.id
+        let fault = self.firings().find(|firing| firing.fired && firing.live.is_fault());
+        let fired = || self.firings().find(|firing| firing.fired);
+        fault.or_else(fired).unwrap_or(&self.first).live.id
     }
 
     /// How long to hold the operation: until the last of those is over that still ask it.
     #[must_use]
     pub fn hold(&self) -> Hold {
         let mut hold = Hold::No;
-        self.asking().for_each(|firing| hold.add(self.asked(firing)));
+        self.asking().for_each(|firing| hold.add(firing.asked(self.ran)));
         hold
-    }
-
-    /// What one of them asks now.
-    fn asked(&self, Firing { plan, .. }: &Firing) -> Hold {
-        match self.ran {
-            None => plan.before,
-            Some(_) if plan.after.is_zero() => Hold::No,
-            Some(ran) => Hold::for_time(ran, plan.after),
-        }
     }
 
     /// How long its answer is to be held once it has run.
@@ -207,17 +241,19 @@ impl Hit {
     /// What those that planned for it, or follow it, want to be told.
     #[must_use]
     pub fn wants(&self) -> Wants {
-        let effects = self.firings().flat_map(|firing| firing.live.fault.effects());
+        let effects = self.told().flat_map(|firing| firing.live.fault.effects());
         effects.fold(Wants::default(), |wants, effect| wants.and(effect.wants()))
     }
 
     /// The operation is done and about to be answered. Once for each operation; a repetition is the
     /// operation that was told already.
     pub fn done(&self, op: &Operation<'_>, done: &Done) {
-        if !self.repeated {
-            let effects = self.firings().flat_map(|firing| firing.live.fault.effects());
-            effects.for_each(|effect| effect.done(op, done));
-        }
+        let effects = self.told().flat_map(|firing| firing.live.fault.effects());
+        effects.for_each(|effect| effect.done(op, done));
+    }
+
+    fn told(&self) -> impl Iterator<Item = &Firing> {
+        self.firings().filter(|firing| !firing.repeated)
     }
 
     /// The process of that thread, as it was when the operation came. None if it was not looked for
@@ -234,7 +270,7 @@ impl Hit {
     /// show, as for the kernel's own write-back.
     pub(super) fn is_nobodys(&self) -> bool {
         let data = Call::Read.methods().union(Call::Write.methods());
-        self.process.is_none() && self.methods.intersects(data)
+        self.process.is_none() && self.firings().any(|firing| firing.methods.intersects(data))
     }
 
     /// Process and thread of the caller, if they are known.
@@ -242,37 +278,28 @@ impl Hit {
         self.process.map(|process| (process, self.caller))
     }
 
-    /// Whether one of the faults still has a method of this operation.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.firings().any(|firing| firing.live.methods().intersects(self.methods))
-    }
-
     /// Whether one that holds it was cleared.
     pub(super) fn has_lost(&self) -> bool {
-        let cleared = |firing: &Firing| !firing.live.methods().intersects(self.methods);
-        self.holders().any(cleared)
-    }
-
-    fn holders(&self) -> impl Iterator<Item = &Firing> {
-        self.firings().filter(|firing| self.asked(firing) != Hold::No)
+        self.firings().any(|firing| firing.holds && firing.is_cleared())
     }
 
     /// It is held from now on.
-    pub(super) fn count_held(&self) {
-        self.holders().for_each(|firing| {
-            firing.live.held.fetch_add(1, Ordering::Relaxed);
-        });
+    pub(super) fn count_held(&mut self) {
+        let ran = self.ran;
+        for firing in self.each().filter(|firing| !firing.gone) {
+            firing.holds = firing.asked(ran) != Hold::No;
+            firing.live.held.fetch_add(u64::from(firing.holds), Ordering::Relaxed);
+        }
     }
 
     /// It is held no longer, cut short or not.
-    pub(super) fn count_freed(&self, let_go: bool) {
-        self.holders().for_each(|firing| {
-            firing.live.held.fetch_sub(1, Ordering::Relaxed);
-            if let_go {
-                firing.live.let_go.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_freed(&mut self, let_go: bool) {
+        for firing in self.each() {
+            if mem::take(&mut firing.holds) {
+                firing.live.held.fetch_sub(1, Ordering::Relaxed);
+                firing.live.let_go.fetch_add(u64::from(let_go), Ordering::Relaxed);
             }
-        });
+        }
     }
 }
 
@@ -280,7 +307,7 @@ impl fmt::Debug for Hit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hit")
             .field("id", &self.id().0)
-            .field("methods", &self.methods)
+            .field("firings", &(1 + self.more.len()))
             .field("caller", &self.caller)
             .field("plan", &self.plan())
             .finish_non_exhaustive()

@@ -30,6 +30,8 @@ pub mod plan;
 pub mod scope;
 mod snapshot;
 pub mod spec;
+#[cfg(test)]
+mod standing;
 pub mod stats;
 pub mod suggest;
 pub mod table;

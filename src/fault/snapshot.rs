@@ -26,9 +26,17 @@ pub struct Snapshot {
     pub(super) version: u64,
     /// Latches, then conditions, then faults, each in the order in which they were set.
     pub(super) entries: Vec<Entry>,
+    /// The methods that one of them follows.
+    pub(super) follows: MethodSet,
 }
 
 impl Snapshot {
+    pub(super) fn new(version: u64, entries: Vec<Entry>) -> Snapshot {
+        let follows = entries.iter().map(|entry| entry.live.follows());
+        let follows = follows.fold(MethodSet::EMPTY, MethodSet::union);
+        Snapshot { version, entries, follows }
+    }
+
     /// How many changes led to it.
     #[must_use]
     pub fn version(&self) -> u64 {
@@ -45,6 +53,6 @@ impl Snapshot {
     /// The methods that have a fault, or one that follows.
     #[must_use]
     pub fn armed(&self) -> MethodSet {
-        self.entries.iter().fold(MethodSet::EMPTY, |set, entry| set.union(entry.concerned()))
+        self.entries.iter().fold(self.follows, |set, entry| set.union(entry.methods))
     }
 }

@@ -261,7 +261,7 @@ impl FaultTable {
             entry.live.reduce(entry.methods);
         }
         entries.retain(|entry| !entry.methods.is_empty());
-        let next = Snapshot { version, entries };
+        let next = Snapshot::new(version, entries);
         let armed = next.armed();
         self.snapshot.store(Arc::new(next));
         self.mask.arm(armed);

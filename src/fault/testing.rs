@@ -21,9 +21,23 @@ pub(super) fn request(call: Call, tid: u32) -> Operation<'static> {
 
 /// What a fault does to such a request, if it fires.
 pub(super) fn strike(live: &Arc<Live>, call: Call, tid: u32) -> Option<Hit> {
-    let op = request(call, tid);
-    let strike = live.strike(&op)?;
-    let mut hit = Hit::new(Firing::new(live, Some(&strike)), call.methods(), &op);
-    hit.fire(&op, &strike);
-    Some(hit)
+    strike_all(&[live], call, tid)
+}
+
+/// What several do to it, of which all must fire.
+pub(super) fn strike_all(lives: &[&Arc<Live>], call: Call, tid: u32) -> Option<Hit> {
+    let (op, mut hit) = (request(call, tid), None);
+    for live in lives {
+        let strike = live.strike(&op)?;
+        let firing = Firing::new(live, Some(&strike), call.methods());
+        let hit = match &mut hit {
+            Some(hit) => {
+                Hit::add(hit, firing);
+                hit
+            }
+            None => hit.insert(Hit::new(firing, &op)),
+        };
+        hit.fire(&op, &strike);
+    }
+    hit
 }

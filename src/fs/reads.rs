@@ -140,12 +140,12 @@ impl Readers {
         let mut readers = self.readers.lock();
         let failed = &mut readers.get_mut(&tid)?.failed;
         let now = Instant::now();
-        failed.retain(|f| f.left > 0 && now < f.until && f.hit.is_live());
+        failed.retain_mut(|f| f.left > 0 && now < f.until && f.hit.settle());
         let found = failed.iter_mut().find(|f| f.ino == ino && f.span.holds(span))?;
         found.left -= 1;
         // The page that is wanted; the others that were read ahead are nobody's yet.
         found.span = span;
-        Some(found.hit.repeat())
+        found.hit.repeat()
     }
 
     /// No read fault is set any more: only what one has failed before it was spent still counts.
@@ -154,7 +154,7 @@ impl Readers {
         let mut readers = self.readers.lock();
         readers.retain(|_, reader| {
             reader.announced = None;
-            reader.failed.retain(|f| now < f.until && f.hit.is_live());
+            reader.failed.retain_mut(|f| now < f.until && f.hit.settle());
             !reader.failed.is_empty()
         });
         self.pending.store(!readers.is_empty(), Ordering::Relaxed);
@@ -170,10 +170,9 @@ impl Core {
     /// Decides such a request.
     pub(super) fn decide_read(&self, op: &Op, place: &Place<'_>, view: Operation<'_>) -> Verdict {
         let tid = op.caller.tid;
-        let repeated =
-            |span| self.readers.repeated(tid, place.inode().ino(), span).map(Verdict::Hit);
-        if let Some(verdict) = op.pages().and_then(repeated) {
-            return verdict;
+        let repeated = |span| self.readers.repeated(tid, place.inode().ino(), span);
+        if let Some(before) = op.pages().and_then(repeated) {
+            return self.gate.decide_standing(&[place], &view, Some(before));
         }
         let read = place.consulting(Call::Read.methods());
         let concerned = self.gate.concerns(&[&read]);
@@ -200,7 +199,7 @@ impl Core {
         // for each of them.
         let by_ring = call.is_some_and(|call| call.is_ring());
         if !self.readers.announce(tid, place.inode().ino(), by_ring) {
-            return Verdict::Run;
+            return self.gate.decide_standing(&[place], view, None);
         }
         self.gate.decide(&[place], view)
     }
@@ -225,6 +224,7 @@ impl Core {
         let (Some(span), Some(ino), false) = (op.pages(), op.inode(), hit.is_repeated()) else {
             return;
         };
+        let Some(hit) = hit.repeat() else { return };
         let tid = op.caller.tid;
         let left = match syscall::waited_in(tid, GLANCE) {
             Some(call) if call.is_readahead() => 0,
@@ -234,17 +234,42 @@ impl Core {
         };
         if left > 0 {
             let until = Instant::now() + SOON;
-            self.readers.fail(tid, Failed { ino, span, hit: hit.repeat(), until, left });
+            self.readers.fail(tid, Failed { ino, span, hit, until, left });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::fault::{DelayLine, FaultTable, Gate, Memo, Placement, Subject, operation, words};
+    use crate::ops::MethodSet;
 
     const ONE: Ino = Ino(1);
     const OTHER: Ino = Ino(2);
+
+    /// What is read, by no name.
+    struct Unnamed;
+
+    impl Subject for Unnamed {
+        fn methods(&self) -> MethodSet {
+            Call::Read.methods()
+        }
+
+        fn memo(&self) -> Option<&Memo> {
+            None
+        }
+
+        fn epoch(&self) -> u64 {
+            0
+        }
+
+        fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
+            visit(b"");
+        }
+    }
 
     #[test]
     fn a_span_holds_what_lies_within_it() {
@@ -283,6 +308,38 @@ mod tests {
         assert!(readers.announce(7, ONE, false));
         readers.reads(7);
         assert!(readers.announce(7, ONE, false), "by no ring");
+    }
+
+    #[test]
+    fn a_read_that_failed_is_repeated_while_its_fault_is_set() {
+        let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
+        let (words, _) = words::line("error EIO -m read").unwrap();
+        table.put(words.fault().unwrap(), Placement::Add).unwrap();
+        let (gate, readers) = (Gate::new(Arc::clone(&table)), Readers::default());
+        let view = Operation::new(Call::Read, operation::Caller::default(), ONE.0);
+        let Verdict::Hit(hit) = gate.decide(&[&Unnamed], &view) else { panic!("it fires") };
+        let span = Span { offset: 0, len: 8192 };
+        let failed = || Failed {
+            ino: ONE,
+            span,
+            hit: hit.repeat().unwrap(),
+            until: Instant::now() + Duration::from_secs(20),
+            left: 1,
+        };
+        readers.fail(7, failed());
+        let page = Span { offset: 4096, len: 4096 };
+        assert!(
+            readers.repeated(7, OTHER, page).is_none() && readers.repeated(8, ONE, page).is_none()
+        );
+        let again = readers.repeated(7, ONE, page).unwrap();
+        assert!(again.is_repeated() && again.errno().is_some());
+        assert!(readers.repeated(7, ONE, page).is_none(), "once");
+        readers.fail(7, failed());
+        table.clear_all();
+        assert!(readers.repeated(7, ONE, page).is_none());
+        readers.fail(7, failed());
+        readers.forget();
+        assert!(!readers.pending());
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub(super) struct Struck {
 impl Struck {
     pub(super) fn after(hit: Hit, outcome: Outcome) -> Struck {
         let plan = match outcome {
-            Outcome::Due => hit.plan(),
-            Outcome::Released | Outcome::LetGo | Outcome::CallerKilled => Plan::default(),
+            Outcome::Due | Outcome::LetGo => hit.plan(),
+            Outcome::Released | Outcome::CallerKilled => Plan::default(),
         };
         // Taken apart by name, so that no part is left out.
         let Plan { before: _, after, kill, run, reply } = plan;
@@ -43,7 +43,7 @@ impl Struck {
             Reply::Errno(errno, _) => Some(errno.raw()),
             Reply::Own | Reply::Whole => None,
         };
-        let only_answers = killed || outcome == Outcome::Due && hit.only_answers();
+        let only_answers = killed || outcome != Outcome::Released && hit.only_answers();
         let whole = reply == Reply::Whole;
         Struck { due: None, kill: killer, run, errno, whole, after, only_answers, hit }
     }

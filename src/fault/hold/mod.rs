@@ -113,7 +113,7 @@ impl DelayLine {
             None => {}
         }
         let mut queue = line.queue.lock();
-        if queue.closed || !hit.is_live() {
+        if queue.closed || !hit.settle() {
             drop(queue);
             run_caught(|| job(hit, Outcome::Released));
             return;
@@ -154,14 +154,17 @@ impl DelayLine {
     }
 
     /// Lets every operation go whose fault has none of its methods any more. To be called after
-    /// each change of the table, when it is in force.
-    pub(super) fn release(&self) {
+    /// each change of the table, when it is in force. How many it let go.
+    pub(super) fn release(&self) -> usize {
         let mut queue = self.line.queue.lock();
-        let (gone, first) = queue.release();
-        if first {
+        let (gone, is_first) = queue.release();
+        if is_first {
             self.line.lead.notify_one();
         }
+        let operations = gone.iter().filter(|waiting| matches!(waiting, Waiting::Operation(_)));
+        let released = operations.count();
         self.line.free(&mut queue, gone, Outcome::Released);
+        released
     }
 
     /// Runs `lift` at that moment, unless the fault is gone before.
@@ -237,5 +240,7 @@ impl Line {
     }
 }
 
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;

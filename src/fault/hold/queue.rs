@@ -21,7 +21,8 @@ pub enum Outcome {
     Released,
     /// Its caller was killed: it does not run, and answers EINTR.
     CallerKilled,
-    /// Its caller leaves by itself and would be held for too long: it runs as if there were no fault.
+    /// Its caller leaves by itself and would be held for too long: it runs as if there were no fault,
+    /// unless a condition or a latch answers it.
     LetGo,
 }
 
@@ -62,7 +63,10 @@ impl Held {
                 self.let_go = true;
                 limit
             }
-            _ => asked,
+            _ => {
+                self.let_go = false;
+                asked
+            }
         }
     }
 }
@@ -115,10 +119,10 @@ pub(super) enum Task {
 
 impl Task {
     /// Whether any thread may perform it, because it blocks nobody.
-    pub(super) fn is_light(&self) -> bool {
+    pub(super) fn is_light(&mut self) -> bool {
         match self {
             Task::Due(held, _) => {
-                held.only_answers(Outcome::Due) && held.hit.is_live() && !held.let_go
+                held.hit.settle() && held.only_answers(Outcome::Due) && !held.let_go
             }
             Task::Freed(held, outcome) => held.only_answers(*outcome),
             Task::Lift(..) => true,
@@ -203,21 +207,26 @@ impl Queue {
     }
 
     /// Takes what has no reason to wait any more. What others than a fault that was cleared still
-    /// hold waits on, for them; whether that is now the first.
+    /// hold waits on, for them; whether one of that is now the first.
     pub(super) fn release(&mut self) -> (Vec<Waiting>, bool) {
-        let (mut gone, mut first) = (Vec::new(), false);
-        for waiting in self.take(|_, waiting| waiting.has_lost()) {
-            match waiting {
-                Waiting::Operation(mut held) if held.hit.is_live() => {
-                    held.hit.settle();
-                    let due = held.due(&self.callers);
-                    self.callers.add(&held.hit);
-                    first |= self.insert(due, Waiting::Operation(held));
+        let (mut gone, mut is_first) = (Vec::new(), false);
+        for mut waiting in self.take(|_, waiting| waiting.has_lost()) {
+            let due = match &mut waiting {
+                Waiting::Operation(held) => {
+                    let is_left = held.hit.settle();
+                    is_left.then(|| held.due(&self.callers))
                 }
-                waiting => gone.push(waiting),
+                Waiting::Lift(..) => None,
+            };
+            match (due, waiting) {
+                (Some(due), Waiting::Operation(held)) => {
+                    self.callers.add(&held.hit);
+                    is_first |= self.insert(due, Waiting::Operation(held));
+                }
+                (_, waiting) => gone.push(waiting),
             }
         }
-        (gone, first)
+        (gone, is_first)
     }
 
     /// Has what is held for callers that leave end in time.

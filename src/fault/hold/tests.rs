@@ -6,26 +6,25 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::workers::MIN_WORKERS;
 use super::*;
-use crate::fault::firing::Firing;
 use crate::fault::words::Plain;
 use crate::fault::{Fault, FaultId, testing};
 use crate::ops::{Call, MethodSet};
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-fn live(words: &str) -> Arc<Live> {
+pub(super) fn live(words: &str) -> Arc<Live> {
     let fault = testing::fault(&format!("{words} -m all"));
     Arc::new(Live::new(FaultId(1), Arc::new(fault), 0))
 }
 
-fn delayed(delay: Duration) -> Arc<Live> {
+pub(super) fn delayed(delay: Duration) -> Arc<Live> {
     let fault = Fault::on(MethodSet::ALL).unwrap();
     let fault = Plain { delay: Some(delay), ..Plain::default() }.done_by(fault).unwrap();
     Arc::new(Live::new(FaultId(1), Arc::new(fault), 0))
 }
 
-fn hit(live: &Arc<Live>, caller: u32) -> Hit {
+pub(super) fn hit(live: &Arc<Live>, caller: u32) -> Hit {
     testing::strike(live, Call::Write, caller).unwrap()
 }
 
@@ -35,18 +34,22 @@ fn hold(line: &DelayLine, live: &Arc<Live>, caller: u32) -> Receiver<(Outcome, D
     hold_hit(line, hit(live, caller), arrived)
 }
 
-fn hold_hit(line: &DelayLine, hit: Hit, arrived: Instant) -> Receiver<(Outcome, Duration)> {
+pub(super) fn hold_hit(
+    line: &DelayLine,
+    hit: Hit,
+    arrived: Instant,
+) -> Receiver<(Outcome, Duration)> {
     let (tell, told) = channel();
     let job = move |_: Hit, outcome| tell.send((outcome, arrived.elapsed())).unwrap();
     line.hold(hit, arrived, false, Box::new(job));
     told
 }
 
-fn outcome(told: &Receiver<(Outcome, Duration)>) -> Outcome {
+pub(super) fn outcome(told: &Receiver<(Outcome, Duration)>) -> Outcome {
     told.recv_timeout(PATIENCE).unwrap().0
 }
 
-fn nothing_held(line: &DelayLine, live: &Live) -> bool {
+pub(super) fn nothing_held(line: &DelayLine, live: &Live) -> bool {
     line.held() == 0 && live.held.load(Ordering::Relaxed) == 0
 }
 
@@ -372,14 +375,7 @@ fn any_delay_can_be_held() {
 
 /// What two faults do to one write.
 fn hit_by_two(first: &Arc<Live>, second: &Arc<Live>) -> Hit {
-    let op = testing::request(Call::Write, 0);
-    let strikes = [first, second].map(|live| (live, live.strike(&op).unwrap()));
-    let [(_, first_strike), (_, second_strike)] = &strikes;
-    let mut hit = Hit::new(Firing::new(first, Some(first_strike)), Call::Write.methods(), &op);
-    hit.fire(&op, first_strike);
-    hit.add(Firing::new(second, Some(second_strike)), Call::Write.methods());
-    hit.fire(&op, second_strike);
-    hit
+    testing::strike_all(&[first, second], Call::Write, 0).unwrap()
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Line {
                     self.lead.wait_for(queue, left - early);
                 }
                 Some(_) => {
-                    let Some(task) = queue.take_earliest() else { continue };
+                    let Some(mut task) = queue.take_earliest() else { continue };
                     if self.pass_lead(queue) {
                         return Some(task);
                     }

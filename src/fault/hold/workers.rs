@@ -116,7 +116,10 @@ impl Line {
                 spin_until(due);
                 let outcome = match () {
                     () if !held.hit.settle() => Outcome::Released,
-                    () if held.let_go => Outcome::LetGo,
+                    () if held.let_go => {
+                        held.hit.let_go();
+                        Outcome::LetGo
+                    }
                     () => Outcome::Due,
                 };
                 self.finish(held, outcome);
@@ -124,7 +127,7 @@ impl Line {
         }
     }
 
-    pub(super) fn finish(&self, Held { hit, job, .. }: Held, outcome: Outcome) {
+    pub(super) fn finish(&self, Held { mut hit, job, .. }: Held, outcome: Outcome) {
         hit.count_freed(outcome == Outcome::LetGo);
         self.held.fetch_sub(1, Ordering::Relaxed);
         run_caught(|| job(hit, outcome));

@@ -1,0 +1,144 @@
+//! Conditions and latches beside faults, at the gate.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::kinds::sketches::{SERVICE, State, sketch};
+use super::operation::Done;
+use super::plan::Hold;
+use super::testing::{fault, request};
+use super::{DelayLine, Fault, FaultTable, Gate, Hit, Memo, Placement, Subject, Verdict};
+use crate::ops::{Call, MethodSet};
+
+/// A file without a memory.
+struct File(MethodSet);
+
+impl Subject for File {
+    fn methods(&self) -> MethodSet {
+        self.0
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        None
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
+        visit(b"/f");
+    }
+}
+
+struct Room {
+    table: Arc<FaultTable>,
+    gate: Gate,
+}
+
+impl Room {
+    fn new() -> Room {
+        let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
+        Room { gate: Gate::new(Arc::clone(&table)), table }
+    }
+
+    fn add(&self, fault: Fault) {
+        self.table.put(fault, Placement::Add).unwrap();
+    }
+
+    /// A sketch of every method.
+    fn stand(&self, name: &str) -> Arc<Mutex<State>> {
+        let (fault, state) = sketch(name, MethodSet::ALL);
+        self.add(fault);
+        state
+    }
+
+    fn decide(&self, call: Call) -> Option<Hit> {
+        match self.gate.decide(&[&File(call.methods())], &request(call, 0)) {
+            Verdict::Run => None,
+            Verdict::Hit(hit) => Some(hit),
+        }
+    }
+
+    /// How often each has matched, in the order in which they are asked.
+    fn matched(&self) -> Vec<u64> {
+        self.table.list().iter().map(|listed| listed.matched).collect()
+    }
+}
+
+fn errno(hit: &Hit) -> Option<i32> {
+    hit.errno().map(super::Errno::raw)
+}
+
+#[test]
+fn what_answers_ends_what_is_asked_after_its_rank() {
+    let room = Room::new();
+    room.add(fault("error EPERM -m write"));
+    room.stand("full");
+    room.stand("device");
+    // A full disk answers; the device is charged all the same, and the fault counts nothing.
+    let hit = room.decide(Call::Write).unwrap();
+    assert_eq!(errno(&hit), Some(libc::ENOSPC));
+    assert!(matches!(hit.hold(), Hold::Until(_)));
+    assert_eq!(room.matched(), [1, 1, 0]);
+    // A latch answers before either.
+    room.stand("cut-at");
+    let hit = room.decide(Call::Write).unwrap();
+    assert_eq!((errno(&hit), hit.hold()), (Some(libc::ESHUTDOWN), Hold::No));
+    assert_eq!(room.matched(), [1, 1, 1, 0]);
+}
+
+#[test]
+fn a_condition_of_time_adds_to_the_fault_that_fires() {
+    let room = Room::new();
+    for line in ["error EPERM -m write", "error EIO -m write"] {
+        room.add(fault(line));
+    }
+    room.stand("device");
+    let op = request(Call::Write, 0);
+    let Verdict::Hit(hit) = room.gate.decide(&[&File(Call::Write.methods())], &op) else {
+        panic!("nothing fired")
+    };
+    assert_eq!(hit.hold(), Hold::for_time(op.arrived(), SERVICE));
+    assert_eq!((errno(&hit), hit.id().0), (Some(libc::EPERM), 1), "the fault decides");
+    assert_eq!(room.matched(), [1, 1, 0]);
+}
+
+#[test]
+fn what_stands_is_asked_at_each_step_of_a_call_and_faults_once() {
+    let room = Room::new();
+    room.stand("device");
+    room.add(fault("error EIO -m getattr -p 0"));
+    let mut rolled = Vec::new();
+    for call in [Call::Lookup, Call::Getattr, Call::Getattr] {
+        let op = request(call, 0);
+        let verdict = room.gate.decide_once(&[&File(call.methods())], &op, &mut rolled);
+        assert!(matches!(verdict, Verdict::Hit(_)), "{call:?}");
+    }
+    assert_eq!(room.matched(), [3, 1]);
+}
+
+#[test]
+fn those_that_follow_are_told_once_of_each_request() {
+    let room = Room::new();
+    let syncs = Call::Fdatasync.methods();
+    let (sync, state) = sketch("fsync-fail", syncs);
+    room.add(fault("error EPERM -m write --count 1"));
+    room.add(sync);
+    let done = |hit: &Hit, ran| {
+        hit.done(&request(Call::Write, 0), &Done { ran, ..Done::default() });
+    };
+    // A fault answered: it did not run.
+    let hit = room.decide(Call::Write).unwrap();
+    done(&hit, false);
+    done(&hit.repeat().unwrap(), false);
+    // Nothing fired: it is told how it ended.
+    done(&room.decide(Call::Write).unwrap(), true);
+    assert_eq!(*state.lock(), State { planned: 0, done: vec![false, true] });
+    assert!(room.decide(Call::Read).is_none(), "it follows writes");
+    // What it planned for it learns too.
+    let hit = room.decide(Call::Fsync).unwrap();
+    done(&hit, false);
+    assert_eq!(*state.lock(), State { planned: 1, done: vec![false, true, false] });
+}
