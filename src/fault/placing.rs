@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::kinds::Class;
 use super::live::{FaultId, Live, Rank};
 use super::snapshot::Entry;
 use super::spec::Fault;
@@ -40,7 +41,8 @@ pub struct Put {
     pub id: FaultId,
     /// The faults that have gone for it.
     pub replaced: Vec<FaultId>,
-    /// What they held.
+    /// How many operations the change let go, those of spent faults and of methods that others lost
+    /// too. Told of the first that it set.
     pub released: u64,
     /// It stood already, under its name and in the same words, and goes on.
     pub unchanged: bool,
@@ -95,7 +97,6 @@ impl Staging {
             entry.methods = MethodSet::EMPTY;
             if let Some(first) = put.first_mut() {
                 first.replaced.push(entry.live.id);
-                first.released += entry.live.held();
             }
         }
     }
@@ -126,12 +127,11 @@ impl Staging {
         }
         let gone =
             self.entries.iter().zip(stood).filter(|(e, stood)| *stood && e.methods.is_empty());
-        let (replaced, held): (Vec<_>, Vec<_>) =
-            gone.map(|(entry, _)| (entry.live.id, entry.live.held())).unzip();
+        let replaced = gone.map(|(entry, _)| entry.live.id).collect();
         let before = namesake.and_then(|place| self.entries.get(place));
         let before = before.map(|entry| Arc::clone(&entry.live.fault));
         let id = self.insert(Arc::clone(&fault), stead, seed);
-        Put { id, replaced, released: held.iter().sum(), unchanged: false, fault, before }
+        Put { id, replaced, released: 0, unchanged: false, fault, before }
     }
 
     /// Puts a fault behind that whose place it takes, or else behind all of its rank.
@@ -157,7 +157,7 @@ impl Staging {
     /// Of a condition without a name, the one of its kind and pattern without a name.
     fn like(&self, fault: &Fault) -> Option<usize> {
         let kind = |fault: &Fault| {
-            fault.standing()?;
+            fault.standing().filter(|class| *class == Class::Condition)?;
             fault.effects().first().map(|effect| effect.kind().name())
         };
         let (own, pattern) = (kind(fault)?, fault.scope().pattern.as_str());
@@ -181,8 +181,9 @@ pub(super) fn withdraw<'a>(entries: impl IntoIterator<Item = &'a mut Entry>, met
     }
 }
 
-/// Whether one in force is the same, and has lost no method.
+/// Whether one in force is the same, has lost no method, and may still fire.
 fn is_same(known: &Entry, fault: &Fault) -> bool {
     let words = |fault: &Fault| FaultWords::of(fault, fault.scope().methods);
-    known.methods == fault.scope().methods && words(&known.live.fault) == words(fault)
+    let whole = known.methods == fault.scope().methods && !known.live.is_spent();
+    whole && words(&known.live.fault) == words(fault)
 }

@@ -84,7 +84,7 @@ impl FaultTable {
     pub fn put_all(&self, change: Change) -> Result<Vec<Put>, TooManyFaults> {
         let removed = change.remove.clone();
         let why = |id| if removed.contains(&id) { Why::Cleared } else { Why::Replaced };
-        let (put, new) = self.change(why, |entries, writer| {
+        let (made, released) = self.change(why, |entries, writer| {
             let mut staging = Staging::new(entries.clone(), writer.last_id, &change);
             change.remove.iter().for_each(|id| staging.remove(*id));
             let place = |(fault, placement)| staging.place(Arc::new(fault), placement, self.seed);
@@ -103,7 +103,11 @@ impl FaultTable {
             writer.last_id = staging.last_id;
             *entries = staging.entries;
             Ok((put, staging.new))
-        })?;
+        });
+        let (mut put, new) = made?;
+        if let Some(first) = put.first_mut() {
+            first.released = released;
+        }
         new.into_iter().for_each(|live| self.end_in_time(live));
         Ok(put)
     }
@@ -144,15 +148,15 @@ impl FaultTable {
     }
 
     fn end(&self, id: FaultId, why: Why) -> bool {
-        let why = |_| why;
-        self.change(why, |entries, writer| {
+        let lift = |entries: &mut Vec<Entry>, writer: &mut Writer| {
             let found = entries.iter_mut().find(|entry| entry.live.id == id);
             match found {
                 Some(entry) => entry.methods = MethodSet::EMPTY,
                 None => return writer.ended.remove(id),
             }
             true
-        })
+        };
+        self.change(|_| why, lift).0
     }
 
     /// A fault has fired for the last time: it is in force no more, and what it holds stays held. For
@@ -215,12 +219,12 @@ impl FaultTable {
     }
 
     /// Makes one change: everybody sees all of it or nothing. Entries left without methods go; `why`
-    /// tells the reason of each.
+    /// tells the reason of each. Also how many operations it let go.
     fn change<T>(
         &self,
         why: impl Fn(FaultId) -> Why,
         edit: impl FnOnce(&mut Vec<Entry>, &mut Writer) -> T,
-    ) -> T {
+    ) -> (T, u64) {
         let (result, altered) = {
             let mut writer = self.writer.lock();
             let old = self.snapshot.load_full();
@@ -242,11 +246,11 @@ impl FaultTable {
             (result, altered)
         };
         // Also where nothing was altered: another caller may have cleared it and not yet released.
-        self.line.release();
+        let released = self.line.release();
         if altered {
             self.tell();
         }
-        result
+        (result, u64::try_from(released).unwrap_or(u64::MAX))
     }
 
     fn tell(&self) {
@@ -272,5 +276,7 @@ fn cleared(_: FaultId) -> Why {
     Why::Cleared
 }
 
+#[cfg(test)]
+mod placing;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ fn fault(names: &[&str]) -> Fault {
     Fault::on(methods(names)).unwrap()
 }
 
-fn table() -> Arc<FaultTable> {
+pub(super) fn table() -> Arc<FaultTable> {
     FaultTable::new(DelayLine::new().unwrap(), Some(1))
 }
 
@@ -121,7 +121,7 @@ fn a_call_that_changes_nothing_tells_nobody() {
     assert_eq!((told.load(Ordering::Relaxed), table.snapshot().version()), (2, 2));
 }
 
-fn ended(table: &FaultTable) -> Vec<(u64, Vec<&'static str>, Why)> {
+pub(super) fn ended(table: &FaultTable) -> Vec<(u64, Vec<&'static str>, Why)> {
     let ended = table.list_ended();
     ended.iter().map(|gone| (gone.fault.id.0, gone.fault.methods.names(), gone.why)).collect()
 }

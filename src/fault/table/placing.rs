@@ -1,0 +1,134 @@
+//! What goes when others come.
+
+use super::tests::{ended, table};
+use super::*;
+use crate::fault::kinds::sketches::sketch;
+use crate::fault::testing::{self, fault};
+use crate::fault::{Change, Pattern, Put};
+use crate::ops::{Call, MethodSet};
+
+fn set(table: &FaultTable, fault: Fault, placement: Placement) -> Put {
+    let change = Change { faults: vec![(fault, placement)], ..Change::default() };
+    table.put_all(change).unwrap().remove(0)
+}
+
+fn stand(name: &str) -> Fault {
+    sketch(name, MethodSet::ALL).0
+}
+
+fn ids(table: &FaultTable) -> Vec<u64> {
+    table.list().iter().map(|listed| listed.id.0).collect()
+}
+
+#[test]
+fn a_fault_in_the_same_words_goes_on_unless_it_is_spent() {
+    let table = table();
+    let once = || fault("error EIO -m write --count 1 --name one");
+    assert!(!set(&table, once(), Placement::Replace).unchanged);
+    let put = set(&table, once(), Placement::Replace);
+    assert!(put.unchanged && put.id == FaultId(1) && put.replaced.is_empty());
+    // It fires for the last time, and is about to leave the table.
+    let live = Arc::clone(&table.snapshot().entries[0].live);
+    testing::strike(&live, Call::Write, 0).unwrap();
+    let put = set(&table, once(), Placement::Replace);
+    assert!(!put.unchanged, "it would never fire again");
+    assert_eq!((put.id, put.replaced), (FaultId(2), vec![FaultId(1)]));
+}
+
+#[test]
+fn conditions_and_latches_are_replaced_by_class() {
+    let table = table();
+    let (full, other) = (stand("full"), stand("full").with_pattern(Pattern::new("/a").unwrap()));
+    for fault in [fault("hang -m write"), full, other, stand("device")] {
+        set(&table, fault, Placement::Replace);
+    }
+    assert_eq!(ids(&table), [2, 3, 4, 1], "conditions first, and none took the fault's methods");
+    let put = set(&table, stand("full"), Placement::Replace);
+    assert_eq!((put.id, put.replaced), (FaultId(5), vec![FaultId(2)]));
+    assert_eq!(ids(&table), [5, 3, 4, 1]);
+    set(&table, fault("delay 1s -m all"), Placement::Replace);
+    assert_eq!(ids(&table), [5, 3, 4, 6], "they stay when a fault comes");
+    table.clear_methods(MethodSet::ALL);
+    assert_eq!(ids(&table), [5, 3, 4]);
+    // Two latches may stand: each stays until it is cleared.
+    for id in [7, 8] {
+        let put = set(&table, stand("cut-at"), Placement::Replace);
+        assert_eq!((put.id, put.replaced), (FaultId(id), vec![]));
+    }
+    assert_eq!(ids(&table), [7, 8, 5, 3, 4], "latches before conditions");
+    table.clear_all();
+    assert_eq!(ids(&table), [0; 0]);
+}
+
+#[test]
+fn what_a_change_lifts_is_cleared_and_what_it_displaces_replaced() {
+    let table = table();
+    for line in ["hang -m write", "hang -m read", "hang -m fsync"] {
+        set(&table, fault(line), Placement::Add);
+    }
+    let change = Change {
+        faults: vec![(fault("delay 1s -m read"), Placement::Replace)],
+        remove: vec![FaultId(1)],
+        only_these: false,
+    };
+    table.put_all(change).unwrap();
+    let why = |table: &FaultTable| {
+        ended(table).into_iter().map(|(id, _, why)| (id, why)).collect::<Vec<_>>()
+    };
+    assert_eq!(why(&table), [(1, Why::Cleared), (2, Why::Replaced)]);
+    let change = Change {
+        faults: vec![(fault("delay 2s -m read"), Placement::Replace)],
+        only_these: true,
+        ..Change::default()
+    };
+    table.put_all(change).unwrap();
+    assert_eq!(why(&table)[2..], [(3, Why::Replaced), (4, Why::Replaced)]);
+}
+
+#[test]
+fn only_these_keeps_what_stands_in_the_same_words() {
+    let table = table();
+    set(&table, stand("device"), Placement::Replace);
+    for line in ["hang -m write", "error EIO -m write --name one"] {
+        set(&table, fault(line), Placement::Add);
+    }
+    table.remove(FaultId(2));
+    let recipe = || Change {
+        faults: ["error EIO -m write --name one", "delay 1s -m write --name two"]
+            .map(|line| (fault(line), Placement::Add))
+            .into(),
+        only_these: true,
+        ..Change::default()
+    };
+    let put = table.put_all(recipe()).unwrap();
+    assert_eq!(put.iter().map(|put| put.unchanged).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(ids(&table), [1, 3, 4]);
+    assert!(table.put_all(recipe()).unwrap().iter().all(|put| put.unchanged), "twice the same");
+}
+
+#[test]
+fn what_a_change_lets_go_is_counted_whoever_held_it() {
+    let line = DelayLine::new().unwrap();
+    let table = FaultTable::new(Arc::clone(&line), Some(1));
+    let hold = |live: &Arc<Live>, call| {
+        let hit = testing::strike(live, call, 0).unwrap();
+        line.hold(hit, std::time::Instant::now(), false, Box::new(|_, _| ()));
+    };
+    let set = |fault: Fault| set(&table, fault, Placement::Replace);
+    set(fault("hang -m fsync --count 1"));
+    let spent = Arc::clone(&table.snapshot().entries[0].live);
+    hold(&spent, Call::Fsync);
+    table.retire(spent.id);
+    set(fault("hang -m write,read"));
+    let partly = Arc::clone(&table.snapshot().entries[0].live);
+    hold(&partly, Call::Write);
+    hold(&partly, Call::Read);
+    let put = set(fault("delay 1s -m fsync,write"));
+    assert_eq!(
+        (put.released, put.replaced),
+        (2, vec![]),
+        "one fault was spent, one has a method left"
+    );
+    let put = set(fault("delay 1s -m read"));
+    assert_eq!((put.released, put.replaced), (1, vec![partly.id]));
+}
