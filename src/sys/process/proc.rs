@@ -154,13 +154,13 @@ impl Status {
     }
 }
 
-/// A set of signals, in hexadecimal.
 /// The name of the program that a process runs, as ps(1) shows it; whatever it is, on one line.
 pub(super) fn command(pid: u32) -> io::Result<String> {
     let comm = fs::read(format!("/proc/{pid}/comm"))?;
     Ok(comm.strip_suffix(b"\n").unwrap_or(&comm).escape_ascii().to_string())
 }
 
+/// A set of signals, in hexadecimal.
 fn mask(value: &str) -> u64 {
     u64::from_str_radix(value, 16).unwrap_or_default()
 }
