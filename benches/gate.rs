@@ -10,10 +10,11 @@ use std::time::Instant;
 use criterion::{Criterion, criterion_group, criterion_main};
 use slowfs::fault::operation::{Caller, Operation};
 use slowfs::fault::{
-    Chance, DelayLine, Fault, FaultTable, Gate, Memo, Pattern, Placement, Probability, Stats,
-    Subject, Verdict,
+    Chance, DelayLine, Fault, FaultTable, Gate, Memo, Pattern, Placement, Probability, Subject,
+    Verdict,
 };
 use slowfs::ops::{Call, MethodSet};
+use slowfs::stats::Stats;
 
 /// An inode as the adapter shows it; its path is costly, as a real one's.
 #[derive(Default)]

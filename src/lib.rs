@@ -12,7 +12,7 @@
 //!          /  \       |
 //!     mirror   fault--+      the directory              what is wrong with it
 //!          \   /
-//!       ops, log, sys        the table of methods, the log, all unsafe code
+//!    ops, stats, log, sys     the table of methods, the counts, the log, all unsafe code
 //! ```
 //!
 //! Imports point down only; `tests/layers.rs` enforces it.
@@ -28,4 +28,5 @@ mod log;
 mod mirror;
 pub mod ops;
 pub mod rpc;
+pub mod stats;
 mod sys;

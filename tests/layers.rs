@@ -11,14 +11,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms of this crate it may use.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("main", &["cli"]),
-    ("cli", &["daemon", "fs", "rpc", "fault", "mirror", "ops", "log", "sys"]),
-    ("daemon", &["fs", "rpc", "fault", "mirror", "ops", "log", "sys"]),
-    ("fs", &["fault", "mirror", "ops", "sys"]),
-    ("rpc", &["fault", "ops", "sys"]),
+    ("cli", &["daemon", "fs", "rpc", "fault", "mirror", "stats", "ops", "log", "sys"]),
+    ("daemon", &["fs", "rpc", "fault", "mirror", "stats", "ops", "log", "sys"]),
+    ("fs", &["fault", "mirror", "stats", "ops", "sys"]),
+    ("rpc", &["fault", "stats", "ops", "sys"]),
     ("fault", &["ops", "sys"]),
     ("mirror", &["ops", "sys"]),
+    ("stats", &["ops"]),
     ("ops", &[]),
     ("log", &["sys"]),
     ("sys", &[]),

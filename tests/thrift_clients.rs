@@ -21,9 +21,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use slowfs::fault::words::{FaultWords, Plain, PlainFault};
-use slowfs::fault::{DelayLine, FaultTable, ProbabilityScale, Stats};
+use slowfs::fault::{DelayLine, FaultTable, ProbabilityScale};
 use slowfs::ops::{Call, Method, MethodSet, Obstacle};
 use slowfs::rpc::{self, Client, ClientError, MountInfo, Server, ServerConfig};
+use slowfs::stats::Stats;
 
 const SOON: Duration = Duration::from_secs(10);
 

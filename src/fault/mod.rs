@@ -32,7 +32,6 @@ mod snapshot;
 pub mod spec;
 #[cfg(test)]
 mod standing;
-pub mod stats;
 pub mod suggest;
 pub mod table;
 pub mod term;
@@ -53,7 +52,6 @@ pub use operation::Operation;
 pub use placing::{Change, Placement, Put};
 pub use snapshot::Snapshot;
 pub use spec::Fault;
-pub use stats::{Latency, Passthrough, Stats, Taken};
 pub use table::{FaultTable, MAX_FAULTS, TooManyFaults};
 pub use term::Term;
 pub use words::{Errno, Pattern, shorten};

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use crate::fault::hold::Load;
-use crate::fault::{DelayLine, FaultTable, Gate, Pattern, Stats, Taken};
+use crate::fault::{DelayLine, FaultTable, Gate, Pattern};
 use crate::mirror::{Inode, Mirror};
+use crate::stats::{Stats, Taken};
 
 mod attributes;
 mod caches;

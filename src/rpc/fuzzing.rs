@@ -10,7 +10,8 @@ use std::time::SystemTime;
 use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
 use super::server::reply;
 use super::wire::{self, Limits, Message, MessageReader, ReadError};
-use crate::fault::{DelayLine, FaultTable, ProbabilityScale, Stats};
+use crate::fault::{DelayLine, FaultTable, ProbabilityScale};
+use crate::stats::Stats;
 
 /// A server's handler over a table of its own.
 pub struct Control {

@@ -18,8 +18,9 @@ use super::dropped::Dropped;
 use super::record::Wire;
 use super::records::KindInfo;
 use super::wire::{Fields, Message, Value, printable};
-use crate::fault::{FaultTable, ProbabilityScale, Stats};
+use crate::fault::{FaultTable, ProbabilityScale};
 use crate::ops::{Method, Obstacle};
+use crate::stats::Stats;
 
 /// How to serve.
 #[derive(Clone, Debug)]

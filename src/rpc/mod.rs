@@ -47,7 +47,8 @@ pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics,
 pub use values::WirePath;
 pub use wire::BadMessage;
 
-use crate::fault::{FaultTable, Stats};
+use crate::fault::FaultTable;
+use crate::stats::Stats;
 
 impl Server {
     /// Serves that table, and what `stats` counts, on that listener until stopped.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::record::record;
 use super::wire::signed;
-use crate::fault::{self, Stats};
 use crate::ops::Method;
+use crate::stats::{Latency, Passthrough, Stats};
 
 record! {
     /// What a mount has served since it was mounted.
@@ -116,7 +116,7 @@ impl Statistics {
 }
 
 impl PassthroughStatistics {
-    fn of(files: fault::Passthrough<u64>) -> PassthroughStatistics {
+    fn of(files: Passthrough<u64>) -> PassthroughStatistics {
         PassthroughStatistics {
             open: signed(files.open()),
             files: signed(files.begun),
@@ -126,9 +126,9 @@ impl PassthroughStatistics {
 }
 
 impl LatencyStatistics {
-    /// As the engine has it.
+    /// As the mount counts it.
     #[must_use]
-    pub fn of(latency: &fault::Latency) -> LatencyStatistics {
+    pub fn of(latency: &Latency) -> LatencyStatistics {
         let bucket = |(edge, n): (&u64, &u64)| (signed(*edge), signed(*n));
         LatencyStatistics {
             timed: signed(latency.timed()),
@@ -142,15 +142,15 @@ impl LatencyStatistics {
     /// Those of it that were timed after `earlier` was taken; none if there are none.
     #[must_use]
     pub fn since(&self, earlier: Option<&LatencyStatistics>) -> Option<LatencyStatistics> {
-        let earlier = earlier.map(LatencyStatistics::engine).unwrap_or_default();
-        let fresh = self.engine().since(&earlier);
+        let earlier = earlier.map(LatencyStatistics::counted).unwrap_or_default();
+        let fresh = self.counted().since(&earlier);
         (fresh.timed() > 0).then(|| LatencyStatistics::of(&fresh))
     }
 
-    fn engine(&self) -> fault::Latency {
+    fn counted(&self) -> Latency {
         let bucket = |(edge, n): (&i64, &i64)| (edge.unsigned_abs(), n.unsigned_abs());
         let buckets = self.buckets.iter().map(bucket).collect();
-        fault::Latency { buckets, max: self.max_ns.unsigned_abs() }
+        Latency { buckets, max: self.max_ns.unsigned_abs() }
     }
 }
 
