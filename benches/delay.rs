@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use slowfs::fault::operation::{Caller, Operation};
-use slowfs::fault::words::Plain;
+use slowfs::fault::Plain;
+use slowfs::fault::{Caller, Operation};
 use slowfs::fault::{DelayLine, Fault, FaultTable, Gate, Memo, Placement, Subject, Verdict};
 use slowfs::ops::{Call, MethodSet};
 

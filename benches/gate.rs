@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use slowfs::fault::operation::{Caller, Operation};
+use slowfs::fault::{Caller, Operation};
 use slowfs::fault::{
     Chance, DelayLine, Fault, FaultTable, Gate, Memo, Pattern, Placement, Probability, Subject,
     Verdict,

@@ -27,7 +27,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mount, failing, fault_on, long_or};
-use slowfs::fault::words::{FaultWords, PlainFault};
+use slowfs::fault::{FaultWords, PlainFault};
 use slowfs::rpc::Client;
 
 const WRITERS: u32 = 8;

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mount, errno_of, failing, hanging, wait_for};
-use slowfs::fault::words::FaultWords;
+use slowfs::fault::FaultWords;
 use slowfs::rpc::Client;
 
 type Op = fn(&Path, usize) -> io::Result<()>;

@@ -8,7 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
-use slowfs::fault::words::FaultWords;
+use slowfs::fault::FaultWords;
 mod common;
 
 use std::fs::{self, OpenOptions};

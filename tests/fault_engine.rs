@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use slowfs::fault::operation::{Caller, Operation};
-use slowfs::fault::plan::Hold;
-use slowfs::fault::words::Plain;
+use slowfs::fault::Hold;
+use slowfs::fault::Plain;
+use slowfs::fault::{Caller, Operation};
 use slowfs::fault::{
     Chance, DelayLine, Fault, FaultId, FaultTable, Gate, Memo, Outcome, Pattern, Placement,
     Probability, Subject, Term, Verdict,

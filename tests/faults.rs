@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mount, errno_of, failing, hanging, wait_for};
-use slowfs::fault::words::{FaultWords, PlainFault};
+use slowfs::fault::{FaultWords, PlainFault};
 use slowfs::fault::{MAX_FAULTS, MOST_ENDED};
 
 /// Outcomes of `n` attempts to make a directory: true for those that failed.

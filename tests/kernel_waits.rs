@@ -9,7 +9,7 @@
 )]
 
 mod alone;
-use slowfs::fault::words::FaultWords;
+use slowfs::fault::FaultWords;
 mod common;
 
 use std::fs::{self, File, OpenOptions};

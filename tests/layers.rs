@@ -253,7 +253,7 @@ fn no_kind_is_named_outside_its_file() {
         if of_tests || ["fault/words/plain", "cli/recipe"].contains(&name.as_str()) {
             continue;
         }
-        for kind in slowfs::fault::kinds::KINDS.iter().map(|kind| kind.name()) {
+        for kind in slowfs::fault::KINDS.iter().map(|kind| kind.name()) {
             let own = name == format!("fault/kinds/{}", kind.replace('-', "_"));
             let by_chance = NO_KINDS.contains(&(name.as_str(), kind));
             if code.contains(&format!("\"{kind}\"")) && !own && !by_chance {

@@ -25,7 +25,7 @@ use rustix::fs::{
     AtFlags, FallocateFlags, FileType, Mode, OFlags, RawDir, SeekFrom, Timespec, Timestamps,
     XattrFlags,
 };
-use slowfs::fault::words::FaultWords;
+use slowfs::fault::FaultWords;
 use slowfs::ops::Method;
 
 /// Tests take turns: a child that one of them starts copies the open files of all, and closing the

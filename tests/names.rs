@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use common::{
     Mount, delaying, errno_of, failing, fault_on, hanging, slowfs, stdout_of, text_of, wait_for,
 };
-use slowfs::fault::words::FaultWords;
+use slowfs::fault::FaultWords;
 
 fn named(fault: FaultWords, name: &str) -> FaultWords {
     FaultWords { name: Some(name.to_owned()), ..fault }

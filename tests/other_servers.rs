@@ -18,7 +18,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use common::{fault_on, slowfs, text_of};
-use slowfs::fault::words::PlainFault;
+use slowfs::fault::PlainFault;
 use slowfs::rpc::{Client, ClientError};
 
 const ORIGINAL: &str = "

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use common::{Mount, calls, delaying, hanging, long_or, scratch, wait_for};
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, SeekFrom, StatxFlags, XattrFlags};
 use rustix::process::{Pid, Resource, Rlimit};
-use slowfs::fault::words::FaultWords;
+use slowfs::fault::FaultWords;
 use slowfs::rpc::Client;
 
 /// A mirror, and the mirror that is its backing.

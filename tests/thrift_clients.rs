@@ -20,8 +20,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use slowfs::fault::words::{FaultWords, Plain, PlainFault};
 use slowfs::fault::{DelayLine, FaultTable, ProbabilityScale};
+use slowfs::fault::{FaultWords, Plain, PlainFault};
 use slowfs::ops::{Call, Method, MethodSet, Obstacle};
 use slowfs::rpc::{self, Client, ClientError, MountInfo, Server, ServerConfig};
 use slowfs::stats::Stats;

@@ -202,7 +202,7 @@ fn unit(draw: u64) -> f64 {
 
 /// The FNV-1a hash of a name, 64 bits: the key of a fault that has one.
 #[must_use]
-pub fn key(name: &str) -> u64 {
+pub(super) fn key(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

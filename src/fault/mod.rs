@@ -12,32 +12,32 @@
 //! words  ->  spec  ->  kinds  ->  plan, operation, chance
 //! ```
 
-pub mod chance;
-pub mod distributions;
-pub mod ended;
-pub mod error;
+mod chance;
+mod distributions;
+mod ended;
+mod error;
 mod firing;
-pub mod gate;
-pub mod hold;
-pub mod kinds;
+mod gate;
+pub(crate) mod hold;
+pub(crate) mod kinds;
 mod listed;
 mod live;
 mod mask;
-pub mod name;
-pub mod operation;
+pub(crate) mod name;
+pub(crate) mod operation;
 mod placing;
-pub mod plan;
-pub mod scope;
+pub(crate) mod plan;
+mod scope;
 mod snapshot;
-pub mod spec;
+mod spec;
 #[cfg(test)]
 mod standing;
-pub mod suggest;
-pub mod table;
-pub mod term;
+pub(crate) mod suggest;
+mod table;
+mod term;
 #[cfg(test)]
 mod testing;
-pub mod words;
+pub(crate) mod words;
 
 pub use chance::{Chance, Probability, ProbabilityScale};
 pub use ended::{Gone, MOST_ENDED, Why};
@@ -45,13 +45,15 @@ pub use error::SpecError;
 pub use firing::Hit;
 pub use gate::{Gate, Memo, Subject, Verdict};
 pub use hold::{DelayLine, Job, Outcome};
+pub use kinds::KINDS;
 pub use listed::Listed;
 pub use live::{FaultId, PastCache};
 pub use mask::Mask;
-pub use operation::Operation;
+pub use operation::{Caller, Operation};
 pub use placing::{Change, Placement, Put};
+pub use plan::Hold;
 pub use snapshot::Snapshot;
 pub use spec::Fault;
 pub use table::{FaultTable, MAX_FAULTS, TooManyFaults};
 pub use term::Term;
-pub use words::{Errno, Pattern, shorten};
+pub use words::{Errno, FaultWords, Pattern, Plain, PlainFault, shorten, time_text};

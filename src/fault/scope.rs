@@ -68,7 +68,7 @@ pub(super) const fn with_flags() -> MethodSet {
 }
 
 /// One filter.
-pub struct Filter {
+pub(super) struct Filter {
     pub(super) param: Param,
     pub(super) set: fn(&mut Filters, &Value),
     pub(super) value: fn(&Filters) -> Option<Value>,

@@ -9,7 +9,10 @@ const LONGEST: usize = 40;
 /// The candidate nearest to `word`, if it is near enough to have been meant: at most one slip
 /// (insertion, deletion, substitution, swap of neighbours) per three characters, at least one.
 /// Case does not matter; of equally near candidates the first is taken.
-pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     if word.is_empty() || word.len() > LONGEST {
         return None;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use slowfs::fault::words::FaultWords;
+use slowfs::fault::FaultWords;
 
 use super::common::{self, Mount, PATIENCE, delaying, hanging, long_or, wait_for};
 use super::{Caller, SOON, mount, wait_until_held};

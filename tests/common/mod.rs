@@ -18,7 +18,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use slowfs::fault::words::{FaultWords, time_text};
+use slowfs::fault::{FaultWords, time_text};
 use slowfs::rpc::{Client, ListedFault};
 use tempfile::TempDir;
 

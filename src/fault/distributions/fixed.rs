@@ -5,12 +5,11 @@ use std::time::Duration;
 use super::{Distribution, Form};
 use crate::fault::words::{Value, ValueError, time, whole};
 
-pub(super) const FORM: Form =
-    Form { name: "", form: "TIME", about: "always this long, as in 300ms", read };
+pub(super) const FORM: Form = Form { name: "", form: "TIME", read };
 
 /// Always this long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fixed(pub Duration);
+pub(crate) struct Fixed(pub Duration);
 
 impl Distribution for Fixed {
     fn at(&self, _: f64) -> Duration {

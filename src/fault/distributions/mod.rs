@@ -10,11 +10,10 @@ mod uniform;
 use std::fmt;
 use std::time::Duration;
 
-pub use self::fixed::Fixed;
 use super::words::{Value, ValueError};
 
 /// How long, for an even number between 0 and 1.
-pub trait Distribution: fmt::Debug + Send + Sync {
+pub(super) trait Distribution: fmt::Debug + Send + Sync {
     /// The time at `u`, which is above 0 and below 1.
     fn at(&self, u: f64) -> Duration;
 
@@ -28,22 +27,20 @@ pub trait Distribution: fmt::Debug + Send + Sync {
 }
 
 /// A form in which a distribution is written.
-pub struct Form {
+pub(super) struct Form {
     /// What stands before the colon; empty for a time.
     pub name: &'static str,
     /// How it is written.
     pub form: &'static str,
-    /// What it means, in one clause.
-    pub about: &'static str,
     read: fn(&str) -> Result<Box<dyn Distribution>, ValueError>,
 }
 
 /// Every form.
-pub const DISTRIBUTIONS: &[Form] = &[fixed::FORM, uniform::FORM];
+pub(super) const DISTRIBUTIONS: &[Form] = &[fixed::FORM, uniform::FORM];
 
 /// All forms, for people.
 #[must_use]
-pub fn forms() -> String {
+pub(super) fn forms() -> String {
     DISTRIBUTIONS.iter().map(|form| form.form).collect::<Vec<_>>().join("|")
 }
 
@@ -51,7 +48,7 @@ pub fn forms() -> String {
 ///
 /// # Errors
 /// It is none; one clause that says what would be.
-pub fn read(text: &str) -> Result<Box<dyn Distribution>, ValueError> {
+pub(super) fn read(text: &str) -> Result<Box<dyn Distribution>, ValueError> {
     let (name, rest) = text.split_once(':').unwrap_or(("", text));
     match DISTRIBUTIONS.iter().find(|form| form.name == name) {
         Some(form) => (form.read)(rest),
@@ -64,9 +61,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_explained() {
+    fn names_are_unique_and_begin_their_forms() {
         for (place, form) in DISTRIBUTIONS.iter().enumerate() {
-            assert!(!form.about.is_empty() && form.form.starts_with(form.name), "{}", form.name);
+            assert!(form.form.starts_with(form.name), "{}", form.name);
             let earlier = DISTRIBUTIONS.iter().take(place);
             assert!(earlier.map(|other| other.name).all(|name| name != form.name));
         }

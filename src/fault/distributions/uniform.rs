@@ -5,12 +5,7 @@ use std::time::Duration;
 use super::{Distribution, Form};
 use crate::fault::words::{Value, ValueError, time, time_text};
 
-pub(super) const FORM: Form = Form {
-    name: "uniform",
-    form: "uniform:A..B",
-    about: "any time from A to B, each equally likely, as in uniform:1ms..5ms",
-    read,
-};
+pub(super) const FORM: Form = Form { name: "uniform", form: "uniform:A..B", read };
 
 #[derive(Clone, Copy, Debug)]
 struct Uniform {

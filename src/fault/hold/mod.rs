@@ -28,11 +28,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use self::pool::Pool;
-pub use self::pool::{Load, MOST};
+pub(crate) use self::pool::Load;
+use self::pool::{MOST, Pool};
 use self::queue::{Held, Queue, Task, Waiting};
 pub use self::queue::{Job, Outcome};
-pub use self::spin::{SPIN_BELOW, spin};
+pub(crate) use self::spin::{SPIN_BELOW, spin};
 use self::workers::run_caught;
 use super::firing::Hit;
 use super::live::Live;

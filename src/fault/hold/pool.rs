@@ -17,7 +17,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::workers::{run_caught, start};
 
 /// Threads at most, of each of the two shares: this one, and the delay line's own.
-pub const MOST: usize = 4096;
+pub(super) const MOST: usize = 4096;
 
 /// Threads that never end.
 const LEAST: usize = 1;

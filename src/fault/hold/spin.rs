@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 /// Delays below this are not worth a change of thread: [`spin`] on the spot.
-pub const SPIN_BELOW: Duration = Duration::from_micros(50);
+pub(crate) const SPIN_BELOW: Duration = Duration::from_micros(50);
 
 /// Waits busily: to the microsecond, at the price of the processor.
-pub fn spin(delay: Duration) {
+pub(crate) fn spin(delay: Duration) {
     if let Some(due) = Instant::now().checked_add(delay) {
         spin_until(due);
     }

@@ -162,7 +162,7 @@ pub trait Effect: fmt::Debug + Send + Sync {
 ///
 /// # Errors
 /// There is none; the nearest is named.
-pub fn find(name: &str) -> Result<&'static dyn Kind, SpecError> {
+pub(crate) fn find(name: &str) -> Result<&'static dyn Kind, SpecError> {
     let found = KINDS.iter().find(|kind| kind.name() == name).copied();
     found.ok_or_else(|| SpecError::UnknownKind {
         name: name.chars().take(40).collect(),
@@ -174,7 +174,7 @@ pub fn find(name: &str) -> Result<&'static dyn Kind, SpecError> {
 ///
 /// # Errors
 /// What is unknown, missing or wrong, by name.
-pub fn make(name: &str, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
+pub(crate) fn make(name: &str, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
     let kind = find(name)?;
     let mut straight = Args::new();
     for (name, value) in args {
@@ -199,7 +199,7 @@ pub fn make(name: &str, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
 ///
 /// # Errors
 /// There is none; the nearest is named.
-pub fn param(kind: &dyn Kind, name: &str) -> Result<&'static Param, SpecError> {
+pub(crate) fn param(kind: &dyn Kind, name: &str) -> Result<&'static Param, SpecError> {
     let found = kind.params().iter().find(|param| param.name == name);
     found.ok_or_else(|| SpecError::UnknownParam {
         of: kind.name().to_owned(),

@@ -22,7 +22,7 @@ const TOLD: usize = 4;
 ///
 /// # Errors
 /// It is none, or does not fit.
-pub fn read(text: &str) -> Result<u64, ValueError> {
+pub(crate) fn read(text: &str) -> Result<u64, ValueError> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let of_unit = |(name, _): &&(&str, u64)| name.eq_ignore_ascii_case(unit);
@@ -37,7 +37,7 @@ pub fn read(text: &str) -> Result<u64, ValueError> {
 
 /// A size as it would be typed, exactly.
 #[must_use]
-pub fn write(bytes: u64) -> String {
+pub(crate) fn write(bytes: u64) -> String {
     let divides = |(_, factor): &&(&str, u64)| bytes.is_multiple_of(*factor);
     match UNITS.iter().take(TOLD).find(divides) {
         Some((unit, factor)) if bytes > 0 => format!("{}{unit}", bytes / factor),

@@ -116,7 +116,7 @@ impl FaultWords {
 ///
 /// # Errors
 /// A name that there is not; the nearest is named.
-pub fn methods(names: &[String]) -> Result<MethodSet, SpecError> {
+pub(crate) fn methods(names: &[String]) -> Result<MethodSet, SpecError> {
     let mut set = MethodSet::EMPTY;
     for name in names {
         set = match Method::from_name(name) {

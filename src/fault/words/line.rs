@@ -12,7 +12,7 @@ use crate::fault::kinds::{self, Kind};
 ///
 /// # Errors
 /// One line that says what is wrong with it.
-pub fn parse(text: &str) -> Result<(FaultWords, bool), SpecError> {
+pub(crate) fn parse(text: &str) -> Result<(FaultWords, bool), SpecError> {
     let mut reader =
         Reader { words: split(text)?.into_iter(), fault: FaultWords::default(), add: false };
     reader.effect()?;
@@ -23,7 +23,7 @@ pub fn parse(text: &str) -> Result<(FaultWords, bool), SpecError> {
 ///
 /// # Errors
 /// One line that says what is wrong with it.
-pub fn beside(text: &str) -> Result<EffectWords, SpecError> {
+pub(crate) fn beside(text: &str) -> Result<EffectWords, SpecError> {
     let (mut fault, add) = parse(text)?;
     let effect = fault.effects.pop().unwrap_or_default();
     if fault != FaultWords::default() || add {
@@ -38,7 +38,7 @@ pub fn beside(text: &str) -> Result<EffectWords, SpecError> {
 ///
 /// # Errors
 /// A quote that is not closed.
-pub fn split(text: &str) -> Result<Vec<String>, SpecError> {
+pub(crate) fn split(text: &str) -> Result<Vec<String>, SpecError> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

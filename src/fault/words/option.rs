@@ -13,7 +13,7 @@ use crate::fault::suggest::closest;
 use crate::fault::term::Phases;
 
 /// An option of every fault.
-pub struct FaultOption {
+pub(crate) struct FaultOption {
     /// Its name in Thrift and JSON, and what it takes.
     pub param: Param,
     /// Its long word on the command line.
@@ -30,7 +30,7 @@ enum Of {
 }
 
 /// Every option. One that is absent from a fault is its default: always, all, none.
-pub static OPTIONS: &[FaultOption] = &[
+pub(crate) static OPTIONS: &[FaultOption] = &[
     FaultOption {
         short: Some('p'),
         ..own(
@@ -104,7 +104,7 @@ impl FaultOption {
     ///
     /// # Errors
     /// There is none; the nearest is named.
-    pub fn find(name: &str) -> Result<&'static FaultOption, SpecError> {
+    pub(crate) fn find(name: &str) -> Result<&'static FaultOption, SpecError> {
         let found = OPTIONS.iter().find(|option| option.param.name == name || option.word == name);
         found.ok_or_else(|| SpecError::UnknownParam {
             of: "a fault".to_owned(),
@@ -129,7 +129,7 @@ impl FaultOption {
 
     /// Its value on a fault, unless that is its default.
     #[must_use]
-    pub fn value(&self, fault: &Fault) -> Option<Value> {
+    pub(crate) fn value(&self, fault: &Fault) -> Option<Value> {
         match &self.of {
             Of::Own { value, .. } => value(fault),
             Of::Filter(filter) => (filter.value)(&fault.scope.filters),

@@ -9,7 +9,7 @@ use regex::bytes::RegexBuilder;
 use super::ecma::rewrite;
 
 /// The longest pattern accepted, in bytes.
-pub const MAX_PATTERN: usize = 16 * 1024;
+const MAX_PATTERN: usize = 16 * 1024;
 
 /// Bound on a compiled pattern, in bytes, and on the cache of its automaton.
 const COMPILED_LIMIT: usize = 1 << 20;

@@ -7,7 +7,7 @@ use super::value::ValueError;
 
 /// Numbers of bytes from the first up to, but without, the end; no end is all the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByteRange {
+pub(crate) struct ByteRange {
     start: u64,
     end: Option<u64>,
 }
@@ -17,7 +17,7 @@ impl ByteRange {
     ///
     /// # Errors
     /// It is none, or has nothing in it.
-    pub fn read(text: &str) -> Result<ByteRange, ValueError> {
+    pub(crate) fn read(text: &str) -> Result<ByteRange, ValueError> {
         let (start, end) = text.split_once("..").ok_or("write a range as in 0..4096 or 64KiB..")?;
         let bound = |text: &str| match text {
             "" => Ok(None),
@@ -34,13 +34,13 @@ impl ByteRange {
 
     /// Whether the number lies within.
     #[must_use]
-    pub fn contains(self, n: u64) -> bool {
+    pub(crate) fn contains(self, n: u64) -> bool {
         self.start <= n && self.end.is_none_or(|end| n < end)
     }
 
     /// Whether so many bytes from `offset` share one with it.
     #[must_use]
-    pub fn overlaps(self, offset: u64, len: u64) -> bool {
+    pub(crate) fn overlaps(self, offset: u64, len: u64) -> bool {
         let before_end = self.end.is_none_or(|end| offset < end);
         len > 0 && before_end && offset.saturating_add(len) > self.start
     }

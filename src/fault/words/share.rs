@@ -6,7 +6,7 @@ use super::value::ValueError;
 ///
 /// # Errors
 /// It is neither, or beyond 0 to 1.
-pub fn read(text: &str) -> Result<f64, ValueError> {
+pub(crate) fn read(text: &str) -> Result<f64, ValueError> {
     let (number, scale) = match text.strip_suffix('%') {
         Some(number) => (number, 100.0),
         None => (text, 1.0),
@@ -23,7 +23,7 @@ pub fn read(text: &str) -> Result<f64, ValueError> {
 
 /// A share for people: `100%`, `0.5%`.
 #[must_use]
-pub fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     // Twelve digits after the point at most, so that 0.07 is 7% and not 7.000000000000001%.
     let text = format!("{:.12}", share * 100.0);
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))

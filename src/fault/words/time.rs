@@ -8,7 +8,7 @@ use super::value::ValueError;
 ///
 /// # Errors
 /// It has no unit, or is none.
-pub fn read(text: &str) -> Result<Duration, ValueError> {
+pub(crate) fn read(text: &str) -> Result<Duration, ValueError> {
     humantime::parse_duration(text)
         .map_err(|e| ValueError(format!("{e}; write it as in 300ms, 1us, 2s")))
 }
