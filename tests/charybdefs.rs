@@ -64,7 +64,7 @@ while read -r line; do
     soon port_open
     looks_like_charybdefs
     kill -0 $! || die 'it does not stay'
-    case $line in *-d*|*debug*) grep -q ' Create .*probe' log || die 'no operation is logged' ;; esac
+    case $line in *-d*|*debug*) grep -q ' create .*probe' log || die 'no operation is logged' ;; esac
     pkill charybdefs
     wait $!
     is_gone mnt
