@@ -12,7 +12,7 @@ use super::firing::{Firing, Hit};
 use super::live::{FaultId, Live, PastCache, Rank, Strike};
 use super::mask::Mask;
 use super::operation::Operation;
-use super::snapshot::{Entry, Snapshot};
+use super::snapshot::{Row, Snapshot};
 use super::table::FaultTable;
 use crate::ops::MethodSet;
 
@@ -210,11 +210,10 @@ impl Gate {
         }
         let snapshot = self.table.snapshot();
         with_matches(&snapshot, subject, |places| {
-            let mut entries = places.iter().filter_map(|place| snapshot.entries.get(*place));
-            let could_fire = |entry: &&Entry| {
-                entry.methods.intersects(of(&entry.live, methods)) && !entry.live.is_spent()
-            };
-            entries.find(could_fire).map(|entry| then(&entry.live))
+            let mut rows = places.iter().filter_map(|place| snapshot.rows.get(*place));
+            let could_fire =
+                |row: &&Row| row.methods.intersects(of(&row.live, methods)) && !row.live.is_spent();
+            rows.find(could_fire).map(|row| then(&row.live))
         })
     }
 }
@@ -239,11 +238,11 @@ impl<R: FnMut(&Arc<Live>) -> Option<Strike>> Decision<'_, R> {
     fn ask_all(&mut self, places: impl IntoIterator<Item = (usize, MethodSet)>, all: MethodSet) {
         let followed = self.snapshot.follows.intersects(all);
         for (place, methods) in places {
-            let Some(entry) = self.snapshot.entries.get(place) else { continue };
-            if !followed && self.is_over(entry.live.rank()) {
+            let Some(row) = self.snapshot.rows.get(place) else { continue };
+            if !followed && self.is_over(row.live.rank()) {
                 return;
             }
-            self.ask(entry, methods);
+            self.ask(row, methods);
         }
     }
 
@@ -252,7 +251,7 @@ impl<R: FnMut(&Arc<Live>) -> Option<Strike>> Decision<'_, R> {
     }
 
     #[inline]
-    fn ask(&mut self, Entry { live, methods: own }: &Entry, methods: MethodSet) {
+    fn ask(&mut self, Row { live, methods: own }: &Row, methods: MethodSet) {
         let consulted = own.intersects(live.decided_at(self.op, methods));
         let asked = consulted && !self.is_over(live.rank());
         let strike = if asked { (self.roll)(live) } else { None };
@@ -318,10 +317,10 @@ fn with_matches<T>(
 fn find(snapshot: &Snapshot, subject: &dyn Subject, methods: MethodSet) -> Box<[usize]> {
     let mut places = Vec::new();
     subject.paths(&mut |path| {
-        for (place, entry) in snapshot.entries.iter().enumerate() {
-            if entry.concerned().intersects(methods)
+        for (place, row) in snapshot.rows.iter().enumerate() {
+            if row.concerned().intersects(methods)
                 && let Err(at) = places.binary_search(&place)
-                && entry.live.fault.scope().pattern.matches(path)
+                && row.live.fault.scope().pattern.matches(path)
             {
                 places.insert(at, place);
             }

@@ -1,5 +1,5 @@
 //! Which faults go when others come: by class, by name, by methods. No locks: it works on a copy of
-//! the table's entries, which its writer then puts in force whole.
+//! the table's rows, which its writer then puts in force whole.
 //!
 //! Setting a fault takes its methods from the other faults; a condition takes the place of one of
 //! its kind with the same name, or without names the same pattern; what has a name that stands takes
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::kinds::Class;
 use super::live::{FaultId, Live, Rank};
-use super::snapshot::Entry;
+use super::snapshot::Row;
 use super::spec::Fault;
 use super::words::FaultWords;
 use crate::ops::MethodSet;
@@ -54,7 +54,7 @@ pub struct Put {
 
 /// A change that is being made.
 pub(super) struct Staging {
-    pub(super) entries: Vec<Entry>,
+    pub(super) rows: Vec<Row>,
     pub(super) new: Vec<Arc<Live>>,
     /// The methods that faults have lost.
     pub(super) withdrawn: MethodSet,
@@ -67,19 +67,19 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    pub(super) fn new(entries: Vec<Entry>, last_id: u64, change: &Change) -> Staging {
+    pub(super) fn new(rows: Vec<Row>, last_id: u64, change: &Change) -> Staging {
         let names: Vec<_> = change.faults.iter().filter_map(|(fault, _)| fault.name()).collect();
-        let named = |entry: &&Entry| entry.live.fault.name().is_some_and(|n| names.contains(&n));
-        let again = entries.iter().filter(named).map(|entry| entry.live.id).collect();
+        let named = |row: &&Row| row.live.fault.name().is_some_and(|n| names.contains(&n));
+        let again = rows.iter().filter(named).map(|row| row.live.id).collect();
         let withdrawn = MethodSet::EMPTY;
-        Staging { entries, new: Vec::new(), withdrawn, last_id, again, known: last_id }
+        Staging { rows, new: Vec::new(), withdrawn, last_id, again, known: last_id }
     }
 
     /// Takes these methods from every fault that is not of this change.
     fn withdraw(&mut self, methods: MethodSet) {
         self.withdrawn = self.withdrawn.union(methods);
         let (again, known) = (&self.again, FaultId(self.known));
-        let others = self.entries.iter_mut();
+        let others = self.rows.iter_mut();
         let others = others.filter(|e| e.live.id <= known && !again.contains(&e.live.id));
         withdraw(others, methods);
     }
@@ -89,47 +89,46 @@ impl Staging {
     pub(super) fn lift_others(&mut self, put: &mut [Put]) {
         self.withdrawn = MethodSet::ALL;
         let kept: Vec<FaultId> = put.iter().map(|put| put.id).collect();
-        let lifted = |entry: &&mut Entry| {
-            let is_set = kept.contains(&entry.live.id) || entry.methods.is_empty();
-            entry.live.is_fault() && !is_set
+        let lifted = |row: &&mut Row| {
+            let is_set = kept.contains(&row.live.id) || row.methods.is_empty();
+            row.live.is_fault() && !is_set
         };
-        for entry in self.entries.iter_mut().filter(lifted) {
-            entry.methods = MethodSet::EMPTY;
+        for row in self.rows.iter_mut().filter(lifted) {
+            row.methods = MethodSet::EMPTY;
             if let Some(first) = put.first_mut() {
-                first.replaced.push(entry.live.id);
+                first.replaced.push(row.live.id);
             }
         }
     }
 
     pub(super) fn remove(&mut self, id: FaultId) {
-        let named = self.entries.iter_mut().filter(|entry| entry.live.id == id);
-        named.for_each(|entry| entry.methods = MethodSet::EMPTY);
+        let named = self.rows.iter_mut().filter(|row| row.live.id == id);
+        named.for_each(|row| row.methods = MethodSet::EMPTY);
     }
 
     /// Puts one fault in its place, and takes from others what it replaces.
     pub(super) fn place(&mut self, fault: Arc<Fault>, placement: Placement, seed: u64) -> Put {
         let namesake = self.namesake(&fault);
-        if let Some(known) = namesake.and_then(|place| self.entries.get(place))
+        if let Some(known) = namesake.and_then(|place| self.rows.get(place))
             && is_same(known, &fault)
         {
             let (id, replaced, fault) = (known.live.id, Vec::new(), Arc::clone(&known.live.fault));
             return Put { id, replaced, released: 0, unchanged: true, fault, before: None };
         }
-        let stood: Vec<bool> = self.entries.iter().map(|e| !e.methods.is_empty()).collect();
+        let stood: Vec<bool> = self.rows.iter().map(|e| !e.methods.is_empty()).collect();
         let rank = Rank::of(&fault);
         let stead = namesake.or_else(|| self.like(&fault));
-        match stead.and_then(|place| self.entries.get_mut(place)) {
-            Some(entry) => entry.methods = MethodSet::EMPTY,
+        match stead.and_then(|place| self.rows.get_mut(place)) {
+            Some(row) => row.methods = MethodSet::EMPTY,
             None if rank == Rank::Fault && placement == Placement::Replace => {
                 self.withdraw(fault.scope().methods);
             }
             None => {}
         }
-        let gone =
-            self.entries.iter().zip(stood).filter(|(e, stood)| *stood && e.methods.is_empty());
-        let replaced = gone.map(|(entry, _)| entry.live.id).collect();
-        let before = namesake.and_then(|place| self.entries.get(place));
-        let before = before.map(|entry| Arc::clone(&entry.live.fault));
+        let gone = self.rows.iter().zip(stood).filter(|(e, stood)| *stood && e.methods.is_empty());
+        let replaced = gone.map(|(row, _)| row.live.id).collect();
+        let before = namesake.and_then(|place| self.rows.get(place));
+        let before = before.map(|row| Arc::clone(&row.live.fault));
         let id = self.insert(Arc::clone(&fault), stead, seed);
         Put { id, replaced, released: 0, unchanged: false, fault, before }
     }
@@ -140,10 +139,10 @@ impl Staging {
         let methods = fault.scope().methods;
         let live = Arc::new(Live::new(FaultId(self.last_id), fault, seed));
         let rank = live.rank();
-        let own = |place: &usize| self.entries.get(*place).is_some_and(|e| e.live.rank() == rank);
-        let last = || self.entries.partition_point(|entry| entry.live.rank() <= rank);
+        let own = |place: &usize| self.rows.get(*place).is_some_and(|e| e.live.rank() == rank);
+        let last = || self.rows.partition_point(|row| row.live.rank() <= rank);
         let place = stead.filter(own).map_or_else(last, |place| place + 1);
-        self.entries.insert(place, Entry { live: Arc::clone(&live), methods });
+        self.rows.insert(place, Row { live: Arc::clone(&live), methods });
         self.new.push(live);
         FaultId(self.last_id)
     }
@@ -169,20 +168,20 @@ impl Staging {
     }
 
     fn find(&self, is_it: impl Fn(&Fault) -> bool) -> Option<usize> {
-        let in_force = |entry: &Entry| !entry.methods.is_empty() && is_it(&entry.live.fault);
-        self.entries.iter().position(in_force)
+        let in_force = |row: &Row| !row.methods.is_empty() && is_it(&row.live.fault);
+        self.rows.iter().position(in_force)
     }
 }
 
 /// Takes these methods from those that are faults, and no conditions or latches.
-pub(super) fn withdraw<'a>(entries: impl IntoIterator<Item = &'a mut Entry>, methods: MethodSet) {
-    for entry in entries.into_iter().filter(|entry| entry.live.is_fault()) {
-        entry.methods = entry.methods.minus(methods);
+pub(super) fn withdraw<'a>(rows: impl IntoIterator<Item = &'a mut Row>, methods: MethodSet) {
+    for row in rows.into_iter().filter(|row| row.live.is_fault()) {
+        row.methods = row.methods.minus(methods);
     }
 }
 
 /// Whether one in force is the same, has lost no method, and may still fire.
-fn is_same(known: &Entry, fault: &Fault) -> bool {
+fn is_same(known: &Row, fault: &Fault) -> bool {
     let words = |fault: &Fault| FaultWords::of(fault, fault.scope().methods);
     let whole = known.methods == fault.scope().methods && !known.live.is_spent();
     whole && words(&known.live.fault) == words(fault)

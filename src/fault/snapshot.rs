@@ -7,13 +7,13 @@ use crate::ops::MethodSet;
 
 /// A fault as a snapshot has it.
 #[derive(Clone)]
-pub(super) struct Entry {
+pub(super) struct Row {
     pub(super) live: Arc<Live>,
     /// Those it has left; without any it goes.
     pub(super) methods: MethodSet,
 }
 
-impl Entry {
+impl Row {
     /// The methods whose requests it is asked about, or told of.
     pub(super) fn concerned(&self) -> MethodSet {
         self.methods.union(self.live.follows())
@@ -25,16 +25,16 @@ impl Entry {
 pub struct Snapshot {
     pub(super) version: u64,
     /// Latches, then conditions, then faults, each in the order in which they were set.
-    pub(super) entries: Vec<Entry>,
+    pub(super) rows: Vec<Row>,
     /// The methods that one of them follows.
     pub(super) follows: MethodSet,
 }
 
 impl Snapshot {
-    pub(super) fn new(version: u64, entries: Vec<Entry>) -> Snapshot {
-        let follows = entries.iter().map(|entry| entry.live.follows());
+    pub(super) fn new(version: u64, rows: Vec<Row>) -> Snapshot {
+        let follows = rows.iter().map(|row| row.live.follows());
         let follows = follows.fold(MethodSet::EMPTY, MethodSet::union);
-        Snapshot { version, entries, follows }
+        Snapshot { version, rows, follows }
     }
 
     /// How many changes led to it.
@@ -47,12 +47,12 @@ impl Snapshot {
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.rows.len()
     }
 
     /// The methods that have a fault, or one that follows.
     #[must_use]
     pub fn armed(&self) -> MethodSet {
-        self.entries.iter().fold(self.follows, |set, entry| set.union(entry.methods))
+        self.rows.iter().fold(self.follows, |set, row| set.union(row.methods))
     }
 }

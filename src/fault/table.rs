@@ -18,7 +18,7 @@ use super::listed::Listed;
 use super::live::{FaultId, Live};
 use super::mask::{Mask, MaskWord};
 use super::placing::{Change, Placement, Put, Staging, withdraw};
-use super::snapshot::{Entry, Snapshot};
+use super::snapshot::{Row, Snapshot};
 use super::spec::Fault;
 use crate::ops::MethodSet;
 
@@ -84,16 +84,15 @@ impl FaultTable {
     pub fn put_all(&self, change: Change) -> Result<Vec<Put>, TooManyFaults> {
         let removed = change.remove.clone();
         let why = |id| if removed.contains(&id) { Why::Cleared } else { Why::Replaced };
-        let (made, released) = self.change(why, |entries, writer| {
-            let mut staging = Staging::new(entries.clone(), writer.last_id, &change);
+        let (made, released) = self.change(why, |rows, writer| {
+            let mut staging = Staging::new(rows.clone(), writer.last_id, &change);
             change.remove.iter().for_each(|id| staging.remove(*id));
             let place = |(fault, placement)| staging.place(Arc::new(fault), placement, self.seed);
             let mut put: Vec<Put> = change.faults.into_iter().map(place).collect();
             if change.only_these {
                 staging.lift_others(&mut put);
             }
-            if staging.entries.iter().filter(|entry| !entry.methods.is_empty()).count() > MAX_FAULTS
-            {
+            if staging.rows.iter().filter(|row| !row.methods.is_empty()).count() > MAX_FAULTS {
                 return Err(TooManyFaults);
             }
             writer.ended.withdraw(staging.withdrawn);
@@ -101,7 +100,7 @@ impl FaultTable {
                 let _ = writer.ended.remove(*id);
             }
             writer.last_id = staging.last_id;
-            *entries = staging.entries;
+            *rows = staging.rows;
             Ok((put, staging.new))
         });
         let (mut put, new) = made?;
@@ -126,18 +125,18 @@ impl FaultTable {
 
     /// Lifts everything: faults, conditions and latches.
     pub fn clear_all(&self) {
-        self.change(cleared, |entries, writer| {
+        self.change(cleared, |rows, writer| {
             writer.ended.withdraw(MethodSet::ALL);
-            entries.iter_mut().for_each(|entry| entry.methods = MethodSet::EMPTY);
+            rows.iter_mut().for_each(|row| row.methods = MethodSet::EMPTY);
         });
     }
 
     /// Takes these methods from every fault; one that is left without any goes. Conditions and
     /// latches stay.
     pub fn clear_methods(&self, methods: MethodSet) {
-        self.change(cleared, |entries, writer| {
+        self.change(cleared, |rows, writer| {
             writer.ended.withdraw(methods);
-            withdraw(entries, methods);
+            withdraw(rows, methods);
         });
     }
 
@@ -148,10 +147,10 @@ impl FaultTable {
     }
 
     fn end(&self, id: FaultId, why: Why) -> bool {
-        let lift = |entries: &mut Vec<Entry>, writer: &mut Writer| {
-            let found = entries.iter_mut().find(|entry| entry.live.id == id);
+        let lift = |rows: &mut Vec<Row>, writer: &mut Writer| {
+            let found = rows.iter_mut().find(|row| row.live.id == id);
             match found {
-                Some(entry) => entry.methods = MethodSet::EMPTY,
+                Some(row) => row.methods = MethodSet::EMPTY,
                 None => return writer.ended.remove(id),
             }
             true
@@ -165,11 +164,11 @@ impl FaultTable {
     pub(super) fn retire(&self, id: FaultId) {
         let mut writer = self.writer.lock();
         let old = self.snapshot.load_full();
-        let mut entries = old.entries.clone();
-        let Some(place) = entries.iter().position(|entry| entry.live.id == id) else { return };
-        let Entry { live, methods } = entries.remove(place);
+        let mut rows = old.rows.clone();
+        let Some(place) = rows.iter().position(|row| row.live.id == id) else { return };
+        let Row { live, methods } = rows.remove(place);
         writer.ended.push(live, methods, Why::Spent);
-        self.install(old.version + 1, entries);
+        self.install(old.version + 1, rows);
         drop(writer);
         let own = Weak::clone(&self.own);
         self.line.help(Box::new(move || {
@@ -183,7 +182,7 @@ impl FaultTable {
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
         let snapshot = self.snapshot.load();
-        snapshot.entries.iter().map(|entry| Listed::of(&entry.live, entry.methods)).collect()
+        snapshot.rows.iter().map(|row| Listed::of(&row.live, row.methods)).collect()
     }
 
     /// The last faults that have gone, the latest last: [`super::ended::MOST_ENDED`], and those that
@@ -223,25 +222,25 @@ impl FaultTable {
     fn change<T>(
         &self,
         why: impl Fn(FaultId) -> Why,
-        edit: impl FnOnce(&mut Vec<Entry>, &mut Writer) -> T,
+        edit: impl FnOnce(&mut Vec<Row>, &mut Writer) -> T,
     ) -> (T, u64) {
         let (result, altered) = {
             let mut writer = self.writer.lock();
             let old = self.snapshot.load_full();
-            let mut entries = old.entries.clone();
-            let result = edit(&mut entries, &mut writer);
+            let mut rows = old.rows.clone();
+            let result = edit(&mut rows, &mut writer);
             // New ones may stand between; those that were there keep their order.
-            let latest = old.entries.iter().map(|entry| entry.live.id).max();
-            let kept = || entries.iter().filter(|entry| Some(entry.live.id) <= latest);
-            let altered = entries.len() != old.entries.len()
-                || kept().zip(&old.entries).any(|(new, old)| new.methods != old.methods);
+            let latest = old.rows.iter().map(|row| row.live.id).max();
+            let kept = || rows.iter().filter(|row| Some(row.live.id) <= latest);
+            let altered = rows.len() != old.rows.len()
+                || kept().zip(&old.rows).any(|(new, old)| new.methods != old.methods);
             if altered {
-                for (new, old) in kept().zip(&old.entries) {
+                for (new, old) in kept().zip(&old.rows) {
                     if new.methods.is_empty() {
                         writer.ended.push(Arc::clone(&old.live), old.methods, why(old.live.id));
                     }
                 }
-                self.install(old.version + 1, entries);
+                self.install(old.version + 1, rows);
             }
             (result, altered)
         };
@@ -259,13 +258,13 @@ impl FaultTable {
         subscribers.iter().for_each(|subscriber| subscriber(&now));
     }
 
-    /// Puts these entries in force. Only with the writer's lock.
-    fn install(&self, version: u64, mut entries: Vec<Entry>) {
-        for entry in entries.iter().filter(|entry| entry.methods != entry.live.methods()) {
-            entry.live.reduce(entry.methods);
+    /// Puts these rows in force. Only with the writer's lock.
+    fn install(&self, version: u64, mut rows: Vec<Row>) {
+        for row in rows.iter().filter(|row| row.methods != row.live.methods()) {
+            row.live.reduce(row.methods);
         }
-        entries.retain(|entry| !entry.methods.is_empty());
-        let next = Snapshot::new(version, entries);
+        rows.retain(|row| !row.methods.is_empty());
+        let next = Snapshot::new(version, rows);
         let armed = next.armed();
         self.snapshot.store(Arc::new(next));
         self.mask.arm(armed);

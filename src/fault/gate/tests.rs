@@ -196,7 +196,7 @@ fn behind_one_that_fires_nobody_is_looked_at_unless_somebody_follows() {
         let (snapshot, op) = (&**snapshot, &op);
         let verdict = &mut Verdict::Run;
         let mut decision = Decision { op, snapshot, roll, verdict, ended: None, spent: false };
-        let mut places = (0..snapshot.entries.len()).map(|place| (place, methods));
+        let mut places = (0..snapshot.rows.len()).map(|place| (place, methods));
         decision.ask_all(&mut places, methods);
         places.count()
     };

@@ -30,7 +30,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 pub(crate) use self::pool::Load;
 use self::pool::{MOST, Pool};
-use self::queue::{Held, Queue, Task, Waiting};
+use self::queue::{Held, Queue, Ready, Waiting};
 pub use self::queue::{Job, Outcome};
 pub(crate) use self::spin::{SPIN_BELOW, spin};
 use self::workers::run_caught;
@@ -139,7 +139,7 @@ impl DelayLine {
     pub fn help(&self, job: Box<dyn FnOnce() + Send>) {
         let mut queue = self.line.queue.lock();
         if !queue.closed {
-            queue.ready.push_back(Task::Help(job));
+            queue.ready.push_back(Ready::Help(job));
             self.line.summon(&mut queue);
         }
     }
@@ -226,7 +226,7 @@ impl Line {
         for waiting in gone {
             match waiting {
                 Waiting::Operation(held) if held.only_answers(outcome) => answered.push(held),
-                Waiting::Operation(held) => queue.ready.push_back(Task::Freed(held, outcome)),
+                Waiting::Operation(held) => queue.ready.push_back(Ready::Freed(held, outcome)),
                 lift @ Waiting::Lift(..) => lifts.push(lift),
             }
         }

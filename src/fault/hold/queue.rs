@@ -109,7 +109,7 @@ impl Waiting {
 }
 
 /// What a thread can run.
-pub(super) enum Task {
+pub(super) enum Ready {
     Due(Held, Instant),
     Freed(Held, Outcome),
     Lift(Plain, Instant),
@@ -117,16 +117,16 @@ pub(super) enum Task {
     Help(Plain),
 }
 
-impl Task {
+impl Ready {
     /// Whether any thread may perform it, because it blocks nobody.
     pub(super) fn is_light(&mut self) -> bool {
         match self {
-            Task::Due(held, _) => {
+            Ready::Due(held, _) => {
                 held.hit.settle() && held.only_answers(Outcome::Due) && !held.let_go
             }
-            Task::Freed(held, outcome) => held.only_answers(*outcome),
-            Task::Lift(..) => true,
-            Task::Help(_) => false,
+            Ready::Freed(held, outcome) => held.only_answers(*outcome),
+            Ready::Lift(..) => true,
+            Ready::Help(_) => false,
         }
     }
 }
@@ -137,7 +137,7 @@ pub(super) type Serial = u64;
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) waiting: BTreeMap<(Due, Serial), Waiting>,
-    pub(super) ready: VecDeque<Task>,
+    pub(super) ready: VecDeque<Ready>,
     /// Of the operations that wait.
     pub(super) callers: Callers,
     serial: Serial,
@@ -174,13 +174,13 @@ impl Queue {
         }
     }
 
-    pub(super) fn take_earliest(&mut self) -> Option<Task> {
+    pub(super) fn take_earliest(&mut self) -> Option<Ready> {
         match self.waiting.pop_first()? {
             ((Due::At(due), _), Waiting::Operation(held)) => {
                 self.callers.remove(&held.hit);
-                Some(Task::Due(held, due))
+                Some(Ready::Due(held, due))
             }
-            ((Due::At(due), _), Waiting::Lift(_, lift)) => Some(Task::Lift(lift, due)),
+            ((Due::At(due), _), Waiting::Lift(_, lift)) => Some(Ready::Lift(lift, due)),
             (key, never_due) => {
                 self.waiting.insert(key, never_due);
                 None

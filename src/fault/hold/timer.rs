@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::MutexGuard;
 
 use super::Line;
-use super::queue::{Queue, Task};
+use super::queue::{Queue, Ready};
 use super::workers::Recruit;
 
 /// How long before an operation is due the leader wakes, to spin the rest. A timer of slack 1 ns
@@ -24,7 +24,7 @@ const FIRST_CALL: Duration = Duration::from_millis(1);
 impl Line {
     /// Leads until something is due (almost) and another thread leads; then it is the caller's to
     /// run. Nothing when the line is shut down.
-    pub(super) fn lead(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) -> Option<Task> {
+    pub(super) fn lead(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) -> Option<Ready> {
         queue.leading = true;
         while !queue.closed {
             let left = queue.earliest().map(|due| due.saturating_duration_since(Instant::now()));
@@ -35,15 +35,15 @@ impl Line {
                     self.lead.wait_for(queue, left - early);
                 }
                 Some(_) => {
-                    let Some(mut task) = queue.take_earliest() else { continue };
+                    let Some(mut ready) = queue.take_earliest() else { continue };
                     if self.pass_lead(queue) {
-                        return Some(task);
+                        return Some(ready);
                     }
                     // All threads are busy: the first to be free runs it, unless it is no work.
-                    if task.is_light() {
-                        MutexGuard::unlocked(queue, || self.perform(task));
+                    if ready.is_light() {
+                        MutexGuard::unlocked(queue, || self.perform(ready));
                     } else {
-                        queue.ready.push_back(task);
+                        queue.ready.push_back(ready);
                     }
                 }
             }

@@ -13,7 +13,7 @@ use std::{io, thread};
 use parking_lot::MutexGuard;
 
 use super::Line;
-use super::queue::{Held, Outcome, Queue, Task};
+use super::queue::{Held, Outcome, Queue, Ready};
 use super::spin::spin_until;
 use crate::sys::process::wake_on_time;
 
@@ -37,8 +37,8 @@ pub(super) enum Recruit {
 }
 
 impl Line {
-    /// Gets one more thread to look at the queue, if there is one to be had. Each that then takes a
-    /// task and leaves another summons the next.
+    /// Gets one more thread to look at the queue, if there is one to be had. Each that then takes
+    /// what is ready and leaves more summons the next.
     pub(super) fn summon(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) {
         if let Recruit::New = self.recruit(queue) {
             MutexGuard::unlocked(queue, || self.start_counted());
@@ -75,17 +75,17 @@ impl Line {
     fn work(self: Arc<Self>) {
         let mut queue = self.queue.lock();
         loop {
-            let task = if queue.leading || queue.closed {
+            let ready = if queue.leading || queue.closed {
                 queue.ready.pop_front()
             } else {
                 self.lead(&mut queue)
             };
-            match task {
-                Some(task) => {
+            match ready {
+                Some(ready) => {
                     if !queue.ready.is_empty() {
                         self.summon(&mut queue);
                     }
-                    MutexGuard::unlocked(&mut queue, || self.perform(task));
+                    MutexGuard::unlocked(&mut queue, || self.perform(ready));
                 }
                 None if queue.closed && queue.ready.is_empty() => break,
                 None if queue.closed => {}
@@ -104,15 +104,15 @@ impl Line {
         }
     }
 
-    pub(super) fn perform(&self, task: Task) {
-        match task {
-            Task::Lift(lift, due) => {
+    pub(super) fn perform(&self, ready: Ready) {
+        match ready {
+            Ready::Lift(lift, due) => {
                 spin_until(due);
                 run_caught(lift);
             }
-            Task::Help(job) => run_caught(job),
-            Task::Freed(held, outcome) => self.finish(held, outcome),
-            Task::Due(mut held, due) => {
+            Ready::Help(job) => run_caught(job),
+            Ready::Freed(held, outcome) => self.finish(held, outcome),
+            Ready::Due(mut held, due) => {
                 spin_until(due);
                 let outcome = match () {
                     () if !held.hit.settle() => Outcome::Released,

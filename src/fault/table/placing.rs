@@ -28,7 +28,7 @@ fn a_fault_in_the_same_words_goes_on_unless_it_is_spent() {
     let put = set(&table, once(), Placement::Replace);
     assert!(put.unchanged && put.id == FaultId(1) && put.replaced.is_empty());
     // It fires for the last time, and is about to leave the table.
-    let live = Arc::clone(&table.snapshot().entries[0].live);
+    let live = Arc::clone(&table.snapshot().rows[0].live);
     testing::strike(&live, Call::Write, 0).unwrap();
     let put = set(&table, once(), Placement::Replace);
     assert!(!put.unchanged, "it would never fire again");
@@ -116,11 +116,11 @@ fn what_a_change_lets_go_is_counted_whoever_held_it() {
     };
     let set = |fault: Fault| set(&table, fault, Placement::Replace);
     set(fault("hang -m fsync --count 1"));
-    let spent = Arc::clone(&table.snapshot().entries[0].live);
+    let spent = Arc::clone(&table.snapshot().rows[0].live);
     hold(&spent, Call::Fsync);
     table.retire(spent.id);
     set(fault("hang -m write,read"));
-    let partly = Arc::clone(&table.snapshot().entries[0].live);
+    let partly = Arc::clone(&table.snapshot().rows[0].live);
     hold(&partly, Call::Write);
     hold(&partly, Call::Read);
     let put = set(fault("delay 1s -m fsync,write"));

@@ -59,7 +59,7 @@ fn ids_are_never_reused() {
 fn counts_survive_the_loss_of_a_method() {
     let table = table();
     table.put(fault(&["fsync", "write"]), Placement::Add).unwrap();
-    let live = Arc::clone(&table.snapshot().entries[0].live);
+    let live = Arc::clone(&table.snapshot().rows[0].live);
     testing::strike(&live, Call::Write, 0).unwrap();
     table.clear_methods(methods(&["write"]));
     let listed = table.list();
@@ -75,7 +75,7 @@ fn lifetime_lifts_the_fault_and_what_it_holds() {
     let begin = Instant::now();
     table.put(testing::fault("hang -m write --for 30ms"), Placement::Add).unwrap();
     assert!(table.list()[0].expires_in <= Some(lifetime));
-    let live = Arc::clone(&table.snapshot().entries[0].live);
+    let live = Arc::clone(&table.snapshot().rows[0].live);
     let hit = testing::strike(&live, Call::Write, 0).unwrap();
     let (tell, told) = std::sync::mpsc::channel();
     line.hold(hit, begin, false, Box::new(move |_, outcome| tell.send(outcome).unwrap()));
@@ -128,7 +128,7 @@ pub(super) fn ended(table: &FaultTable) -> Vec<(u64, Vec<&'static str>, Why)> {
 
 /// Has the first fault fire on a write.
 fn strike(table: &Arc<FaultTable>) -> Option<Hit> {
-    let live = Arc::clone(&table.snapshot().entries.first()?.live);
+    let live = Arc::clone(&table.snapshot().rows.first()?.live);
     let hit = testing::strike(&live, Call::Write, 0)?;
     if hit.firings().any(|firing| firing.last) {
         table.retire(hit.id());
