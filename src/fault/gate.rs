@@ -184,14 +184,14 @@ impl Gate {
     /// one that is not spent, on its methods and path. Counts nothing and rolls no dice.
     #[must_use]
     pub fn concerns(&self, subjects: &[&dyn Subject]) -> bool {
-        let hidden = |live: &Live, methods| live.hidden_by_caches(methods);
+        let hidden = |live: &Live, methods| live.reads().hidden_by_caches(methods);
         subjects.iter().any(|subject| self.concerning(*subject, hidden, |_| ()).is_some())
     }
 
     /// Counts an open file with the first fault that wants its reads past the page cache.
     #[must_use]
     pub fn past_cache(&self, subject: &dyn Subject) -> Option<PastCache> {
-        let wanted = |live: &Live, methods| match live.opens_past_cache() {
+        let wanted = |live: &Live, methods| match live.reads().opens_past_cache() {
             true => methods,
             false => MethodSet::EMPTY,
         };
@@ -252,7 +252,7 @@ impl<R: FnMut(&Arc<Live>) -> Option<Strike>> Decision<'_, R> {
 
     #[inline]
     fn ask(&mut self, Row { live, methods: own }: &Row, methods: MethodSet) {
-        let consulted = own.intersects(live.decided_at(self.op, methods));
+        let consulted = own.intersects(live.reads().decided_at(self.op, methods));
         let asked = consulted && !self.is_over(live.rank());
         let strike = if asked { (self.roll)(live) } else { None };
         if strike.is_none() && !live.follows().intersects(methods) {

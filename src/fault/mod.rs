@@ -27,6 +27,7 @@ pub(crate) mod name;
 pub(crate) mod operation;
 mod placing;
 pub(crate) mod plan;
+mod reads;
 mod scope;
 mod snapshot;
 mod spec;

@@ -4,6 +4,7 @@ use super::*;
 use crate::fault::kinds::sketches::sketch;
 use crate::fault::operation::{Caller, Span};
 use crate::fault::testing::{fault, request};
+use crate::ops::Call;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -84,9 +85,9 @@ fn reads_are_decided_where_the_fault_looks_at_them() {
     ] {
         let live = live(fault);
         let decided = [&paged, &announced, &getattr, &past_cache]
-            .map(|op| live.decided_at(op, reads) == reads);
+            .map(|op| live.reads().decided_at(op, reads) == reads);
         assert_eq!(decided, expected, "{:?}", live.fault);
-        assert_eq!(live.hidden_by_caches(reads) == reads, hidden, "{:?}", live.fault);
-        assert_eq!(live.opens_past_cache(), opens, "{:?}", live.fault);
+        assert_eq!(live.reads().hidden_by_caches(reads) == reads, hidden, "{:?}", live.fault);
+        assert_eq!(live.reads().opens_past_cache(), opens, "{:?}", live.fault);
     }
 }
