@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::init::Kernel;
 use super::notices::Notices;
-use super::{Core, passthrough, underway};
+use super::{Core, passthrough, warden};
 use crate::fault::FaultTable;
 
 /// Tells the kernel of changes to the fault table.
@@ -47,7 +47,7 @@ impl Notifier {
                 refresher.faults_changed(faults);
             }));
             core.refresh();
-            underway::guard(&core)?;
+            warden::guard(&core)?;
         }
         Ok(())
     }

@@ -12,24 +12,14 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
-use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::Core;
-use super::notices::Notices;
-use crate::sys::process::{self, Process};
-
-/// How often what is under way is looked at. What is seen twice is blocked: then its caller is
-/// looked at, too, and free 200 ms after a SIGKILL at the latest.
-const LOOK_EVERY: Duration = Duration::from_millis(40);
-
-/// After so many looks that saw nothing the warden sleeps.
-const QUIET_LOOKS: u32 = 25;
+use crate::sys::process;
 
 /// In the count of busy loop threads: the warden sleeps, and is to be woken.
 const ASLEEP: usize = 1 << (usize::BITS - 1);
@@ -38,9 +28,6 @@ const ASLEEP: usize = 1 << (usize::BITS - 1);
 const DYING: usize = 1 << (usize::BITS - 2);
 
 const COUNT: usize = !(ASLEEP | DYING);
-
-/// For so many looks after the last was freed.
-const DYING_LOOKS: u32 = 25;
 
 /// Who waits for what: the number of a request, and the thread that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,12 +166,14 @@ impl Underway {
             && process::sigkill_pending(tid)
     }
 
-    fn remember_dying(&self, tid: u32) {
+    /// The thread was freed, and is to die.
+    pub(super) fn remember_dying(&self, tid: u32) {
         self.dying.lock().insert(tid);
         self.busy.fetch_or(DYING, AcqRel);
     }
 
-    fn forget_dying(&self) {
+    /// Those freed lately have died.
+    pub(super) fn forget_dying(&self) {
         self.busy.fetch_and(!DYING, AcqRel);
         self.dying.lock().clear();
     }
@@ -199,7 +188,8 @@ impl Underway {
         self.away.lock().remove(&claim.unique).is_some()
     }
 
-    fn all(&self) -> Vec<Claim> {
+    /// The claims that are not taken, in the order of their requests; none whose thread is unknown.
+    pub(super) fn all(&self) -> Vec<Claim> {
         let seated = self.seats.iter().filter_map(Seat::claim);
         let mut all: Vec<Claim> = seated.chain(self.away.lock().values().copied()).collect();
         all.retain(|claim| claim.tid != 0);
@@ -208,7 +198,7 @@ impl Underway {
     }
 
     /// Takes a claim from whoever runs it; false if it was taken.
-    fn take(&self, claim: Claim) -> bool {
+    pub(super) fn take(&self, claim: Claim) -> bool {
         let take =
             |seat: &Seat| seat.unique.compare_exchange(claim.unique, 0, AcqRel, Relaxed).is_ok();
         self.seats.iter().any(take) || self.end_away(claim)
@@ -221,99 +211,19 @@ impl Underway {
         }
     }
 
+    /// This thread is the warden, to be woken when it sleeps.
+    pub(super) fn watched_by_this_thread(&self) {
+        let _ = self.warden.set(thread::current());
+    }
+
     /// Sleeps until something begins, unless something is under way.
-    fn sleep(&self) {
+    pub(super) fn sleep(&self) {
         let busy = self.busy.fetch_or(ASLEEP, AcqRel);
         if busy & COUNT != 0 || !self.away.lock().is_empty() {
             self.busy.fetch_and(!ASLEEP, AcqRel);
         }
         while self.busy.load(Acquire) & ASLEEP != 0 {
             thread::park();
-        }
-    }
-}
-
-/// The warden's life: frees callers that are killed while their operation is blocked.
-pub(super) fn guard(core: &Arc<Core>) -> std::io::Result<()> {
-    let core = Arc::clone(core);
-    let life = move || {
-        let _ = core.underway.warden.set(thread::current());
-        let mut before: Vec<Claim> = Vec::new();
-        let mut blocked: HashMap<u64, Process> = HashMap::new();
-        let (mut quiet, mut since_freed, mut round) = (0, 0, 0usize);
-        loop {
-            thread::sleep(LOOK_EVERY);
-            let now = core.underway.all();
-            before.retain(|claim| now.binary_search_by_key(&claim.unique, |c| c.unique).is_ok());
-            blocked = whose(&before, &blocked);
-            round += 1;
-            let killed = killed(&before, &blocked, round);
-            before.retain(|claim| blocked.get(&claim.unique).is_some_and(|p| killed.contains(p)));
-            core.let_all_go(&before);
-            since_freed = if before.is_empty() { since_freed + 1 } else { 0 };
-            if since_freed == DYING_LOOKS {
-                core.underway.forget_dying();
-            }
-            quiet = if now.is_empty() { quiet + 1 } else { 0 };
-            before = now;
-            if quiet >= QUIET_LOOKS {
-                quiet = 0;
-                core.underway.sleep();
-            }
-        }
-    };
-    thread::Builder::new().name("slowfs-warden".to_owned()).spawn(life).map(drop)
-}
-
-/// The processes of what is blocked: those known before, and those of new claims. A thread may end
-/// and leave its operation behind (Linux AIO); one that had ended when it was first looked at is
-/// nobody's, and waits until its operation returns.
-fn whose(claims: &[Claim], known: &HashMap<u64, Process>) -> HashMap<u64, Process> {
-    let process = |claim: &Claim| {
-        let known = known.get(&claim.unique).copied();
-        known.or_else(|| process::arrival(claim.tid).map(|arrival| arrival.process))
-    };
-    claims.iter().filter_map(|claim| Some((claim.unique, process(claim)?))).collect()
-}
-
-/// The processes that were killed. After a SIGKILL each thread of a process that waits shows it: so
-/// one of each is looked at, another each round.
-fn killed(claims: &[Claim], blocked: &HashMap<u64, Process>, round: usize) -> HashSet<Process> {
-    let mut threads: HashMap<Process, Vec<u32>> = HashMap::new();
-    for claim in claims {
-        if let Some(process) = blocked.get(&claim.unique) {
-            threads.entry(*process).or_default().push(claim.tid);
-        }
-    }
-    let is_killed = |(process, tids): &(Process, Vec<u32>)| {
-        tids.get(round % tids.len().max(1)).is_some_and(|tid| process.is_killed(*tid))
-    };
-    threads.into_iter().filter(is_killed).map(|(process, _)| process).collect()
-}
-
-impl Core {
-    /// Answers callers that were killed. No claim is taken while none can be answered.
-    fn let_all_go(&self, claims: &[Claim]) {
-        let Some(first) = claims.first() else { return };
-        match self.notices.get().map(Notices::can_answer) {
-            Some(Ok(())) => claims.iter().for_each(|claim| self.let_go(*claim)),
-            Some(Err(error)) => {
-                tracing::warn!("cannot free the killed thread {} yet: {error}", first.tid);
-            }
-            None => {}
-        }
-    }
-
-    /// Answers a caller that was killed, in place of who runs its operation, as others were before.
-    pub(super) fn let_go(&self, claim: Claim) {
-        let Some(notices) = self.notices.get() else { return };
-        if !self.underway.take(claim) {
-            return;
-        }
-        self.stats.caller_freed();
-        self.underway.remember_dying(claim.tid);
-        if let Err(error) = notices.interrupt(claim.unique) {
-            tracing::warn!("cannot free the killed thread {}: {error}", claim.tid);
         }
     }
 }
@@ -391,7 +301,7 @@ mod tests {
         for away in [false, true] {
             thread::scope(|scope| {
                 let sleeper = scope.spawn(|| {
-                    let _ = underway.warden.set(thread::current());
+                    underway.watched_by_this_thread();
                     underway.sleep();
                 });
                 while underway.busy.load(Acquire) & ASLEEP == 0 {
