@@ -58,7 +58,11 @@ impl Probability {
     /// others are parts of the scale, above it always. `only_delays` says that the fault has a
     /// delay and neither errno nor random nor kill.
     #[must_use]
-    pub fn from_contract(value: i32, scale: ProbabilityScale, only_delays: bool) -> Probability {
+    pub(crate) fn from_contract(
+        value: i32,
+        scale: ProbabilityScale,
+        only_delays: bool,
+    ) -> Probability {
         let out_of = match scale {
             ProbabilityScale::PerMille => 1_000,
             ProbabilityScale::Auto if only_delays && (1..=1_000).contains(&value) => 1_000,
@@ -106,7 +110,7 @@ impl Default for Chance {
 impl Chance {
     /// Whether it fires on its n-th match, counted from 0, for the draw of that match.
     #[must_use]
-    pub fn hits(&self, n: u64, draw: Draw) -> bool {
+    pub(crate) fn hits(&self, n: u64, draw: Draw) -> bool {
         let Some(rest) = n.checked_sub(self.after) else { return false };
         let taken = self.nth.is_none_or(|nth| (rest + 1).is_multiple_of(nth.get()));
         let always = self.probability == Probability::ALWAYS;
@@ -118,7 +122,7 @@ impl Chance {
 /// changes no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// Whether the fault fires.
     Fire = 0,
     /// Which errno.
@@ -157,7 +161,7 @@ impl Draw {
 
     /// 64 even bits.
     #[must_use]
-    pub fn bits(self, purpose: Purpose) -> u64 {
+    pub(crate) fn bits(self, purpose: Purpose) -> u64 {
         let stream = mix(self.dice.wrapping_add((purpose as u64).wrapping_mul(GOLDEN)));
         mix(stream.wrapping_add(self.n.wrapping_add(1).wrapping_mul(GOLDEN)))
     }
@@ -165,13 +169,13 @@ impl Draw {
     /// The k-th of several, counted from 0, where a purpose takes more than one:
     /// `mix(draw + (k + 1) * G)`.
     #[must_use]
-    pub fn each(self, purpose: Purpose, k: u64) -> u64 {
+    pub(crate) fn each(self, purpose: Purpose, k: u64) -> u64 {
         mix(self.bits(purpose).wrapping_add(k.wrapping_add(1).wrapping_mul(GOLDEN)))
     }
 
     /// An even number between 0 and 1, never either.
     #[must_use]
-    pub fn unit(self, purpose: Purpose) -> f64 {
+    pub(crate) fn unit(self, purpose: Purpose) -> f64 {
         unit(self.bits(purpose))
     }
 }

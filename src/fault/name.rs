@@ -9,7 +9,7 @@ use crate::ops::Method;
 /// A fault's name: `[a-z][a-z0-9_-]*`, at most 64 bytes, no method, no kind and not `all`, so that
 /// it is told apart from these wherever one of them may stand.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Name(Box<str>);
+pub(crate) struct Name(Box<str>);
 
 /// The longest, in bytes.
 const LONGEST: usize = 64;
@@ -19,7 +19,7 @@ impl Name {
     ///
     /// # Errors
     /// It is none.
-    pub fn new(name: &str) -> Result<Name, SpecError> {
+    pub(crate) fn new(name: &str) -> Result<Name, SpecError> {
         let refuse = |why| Err(SpecError::Name(name.chars().take(LONGEST).collect(), why));
         let first = name.starts_with(|c: char| c.is_ascii_lowercase());
         let rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
@@ -40,7 +40,7 @@ impl Name {
 
     /// As text.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -8,7 +8,7 @@ use crate::ops::{Call, MethodSet};
 
 /// Whom a fault concerns.
 #[derive(Debug)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// The methods it was made for; a table may have taken some away since.
     pub methods: MethodSet,
     /// The paths.
@@ -19,7 +19,7 @@ pub struct Scope {
 
 /// Which requests of its methods and paths a fault concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filters {
+pub(crate) struct Filters {
     uids: Vec<u32>,
     pids: Vec<u32>,
     range: Option<ByteRange>,
@@ -30,25 +30,25 @@ pub struct Filters {
 impl Filters {
     /// Whether they let the request through.
     #[must_use]
-    pub fn admit(&self, op: &Operation<'_>) -> bool {
+    pub(crate) fn admit(&self, op: &Operation<'_>) -> bool {
         FILTERS.iter().all(|filter| (filter.admits)(self, op))
     }
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         *self == Filters::default()
     }
 
     /// Whether one of them looks at the bytes of a request.
     #[must_use]
-    pub fn look_at_bytes(&self) -> bool {
+    pub(crate) fn look_at_bytes(&self) -> bool {
         self.range.is_some() || self.size.is_some()
     }
 
     /// Whether one of them looks at how the file was opened.
     #[must_use]
-    pub fn look_at_flags(&self) -> bool {
+    pub(crate) fn look_at_flags(&self) -> bool {
         !self.flags.is_empty()
     }
 }

@@ -39,20 +39,20 @@ impl Snapshot {
 
     /// How many changes led to it.
     #[must_use]
-    pub fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
     /// How many faults are in force.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// The methods that have a fault, or one that follows.
     #[must_use]
-    pub fn armed(&self) -> MethodSet {
+    pub(crate) fn armed(&self) -> MethodSet {
         self.rows.iter().fold(self.follows, |set, row| set.union(row.methods))
     }
 }

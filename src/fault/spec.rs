@@ -49,12 +49,6 @@ impl Fault {
         self
     }
 
-    /// Under this name.
-    #[must_use]
-    pub fn with_name(self, name: Name) -> Fault {
-        Fault { name: Some(name), ..self }
-    }
-
     /// Only on these of its matches.
     ///
     /// # Errors
@@ -75,21 +69,16 @@ impl Fault {
     ///
     /// # Errors
     /// It makes no sense beside the others, or on these methods.
-    pub fn doing(mut self, effect: Box<dyn Effect>) -> Result<Fault, SpecError> {
+    #[cfg(test)]
+    pub(super) fn doing(mut self, effect: Box<dyn Effect>) -> Result<Fault, SpecError> {
         self.effects.push(effect);
         self.checked()
     }
 
     /// What it is called.
     #[must_use]
-    pub fn name(&self) -> Option<&Name> {
+    pub(crate) fn name(&self) -> Option<&Name> {
         self.name.as_ref()
-    }
-
-    /// The methods it was made for; a table may have taken some away since.
-    #[must_use]
-    pub fn methods(&self) -> MethodSet {
-        self.scope.methods
     }
 
     /// The paths.
@@ -100,7 +89,7 @@ impl Fault {
 
     /// Whom it concerns.
     #[must_use]
-    pub fn scope(&self) -> &Scope {
+    pub(crate) fn scope(&self) -> &Scope {
         &self.scope
     }
 
@@ -112,13 +101,13 @@ impl Fault {
 
     /// When it is in force.
     #[must_use]
-    pub fn term(&self) -> Term {
+    pub(crate) fn term(&self) -> Term {
         self.term
     }
 
     /// What it does.
     #[must_use]
-    pub fn effects(&self) -> &[Box<dyn Effect>] {
+    pub(crate) fn effects(&self) -> &[Box<dyn Effect>] {
         &self.effects
     }
 

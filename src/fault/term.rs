@@ -38,20 +38,20 @@ impl Term {
 
     /// Whether the fault is on or off at all by the time of arrival.
     #[must_use]
-    pub fn is_always_on(&self) -> bool {
+    pub(crate) fn is_always_on(&self) -> bool {
         self.starts.is_zero() && self.phases.is_none()
     }
 
     /// Whether it is on at this age.
     #[must_use]
-    pub fn is_on(&self, age: Duration) -> bool {
+    pub(crate) fn is_on(&self, age: Duration) -> bool {
         let Some(age) = age.checked_sub(self.starts) else { return false };
         self.phases.is_none_or(|phases| phases.within(age) < phases.on.as_nanos())
     }
 
     /// How much of its on phase is left at this age, if it has phases and is on.
     #[must_use]
-    pub fn left_of_phase(&self, age: Duration) -> Option<Duration> {
+    pub(crate) fn left_of_phase(&self, age: Duration) -> Option<Duration> {
         let phases = self.phases?;
         let age = age.checked_sub(self.starts)?;
         let left = phases.on.as_nanos().checked_sub(phases.within(age))?;
@@ -60,7 +60,7 @@ impl Term {
 
     /// At which age it ends, if it does.
     #[must_use]
-    pub fn end(&self) -> Option<Duration> {
+    pub(crate) fn end(&self) -> Option<Duration> {
         self.lasts.map(|lasts| self.starts.saturating_add(lasts))
     }
 }

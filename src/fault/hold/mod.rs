@@ -89,7 +89,7 @@ impl DelayLine {
 
     /// Says which filesystem it is for, by major and minor number: processes that cannot end and have
     /// files open there are found by it.
-    pub fn serves(&self, device: (u32, u32)) {
+    pub(crate) fn serves(&self, device: (u32, u32)) {
         self.line.device.get_or_init(|| device);
     }
 
@@ -130,13 +130,13 @@ impl DelayLine {
     }
 
     /// Runs a job that may block on a thread of its own, also when the line is shut down.
-    pub fn run(&self, job: Box<dyn FnOnce() + Send>) {
+    pub(crate) fn run(&self, job: Box<dyn FnOnce() + Send>) {
         self.pool.run(job);
     }
 
     /// Runs a job for what is held on a thread of the line; not at all if that is shut down, since
     /// nothing is held then.
-    pub fn help(&self, job: Box<dyn FnOnce() + Send>) {
+    pub(crate) fn help(&self, job: Box<dyn FnOnce() + Send>) {
         let mut queue = self.line.queue.lock();
         if !queue.closed {
             queue.ready.push_back(Ready::Help(job));
@@ -146,7 +146,7 @@ impl DelayLine {
 
     /// What the threads do: those of `run`, and those for what is due or released.
     #[must_use]
-    pub fn load(&self) -> [Load; 2] {
+    pub(crate) fn load(&self) -> [Load; 2] {
         let queue = self.line.queue.lock();
         let own = Load { threads: queue.workers, waiting: queue.ready.len() };
         drop(queue);

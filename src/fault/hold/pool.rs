@@ -33,7 +33,7 @@ pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// What a share of threads does just now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
+pub(crate) struct Load {
     /// Threads there are.
     pub threads: usize,
     /// Jobs that wait for a thread.

@@ -41,7 +41,7 @@ impl PlainFault {
     ///
     /// # Errors
     /// One line about the argument that cannot be.
-    pub fn fault(
+    pub(crate) fn fault(
         &self,
         methods: MethodSet,
         scale: ProbabilityScale,
@@ -86,14 +86,14 @@ impl PlainFault {
 
     /// Whether these words tell anything of what a fault does.
     #[must_use]
-    pub fn tells(fault: &Fault) -> bool {
+    pub(crate) fn tells(fault: &Fault) -> bool {
         fault.effects().is_empty() || Plain::of(fault) != Plain::default()
     }
 
     /// A fault in these words, as near as they come to it: a hang as the longest delay, what they have
     /// no word for not at all.
     #[must_use]
-    pub fn near(fault: &Fault) -> PlainFault {
+    pub(crate) fn near(fault: &Fault) -> PlainFault {
         let Plain { delay, hang, errnos, random, kill } = Plain::of(fault);
         let longest = i64::from(i32::MAX);
         let delay_us = delay.map_or(0, |delay| i64::try_from(delay.as_micros()).unwrap_or(longest));
@@ -113,7 +113,7 @@ impl PlainFault {
     ///
     /// # Errors
     /// One line that names what the original cannot do.
-    pub fn exactly(fault: &Fault) -> Result<PlainFault, String> {
+    pub(crate) fn exactly(fault: &Fault) -> Result<PlainFault, String> {
         let mut near = PlainFault::near(fault);
         // The original has room for one.
         near.err_nos.truncate(1);

@@ -6,7 +6,7 @@ use super::option::OPTIONS;
 impl FaultWords {
     /// What is different from an earlier one, a line each: `--count 3 -> 5`.
     #[must_use]
-    pub fn differences(&self, earlier: &FaultWords) -> Vec<String> {
+    pub(crate) fn differences(&self, earlier: &FaultWords) -> Vec<String> {
         let text = |text: &str| if text.is_empty() { "any".to_owned() } else { text.to_owned() };
         let parts = |words: &FaultWords| {
             let mut parts = vec![

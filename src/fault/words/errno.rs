@@ -185,7 +185,7 @@ impl Errno {
     ///
     /// # Errors
     /// If it is not within 1..=511, or is ENOSYS.
-    pub const fn new(number: i32) -> Result<Errno, ErrnoError> {
+    pub(crate) const fn new(number: i32) -> Result<Errno, ErrnoError> {
         match number {
             libc::ENOSYS => Err(ErrnoError::Enosys),
             1..=Self::MAX => Ok(Errno(number)),
@@ -197,7 +197,7 @@ impl Errno {
     ///
     /// # Errors
     /// If there is no such name (the error suggests one), or it is ENOSYS.
-    pub fn from_name(name: &str) -> Result<Errno, ErrnoError> {
+    pub(crate) fn from_name(name: &str) -> Result<Errno, ErrnoError> {
         match NAMES.iter().find(|(known, _)| *known == name) {
             Some((_, number)) => Errno::new(*number),
             None => Err(ErrnoError::Unknown { name: name.into(), near: Self::suggest(name) }),
@@ -208,7 +208,7 @@ impl Errno {
     ///
     /// # Errors
     /// If there is none.
-    pub fn from_word(word: &str) -> Result<Errno, ErrnoError> {
+    pub(crate) fn from_word(word: &str) -> Result<Errno, ErrnoError> {
         match word.parse::<i32>() {
             Ok(number) => Errno::new(number),
             Err(_) => Errno::from_name(word),
@@ -217,19 +217,19 @@ impl Errno {
 
     /// The name nearest to a word that is none.
     #[must_use]
-    pub fn suggest(word: &str) -> Option<&'static str> {
+    pub(crate) fn suggest(word: &str) -> Option<&'static str> {
         closest(word, NAMES.iter().map(|(name, _)| *name).filter(|name| *name != "ENOSYS"))
     }
 
     /// Its name, if the number has one.
     #[must_use]
-    pub fn name(self) -> Option<&'static str> {
+    pub(crate) fn name(self) -> Option<&'static str> {
         NAMES.iter().find(|(_, number)| *number == self.0).map(|(name, _)| *name)
     }
 
     /// The number.
     #[must_use]
-    pub const fn raw(self) -> i32 {
+    pub(crate) const fn raw(self) -> i32 {
         self.0
     }
 

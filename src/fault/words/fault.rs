@@ -40,7 +40,7 @@ pub struct EffectWords {
 impl EffectWords {
     /// One in words.
     #[must_use]
-    pub fn of(effect: &dyn Effect) -> EffectWords {
+    pub(crate) fn of(effect: &dyn Effect) -> EffectWords {
         EffectWords { kind: effect.kind().name().to_owned(), params: effect.args() }
     }
 }
@@ -68,7 +68,7 @@ impl FaultWords {
     ///
     /// # Errors
     /// One line that says what is wrong with them and what would be right.
-    pub fn fault(&self) -> Result<Fault, SpecError> {
+    pub(crate) fn fault(&self) -> Result<Fault, SpecError> {
         let made = |effect: &EffectWords| kinds::make(&effect.kind, &effect.params);
         let effects = self.effects.iter().map(made).collect::<Result<Vec<_>, _>>()?;
         if effects.is_empty() {
@@ -86,7 +86,7 @@ impl FaultWords {
 
     /// A fault in words, with those of its methods that are left.
     #[must_use]
-    pub fn of(fault: &Fault, methods: MethodSet) -> FaultWords {
+    pub(crate) fn of(fault: &Fault, methods: MethodSet) -> FaultWords {
         let methods = if methods == MethodSet::ALL { vec!["all"] } else { methods.names() };
         let options = OPTIONS.iter().filter_map(|option| {
             let value = option.value(fault)?;

@@ -83,7 +83,7 @@ impl FaultWords {
     /// The part of it that says what the fault does: `delay 10ms --and 'error EIO'`. `nothing` for one
     /// of charybdefs's calls that asks for no more.
     #[must_use]
-    pub fn effect(&self) -> String {
+    pub(crate) fn effect(&self) -> String {
         let mut effects = self.effects.iter().map(EffectWords::line);
         let mut words = vec![effects.next().unwrap_or_else(|| "nothing".to_owned())];
         words.extend(effects.map(|effect| format!("--and {}", quoted(&effect))));
@@ -94,7 +94,7 @@ impl FaultWords {
 impl EffectWords {
     /// A kind and its values: `delay 10ms`.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut words = vec![self.kind.clone()];
         for param in kinds::find(&self.kind).map_or(&[][..], |kind| kind.params()) {
             words.extend(typed(param, self.params.get(param.name)));

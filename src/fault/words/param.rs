@@ -27,7 +27,7 @@ pub struct Param {
 impl Param {
     /// Its long word on the command line.
     #[must_use]
-    pub fn word(&self) -> String {
+    pub(crate) fn word(&self) -> String {
         self.name.replace('_', "-")
     }
 }
@@ -68,7 +68,7 @@ impl ParamType {
     ///
     /// # Errors
     /// One clause that says what would be right.
-    pub fn read(self, text: &str) -> Result<Value, ValueError> {
+    pub(crate) fn read(self, text: &str) -> Result<Value, ValueError> {
         match self {
             ParamType::Time => Ok(whole(time::read(text)?.as_nanos())),
             ParamType::Size => Ok(whole(bytes::read(text)?)),
@@ -90,7 +90,7 @@ impl ParamType {
     ///
     /// # Errors
     /// As [`ParamType::read`], or it is of another shape.
-    pub fn straighten(self, value: &Value) -> Result<Value, ValueError> {
+    pub(crate) fn straighten(self, value: &Value) -> Result<Value, ValueError> {
         match (self, value) {
             (_, Value::Text(text)) => self.read(text),
             (_, Value::Texts(texts)) if self.is_list() => {
@@ -113,7 +113,7 @@ impl ParamType {
 
     /// A straightened value as it would be typed.
     #[must_use]
-    pub fn write(self, value: &Value) -> String {
+    pub(crate) fn write(self, value: &Value) -> String {
         match (self, value) {
             (ParamType::Time | ParamType::Distribution, Value::Whole(ns)) => {
                 time::write(std::time::Duration::from_nanos(ns.unsigned_abs()))
@@ -129,7 +129,7 @@ impl ParamType {
 
     /// Its name, for programs.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             ParamType::Time => "time",
             ParamType::Size => "size",
@@ -148,7 +148,7 @@ impl ParamType {
 
     /// What it takes, for people: `TIME`, `N`, `before|after`.
     #[must_use]
-    pub fn form(self) -> String {
+    pub(crate) fn form(self) -> String {
         match self {
             ParamType::Time => "TIME".to_owned(),
             ParamType::Size => "SIZE".to_owned(),

@@ -1,7 +1,7 @@
 //! Which paths a fault concerns: a regular expression over the whole path.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fancy_regex::{BytesMode, RegexBuilder as FallbackBuilder};
 use regex::bytes::RegexBuilder;
@@ -58,7 +58,6 @@ enum Engine {
 
 struct Fallback {
     regex: fancy_regex::Regex,
-    gave_up: AtomicU64,
     warned_limit: AtomicBool,
     warned_bytes: AtomicBool,
 }
@@ -66,7 +65,7 @@ struct Fallback {
 impl Pattern {
     /// Every path.
     #[must_use]
-    pub fn any() -> Pattern {
+    pub(crate) fn any() -> Pattern {
         Pattern { source: "".into(), engine: Engine::Any }
     }
 
@@ -100,7 +99,6 @@ impl Pattern {
                 .map_err(|error| refuse(error.to_string()))?;
             Engine::Fallback(Fallback {
                 regex,
-                gave_up: AtomicU64::new(0),
                 warned_limit: AtomicBool::new(false),
                 warned_bytes: AtomicBool::new(false),
             })
@@ -137,15 +135,6 @@ impl Pattern {
             Engine::Fallback(fallback) => fallback.matches(path, &self.source),
         }
     }
-
-    /// On how many evaluations the backtracking limit cut it short, which counts as no match.
-    #[must_use]
-    pub fn gave_up(&self) -> u64 {
-        match &self.engine {
-            Engine::Fallback(fallback) => fallback.gave_up.load(Ordering::Relaxed),
-            Engine::None | Engine::Any | Engine::Linear(_) => 0,
-        }
-    }
 }
 
 impl Fallback {
@@ -161,7 +150,6 @@ impl Fallback {
             return false;
         }
         self.regex.is_match(path).unwrap_or_else(|error| {
-            self.gave_up.fetch_add(1, Ordering::Relaxed);
             if !self.warned_limit.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     pattern = %shorten(source),
@@ -269,7 +257,8 @@ mod tests {
         assert!(!hard.matches(&path));
         let took = worked().saturating_sub(begin);
         assert!(took < Duration::from_secs(5), "{took:?}");
-        assert_eq!(hard.gave_up(), 1);
+        let Engine::Fallback(hard) = &hard.engine else { panic!("{hard:?} does not backtrack") };
+        assert!(hard.warned_limit.load(Ordering::Relaxed));
     }
 
     #[test]

@@ -48,48 +48,36 @@ pub struct Args(BTreeMap<String, Value>);
 impl Args {
     /// None.
     #[must_use]
-    pub fn new() -> Args {
+    pub(crate) fn new() -> Args {
         Args::default()
     }
 
     /// One more.
     #[must_use]
-    pub fn with(mut self, name: &str, value: Value) -> Args {
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Args {
         self.insert(name, value);
         self
     }
 
     /// Sets one; what it was before.
-    pub fn insert(&mut self, name: &str, value: Value) -> Option<Value> {
+    pub(crate) fn insert(&mut self, name: &str, value: Value) -> Option<Value> {
         self.0.insert(name.to_owned(), value)
     }
 
     /// The value of that name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// All of them, by name.
-    pub fn iter(&self) -> btree_map::Iter<'_, String, Value> {
+    pub(crate) fn iter(&self) -> btree_map::Iter<'_, String, Value> {
         self.0.iter()
     }
 
     /// A whole number that is not negative.
     #[must_use]
-    pub fn whole(&self, name: &str) -> Option<u64> {
+    pub(crate) fn whole(&self, name: &str) -> Option<u64> {
         match self.get(name)? {
             Value::Whole(n) => u64::try_from(*n).ok(),
             _ => None,
@@ -98,7 +86,7 @@ impl Args {
 
     /// A time.
     #[must_use]
-    pub fn time(&self, name: &str) -> Option<Duration> {
+    pub(crate) fn time(&self, name: &str) -> Option<Duration> {
         self.whole(name).map(Duration::from_nanos)
     }
 
@@ -111,15 +99,9 @@ impl Args {
         }
     }
 
-    /// Whether a flag is set.
-    #[must_use]
-    pub fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), Some(Value::Flag(true)))
-    }
-
     /// A text.
     #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
             Value::Text(text) => Some(text),
             _ => None,
@@ -128,7 +110,7 @@ impl Args {
 
     /// Several texts; none if there is no such value.
     #[must_use]
-    pub fn texts(&self, name: &str) -> &[String] {
+    pub(crate) fn texts(&self, name: &str) -> &[String] {
         match self.get(name) {
             Some(Value::Texts(texts)) => texts,
             _ => &[],
