@@ -126,7 +126,7 @@ impl Core {
     /// concerns the file. It stays so until it is closed, whatever becomes of the fault.
     fn bits_by_fault(&self, inode: &Arc<Node>, fh: Fh) -> u64 {
         let read = Call::Read.methods();
-        let past_cache = || self.gate.past_cache(&self.place_of(inode, read));
+        let past_cache = || self.gate.past_cache(&self.subject_of(inode, read));
         match self.gate.armed(read).then(past_cache).flatten() {
             Some(counted) => {
                 self.counted.lock().insert(fh, counted);

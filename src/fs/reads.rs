@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::Core;
 use super::op::Op;
-use super::place::Place;
+use super::subject::TreeSubject;
 use crate::fault::operation::Span;
 use crate::fault::{Hit, Operation, Verdict};
 use crate::mirror::Ino;
@@ -168,54 +168,59 @@ impl Core {
     }
 
     /// Decides such a request.
-    pub(super) fn decide_read(&self, op: &Op, place: &Place<'_>, view: Operation<'_>) -> Verdict {
+    pub(super) fn decide_read(
+        &self,
+        op: &Op,
+        subject: &TreeSubject<'_>,
+        view: Operation<'_>,
+    ) -> Verdict {
         let tid = op.caller.tid;
-        let repeated = |span| self.readers.repeated(tid, place.inode().ino(), span);
+        let repeated = |span| self.readers.repeated(tid, subject.inode().ino(), span);
         if let Some(before) = op.pages().and_then(repeated) {
-            return self.gate.decide_standing(&[place], &view, Some(before));
+            return self.gate.decide_standing(&[subject], &view, Some(before));
         }
-        let read = place.consulting(Call::Read.methods());
+        let read = subject.consulting(Call::Read.methods());
         let concerned = self.gate.concerns(&[&read]);
         match (concerned, op.paged) {
-            (true, true) => self.decide_page_in(place, view),
-            (true, false) => self.decide_announcement(place, &view),
-            (false, true) => self.gate.decide(&[place], &view),
+            (true, true) => self.decide_page_in(subject, view),
+            (true, false) => self.decide_announcement(subject, &view),
+            (false, true) => self.gate.decide(&[subject], &view),
             (false, false) => {
                 let other = op.methods().minus(Call::Read.methods());
-                self.gate.decide(&[&place.consulting(other)], &view)
+                self.gate.decide(&[&subject.consulting(other)], &view)
             }
         }
     }
 
     /// A GETATTR with handle: a read(2) that begins, or a seek to the end.
-    fn decide_announcement(&self, place: &Place<'_>, view: &Operation<'_>) -> Verdict {
+    fn decide_announcement(&self, subject: &TreeSubject<'_>, view: &Operation<'_>) -> Verdict {
         let tid = view.caller.tid;
         let call = syscall::waited_in(tid, PATIENCE);
         if call.is_some_and(|call| call.is_seek()) {
-            let asked = place.consulting(Call::GetattrHandle.methods());
+            let asked = subject.consulting(Call::GetattrHandle.methods());
             return self.gate.decide(&[&asked], view);
         }
         // Threads that are not visible from here all have the number 0: what they announce counts
         // for each of them.
         let by_ring = call.is_some_and(|call| call.is_ring());
-        if !self.readers.announce(tid, place.inode().ino(), by_ring) {
-            return self.gate.decide_standing(&[place], view, None);
+        if !self.readers.announce(tid, subject.inode().ino(), by_ring) {
+            return self.gate.decide_standing(&[subject], view, None);
         }
-        self.gate.decide(&[place], view)
+        self.gate.decide(&[subject], view)
     }
 
     /// A READ into the page cache.
-    fn decide_page_in(&self, place: &Place<'_>, mut view: Operation<'_>) -> Verdict {
+    fn decide_page_in(&self, subject: &TreeSubject<'_>, mut view: Operation<'_>) -> Verdict {
         let tid = view.caller.tid;
         let of_a_read = || {
             let call = syscall::waited_in(tid, GLANCE);
             call.is_none_or(|call| !call.is_page_in())
         };
-        if self.readers.is_announced(tid, place.inode().ino()) && of_a_read() {
+        if self.readers.is_announced(tid, subject.inode().ino()) && of_a_read() {
             self.readers.reads(tid);
             view.is_announced = true;
         }
-        self.gate.decide(&[place], &view)
+        self.gate.decide(&[subject], &view)
     }
 
     /// A fault is about to fail a request: if it is a READ into the page cache, the kernel repeats it

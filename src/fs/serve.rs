@@ -120,7 +120,7 @@ impl Core {
     }
 
     fn decide(&self, op: &Op, args: Args<'_>, view: Operation<'_>) -> Verdict {
-        let [first, second] = op.targets.map(|t| t.and_then(|t| self.place(t, args)));
+        let [first, second] = op.targets.map(|t| t.and_then(|t| self.subject(t, args)));
         match (&first, &second) {
             (Some(a), Some(b)) => self.gate.decide(&[a, b], &view),
             (Some(one), None) if Core::is_step(op) => self.decide_step(op, one, &view),

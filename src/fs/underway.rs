@@ -65,7 +65,7 @@ impl Seat {
 
 thread_local! {
     /// Which seat this loop thread has, from 1; 0 on every other thread.
-    static PLACE: Cell<usize> = const { Cell::new(0) };
+    static SEAT: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Everything under way.
@@ -97,15 +97,15 @@ impl Underway {
     /// This thread is a loop thread.
     #[inline]
     pub(super) fn sit(&self) {
-        if PLACE.get() == 0 {
-            PLACE.set(self.seated.fetch_add(1, Relaxed) % self.seats.len() + 1);
+        if SEAT.get() == 0 {
+            SEAT.set(self.seated.fetch_add(1, Relaxed) % self.seats.len() + 1);
         }
     }
 
     /// The seat of this thread; none if it is no loop thread.
     #[inline]
     pub(super) fn seat(&self) -> Option<&Seat> {
-        self.seats.get(PLACE.get().wrapping_sub(1))
+        self.seats.get(SEAT.get().wrapping_sub(1))
     }
 
     /// Whether an operation may occupy this loop thread. If so, [`Underway::leave`] is to follow.

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use super::Core;
 use super::op::{On, Op};
-use super::place::Place;
+use super::subject::TreeSubject;
 use crate::fault::plan::Hold;
 use crate::fault::{FaultId, Operation, Verdict};
 use crate::mirror::Ino;
@@ -131,13 +131,18 @@ impl Core {
     }
 
     /// Decides a step, where the faults that have rolled for the same call do not roll again.
-    pub(super) fn decide_step(&self, op: &Op, place: &Place<'_>, view: &Operation<'_>) -> Verdict {
+    pub(super) fn decide_step(
+        &self,
+        op: &Op,
+        subject: &TreeSubject<'_>,
+        view: &Operation<'_>,
+    ) -> Verdict {
         let tid = op.caller.tid;
         let arrived = view.arrived();
         let before = self.walks.take(tid);
         let before = before.filter(|walk| walk.until.is_none_or(|until| arrived <= until));
         let mut walk = before.and_then(|walk| self.goes_on(walk, op)).unwrap_or_default();
-        let verdict = self.gate.decide_once(&[place], view, &mut walk.rolled);
+        let verdict = self.gate.decide_once(&[subject], view, &mut walk.rolled);
         if !walk.rolled.is_empty() && walk.call.is_none() {
             walk.call = syscall::waited_in(tid, PATIENCE);
         }

@@ -1,4 +1,4 @@
-//! One file or entry that an operation is about, with its paths. No locks.
+//! What a request is about, as the gate sees it: a file or an entry, with its paths. No locks.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::ops::MethodSet;
 
 impl Core {
     /// A target of an operation; none if its inode is gone.
-    pub(super) fn place<'a>(
+    pub(super) fn subject<'a>(
         &'a self,
         (on, methods): (On, MethodSet),
         args: Args<'a>,
-    ) -> Option<Place<'a>> {
+    ) -> Option<TreeSubject<'a>> {
         let (ino, name) = match on {
             On::Inode(ino) => (ino, None),
             On::Name(parent) => (parent, Some(args.name)),
@@ -22,41 +22,41 @@ impl Core {
         };
         // An inode that is gone has no path; the operation itself will say ESTALE.
         let inode = self.tree.inode(ino).ok()?;
-        Some(Place { tree: &self.tree, inode, name, methods })
+        Some(TreeSubject { tree: &self.tree, inode, name, methods })
     }
 
     /// Whether a fault on these methods matches the inode: no dice, nothing counted.
     pub(super) fn concerned(&self, inode: &Arc<Node>, methods: MethodSet) -> bool {
-        self.gate.armed(methods) && self.gate.concerns(&[&self.place_of(inode, methods)])
+        self.gate.armed(methods) && self.gate.concerns(&[&self.subject_of(inode, methods)])
     }
 
     /// An inode, by whatever names it has, as what an operation with these methods is about.
-    pub(super) fn place_of(&self, inode: &Arc<Node>, methods: MethodSet) -> Place<'_> {
-        Place { tree: &self.tree, inode: Arc::clone(inode), name: None, methods }
+    pub(super) fn subject_of(&self, inode: &Arc<Node>, methods: MethodSet) -> TreeSubject<'_> {
+        TreeSubject { tree: &self.tree, inode: Arc::clone(inode), name: None, methods }
     }
 
     /// The backing path of a target, for people.
     pub(super) fn path_of(&self, target: (On, MethodSet), args: Args<'_>) -> Option<Vec<u8>> {
-        Some(self.place(target, args)?.path())
+        Some(self.subject(target, args)?.path())
     }
 }
 
 /// One file or entry that an operation is about, as the gate sees it.
-pub(super) struct Place<'a> {
+pub(super) struct TreeSubject<'a> {
     tree: &'a Tree,
     inode: Arc<Node>,
     name: Option<&'a OsStr>,
     methods: MethodSet,
 }
 
-impl<'a> Place<'a> {
+impl<'a> TreeSubject<'a> {
     pub(super) fn inode(&self) -> &Arc<Node> {
         &self.inode
     }
 
-    /// The same place, of a request that consults these methods.
-    pub(super) fn consulting(&self, methods: MethodSet) -> Place<'a> {
-        Place { tree: self.tree, inode: Arc::clone(&self.inode), name: self.name, methods }
+    /// The same, of a request that consults these methods.
+    pub(super) fn consulting(&self, methods: MethodSet) -> TreeSubject<'a> {
+        TreeSubject { tree: self.tree, inode: Arc::clone(&self.inode), name: self.name, methods }
     }
 
     /// The path by the name that the request came with, or else the one used last.
@@ -70,7 +70,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Subject for Place<'_> {
+impl Subject for TreeSubject<'_> {
     fn methods(&self) -> MethodSet {
         self.methods
     }
