@@ -69,14 +69,14 @@ impl Gate {
     }
 
     /// Gives back memory of faults that have gone.
-    pub fn shrink(&self) {
+    pub(crate) fn shrink(&self) {
         self.table.shrink();
     }
 
     /// What is looked at: one relaxed load.
     #[inline]
     #[must_use]
-    pub fn mask(&self) -> Mask {
+    pub(crate) fn mask(&self) -> Mask {
         self.table.mask()
     }
 
@@ -88,7 +88,7 @@ impl Gate {
     }
 
     /// Has every operation timed from now on, not only those while a fault is set.
-    pub fn time_all(&self) {
+    pub(crate) fn time_all(&self) {
         self.table.time_all();
     }
 
@@ -101,7 +101,7 @@ impl Gate {
     /// The same for one of several operations that are one system call: the faults in `rolled`,
     /// ascending, have counted and rolled for it and do not again; those that now do join them. What
     /// stands is asked each time.
-    pub fn decide_once(
+    pub(crate) fn decide_once(
         &self,
         subjects: &[&dyn Subject],
         op: &Operation<'_>,
@@ -120,7 +120,7 @@ impl Gate {
     /// The same for one that goes on with a call for which faults were asked already: only what
     /// stands is. Of an operation that is repeated, `before` is the outcome then, unless what stands
     /// answers.
-    pub fn decide_standing(
+    pub(crate) fn decide_standing(
         &self,
         subjects: &[&dyn Subject],
         op: &Operation<'_>,
@@ -183,14 +183,14 @@ impl Gate {
     /// Whether a fault could fire on the operation so that the kernel must not answer it by itself:
     /// one that is not spent, on its methods and path. Counts nothing and rolls no dice.
     #[must_use]
-    pub fn concerns(&self, subjects: &[&dyn Subject]) -> bool {
+    pub(crate) fn concerns(&self, subjects: &[&dyn Subject]) -> bool {
         let hidden = |live: &Live, methods| live.reads().hidden_by_caches(methods);
         subjects.iter().any(|subject| self.concerning(*subject, hidden, |_| ()).is_some())
     }
 
     /// Counts an open file with the first fault that wants its reads past the page cache.
     #[must_use]
-    pub fn past_cache(&self, subject: &dyn Subject) -> Option<PastCache> {
+    pub(crate) fn past_cache(&self, subject: &dyn Subject) -> Option<PastCache> {
         let wanted = |live: &Live, methods| match live.reads().opens_past_cache() {
             true => methods,
             false => MethodSet::EMPTY,

@@ -22,14 +22,14 @@ impl Mask {
     /// Whether nothing concerns any operation.
     #[inline]
     #[must_use]
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// The methods that have a fault.
     #[inline]
     #[must_use]
-    pub fn methods(self) -> MethodSet {
+    pub(crate) fn methods(self) -> MethodSet {
         MethodSet::from_bits(self.0)
     }
 }

@@ -81,7 +81,7 @@ impl FaultTable {
     ///
     /// # Errors
     /// There would be more faults than may be; nothing is changed then.
-    pub fn put_all(&self, change: Change) -> Result<Vec<Put>, TooManyFaults> {
+    pub(crate) fn put_all(&self, change: Change) -> Result<Vec<Put>, TooManyFaults> {
         let removed = change.remove.clone();
         let why = |id| if removed.contains(&id) { Why::Cleared } else { Why::Replaced };
         let (made, released) = self.change(why, |rows, writer| {
@@ -200,7 +200,7 @@ impl FaultTable {
     /// Calls `subscriber` after every change from now on, when it is in force and before the call
     /// that made it returns; with the table as it then is, and without any lock held. Changes made
     /// at the same time may be told at the same time. A call that finds nothing to change is none.
-    pub fn subscribe(&self, subscriber: Box<dyn Fn(&Snapshot) + Send + Sync>) {
+    pub(crate) fn subscribe(&self, subscriber: Box<dyn Fn(&Snapshot) + Send + Sync>) {
         self.subscribers.lock().push(Arc::from(subscriber));
     }
 

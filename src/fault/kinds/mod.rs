@@ -56,7 +56,7 @@ pub enum Class {
 impl Class {
     /// Its name, for people and programs.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Class::Time => "time",
             Class::Answer => "answer",
@@ -69,7 +69,7 @@ impl Class {
 
     /// Whether it is that of a fault, several of whose effects may stand together.
     #[must_use]
-    pub fn is_fault(self) -> bool {
+    pub(crate) fn is_fault(self) -> bool {
         !matches!(self, Class::Condition | Class::Latch)
     }
 }
