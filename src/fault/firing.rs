@@ -11,7 +11,7 @@ use std::{fmt, mem};
 
 use super::live::{FaultId, Live, Rank, Strike};
 use super::operation::{Done, Operation, Wants};
-use super::plan::{Hold, Plan, Reply, Run, When};
+use super::plan::{Hold, Plan, Reply, When};
 use super::words::Errno;
 use crate::ops::{Call, MethodSet};
 use crate::sys::process::Process;
@@ -209,10 +209,11 @@ impl Hit {
     pub fn only_answers(&self) -> bool {
         let mut answers = false;
         for Firing { plan, .. } in self.asking() {
-            match (&plan.run, plan.reply) {
-                (Run::Part(_), _) | (_, Reply::Errno(_, When::After)) => return false,
-                (_, Reply::Errno(_, When::Before)) => answers = true,
-                (_, Reply::Own | Reply::Whole) => {}
+            match plan.reply {
+                _ if plan.changes_data() => return false,
+                Reply::Errno(_, When::After) => return false,
+                Reply::Errno(_, When::Before) => answers = true,
+                Reply::Own | Reply::Whole => {}
             }
         }
         answers && self.ran.is_none()
@@ -221,6 +222,9 @@ impl Hit {
     /// What is to be done now that it is held no longer; what was cleared meanwhile asks nothing.
     #[must_use]
     pub fn plan(&self) -> Plan {
+        if self.more.is_empty() && !self.first.gone {
+            return self.first.plan.clone();
+        }
         let mut plan = Plan::default();
         self.asking().for_each(|firing| plan.add(&firing.plan));
         plan
@@ -247,7 +251,7 @@ impl Hit {
 
     /// The operation is done and about to be answered. Once for each operation; a repetition is the
     /// operation that was told already.
-    pub fn done(&self, op: &Operation<'_>, done: &Done) {
+    pub fn done(&self, op: &Operation<'_>, done: &Done<'_>) {
         let effects = self.told().flat_map(|firing| firing.live.fault.effects());
         effects.for_each(|effect| effect.done(op, done));
     }

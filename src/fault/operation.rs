@@ -121,6 +121,8 @@ impl<'a> Operation<'a> {
 pub struct Wants {
     /// The file's size and blocks, before and after.
     pub size: bool,
+    /// The bytes that it wrote over.
+    pub replaced: bool,
     /// How long the backing took.
     pub took: bool,
 }
@@ -129,7 +131,11 @@ impl Wants {
     /// What either wants.
     #[must_use]
     pub fn and(self, other: Wants) -> Wants {
-        Wants { size: self.size || other.size, took: self.took || other.took }
+        Wants {
+            size: self.size || other.size,
+            replaced: self.replaced || other.replaced,
+            took: self.took || other.took,
+        }
     }
 }
 
@@ -142,17 +148,30 @@ pub struct Extent {
     pub blocks: u64,
 }
 
+/// The extent of the file that a request changes: that which it is about; the one that is removed or
+/// replaced, of a name; the new one, of what makes one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extents {
+    /// Before; none if it was not there.
+    pub before: Option<Extent>,
+    /// After; none if it is no more: its last name is gone, and nobody has it open.
+    pub after: Option<Extent>,
+}
+
 /// How a request ended, told before it is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Done {
+pub struct Done<'a> {
     /// Whether it ran on the backing; not if a fault answered, or its caller was killed first.
     pub ran: bool,
     /// The errno of the backing, or of what kept it from running; 0 if there is none.
     pub errno: i32,
     /// Bytes moved.
     pub bytes: u64,
-    /// The file's extent before and after, if it was asked for and the request has a file.
-    pub extents: Option<(Extent, Extent)>,
+    /// The file's extent before and after, if it was asked for and could be found out.
+    pub extents: Option<Extents>,
+    /// What the file had where a WRITE or COPY_FILE_RANGE was to write, as far as it reached, if that
+    /// was asked for and could be read.
+    pub replaced: Option<&'a [u8]>,
     /// How long the backing took, if that was asked for.
     pub took: Option<Duration>,
 }

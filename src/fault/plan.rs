@@ -1,8 +1,8 @@
 //! What is to be done to one request: plain data, which effects add to and the adapter carries out.
 //!
 //! Invariant: every part is carried out. Whoever adds one is told by the compiler where, as the
-//! adapter takes a plan apart by name. It lies on the stack and allocates nothing by itself. No
-//! locks.
+//! adapter takes a plan apart by name. It lies on the stack; what few plans have is boxed, so that the
+//! others stay small and allocate nothing. No locks.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -18,26 +18,43 @@ pub struct Plan {
     pub after: Duration,
     /// Whether its caller is killed when it has waited.
     pub kill: bool,
-    /// How much of it runs.
-    pub run: Run,
+    /// Whether what it includes of a sync is done.
+    pub sync: Sync,
     /// What it is answered.
     pub reply: Reply,
+    /// What of the operation itself is otherwise, if anything is.
+    pub change: Option<Box<Change>>,
 }
 
 impl Plan {
-    /// Adds what another asks: the latest due counts, and of what runs and what is answered the
-    /// first that is not the operation's own.
+    /// Adds what another asks: the latest due counts, the least space, and of what runs and what is
+    /// answered the first that is not the operation's own.
     pub fn add(&mut self, other: &Plan) {
-        let Plan { before, after, kill, run, reply } = other;
+        let Plan { before, after, kill, sync, reply, change } = other;
         self.before.add(*before);
         self.after = self.after.max(*after);
         self.kill |= kill;
-        if self.run == Run::Whole {
-            self.run = run.clone();
+        if *sync == Sync::Not {
+            self.sync = Sync::Not;
         }
         if self.reply == Reply::Own {
             self.reply = *reply;
         }
+        if let Some(change) = change {
+            self.changed().add(change);
+        }
+    }
+
+    /// What of the operation itself is otherwise, to add to it.
+    pub fn changed(&mut self) -> &mut Change {
+        self.change.get_or_insert_default()
+    }
+
+    /// Whether what it reads or writes is otherwise: then it runs, whatever is answered.
+    #[must_use]
+    pub fn changes_data(&self) -> bool {
+        let changes = |change: &Change| change.run != Run::Whole || !change.edits.is_empty();
+        self.change.as_deref().is_some_and(changes)
     }
 
     /// The errno it is answered, if it is.
@@ -79,6 +96,88 @@ impl Hold {
             _ => Hold::UntilCleared,
         };
     }
+}
+
+/// What of an operation itself is otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// How much of it runs.
+    pub run: Run,
+    /// What its bytes are instead: those of a WRITE before it runs, those of a READ once it has run.
+    /// A COPY_FILE_RANGE brings none.
+    pub edits: Vec<Edit>,
+    /// How much space a STATFS tells of.
+    pub space: Option<Space>,
+}
+
+impl Change {
+    fn add(&mut self, Change { run, edits, space }: &Change) {
+        if self.run == Run::Whole {
+            self.run = run.clone();
+        }
+        self.edits.extend_from_slice(edits);
+        self.space = match (self.space, *space) {
+            (Some(own), Some(other)) => Some(own.least(other)),
+            (own, other) => own.or(other),
+        };
+    }
+}
+
+/// Some bytes that are others than they were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The first of them, counted from the request's first byte.
+    pub at: u64,
+    /// What is done to them, each by one of these.
+    pub bytes: Box<[u8]>,
+    /// How.
+    pub how: EditBy,
+}
+
+/// How bytes become others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditBy {
+    /// They are these.
+    Putting,
+    /// The bits that are set in these are flipped.
+    Flipping,
+}
+
+impl Edit {
+    /// Edits the bytes of a request; what is beyond them is not there.
+    pub fn apply(&self, data: &mut [u8]) {
+        let at = usize::try_from(self.at).unwrap_or(usize::MAX);
+        let bytes = data.get_mut(at..).unwrap_or_default().iter_mut().zip(&self.bytes);
+        match self.how {
+            EditBy::Putting => bytes.for_each(|(byte, put)| *byte = *put),
+            EditBy::Flipping => bytes.for_each(|(byte, bits)| *byte ^= bits),
+        }
+    }
+}
+
+/// How much space there is at most, where the backing has no less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes.
+    pub free: u64,
+    /// Inodes.
+    pub inodes: u64,
+}
+
+impl Space {
+    fn least(self, other: Space) -> Space {
+        Space { free: self.free.min(other.free), inodes: self.inodes.min(other.inodes) }
+    }
+}
+
+/// Whether a sync is done: that of a request for one, and that which a write includes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sync {
+    /// It is.
+    #[default]
+    Own,
+    /// It is not, whatever is answered.
+    Not,
 }
 
 /// How much of a request runs on the backing.
@@ -132,6 +231,44 @@ mod tests {
             hold.add(other);
             assert_eq!(hold, both, "{one:?} {other:?}");
         }
+    }
+
+    #[test]
+    fn edits_stay_within_the_bytes() {
+        let edited = |at, bytes: &[u8], how| {
+            let mut data = [1, 2, 3];
+            Edit { at, bytes: bytes.into(), how }.apply(&mut data);
+            data
+        };
+        assert_eq!(edited(1, &[7], EditBy::Putting), [1, 7, 3]);
+        assert_eq!(edited(2, &[1, 1], EditBy::Flipping), [1, 2, 2]);
+        for at in [3, 4, u64::MAX] {
+            assert_eq!(edited(at, &[7], EditBy::Putting), [1, 2, 3], "{at}");
+        }
+    }
+
+    #[test]
+    fn of_what_several_ask_all_edits_count_and_the_least_space() {
+        let edit = |at| Edit { at, bytes: [1].into(), how: EditBy::Flipping };
+        let asks = |at, free, inodes| {
+            let mut plan = Plan::default();
+            plan.changed().edits.push(edit(at));
+            plan.changed().space = Some(Space { free, inodes });
+            plan
+        };
+        let mut plan = Plan { sync: Sync::Not, ..Plan::default() };
+        plan.add(&asks(0, 4096, 9));
+        plan.add(&asks(5, 8192, 2));
+        plan.add(&Plan::default());
+        assert_eq!(plan.sync, Sync::Not);
+        let change = *plan.change.unwrap();
+        assert_eq!(change.edits, [edit(0), edit(5)]);
+        assert_eq!(change.space, Some(Space { free: 4096, inodes: 2 }));
+    }
+
+    #[test]
+    fn a_plan_stays_small() {
+        assert!(size_of::<Plan>() <= 56, "{} bytes", size_of::<Plan>());
     }
 
     #[test]

@@ -8,11 +8,11 @@ use fuser::{
     Request,
 };
 
-use super::SlowFs;
 use super::caches::handle;
 use super::names::Name;
 use super::op::{Args, On, Op};
 use super::reply::Bytes;
+use super::{Core, SlowFs};
 
 use crate::mirror::{Fh, Ino};
 use crate::ops::Call;
@@ -79,7 +79,7 @@ impl SlowFs {
         reply: ReplyEmpty,
     ) {
         let op = Op::new(req, call, On::Inode(ino)).by(fh).slow();
-        self.serve(op, Args::default(), reply, move |core, _, _| core.tree.fsync(fh, datasync));
+        self.serve(op, Args::default(), reply, move |core, _, args| core.sync(fh, datasync, args));
     }
 
     /// Serves an LSEEK, which the kernel sends for data and holes.
@@ -113,5 +113,12 @@ impl SlowFs {
             }
             Ok((0, answer))
         });
+    }
+}
+
+impl Core {
+    /// Makes what was written durable, unless a fault has it that no sync is done.
+    pub(super) fn sync(&self, fh: Fh, datasync: bool, args: Args<'_>) -> io::Result<()> {
+        if args.syncs() { self.tree.fsync(fh, datasync) } else { Ok(()) }
     }
 }

@@ -17,8 +17,10 @@ use crate::fault::{DelayLine, FaultTable, Gate, Pattern};
 use crate::mirror::{Inode, Mirror};
 use crate::stats::{Stats, Taken};
 
+mod altered;
 mod attributes;
 mod caches;
+mod extents;
 mod files;
 mod freed;
 mod holes;

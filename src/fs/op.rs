@@ -1,9 +1,9 @@
 //! A request as it was decoded: what it is, what it is about, what came with it. No locks.
 
 use std::ffi::{OsStr, OsString};
-use std::ops::Range;
 use std::time::Instant;
 
+use super::altered::{Altered, Parts};
 use super::underway::{Claim, Share};
 use crate::fault::operation::{self, Operation, Span};
 use crate::fault::plan::Hold;
@@ -17,17 +17,8 @@ pub(super) struct Args<'a> {
     pub(super) name: &'a OsStr,
     pub(super) other: &'a OsStr,
     pub(super) data: &'a [u8],
-    /// What of the data is to be written, where a fault says so.
-    pub(super) parts: Option<Parts<'a>>,
-}
-
-/// Part of what a request writes.
-#[derive(Clone, Copy)]
-pub(super) struct Parts<'a> {
-    /// Ranges of its bytes, ascending and apart.
-    pub(super) ranges: &'a [Range<u64>],
-    /// Whether it is answered as if all were written: then the file grows as if it were.
-    pub(super) whole: bool,
+    /// What is otherwise about it, where a fault says so.
+    pub(super) altered: Option<&'a Altered<'a>>,
 }
 
 impl<'a> Args<'a> {
@@ -41,6 +32,16 @@ impl<'a> Args<'a> {
 
     pub(super) fn names(name: &'a OsStr, other: &'a OsStr) -> Args<'a> {
         Args { name, other, ..Args::default() }
+    }
+
+    /// What of the data is to be written, where a fault says so.
+    pub(super) fn parts(self) -> Option<Parts<'a>> {
+        self.altered.and_then(Altered::parts)
+    }
+
+    /// Whether a sync is to be done.
+    pub(super) fn syncs(self) -> bool {
+        self.altered.is_none_or(|altered| !altered.unsynced)
     }
 
     pub(super) fn to_owned(self) -> OwnedArgs {
@@ -57,7 +58,7 @@ pub(super) struct OwnedArgs {
 
 impl OwnedArgs {
     pub(super) fn lend(&self) -> Args<'_> {
-        Args { name: &self.name, other: &self.other, data: &self.data, parts: None }
+        Args { name: &self.name, other: &self.other, data: &self.data, altered: None }
     }
 
     /// With these data in place of its own.
@@ -144,17 +145,18 @@ pub(super) struct Op {
 impl Op {
     /// An operation on one path that consults what the table says.
     pub(super) fn new(req: &fuser::Request, call: Call, on: On) -> Op {
+        let (uid, gid, tid) = (req.uid(), req.gid(), req.pid());
+        let caller = Caller { uid, gid, tid, process: None, umask: 0 };
+        Op::asked(req.unique().0, caller, call, on)
+    }
+
+    /// The same by this caller, with this number on the connection.
+    pub(super) fn asked(unique: u64, caller: Caller, call: Call, on: On) -> Op {
         Op {
             call,
-            caller: Caller {
-                uid: req.uid(),
-                gid: req.gid(),
-                tid: req.pid(),
-                process: None,
-                umask: 0,
-            },
+            caller,
             targets: [Some((on, call.methods())), None],
-            unique: req.unique().0,
+            unique,
             must_run: false,
             share: Share::Any,
             arrived: None,
@@ -247,6 +249,16 @@ impl Op {
             [Some((On::Inode(ino), _)), _] => Some(ino),
             _ => None,
         }
+    }
+
+    /// What it makes, changes or removes.
+    pub(super) fn changes(&self) -> Option<On> {
+        let [first, second] = self.targets;
+        let on = match self.call {
+            Call::Rename | Call::Link => second,
+            _ => first,
+        };
+        on.map(|(on, _)| on)
     }
 
     /// Whether it consults all that a request of that kind does.

@@ -4,11 +4,24 @@ use std::io;
 use std::ops::Range;
 
 use super::Core;
-use super::op::Parts;
+use super::altered::Parts;
+use super::op::Args;
 use super::writes::Write;
-use crate::mirror::{Caller, Changes, Fh, Ino, TimeChange, Written};
+use crate::mirror::{Buffer, Caller, Changes, Fh, Ino, TimeChange, Written};
 
 impl Core {
+    /// Reads what is written over, if somebody asks for it. One that appends writes over nothing.
+    #[inline]
+    pub(super) fn read_replaced(&self, args: Args<'_>, (fh, offset): (Fh, u64), len: u64) {
+        let Some(altered) = args.altered.filter(|altered| altered.wants_replaced) else { return };
+        let mut bytes = Buffer::new();
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        match self.tree.read_back(fh, offset, len, &mut bytes) {
+            Ok(()) => altered.replaced.set(Some(bytes)),
+            Err(error) => tracing::debug!("what a write replaces cannot be read: {error}"),
+        }
+    }
+
     /// Writes part of the data.
     #[cold]
     pub(super) fn write_torn(

@@ -12,9 +12,10 @@ use fuser::{
 };
 use rustix::fs::StatVfs;
 
+use crate::fault::plan::{Edit, Space};
 use crate::mirror::{Buffer, DirEntry, Ino, Xattr};
 
-/// A reply that is sent exactly once, or withheld.
+/// A reply that is sent exactly once.
 pub(super) trait Answer: Send + 'static {
     /// What a success carries.
     type Value: Send + 'static;
@@ -27,13 +28,19 @@ pub(super) trait Answer: Send + 'static {
     /// Makes a success tell of so many bytes, whatever was moved.
     fn pretend(_: &mut Self::Value, _: u64) {}
 
+    /// Makes a success carry other bytes.
+    fn edit(_: &mut Self::Value, _: &[Edit]) {}
+
+    /// Makes a success tell of no more space.
+    fn limit(_: &mut Self::Value, _: Space) {}
+
     /// Replies with success.
     fn ok(self, value: Self::Value);
     /// Replies with an errno.
     fn err(self, errno: Errno);
-    /// Sends nothing that counts, since the request is answered already, and returns what a success would
-    /// have granted the kernel.
-    fn withhold(self, value: Option<Self::Value>) -> Granted;
+    /// What a success with this value would grant the kernel, or an error what it had granted so far:
+    /// for one that is answered otherwise.
+    fn granted(&mut self, value: Option<&Self::Value>) -> Granted;
 }
 
 /// What the kernel gives back one day: lookups by FORGET, an open file or directory by RELEASE.
@@ -58,7 +65,7 @@ impl Granted {
         Granted { entries: Vec::new(), opened: Some(opened.fh) }
     }
 
-    fn created((entry, opened): &(EntryReply, Opened)) -> Granted {
+    pub(super) fn created((entry, opened): &(EntryReply, Opened)) -> Granted {
         Granted { opened: Granted::opened(opened).opened, ..Granted::entry(entry) }
     }
 }
@@ -112,9 +119,8 @@ impl Answer for Listing {
     fn err(self, errno: Errno) {
         self.reply.error(errno);
     }
-    fn withhold(self, value: Option<()>) -> Granted {
-        self.reply.withhold(value);
-        Granted { entries: self.granted, opened: None }
+    fn granted(&mut self, _: Option<&()>) -> Granted {
+        Granted { entries: std::mem::take(&mut self.granted), opened: None }
     }
 }
 
@@ -170,11 +176,8 @@ macro_rules! answer {
             fn err(self, errno: Errno) {
                 self.error(errno);
             }
-            fn withhold(self, value: Option<$value>) -> Granted {
-                // Forgotten, it would keep its entries in memory; dropped, it would answer EIO. The kernel
-                // takes no second answer, and this is the first one's errno, if that is still on its way.
-                self.error(Errno::EINTR);
-                value.as_ref().map_or_else(Granted::default, $grants)
+            fn granted(&mut self, value: Option<&$value>) -> Granted {
+                value.map_or_else(Granted::default, $grants)
             }
         }
     };
@@ -190,6 +193,9 @@ answer!(
     |self, bytes| self.data(&bytes.0),
     fn moved(bytes: &Bytes) -> u64 {
         bytes.0.len() as u64
+    },
+    fn edit(bytes: &mut Bytes, edits: &[Edit]) {
+        edits.iter().for_each(|edit| edit.apply(&mut bytes.0));
     }
 );
 answer!(ReplyAttr, Attributes, |self, a| self.attr(&a.ttl, &a.attr));
@@ -230,13 +236,25 @@ answer!(ReplyXattr, Xattr, |self, x| match x {
     Xattr::Size(size) => self.size(size),
     Xattr::Value(value) => self.data(&value),
 });
-answer!(ReplyStatfs, StatVfs, |self, s| self.statfs(
-    s.f_blocks,
-    s.f_bfree,
-    s.f_bavail,
-    s.f_files,
-    s.f_ffree,
-    u32::try_from(s.f_bsize).unwrap_or(u32::MAX),
-    u32::try_from(s.f_namemax).unwrap_or(255),
-    u32::try_from(s.f_frsize).unwrap_or(u32::MAX)
-));
+answer!(
+    ReplyStatfs,
+    StatVfs,
+    Granted::nothing,
+    |self, s| self.statfs(
+        s.f_blocks,
+        s.f_bfree,
+        s.f_bavail,
+        s.f_files,
+        s.f_ffree,
+        u32::try_from(s.f_bsize).unwrap_or(u32::MAX),
+        u32::try_from(s.f_namemax).unwrap_or(255),
+        u32::try_from(s.f_frsize).unwrap_or(u32::MAX)
+    ),
+    fn limit(s: &mut StatVfs, space: Space) {
+        let blocks = space.free / s.f_frsize.max(1);
+        s.f_bfree = s.f_bfree.min(blocks);
+        s.f_bavail = s.f_bavail.min(blocks);
+        s.f_ffree = s.f_ffree.min(space.inodes);
+        s.f_favail = s.f_favail.min(space.inodes);
+    }
+);

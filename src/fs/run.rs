@@ -17,7 +17,7 @@ use super::reply::{Answer, Granted};
 use super::struck::Struck;
 use super::underway::Share;
 use crate::fault::Hit;
-use crate::fault::operation::{Done, Extent};
+use crate::fault::operation::Done;
 use crate::mirror::{Caller, Ino};
 
 /// The work of a request on the mirror, run at most once.
@@ -180,10 +180,13 @@ impl Core {
         };
         struck.come();
         let started = self.options.log_ops.then(Instant::now);
-        let result = self.perform_struck(op, args, struck, (reply, run));
+        let result = self.perform_struck(op, args, struck, (&mut *reply, run));
         match struck.error() {
             None => (result, started),
-            Some(error) => (Err(error), None),
+            Some(error) => {
+                self.withdraw(reply.granted(result.as_ref().ok()));
+                (Err(error), None)
+            }
         }
     }
 
@@ -197,16 +200,25 @@ impl Core {
         (reply, run): (&mut R, F),
     ) -> io::Result<R::Value> {
         let wants = struck.wants();
-        let before = wants.size.then(|| self.extent(op)).flatten();
+        let altered = struck.altered(args.data, wants);
+        let edited = altered.edited(args.data);
+        let data = edited.as_deref().unwrap_or(args.data);
+        let before = wants.size.then(|| self.extent_before(op, args)).flatten();
         let began = wants.took.then(Instant::now);
-        let args = Args { parts: struck.parts(), ..args };
-        let mut result = run(self, op.caller, args, reply);
+        let mut result =
+            run(self, op.caller, Args { data, altered: Some(&altered), ..args }, reply);
         let took = began.map(|began| began.elapsed());
+        if let Ok(value) = &mut result {
+            R::edit(value, altered.edits);
+            altered.space.into_iter().for_each(|space| R::limit(value, space));
+        }
+        let replaced = altered.replaced.take();
         let done = Done {
             ran: true,
             errno: result.as_ref().err().map_or(0, errno_of),
             bytes: result.as_ref().map_or(0, R::moved),
-            extents: before.zip(before.and_then(|_| self.extent(op))),
+            extents: before.and_then(|before| self.extents(op, &before)),
+            replaced: replaced.as_deref(),
             took,
         };
         struck.tell(op, args, &done);
@@ -216,12 +228,6 @@ impl Core {
             R::pretend(value, op.span.map_or(0, |span| span.len));
         }
         result
-    }
-
-    /// The extent of the file that an operation is about.
-    fn extent(&self, op: &Op) -> Option<Extent> {
-        let attr = self.tree.getattr(op.inode()?, op.fh).ok()?;
-        Some(Extent { size: attr.size, blocks: attr.blocks })
     }
 
     /// Answers an operation that is over, at once or when its answer is held no longer.
@@ -268,16 +274,30 @@ impl Core {
 
     /// Its caller was answered EINTR meanwhile: gives back what the answer would have granted.
     #[cold]
-    fn take_back<R: Answer>(&self, op: &Op, args: Args<'_>, reply: R, (result, started): Ended<R>) {
-        let Granted { entries, opened } = reply.withhold(result.ok());
+    fn take_back<R: Answer>(
+        &self,
+        op: &Op,
+        args: Args<'_>,
+        mut reply: R,
+        (result, started): Ended<R>,
+    ) {
+        self.withdraw(reply.granted(result.as_ref().ok()));
+        let error = io::Error::from_raw_os_error(libc::EINTR);
+        // Forgotten, it would keep its entries in memory; dropped, it would answer EIO. The kernel
+        // takes no second answer, and this is the first one's errno, if that is still on its way.
+        reply.err(fuser::Errno::EINTR);
+        self.note(op, args, Some(&error), started);
+    }
+
+    /// Takes back what the kernel is not told of.
+    #[cold]
+    fn withdraw(&self, Granted { entries, opened }: Granted) {
         for ino in entries {
             self.tree.forget(ino, 1);
         }
         if let Some(Err(error)) = opened.map(|fh| self.closed(fh)) {
-            tracing::debug!("closing what a killed caller had opened: {error}");
+            tracing::debug!("closing what nobody is told of: {error}");
         }
-        let error = io::Error::from_raw_os_error(libc::EINTR);
-        self.note(op, args, Some(&error), started);
     }
 
     /// Counts, times and logs an operation that is over.
@@ -307,3 +327,6 @@ impl Core {
 fn errno_of(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
 }
+
+#[cfg(test)]
+mod tests;

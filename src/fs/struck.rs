@@ -1,11 +1,13 @@
 //! What a fault still does to an operation that is held no longer. No locks.
 
+use std::cell::Cell;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::op::{Args, Op, Parts};
+use super::altered::Altered;
+use super::op::{Args, Op};
 use crate::fault::operation::{Done, Wants};
-use crate::fault::plan::{Plan, Reply, Run};
+use crate::fault::plan::{Change, Plan, Reply, Run, Sync};
 use crate::fault::{FaultId, Hit, Outcome, hold};
 use crate::sys::process::Process;
 
@@ -15,8 +17,10 @@ pub(super) struct Struck {
     due: Option<Instant>,
     /// Then the caller is killed, by this fault.
     kill: Option<(FaultId, Process)>,
-    /// How much of it runs.
-    run: Run,
+    /// Whether its sync is done.
+    sync: Sync,
+    /// What of the operation itself is otherwise.
+    change: Option<Box<Change>>,
     /// This is the answer, whatever the operation itself would say.
     errno: Option<i32>,
     /// It is answered as if all of it had been done.
@@ -35,7 +39,7 @@ impl Struck {
             Outcome::Released | Outcome::CallerKilled => Plan::default(),
         };
         // Taken apart by name, so that no part is left out.
-        let Plan { before: _, after, kill, run, reply } = plan;
+        let Plan { before: _, after, kill, sync, reply, change } = plan;
         let killer = hit.killer().filter(|_| kill).zip(hit.process());
         let killed = outcome == Outcome::CallerKilled;
         let errno = match reply {
@@ -45,7 +49,7 @@ impl Struck {
         };
         let only_answers = killed || outcome != Outcome::Released && hit.only_answers();
         let whole = reply == Reply::Whole;
-        Struck { due: None, kill: killer, run, errno, whole, after, only_answers, hit }
+        Struck { due: None, kill: killer, sync, change, errno, whole, after, only_answers, hit }
     }
 
     /// The same, not before this moment.
@@ -69,11 +73,24 @@ impl Struck {
         self.whole
     }
 
-    /// What of it is written, if not all.
-    pub(super) fn parts(&self) -> Option<Parts<'_>> {
-        match &self.run {
-            Run::Whole => None,
-            Run::Part(ranges) => Some(Parts { ranges, whole: self.whole && self.errno.is_none() }),
+    /// What is otherwise about an operation that runs and came with these data, of which so much is
+    /// asked.
+    pub(super) fn altered(&self, data: &[u8], wants: Wants) -> Altered<'_> {
+        let change = self.change.as_deref();
+        // Taken apart by name, too.
+        let (run, edits, space) = match change {
+            None => (&Run::Whole, &[][..], None),
+            Some(Change { run, edits, space }) => (run, &edits[..], *space),
+        };
+        Altered {
+            run,
+            edits,
+            space,
+            unsynced: self.sync == Sync::Not,
+            whole: self.whole && self.errno.is_none(),
+            wants_replaced: wants.replaced,
+            replaced: Cell::default(),
+            all: 0..data.len() as u64,
         }
     }
 
@@ -95,7 +112,7 @@ impl Struck {
     }
 
     /// Tells those that planned for it, or follow it, how it ended.
-    pub(super) fn tell(&self, op: &Op, args: Args<'_>, done: &Done) {
+    pub(super) fn tell(&self, op: &Op, args: Args<'_>, done: &Done<'_>) {
         self.hit.done(&op.view(args), done);
     }
 

@@ -7,7 +7,7 @@ use fuser::{OpenFlags, ReplyWrite, Request};
 
 use super::op::{Args, On, Op};
 use super::{Core, SlowFs};
-use crate::mirror::{Fh, Ino};
+use crate::mirror::{Caller, Fh, Ino, Written};
 use crate::ops::Call;
 use crate::sys::syscall;
 
@@ -73,15 +73,10 @@ impl SlowFs {
             op = op.slow();
         }
         self.serve(op, Args::data(data), reply, move |core, caller, args| {
-            let ordinary = write.kill.then_some(&caller);
             let appends = core.appends(&write, caller.tid)?;
-            let written = match (args.parts, appends) {
-                (Some(parts), _) => core.write_torn(&write, appends, caller, (args.data, parts))?,
-                (None, true) => core.tree.append(ordinary, fh, args.data)?,
-                (None, false) => core.tree.write(ordinary, fh, write.offset, args.data)?,
-            };
+            let written = core.write(&write, appends, caller, args)?;
             if let Some(request) = sync {
-                core.tree.fsync(fh, request == Call::Fdatasync)?;
+                core.sync(fh, request == Call::Fdatasync, args)?;
             }
             let end = write.offset.saturating_add(written.bytes as u64);
             match (past_cache && core.is_paged(fh), paged) {
@@ -115,7 +110,8 @@ impl SlowFs {
             let from = (from.fh, from.offset);
             let to = (to.fh, to.offset);
             let len = len.min(MOST_COPIED);
-            let copied = match args.parts {
+            core.read_replaced(args, to, len);
+            let copied = match args.parts() {
                 None => core.tree.copy_file_range(&caller, from, to, len, flags)?,
                 Some(parts) => {
                     core.write_parts((ino, to.0), caller, (to.1, len), parts, |part| {
@@ -133,6 +129,25 @@ impl SlowFs {
 }
 
 impl Core {
+    /// Writes what is to be written of the data.
+    pub(super) fn write(
+        &self,
+        write: &Write,
+        appends: bool,
+        caller: Caller,
+        args: Args<'_>,
+    ) -> io::Result<Written> {
+        let ordinary = write.kill.then_some(&caller);
+        if !appends {
+            self.read_replaced(args, (write.fh, write.offset), args.data.len() as u64);
+        }
+        match (args.parts(), appends) {
+            (Some(parts), _) => self.write_torn(write, appends, caller, (args.data, parts)),
+            (None, true) => self.tree.append(ordinary, write.fh, args.data),
+            (None, false) => self.tree.write(ordinary, write.fh, write.offset, args.data),
+        }
+    }
+
     /// Whether a write goes to the end of the file. The kernel appends where it took the end to be
     /// when it last asked, and others may have moved it in the backing since: that they keep what
     /// they wrote takes an append there, too.

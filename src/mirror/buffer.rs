@@ -5,7 +5,7 @@
 //! times slower (seen on AMD EPYC), since each store looks as if the next load depended on it. The
 //! allocator lays large blocks 16 bytes behind one. No locks.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 const PAGE: usize = 4096;
 /// Where in a page the bytes begin.
@@ -56,6 +56,12 @@ impl Deref for Buffer {
 
     fn deref(&self) -> &[u8] {
         self.room.get(self.start..).unwrap_or_default()
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.room.get_mut(self.start..).unwrap_or_default()
     }
 }
 

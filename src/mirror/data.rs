@@ -158,23 +158,26 @@ impl<N: Default> Mirror<N> {
 
     /// Reads into `buf`, which is emptied first: all of `size` bytes that the file has there.
     pub(crate) fn read(&self, fh: Fh, offset: u64, size: u32, buf: &mut Buffer) -> io::Result<()> {
+        read_all(&*self.handles.get(fh)?, offset, size, buf)
+    }
+
+    /// The same by a handle that may be for writing only: then by a descriptor of its own.
+    pub(crate) fn read_back(
+        &self,
+        fh: Fh,
+        offset: u64,
+        size: u32,
+        buf: &mut Buffer,
+    ) -> io::Result<()> {
         let handle = self.handles.get(fh)?;
-        let size = size as usize;
-        let room = buf.begin(size);
-        let start = room.len();
-        // Whatever is short the kernel takes for the end of the file and reads as zeros.
-        while room.len() - start < size {
-            let done = room.len() - start;
-            let at = offset.saturating_add(done as u64);
-            match sys::pread_onto(&*handle, room, size - done, at) {
-                Ok(0) => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => {
-                    done?;
-                }
+        match read_all(&*handle, offset, size, buf) {
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
+                let file = self.open_again(handle.as_fd(), OFlags::RDONLY, For::Passing)?;
+                self.keep_time(&handle.inode, &file);
+                read_all(&file, offset, size, buf)
             }
+            read => read,
         }
-        Ok(())
     }
 
     /// Writes, fewer bytes than given where the backing took no more. `ordinary` is the caller, if
@@ -307,6 +310,11 @@ impl<N: Default> Mirror<N> {
         open.iter().any(reads_and_writes)
     }
 
+    /// Whether a handle of the inode is open.
+    pub(crate) fn is_open(&self, ino: Ino) -> bool {
+        self.inode(ino).is_ok_and(|inode| !inode.state.lock().open().is_empty())
+    }
+
     /// Copies within the backing, each side a handle and an offset; returns how many bytes. EXDEV
     /// makes the kernel copy by reading and writing.
     pub(crate) fn copy_file_range(
@@ -339,4 +347,23 @@ impl<N: Default> Mirror<N> {
     ) -> io::Result<Vec<u8>> {
         sys::ioctl::on_file(&*self.handles.get(fh)?, cmd, input, out_size)
     }
+}
+
+fn read_all(file: impl AsFd, offset: u64, size: u32, buf: &mut Buffer) -> io::Result<()> {
+    let size = size as usize;
+    let room = buf.begin(size);
+    let start = room.len();
+    // Whatever is short the kernel takes for the end of the file and reads as zeros.
+    while room.len() - start < size {
+        let done = room.len() - start;
+        let at = offset.saturating_add(done as u64);
+        match sys::pread_onto(&file, room, size - done, at) {
+            Ok(0) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => {
+                done?;
+            }
+        }
+    }
+    Ok(())
 }

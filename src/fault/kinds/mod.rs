@@ -10,7 +10,7 @@ mod error;
 mod hang;
 mod kill;
 #[cfg(test)]
-pub(super) mod sketches;
+pub(crate) mod sketches;
 #[cfg(test)]
 pub(crate) mod tests;
 mod throttle;
@@ -155,7 +155,7 @@ pub trait Effect: fmt::Debug + Send + Sync {
 
     /// A request that it planned for, or follows, is done and about to be answered. Called once,
     /// also if the request was released, failed, or its caller killed.
-    fn done(&self, _: &Operation<'_>, _: &Done) {}
+    fn done(&self, _: &Operation<'_>, _: &Done<'_>) {}
 }
 
 /// The kind of that name.

@@ -1,6 +1,6 @@
 //! Kinds to come, written against the traits with bodies of a line: that these suffice for them is
 //! what compiling shows. A state on a disk, a full disk, a device, a cut of the power, a failing
-//! sync. Other tests see by them how what stands goes beside faults.
+//! sync, wrong bytes. Other tests see by them how what stands goes beside faults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use super::{Class, Effect, Kind, ReadPoint};
 use crate::fault::chance::Draw;
 use crate::fault::error::SpecError;
-use crate::fault::operation::{Done, Operation, Wants};
-use crate::fault::plan::{Hold, Plan, Reply, When};
+use crate::fault::operation::{Done, Extent, Extents, Operation, Span, Wants};
+use crate::fault::plan::{Edit, EditBy, Hold, Plan, Reply, Run, Space, Sync, When};
 use crate::fault::spec::Fault;
 use crate::fault::term::{Phases, Term};
 use crate::fault::words::{Args, Errno, Param, ParamType, Value};
@@ -26,20 +26,27 @@ struct Sketch {
     follows: MethodSet,
     read_point: ReadPoint,
     wants: Wants,
-    asks: fn(&Operation<'_>, &mut Plan),
+    asks: fn(&mut State, &Operation<'_>, &mut Plan),
+    learns: fn(&mut State, &Operation<'_>, &Done<'_>),
 }
 
 /// How long a sketched device takes.
 pub(in crate::fault) const SERVICE: Duration = Duration::from_millis(50);
 
-fn fails(plan: &mut Plan, errno: i32) {
-    plan.reply = Reply::Errno(Errno::new(errno).unwrap(), When::Before);
+/// How large the blocks of an extent are.
+const BLOCK: u64 = 512;
+
+fn fails(plan: &mut Plan, errno: i32, when: When) {
+    plan.reply = Reply::Errno(Errno::new(errno).unwrap(), when);
 }
 
 const fn param(name: &'static str, of: ParamType) -> Param {
     Param { name, of, first: false, required: false, about: "to come" }
 }
 
+const NOTHING: Wants = Wants { size: false, replaced: false, took: false };
+
+/// Sectors are bad until a write covers them.
 static BAD_SECTOR: Sketch = Sketch {
     name: "bad-sector",
     params: &[
@@ -51,10 +58,21 @@ static BAD_SECTOR: Sketch = Sketch {
     reach: Call::Read.methods(),
     follows: Call::Write.methods(),
     read_point: ReadPoint::Request,
-    wants: Wants { size: false, took: false },
-    asks: |_, plan| fails(plan, libc::EIO),
+    wants: NOTHING,
+    asks: |state, op, plan| {
+        let healed = |span: Span| state.written.iter().any(|written| written.holds(span));
+        if !op.span.is_some_and(healed) {
+            fails(plan, libc::EIO, When::Before);
+        }
+    },
+    learns: |state, op, done| {
+        if let (Some(span), true, Call::Write) = (op.span, done.ran, op.call) {
+            state.written.push(Span { len: done.bytes, ..span });
+        }
+    },
 };
 
+/// So much is free, `free` bytes: less what files take, and more by what they give back.
 static FULL: Sketch = Sketch {
     name: "full",
     params: &[param("free", ParamType::Size), param("inodes", ParamType::Count)],
@@ -62,10 +80,27 @@ static FULL: Sketch = Sketch {
     reach: MethodSet::ALL,
     follows: Call::Unlink.methods().union(Call::Release.methods()),
     read_point: ReadPoint::Request,
-    wants: Wants { size: true, took: false },
-    asks: |_, plan| fails(plan, libc::ENOSPC),
+    wants: Wants { size: true, ..NOTHING },
+    asks: |state, op, plan| match (op.call, op.span) {
+        (Call::Statfs, _) => {
+            plan.changed().space = Some(Space { free: state.free, inodes: state.inodes });
+        }
+        (Call::Write, _) if state.free == 0 => fails(plan, libc::ENOSPC, When::Before),
+        (Call::Write, Some(span)) if span.len > state.free => {
+            plan.changed().run = Run::Part(std::iter::once(0..state.free).collect());
+        }
+        _ => {}
+    },
+    learns: |state, _, done| {
+        let Some(Extents { before, after }) = done.extents else { return };
+        let taken = |of: Option<Extent>| of.map_or(0, |extent| extent.blocks * BLOCK);
+        let there = |of: Option<Extent>| u64::from(of.is_some());
+        state.free = (state.free + taken(before)).saturating_sub(taken(after));
+        state.inodes = (state.inodes + there(before)).saturating_sub(there(after));
+    },
 };
 
+/// It takes its time, which the backing's own counts towards.
 static DEVICE: Sketch = Sketch {
     name: "device",
     params: &[param("preset", ParamType::Choice(&["hdd", "ssd", "nvme"]))],
@@ -73,8 +108,9 @@ static DEVICE: Sketch = Sketch {
     reach: MethodSet::ALL,
     follows: MethodSet::EMPTY,
     read_point: ReadPoint::Request,
-    wants: Wants { size: false, took: true },
-    asks: |op, plan| plan.before.add(Hold::for_time(op.arrived(), SERVICE)),
+    wants: Wants { took: true, ..NOTHING },
+    asks: |_, op, plan| plan.before.add(Hold::for_time(op.arrived(), SERVICE)),
+    learns: |state, _, done| state.took += done.took.unwrap_or_default(),
 };
 
 static CUT_AT: Sketch = Sketch {
@@ -84,10 +120,13 @@ static CUT_AT: Sketch = Sketch {
     reach: MethodSet::ALL,
     follows: MethodSet::EMPTY,
     read_point: ReadPoint::Request,
-    wants: Wants { size: false, took: false },
-    asks: |_, plan| fails(plan, libc::ESHUTDOWN),
+    wants: NOTHING,
+    asks: |_, _, plan| fails(plan, libc::ESHUTDOWN, When::Before),
+    learns: |_, _, _| {},
 };
 
+/// No sync is done and each fails, also that which a write includes; what was written over since is
+/// remembered.
 static FSYNC_FAIL: Sketch = Sketch {
     name: "fsync-fail",
     params: &[param("mode", ParamType::Choice(&["lost", "dirty"]))],
@@ -95,11 +134,52 @@ static FSYNC_FAIL: Sketch = Sketch {
     reach: Call::Fdatasync.methods().union(Call::Fsyncdir.methods()),
     follows: Call::Write.methods(),
     read_point: ReadPoint::Call,
-    wants: Wants { size: false, took: false },
-    asks: |_, plan| fails(plan, libc::EIO),
+    wants: Wants { replaced: true, ..NOTHING },
+    asks: |_, _, plan| {
+        plan.sync = Sync::Not;
+        fails(plan, libc::EIO, When::After);
+    },
+    learns: |state, op, done| {
+        if let (Some(span), Some(bytes)) = (op.span, done.replaced) {
+            state.undo.push((span.offset, bytes.into()));
+        }
+    },
 };
 
-static SKETCHES: [&Sketch; 5] = [&BAD_SECTOR, &FULL, &DEVICE, &CUT_AT, &FSYNC_FAIL];
+/// The first byte of what is read has a bit flipped, that of what is written is zero.
+static CORRUPT: Sketch = Sketch {
+    name: "corrupt",
+    params: &[],
+    class: Class::Data,
+    reach: Call::Read.methods().union(Call::Write.methods()),
+    follows: MethodSet::EMPTY,
+    read_point: ReadPoint::Request,
+    wants: NOTHING,
+    asks: |_, op, plan| {
+        let (byte, how) = match op.call {
+            Call::Read => (1, EditBy::Flipping),
+            _ => (0, EditBy::Putting),
+        };
+        plan.changed().edits.push(Edit { at: 0, bytes: [byte].into(), how });
+    },
+    learns: |_, _, _| {},
+};
+
+/// It has run, and fails all the same.
+static LATE_ERROR: Sketch = Sketch {
+    name: "late-error",
+    params: &[],
+    class: Class::Answer,
+    reach: MethodSet::ALL,
+    follows: MethodSet::EMPTY,
+    read_point: ReadPoint::Call,
+    wants: NOTHING,
+    asks: |_, _, plan| fails(plan, libc::EIO, When::After),
+    learns: |_, _, _| {},
+};
+
+static SKETCHES: [&Sketch; 7] =
+    [&BAD_SECTOR, &FULL, &DEVICE, &CUT_AT, &FSYNC_FAIL, &CORRUPT, &LATE_ERROR];
 
 impl Kind for Sketch {
     fn name(&self) -> &'static str {
@@ -137,10 +217,19 @@ impl Kind for Sketch {
 
 /// What a sketch was asked and told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::fault) struct State {
-    pub(in crate::fault) planned: u64,
+pub(crate) struct State {
+    pub(crate) planned: u64,
     /// Of each request that is done, whether it ran.
-    pub(in crate::fault) done: Vec<bool>,
+    pub(crate) done: Vec<bool>,
+    /// What was written.
+    pub(crate) written: Vec<Span>,
+    /// Bytes and inodes that are free.
+    pub(crate) free: u64,
+    pub(crate) inodes: u64,
+    /// What was there before, and where.
+    pub(crate) undo: Vec<(u64, Vec<u8>)>,
+    /// How long the backing took.
+    pub(crate) took: Duration,
 }
 
 struct Sketched {
@@ -151,13 +240,20 @@ struct Sketched {
 
 fn sketched(name: &str, args: &Args) -> (Sketched, Arc<Mutex<State>>) {
     let own = SKETCHES.iter().find(|sketch| sketch.name == name).unwrap();
-    let state = Arc::default();
+    let figure = |name| args.whole(name).unwrap_or_default();
+    let (free, inodes) = (figure("free"), figure("inodes"));
+    let state = Arc::new(Mutex::new(State { free, inodes, ..State::default() }));
     (Sketched { own, args: args.clone(), state: Arc::clone(&state) }, state)
 }
 
 /// A sketch on these methods, and its state.
-pub(in crate::fault) fn sketch(name: &str, methods: MethodSet) -> (Fault, Arc<Mutex<State>>) {
-    let (effect, state) = sketched(name, &Args::new());
+pub(crate) fn sketch(name: &str, methods: MethodSet) -> (Fault, Arc<Mutex<State>>) {
+    sketch_of(name, &Args::new(), methods)
+}
+
+/// The same with these values.
+pub(crate) fn sketch_of(name: &str, args: &Args, methods: MethodSet) -> (Fault, Arc<Mutex<State>>) {
+    let (effect, state) = sketched(name, args);
     (Fault::on(methods).unwrap().doing(Box::new(effect)).unwrap(), state)
 }
 
@@ -181,8 +277,9 @@ impl Effect for Sketched {
     }
 
     fn plan(&self, op: &Operation<'_>, _: &Draw, plan: &mut Plan) {
-        self.state.lock().planned += 1;
-        (self.own.asks)(op, plan);
+        let mut state = self.state.lock();
+        state.planned += 1;
+        (self.own.asks)(&mut state, op, plan);
     }
 
     fn follows(&self) -> MethodSet {
@@ -193,8 +290,10 @@ impl Effect for Sketched {
         self.own.wants
     }
 
-    fn done(&self, _: &Operation<'_>, done: &Done) {
-        self.state.lock().done.push(done.ran);
+    fn done(&self, op: &Operation<'_>, done: &Done<'_>) {
+        let mut state = self.state.lock();
+        state.done.push(done.ran);
+        (self.own.learns)(&mut state, op, done);
     }
 }
 

@@ -207,7 +207,7 @@ impl Effect for Tearing {
 
     fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
         let Some(span) = op.span else { return };
-        plan.run = Run::Part(self.ranges(span, draw));
+        plan.changed().run = Run::Part(self.ranges(span, draw));
         if plan.reply == Reply::Own {
             plan.reply = Reply::Whole;
         }

@@ -1,0 +1,73 @@
+//! How large a file is before and after an operation that may make, change or remove it, for faults
+//! that ask. No locks.
+
+use std::ffi::OsStr;
+
+use super::Core;
+use super::op::{Args, On, Op};
+use crate::fault::operation::{Extent, Extents};
+use crate::mirror::{Attr, Ino};
+use crate::ops::Call;
+
+/// The file whose extent an operation changes.
+#[derive(Clone, Copy)]
+enum File<'a> {
+    Known(Ino),
+    /// The one that it makes by this name.
+    New(Ino, &'a OsStr),
+}
+
+/// That file, and its extent before; none if it was not there.
+pub(super) struct Before<'a> {
+    file: File<'a>,
+    extent: Option<Extent>,
+}
+
+impl Core {
+    /// The file whose extent an operation changes, as it is before that. None if there is none.
+    pub(super) fn extent_before<'a>(&self, op: &Op, args: Args<'a>) -> Option<Before<'a>> {
+        let (dir, name) = match op.changes()? {
+            On::Inode(ino) => {
+                let extent = Some(extent(&self.tree.getattr(ino, op.fh).ok()?));
+                return Some(Before { file: File::Known(ino), extent });
+            }
+            On::Name(dir) => (dir, args.name),
+            On::Other(dir) => (dir, args.other),
+        };
+        let Some(inode) = self.tree.known_at(dir, name) else {
+            let makes = matches!(op.call, Call::Create | Call::Mknod | Call::Mkdir | Call::Symlink);
+            return makes.then_some(Before { file: File::New(dir, name), extent: None });
+        };
+        let ino = inode.ino();
+        let extent = Some(extent(&self.tree.getattr(ino, None).ok()?));
+        Some(Before { file: File::Known(ino), extent })
+    }
+
+    /// The same once it has run.
+    pub(super) fn extents(&self, op: &Op, before: &Before<'_>) -> Option<Extents> {
+        let after = match before.file {
+            File::Known(ino) => self.extent_after(op, ino)?,
+            File::New(dir, name) => match self.tree.known_at(dir, name) {
+                Some(inode) => self.extent_after(op, inode.ino())?,
+                None => None,
+            },
+        };
+        Some(Extents { before: before.extent, after })
+    }
+
+    /// Of a file that may be no more; none if that cannot be found out.
+    fn extent_after(&self, op: &Op, ino: Ino) -> Option<Option<Extent>> {
+        // What was released is closed, and its number may be another's.
+        let by = op.fh.filter(|_| !op.must_run);
+        match self.tree.getattr(ino, by) {
+            Ok(attr) if attr.nlink == 0 && !self.tree.is_open(ino) => Some(None),
+            Ok(attr) => Some(Some(extent(&attr))),
+            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Some(None),
+            Err(_) => None,
+        }
+    }
+}
+
+fn extent(attr: &Attr) -> Extent {
+    Extent { size: attr.size, blocks: attr.blocks }
+}
