@@ -221,6 +221,8 @@ pub(crate) struct State {
     pub(crate) planned: u64,
     /// Of each request that is done, whether it ran.
     pub(crate) done: Vec<bool>,
+    /// What the backing said of the last.
+    pub(crate) errno: i32,
     /// What was written.
     pub(crate) written: Vec<Span>,
     /// Bytes and inodes that are free.
@@ -293,6 +295,7 @@ impl Effect for Sketched {
     fn done(&self, op: &Operation<'_>, done: &Done<'_>) {
         let mut state = self.state.lock();
         state.done.push(done.ran);
+        state.errno = done.errno;
         (self.own.learns)(&mut state, op, done);
     }
 }
