@@ -161,6 +161,57 @@ struct Statistics {
     12: i64 held_bytes_in_file,     // likewise, in the file of --held-dir
 }
 
+/** What a trace begins with. */
+struct TraceHead {
+    1: string version,              // of the slowfs daemon
+    2: string fuse_protocol,        // version that the kernel speaks
+    3: string seed,                 // of the dice, by --seed or by chance: a number of 64 bits
+    4: binary mountpoint,
+    5: binary backing,              // the directory behind it
+    6: i64 monotonic_ns,            // one moment by CLOCK_MONOTONIC
+    7: i64 unix_ns,                 // the same moment since 1970
+}
+
+/** A fault or condition that fired on a request. */
+struct TraceHit {
+    1: i64 id,
+    2: optional string name,
+    3: string kind,                 // of several effects with "+" between them
+    4: i64 n,                       // which match it was, from 0: what went into the draw
+    5: optional i64 asked_ns,       // how long to hold the request, or its answer
+    6: optional i64 due_ns,         // when a request that it held was due, by CLOCK_MONOTONIC
+    7: string action,               // what came of it, with "+" between: "held", "killed", "failed", "changed",
+                                    // "released", "let_go", "interrupted"; "passed" if nothing
+}
+
+/** A request that was answered. Moments are those of CLOCK_MONOTONIC. */
+struct TraceEvent {
+    1: i64 seq,                     // from 1, in the order of the answers; a gap is what was dropped
+    2: i64 t_ns,                    // when it arrived
+    3: string method,
+    4: optional binary path,        // in the backing, if its inode still has one
+    5: optional binary other,       // the other path of a rename, a link or a copy
+    6: i64 inode,                   // or the directory of the name that it is about
+    7: optional i64 handle,
+    8: optional i64 offset,         // of what it reads, writes or allocates
+    9: optional i64 len,
+    10: i32 flags,                  // how the file was opened; 0 if unknown
+    11: i64 tid,                    // of the caller; 0 if unknown
+    12: i64 uid,
+    13: string result,              // "ok", or the error's name
+    14: i32 errno,                  // its number; 0 for success
+    15: i64 bytes,                  // moved
+    16: optional i64 backing_ns,    // how long it ran on the backing, if it did
+    17: i64 done_ns,                // when it was answered
+    18: list<TraceHit> hits,
+}
+
+/** What a trace has come to. */
+struct TraceRead {
+    1: list<TraceEvent> events,
+    2: i64 dropped,                 // since it began: what nobody fetched in time
+}
+
 service SlowFS extends charybdefs.server {
     /**
      * Sets a fault; 1,000 at once are the most. Its methods are first removed from every other fault,
@@ -204,6 +255,23 @@ service SlowFS extends charybdefs.server {
 
     /** Every method, with what keeps it from firing on this mount. */
     list<MethodInfo> list_methods(),
+
+    /**
+     * Traces for this connection, from now on, the requests that consult one of these methods (none: any)
+     * and whose backing path matches; `fired`: only those on which something fired. Refused while another
+     * connection traces. The trace ends with the connection, and after 10 seconds without trace_read.
+     */
+    TraceHead trace_start(1: list<string> methods, 2: string pattern, 3: bool fired)
+        throws (1: Refused refused),
+
+    /**
+     * What has come after that number, `most` at most and 1,000; what came up to it is forgotten. Does not
+     * wait. Refused if there is no trace of this connection.
+     */
+    TraceRead trace_read(1: i64 after, 2: i64 most) throws (1: Refused refused),
+
+    /** Ends the trace of this connection, if it has one. */
+    void trace_stop(),
 
     /** Who answers here, and how it is mounted. */
     Info info(),

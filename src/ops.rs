@@ -117,6 +117,12 @@ impl Call {
         #[allow(clippy::indexing_slicing, reason = "the array has one place per call")]
         CONSULTED[self as usize]
     }
+
+    /// Its own name: the first of these.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.methods().iter().next().map_or("", Method::name)
+    }
 }
 
 /// Why a method cannot fire on a mount although it can be set.

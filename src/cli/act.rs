@@ -18,7 +18,7 @@ use super::recipe::{self, Recipe};
 use super::render::{explain, features, stats_table};
 use super::report::{Report, print};
 use super::values::Cleared;
-use super::{kinds, output, set, watch};
+use super::{kinds, output, set, trace, watch};
 use crate::fault::words::FaultWords;
 use crate::rpc::{Client, ClientError, MethodInfo};
 
@@ -73,6 +73,7 @@ pub(super) fn run(command: &Control) -> ExitCode {
         Control::Methods { target } => ask(&Call::Methods, target),
         Control::Stats { target } => ask(&Call::Stats, target),
         Control::Watch { interval, count, target } => watch::run(*interval, *count, target),
+        Control::Trace { trace: args, target } => trace::run(args, target),
         Control::Ping { target } => ask(&Call::Ping, target),
     }
 }

@@ -1,5 +1,6 @@
 //! The control commands and their arguments: what can be asked of a running mount.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -8,7 +9,7 @@ use super::help;
 use super::recipe::{self, Recipe};
 use super::values::{
     Cleared, KindArg, parse_addr, parse_cleared, parse_fault, parse_interval, parse_kind,
-    parse_time,
+    parse_method, parse_pattern, parse_time,
 };
 
 /// Whom a command tells where nothing else is said.
@@ -113,6 +114,16 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
+    /// Show each request that is answered and what fired on it, as JSON lines, until ctrl-C
+    #[command(after_help = help::TRACE)]
+    Trace {
+        /// Which requests, and where to
+        #[command(flatten)]
+        trace: TraceArgs,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
     /// Show who answers, and how it is mounted
     #[command(after_help = help::PING)]
     Ping {
@@ -120,6 +131,27 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
+}
+
+/// What is traced, and where to.
+#[derive(Args, Clone, Debug)]
+pub(super) struct TraceArgs {
+    /// Only requests on which a fault or a condition fired
+    #[arg(long)]
+    pub(super) fired: bool,
+    /// Only requests that consult one of these methods
+    #[arg(short, long, value_name = "METHOD,...", value_delimiter = ',',
+          value_parser = parse_method)]
+    pub(super) methods: Vec<String>,
+    /// Only requests whose whole backing path matches
+    #[arg(short, long, value_name = "REGEX", value_parser = parse_pattern)]
+    pub(super) regex: Option<String>,
+    /// Write to this file instead, from its beginning
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: Option<PathBuf>,
+    /// End after this time
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
+    pub(super) lasts: Option<Duration>,
 }
 
 /// Which mounts, and how to answer.

@@ -86,6 +86,15 @@ Examples:
   slowfs watch --interval 200ms --addr 127.0.0.1:9090 --addr 127.0.0.1:9091
   slowfs watch --json --count 10";
 
+pub(super) const TRACE: &str = "\
+The first line tells seed, versions, and one moment on both clocks; each other one a request, once it is
+answered, with what fired on it. One trace at a time; what comes faster than it is read is dropped
+and counted.
+
+Examples:
+  slowfs trace --fired
+  slowfs trace -m fsync,write -r '.*/wal/.*' --for 30s --to wal.jsonl";
+
 pub(super) const PING: &str = "\
 Examples:
   slowfs ping

@@ -28,6 +28,7 @@ mod render;
 mod report;
 mod screen;
 mod set;
+mod trace;
 mod typed;
 mod values;
 mod watch;
@@ -153,7 +154,7 @@ mod tests {
     use crate::fault::words::{self, EffectWords, FaultWords};
     use crate::rpc::{
         Info, LatencyStatistics, ListedFault, MethodStatistics, PassthroughStatistics, Put,
-        Statistics,
+        Statistics, TraceEvent, TraceHead, TraceHit,
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
@@ -232,6 +233,9 @@ mod tests {
             fields(Put::default()),
             fields(FaultWords::default()),
             fields(EffectWords::default()),
+            fields(TraceHead::default()),
+            fields(TraceEvent::default()),
+            fields(TraceHit::default()),
             fields(Info::default()),
             fields(Statistics::default()),
             fields(MethodStatistics::default()),

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::fault::Pattern;
 use crate::fault::kinds::{self, Kind};
 use crate::fault::name::Name;
 use crate::fault::suggest::closest;
@@ -41,6 +42,10 @@ pub(super) fn parse_method(text: &str) -> Result<String, String> {
         Some(near) => format!("no such method; did you mean {near}?"),
         None => "no such method; `slowfs methods` lists them".into(),
     })
+}
+
+pub(super) fn parse_pattern(text: &str) -> Result<String, String> {
+    Pattern::new(text).map(|pattern| pattern.as_str().to_owned()).map_err(|e| e.to_string())
 }
 
 /// What `slowfs clear` clears.

@@ -11,7 +11,8 @@ use std::{fmt, mem};
 
 use super::live::{FaultId, Live, Rank, Strike};
 use super::operation::{Done, Operation, Wants};
-use super::plan::{Hold, Plan, Reply, When};
+use super::plan::{Hold, Plan, Reply, Sync, When};
+use super::trace;
 use super::words::Errno;
 use crate::ops::{Call, MethodSet};
 use crate::sys::process::Process;
@@ -23,8 +24,8 @@ pub(super) struct Firing {
     pub(super) plan: Plan,
     /// The operation's methods, of the paths that it matched.
     methods: MethodSet,
-    /// It fired, and does not only follow.
-    fired: bool,
+    /// The number of the match on which it fired; None if it only follows.
+    n: Option<u64>,
     /// The fault may not fire any more.
     pub(super) last: bool,
     /// It was cleared while the operation was held, or let it go: it asks nothing any more.
@@ -44,7 +45,7 @@ impl Firing {
             live: Arc::clone(live),
             plan: Plan::default(),
             methods,
-            fired: strike.is_some(),
+            n: strike.map(|strike| strike.n),
             last: strike.is_some_and(|strike| strike.last),
             gone: false,
             holds: false,
@@ -67,6 +68,11 @@ impl Firing {
         }
     }
 
+    /// Whether it fired, and does not only follow.
+    fn fired(&self) -> bool {
+        self.n.is_some()
+    }
+
     fn is_cleared(&self) -> bool {
         !self.live.methods().intersects(self.methods)
     }
@@ -81,6 +87,44 @@ impl Firing {
             repeated: true,
             ..*self
         }
+    }
+
+    /// What it asked of an operation that arrived then, and what came of that; None if it only
+    /// follows.
+    fn traced(&self, arrived: Instant, end: trace::End) -> Option<trace::Hit> {
+        let fault = &self.live.fault;
+        let kinds: Vec<_> = fault.effects().iter().map(|effect| effect.kind().name()).collect();
+        let due = match self.plan.before {
+            Hold::Until(due) => Some(due),
+            Hold::No | Hold::UntilCleared => None,
+        };
+        let asked = due.map(|due| due.saturating_duration_since(arrived));
+        let after = (!self.plan.after.is_zero()).then_some(self.plan.after);
+        Some(trace::Hit {
+            id: self.live.id.0,
+            name: fault.name().map(ToString::to_string),
+            kind: kinds.join("+"),
+            n: self.n?,
+            asked: asked.or(after),
+            due_ns: due.map(trace::monotonic_ns),
+            action: self.action(end),
+        })
+    }
+
+    /// As in "held+failed".
+    fn action(&self, end: trace::End) -> String {
+        let Plan { before, after, kill, sync, reply, change } = &self.plan;
+        let otherwise = change.is_some() || *sync != Sync::Own || *reply == Reply::Whole;
+        let acts = end.acts && !self.gone;
+        let words = [
+            (*before != Hold::No || !after.is_zero(), "held"),
+            (acts && *kill, "killed"),
+            (acts && self.plan.errno().is_some(), "failed"),
+            (acts && otherwise, "changed"),
+        ];
+        let done = words.iter().filter(|(done, _)| *done).map(|(_, word)| *word);
+        let done: Vec<_> = done.chain((!acts).then_some(end.cut)).collect();
+        if done.is_empty() { "passed".to_owned() } else { done.join("+") }
     }
 }
 
@@ -141,7 +185,7 @@ impl Hit {
                 firing.live.held.fetch_sub(1, Ordering::Relaxed);
             }
         }
-        self.asking().any(|firing| firing.fired)
+        self.asking().any(|firing| firing.fired())
     }
 
     /// Its caller leaves and is held no longer: what stands still answers, and faults do nothing.
@@ -174,8 +218,8 @@ impl Hit {
     /// The fault that decided, or the first of the conditions that did.
     #[must_use]
     pub fn id(&self) -> FaultId {
-        let fault = self.firings().find(|firing| firing.fired && firing.live.is_fault());
-        let fired = || self.firings().find(|firing| firing.fired);
+        let fault = self.firings().find(|firing| firing.fired() && firing.live.is_fault());
+        let fired = || self.firings().find(|firing| firing.fired());
         fault.or_else(fired).unwrap_or(&self.first).live.id
     }
 
@@ -234,6 +278,14 @@ impl Hit {
     #[must_use]
     pub fn killer(&self) -> Option<FaultId> {
         self.asking().find(|firing| firing.plan.kill).map(|firing| firing.live.id)
+    }
+
+    /// What fired on it, for the trace, once it is held no longer: once for each time that a fault
+    /// counted. A repetition was counted before.
+    #[cold]
+    #[must_use]
+    pub fn traced(&self, arrived: Instant, end: trace::End) -> Vec<trace::Hit> {
+        self.told().filter_map(|firing| firing.traced(arrived, end)).collect()
     }
 
     /// The thread that asked for the operation; 0 if unknown.

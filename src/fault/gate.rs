@@ -14,6 +14,7 @@ use super::mask::Mask;
 use super::operation::Operation;
 use super::snapshot::{Row, Snapshot};
 use super::table::FaultTable;
+use super::trace::Tracing;
 use crate::ops::MethodSet;
 
 /// What an operation is about: a file, which may have several paths, and the methods it consults on
@@ -78,6 +79,12 @@ impl Gate {
     #[must_use]
     pub(crate) fn mask(&self) -> Mask {
         self.table.mask()
+    }
+
+    /// The trace of what operations meet.
+    #[must_use]
+    pub fn trace(&self) -> Tracing<'_> {
+        self.table.trace()
     }
 
     /// Whether any of these methods has a fault. If not, there is nothing to decide.

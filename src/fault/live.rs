@@ -65,7 +65,7 @@ pub(super) struct Live {
 /// One match on which a fault fired.
 pub(super) struct Strike {
     /// Which one, counted from 0.
-    n: u64,
+    pub(super) n: u64,
     /// The fault may not fire any more.
     pub(super) last: bool,
 }

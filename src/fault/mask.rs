@@ -12,7 +12,10 @@ use crate::ops::{Method, MethodSet};
 /// Every operation is timed, not only those while a fault is set.
 const TIMED: u64 = 1 << 63;
 
-const _: () = assert!(Method::COUNT < 63, "methods and flags share a word");
+/// Every operation that is answered is traced.
+const TRACED: u64 = 1 << 62;
+
+const _: () = assert!(Method::COUNT < 62, "methods and flags share a word");
 
 /// What the word says at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,13 @@ impl Mask {
     pub(crate) fn methods(self) -> MethodSet {
         MethodSet::from_bits(self.0)
     }
+
+    /// Whether operations are traced.
+    #[inline]
+    #[must_use]
+    pub fn traces(self) -> bool {
+        self.0 & TRACED != 0
+    }
 }
 
 /// The word itself.
@@ -46,13 +56,21 @@ impl MaskWord {
 
     /// Has these methods armed and no others.
     pub(super) fn arm(&self, methods: MethodSet) {
-        let armed = |word: u64| Some(word & TIMED | methods.bits());
+        let armed = |word: u64| Some(word & (TIMED | TRACED) | methods.bits());
         // It never answers none.
         let _ = self.0.fetch_update(Ordering::Release, Ordering::Relaxed, armed);
     }
 
     pub(super) fn time_all(&self) {
         self.0.fetch_or(TIMED, Ordering::Release);
+    }
+
+    pub(super) fn trace(&self, on: bool) {
+        if on {
+            self.0.fetch_or(TRACED, Ordering::Release);
+        } else {
+            self.0.fetch_and(!TRACED, Ordering::Release);
+        }
     }
 }
 
@@ -69,5 +87,19 @@ mod tests {
         word.time_all();
         word.arm(MethodSet::EMPTY);
         assert!(!word.load().is_empty() && word.load().methods().is_empty());
+    }
+
+    /// So one load tells all of it, and without fault and trace there is nothing to do.
+    #[test]
+    fn tracing_is_a_bit_of_the_same_word() {
+        let word = MaskWord::default();
+        word.trace(true);
+        assert!(word.load().traces() && word.load().methods().is_empty());
+        word.arm(MethodSet::ALL);
+        assert!(word.load().traces());
+        word.trace(false);
+        assert!(!word.load().traces() && word.load().methods() == MethodSet::ALL);
+        word.arm(MethodSet::EMPTY);
+        assert!(word.load().is_empty());
     }
 }

@@ -38,6 +38,7 @@ mod table;
 mod term;
 #[cfg(test)]
 mod testing;
+pub(crate) mod trace;
 pub(crate) mod words;
 
 pub use chance::{Chance, Probability, ProbabilityScale};

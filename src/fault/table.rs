@@ -20,6 +20,7 @@ use super::mask::{Mask, MaskWord};
 use super::placing::{Change, Placement, Put, Staging, withdraw};
 use super::snapshot::{Row, Snapshot};
 use super::spec::Fault;
+use super::trace::{Trace, Tracing};
 use crate::ops::MethodSet;
 
 /// How many faults may be in force at once: a client that adds and never clears is told, long
@@ -42,6 +43,7 @@ struct Writer {
 /// The faults in force, in order. The first that matches an operation and fires decides.
 pub struct FaultTable {
     mask: MaskWord,
+    trace: Trace,
     snapshot: ArcSwap<Snapshot>,
     writer: Mutex<Writer>,
     subscribers: Mutex<Vec<Subscriber>>,
@@ -57,6 +59,7 @@ impl FaultTable {
     pub fn new(line: Arc<DelayLine>, seed: Option<u64>) -> Arc<FaultTable> {
         Arc::new_cyclic(|own| FaultTable {
             mask: MaskWord::default(),
+            trace: Trace::default(),
             snapshot: ArcSwap::default(),
             writer: Mutex::default(),
             subscribers: Mutex::default(),
@@ -207,6 +210,18 @@ impl FaultTable {
     #[inline]
     pub(super) fn mask(&self) -> Mask {
         self.mask.load()
+    }
+
+    /// The trace of what operations meet. Clearing faults leaves it alone.
+    #[must_use]
+    pub fn trace(&self) -> Tracing<'_> {
+        Tracing::new(&self.trace, &self.mask)
+    }
+
+    /// What the dice were seeded with, by `--seed` or by chance.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     pub(super) fn time_all(&self) {

@@ -3,11 +3,11 @@
 //! `requests` is the door, where fuser's types end; `names`, `inodes`, `files`, `writes` and `listings`
 //! make of each request an `op::Op` and a closure on the mirror. `serve` asks the gate for all of them,
 //! `struck` takes apart what is planned for one, `run` has it run here or away and answers, `underway`
-//! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `walks`
-//! and `reads` tell which requests are one system call; `caches` keeps the kernel's caches honest about
-//! what is armed, and `trusted` knows which inodes that takes; `holes` finds those of mapped files;
-//! `passthrough` hands files over to the kernel. Lock rule: no lock of this room is held while the mirror,
-//! the gate or the kernel works.
+//! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `oplog`
+//! and `traced` tell of what is answered; `walks` and `reads` tell which requests are one system call;
+//! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
+//! takes; `holes` finds those of mapped files; `passthrough` hands files over to the kernel. Lock rule: no
+//! lock of this room is held while the mirror, the gate or the kernel works.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -43,6 +43,7 @@ mod serve;
 mod space;
 mod struck;
 mod subject;
+mod traced;
 mod trusted;
 mod underway;
 mod walks;

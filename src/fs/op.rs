@@ -138,6 +138,8 @@ pub(super) struct Op {
     pub(super) paged: bool,
     /// Whether the kernel itself asks: it writes back, or releases.
     pub(super) kernel: bool,
+    /// Whether it is traced: it arrived while somebody reads the trace.
+    pub(super) traced: bool,
     /// What a fault did to it, if operations are logged.
     pub(super) met: Option<Met>,
 }
@@ -165,6 +167,7 @@ impl Op {
             flags: 0,
             paged: false,
             kernel: false,
+            traced: false,
             met: None,
         }
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::time::Instant;
+use std::time::Duration;
 
 use super::Core;
 use super::op::{Args, On, Op};
@@ -17,21 +17,20 @@ pub(super) struct Line<'a> {
     pub(super) op: &'a Op,
     pub(super) args: Args<'a>,
     pub(super) error: Option<&'a io::Error>,
-    /// None when a fault answered and nothing ran.
-    pub(super) started: Option<Instant>,
+    /// How long it ran; None when a fault answered and nothing did.
+    pub(super) took: Option<Duration>,
 }
 
 impl Line<'_> {
     /// Writes it: methods, backing paths, bytes, caller, outcome, time on the mirror, fault.
     pub(super) fn write(&self) {
-        let took = self.started.map(|started| started.elapsed());
         let paths: Vec<_> = self.op.targets.iter().flatten().map(|t| self.path(*t)).collect();
         let mut line = format!("{} {}", self.methods(), paths.join(" -> "));
         if let Some(span) = self.op.span {
             let _ = write!(line, ", {} bytes at {}", span.len, span.offset);
         }
         let _ = write!(line, ", by {}: {}", self.caller(), self.outcome());
-        let _ = match took {
+        let _ = match self.took {
             Some(took) => write!(line, ", {} us", took.as_micros()),
             None => write!(line, ", not run"),
         };

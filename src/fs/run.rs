@@ -7,7 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Core;
 use super::kept::Kept;
@@ -15,9 +15,10 @@ use super::op::{Args, Op, OwnedArgs};
 use super::oplog::Line;
 use super::reply::{Answer, Granted};
 use super::struck::Struck;
+use super::traced::Told;
 use super::underway::Share;
-use crate::fault::Hit;
 use crate::fault::operation::Done;
+use crate::fault::{Hit, trace};
 use crate::mirror::{Caller, Ino};
 
 /// The work of a request on the mirror, run at most once.
@@ -38,8 +39,26 @@ pub(super) struct Task<R, F> {
     pub(super) run: F,
 }
 
-/// How an operation ended, and when it began, if it is logged and its own result.
-type Ended<R> = (io::Result<<R as Answer>::Value>, Option<Instant>);
+/// How an operation ended.
+struct Ended<R: Answer> {
+    result: io::Result<R::Value>,
+    /// How long it ran on the mirror, if it did and is logged or traced.
+    took: Option<Duration>,
+    /// What fired on it, if it is traced.
+    hits: Vec<trace::Hit>,
+}
+
+impl<R: Answer> Ended<R> {
+    fn new(result: io::Result<R::Value>, took: Option<Duration>) -> Ended<R> {
+        Ended { result, took, hits: Vec::new() }
+    }
+
+    /// The same, of an operation that was hit so.
+    fn by(mut self, struck: Option<&mut Struck>) -> Ended<R> {
+        self.hits = struck.map(Struck::take_hits).unwrap_or_default();
+        self
+    }
+}
 
 impl Core {
     /// Lets an operation that a fault hit go on.
@@ -54,7 +73,7 @@ impl Core {
             Some(error) if struck.only_answers(&op) => {
                 struck.come();
                 struck.tell_not_run(&op, args, errno_of(&error));
-                self.conclude(&op, args, reply, (Err(error), None), Some(struck));
+                self.conclude(&op, args, reply, Ended::new(Err(error), None), Some(struck));
             }
             _ => self.run(&op, args, Some(struck), reply, run),
         }
@@ -67,7 +86,7 @@ impl Core {
         task: Task<R, F>,
         args: &OwnedArgs,
         kept: Option<Arc<Kept>>,
-        struck: Box<Struck>,
+        mut struck: Box<Struck>,
     ) {
         let only_answers = struck.only_answers(&task.op);
         let Some(kept) = kept.filter(|_| !only_answers) else {
@@ -86,7 +105,7 @@ impl Core {
                 let args = args.lend();
                 struck.tell_not_run(&op, args, errno_of(&error));
                 let owed = here || self.underway.end_away(op.claim());
-                let ended = (Err(error), None);
+                let ended = Ended::new(Err(error), None).by(Some(&mut struck));
                 if owed {
                     self.answer(&op, args, reply, ended)
                 } else {
@@ -102,7 +121,7 @@ impl Core {
         self: &Arc<Self>,
         op: &Op,
         args: Args<'_>,
-        struck: Option<Box<Struck>>,
+        mut struck: Option<Box<Struck>>,
         mut reply: R,
         run: F,
     ) {
@@ -120,7 +139,7 @@ impl Core {
         if owed {
             self.conclude(op, args, reply, ended, struck)
         } else {
-            self.take_back(op, args, reply, ended)
+            self.take_back(op, args, reply, ended.by(struck.as_deref_mut()))
         }
     }
 
@@ -146,22 +165,23 @@ impl Core {
         self: &Arc<Self>,
         task: Task<R, F>,
         args: Args<'_>,
-        struck: Option<Box<Struck>>,
+        mut struck: Option<Box<Struck>>,
     ) {
         let Task { op, mut reply, run } = task;
         if !op.must_run && !self.underway.is_owed(op.claim()) {
-            if let Some(struck) = struck {
+            if let Some(struck) = &struck {
                 struck.tell_not_run(&op, args, libc::EINTR);
             }
             let interrupted = io::Error::from_raw_os_error(libc::EINTR);
-            return self.take_back(&op, args, reply, (Err(interrupted), None));
+            let ended = Ended::new(Err(interrupted), None).by(struck.as_deref_mut());
+            return self.take_back(&op, args, reply, ended);
         }
         let ended = self.perform(&op, args, struck.as_deref(), (&mut reply, run));
         let owed = self.underway.end_away(op.claim());
         if owed {
             self.conclude(&op, args, reply, ended, struck)
         } else {
-            self.take_back(&op, args, reply, ended)
+            self.take_back(&op, args, reply, ended.by(struck.as_deref_mut()))
         }
     }
 
@@ -175,19 +195,27 @@ impl Core {
         (reply, run): (&mut R, F),
     ) -> Ended<R> {
         let Some(struck) = struck else {
-            let started = self.options.log_ops.then(Instant::now);
-            return (run(self, op.caller, args, reply), started);
+            let started = self.is_noted(op).then(Instant::now);
+            let result = run(self, op.caller, args, reply);
+            return Ended::new(result, started.map(|started| started.elapsed()));
         };
         struck.come();
-        let started = self.options.log_ops.then(Instant::now);
+        let started = self.is_noted(op).then(Instant::now);
         let result = self.perform_struck(op, args, struck, (&mut *reply, run));
+        let took = started.map(|started| started.elapsed());
         match struck.error() {
-            None => (result, started),
+            None => Ended::new(result, took),
             Some(error) => {
                 self.withdraw(reply.granted(result.as_ref().ok()));
-                (Err(error), None)
+                Ended::new(Err(error), took)
             }
         }
+    }
+
+    /// Whether more is told of it than a count.
+    #[inline(always)]
+    fn is_noted(&self, op: &Op) -> bool {
+        self.options.log_ops || op.traced
     }
 
     /// The same as a fault has it, who is told of it.
@@ -238,8 +266,9 @@ impl Core {
         args: Args<'_>,
         reply: R,
         ended: Ended<R>,
-        struck: Option<Box<Struck>>,
+        mut struck: Option<Box<Struck>>,
     ) {
+        let ended = ended.by(struck.as_deref_mut());
         match struck.and_then(Struck::held_answer) {
             None => self.answer(op, args, reply, ended),
             Some(hit) => self.answer_later(*op, args, reply, ended, hit),
@@ -262,8 +291,10 @@ impl Core {
     }
 
     /// The one place where results become replies and errors become errnos.
-    fn answer<R: Answer>(&self, op: &Op, args: Args<'_>, reply: R, (result, started): Ended<R>) {
-        self.note(op, args, result.as_ref().err(), started);
+    fn answer<R: Answer>(&self, op: &Op, args: Args<'_>, reply: R, ended: Ended<R>) {
+        let Ended { result, took, hits } = ended;
+        let bytes = result.as_ref().map_or(0, R::moved);
+        self.note(op, args, result.as_ref().err(), Told { took, bytes, hits });
         match result {
             Ok(value) => reply.ok(value),
             Err(error) => {
@@ -274,19 +305,14 @@ impl Core {
 
     /// Its caller was answered EINTR meanwhile: gives back what the answer would have granted.
     #[cold]
-    fn take_back<R: Answer>(
-        &self,
-        op: &Op,
-        args: Args<'_>,
-        mut reply: R,
-        (result, started): Ended<R>,
-    ) {
+    fn take_back<R: Answer>(&self, op: &Op, args: Args<'_>, mut reply: R, ended: Ended<R>) {
+        let Ended { result, took, hits } = ended;
         self.withdraw(reply.granted(result.as_ref().ok()));
         let error = io::Error::from_raw_os_error(libc::EINTR);
         // Forgotten, it would keep its entries in memory; dropped, it would answer EIO. The kernel
         // takes no second answer, and this is the first one's errno, if that is still on its way.
         reply.err(fuser::Errno::EINTR);
-        self.note(op, args, Some(&error), started);
+        self.note(op, args, Some(&error), Told { took, bytes: 0, hits });
     }
 
     /// Takes back what the kernel is not told of.
@@ -300,15 +326,18 @@ impl Core {
         }
     }
 
-    /// Counts, times and logs an operation that is over.
+    /// Counts, times, logs and traces an operation that is over.
     #[inline]
-    fn note(&self, op: &Op, args: Args<'_>, error: Option<&io::Error>, started: Option<Instant>) {
+    fn note(&self, op: &Op, args: Args<'_>, error: Option<&io::Error>, told: Told) {
         self.stats.count(op.call, error.is_some());
         if let Some(arrived) = op.arrived {
             self.stats.time(op.call, arrived.elapsed());
         }
         if self.options.log_ops {
-            Line { core: self, op, args, error, started }.write();
+            Line { core: self, op, args, error, took: told.took }.write();
+        }
+        if op.traced {
+            self.trace(op, args, error, told);
         }
     }
 

@@ -14,7 +14,7 @@ use super::op::{Args, Met, On, Op};
 use super::reply::Answer;
 use super::run::{Task, Work};
 use super::struck::Struck;
-use super::{Core, SlowFs};
+use super::{Core, SlowFs, traced};
 use crate::fault::plan::Hold;
 use crate::fault::{Hit, Operation, Outcome, Verdict, hold};
 use crate::mirror::{Caller, Ino};
@@ -57,6 +57,7 @@ impl SlowFs {
         let mask = self.core.gate.mask();
         if !mask.is_empty() {
             op.arrived = Some(Instant::now());
+            op.traced = mask.traces();
         }
         let armed = mask.methods();
         let repeated = op.paged && self.core.readers.pending();
@@ -142,6 +143,8 @@ impl Core {
         if outcome == Outcome::Due && hit.errno().is_some() {
             self.read_fails(op, &hit);
         }
-        Box::new(Struck::after(hit, outcome))
+        let hits =
+            op.arrived.filter(|_| op.traced).map(|arrived| traced::hits(&hit, arrived, outcome));
+        Box::new(Struck::after(hit, outcome).traced_as(hits.unwrap_or_default()))
     }
 }

@@ -8,7 +8,7 @@ use super::altered::Altered;
 use super::op::{Args, Op};
 use crate::fault::operation::{Done, Wants};
 use crate::fault::plan::{Change, Plan, Reply, Run, Sync};
-use crate::fault::{FaultId, Hit, Outcome, hold};
+use crate::fault::{FaultId, Hit, Outcome, hold, trace};
 use crate::sys::process::Process;
 
 /// What is still to be done to an operation, and who is to be told when that is done.
@@ -30,6 +30,8 @@ pub(super) struct Struck {
     /// Nothing of it runs, unless it must.
     only_answers: bool,
     pub(super) hit: Hit,
+    /// What fired, if the operation is traced.
+    hits: Vec<trace::Hit>,
 }
 
 impl Struck {
@@ -49,7 +51,28 @@ impl Struck {
         };
         let only_answers = killed || outcome != Outcome::Released && hit.only_answers();
         let whole = reply == Reply::Whole;
-        Struck { due: None, kill: killer, sync, change, errno, whole, after, only_answers, hit }
+        Struck {
+            due: None,
+            kill: killer,
+            sync,
+            change,
+            errno,
+            whole,
+            after,
+            only_answers,
+            hit,
+            hits: Vec::new(),
+        }
+    }
+
+    /// The same, told so in the trace.
+    pub(super) fn traced_as(self, hits: Vec<trace::Hit>) -> Struck {
+        Struck { hits, ..self }
+    }
+
+    /// What is told of it in the trace, once.
+    pub(super) fn take_hits(&mut self) -> Vec<trace::Hit> {
+        std::mem::take(&mut self.hits)
     }
 
     /// The same, not before this moment.

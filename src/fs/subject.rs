@@ -60,7 +60,7 @@ impl<'a> TreeSubject<'a> {
     }
 
     /// The path by the name that the request came with, or else the one used last.
-    fn path(&self) -> Vec<u8> {
+    pub(super) fn path(&self) -> Vec<u8> {
         let mut path = Vec::new();
         match self.name {
             Some(name) => self.tree.child_path(&self.inode, name, &mut path),

@@ -290,7 +290,11 @@ impl Client {
     }
 
     /// A call that returns a value.
-    fn fetch<T: Wire>(&mut self, call: &'static str, args: Fields) -> Result<T, ClientError> {
+    pub(super) fn fetch<T: Wire>(
+        &mut self,
+        call: &'static str,
+        args: Fields,
+    ) -> Result<T, ClientError> {
         let reply = self.call(call, args)?;
         match field(&reply, 0, "success") {
             Ok(Some(value)) => Ok(value),
@@ -300,7 +304,7 @@ impl Client {
     }
 
     /// Makes a call and returns the fields of its reply.
-    fn call(&mut self, call: &'static str, args: Fields) -> Result<Fields, ClientError> {
+    pub(super) fn call(&mut self, call: &'static str, args: Fields) -> Result<Fields, ClientError> {
         self.seq = self.seq.wrapping_add(1);
         let message =
             Message { name: call.to_owned(), kind: TMessageType::Call, seq: self.seq, body: args };
@@ -350,7 +354,7 @@ impl Client {
 }
 
 /// The arguments of a call, from field 1 on.
-fn arguments<const N: usize>(values: [Option<Value>; N]) -> Fields {
+pub(super) fn arguments<const N: usize>(values: [Option<Value>; N]) -> Fields {
     Fields((1..).zip(values.into_iter().flatten()).collect())
 }
 

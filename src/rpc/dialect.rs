@@ -44,6 +44,12 @@ pub(super) enum Call {
     ListKinds,
     /// `wait`
     Wait(Wait),
+    /// `trace_start`
+    TraceStart(Traced),
+    /// `trace_read`
+    TraceRead { after: i64, most: i64 },
+    /// `trace_stop`
+    TraceStop,
     /// `info`
     Info,
     /// `stats`
@@ -61,6 +67,15 @@ pub(super) struct Wait {
     pub(super) n: i64,
     /// Nanoseconds.
     pub(super) timeout_ns: i64,
+}
+
+/// What `trace_start` is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Traced {
+    /// None for every one.
+    pub(super) methods: Vec<String>,
+    pub(super) pattern: String,
+    pub(super) fired: bool,
 }
 
 /// Why a message is no call that can be served.
@@ -114,6 +129,15 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
             n: given(body, 3, "n")?,
             timeout_ns: given(body, 4, "timeout_ns")?,
         }),
+        "trace_start" => Call::TraceStart(Traced {
+            methods: given(body, 1, "methods")?,
+            pattern: given(body, 2, "pattern")?,
+            fired: given(body, 3, "fired")?,
+        }),
+        "trace_read" => {
+            Call::TraceRead { after: given(body, 1, "after")?, most: given(body, 2, "most")? }
+        }
+        "trace_stop" => Call::TraceStop,
         "list_kinds" => Call::ListKinds,
         "list_faults" => Call::ListFaults,
         "list_ended" => Call::ListEnded,

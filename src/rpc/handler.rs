@@ -178,6 +178,12 @@ impl Handler {
             Call::ListEnded => asked(self.ended().value()),
             Call::ListMethods => asked(self.methods().value()),
             Call::ListKinds => asked(KindInfo::all().value()),
+            Call::TraceStart(traced) => self.trace_start(peer, &traced)?.value(),
+            Call::TraceRead { after, most } => asked(self.trace_read(peer, after, most)?.value()),
+            Call::TraceStop => {
+                self.trace_stop(peer);
+                None
+            }
             Call::Info => asked(self.info().value()),
             Call::Stats => asked(self.statistics().value()),
         })

@@ -11,6 +11,7 @@ use super::dialect::{NoCall, call};
 use super::record::Record;
 use super::records::{Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
+use super::trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 use super::values::{MEMBERS, WirePath};
 use super::wire::tests::read_one;
 use super::wire::{Fields, Message, Value, encode};
@@ -97,6 +98,10 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<ListedFault>(&mut structs);
     check::<MethodInfo>(&mut structs);
     check::<Info>(&mut structs);
+    check::<TraceHead>(&mut structs);
+    check::<TraceHit>(&mut structs);
+    check::<TraceEvent>(&mut structs);
+    check::<TraceRead>(&mut structs);
     check::<LatencyStatistics>(&mut structs);
     check::<MethodStatistics>(&mut structs);
     check::<PassthroughStatistics>(&mut structs);
@@ -122,7 +127,7 @@ fn every_call_of_the_idls_is_known() {
             names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
         }
     }
-    assert_eq!(names.len(), 16, "{names:?}");
+    assert_eq!(names.len(), 19, "{names:?}");
     for name in names {
         let kind = TMessageType::Call;
         let message = Message { name: name.clone(), kind, seq: 0, body: Fields::default() };
@@ -245,6 +250,51 @@ fn the_mount_is_written_as_ever() {
     };
     is_golden("info", info);
     is_golden("default_info", Info::default());
+}
+
+#[test]
+fn traces_are_written_as_ever() {
+    let head = TraceHead {
+        version: "1".into(),
+        fuse_protocol: "7.41".into(),
+        seed: "2".into(),
+        mountpoint: WirePath("/m".into()),
+        backing: WirePath("/b".into()),
+        monotonic_ns: 3,
+        unix_ns: 4,
+    };
+    is_golden("trace_head", head);
+    let hit = TraceHit {
+        id: 19,
+        name: text("slow"),
+        kind: "delay+error".into(),
+        n: 20,
+        asked_ns: Some(21),
+        due_ns: Some(22),
+        action: "held+failed".into(),
+    };
+    let event = TraceEvent {
+        seq: 5,
+        t_ns: 6,
+        method: "rename".into(),
+        path: Some(WirePath("/b/a".into())),
+        other: Some(WirePath("/b/c".into())),
+        inode: 7,
+        handle: Some(8),
+        offset: Some(9),
+        len: Some(10),
+        flags: 11,
+        tid: 12,
+        uid: 13,
+        result: "EIO".into(),
+        errno: 14,
+        bytes: 15,
+        backing_ns: Some(16),
+        done_ns: 17,
+        hits: vec![hit, TraceHit::default()],
+    };
+    let events = vec![event, TraceEvent::default()];
+    is_golden("trace_read", TraceRead { events, dropped: 18 });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! server, client                connections              dropped   those not served to their end
-//! handler                       which call does what     put, tell, wait  what they do
+//! handler                       which call does what     put, tell, wait, trace  what they do
 //! convert                       faults as they are listed
 //! dialect, records, statistics  which fields mean what   idl       the records against the IDL
 //! record, values                a struct's fields, declared once
@@ -29,6 +29,7 @@ mod records;
 mod server;
 mod statistics;
 mod tell;
+mod trace;
 mod values;
 mod wait;
 mod wire;
@@ -44,6 +45,7 @@ pub use record::BadField;
 pub use records::{Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
 pub use server::{Server, bind};
 pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
+pub use trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 pub use values::WirePath;
 pub use wire::BadMessage;
 

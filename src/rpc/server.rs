@@ -240,6 +240,7 @@ struct Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.shared.handler.trace_stop(self.peer);
         let mut state = self.shared.state.lock();
         state.open.remove(&self.id);
         state.threads -= 1;

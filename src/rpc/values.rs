@@ -1,6 +1,8 @@
 //! Values of parameters and options over the wire: the union `Value` of `idl/slowfs.thrift`, and
 //! paths. No locks.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
@@ -80,6 +82,10 @@ impl Wire for Args {
 pub struct WirePath(pub PathBuf);
 
 impl WirePath {
+    pub(super) fn of(bytes: &[u8]) -> WirePath {
+        WirePath(OsStr::from_bytes(bytes).into())
+    }
+
     /// Its bytes in base64 (RFC 4648), if text would lose some of them.
     #[must_use]
     pub fn base64(&self) -> Option<String> {
@@ -99,9 +105,7 @@ impl Wire for WirePath {
     }
 
     fn read(value: &Value, of: FieldId) -> Result<WirePath, BadField> {
-        use std::os::unix::ffi::OsStringExt;
-        let bytes = of.take(value, "binary", value.as_bytes())?;
-        Ok(WirePath(std::ffi::OsString::from_vec(bytes.to_vec()).into()))
+        of.take(value, "binary", value.as_bytes()).map(WirePath::of)
     }
 
     #[cfg(test)]
@@ -128,9 +132,6 @@ fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-
     use super::*;
 
     #[test]
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn only_a_path_that_is_no_text_is_told_in_base64() {
-        let path = |bytes: &[u8]| WirePath(OsStr::from_bytes(bytes).into());
+        let path = WirePath::of;
         assert_eq!(path("/data/\u{e4}".as_bytes()).base64(), None);
         assert_eq!(path(b"/\xff").base64().as_deref(), Some("L/8="));
         for (bytes, text) in

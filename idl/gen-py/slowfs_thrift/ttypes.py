@@ -1825,6 +1825,590 @@ class Statistics(object):
 
     def __ne__(self, other):
         return not (self == other)
+
+
+class TraceHead(object):
+    """
+    What a trace begins with.
+
+    Attributes:
+     - version
+     - fuse_protocol
+     - seed
+     - mountpoint
+     - backing
+     - monotonic_ns
+     - unix_ns
+
+    """
+
+
+    def __init__(self, version=None, fuse_protocol=None, seed=None, mountpoint=None, backing=None, monotonic_ns=None, unix_ns=None,):
+        self.version = version
+        self.fuse_protocol = fuse_protocol
+        self.seed = seed
+        self.mountpoint = mountpoint
+        self.backing = backing
+        self.monotonic_ns = monotonic_ns
+        self.unix_ns = unix_ns
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.version = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.fuse_protocol = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.mountpoint = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.STRING:
+                    self.backing = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.monotonic_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.I64:
+                    self.unix_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('TraceHead')
+        if self.version is not None:
+            oprot.writeFieldBegin('version', TType.STRING, 1)
+            oprot.writeString(self.version.encode('utf-8') if sys.version_info[0] == 2 else self.version)
+            oprot.writeFieldEnd()
+        if self.fuse_protocol is not None:
+            oprot.writeFieldBegin('fuse_protocol', TType.STRING, 2)
+            oprot.writeString(self.fuse_protocol.encode('utf-8') if sys.version_info[0] == 2 else self.fuse_protocol)
+            oprot.writeFieldEnd()
+        if self.seed is not None:
+            oprot.writeFieldBegin('seed', TType.STRING, 3)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
+            oprot.writeFieldEnd()
+        if self.mountpoint is not None:
+            oprot.writeFieldBegin('mountpoint', TType.STRING, 4)
+            oprot.writeBinary(self.mountpoint)
+            oprot.writeFieldEnd()
+        if self.backing is not None:
+            oprot.writeFieldBegin('backing', TType.STRING, 5)
+            oprot.writeBinary(self.backing)
+            oprot.writeFieldEnd()
+        if self.monotonic_ns is not None:
+            oprot.writeFieldBegin('monotonic_ns', TType.I64, 6)
+            oprot.writeI64(self.monotonic_ns)
+            oprot.writeFieldEnd()
+        if self.unix_ns is not None:
+            oprot.writeFieldBegin('unix_ns', TType.I64, 7)
+            oprot.writeI64(self.unix_ns)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class TraceHit(object):
+    """
+    A fault or condition that fired on a request.
+
+    Attributes:
+     - id
+     - name
+     - kind
+     - n
+     - asked_ns
+     - due_ns
+     - action
+
+    """
+
+
+    def __init__(self, id=None, name=None, kind=None, n=None, asked_ns=None, due_ns=None, action=None,):
+        self.id = id
+        self.name = name
+        self.kind = kind
+        self.n = n
+        self.asked_ns = asked_ns
+        self.due_ns = due_ns
+        self.action = action
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.id = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.kind = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.n = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.asked_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.due_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.STRING:
+                    self.action = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('TraceHit')
+        if self.id is not None:
+            oprot.writeFieldBegin('id', TType.I64, 1)
+            oprot.writeI64(self.id)
+            oprot.writeFieldEnd()
+        if self.name is not None:
+            oprot.writeFieldBegin('name', TType.STRING, 2)
+            oprot.writeString(self.name.encode('utf-8') if sys.version_info[0] == 2 else self.name)
+            oprot.writeFieldEnd()
+        if self.kind is not None:
+            oprot.writeFieldBegin('kind', TType.STRING, 3)
+            oprot.writeString(self.kind.encode('utf-8') if sys.version_info[0] == 2 else self.kind)
+            oprot.writeFieldEnd()
+        if self.n is not None:
+            oprot.writeFieldBegin('n', TType.I64, 4)
+            oprot.writeI64(self.n)
+            oprot.writeFieldEnd()
+        if self.asked_ns is not None:
+            oprot.writeFieldBegin('asked_ns', TType.I64, 5)
+            oprot.writeI64(self.asked_ns)
+            oprot.writeFieldEnd()
+        if self.due_ns is not None:
+            oprot.writeFieldBegin('due_ns', TType.I64, 6)
+            oprot.writeI64(self.due_ns)
+            oprot.writeFieldEnd()
+        if self.action is not None:
+            oprot.writeFieldBegin('action', TType.STRING, 7)
+            oprot.writeString(self.action.encode('utf-8') if sys.version_info[0] == 2 else self.action)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class TraceEvent(object):
+    """
+    A request that was answered. Moments are those of CLOCK_MONOTONIC.
+
+    Attributes:
+     - seq
+     - t_ns
+     - method
+     - path
+     - other
+     - inode
+     - handle
+     - offset
+     - len
+     - flags
+     - tid
+     - uid
+     - result
+     - errno
+     - bytes
+     - backing_ns
+     - done_ns
+     - hits
+
+    """
+
+
+    def __init__(self, seq=None, t_ns=None, method=None, path=None, other=None, inode=None, handle=None, offset=None, len=None, flags=None, tid=None, uid=None, result=None, errno=None, bytes=None, backing_ns=None, done_ns=None, hits=None,):
+        self.seq = seq
+        self.t_ns = t_ns
+        self.method = method
+        self.path = path
+        self.other = other
+        self.inode = inode
+        self.handle = handle
+        self.offset = offset
+        self.len = len
+        self.flags = flags
+        self.tid = tid
+        self.uid = uid
+        self.result = result
+        self.errno = errno
+        self.bytes = bytes
+        self.backing_ns = backing_ns
+        self.done_ns = done_ns
+        self.hits = hits
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.seq = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.t_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.method = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.path = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.STRING:
+                    self.other = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.inode = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.I64:
+                    self.handle = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.I64:
+                    self.offset = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.I64:
+                    self.len = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 10:
+                if ftype == TType.I32:
+                    self.flags = iprot.readI32()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 11:
+                if ftype == TType.I64:
+                    self.tid = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 12:
+                if ftype == TType.I64:
+                    self.uid = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 13:
+                if ftype == TType.STRING:
+                    self.result = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 14:
+                if ftype == TType.I32:
+                    self.errno = iprot.readI32()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 15:
+                if ftype == TType.I64:
+                    self.bytes = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 16:
+                if ftype == TType.I64:
+                    self.backing_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 17:
+                if ftype == TType.I64:
+                    self.done_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 18:
+                if ftype == TType.LIST:
+                    self.hits = []
+                    (_etype121, _size118) = iprot.readListBegin()
+                    for _i122 in range(_size118):
+                        _elem123 = TraceHit()
+                        _elem123.read(iprot)
+                        self.hits.append(_elem123)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('TraceEvent')
+        if self.seq is not None:
+            oprot.writeFieldBegin('seq', TType.I64, 1)
+            oprot.writeI64(self.seq)
+            oprot.writeFieldEnd()
+        if self.t_ns is not None:
+            oprot.writeFieldBegin('t_ns', TType.I64, 2)
+            oprot.writeI64(self.t_ns)
+            oprot.writeFieldEnd()
+        if self.method is not None:
+            oprot.writeFieldBegin('method', TType.STRING, 3)
+            oprot.writeString(self.method.encode('utf-8') if sys.version_info[0] == 2 else self.method)
+            oprot.writeFieldEnd()
+        if self.path is not None:
+            oprot.writeFieldBegin('path', TType.STRING, 4)
+            oprot.writeBinary(self.path)
+            oprot.writeFieldEnd()
+        if self.other is not None:
+            oprot.writeFieldBegin('other', TType.STRING, 5)
+            oprot.writeBinary(self.other)
+            oprot.writeFieldEnd()
+        if self.inode is not None:
+            oprot.writeFieldBegin('inode', TType.I64, 6)
+            oprot.writeI64(self.inode)
+            oprot.writeFieldEnd()
+        if self.handle is not None:
+            oprot.writeFieldBegin('handle', TType.I64, 7)
+            oprot.writeI64(self.handle)
+            oprot.writeFieldEnd()
+        if self.offset is not None:
+            oprot.writeFieldBegin('offset', TType.I64, 8)
+            oprot.writeI64(self.offset)
+            oprot.writeFieldEnd()
+        if self.len is not None:
+            oprot.writeFieldBegin('len', TType.I64, 9)
+            oprot.writeI64(self.len)
+            oprot.writeFieldEnd()
+        if self.flags is not None:
+            oprot.writeFieldBegin('flags', TType.I32, 10)
+            oprot.writeI32(self.flags)
+            oprot.writeFieldEnd()
+        if self.tid is not None:
+            oprot.writeFieldBegin('tid', TType.I64, 11)
+            oprot.writeI64(self.tid)
+            oprot.writeFieldEnd()
+        if self.uid is not None:
+            oprot.writeFieldBegin('uid', TType.I64, 12)
+            oprot.writeI64(self.uid)
+            oprot.writeFieldEnd()
+        if self.result is not None:
+            oprot.writeFieldBegin('result', TType.STRING, 13)
+            oprot.writeString(self.result.encode('utf-8') if sys.version_info[0] == 2 else self.result)
+            oprot.writeFieldEnd()
+        if self.errno is not None:
+            oprot.writeFieldBegin('errno', TType.I32, 14)
+            oprot.writeI32(self.errno)
+            oprot.writeFieldEnd()
+        if self.bytes is not None:
+            oprot.writeFieldBegin('bytes', TType.I64, 15)
+            oprot.writeI64(self.bytes)
+            oprot.writeFieldEnd()
+        if self.backing_ns is not None:
+            oprot.writeFieldBegin('backing_ns', TType.I64, 16)
+            oprot.writeI64(self.backing_ns)
+            oprot.writeFieldEnd()
+        if self.done_ns is not None:
+            oprot.writeFieldBegin('done_ns', TType.I64, 17)
+            oprot.writeI64(self.done_ns)
+            oprot.writeFieldEnd()
+        if self.hits is not None:
+            oprot.writeFieldBegin('hits', TType.LIST, 18)
+            oprot.writeListBegin(TType.STRUCT, len(self.hits))
+            for iter124 in self.hits:
+                iter124.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class TraceRead(object):
+    """
+    What a trace has come to.
+
+    Attributes:
+     - events
+     - dropped
+
+    """
+
+
+    def __init__(self, events=None, dropped=None,):
+        self.events = events
+        self.dropped = dropped
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.LIST:
+                    self.events = []
+                    (_etype128, _size125) = iprot.readListBegin()
+                    for _i129 in range(_size125):
+                        _elem130 = TraceEvent()
+                        _elem130.read(iprot)
+                        self.events.append(_elem130)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.dropped = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('TraceRead')
+        if self.events is not None:
+            oprot.writeFieldBegin('events', TType.LIST, 1)
+            oprot.writeListBegin(TType.STRUCT, len(self.events))
+            for iter131 in self.events:
+                iter131.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.dropped is not None:
+            oprot.writeFieldBegin('dropped', TType.I64, 2)
+            oprot.writeI64(self.dropped)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
 all_structs.append(Refused)
 Refused.thrift_spec = (
     None,  # 0
@@ -1969,6 +2553,56 @@ Statistics.thrift_spec = (
     (10, TType.I64, 'callers_freed', None, None, ),  # 10
     (11, TType.I64, 'held_bytes_in_memory', None, None, ),  # 11
     (12, TType.I64, 'held_bytes_in_file', None, None, ),  # 12
+)
+all_structs.append(TraceHead)
+TraceHead.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'version', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'fuse_protocol', 'UTF8', None, ),  # 2
+    (3, TType.STRING, 'seed', 'UTF8', None, ),  # 3
+    (4, TType.STRING, 'mountpoint', 'BINARY', None, ),  # 4
+    (5, TType.STRING, 'backing', 'BINARY', None, ),  # 5
+    (6, TType.I64, 'monotonic_ns', None, None, ),  # 6
+    (7, TType.I64, 'unix_ns', None, None, ),  # 7
+)
+all_structs.append(TraceHit)
+TraceHit.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'id', None, None, ),  # 1
+    (2, TType.STRING, 'name', 'UTF8', None, ),  # 2
+    (3, TType.STRING, 'kind', 'UTF8', None, ),  # 3
+    (4, TType.I64, 'n', None, None, ),  # 4
+    (5, TType.I64, 'asked_ns', None, None, ),  # 5
+    (6, TType.I64, 'due_ns', None, None, ),  # 6
+    (7, TType.STRING, 'action', 'UTF8', None, ),  # 7
+)
+all_structs.append(TraceEvent)
+TraceEvent.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'seq', None, None, ),  # 1
+    (2, TType.I64, 't_ns', None, None, ),  # 2
+    (3, TType.STRING, 'method', 'UTF8', None, ),  # 3
+    (4, TType.STRING, 'path', 'BINARY', None, ),  # 4
+    (5, TType.STRING, 'other', 'BINARY', None, ),  # 5
+    (6, TType.I64, 'inode', None, None, ),  # 6
+    (7, TType.I64, 'handle', None, None, ),  # 7
+    (8, TType.I64, 'offset', None, None, ),  # 8
+    (9, TType.I64, 'len', None, None, ),  # 9
+    (10, TType.I32, 'flags', None, None, ),  # 10
+    (11, TType.I64, 'tid', None, None, ),  # 11
+    (12, TType.I64, 'uid', None, None, ),  # 12
+    (13, TType.STRING, 'result', 'UTF8', None, ),  # 13
+    (14, TType.I32, 'errno', None, None, ),  # 14
+    (15, TType.I64, 'bytes', None, None, ),  # 15
+    (16, TType.I64, 'backing_ns', None, None, ),  # 16
+    (17, TType.I64, 'done_ns', None, None, ),  # 17
+    (18, TType.LIST, 'hits', (TType.STRUCT, [TraceHit, None], False), None, ),  # 18
+)
+all_structs.append(TraceRead)
+TraceRead.thrift_spec = (
+    None,  # 0
+    (1, TType.LIST, 'events', (TType.STRUCT, [TraceEvent, None], False), None, ),  # 1
+    (2, TType.I64, 'dropped', None, None, ),  # 2
 )
 fix_spec(all_structs)
 del all_structs

@@ -121,6 +121,11 @@ fn own_calls_of_the_python_stubs_are_read() {
     assert_eq!(golden_call("list_ended"), Call::ListEnded);
     assert_eq!(golden_call("list_methods"), Call::ListMethods);
     assert_eq!(golden_call("list_kinds"), Call::ListKinds);
+    let (methods, pattern) = (texts(&["write"]), ".*/wal/.*".into());
+    let traced = Traced { methods, pattern, fired: true };
+    assert_eq!(golden_call("trace_start"), Call::TraceStart(traced));
+    assert_eq!(golden_call("trace_read"), Call::TraceRead { after: 7, most: 100 });
+    assert_eq!(golden_call("trace_stop"), Call::TraceStop);
     assert_eq!(golden_call("info"), Call::Info);
     assert_eq!(golden_call("stats"), Call::Stats);
     let wait = Wait {

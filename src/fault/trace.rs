@@ -1,0 +1,368 @@
+//! The trace: every request that is answered while somebody reads, as it was asked and as it ended.
+//!
+//! One reader at a time. What it has not fetched yet lies in a ring of bounded size; beyond that the
+//! oldest is dropped and counted, and no operation ever waits for the reader. A reader that is gone,
+//! or fetches nothing for [`PATIENCE`], has no trace any more.
+//! Lock rule: one lock, innermost, for memory work; while nobody reads it is never taken.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::mask::MaskWord;
+use super::operation::{Caller, Span};
+use super::words::Pattern;
+use crate::ops::MethodSet;
+
+/// What the ring may take of memory, bytes.
+const ROOM: usize = 16 << 20;
+
+/// How long a reader may fetch nothing.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The largest part of the ring that is fetched at once, bytes.
+const MOST_FETCHED: usize = 4 << 20;
+
+/// A request that was answered. Moments are those of `CLOCK_MONOTONIC`, in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// Its number in the trace, from 1, in the order of the answers.
+    pub seq: u64,
+    /// When it arrived.
+    pub arrived_ns: i64,
+    /// What was asked: the name of its method.
+    pub method: &'static str,
+    /// The backing path, if its inode still has one.
+    pub path: Option<Vec<u8>>,
+    /// The other path of a rename, a link or a copy.
+    pub other: Option<Vec<u8>>,
+    /// The inode it is about, or the directory of the name it is about.
+    pub inode: u64,
+    /// The open file, if it came with one.
+    pub handle: Option<u64>,
+    /// What it reads, writes or allocates.
+    pub span: Option<Span>,
+    /// How the file was opened; 0 if unknown.
+    pub flags: i32,
+    /// Who asked.
+    pub caller: Caller,
+    /// What it was answered; 0 for success.
+    pub errno: i32,
+    /// Bytes moved.
+    pub bytes: u64,
+    /// How long it ran on the backing; None if it did not.
+    pub backing: Option<Duration>,
+    /// When it was answered.
+    pub done_ns: i64,
+    /// What fired on it.
+    pub hits: Vec<Hit>,
+}
+
+/// One fault or condition that fired on a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hit {
+    /// Its id.
+    pub id: u64,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// The kinds of its effects, as in `delay+error`.
+    pub kind: String,
+    /// Which match it was, from 0: what went into the draw.
+    pub n: u64,
+    /// How long it asked to hold the request, or its answer; None for not at all, or until cleared.
+    pub asked: Option<Duration>,
+    /// When a request that it held was due.
+    pub due_ns: Option<i64>,
+    /// What came of it, as in `held+failed`.
+    pub action: String,
+}
+
+/// How the hold of a request ended.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// Whether what was asked besides is done then.
+    pub acts: bool,
+    /// What is said of those that do nothing any more, or of all.
+    pub cut: &'static str,
+}
+
+/// What a reader wants to see.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Requests that consult one of these methods.
+    pub methods: MethodSet,
+    /// Requests about such a path.
+    pub pattern: Pattern,
+    /// Requests on which something fired.
+    pub fired: bool,
+}
+
+/// What a reader fetched.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// In order.
+    pub events: Vec<Arc<Event>>,
+    /// How many were dropped since the trace began.
+    pub dropped: u64,
+}
+
+/// Somebody else reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} traces this mount already, and it takes one trace at a time; end that one first")]
+pub struct Taken(SocketAddr);
+
+struct Tape {
+    reader: SocketAddr,
+    wanted: Arc<Wanted>,
+    ring: VecDeque<Arc<Event>>,
+    bytes: usize,
+    last: u64,
+    dropped: u64,
+    fetched: Instant,
+}
+
+/// The trace of a table, if there is a reader.
+#[derive(Default)]
+pub(super) struct Trace(Mutex<Option<Tape>>);
+
+/// The trace, and the bit that says whether there is one.
+#[derive(Clone, Copy)]
+pub struct Tracing<'a> {
+    trace: &'a Trace,
+    mask: &'a MaskWord,
+}
+
+impl<'a> Tracing<'a> {
+    pub(super) fn new(trace: &'a Trace, mask: &'a MaskWord) -> Tracing<'a> {
+        Tracing { trace, mask }
+    }
+
+    /// Traces for that reader from now on, afresh if it did before.
+    ///
+    /// # Errors
+    /// Another one reads.
+    pub fn start(self, reader: SocketAddr, wanted: Wanted) -> Result<(), Taken> {
+        let mut tape = self.trace.0.lock();
+        if let Some(other) = tape.as_ref().filter(|tape| tape.reader != reader && !tape.is_left()) {
+            return Err(Taken(other.reader));
+        }
+        *tape = Some(Tape {
+            reader,
+            wanted: Arc::new(wanted),
+            ring: VecDeque::new(),
+            bytes: 0,
+            last: 0,
+            dropped: 0,
+            fetched: Instant::now(),
+        });
+        self.mask.trace(true);
+        Ok(())
+    }
+
+    /// What came after that number, `most` at most; what came up to it is forgotten. None if that
+    /// reader has no trace (any more).
+    pub fn fetch(self, reader: SocketAddr, after: u64, most: usize) -> Option<Fetched> {
+        let mut tape = self.trace.0.lock();
+        let tape = tape.as_mut().filter(|tape| tape.reader == reader && !tape.is_left())?;
+        tape.fetched = Instant::now();
+        while tape.ring.front().is_some_and(|event| event.seq <= after) {
+            tape.pop();
+        }
+        let mut room = MOST_FETCHED;
+        let fits = |event: &&Arc<Event>| {
+            let rest = room.saturating_sub(event.size());
+            mem::replace(&mut room, rest) > 0
+        };
+        let events = tape.ring.iter().take(most).take_while(fits).map(Arc::clone).collect();
+        Some(Fetched { events, dropped: tape.dropped })
+    }
+
+    /// Ends the trace of that reader, if it has one.
+    pub fn stop(self, reader: SocketAddr) -> bool {
+        let mut tape = self.trace.0.lock();
+        let own = tape.as_ref().is_some_and(|tape| tape.reader == reader);
+        if own {
+            self.end(&mut tape);
+        }
+        own
+    }
+
+    /// What the reader wants to see, if there is one.
+    #[must_use]
+    pub fn wanted(self) -> Option<Arc<Wanted>> {
+        let mut tape = self.trace.0.lock();
+        if tape.as_ref().is_some_and(Tape::is_left) {
+            self.end(&mut tape);
+        }
+        tape.as_ref().map(|tape| Arc::clone(&tape.wanted))
+    }
+
+    /// Adds a request, numbered here.
+    pub fn push(self, event: Event) {
+        if let Some(tape) = self.trace.0.lock().as_mut() {
+            tape.push(event);
+        }
+    }
+
+    fn end(self, tape: &mut Option<Tape>) {
+        *tape = None;
+        self.mask.trace(false);
+    }
+}
+
+impl Tape {
+    fn is_left(&self) -> bool {
+        self.fetched.elapsed() > PATIENCE
+    }
+
+    fn push(&mut self, event: Event) {
+        self.last += 1;
+        self.bytes += event.size();
+        self.ring.push_back(Arc::new(Event { seq: self.last, ..event }));
+        while self.bytes > ROOM {
+            self.pop();
+            self.dropped += 1;
+        }
+    }
+
+    fn pop(&mut self) {
+        if let Some(event) = self.ring.pop_front() {
+            self.bytes -= event.size();
+        }
+    }
+}
+
+impl Event {
+    /// What it takes of memory, about.
+    fn size(&self) -> usize {
+        let paths = [&self.path, &self.other].into_iter().flatten().map(Vec::len).sum::<usize>();
+        let texts = |hit: &Hit| {
+            hit.kind.len() + hit.action.len() + hit.name.as_ref().map_or(0, String::len)
+        };
+        let hits = self.hits.iter().map(|hit| mem::size_of::<Hit>() + texts(hit)).sum::<usize>();
+        mem::size_of::<Event>() + paths + hits
+    }
+}
+
+/// A moment of the one clock and the same of the other.
+static PAIR: LazyLock<(Instant, i64)> = LazyLock::new(|| {
+    let look = |_| {
+        let before = Instant::now();
+        let now = clock_gettime(ClockId::Monotonic);
+        (before.elapsed(), (before, now.tv_sec * 1_000_000_000 + now.tv_nsec))
+    };
+    // The one that nothing came between.
+    let tightest = (0..8).map(look).min_by_key(|(between, _)| *between);
+    tightest.map_or_else(|| (Instant::now(), 0), |(_, pair)| pair)
+});
+
+/// A moment by `CLOCK_MONOTONIC`, which others can read too, in nanoseconds.
+#[must_use]
+pub(crate) fn monotonic_ns(at: Instant) -> i64 {
+    let (then, ns) = *PAIR;
+    let span = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    match at.checked_duration_since(then) {
+        Some(later) => ns.saturating_add(span(later)),
+        None => ns.saturating_sub(span(then.saturating_duration_since(at))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READER: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+    const OTHER: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2);
+
+    fn all() -> Wanted {
+        Wanted { methods: MethodSet::ALL, pattern: Pattern::any(), fired: false }
+    }
+
+    fn named(path: &str) -> Event {
+        Event { path: Some(path.into()), ..Event::default() }
+    }
+
+    fn seqs(fetched: &Fetched) -> Vec<u64> {
+        fetched.events.iter().map(|event| event.seq).collect()
+    }
+
+    #[test]
+    fn events_come_in_order_and_once() {
+        let (trace, mask) = (Trace::default(), MaskWord::default());
+        let tracing = Tracing::new(&trace, &mask);
+        tracing.push(named("before"));
+        tracing.start(READER, all()).unwrap();
+        (0..5).for_each(|n| tracing.push(named(&n.to_string())));
+        assert_eq!(seqs(&tracing.fetch(READER, 0, 2).unwrap()), [1, 2]);
+        // Not taken note of: the same again.
+        assert_eq!(seqs(&tracing.fetch(READER, 0, 2).unwrap()), [1, 2]);
+        assert_eq!(seqs(&tracing.fetch(READER, 2, 10).unwrap()), [3, 4, 5]);
+        assert!(tracing.fetch(READER, 5, 10).unwrap().events.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_fetches_is_dropped_and_counted() {
+        let (trace, mask) = (Trace::default(), MaskWord::default());
+        let tracing = Tracing::new(&trace, &mask);
+        tracing.start(READER, all()).unwrap();
+        let (path, pushed) = ("x".repeat(64 << 10), 1_000);
+        (0..pushed).for_each(|_| tracing.push(named(&path)));
+        let (mut after, mut got) = (0, 0);
+        let dropped = loop {
+            let fetched = tracing.fetch(READER, after, 1_000).unwrap();
+            let Some(last) = fetched.events.last() else { break fetched.dropped };
+            assert_eq!(fetched.events[0].seq, (after + 1).max(fetched.dropped + 1));
+            after = last.seq;
+            got += fetched.events.len() as u64;
+        };
+        assert_eq!(got + dropped, pushed);
+        assert!(got as usize * path.len() <= ROOM && got > 200, "{got}");
+    }
+
+    #[test]
+    fn one_reads_at_a_time_and_only_then_is_anything_traced() {
+        let (trace, mask) = (Trace::default(), MaskWord::default());
+        let tracing = Tracing::new(&trace, &mask);
+        assert!(mask.load().is_empty() && tracing.wanted().is_none());
+        tracing.start(READER, all()).unwrap();
+        assert!(mask.load().traces() && tracing.wanted().is_some());
+        assert_eq!(tracing.start(OTHER, all()), Err(Taken(READER)));
+        assert!(tracing.fetch(OTHER, 0, 1).is_none() && !tracing.stop(OTHER));
+        assert!(tracing.stop(READER) && mask.load().is_empty());
+        assert!(tracing.fetch(READER, 0, 1).is_none());
+    }
+
+    #[test]
+    fn a_reader_that_fetches_nothing_is_left_behind() {
+        let (trace, mask) = (Trace::default(), MaskWord::default());
+        let tracing = Tracing::new(&trace, &mask);
+        tracing.start(READER, all()).unwrap();
+        let long_ago = Instant::now().checked_sub(PATIENCE + Duration::from_secs(1)).unwrap();
+        trace.0.lock().as_mut().unwrap().fetched = long_ago;
+        assert!(tracing.fetch(READER, 0, 1).is_none());
+        assert!(tracing.wanted().is_none() && mask.load().is_empty());
+        tracing.start(OTHER, all()).unwrap();
+    }
+
+    #[test]
+    fn moments_are_those_of_the_clock_that_all_can_read() {
+        let read = || {
+            let now = clock_gettime(ClockId::Monotonic);
+            now.tv_sec * 1_000_000_000 + now.tv_nsec
+        };
+        let before = read();
+        let at = monotonic_ns(Instant::now());
+        // Their pair was read a moment apart.
+        assert!((before - 1_000_000..=read() + 1_000_000).contains(&at));
+        let later = Instant::now();
+        let time = Duration::from_nanos(12_345);
+        assert_eq!(monotonic_ns(later + time) - monotonic_ns(later), 12_345);
+    }
+}
