@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 
 use super::Core;
-use super::op::{Args, On, Op};
+use super::op::{Op, Operands, Target};
 use crate::fault::operation::{Extent, Extents};
 use crate::mirror::{Attr, Ino};
 use crate::ops::Call;
@@ -25,14 +25,14 @@ pub(super) struct Before<'a> {
 
 impl Core {
     /// The file whose extent an operation changes, as it is before that. None if there is none.
-    pub(super) fn extent_before<'a>(&self, op: &Op, args: Args<'a>) -> Option<Before<'a>> {
+    pub(super) fn extent_before<'a>(&self, op: &Op, operands: Operands<'a>) -> Option<Before<'a>> {
         let (dir, name) = match op.changes()? {
-            On::Inode(ino) => {
+            Target::Inode(ino) => {
                 let extent = Some(extent(&self.tree.getattr(ino, op.fh).ok()?));
                 return Some(Before { file: File::Known(ino), extent });
             }
-            On::Name(dir) => (dir, args.name),
-            On::Other(dir) => (dir, args.other),
+            Target::Name(dir) => (dir, operands.name),
+            Target::Other(dir) => (dir, operands.other),
         };
         let Some(inode) = self.tree.known_at(dir, name) else {
             let makes = matches!(op.call, Call::Create | Call::Mknod | Call::Mkdir | Call::Symlink);

@@ -10,7 +10,7 @@ use fuser::{
 
 use super::caches::handle;
 use super::names::Name;
-use super::op::{Args, On, Op};
+use super::op::{Op, Operands, Target};
 use super::reply::Bytes;
 use super::{Core, SlowFs};
 
@@ -21,8 +21,8 @@ use crate::sys::ioctl;
 impl SlowFs {
     /// Serves an OPEN with the flags of open(2).
     pub(super) fn serve_open(&self, req: &Request, ino: Ino, flags: i32, reply: ReplyOpen) {
-        let op = Op::new(req, Call::Open, On::Inode(ino));
-        self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
+        let op = Op::new(req, Call::Open, Target::Inode(ino));
+        self.serve_filling(op, Operands::default(), reply, move |core, _, _, reply| {
             let fh = core.tree.open(ino, flags)?;
             Ok(core.opened(ino, fh, flags, &|fd| reply.open_backing(fd)))
         });
@@ -36,14 +36,19 @@ impl SlowFs {
         (mode, umask, flags): (u32, u32, i32),
         reply: ReplyCreate,
     ) {
-        let op = Op::new(req, Call::Create, On::Name(dir)).umask(umask);
-        self.serve_filling(op, Args::name(name), reply, move |core, caller, args, reply| {
-            let (entry, fh) = core.tree.create(&caller, dir, args.name, mode, flags)?;
-            core.looked_up(caller.tid, entry.ino);
-            let register = |fd| reply.open_backing(fd);
-            let opened = core.opened(entry.ino, fh, flags, &register);
-            Ok((core.entry(&entry), opened))
-        });
+        let op = Op::new(req, Call::Create, Target::Name(dir)).umask(umask);
+        self.serve_filling(
+            op,
+            Operands::name(name),
+            reply,
+            move |core, caller, operands, reply| {
+                let (entry, fh) = core.tree.create(&caller, dir, operands.name, mode, flags)?;
+                core.looked_up(caller.tid, entry.ino);
+                let register = |fd| reply.open_backing(fd);
+                let opened = core.opened(entry.ino, fh, flags, &register);
+                Ok((core.entry(&entry), opened))
+            },
+        );
     }
 
     /// Serves a READ of so many bytes, by a file that was opened with these flags. Past the page cache
@@ -58,9 +63,9 @@ impl SlowFs {
     ) {
         let (fh, direct) = handle(fh);
         let paged = !direct || owner.is_none();
-        let op = Op::new(req, Call::Read, On::Inode(ino));
+        let op = Op::new(req, Call::Read, Target::Inode(ino));
         let op = op.bytes(fh, offset, size.into()).opened(flags, false).filling(paged);
-        self.serve(op, Args::default(), reply, move |core, _, _| {
+        self.serve(op, Operands::default(), reply, move |core, _, _| {
             if paged {
                 core.pages_in(fh);
             }
@@ -78,8 +83,10 @@ impl SlowFs {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, call, On::Inode(ino)).by(fh).slow();
-        self.serve(op, Args::default(), reply, move |core, _, args| core.sync(fh, datasync, args));
+        let op = Op::new(req, call, Target::Inode(ino)).by(fh).slow();
+        self.serve(op, Operands::default(), reply, move |core, _, operands| {
+            core.sync(fh, datasync, operands)
+        });
     }
 
     /// Serves an LSEEK, which the kernel sends for data and holes.
@@ -90,8 +97,8 @@ impl SlowFs {
         (offset, whence): (i64, i32),
         reply: ReplyLseek,
     ) {
-        let op = Op::new(req, Call::Lseek, On::Inode(ino)).slow();
-        self.serve(op, Args::default(), reply, move |core, _, _| {
+        let op = Op::new(req, Call::Lseek, Target::Inode(ino)).slow();
+        self.serve(op, Operands::default(), reply, move |core, _, _| {
             let at = core.seek(ino, fh, offset, whence)?;
             i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
         });
@@ -105,9 +112,9 @@ impl SlowFs {
         (cmd, data, room): (u32, &[u8], u32),
         reply: ReplyIoctl,
     ) {
-        let op = Op::new(req, Call::Ioctl, On::Inode(ino));
-        self.serve(op, Args::data(data), reply, move |core, _, args| {
-            let answer = core.tree.ioctl(fh, cmd, args.data, room)?;
+        let op = Op::new(req, Call::Ioctl, Target::Inode(ino));
+        self.serve(op, Operands::data(data), reply, move |core, _, operands| {
+            let answer = core.tree.ioctl(fh, cmd, operands.data, room)?;
             if ioctl::changes_inode(cmd) {
                 core.changed_unseen(ino);
             }
@@ -118,7 +125,7 @@ impl SlowFs {
 
 impl Core {
     /// Makes what was written durable, unless a fault has it that no sync is done.
-    pub(super) fn sync(&self, fh: Fh, datasync: bool, args: Args<'_>) -> io::Result<()> {
-        if args.syncs() { self.tree.fsync(fh, datasync) } else { Ok(()) }
+    pub(super) fn sync(&self, fh: Fh, datasync: bool, operands: Operands<'_>) -> io::Result<()> {
+        if operands.syncs() { self.tree.fsync(fh, datasync) } else { Ok(()) }
     }
 }

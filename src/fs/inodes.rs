@@ -6,7 +6,7 @@ use fuser::{FileHandle, ReplyAttr, ReplyEmpty, ReplyXattr, Request};
 
 use super::SlowFs;
 use super::caches::handle;
-use super::op::{Args, On, Op};
+use super::op::{Op, Operands, Target};
 use crate::mirror::{Changes, Ino};
 use crate::ops::{Call, MethodSet};
 
@@ -19,16 +19,16 @@ impl SlowFs {
         fh: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        let mut op = Op::new(req, Call::Getattr, On::Inode(ino));
+        let mut op = Op::new(req, Call::Getattr, Target::Inode(ino));
         let fh = fh.map(handle);
         if let Some((_, direct)) = fh {
-            op = Op::new(req, Call::GetattrHandle, On::Inode(ino));
+            op = Op::new(req, Call::GetattrHandle, Target::Inode(ino));
             // On a cached file this request stands for the read that it precedes.
             if !direct {
                 op = op.consulting(Call::GetattrHandle.methods().union(Call::Read.methods()));
             }
         }
-        self.serve(op, Args::default(), reply, move |core, _, _| {
+        self.serve(op, Operands::default(), reply, move |core, _, _| {
             let attr = core.tree.getattr(ino, fh.map(|(fh, _)| fh))?;
             Ok(core.attributes(ino, &attr))
         });
@@ -45,11 +45,11 @@ impl SlowFs {
     ) {
         let fh = fh.map(|fh| handle(fh).0);
         let (call, methods) = consulted(&changes, fh.is_some());
-        let mut op = Op::new(req, call, On::Inode(ino)).consulting(methods);
+        let mut op = Op::new(req, call, Target::Inode(ino)).consulting(methods);
         if changes.size.is_some() {
             op = op.slow();
         }
-        self.serve(op, Args::default(), reply, move |core, caller, _| {
+        self.serve(op, Operands::default(), reply, move |core, caller, _| {
             Ok(core.changed(&core.tree.setattr(&caller, ino, fh, &changes)?))
         });
     }
@@ -62,10 +62,10 @@ impl SlowFs {
         (name, value, flags): (&OsStr, &[u8], i32),
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Setxattr, On::Inode(ino));
-        let args = Args { name, data: value, ..Args::default() };
-        self.serve(op, args, reply, move |core, caller, args| {
-            core.tree.setxattr(&caller, ino, args.name, args.data, flags)
+        let op = Op::new(req, Call::Setxattr, Target::Inode(ino));
+        let operands = Operands { name, data: value, ..Operands::default() };
+        self.serve(op, operands, reply, move |core, caller, operands| {
+            core.tree.setxattr(&caller, ino, operands.name, operands.data, flags)
         });
     }
 
@@ -77,14 +77,14 @@ impl SlowFs {
         (name, size): (&OsStr, u32),
         reply: ReplyXattr,
     ) {
-        let mut op = Op::new(req, Call::Getxattr, On::Inode(ino));
+        let mut op = Op::new(req, Call::Getxattr, Target::Inode(ino));
         // The kernel's own question before it changes a file whose attributes it just refreshed:
         // part of that write or truncation, and no getxattr(2) of anybody.
         if size == 0 && name == "security.capability" {
             op = op.consulting(MethodSet::EMPTY);
         }
-        self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.getxattr(ino, args.name, size)
+        self.serve(op, Operands::name(name), reply, move |core, _, operands| {
+            core.tree.getxattr(ino, operands.name, size)
         });
     }
 
@@ -96,9 +96,9 @@ impl SlowFs {
         name: &OsStr,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Removexattr, On::Inode(ino));
-        self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.removexattr(ino, args.name)
+        let op = Op::new(req, Call::Removexattr, Target::Inode(ino));
+        self.serve(op, Operands::name(name), reply, move |core, _, operands| {
+            core.tree.removexattr(ino, operands.name)
         });
     }
 }

@@ -6,7 +6,7 @@ use fuser::{
 
 use super::SlowFs;
 use super::attributes::kind;
-use super::op::{Args, On, Op};
+use super::op::{Op, Operands, Target};
 use super::reply::{Listing, Opened};
 use crate::mirror::{Fh, Ino};
 use crate::ops::Call;
@@ -28,8 +28,8 @@ impl SlowFs {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        let op = Op::new(req, Call::Readdir, On::Inode(ino));
-        self.serve_filling(op, Args::default(), reply, move |core, _, _, reply| {
+        let op = Op::new(req, Call::Readdir, Target::Inode(ino));
+        self.serve_filling(op, Operands::default(), reply, move |core, _, _, reply| {
             core.tree.readdir(fh, offset, &mut |entry| {
                 let kind = kind(entry.kind.as_raw_mode());
                 reply.add(INodeNo(entry.shown), entry.offset, kind, entry.name)
@@ -45,9 +45,9 @@ impl SlowFs {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        let op = Op::new(req, Call::Readdir, On::Inode(ino));
+        let op = Op::new(req, Call::Readdir, Target::Inode(ino));
         let listing = Listing { reply, granted: Vec::new() };
-        self.serve_filling(op, Args::default(), listing, move |core, _, _, listing| {
+        self.serve_filling(op, Operands::default(), listing, move |core, _, _, listing| {
             core.tree.readdirplus(fh, offset, &mut |listed, found| {
                 listing.add(&core.entry(found), listed)
             })

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use fuser::{ReplyEmpty, ReplyEntry, Request};
 
 use super::SlowFs;
-use super::op::{Args, On, Op};
+use super::op::{Op, Operands, Target};
 use super::reply::EntryReply;
 use crate::mirror::Ino;
 use crate::ops::Call;
@@ -16,9 +16,9 @@ pub(super) type Name<'a> = (Ino, &'a OsStr);
 impl SlowFs {
     /// Serves a LOOKUP.
     pub(super) fn serve_lookup(&self, req: &Request, (dir, name): Name<'_>, reply: ReplyEntry) {
-        let op = Op::new(req, Call::Lookup, On::Name(dir));
-        self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            let entry = core.tree.lookup(dir, args.name)?;
+        let op = Op::new(req, Call::Lookup, Target::Name(dir));
+        self.serve(op, Operands::name(name), reply, move |core, caller, operands| {
+            let entry = core.tree.lookup(dir, operands.name)?;
             core.looked_up(caller.tid, entry.ino);
             Ok(core.entry(&entry))
         });
@@ -32,9 +32,9 @@ impl SlowFs {
         (mode, umask, rdev): (u32, u32, u32),
         reply: ReplyEntry,
     ) {
-        let op = Op::new(req, Call::Mknod, On::Name(dir)).umask(umask);
-        self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            Ok(core.entry(&core.tree.mknod(&caller, dir, args.name, mode, rdev)?))
+        let op = Op::new(req, Call::Mknod, Target::Name(dir)).umask(umask);
+        self.serve(op, Operands::name(name), reply, move |core, caller, operands| {
+            Ok(core.entry(&core.tree.mknod(&caller, dir, operands.name, mode, rdev)?))
         });
     }
 
@@ -46,9 +46,9 @@ impl SlowFs {
         (mode, umask): (u32, u32),
         reply: ReplyEntry,
     ) {
-        let op = Op::new(req, Call::Mkdir, On::Name(dir)).umask(umask);
-        self.serve(op, Args::name(name), reply, move |core, caller, args| {
-            Ok(core.entry(&core.tree.mkdir(&caller, dir, args.name, mode)?))
+        let op = Op::new(req, Call::Mkdir, Target::Name(dir)).umask(umask);
+        self.serve(op, Operands::name(name), reply, move |core, caller, operands| {
+            Ok(core.entry(&core.tree.mkdir(&caller, dir, operands.name, mode)?))
         });
     }
 
@@ -60,25 +60,25 @@ impl SlowFs {
         target: &OsStr,
         reply: ReplyEntry,
     ) {
-        let op = Op::new(req, Call::Symlink, On::Name(dir));
-        self.serve(op, Args::names(name, target), reply, move |core, caller, args| {
-            Ok(core.entry(&core.tree.symlink(&caller, dir, args.name, args.other)?))
+        let op = Op::new(req, Call::Symlink, Target::Name(dir));
+        self.serve(op, Operands::names(name, target), reply, move |core, caller, operands| {
+            Ok(core.entry(&core.tree.symlink(&caller, dir, operands.name, operands.other)?))
         });
     }
 
     /// Serves an UNLINK.
     pub(super) fn serve_unlink(&self, req: &Request, (dir, name): Name<'_>, reply: ReplyEmpty) {
-        let op = Op::new(req, Call::Unlink, On::Name(dir));
-        self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.unlink(dir, args.name)
+        let op = Op::new(req, Call::Unlink, Target::Name(dir));
+        self.serve(op, Operands::name(name), reply, move |core, _, operands| {
+            core.tree.unlink(dir, operands.name)
         });
     }
 
     /// Serves a RMDIR.
     pub(super) fn serve_rmdir(&self, req: &Request, (dir, name): Name<'_>, reply: ReplyEmpty) {
-        let op = Op::new(req, Call::Rmdir, On::Name(dir));
-        self.serve(op, Args::name(name), reply, move |core, _, args| {
-            core.tree.rmdir(dir, args.name)
+        let op = Op::new(req, Call::Rmdir, Target::Name(dir));
+        self.serve(op, Operands::name(name), reply, move |core, _, operands| {
+            core.tree.rmdir(dir, operands.name)
         });
     }
 
@@ -91,11 +91,11 @@ impl SlowFs {
         flags: u32,
         reply: ReplyEmpty,
     ) {
-        let op =
-            Op::new(req, Call::Rename, On::Name(from)).and(On::Other(to), Call::Rename.methods());
-        self.serve(op, Args::names(name, new), reply, move |core, _, args| {
-            core.tree.rename(from, args.name, to, args.other, flags)?;
-            core.renamed([(from, args.name), (to, args.other)]);
+        let op = Op::new(req, Call::Rename, Target::Name(from))
+            .and(Target::Other(to), Call::Rename.methods());
+        self.serve(op, Operands::names(name, new), reply, move |core, _, operands| {
+            core.tree.rename(from, operands.name, to, operands.other, flags)?;
+            core.renamed([(from, operands.name), (to, operands.other)]);
             Ok(())
         });
     }
@@ -108,9 +108,10 @@ impl SlowFs {
         (dir, name): Name<'_>,
         reply: ReplyEntry,
     ) {
-        let op = Op::new(req, Call::Link, On::Name(dir)).and(On::Inode(ino), Call::Link.methods());
-        self.serve(op, Args::name(name), reply, move |core, _, args| {
-            let entry = core.tree.link(ino, dir, args.name)?;
+        let op = Op::new(req, Call::Link, Target::Name(dir))
+            .and(Target::Inode(ino), Call::Link.methods());
+        self.serve(op, Operands::name(name), reply, move |core, _, operands| {
+            let entry = core.tree.link(ino, dir, operands.name)?;
             Ok(EntryReply { attributes: core.changed(&entry.attr), ..core.entry(&entry) })
         });
     }

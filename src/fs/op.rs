@@ -13,7 +13,7 @@ use crate::ops::{Call, MethodSet};
 
 /// The names and data that came with a request.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Args<'a> {
+pub(super) struct Operands<'a> {
     pub(super) name: &'a OsStr,
     pub(super) other: &'a OsStr,
     pub(super) data: &'a [u8],
@@ -21,17 +21,17 @@ pub(super) struct Args<'a> {
     pub(super) altered: Option<&'a Altered<'a>>,
 }
 
-impl<'a> Args<'a> {
-    pub(super) fn name(name: &'a OsStr) -> Args<'a> {
-        Args { name, ..Args::default() }
+impl<'a> Operands<'a> {
+    pub(super) fn name(name: &'a OsStr) -> Operands<'a> {
+        Operands { name, ..Operands::default() }
     }
 
-    pub(super) fn data(data: &'a [u8]) -> Args<'a> {
-        Args { data, ..Args::default() }
+    pub(super) fn data(data: &'a [u8]) -> Operands<'a> {
+        Operands { data, ..Operands::default() }
     }
 
-    pub(super) fn names(name: &'a OsStr, other: &'a OsStr) -> Args<'a> {
-        Args { name, other, ..Args::default() }
+    pub(super) fn names(name: &'a OsStr, other: &'a OsStr) -> Operands<'a> {
+        Operands { name, other, ..Operands::default() }
     }
 
     /// What of the data is to be written, where a fault says so.
@@ -44,45 +44,45 @@ impl<'a> Args<'a> {
         self.altered.is_none_or(|altered| !altered.unsynced)
     }
 
-    pub(super) fn to_owned(self) -> OwnedArgs {
-        OwnedArgs { name: self.name.into(), other: self.other.into(), data: self.data.into() }
+    pub(super) fn to_owned(self) -> OwnedOperands {
+        OwnedOperands { name: self.name.into(), other: self.other.into(), data: self.data.into() }
     }
 }
 
 /// The same, owned by an operation that left its loop thread.
-pub(super) struct OwnedArgs {
+pub(super) struct OwnedOperands {
     name: OsString,
     other: OsString,
     data: Vec<u8>,
 }
 
-impl OwnedArgs {
-    pub(super) fn lend(&self) -> Args<'_> {
-        Args { name: &self.name, other: &self.other, data: &self.data, altered: None }
+impl OwnedOperands {
+    pub(super) fn lend(&self) -> Operands<'_> {
+        Operands { name: &self.name, other: &self.other, data: &self.data, altered: None }
     }
 
     /// With these data in place of its own.
-    pub(super) fn lend_with<'a>(&'a self, data: &'a [u8]) -> Args<'a> {
-        Args { data, ..self.lend() }
+    pub(super) fn lend_with<'a>(&'a self, data: &'a [u8]) -> Operands<'a> {
+        Operands { data, ..self.lend() }
     }
 }
 
 /// What an operation is about.
 #[derive(Clone, Copy)]
-pub(super) enum On {
+pub(super) enum Target {
     /// A known inode, by whatever names it has.
     Inode(Ino),
-    /// The entry `args.name` of this directory.
+    /// The entry `operands.name` of this directory.
     Name(Ino),
-    /// The entry `args.other` of this directory.
+    /// The entry `operands.other` of this directory.
     Other(Ino),
 }
 
-impl On {
+impl Target {
     /// The inode, or the directory of the entry.
     fn ino(self) -> Ino {
         match self {
-            On::Inode(ino) | On::Name(ino) | On::Other(ino) => ino,
+            Target::Inode(ino) | Target::Name(ino) | Target::Other(ino) => ino,
         }
     }
 }
@@ -119,7 +119,7 @@ impl Met {
 pub(super) struct Op {
     pub(super) call: Call,
     pub(super) caller: Caller,
-    pub(super) targets: [Option<(On, MethodSet)>; 2],
+    pub(super) targets: [Option<(Target, MethodSet)>; 2],
     /// Its number on the connection.
     unique: u64,
     /// Runs even if a fault fails it: what must not leak is given back all the same.
@@ -146,18 +146,18 @@ pub(super) struct Op {
 
 impl Op {
     /// An operation on one path that consults what the table says.
-    pub(super) fn new(req: &fuser::Request, call: Call, on: On) -> Op {
+    pub(super) fn new(req: &fuser::Request, call: Call, target: Target) -> Op {
         let (uid, gid, tid) = (req.uid(), req.gid(), req.pid());
         let caller = Caller { uid, gid, tid, process: None, umask: 0 };
-        Op::asked(req.unique().0, caller, call, on)
+        Op::asked(req.unique().0, caller, call, target)
     }
 
     /// The same by this caller, with this number on the connection.
-    pub(super) fn asked(unique: u64, caller: Caller, call: Call, on: On) -> Op {
+    pub(super) fn asked(unique: u64, caller: Caller, call: Call, target: Target) -> Op {
         Op {
             call,
             caller,
-            targets: [Some((on, call.methods())), None],
+            targets: [Some((target, call.methods())), None],
             unique,
             must_run: false,
             share: Share::Any,
@@ -172,13 +172,13 @@ impl Op {
         }
     }
 
-    pub(super) fn and(mut self, on: On, methods: MethodSet) -> Op {
-        self.targets[1] = Some((on, methods));
+    pub(super) fn and(mut self, target: Target, methods: MethodSet) -> Op {
+        self.targets[1] = Some((target, methods));
         self
     }
 
     pub(super) fn consulting(mut self, methods: MethodSet) -> Op {
-        self.targets[0] = self.targets[0].map(|(on, _)| (on, methods));
+        self.targets[0] = self.targets[0].map(|(target, _)| (target, methods));
         self
     }
 
@@ -229,14 +229,14 @@ impl Op {
     }
 
     /// The request as faults see it.
-    pub(super) fn view<'a>(&self, args: Args<'a>) -> Operation<'a> {
+    pub(super) fn view<'a>(&self, operands: Operands<'a>) -> Operation<'a> {
         let Caller { tid, uid, gid, .. } = self.caller;
-        let inode = self.targets.iter().flatten().next().map_or(0, |(on, _)| on.ino().0);
+        let inode = self.targets.iter().flatten().next().map_or(0, |(target, _)| target.ino().0);
         let caller = operation::Caller { tid, uid, gid };
         let mut view = Operation::new(self.call, caller, inode);
         view.handle = self.fh.map(|fh| fh.0);
         view.span = self.span;
-        view.data = args.data;
+        view.data = operands.data;
         view.open_flags = self.flags;
         view.writeback = self.kernel;
         view.is_paged = self.paged;
@@ -249,19 +249,19 @@ impl Op {
     /// The known inode that it is about first, if it is about one.
     pub(super) fn inode(&self) -> Option<Ino> {
         match self.targets {
-            [Some((On::Inode(ino), _)), _] => Some(ino),
+            [Some((Target::Inode(ino), _)), _] => Some(ino),
             _ => None,
         }
     }
 
     /// What it makes, changes or removes.
-    pub(super) fn changes(&self) -> Option<On> {
+    pub(super) fn changes(&self) -> Option<Target> {
         let [first, second] = self.targets;
         let on = match self.call {
             Call::Rename | Call::Link => second,
             _ => first,
         };
-        on.map(|(on, _)| on)
+        on.map(|(target, _)| target)
     }
 
     /// Whether it consults all that a request of that kind does.
@@ -275,7 +275,7 @@ impl Op {
 
     pub(super) fn methods(&self) -> MethodSet {
         let [first, second] = self.targets;
-        let of = |t: Option<(On, MethodSet)>| t.map_or(MethodSet::EMPTY, |(_, m)| m);
+        let of = |t: Option<(Target, MethodSet)>| t.map_or(MethodSet::EMPTY, |(_, m)| m);
         of(first).union(of(second))
     }
 }

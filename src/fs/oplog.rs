@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Core;
-use super::op::{Args, On, Op};
+use super::op::{Op, Operands, Target};
 use crate::fault::Errno;
 use crate::ops::MethodSet;
 use crate::sys::process;
@@ -15,7 +15,7 @@ use crate::sys::process;
 pub(super) struct Line<'a> {
     pub(super) core: &'a Core,
     pub(super) op: &'a Op,
-    pub(super) args: Args<'a>,
+    pub(super) operands: Operands<'a>,
     pub(super) error: Option<&'a io::Error>,
     /// How long it ran; None when a fault answered and nothing did.
     pub(super) took: Option<Duration>,
@@ -48,8 +48,8 @@ impl Line<'_> {
         }
     }
 
-    fn path(&self, target: (On, MethodSet)) -> String {
-        match self.core.path_of(target, self.args) {
+    fn path(&self, target: (Target, MethodSet)) -> String {
+        match self.core.path_of(target, self.operands) {
             Some(path) => path.escape_ascii().to_string(),
             None => "(gone)".to_owned(),
         }

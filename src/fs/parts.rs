@@ -5,15 +5,17 @@ use std::ops::Range;
 
 use super::Core;
 use super::altered::Parts;
-use super::op::Args;
+use super::op::Operands;
 use super::writes::Write;
 use crate::mirror::{Buffer, Caller, Changes, Fh, Ino, TimeChange, Written};
 
 impl Core {
     /// Reads what is written over, if somebody asks for it. One that appends writes over nothing.
     #[inline]
-    pub(super) fn read_replaced(&self, args: Args<'_>, (fh, offset): (Fh, u64), len: u64) {
-        let Some(altered) = args.altered.filter(|altered| altered.wants_replaced) else { return };
+    pub(super) fn read_replaced(&self, operands: Operands<'_>, (fh, offset): (Fh, u64), len: u64) {
+        let Some(altered) = operands.altered.filter(|altered| altered.wants_replaced) else {
+            return;
+        };
         let mut bytes = Buffer::new();
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         match self.tree.read_back(fh, offset, len, &mut bytes) {

@@ -18,7 +18,7 @@ use fuser::{
 use super::SlowFs;
 use super::attributes::time_change;
 use super::caches::handle;
-use super::op::{Args, On, Op};
+use super::op::{Op, Operands, Target};
 use super::reply::{Bytes, READY};
 use super::writes::{Side, Write};
 use crate::mirror::{Changes, Ino};
@@ -217,9 +217,9 @@ impl Filesystem for SlowFs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Release, On::Inode(Ino(ino.0)));
+        let op = Op::new(req, Call::Release, Target::Inode(Ino(ino.0)));
         let op = op.by(handle(fh).0).opened(0, true).must_run();
-        self.serve(op, Args::default(), reply, move |core, _, _| core.closed(fh));
+        self.serve(op, Operands::default(), reply, move |core, _, _| core.closed(fh));
     }
 
     fn fsync(
@@ -268,8 +268,9 @@ impl Filesystem for SlowFs {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Releasedir, On::Inode(Ino(ino.0))).opened(0, true).must_run();
-        self.serve(op, Args::default(), reply, move |core, _, _| {
+        let op =
+            Op::new(req, Call::Releasedir, Target::Inode(Ino(ino.0))).opened(0, true).must_run();
+        self.serve(op, Operands::default(), reply, move |core, _, _| {
             core.tree.releasedir(handle(fh).0)
         });
     }
@@ -359,9 +360,9 @@ impl Filesystem for SlowFs {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Fallocate, On::Inode(Ino(ino.0))).slow();
+        let op = Op::new(req, Call::Fallocate, Target::Inode(Ino(ino.0))).slow();
         let op = op.bytes(handle(fh).0, offset, length);
-        self.serve(op, Args::default(), reply, move |core, caller, _| {
+        self.serve(op, Operands::default(), reply, move |core, caller, _| {
             core.tree.fallocate(&caller, handle(fh).0, mode, offset, length)
         });
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Core;
 use super::kept::Kept;
-use super::op::{Args, Op, OwnedArgs};
+use super::op::{Op, Operands, OwnedOperands};
 use super::oplog::Line;
 use super::reply::{Answer, Granted};
 use super::struck::Struck;
@@ -23,12 +23,12 @@ use crate::mirror::{Caller, Ino};
 
 /// The work of a request on the mirror, run at most once.
 pub(super) trait Work<R: Answer>:
-    FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
+    FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
 {
 }
 
 impl<R: Answer, F> Work<R> for F where
-    F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
+    F: FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
 {
 }
 
@@ -62,54 +62,54 @@ impl<R: Answer> Ended<R> {
 
 impl Core {
     /// Lets an operation that a fault hit go on.
-    pub(super) fn go_on<R: Answer, F: Work<R>>(
+    pub(super) fn run_struck<R: Answer, F: Work<R>>(
         self: &Arc<Self>,
         task: Task<R, F>,
-        args: Args<'_>,
+        operands: Operands<'_>,
         struck: Box<Struck>,
     ) {
         let Task { op, reply, run } = task;
         match struck.error() {
             Some(error) if struck.only_answers(&op) => {
                 struck.come();
-                struck.tell_not_run(&op, args, errno_of(&error));
-                self.conclude(&op, args, reply, Ended::new(Err(error), None), Some(struck));
+                struck.tell_not_run(&op, operands, errno_of(&error));
+                self.answer(&op, operands, reply, Ended::new(Err(error), None), Some(struck));
             }
-            _ => self.run(&op, args, Some(struck), reply, run),
+            _ => self.run(&op, operands, Some(struck), reply, run),
         }
     }
 
     /// The same for one that was held, with the data that it kept. On a loop thread it was not held
     /// at all, and these are in memory.
-    pub(super) fn go_on_held<R: Answer, F: Work<R>>(
+    pub(super) fn run_held<R: Answer, F: Work<R>>(
         self: &Arc<Self>,
         task: Task<R, F>,
-        args: &OwnedArgs,
+        operands: &OwnedOperands,
         kept: Option<Arc<Kept>>,
         mut struck: Box<Struck>,
     ) {
         let only_answers = struck.only_answers(&task.op);
         let Some(kept) = kept.filter(|_| !only_answers) else {
-            return self.go_on(task, args.lend(), struck);
+            return self.run_struck(task, operands.lend(), struck);
         };
         let here = self.underway.seat().is_some();
         if !here {
             self.underway.begin_away(task.op.claim());
         }
         match kept.take() {
-            Ok(taken) if here => self.go_on(task, args.lend_with(taken.bytes()), struck),
-            Ok(taken) => self.run_away(task, args.lend_with(taken.bytes()), Some(struck)),
+            Ok(taken) if here => self.run_struck(task, operands.lend_with(taken.bytes()), struck),
+            Ok(taken) => self.run_away(task, operands.lend_with(taken.bytes()), Some(struck)),
             Err(error) => {
                 tracing::error!("a held operation fails: its data cannot be read back: {error}");
                 let Task { op, reply, .. } = task;
-                let args = args.lend();
-                struck.tell_not_run(&op, args, errno_of(&error));
+                let operands = operands.lend();
+                struck.tell_not_run(&op, operands, errno_of(&error));
                 let owed = here || self.underway.end_away(op.claim());
                 let ended = Ended::new(Err(error), None).by(Some(&mut struck));
                 if owed {
-                    self.answer(&op, args, reply, ended)
+                    self.answer_now(&op, operands, reply, ended)
                 } else {
-                    self.take_back(&op, args, reply, ended)
+                    self.take_back(&op, operands, reply, ended)
                 }
             }
         }
@@ -120,26 +120,26 @@ impl Core {
     pub(super) fn run<R: Answer, F: Work<R>>(
         self: &Arc<Self>,
         op: &Op,
-        args: Args<'_>,
+        operands: Operands<'_>,
         mut struck: Option<Box<Struck>>,
         mut reply: R,
         run: F,
     ) {
         let Some(seat) = self.underway.seat() else {
             self.underway.begin_away(op.claim());
-            return self.run_away(Task { op: *op, reply, run }, args, struck);
+            return self.run_away(Task { op: *op, reply, run }, operands, struck);
         };
         if !self.underway.enter(op.share) {
-            return self.send_away(Task { op: *op, reply, run }, args, struck);
+            return self.send_away(Task { op: *op, reply, run }, operands, struck);
         }
         self.underway.begin(seat, op.claim());
-        let ended = self.perform(op, args, struck.as_deref(), (&mut reply, run));
+        let ended = self.perform(op, operands, struck.as_deref(), (&mut reply, run));
         let owed = self.underway.end(seat);
         self.underway.leave();
         if owed {
-            self.conclude(op, args, reply, ended, struck)
+            self.answer(op, operands, reply, ended, struck)
         } else {
-            self.take_back(op, args, reply, ended.by(struck.as_deref_mut()))
+            self.take_back(op, operands, reply, ended.by(struck.as_deref_mut()))
         }
     }
 
@@ -148,40 +148,40 @@ impl Core {
     fn send_away<R: Answer, F: Work<R>>(
         self: &Arc<Self>,
         task: Task<R, F>,
-        args: Args<'_>,
+        operands: Operands<'_>,
         struck: Option<Box<Struck>>,
     ) {
-        let (core, args) = (Arc::clone(self), args.to_owned());
+        let (core, operands) = (Arc::clone(self), operands.to_owned());
         let claim = task.op.claim();
         self.underway.begin_away(claim);
         if self.underway.is_dying(claim.tid) {
             self.let_go(claim);
         }
-        self.line.run(Box::new(move || core.run_away(task, args.lend(), struck)));
+        self.line.run(Box::new(move || core.run_away(task, operands.lend(), struck)));
     }
 
     /// Runs it on a thread that may block.
     fn run_away<R: Answer, F: Work<R>>(
         self: &Arc<Self>,
         task: Task<R, F>,
-        args: Args<'_>,
+        operands: Operands<'_>,
         mut struck: Option<Box<Struck>>,
     ) {
         let Task { op, mut reply, run } = task;
         if !op.must_run && !self.underway.is_owed(op.claim()) {
             if let Some(struck) = &struck {
-                struck.tell_not_run(&op, args, libc::EINTR);
+                struck.tell_not_run(&op, operands, libc::EINTR);
             }
             let interrupted = io::Error::from_raw_os_error(libc::EINTR);
             let ended = Ended::new(Err(interrupted), None).by(struck.as_deref_mut());
-            return self.take_back(&op, args, reply, ended);
+            return self.take_back(&op, operands, reply, ended);
         }
-        let ended = self.perform(&op, args, struck.as_deref(), (&mut reply, run));
+        let ended = self.perform(&op, operands, struck.as_deref(), (&mut reply, run));
         let owed = self.underway.end_away(op.claim());
         if owed {
-            self.conclude(&op, args, reply, ended, struck)
+            self.answer(&op, operands, reply, ended, struck)
         } else {
-            self.take_back(&op, args, reply, ended.by(struck.as_deref_mut()))
+            self.take_back(&op, operands, reply, ended.by(struck.as_deref_mut()))
         }
     }
 
@@ -190,18 +190,18 @@ impl Core {
     fn perform<R: Answer, F: Work<R>>(
         &self,
         op: &Op,
-        args: Args<'_>,
+        operands: Operands<'_>,
         struck: Option<&Struck>,
         (reply, run): (&mut R, F),
     ) -> Ended<R> {
         let Some(struck) = struck else {
             let started = self.is_noted(op).then(Instant::now);
-            let result = run(self, op.caller, args, reply);
+            let result = run(self, op.caller, operands, reply);
             return Ended::new(result, started.map(|started| started.elapsed()));
         };
         struck.come();
         let started = self.is_noted(op).then(Instant::now);
-        let result = self.perform_struck(op, args, struck, (&mut *reply, run));
+        let result = self.perform_struck(op, operands, struck, (&mut *reply, run));
         let took = started.map(|started| started.elapsed());
         match struck.error() {
             None => Ended::new(result, took),
@@ -223,18 +223,18 @@ impl Core {
     fn perform_struck<R: Answer, F: Work<R>>(
         &self,
         op: &Op,
-        args: Args<'_>,
+        operands: Operands<'_>,
         struck: &Struck,
         (reply, run): (&mut R, F),
     ) -> io::Result<R::Value> {
         let wants = struck.wants();
-        let altered = struck.altered(args.data, wants);
-        let edited = altered.edited(args.data);
-        let data = edited.as_deref().unwrap_or(args.data);
-        let before = wants.size.then(|| self.extent_before(op, args)).flatten();
+        let altered = struck.altered(operands.data, wants);
+        let edited = altered.edited(operands.data);
+        let data = edited.as_deref().unwrap_or(operands.data);
+        let before = wants.size.then(|| self.extent_before(op, operands)).flatten();
         let began = wants.took.then(Instant::now);
         let mut result =
-            run(self, op.caller, Args { data, altered: Some(&altered), ..args }, reply);
+            run(self, op.caller, Operands { data, altered: Some(&altered), ..operands }, reply);
         let took = began.map(|began| began.elapsed());
         if let Ok(value) = &mut result {
             R::edit(value, altered.edits);
@@ -249,7 +249,7 @@ impl Core {
             replaced: replaced.as_deref(),
             took,
         };
-        struck.tell(op, args, &done);
+        struck.tell(op, operands, &done);
         if struck.is_whole()
             && let Ok(value) = &mut result
         {
@@ -260,18 +260,18 @@ impl Core {
 
     /// Answers an operation that is over, at once or when its answer is held no longer.
     #[inline]
-    fn conclude<R: Answer>(
+    fn answer<R: Answer>(
         self: &Arc<Self>,
         op: &Op,
-        args: Args<'_>,
+        operands: Operands<'_>,
         reply: R,
         ended: Ended<R>,
         mut struck: Option<Box<Struck>>,
     ) {
         let ended = ended.by(struck.as_deref_mut());
         match struck.and_then(Struck::held_answer) {
-            None => self.answer(op, args, reply, ended),
-            Some(hit) => self.answer_later(*op, args, reply, ended, hit),
+            None => self.answer_now(op, operands, reply, ended),
+            Some(hit) => self.answer_later(*op, operands, reply, ended, hit),
         }
     }
 
@@ -280,21 +280,21 @@ impl Core {
     fn answer_later<R: Answer>(
         self: &Arc<Self>,
         op: Op,
-        args: Args<'_>,
+        operands: Operands<'_>,
         reply: R,
         ended: Ended<R>,
         hit: Hit,
     ) {
-        let (core, args) = (Arc::clone(self), Args { data: &[], ..args }.to_owned());
-        let job = move |_, _| core.answer(&op, args.lend(), reply, ended);
+        let (core, operands) = (Arc::clone(self), Operands { data: &[], ..operands }.to_owned());
+        let job = move |_, _| core.answer_now(&op, operands.lend(), reply, ended);
         self.line.hold(hit, Instant::now(), false, Box::new(job));
     }
 
     /// The one place where results become replies and errors become errnos.
-    fn answer<R: Answer>(&self, op: &Op, args: Args<'_>, reply: R, ended: Ended<R>) {
+    fn answer_now<R: Answer>(&self, op: &Op, operands: Operands<'_>, reply: R, ended: Ended<R>) {
         let Ended { result, took, hits } = ended;
         let bytes = result.as_ref().map_or(0, R::moved);
-        self.note(op, args, result.as_ref().err(), Told { took, bytes, hits });
+        self.note(op, operands, result.as_ref().err(), Told { took, bytes, hits });
         match result {
             Ok(value) => reply.ok(value),
             Err(error) => {
@@ -305,14 +305,14 @@ impl Core {
 
     /// Its caller was answered EINTR meanwhile: gives back what the answer would have granted.
     #[cold]
-    fn take_back<R: Answer>(&self, op: &Op, args: Args<'_>, mut reply: R, ended: Ended<R>) {
+    fn take_back<R: Answer>(&self, op: &Op, operands: Operands<'_>, mut reply: R, ended: Ended<R>) {
         let Ended { result, took, hits } = ended;
         self.withdraw(reply.granted(result.as_ref().ok()));
         let error = io::Error::from_raw_os_error(libc::EINTR);
         // Forgotten, it would keep its entries in memory; dropped, it would answer EIO. The kernel
         // takes no second answer, and this is the first one's errno, if that is still on its way.
         reply.err(fuser::Errno::EINTR);
-        self.note(op, args, Some(&error), Told { took, bytes: 0, hits });
+        self.note(op, operands, Some(&error), Told { took, bytes: 0, hits });
     }
 
     /// Takes back what the kernel is not told of.
@@ -328,16 +328,16 @@ impl Core {
 
     /// Counts, times, logs and traces an operation that is over.
     #[inline]
-    fn note(&self, op: &Op, args: Args<'_>, error: Option<&io::Error>, told: Told) {
+    fn note(&self, op: &Op, operands: Operands<'_>, error: Option<&io::Error>, told: Told) {
         self.stats.count(op.call, error.is_some());
         if let Some(arrived) = op.arrived {
             self.stats.time(op.call, arrived.elapsed());
         }
         if self.options.log_ops {
-            Line { core: self, op, args, error, took: told.took }.write();
+            Line { core: self, op, operands, error, took: told.took }.write();
         }
         if op.traced {
-            self.trace(op, args, error, told);
+            self.trace(op, operands, error, told);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use fuser::INodeNo;
 
 use super::kept::Kept;
-use super::op::{Args, Met, On, Op};
+use super::op::{Met, Op, Operands, Target};
 use super::reply::Answer;
 use super::run::{Task, Work};
 use super::struck::Struck;
@@ -22,12 +22,14 @@ use crate::ops::{Call, MethodSet};
 
 impl SlowFs {
     /// Serves one request.
-    pub(super) fn serve<R, F>(&self, op: Op, args: Args<'_>, reply: R, run: F)
+    pub(super) fn serve<R, F>(&self, op: Op, operands: Operands<'_>, reply: R, run: F)
     where
         R: Answer,
-        F: FnOnce(&Core, Caller, Args<'_>) -> io::Result<R::Value> + Send + 'static,
+        F: FnOnce(&Core, Caller, Operands<'_>) -> io::Result<R::Value> + Send + 'static,
     {
-        self.serve_filling(op, args, reply, move |core, caller, args, _| run(core, caller, args));
+        self.serve_filling(op, operands, reply, move |core, caller, operands, _| {
+            run(core, caller, operands)
+        });
     }
 
     /// Serves a request on an inode that came without names or data.
@@ -43,15 +45,15 @@ impl SlowFs {
         F: FnOnce(&Core, Ino, Caller) -> io::Result<R::Value> + Send + 'static,
     {
         let ino = Ino(ino.0);
-        let op = Op::new(req, call, On::Inode(ino));
-        self.serve(op, Args::default(), reply, move |core, caller, _| run(core, ino, caller));
+        let op = Op::new(req, call, Target::Inode(ino));
+        self.serve(op, Operands::default(), reply, move |core, caller, _| run(core, ino, caller));
     }
 
     /// Serves a request whose operation fills its reply as it goes.
-    pub(super) fn serve_filling<R, F>(&self, mut op: Op, args: Args<'_>, reply: R, run: F)
+    pub(super) fn serve_filling<R, F>(&self, mut op: Op, operands: Operands<'_>, reply: R, run: F)
     where
         R: Answer,
-        F: FnOnce(&Core, Caller, Args<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
+        F: FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
     {
         self.core.underway.sit();
         let mask = self.core.gate.mask();
@@ -62,29 +64,29 @@ impl SlowFs {
         let armed = mask.methods();
         let repeated = op.paged && self.core.readers.pending();
         if !repeated && (armed.is_empty() || !self.core.is_subject(armed, &op)) {
-            self.core.run(&op, args, None, reply, run);
+            self.core.run(&op, operands, None, reply, run);
         } else {
-            self.serve_armed(Task { op, reply, run }, args);
+            self.serve_armed(Task { op, reply, run }, operands);
         }
     }
 
     #[cold]
-    fn serve_armed<R: Answer, F: Work<R>>(&self, mut task: Task<R, F>, args: Args<'_>) {
+    fn serve_armed<R: Answer, F: Work<R>>(&self, mut task: Task<R, F>, operands: Operands<'_>) {
         let arrived = *task.op.arrived.get_or_insert_with(Instant::now);
-        let view = task.op.view(args);
-        let Verdict::Hit(hit) = self.core.decide(&task.op, args, view) else {
-            return self.core.run(&task.op, args, None, task.reply, task.run);
+        let view = task.op.view(operands);
+        let Verdict::Hit(hit) = self.core.decide(&task.op, operands, view) else {
+            return self.core.run(&task.op, operands, None, task.reply, task.run);
         };
         match hit.hold() {
             Hold::No => {
                 let struck = self.core.struck(&mut task.op, hit, Outcome::Due);
-                self.core.go_on(task, args, struck);
+                self.core.run_struck(task, operands, struck);
             }
             Hold::Until(due) if due.saturating_duration_since(arrived) < hold::SPIN_BELOW => {
                 let struck = self.core.struck(&mut task.op, hit, Outcome::Due);
-                self.core.go_on(task, args, struck.at(due));
+                self.core.run_struck(task, operands, struck.at(due));
             }
-            Hold::Until(_) | Hold::UntilCleared => self.hold(hit, arrived, task, args),
+            Hold::Until(_) | Hold::UntilCleared => self.hold(hit, arrived, task, operands),
         }
     }
 
@@ -94,14 +96,14 @@ impl SlowFs {
         hit: Hit,
         arrived: Instant,
         mut task: Task<R, F>,
-        args: Args<'_>,
+        operands: Operands<'_>,
     ) {
         let (core, must_run) = (Arc::clone(&self.core), task.op.must_run);
-        let kept = (!args.data.is_empty()).then(|| Kept::new(&core.keep, args.data));
-        let (args, own) = (Args { data: &[], ..args }.to_owned(), kept.clone());
+        let kept = (!operands.data.is_empty()).then(|| Kept::new(&core.keep, operands.data));
+        let (operands, own) = (Operands { data: &[], ..operands }.to_owned(), kept.clone());
         let job = move |hit: Hit, outcome: Outcome| {
             let struck = core.struck(&mut task.op, hit, outcome);
-            core.go_on_held(task, &args, own, struck);
+            core.run_held(task, &operands, own, struck);
         };
         self.core.line.hold(hit, arrived, must_run, Box::new(job));
         if let Some(kept) = kept.filter(|kept| kept.is_too_much()) {
@@ -120,8 +122,8 @@ impl Core {
         armed.intersects(op.methods())
     }
 
-    fn decide(&self, op: &Op, args: Args<'_>, view: Operation<'_>) -> Verdict {
-        let [first, second] = op.targets.map(|t| t.and_then(|t| self.subject(t, args)));
+    fn decide(&self, op: &Op, operands: Operands<'_>, view: Operation<'_>) -> Verdict {
+        let [first, second] = op.targets.map(|t| t.and_then(|t| self.subject(t, operands)));
         match (&first, &second) {
             (Some(a), Some(b)) => self.gate.decide(&[a, b], &view),
             (Some(one), None) if Core::is_step(op) => self.decide_step(op, one, &view),

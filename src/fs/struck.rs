@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::altered::Altered;
-use super::op::{Args, Op};
+use super::op::{Op, Operands};
 use crate::fault::operation::{Done, Wants};
 use crate::fault::plan::{Change, Plan, Reply, Run, Sync};
 use crate::fault::{FaultId, Hit, Outcome, hold, trace};
@@ -135,13 +135,13 @@ impl Struck {
     }
 
     /// Tells those that planned for it, or follow it, how it ended.
-    pub(super) fn tell(&self, op: &Op, args: Args<'_>, done: &Done<'_>) {
-        self.hit.done(&op.view(args), done);
+    pub(super) fn tell(&self, op: &Op, operands: Operands<'_>, done: &Done<'_>) {
+        self.hit.done(&op.view(operands), done);
     }
 
     /// The same for one that did not run.
-    pub(super) fn tell_not_run(&self, op: &Op, args: Args<'_>, errno: i32) {
-        self.tell(op, args, &Done { errno, ..Done::default() });
+    pub(super) fn tell_not_run(&self, op: &Op, operands: Operands<'_>, errno: i32) {
+        self.tell(op, operands, &Done { errno, ..Done::default() });
     }
 
     /// What is held once it has run, if its answer is.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use super::op::{Args, On};
+use super::op::{Operands, Target};
 use super::{Core, Node, Tree};
 use crate::fault::{Memo, Subject};
 use crate::ops::MethodSet;
@@ -12,13 +12,13 @@ impl Core {
     /// A target of an operation; none if its inode is gone.
     pub(super) fn subject<'a>(
         &'a self,
-        (on, methods): (On, MethodSet),
-        args: Args<'a>,
+        (target, methods): (Target, MethodSet),
+        operands: Operands<'a>,
     ) -> Option<TreeSubject<'a>> {
-        let (ino, name) = match on {
-            On::Inode(ino) => (ino, None),
-            On::Name(parent) => (parent, Some(args.name)),
-            On::Other(parent) => (parent, Some(args.other)),
+        let (ino, name) = match target {
+            Target::Inode(ino) => (ino, None),
+            Target::Name(parent) => (parent, Some(operands.name)),
+            Target::Other(parent) => (parent, Some(operands.other)),
         };
         // An inode that is gone has no path; the operation itself will say ESTALE.
         let inode = self.tree.inode(ino).ok()?;
@@ -36,8 +36,12 @@ impl Core {
     }
 
     /// The backing path of a target, for people.
-    pub(super) fn path_of(&self, target: (On, MethodSet), args: Args<'_>) -> Option<Vec<u8>> {
-        Some(self.subject(target, args)?.path())
+    pub(super) fn path_of(
+        &self,
+        target: (Target, MethodSet),
+        operands: Operands<'_>,
+    ) -> Option<Vec<u8>> {
+        Some(self.subject(target, operands)?.path())
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::Core;
-use super::op::{Args, Op};
+use super::op::{Op, Operands};
 use crate::fault::trace::{self, End, Event, monotonic_ns};
 use crate::fault::{Hit, Outcome, Subject};
 
@@ -35,13 +35,19 @@ pub(super) struct Told {
 impl Core {
     /// Adds an operation that is about to be answered to the trace, if its reader wants to see it.
     #[cold]
-    pub(super) fn trace(&self, op: &Op, args: Args<'_>, error: Option<&io::Error>, told: Told) {
+    pub(super) fn trace(
+        &self,
+        op: &Op,
+        operands: Operands<'_>,
+        error: Option<&io::Error>,
+        told: Told,
+    ) {
         let Some(wanted) = self.gate.trace().wanted() else { return };
         let methods = op.methods().union(op.call.methods());
         if !wanted.methods.intersects(methods) || wanted.fired && told.hits.is_empty() {
             return;
         }
-        let subjects = op.targets.map(|target| self.subject(target?, args));
+        let subjects = op.targets.map(|target| self.subject(target?, operands));
         let mut is_there = false;
         for subject in subjects.iter().flatten() {
             subject.paths(&mut |path| is_there |= wanted.pattern.matches(path));
@@ -50,7 +56,7 @@ impl Core {
             return;
         }
         let [path, other] = subjects.map(|subject| subject.map(|subject| subject.path()));
-        let view = op.view(args);
+        let view = op.view(operands);
         self.gate.trace().push(Event {
             seq: 0,
             arrived_ns: monotonic_ns(view.arrived()),

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Core;
-use super::op::{On, Op};
+use super::op::{Op, Target};
 use super::subject::TreeSubject;
 use crate::fault::plan::Hold;
 use crate::fault::{FaultId, Operation, Verdict};
@@ -159,11 +159,11 @@ impl Core {
         let failed = matches!(&verdict, Verdict::Hit(hit) if hit.errno().is_some());
         if !failed {
             walk.at = match op.targets {
-                [Some((On::Name(parent), _)), _] => {
+                [Some((Target::Name(parent), _)), _] => {
                     walk.dir = Some(parent);
                     At::Looking
                 }
-                [Some((On::Inode(ino), _)), _] => At::Asked(ino),
+                [Some((Target::Inode(ino), _)), _] => At::Asked(ino),
                 _ => At::Start,
             };
             self.walks.keep(tid, walk);
@@ -206,9 +206,11 @@ impl Core {
 
     fn continues(&self, at: At, op: &Op) -> bool {
         match (at, op.targets) {
-            (At::Found(from) | At::Asked(from), [Some((On::Name(parent), _)), _]) => from == parent,
-            (At::Found(from), [Some((On::Inode(ino), _)), _]) if from == ino => true,
-            (At::Found(from) | At::Asked(from), [Some((On::Inode(ino), _)), _]) => {
+            (At::Found(from) | At::Asked(from), [Some((Target::Name(parent), _)), _]) => {
+                from == parent
+            }
+            (At::Found(from), [Some((Target::Inode(ino), _)), _]) if from == ino => true,
+            (At::Found(from) | At::Asked(from), [Some((Target::Inode(ino), _)), _]) => {
                 self.tree.inode(ino).is_ok_and(|inode| inode.lies_in(from))
             }
             _ => false,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fuser::{OpenFlags, ReplyWrite, Request};
 
-use super::op::{Args, On, Op};
+use super::op::{Op, Operands, Target};
 use super::{Core, SlowFs};
 use crate::mirror::{Caller, Fh, Ino, Written};
 use crate::ops::Call;
@@ -60,7 +60,7 @@ impl SlowFs {
     /// Serves a WRITE, with the sync that it includes.
     pub(super) fn serve_write(&self, req: &Request, write: Write, data: &[u8], reply: ReplyWrite) {
         let (fh, direct) = (write.fh, write.direct);
-        let op = Op::new(req, Call::Write, On::Inode(write.ino));
+        let op = Op::new(req, Call::Write, Target::Inode(write.ino));
         let mut op = op.bytes(fh, write.offset, data.len() as u64);
         op = op.opened(write.flags.0, write.stored);
         let sync = sync_of(write.flags, direct, req.pid());
@@ -72,11 +72,11 @@ impl SlowFs {
         if paged {
             op = op.slow();
         }
-        self.serve(op, Args::data(data), reply, move |core, caller, args| {
+        self.serve(op, Operands::data(data), reply, move |core, caller, operands| {
             let appends = core.appends(&write, caller.tid)?;
-            let written = core.write(&write, appends, caller, args)?;
+            let written = core.write(&write, appends, caller, operands)?;
             if let Some(request) = sync {
-                core.sync(fh, request == Call::Fdatasync, args)?;
+                core.sync(fh, request == Call::Fdatasync, operands)?;
             }
             let end = write.offset.saturating_add(written.bytes as u64);
             match (past_cache && core.is_paged(fh), paged) {
@@ -101,17 +101,17 @@ impl SlowFs {
         (len, flags): (u64, u64),
         reply: ReplyWrite,
     ) {
-        let op = Op::new(req, Call::CopyTo, On::Inode(to.ino))
-            .and(On::Inode(from.ino), Call::CopyFrom.methods())
+        let op = Op::new(req, Call::CopyTo, Target::Inode(to.ino))
+            .and(Target::Inode(from.ino), Call::CopyFrom.methods())
             .bytes(to.fh, to.offset, len.min(MOST_COPIED))
             .slow();
-        self.serve(op, Args::default(), reply, move |core, caller, args| {
+        self.serve(op, Operands::default(), reply, move |core, caller, operands| {
             let (source, ino) = (from.ino, to.ino);
             let from = (from.fh, from.offset);
             let to = (to.fh, to.offset);
             let len = len.min(MOST_COPIED);
-            core.read_replaced(args, to, len);
-            let copied = match args.parts() {
+            core.read_replaced(operands, to, len);
+            let copied = match operands.parts() {
                 None => core.tree.copy_file_range(&caller, from, to, len, flags)?,
                 Some(parts) => {
                     core.write_parts((ino, to.0), caller, (to.1, len), parts, |part| {
@@ -135,16 +135,16 @@ impl Core {
         write: &Write,
         appends: bool,
         caller: Caller,
-        args: Args<'_>,
+        operands: Operands<'_>,
     ) -> io::Result<Written> {
         let ordinary = write.kill.then_some(&caller);
         if !appends {
-            self.read_replaced(args, (write.fh, write.offset), args.data.len() as u64);
+            self.read_replaced(operands, (write.fh, write.offset), operands.data.len() as u64);
         }
-        match (args.parts(), appends) {
-            (Some(parts), _) => self.write_torn(write, appends, caller, (args.data, parts)),
-            (None, true) => self.tree.append(ordinary, write.fh, args.data),
-            (None, false) => self.tree.write(ordinary, write.fh, write.offset, args.data),
+        match (operands.parts(), appends) {
+            (Some(parts), _) => self.write_torn(write, appends, caller, (operands.data, parts)),
+            (None, true) => self.tree.append(ordinary, write.fh, operands.data),
+            (None, false) => self.tree.write(ordinary, write.fh, write.offset, operands.data),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::fault::kinds::sketches::{State, sketch, sketch_of};
 use crate::fault::plan::{Edit, Space};
 use crate::fault::words::{Args as Values, Value};
 use crate::fault::{DelayLine, Fault, FaultTable, Placement};
-use crate::fs::op::On;
+use crate::fs::op::Target;
 use crate::fs::reply::Bytes;
 use crate::fs::writes::Write;
 use crate::fs::{FsOptions, Keep, SlowFs, Tree};
@@ -106,28 +106,33 @@ impl Room {
     fn serve<R: Answer, F: Work<Told<R>>>(
         &self,
         op: Op,
-        args: Args<'_>,
+        operands: Operands<'_>,
         grants: fn(&R::Value) -> Granted,
         run: F,
     ) -> Result<R::Value, i32> {
         let (tell, told) = channel();
-        self.fs.serve_filling(op, args, Told::<R> { tell, grants, of: PhantomData }, run);
+        self.fs.serve_filling(op, operands, Told::<R> { tell, grants, of: PhantomData }, run);
         told.recv_timeout(Duration::from_secs(10)).unwrap()
     }
 
     fn write(&self, (ino, fh): (Ino, Fh), offset: u64, data: &[u8]) -> Result<u32, i32> {
-        let op = ask(Call::Write, On::Inode(ino)).bytes(fh, offset, data.len() as u64);
+        let op = ask(Call::Write, Target::Inode(ino)).bytes(fh, offset, data.len() as u64);
         let (direct, kill, stored, flags) = (true, false, false, OpenFlags(0));
         let write = Write { ino, fh, direct, offset, kill, flags, stored };
-        self.serve::<ReplyWrite, _>(op, Args::data(data), nothing, move |core, caller, args, _| {
-            core.write(&write, false, caller, args).map(|w| u32::try_from(w.bytes).unwrap())
-        })
+        self.serve::<ReplyWrite, _>(
+            op,
+            Operands::data(data),
+            nothing,
+            move |core, caller, operands, _| {
+                core.write(&write, false, caller, operands).map(|w| u32::try_from(w.bytes).unwrap())
+            },
+        )
     }
 
     fn read(&self, (ino, fh): (Ino, Fh), offset: u64, len: u32) -> Result<Vec<u8>, i32> {
-        let op = ask(Call::Read, On::Inode(ino)).bytes(fh, offset, len.into());
+        let op = ask(Call::Read, Target::Inode(ino)).bytes(fh, offset, len.into());
         let read =
-            self.serve::<ReplyData, _>(op, Args::default(), nothing, move |core, _, _, _| {
+            self.serve::<ReplyData, _>(op, Operands::default(), nothing, move |core, _, _, _| {
                 let mut bytes = Bytes::spare();
                 core.tree.read(fh, offset, len, &mut bytes.0).map(|()| bytes)
             });
@@ -135,31 +140,37 @@ impl Room {
     }
 
     fn release(&self, (ino, fh): (Ino, Fh)) -> Result<(), i32> {
-        let op = ask(Call::Release, On::Inode(ino)).by(fh).must_run();
-        let run = move |core: &Core, _, _: Args<'_>, _: &mut _| core.tree.release(fh);
-        self.serve::<ReplyEmpty, _>(op, Args::default(), nothing, run)
+        let op = ask(Call::Release, Target::Inode(ino)).by(fh).must_run();
+        let run = move |core: &Core, _, _: Operands<'_>, _: &mut _| core.tree.release(fh);
+        self.serve::<ReplyEmpty, _>(op, Operands::default(), nothing, run)
     }
 
     fn create(&self) -> Result<(Ino, Fh), i32> {
-        let op = ask(Call::Create, On::Name(ROOT));
-        let args = Args::name(OsStr::new("f"));
-        let created =
-            self.serve::<ReplyCreate, _>(op, args, Granted::created, |core, caller, args, _| {
+        let op = ask(Call::Create, Target::Name(ROOT));
+        let operands = Operands::name(OsStr::new("f"));
+        let created = self.serve::<ReplyCreate, _>(
+            op,
+            operands,
+            Granted::created,
+            |core, caller, operands, _| {
                 let flags = libc::O_RDWR;
-                let (entry, fh) = core.tree.create(&caller, ROOT, args.name, 0o600, flags)?;
+                let (entry, fh) = core.tree.create(&caller, ROOT, operands.name, 0o600, flags)?;
                 let opened = core.opened(entry.ino, fh, flags, &|_| unreachable!("by passthrough"));
                 Ok((core.entry(&entry), opened))
-            });
+            },
+        );
         created.map(|(entry, opened)| {
             (Ino(entry.attributes.attr.ino.0), crate::fs::caches::handle(opened.fh).0)
         })
     }
 
     fn unlink(&self) -> Result<(), i32> {
-        let op = ask(Call::Unlink, On::Name(ROOT));
-        let args = Args::name(OsStr::new("f"));
-        let run = |core: &Core, _, args: Args<'_>, _: &mut _| core.tree.unlink(ROOT, args.name);
-        self.serve::<ReplyEmpty, _>(op, args, nothing, run)
+        let op = ask(Call::Unlink, Target::Name(ROOT));
+        let operands = Operands::name(OsStr::new("f"));
+        let run = |core: &Core, _, operands: Operands<'_>, _: &mut _| {
+            core.tree.unlink(ROOT, operands.name)
+        };
+        self.serve::<ReplyEmpty, _>(op, operands, nothing, run)
     }
 }
 
@@ -167,7 +178,7 @@ fn nothing<T>(_: &T) -> Granted {
     Granted::default()
 }
 
-fn ask(call: Call, on: On) -> Op {
+fn ask(call: Call, on: Target) -> Op {
     Op::asked(1, CALLER, call, on)
 }
 
@@ -196,9 +207,10 @@ fn a_sync_that_is_not_done_does_not_reach_the_backing() {
     let (ino, fh) = room.open(b"", libc::O_RDWR);
     room.fs.core.tree.release(fh).unwrap();
     let sync = || {
-        let op = ask(Call::Fsync, On::Inode(ino)).by(fh);
-        let run = move |core: &Core, _, args: Args<'_>, _: &mut _| core.sync(fh, false, args);
-        room.serve::<ReplyEmpty, _>(op, Args::default(), nothing, run)
+        let op = ask(Call::Fsync, Target::Inode(ino)).by(fh);
+        let run =
+            move |core: &Core, _, operands: Operands<'_>, _: &mut _| core.sync(fh, false, operands);
+        room.serve::<ReplyEmpty, _>(op, Operands::default(), nothing, run)
     };
     // It would fail.
     assert_eq!(sync(), Err(libc::EBADF));
@@ -231,9 +243,9 @@ fn a_full_disk_learns_what_is_taken_and_freed_and_tells_it() {
         (state.free / BLOCK, state.inodes)
     };
     let told = || {
-        let run = |core: &Core, _, _: Args<'_>, _: &mut _| core.tree.statfs(ROOT);
-        let op = ask(Call::Statfs, On::Inode(ROOT));
-        let told = room.serve::<ReplyStatfs, _>(op, Args::default(), nothing, run).unwrap();
+        let run = |core: &Core, _, _: Operands<'_>, _: &mut _| core.tree.statfs(ROOT);
+        let op = ask(Call::Statfs, Target::Inode(ROOT));
+        let told = room.serve::<ReplyStatfs, _>(op, Operands::default(), nothing, run).unwrap();
         (told.f_bavail * told.f_frsize / BLOCK, told.f_ffree)
     };
     assert_eq!(told(), (4, 3));
@@ -267,9 +279,9 @@ fn a_file_that_is_renamed_over_is_freed() {
     room.fs.core.tree.release(file.1).unwrap();
     fs::write(room.dir.path().join("new"), b"").unwrap();
     let (from, to) = (OsStr::new("new"), OsStr::new("f"));
-    let op = ask(Call::Rename, On::Name(ROOT)).and(On::Other(ROOT), Call::Rename.methods());
+    let op = ask(Call::Rename, Target::Name(ROOT)).and(Target::Other(ROOT), Call::Rename.methods());
     let renamed =
-        room.serve::<ReplyEmpty, _>(op, Args::names(from, to), nothing, |core, _, a, _| {
+        room.serve::<ReplyEmpty, _>(op, Operands::names(from, to), nothing, |core, _, a, _| {
             core.tree.rename(ROOT, a.name, ROOT, a.other, 0)
         });
     assert_eq!(renamed, Ok(()));
