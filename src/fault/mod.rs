@@ -5,8 +5,8 @@
 //! memory and not as a thread.
 //!
 //! Who is hit, how often and when is plain data (`scope`, `chance`, `term`). What happens is open: a
-//! kind of fault is one file and one line of [`kinds::KINDS`], and adds to the [`plan::Plan`] of a
-//! request. Every door speaks of faults in [`words`], which are read off that table.
+//! kind of fault is one file and one line of [`kinds::KINDS`], and adds to the `plan::Plan` of a
+//! request. Every door speaks of faults in `words`, which are read off that table.
 //!
 //! ```text
 //! words  ->  spec  ->  kinds  ->  plan, operation, chance

@@ -61,7 +61,7 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>, SpecError> {
 }
 
 impl FaultWords {
-    /// The line that asks for the same, as [`parse`] reads it.
+    /// The line that asks for the same, as `parse` reads it.
     #[must_use]
     pub fn line(&self) -> String {
         let mut words = vec![self.effect()];

@@ -119,7 +119,7 @@ impl Pattern {
         Pattern { source: self.source.clone(), engine: Engine::None }
     }
 
-    /// The pattern as it was given; empty for [`Pattern::any`].
+    /// The pattern as it was given; empty for `Pattern::any`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.source
