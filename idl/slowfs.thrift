@@ -259,7 +259,7 @@ service SlowFS extends charybdefs.server {
     /**
      * Traces for this connection, from now on, the requests that consult one of these methods (none: any)
      * and whose backing path matches; `fired`: only those on which something fired. Refused while another
-     * connection traces. The trace ends with the connection, and after 10 seconds without trace_read.
+     * connection traces. The trace ends with the connection, and after two minutes without trace_read.
      */
     TraceHead trace_start(1: list<string> methods, 2: string pattern, 3: bool fired)
         throws (1: Refused refused),

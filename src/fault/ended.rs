@@ -49,6 +49,8 @@ pub struct Gone {
     pub why: Why,
     /// When.
     pub at: SystemTime,
+    /// Whether an operation that it fired on may still be held: it is on its way there.
+    pub to_come: bool,
 }
 
 struct Record {
@@ -80,6 +82,14 @@ impl Record {
     /// Whether an operation that it fired on, or a file that was opened because of it, is left.
     fn is_needed(&self) -> bool {
         matches!(&self.of, Of::Live(live) if Arc::strong_count(live) > 1)
+    }
+
+    /// Whether an operation that it fired on is neither held nor done.
+    fn is_to_come(&self) -> bool {
+        let Of::Live(live) = &self.of else { return false };
+        // First all, then those that are known: one that comes to be held meanwhile is among them.
+        let others = Arc::strong_count(live).saturating_sub(1);
+        u64::try_from(others).is_ok_and(|others| others > live.held() + live.past_cache())
     }
 
     fn listed(&self) -> Listed {
@@ -133,8 +143,11 @@ impl Ended {
     }
 
     pub(super) fn list(&self) -> Vec<Gone> {
-        let gone =
-            |record: &Record| Gone { fault: record.listed(), why: record.why, at: record.at };
+        let gone = |record: &Record| {
+            // Before the counts: what has come by then is counted.
+            let to_come = record.is_to_come();
+            Gone { fault: record.listed(), why: record.why, at: record.at, to_come }
+        };
         self.0.iter().map(gone).collect()
     }
 }

@@ -22,8 +22,8 @@ use crate::ops::MethodSet;
 /// What the ring may take of memory, bytes.
 const ROOM: usize = 16 << 20;
 
-/// How long a reader may fetch nothing.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a reader may fetch nothing: as long as somebody looks at a page of what it prints.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The largest part of the ring that is fetched at once, bytes.
 const MOST_FETCHED: usize = 4 << 20;
@@ -122,6 +122,8 @@ struct Tape {
     ring: VecDeque<Arc<Event>>,
     bytes: usize,
     last: u64,
+    /// Up to which number the reader was given them.
+    given: u64,
     dropped: u64,
     fetched: Instant,
 }
@@ -157,6 +159,7 @@ impl<'a> Tracing<'a> {
             ring: VecDeque::new(),
             bytes: 0,
             last: 0,
+            given: 0,
             dropped: 0,
             fetched: Instant::now(),
         });
@@ -178,7 +181,8 @@ impl<'a> Tracing<'a> {
             let rest = room.saturating_sub(event.size());
             mem::replace(&mut room, rest) > 0
         };
-        let events = tape.ring.iter().take(most).take_while(fits).map(Arc::clone).collect();
+        let events: Vec<_> = tape.ring.iter().take(most).take_while(fits).map(Arc::clone).collect();
+        tape.given = events.last().map_or(0, |event| event.seq).max(tape.given);
         Some(Fetched { events, dropped: tape.dropped })
     }
 
@@ -225,15 +229,16 @@ impl Tape {
         self.bytes += event.size();
         self.ring.push_back(Arc::new(Event { seq: self.last, ..event }));
         while self.bytes > ROOM {
-            self.pop();
-            self.dropped += 1;
+            let lost = self.pop().is_some_and(|seq| seq > self.given);
+            self.dropped += u64::from(lost);
         }
     }
 
-    fn pop(&mut self) {
-        if let Some(event) = self.ring.pop_front() {
-            self.bytes -= event.size();
-        }
+    /// Forgets the oldest; its number.
+    fn pop(&mut self) -> Option<u64> {
+        let event = self.ring.pop_front()?;
+        self.bytes -= event.size();
+        Some(event.seq)
     }
 }
 
@@ -324,6 +329,19 @@ mod tests {
         };
         assert_eq!(got + dropped, pushed);
         assert!(got as usize * path.len() <= ROOM && got > 200, "{got}");
+    }
+
+    #[test]
+    fn what_was_fetched_is_not_dropped() {
+        let (trace, mask) = (Trace::default(), MaskWord::default());
+        let tracing = Tracing::new(&trace, &mask);
+        tracing.start(READER, all()).unwrap();
+        let path = "x".repeat(64 << 10);
+        (0..100).for_each(|_| tracing.push(named(&path)));
+        let last = *seqs(&tracing.fetch(READER, 0, 10).unwrap()).last().unwrap();
+        (0..1_000).for_each(|_| tracing.push(named(&path)));
+        let fetched = tracing.fetch(READER, last, 10).unwrap();
+        assert_eq!(fetched.events[0].seq, last + fetched.dropped + 1);
     }
 
     #[test]

@@ -296,6 +296,8 @@ impl Session {
 
     /// Whether the peer may still wait for an answer: it has not closed, nor has this side.
     fn waits(&self) -> bool {
+        // Meanwhile it is not idle.
+        self.touch(Some(Instant::now()));
         let mut fds = [PollFd::new(&*self.stream, PollFlags::RDHUP)];
         poll(&mut fds, Some(&Timespec::default())) == Ok(0)
     }

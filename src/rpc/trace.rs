@@ -191,7 +191,7 @@ impl Client {
     }
 
     /// What has come after that number, `most` at most; what came up to it is forgotten. Who asks for
-    /// nothing for 10 seconds has no trace any more.
+    /// nothing for two minutes has no trace any more.
     ///
     /// # Errors
     /// Any of [`ClientError`]; `Refused` if there is no trace of this connection.

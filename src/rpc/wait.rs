@@ -14,10 +14,19 @@ use crate::fault::{FaultId, Listed};
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What may be waited for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum What {
     Fired,
     Held,
+}
+
+/// What a fault may come to yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outlook {
+    InForce,
+    /// It fires no more, but what it fired on is on its way to be held.
+    ToHold,
+    Over,
 }
 
 impl What {
@@ -56,17 +65,18 @@ impl Handler {
         self.look(name_or_id).map(|(fault, _)| fault.id)
     }
 
-    /// The same, and whether it is in force.
-    fn look(&self, name_or_id: &str) -> Option<(Listed, bool)> {
+    /// The same, and what it may come to yet.
+    fn look(&self, name_or_id: &str) -> Option<(Listed, Outlook)> {
         let id = name_or_id.parse().ok().map(FaultId);
         let is_meant = |fault: &Listed| match id {
             Some(id) => fault.id == id,
             None => fault.fault.name().is_some_and(|name| name.as_str() == name_or_id),
         };
         let in_force = self.table.list().into_iter().find(is_meant);
-        in_force.map(|fault| (fault, true)).or_else(|| {
-            let mut ended = self.table.list_ended().into_iter().rev().map(|gone| gone.fault);
-            ended.find(is_meant).map(|fault| (fault, false))
+        in_force.map(|fault| (fault, Outlook::InForce)).or_else(|| {
+            let mut ended = self.table.list_ended().into_iter().rev();
+            let gone = ended.find(|gone| is_meant(&gone.fault))?;
+            Some((gone.fault, if gone.to_come { Outlook::ToHold } else { Outlook::Over }))
         })
     }
 
@@ -79,8 +89,8 @@ impl Handler {
         let n = n.ok_or_else(|| Refusal::Own(format!("n is {}: it must be 1 at least", wait.n)))?;
         let name = printable(&wait.name_or_id);
         loop {
-            let Some((fault, in_force)) = self.look(&wait.name_or_id) else {
-                let why = format!("there is no fault {name}; list_faults tells those there are");
+            let Some((fault, outlook)) = self.look(&wait.name_or_id) else {
+                let why = format!("there is no fault {name}; `slowfs list` shows those there are");
                 return Err(Refusal::Own(why));
             };
             let found = what.count(&fault);
@@ -88,7 +98,7 @@ impl Handler {
                 return Ok(signed(found));
             }
             let so_far = format!("fault {name} {} {found}, not {n}", what.told());
-            if !in_force {
+            if outlook == Outlook::Over || outlook == Outlook::ToHold && what == What::Fired {
                 return Err(Refusal::Own(format!("{so_far}, and is not in force any more")));
             }
             if began.elapsed() >= timeout || !waits() {

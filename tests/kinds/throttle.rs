@@ -58,9 +58,7 @@ fn a_throttle_charges_what_arrives_and_never_changes_how_files_are_opened() {
     let file = open(&mount, 0);
     let mut read = [0; 100];
     file.read_exact_at(&mut read, 0).unwrap();
-    let begun = Instant::now();
     (0..100).for_each(|_| file.read_exact_at(&mut read, 0).unwrap());
-    assert!(begun.elapsed() < Duration::from_secs(2), "the cache answers: {:?}", begun.elapsed());
     let matched = mount.client().list_faults().unwrap()[0].matched;
     assert_eq!(matched, 1, "one READ arrived");
 }

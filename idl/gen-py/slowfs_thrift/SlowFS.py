@@ -114,7 +114,7 @@ class Iface(server.server.Iface):
         """
         Traces for this connection, from now on, the requests that consult one of these methods (none: any)
         and whose backing path matches; `fired`: only those on which something fired. Refused while another
-        connection traces. The trace ends with the connection, and after 10 seconds without trace_read.
+        connection traces. The trace ends with the connection, and after two minutes without trace_read.
 
         Parameters:
          - methods
@@ -482,7 +482,7 @@ class Client(server.server.Client, Iface):
         """
         Traces for this connection, from now on, the requests that consult one of these methods (none: any)
         and whose backing path matches; `fired`: only those on which something fired. Refused while another
-        connection traces. The trace ends with the connection, and after 10 seconds without trace_read.
+        connection traces. The trace ends with the connection, and after two minutes without trace_read.
 
         Parameters:
          - methods

@@ -185,11 +185,13 @@ fn what_a_spent_fault_holds_is_released_by_its_methods_or_id() {
         let hang = testing::fault("hang -m write --count 1");
         table.put(hang, Placement::Add).unwrap();
         let hit = strike(&table).unwrap();
+        assert!(table.list_ended()[0].to_come, "it is on its way to be held");
         let (tell, told) = std::sync::mpsc::channel();
         let job = move |_, outcome| tell.send(outcome).unwrap();
         line.hold(hit, Instant::now(), false, Box::new(job));
         table.clear_methods(methods(&["fsync"]));
-        assert_eq!((line.held(), table.list_ended()[0].fault.held), (1, 1));
+        let gone = &table.list_ended()[0];
+        assert_eq!((line.held(), gone.fault.held, gone.to_come), (1, 1, false));
         clear(&table);
         let outcome = told.recv_timeout(Duration::from_secs(20)).unwrap();
         assert_eq!(outcome, Outcome::Released);
