@@ -63,22 +63,56 @@ impl Core {
         parts: Parts<'_>,
         put: impl FnMut(&Range<u64>) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let before = self.tree.getattr(ino, Some(fh))?;
-        let bytes = parts.ranges.iter().map(put).sum::<io::Result<usize>>()?;
-        let end = start.saturating_add(len);
-        if parts.whole && len > 0 && self.tree.getattr(ino, Some(fh))?.size < end {
-            // It never shrinks a file that others have made longer meanwhile.
-            self.tree.fallocate(&caller, fh, 0, end - 1, 1)?;
-        }
-        if self.tree.getattr(ino, Some(fh))?.mtime <= before.mtime {
-            let (seconds, nanoseconds) = before.mtime;
-            let later = match nanoseconds + 1 {
-                1_000_000_000 => TimeChange::At(seconds + 1, 0),
-                nanoseconds => TimeChange::At(seconds, nanoseconds),
-            };
-            let changes = Changes { mtime: Some(later), ..Changes::default() };
-            self.tree.setattr(&caller, ino, Some(fh), &changes)?;
-        }
+        let before = self.tree.getattr(ino, Some(fh))?.mtime;
+        let bytes = parts.ranges.iter().map(put).sum::<io::Result<usize>>();
+        let grown = match bytes {
+            Ok(_) if parts.whole && len > 0 => {
+                self.grow((ino, fh), &caller, start.saturating_add(len))
+            }
+            _ => Ok(()),
+        };
+        // Also if one of them failed: others may have been written.
+        let moved = self.move_mtime((ino, fh), &caller, before);
+        let bytes = bytes?;
+        grown.and(moved)?;
         Ok(bytes)
+    }
+
+    /// Makes a file that ends before this end there. It never shrinks one that others have made
+    /// longer meanwhile, if the backing has fallocate(2).
+    fn grow(&self, (ino, fh): (Ino, Fh), caller: &Caller, end: u64) -> io::Result<()> {
+        let short = || Ok::<_, io::Error>(self.tree.getattr(ino, Some(fh))?.size < end);
+        if !short()? {
+            return Ok(());
+        }
+        match self.tree.fallocate(caller, fh, 0, end - 1, 1) {
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                if short()? {
+                    let changes = Changes { size: Some(end), ..Changes::default() };
+                    self.tree.setattr(caller, ino, Some(fh), &changes)?;
+                }
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Moves a time of modification on if it is not later than it was.
+    fn move_mtime(
+        &self,
+        (ino, fh): (Ino, Fh),
+        caller: &Caller,
+        before: (i64, u32),
+    ) -> io::Result<()> {
+        if self.tree.getattr(ino, Some(fh))?.mtime > before {
+            return Ok(());
+        }
+        let (seconds, nanoseconds) = before;
+        let later = match nanoseconds + 1 {
+            1_000_000_000 => TimeChange::At(seconds + 1, 0),
+            nanoseconds => TimeChange::At(seconds, nanoseconds),
+        };
+        let changes = Changes { mtime: Some(later), ..Changes::default() };
+        self.tree.setattr(caller, ino, Some(fh), &changes).map(drop)
     }
 }

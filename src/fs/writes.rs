@@ -78,7 +78,9 @@ impl SlowFs {
             if let Some(request) = sync {
                 core.sync(fh, request == Call::Fdatasync, operands)?;
             }
-            let end = write.offset.saturating_add(written.bytes as u64);
+            // Parts lie anywhere within what was to be written.
+            let reach = operands.parts().map_or(written.bytes, |_| operands.data.len());
+            let end = write.offset.saturating_add(reach as u64);
             match (past_cache && core.is_paged(fh), paged) {
                 (true, true) if appends => core.outdate_pages(write.ino, &(0..u64::MAX)),
                 (true, true) => core.outdate_pages(write.ino, &(write.offset..end)),
@@ -112,15 +114,18 @@ impl SlowFs {
             let len = len.min(MOST_COPIED);
             core.read_replaced(operands, to, len);
             let copied = match operands.parts() {
-                None => core.tree.copy_file_range(&caller, from, to, len, flags)?,
-                Some(parts) => {
-                    core.write_parts((ino, to.0), caller, (to.1, len), parts, |part| {
-                        let from = (from.0, from.1.saturating_add(part.start));
-                        let to = (to.0, to.1.saturating_add(part.start));
-                        core.tree.copy_file_range(&caller, from, to, part.end - part.start, flags)
-                    })?
-                }
+                None => core.tree.copy_file_range(&caller, from, to, len, flags),
+                Some(parts) => core.write_parts((ino, to.0), caller, (to.1, len), parts, |part| {
+                    let from = (from.0, from.1.saturating_add(part.start));
+                    let to = (to.0, to.1.saturating_add(part.start));
+                    core.tree.copy_file_range(&caller, from, to, part.end - part.start, flags)
+                }),
             };
+            if operands.parts().is_some() {
+                // When it is told to have failed, the kernel goes on trusting its cache.
+                core.changed_unseen(ino);
+            }
+            let copied = copied?;
             // It was read, which moves its time of access.
             core.changed_unseen(source);
             Ok(u32::try_from(copied).unwrap_or(u32::MAX))

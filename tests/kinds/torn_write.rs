@@ -2,12 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
+use super::common::aio::Aio;
 use super::common::calls::Mapping;
-use super::common::{Mount, errno_of, wait_for};
+use super::common::{Mount, errno_of, scratch, wait_for};
 use super::{EIO, mount_with, open, persisted};
 
 /// What read(2) tells on the mount.
@@ -99,6 +102,72 @@ fn a_copy_is_a_write_of_its_target() {
         rustix::fs::copy_file_range(&from, Some(&mut 0), open(&mount, 0), Some(&mut 0), 1000);
     assert_eq!(copied, Ok(1000));
     assert_eq!(persisted(&mount), expected(1000, &[(0, 100)]));
+}
+
+#[test]
+fn a_torn_copy_that_fails_is_not_hidden_by_the_cache() {
+    let mount = mount_with("torn-write prefix:100 --and 'error EIO' -m write -r .*/f", 1000);
+    fs::write(mount.raw().join("from"), [b'b'; 1000]).unwrap();
+    let from = File::open(mount.mnt().join("from")).unwrap();
+    let to = open(&mount, 0);
+    let mut read = vec![0; 1000];
+    to.read_exact_at(&mut read, 0).unwrap();
+    assert_eq!(read, expected(1000, &[]), "and so it is cached");
+    let copied = rustix::fs::copy_file_range(&from, Some(&mut 0), &to, Some(&mut 0), 1000);
+    assert_eq!(copied, Err(rustix::io::Errno::IO));
+    to.read_exact_at(&mut read, 0).unwrap();
+    assert_eq!(read, expected(1000, &[(0, 100)]));
+    assert_eq!(persisted(&mount), read);
+}
+
+#[test]
+fn a_mapping_shows_any_page_of_a_torn_write_past_the_cache() {
+    let fault = "torn-write units:1 --unit 4KiB --and 'delay 300ms' -m write -r .*/f";
+    let mount = mount_with(fault, 12288);
+    let file = open(&mount, 0);
+    let mapped = Mapping::new(&file, 12288, libc::MAP_SHARED).unwrap();
+    assert_eq!(mapped[..], expected(12288, &[]), "and so it has pages when the write arrives");
+    let mut aio = Aio::new("libaio", &mount.mnt().join("f"), "direct");
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| aio.results("w:0:12288:98"));
+        wait_for("the write", || {
+            (mount.client().list_faults().unwrap()[0].held == 1).then_some(())
+        });
+        // The kernel has dropped the pages before the write, so they come in during it.
+        assert_eq!(mapped[..], expected(12288, &[]));
+        assert_eq!(writing.join().unwrap(), [12288]);
+    });
+    assert_eq!(mapped[..], expected(12288, &[(4096, 8192)]));
+}
+
+/// A mirror with a fault of its own, of a mirror with another one.
+fn mount_over(beneath: &Mount, fault: &str) -> Mount {
+    let above = scratch();
+    symlink(beneath.mnt(), above.path().join("raw")).unwrap();
+    Mount::over(above, &["--fault", fault])
+}
+
+#[test]
+fn the_size_that_was_told_is_kept_on_a_backing_without_fallocate() {
+    let beneath = mount_with("error EOPNOTSUPP -m fallocate", 0);
+    let mount = mount_over(&beneath, "torn-write prefix:100 -m write");
+    open(&mount, 0).write_all_at(&[b'b'; 1000], 0).unwrap();
+    let bytes = persisted(&beneath);
+    assert_eq!((bytes.len(), &bytes[..100]), (1000, &[b'b'; 100][..]));
+}
+
+#[test]
+fn the_time_of_modification_moves_on_when_a_later_part_fails() {
+    let beneath = mount_with("error EIO -m write --after 1", 8192);
+    let mount = mount_over(&beneath, "torn-write units:0,3 -m write");
+    let file = open(&mount, 0);
+    // Later than the clock, which would move it by itself.
+    let before = SystemTime::now() + Duration::from_secs(1000);
+    file.set_modified(before).unwrap();
+    assert_eq!(errno_of(file.write_at(&[b'b'; 2048], 0)), EIO);
+    assert_eq!(persisted(&beneath), expected(8192, &[(0, 512)]));
+    let after = fs::metadata(beneath.raw().join("f")).unwrap().modified().unwrap();
+    assert!(after > before, "{after:?} {before:?}");
 }
 
 #[test]
