@@ -4,18 +4,25 @@ use std::io;
 use std::ops::Range;
 
 use super::Core;
-use super::altered::Parts;
+use super::altered::{Altered, Parts};
 use super::op::Operands;
 use super::writes::Write;
 use crate::mirror::{Buffer, Caller, Changes, Fh, Ino, TimeChange, Written};
 
 impl Core {
     /// Reads what is written over, if somebody asks for it. One that appends writes over nothing.
-    #[inline]
-    pub(super) fn read_replaced(&self, operands: Operands<'_>, (fh, offset): (Fh, u64), len: u64) {
-        let Some(altered) = operands.altered.filter(|altered| altered.wants_replaced) else {
+    #[inline(always)]
+    pub(super) fn read_replaced(&self, operands: Operands<'_>, at: (Fh, u64), len: u64) {
+        if let Some(altered) = operands.altered {
+            self.keep_replaced(altered, at, len);
+        }
+    }
+
+    #[cold]
+    fn keep_replaced(&self, altered: &Altered<'_>, (fh, offset): (Fh, u64), len: u64) {
+        if !altered.wants_replaced {
             return;
-        };
+        }
         let mut bytes = Buffer::new();
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         match self.tree.read_back(fh, offset, len, &mut bytes) {

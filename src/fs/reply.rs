@@ -148,7 +148,7 @@ thread_local! {
 pub(super) struct Bytes(pub(super) Buffer);
 
 impl Bytes {
-    /// An empty buffer that may have room already.
+    /// A buffer to read into, which empties it; it may have room already.
     pub(super) fn spare() -> Bytes {
         Bytes(SPARE.take())
     }
@@ -156,7 +156,6 @@ impl Bytes {
 
 impl Drop for Bytes {
     fn drop(&mut self) {
-        self.0.clear();
         SPARE.set(std::mem::take(&mut self.0));
     }
 }

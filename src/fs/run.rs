@@ -44,20 +44,6 @@ struct Ended<R: Answer> {
     result: io::Result<R::Value>,
     /// How long it ran on the mirror, if it did and is logged or traced.
     took: Option<Duration>,
-    /// What fired on it, if it is traced.
-    hits: Vec<trace::Hit>,
-}
-
-impl<R: Answer> Ended<R> {
-    fn new(result: io::Result<R::Value>, took: Option<Duration>) -> Ended<R> {
-        Ended { result, took, hits: Vec::new() }
-    }
-
-    /// The same, of an operation that was hit so.
-    fn by(mut self, struck: Option<&mut Struck>) -> Ended<R> {
-        self.hits = struck.map(Struck::take_hits).unwrap_or_default();
-        self
-    }
 }
 
 impl Core {
@@ -73,7 +59,8 @@ impl Core {
             Some(error) if struck.only_answers(&op) => {
                 struck.come();
                 struck.tell_not_run(&op, operands, errno_of(&error));
-                self.answer(&op, operands, reply, Ended::new(Err(error), None), Some(struck));
+                let ended = Ended { result: Err(error), took: None };
+                self.answer(&op, operands, reply, ended, Some(struck));
             }
             _ => self.run(&op, operands, Some(struck), reply, run),
         }
@@ -86,7 +73,7 @@ impl Core {
         task: Task<R, F>,
         operands: &OwnedOperands,
         kept: Option<Arc<Kept>>,
-        mut struck: Box<Struck>,
+        struck: Box<Struck>,
     ) {
         let only_answers = struck.only_answers(&task.op);
         let Some(kept) = kept.filter(|_| !only_answers) else {
@@ -105,11 +92,12 @@ impl Core {
                 let operands = operands.lend();
                 struck.tell_not_run(&op, operands, errno_of(&error));
                 let owed = here || self.underway.end_away(op.claim());
-                let ended = Ended::new(Err(error), None).by(Some(&mut struck));
+                let ended = Ended { result: Err(error), took: None };
+                let hits = hits_of(Some(struck));
                 if owed {
-                    self.answer_now(&op, operands, reply, ended)
+                    self.answer_now(&op, operands, reply, ended, hits)
                 } else {
-                    self.take_back(&op, operands, reply, ended)
+                    self.take_back(&op, operands, reply, ended, hits)
                 }
             }
         }
@@ -121,7 +109,7 @@ impl Core {
         self: &Arc<Self>,
         op: &Op,
         operands: Operands<'_>,
-        mut struck: Option<Box<Struck>>,
+        struck: Option<Box<Struck>>,
         mut reply: R,
         run: F,
     ) {
@@ -139,7 +127,7 @@ impl Core {
         if owed {
             self.answer(op, operands, reply, ended, struck)
         } else {
-            self.take_back(op, operands, reply, ended.by(struck.as_deref_mut()))
+            self.take_back(op, operands, reply, ended, hits_of(struck))
         }
     }
 
@@ -165,7 +153,7 @@ impl Core {
         self: &Arc<Self>,
         task: Task<R, F>,
         operands: Operands<'_>,
-        mut struck: Option<Box<Struck>>,
+        struck: Option<Box<Struck>>,
     ) {
         let Task { op, mut reply, run } = task;
         if !op.must_run && !self.underway.is_owed(op.claim()) {
@@ -173,15 +161,15 @@ impl Core {
                 struck.tell_not_run(&op, operands, libc::EINTR);
             }
             let interrupted = io::Error::from_raw_os_error(libc::EINTR);
-            let ended = Ended::new(Err(interrupted), None).by(struck.as_deref_mut());
-            return self.take_back(&op, operands, reply, ended);
+            let ended = Ended { result: Err(interrupted), took: None };
+            return self.take_back(&op, operands, reply, ended, hits_of(struck));
         }
         let ended = self.perform(&op, operands, struck.as_deref(), (&mut reply, run));
         let owed = self.underway.end_away(op.claim());
         if owed {
             self.answer(&op, operands, reply, ended, struck)
         } else {
-            self.take_back(&op, operands, reply, ended.by(struck.as_deref_mut()))
+            self.take_back(&op, operands, reply, ended, hits_of(struck))
         }
     }
 
@@ -197,17 +185,17 @@ impl Core {
         let Some(struck) = struck else {
             let started = self.is_noted(op).then(Instant::now);
             let result = run(self, op.caller, operands, reply);
-            return Ended::new(result, started.map(|started| started.elapsed()));
+            return Ended { result, took: started.map(|started| started.elapsed()) };
         };
         struck.come();
         let started = self.is_noted(op).then(Instant::now);
         let result = self.perform_struck(op, operands, struck, (&mut *reply, run));
         let took = started.map(|started| started.elapsed());
         match struck.error() {
-            None => Ended::new(result, took),
+            None => Ended { result, took },
             Some(error) => {
                 self.withdraw(reply.granted(result.as_ref().ok()));
-                Ended::new(Err(error), took)
+                Ended { result: Err(error), took }
             }
         }
     }
@@ -266,35 +254,60 @@ impl Core {
         operands: Operands<'_>,
         reply: R,
         ended: Ended<R>,
-        mut struck: Option<Box<Struck>>,
+        struck: Option<Box<Struck>>,
     ) {
-        let ended = ended.by(struck.as_deref_mut());
-        match struck.and_then(Struck::held_answer) {
-            None => self.answer_now(op, operands, reply, ended),
-            Some(hit) => self.answer_later(*op, operands, reply, ended, hit),
+        match struck {
+            None => self.answer_now(op, operands, reply, ended, Vec::new()),
+            Some(struck) => self.answer_struck(op, operands, reply, ended, struck),
+        }
+    }
+
+    /// The same for one that a fault hit.
+    #[cold]
+    fn answer_struck<R: Answer>(
+        self: &Arc<Self>,
+        op: &Op,
+        operands: Operands<'_>,
+        reply: R,
+        ended: Ended<R>,
+        mut struck: Box<Struck>,
+    ) {
+        let hits = struck.take_hits();
+        match struck.held_answer() {
+            None => self.answer_now(op, operands, reply, ended, hits),
+            Some(hit) => self.answer_later(*op, operands, reply, (ended, hits), hit),
         }
     }
 
     /// Holds an answer. Whatever ends that, it is the true one.
-    #[cold]
     fn answer_later<R: Answer>(
         self: &Arc<Self>,
         op: Op,
         operands: Operands<'_>,
         reply: R,
-        ended: Ended<R>,
+        (ended, hits): (Ended<R>, Vec<trace::Hit>),
         hit: Hit,
     ) {
         let (core, operands) = (Arc::clone(self), Operands { data: &[], ..operands }.to_owned());
-        let job = move |_, _| core.answer_now(&op, operands.lend(), reply, ended);
+        let job = move |_, _| core.answer_now(&op, operands.lend(), reply, ended, hits);
         self.line.hold(hit, Instant::now(), false, Box::new(job));
     }
 
     /// The one place where results become replies and errors become errnos.
-    fn answer_now<R: Answer>(&self, op: &Op, operands: Operands<'_>, reply: R, ended: Ended<R>) {
-        let Ended { result, took, hits } = ended;
-        let bytes = result.as_ref().map_or(0, R::moved);
-        self.note(op, operands, result.as_ref().err(), Told { took, bytes, hits });
+    #[inline]
+    fn answer_now<R: Answer>(
+        &self,
+        op: &Op,
+        operands: Operands<'_>,
+        reply: R,
+        Ended { result, took }: Ended<R>,
+        hits: Vec<trace::Hit>,
+    ) {
+        self.count(op, result.is_err());
+        if self.is_noted(op) {
+            let bytes = result.as_ref().map_or(0, R::moved);
+            self.note(op, operands, result.as_ref().err(), Told { took, bytes, hits });
+        }
         match result {
             Ok(value) => reply.ok(value),
             Err(error) => {
@@ -305,14 +318,23 @@ impl Core {
 
     /// Its caller was answered EINTR meanwhile: gives back what the answer would have granted.
     #[cold]
-    fn take_back<R: Answer>(&self, op: &Op, operands: Operands<'_>, mut reply: R, ended: Ended<R>) {
-        let Ended { result, took, hits } = ended;
+    fn take_back<R: Answer>(
+        &self,
+        op: &Op,
+        operands: Operands<'_>,
+        mut reply: R,
+        Ended { result, took }: Ended<R>,
+        hits: Vec<trace::Hit>,
+    ) {
         self.withdraw(reply.granted(result.as_ref().ok()));
         let error = io::Error::from_raw_os_error(libc::EINTR);
         // Forgotten, it would keep its entries in memory; dropped, it would answer EIO. The kernel
         // takes no second answer, and this is the first one's errno, if that is still on its way.
         reply.err(fuser::Errno::EINTR);
-        self.note(op, operands, Some(&error), Told { took, bytes: 0, hits });
+        self.count(op, true);
+        if self.is_noted(op) {
+            self.note(op, operands, Some(&error), Told { took, bytes: 0, hits });
+        }
     }
 
     /// Takes back what the kernel is not told of.
@@ -326,13 +348,18 @@ impl Core {
         }
     }
 
-    /// Counts, times, logs and traces an operation that is over.
+    /// Counts and times an operation that is over.
     #[inline]
-    fn note(&self, op: &Op, operands: Operands<'_>, error: Option<&io::Error>, told: Told) {
-        self.stats.count(op.call, error.is_some());
+    fn count(&self, op: &Op, failed: bool) {
+        self.stats.count(op.call, failed);
         if let Some(arrived) = op.arrived {
             self.stats.time(op.call, arrived.elapsed());
         }
+    }
+
+    /// Logs and traces it.
+    #[cold]
+    fn note(&self, op: &Op, operands: Operands<'_>, error: Option<&io::Error>, told: Told) {
         if self.options.log_ops {
             Line { core: self, op, operands, error, took: told.took }.write();
         }
@@ -351,6 +378,11 @@ impl Core {
             self.forget_later(ino, lookups);
         }
     }
+}
+
+/// What fired on an operation that is traced.
+fn hits_of(struck: Option<Box<Struck>>) -> Vec<trace::Hit> {
+    struck.map(|mut struck| struck.take_hits()).unwrap_or_default()
 }
 
 fn errno_of(error: &io::Error) -> i32 {

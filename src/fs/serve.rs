@@ -16,7 +16,7 @@ use super::run::{Task, Work};
 use super::struck::Struck;
 use super::{Core, SlowFs, traced};
 use crate::fault::plan::Hold;
-use crate::fault::{Hit, Operation, Outcome, Verdict, hold};
+use crate::fault::{Hit, Mask, Operation, Outcome, Verdict, hold};
 use crate::mirror::{Caller, Ino};
 use crate::ops::{Call, MethodSet};
 
@@ -50,27 +50,43 @@ impl SlowFs {
     }
 
     /// Serves a request whose operation fills its reply as it goes.
-    pub(super) fn serve_filling<R, F>(&self, mut op: Op, operands: Operands<'_>, reply: R, run: F)
+    pub(super) fn serve_filling<R, F>(&self, op: Op, operands: Operands<'_>, reply: R, run: F)
     where
         R: Answer,
         F: FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
     {
         self.core.underway.sit();
         let mask = self.core.gate.mask();
-        if !mask.is_empty() {
-            op.arrived = Some(Instant::now());
-            op.traced = mask.traces();
-        }
-        let armed = mask.methods();
         let repeated = op.paged && self.core.readers.pending();
-        if !repeated && (armed.is_empty() || !self.core.is_subject(armed, &op)) {
+        if mask.is_empty() && !repeated {
             self.core.run(&op, operands, None, reply, run);
         } else {
-            self.serve_armed(Task { op, reply, run }, operands);
+            self.serve_watched(Task { op, reply, run }, operands, (mask, repeated));
         }
     }
 
+    /// Serves a request while any are looked at: faults are armed, a trace goes on, or a read repeats
+    /// one that failed.
     #[cold]
+    fn serve_watched<R: Answer, F: Work<R>>(
+        &self,
+        mut task: Task<R, F>,
+        operands: Operands<'_>,
+        (mask, repeated): (Mask, bool),
+    ) {
+        if !mask.is_empty() {
+            task.op.arrived = Some(Instant::now());
+            task.op.traced = mask.traces();
+        }
+        let armed = mask.methods();
+        if repeated || !armed.is_empty() && self.core.is_subject(armed, &task.op) {
+            self.serve_armed(task, operands);
+        } else {
+            let Task { op, reply, run } = task;
+            self.core.run(&op, operands, None, reply, run);
+        }
+    }
+
     fn serve_armed<R: Answer, F: Work<R>>(&self, mut task: Task<R, F>, operands: Operands<'_>) {
         let arrived = *task.op.arrived.get_or_insert_with(Instant::now);
         let view = task.op.view(operands);
@@ -114,7 +130,6 @@ impl SlowFs {
 
 impl Core {
     /// Whether the armed methods concern the operation.
-    #[cold]
     fn is_subject(&self, armed: MethodSet, op: &Op) -> bool {
         if armed.intersects(Call::Lookup.methods()) && !Core::is_step(op) {
             self.walks.end(op.caller.tid, op.call);

@@ -78,12 +78,14 @@ impl SlowFs {
             if let Some(request) = sync {
                 core.sync(fh, request == Call::Fdatasync, operands)?;
             }
-            // Parts lie anywhere within what was to be written.
-            let reach = operands.parts().map_or(written.bytes, |_| operands.data.len());
-            let end = write.offset.saturating_add(reach as u64);
             match (past_cache && core.is_paged(fh), paged) {
                 (true, true) if appends => core.outdate_pages(write.ino, &(0..u64::MAX)),
-                (true, true) => core.outdate_pages(write.ino, &(write.offset..end)),
+                (true, true) => {
+                    // Parts lie anywhere within what was to be written.
+                    let reach = operands.parts().map_or(written.bytes, |_| operands.data.len());
+                    let end = write.offset.saturating_add(reach as u64);
+                    core.outdate_pages(write.ino, &(write.offset..end));
+                }
                 // It came to have pages since this arrived, on a thread that others may need: the
                 // next read(2) is told of another time of modification, and drops them.
                 (true, false) => core.changed_unseen(write.ino),

@@ -27,19 +27,25 @@ impl Buffer {
     }
 
     /// Empties it.
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.room.truncate(self.start);
     }
 
     /// Empties it and makes room for so many bytes, which are then appended.
+    #[inline]
     pub(super) fn begin(&mut self, size: usize) -> &mut Vec<u8> {
         self.clear();
         if self.room.capacity() - self.start < size {
-            self.room = Vec::with_capacity(size + PAGE);
-            self.start = BEHIND.wrapping_sub(self.room.as_ptr().addr()) % PAGE;
-            self.room.resize(self.start, 0);
+            self.grow(size);
         }
         &mut self.room
+    }
+
+    #[cold]
+    fn grow(&mut self, size: usize) {
+        self.room = Vec::with_capacity(size + PAGE);
+        self.start = BEHIND.wrapping_sub(self.room.as_ptr().addr()) % PAGE;
+        self.room.resize(self.start, 0);
     }
 }
 

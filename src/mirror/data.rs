@@ -349,6 +349,7 @@ impl<N: Default> Mirror<N> {
     }
 }
 
+#[inline]
 fn read_all(file: impl AsFd, offset: u64, size: u32, buf: &mut Buffer) -> io::Result<()> {
     let size = size as usize;
     let room = buf.begin(size);
