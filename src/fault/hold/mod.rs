@@ -79,7 +79,10 @@ impl DelayLine {
         let line = Arc::new(Line { most, ..Line::default() });
         let delay_line = DelayLine { line, pool: Pool::new(most)? };
         for _ in 0..workers::MIN_WORKERS {
-            delay_line.line.queue.lock().workers += 1;
+            let mut queue = delay_line.line.queue.lock();
+            queue.workers += 1;
+            queue.coming += 1;
+            drop(queue);
             delay_line.line.start_worker()?;
         }
         let line = Arc::clone(&delay_line.line);
@@ -240,6 +243,8 @@ impl Line {
     }
 }
 
+#[cfg(test)]
+mod crowd_tests;
 #[cfg(test)]
 mod shared_tests;
 #[cfg(test)]

@@ -142,6 +142,8 @@ pub(super) struct Queue {
     pub(super) callers: Callers,
     serial: Serial,
     pub(super) workers: usize,
+    /// Workers that were woken or started and have not looked at the queue since.
+    pub(super) coming: usize,
     pub(super) leading: bool,
     pub(super) watching: bool,
     pub(super) closed: bool,
@@ -186,6 +188,17 @@ impl Queue {
                 None
             }
         }
+    }
+
+    /// Whether several are due by now.
+    pub(super) fn is_crowded(&self, now: Instant) -> bool {
+        self.waiting.keys().nth(1).is_some_and(|(due, _)| *due <= Due::At(now))
+    }
+
+    /// Takes all that is due by now, in the order of due times.
+    pub(super) fn take_overdue(&mut self, now: Instant) -> Vec<Ready> {
+        let is_due = |queue: &Queue| queue.earliest().is_some_and(|due| due <= now);
+        std::iter::from_fn(|| is_due(self).then(|| self.take_earliest()).flatten()).collect()
     }
 
     /// Takes what waits and answers to `gone`, in the order of due times.

@@ -34,6 +34,7 @@ impl Line {
                     let early = if left > 2 * FIRST_CALL { FIRST_CALL } else { HEAD_START };
                     self.lead.wait_for(queue, left - early);
                 }
+                Some(Duration::ZERO) if queue.is_crowded(Instant::now()) => self.hand_out(queue),
                 Some(_) => {
                     let Some(mut ready) = queue.take_earliest() else { continue };
                     if self.pass_lead(queue) {
@@ -50,6 +51,24 @@ impl Line {
         }
         queue.leading = false;
         None
+    }
+
+    /// Gives what is due by now to the other threads, each of which takes one after the other: a
+    /// thread that leads for each in its turn would have all wait for that many changes of the lead.
+    fn hand_out(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) {
+        let mut due = queue.take_overdue(Instant::now());
+        let recruit = self.recruit(queue);
+        let mut light = Vec::new();
+        if let Recruit::Nobody = recruit {
+            light = due.extract_if(.., Ready::is_light).collect();
+        }
+        queue.ready.extend(due);
+        MutexGuard::unlocked(queue, || {
+            if let Recruit::New = recruit {
+                self.start_counted();
+            }
+            light.into_iter().for_each(|ready| self.perform(ready));
+        });
     }
 
     /// Whether another thread leads in place of this one, or is about to.

@@ -26,13 +26,17 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Enough for a mirror operation and its reply.
 const STACK: usize = 512 * 1024;
 
+/// Threads on their way to the queue at once, woken or started: more would take the processors, and
+/// the process's memory map, from what they are for. Jobs that do not block are done before they come.
+const COMING: usize = 2;
+
 /// Where a further thread for the queue comes from.
 pub(super) enum Recruit {
     /// One that waited was woken.
     Woken,
     /// One is to be started; it is counted already.
     New,
-    /// There are enough, and all busy.
+    /// Enough are on their way, or there are as many as may be, and all busy.
     Nobody,
 }
 
@@ -46,21 +50,29 @@ impl Line {
     }
 
     pub(super) fn recruit(&self, queue: &mut Queue) -> Recruit {
-        if self.follow.notify_one() {
+        if queue.coming >= COMING {
+            return Recruit::Nobody;
+        }
+        let recruit = if self.follow.notify_one() {
             Recruit::Woken
         } else if queue.workers < self.most {
             queue.workers += 1;
             Recruit::New
         } else {
-            Recruit::Nobody
-        }
+            return Recruit::Nobody;
+        };
+        queue.coming += 1;
+        recruit
     }
 
     /// Starts a worker that is counted already, or takes it off the count.
     pub(super) fn start_counted(self: &Arc<Self>) -> bool {
         let started = self.start_worker();
         if let Err(error) = &started {
-            self.queue.lock().workers -= 1;
+            let mut queue = self.queue.lock();
+            queue.workers -= 1;
+            queue.coming -= 1;
+            drop(queue);
             tracing::warn!(%error, "cannot start another thread for held operations: some may end late");
         }
         started.is_ok()
@@ -74,6 +86,7 @@ impl Line {
     /// A worker's life.
     fn work(self: Arc<Self>) {
         let mut queue = self.queue.lock();
+        queue.coming -= 1;
         loop {
             let ready = if queue.leading || queue.closed {
                 queue.ready.pop_front()
@@ -91,6 +104,9 @@ impl Line {
                 None if queue.closed => {}
                 None => {
                     let idle = self.follow.wait_for(&mut queue, IDLE).timed_out();
+                    if !idle && !queue.closed {
+                        queue.coming -= 1;
+                    }
                     let needed = !queue.leading || !queue.ready.is_empty();
                     if idle && !needed && queue.workers > MIN_WORKERS {
                         break;
