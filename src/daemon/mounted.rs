@@ -308,10 +308,10 @@ mod tests {
         mount::attach(&upper, &mountpoint.dir).unwrap();
         drop((lower, upper));
         second.detach().unwrap();
-        assert!(!second.is_visible().unwrap());
+        assert!(!second.is_left());
         assert!(first.is_at(dir.path()));
         first.detach().unwrap();
-        assert!(!first.is_visible().unwrap());
+        assert!(!first.is_left());
     }
 
     /// The number of the connection is that of the filesystem, which the next one gets.

@@ -15,10 +15,11 @@ const DELAY: Duration = Duration::from_millis(200);
 fn what_was_cleared_before_it_came_holds_nothing() {
     let line = DelayLine::new().unwrap();
     let (delay, hang) = (delayed(DELAY), live("hang"));
+    let arrived = Instant::now();
     let hit = strike_all(&[&delay, &hang], Call::Write, 0).unwrap();
     hang.reduce(MethodSet::EMPTY);
     line.release();
-    let told = hold_hit(&line, hit, Instant::now());
+    let told = hold_hit(&line, hit, arrived);
     let (outcome, took) = told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(outcome, Outcome::Due);
     assert!(took >= DELAY, "{took:?}");
