@@ -189,13 +189,13 @@ struct TraceEvent {
     1: i64 seq,                     // from 1, in the order of the answers; a gap is what was dropped
     2: i64 t_ns,                    // when it arrived
     3: string method,
-    4: optional binary path,        // in the backing, if its inode still has one
-    5: optional binary other,       // the other path of a rename, a link or a copy
-    6: i64 inode,                   // or the directory of the name that it is about
+    4: optional binary path,        // in the backing when it arrived, if its inode was known
+    5: optional binary other,       // of a rename, a link or a copy the second one: what the first comes to be
+    6: i64 inode,                   // or the directory of the name; of a copy, as handle and offset, what is written
     7: optional i64 handle,
     8: optional i64 offset,         // of what it reads, writes or allocates
     9: optional i64 len,
-    10: i32 flags,                  // how the file was opened; 0 if unknown
+    10: i32 flags,                  // how the file is or was opened, if the request says so; else 0
     11: i64 tid,                    // of the caller; 0 if unknown
     12: i64 uid,
     13: string result,              // "ok", or the error's name

@@ -377,11 +377,23 @@ fn log_ops_writes_one_line_per_operation_in_the_words_of_the_commands() {
     ok(&mount, &["error", "ENOSPC", "-m", "rename"]);
     fs::create_dir(mnt.join("made")).unwrap();
     assert_eq!(errno_of(fs::rename(mnt.join("file"), mnt.join("made/other"))), libc::ENOSPC);
+    fs::hard_link(mnt.join("file"), mnt.join("linked")).unwrap();
+    let copy = fs::File::create(mnt.join("copy")).unwrap();
+    let from = fs::File::open(mnt.join("linked")).unwrap();
+    assert_eq!(rustix::fs::copy_file_range(&from, Some(&mut 3), &copy, Some(&mut 1), 5), Ok(5));
     let me = fs::read_to_string("/proc/self/comm").unwrap();
     let me = format!("by {} (pid {}, ", me.trim_end(), std::process::id());
     for (begins, ends) in [
         (format!("write,write_buf {raw}/file, 5 bytes at 3, {me}"), " us"),
         (format!("mkdir {raw}/made, {me}"), " us, held by fault 1"),
+        (format!("link {raw}/file -> {raw}/linked, {me}"), " us"),
+        (
+            format!(
+                "copy_file_range,read,read_buf,write,write_buf {raw}/linked -> {raw}/copy, \
+                 5 bytes at 1, {me}"
+            ),
+            " us",
+        ),
         (
             format!("rename {raw}/file -> {raw}/made/other, {me}"),
             ": ENOSPC, not run, failed by fault 2",

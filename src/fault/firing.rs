@@ -24,7 +24,7 @@ pub(super) struct Firing {
     pub(super) plan: Plan,
     /// The operation's methods, of the paths that it matched.
     methods: MethodSet,
-    /// The number of the match on which it fired; None if it only follows.
+    /// The number of the match on which it fired; None if it only follows, or let it pass.
     n: Option<u64>,
     /// The fault may not fire any more.
     pub(super) last: bool,
@@ -156,7 +156,9 @@ impl Hit {
     #[inline]
     pub(super) fn fire(&mut self, op: &Operation<'_>, strike: &Strike) -> &Firing {
         let latest = self.more.last_mut().unwrap_or(&mut self.first);
-        latest.live.plan(op, strike, &mut latest.plan);
+        if !latest.live.plan(op, strike, &mut latest.plan) {
+            latest.n = None;
+        }
         if latest.plan.kill && self.process.is_none() {
             self.process = op.victim();
         }

@@ -99,6 +99,11 @@ impl Gate {
         self.table.time_all();
     }
 
+    /// Has every operation looked at from now on, as each is logged.
+    pub(crate) fn log_all(&self) {
+        self.table.log_all();
+    }
+
     /// Counts the operation and rolls the dice, for each fault in order that matches one of its
     /// subjects: at most once per fault. What stands adds up; the first fault that fires ends it.
     pub fn decide(&self, subjects: &[&dyn Subject], op: &Operation<'_>) -> Verdict {

@@ -185,13 +185,15 @@ impl Live {
         if !chance.hits(n, Draw::new(self.dice, n)) {
             return None;
         }
-        tally.fired += 1;
+        // A condition only charges it yet.
+        tally.fired += u64::from(self.rank != Rank::Condition);
         Some(Strike { n, last: chance.count.is_some_and(|count| tally.fired >= count.get()) })
     }
 
-    /// What it does to an operation that it fired on.
+    /// What it does to an operation that it fired on. Whether it does: a condition fires on what it
+    /// acts on, and what it only charges passes.
     #[inline]
-    pub(super) fn plan(&self, op: &Operation<'_>, strike: &Strike, plan: &mut Plan) {
+    pub(super) fn plan(&self, op: &Operation<'_>, strike: &Strike, plan: &mut Plan) -> bool {
         for effect in self.fault.effects() {
             effect.plan(op, &Draw::new(self.dice, strike.n), plan);
         }
@@ -203,6 +205,15 @@ impl Live {
                 *plan = Plan { before, ..Plan::default() };
             }
         }
+        self.rank != Rank::Condition || self.acts(plan)
+    }
+
+    /// Whether the plan of a condition asks anything; counts it then.
+    #[cold]
+    fn acts(&self, plan: &Plan) -> bool {
+        let acts = *plan != Plan::default();
+        self.tally.lock().fired += u64::from(acts);
+        acts
     }
 
     /// Whether its filters let the operation through, and it is on.

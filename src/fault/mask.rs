@@ -15,7 +15,10 @@ const TIMED: u64 = 1 << 63;
 /// Every operation that is answered is traced.
 const TRACED: u64 = 1 << 62;
 
-const _: () = assert!(Method::COUNT < 62, "methods and flags share a word");
+/// Every operation that is answered is logged.
+const LOGGED: u64 = 1 << 61;
+
+const _: () = assert!(Method::COUNT < 61, "methods and flags share a word");
 
 /// What the word says at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,20 @@ impl Mask {
     pub fn traces(self) -> bool {
         self.0 & TRACED != 0
     }
+
+    /// Whether operations are logged.
+    #[inline]
+    #[must_use]
+    pub(crate) fn logs(self) -> bool {
+        self.0 & LOGGED != 0
+    }
+
+    /// Whether operations are timed: whatever else concerns them, but for the log.
+    #[inline]
+    #[must_use]
+    pub(crate) fn times(self) -> bool {
+        self.0 & !LOGGED != 0
+    }
 }
 
 /// The word itself.
@@ -56,13 +73,17 @@ impl MaskWord {
 
     /// Has these methods armed and no others.
     pub(super) fn arm(&self, methods: MethodSet) {
-        let armed = |word: u64| Some(word & (TIMED | TRACED) | methods.bits());
+        let armed = |word: u64| Some(word & (TIMED | TRACED | LOGGED) | methods.bits());
         // It never answers none.
         let _ = self.0.fetch_update(Ordering::Release, Ordering::Relaxed, armed);
     }
 
     pub(super) fn time_all(&self) {
         self.0.fetch_or(TIMED, Ordering::Release);
+    }
+
+    pub(super) fn log_all(&self) {
+        self.0.fetch_or(LOGGED, Ordering::Release);
     }
 
     pub(super) fn trace(&self, on: bool) {
@@ -87,6 +108,19 @@ mod tests {
         word.time_all();
         word.arm(MethodSet::EMPTY);
         assert!(!word.load().is_empty() && word.load().methods().is_empty());
+        assert!(word.load().times() && !word.load().logs());
+    }
+
+    /// Who reads the log asks for no times.
+    #[test]
+    fn what_is_only_logged_is_not_timed() {
+        let word = MaskWord::default();
+        word.log_all();
+        assert!(word.load().logs() && !word.load().times() && !word.load().is_empty());
+        word.arm(MethodSet::ALL);
+        assert!(word.load().times());
+        word.arm(MethodSet::EMPTY);
+        assert!(word.load().logs() && !word.load().times());
     }
 
     /// So one load tells all of it, and without fault and trace there is nothing to do.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::words::Errno;
 
 /// What is to be done to one request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// How long it waits before it runs.
     pub before: Hold,
@@ -27,8 +27,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Adds what another asks: the latest due counts, the least space, and of what runs and what is
-    /// answered the first that is not the operation's own.
+    /// Adds what another asks: the latest due counts, the least space, of what runs what both let
+    /// through, and of what is answered the first that is not the operation's own.
     pub fn add(&mut self, other: &Plan) {
         let Plan { before, after, kill, sync, reply, change } = other;
         self.before.add(*before);
@@ -112,9 +112,7 @@ pub struct Change {
 
 impl Change {
     fn add(&mut self, Change { run, edits, space }: &Change) {
-        if self.run == Run::Whole {
-            self.run = run.clone();
-        }
+        self.run = self.run.both(run);
         self.edits.extend_from_slice(edits);
         self.space = match (self.space, *space) {
             (Some(own), Some(other)) => Some(own.least(other)),
@@ -191,6 +189,22 @@ pub enum Run {
     Part(Box<[Range<u64>]>),
 }
 
+impl Run {
+    /// What of it runs by both.
+    fn both(&self, other: &Run) -> Run {
+        match (self, other) {
+            (Run::Whole, run) | (run, Run::Whole) => run.clone(),
+            (Run::Part(own), Run::Part(other)) => {
+                let shared = |one: &Range<u64>, of: &Range<u64>| {
+                    one.start.max(of.start)..one.end.min(of.end)
+                };
+                let all = own.iter().flat_map(|own| other.iter().map(move |of| shared(own, of)));
+                Run::Part(all.filter(|part| !part.is_empty()).collect())
+            }
+        }
+    }
+}
+
 /// What a request is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reply {
@@ -264,6 +278,29 @@ mod tests {
         let change = *plan.change.unwrap();
         assert_eq!(change.edits, [edit(0), edit(5)]);
         assert_eq!(change.space, Some(Space { free: 4096, inodes: 2 }));
+    }
+
+    #[test]
+    fn of_two_parts_runs_what_both_let_through() {
+        let parts = |parts: &[Range<u64>]| {
+            let mut plan = Plan::default();
+            plan.changed().run = Run::Part(parts.into());
+            plan
+        };
+        for (one, other, both) in [
+            (&[0..10][..], &[4..20][..], &[4..10][..]),
+            (&[0..4, 8..12], &[2..9], &[2..4, 8..9]),
+            (&[0..4, 8..12], &[4..8], &[]),
+            (&[0..4], &[], &[]),
+            (&[0..100], &[0..1, 5..6, 99..200], &[0..1, 5..6, 99..100]),
+        ] {
+            for (one, other) in [(one, other), (other, one)] {
+                let mut plan = parts(one);
+                plan.add(&parts(other));
+                plan.add(&Plan::default());
+                assert_eq!(plan.change.unwrap().run, Run::Part(both.into()), "{one:?} {other:?}");
+            }
+        }
     }
 
     #[test]

@@ -228,6 +228,10 @@ impl FaultTable {
         self.mask.time_all();
     }
 
+    pub(super) fn log_all(&self) {
+        self.mask.log_all();
+    }
+
     pub(super) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.snapshot.load()
     }

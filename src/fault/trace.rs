@@ -3,7 +3,9 @@
 //! One reader at a time. What it has not fetched yet lies in a ring of bounded size; beyond that the
 //! oldest is dropped and counted, and no operation ever waits for the reader. A reader that is gone,
 //! or fetches nothing for [`PATIENCE`], has no trace any more.
-//! Lock rule: one lock, innermost, for memory work; while nobody reads it is never taken.
+//! Lock rule: one lock, innermost, for memory work. A request takes it twice: when it arrives, as its names
+//! may be others later and only then it is known whether they are wanted, and when it is answered. While
+//! nobody reads it is never taken.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -37,17 +39,19 @@ pub struct Event {
     pub arrived_ns: i64,
     /// What was asked: the name of its method.
     pub method: &'static str,
-    /// The backing path, if its inode still has one.
+    /// The backing path when it arrived, of several the one used last; of a file without a name the last
+    /// that it had. None if its inode was gone.
     pub path: Option<Vec<u8>>,
-    /// The other path of a rename, a link or a copy.
+    /// Of a rename, a link or a copy the second path: what the first comes to be.
     pub other: Option<Vec<u8>>,
-    /// The inode it is about, or the directory of the name it is about.
+    /// The inode it is about, or the directory of the name it is about. Of a copy that which is written,
+    /// as are handle and span.
     pub inode: u64,
     /// The open file, if it came with one.
     pub handle: Option<u64>,
     /// What it reads, writes or allocates.
     pub span: Option<Span>,
-    /// How the file was opened; 0 if unknown.
+    /// How the file is or was opened, if the request says so; else 0.
     pub flags: i32,
     /// Who asked.
     pub caller: Caller,
@@ -206,9 +210,11 @@ impl<'a> Tracing<'a> {
         tape.as_ref().map(|tape| Arc::clone(&tape.wanted))
     }
 
-    /// Adds a request, numbered here.
-    pub fn push(self, event: Event) {
-        if let Some(tape) = self.trace.0.lock().as_mut() {
+    /// Adds a request, numbered here, that arrived while a reader wanted to see that. Nobody wants it
+    /// any more if that reader has gone.
+    pub fn push(self, event: Event, wanted: &Arc<Wanted>) {
+        let mut tape = self.trace.0.lock();
+        if let Some(tape) = tape.as_mut().filter(|tape| Arc::ptr_eq(&tape.wanted, wanted)) {
             tape.push(event);
         }
     }
@@ -294,6 +300,12 @@ mod tests {
         Event { path: Some(path.into()), ..Event::default() }
     }
 
+    /// Of a request that arrived while this trace goes on.
+    fn push(tracing: Tracing<'_>, path: &str) {
+        let wanted = tracing.wanted().unwrap();
+        tracing.push(named(path), &wanted);
+    }
+
     fn seqs(fetched: &Fetched) -> Vec<u64> {
         fetched.events.iter().map(|event| event.seq).collect()
     }
@@ -302,9 +314,9 @@ mod tests {
     fn events_come_in_order_and_once() {
         let (trace, mask) = (Trace::default(), MaskWord::default());
         let tracing = Tracing::new(&trace, &mask);
-        tracing.push(named("before"));
+        tracing.push(named("before"), &Arc::new(all()));
         tracing.start(READER, all()).unwrap();
-        (0..5).for_each(|n| tracing.push(named(&n.to_string())));
+        (0..5).for_each(|n| push(tracing, &n.to_string()));
         assert_eq!(seqs(&tracing.fetch(READER, 0, 2).unwrap()), [1, 2]);
         // Not taken note of: the same again.
         assert_eq!(seqs(&tracing.fetch(READER, 0, 2).unwrap()), [1, 2]);
@@ -318,7 +330,7 @@ mod tests {
         let tracing = Tracing::new(&trace, &mask);
         tracing.start(READER, all()).unwrap();
         let (path, pushed) = ("x".repeat(64 << 10), 1_000);
-        (0..pushed).for_each(|_| tracing.push(named(&path)));
+        (0..pushed).for_each(|_| push(tracing, &path));
         let (mut after, mut got) = (0, 0);
         let dropped = loop {
             let fetched = tracing.fetch(READER, after, 1_000).unwrap();
@@ -337,9 +349,9 @@ mod tests {
         let tracing = Tracing::new(&trace, &mask);
         tracing.start(READER, all()).unwrap();
         let path = "x".repeat(64 << 10);
-        (0..100).for_each(|_| tracing.push(named(&path)));
+        (0..100).for_each(|_| push(tracing, &path));
         let last = *seqs(&tracing.fetch(READER, 0, 10).unwrap()).last().unwrap();
-        (0..1_000).for_each(|_| tracing.push(named(&path)));
+        (0..1_000).for_each(|_| push(tracing, &path));
         let fetched = tracing.fetch(READER, last, 10).unwrap();
         assert_eq!(fetched.events[0].seq, last + fetched.dropped + 1);
     }
@@ -355,6 +367,18 @@ mod tests {
         assert!(tracing.fetch(OTHER, 0, 1).is_none() && !tracing.stop(OTHER));
         assert!(tracing.stop(READER) && mask.load().is_empty());
         assert!(tracing.fetch(READER, 0, 1).is_none());
+    }
+
+    #[test]
+    fn what_arrived_for_one_reader_is_told_to_no_other() {
+        let (trace, mask) = (Trace::default(), MaskWord::default());
+        let tracing = Tracing::new(&trace, &mask);
+        tracing.start(READER, all()).unwrap();
+        let wanted = tracing.wanted().unwrap();
+        tracing.stop(READER);
+        tracing.start(OTHER, all()).unwrap();
+        tracing.push(named("path"), &wanted);
+        assert!(tracing.fetch(OTHER, 0, 1).unwrap().events.is_empty());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::sys::ioctl;
 impl SlowFs {
     /// Serves an OPEN with the flags of open(2).
     pub(super) fn serve_open(&self, req: &Request, ino: Ino, flags: i32, reply: ReplyOpen) {
-        let op = Op::new(req, Call::Open, Target::Inode(ino));
+        let op = Op::new(req, Call::Open, Target::Inode(ino)).opened(flags, false);
         self.serve_filling(op, Operands::default(), reply, move |core, _, _, reply| {
             let fh = core.tree.open(ino, flags)?;
             Ok(core.opened(ino, fh, flags, &|fd| reply.open_backing(fd)))
@@ -36,7 +36,7 @@ impl SlowFs {
         (mode, umask, flags): (u32, u32, i32),
         reply: ReplyCreate,
     ) {
-        let op = Op::new(req, Call::Create, Target::Name(dir)).umask(umask);
+        let op = Op::new(req, Call::Create, Target::Name(dir)).umask(umask).opened(flags, false);
         self.serve_filling(
             op,
             Operands::name(name),
@@ -97,11 +97,30 @@ impl SlowFs {
         (offset, whence): (i64, i32),
         reply: ReplyLseek,
     ) {
-        let op = Op::new(req, Call::Lseek, Target::Inode(ino)).slow();
+        let op = Op::new(req, Call::Lseek, Target::Inode(ino)).by(fh).slow();
         self.serve(op, Operands::default(), reply, move |core, _, _| {
             let at = core.seek(ino, fh, offset, whence)?;
             i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
         });
+    }
+
+    /// Serves the FLUSH of a close(2).
+    pub(super) fn serve_flush(&self, req: &Request, (ino, fh): (Ino, Fh), reply: ReplyEmpty) {
+        let op = Op::new(req, Call::Flush, Target::Inode(ino)).by(fh);
+        self.serve(op, Operands::default(), reply, move |core, _, _| core.tree.flush(fh));
+    }
+
+    /// Serves the RELEASE of a file that was opened with these flags.
+    pub(super) fn serve_release(
+        &self,
+        req: &Request,
+        (ino, fh): (Ino, FileHandle),
+        flags: i32,
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, Call::Release, Target::Inode(ino)).by(handle(fh).0);
+        let op = op.opened(flags, true).must_run();
+        self.serve(op, Operands::default(), reply, move |core, _, _| core.closed(fh));
     }
 
     /// Serves an IOCTL on a file or a directory, with as much of an answer as it has room for.
@@ -112,7 +131,7 @@ impl SlowFs {
         (cmd, data, room): (u32, &[u8], u32),
         reply: ReplyIoctl,
     ) {
-        let op = Op::new(req, Call::Ioctl, Target::Inode(ino));
+        let op = Op::new(req, Call::Ioctl, Target::Inode(ino)).by(fh);
         self.serve(op, Operands::data(data), reply, move |core, _, operands| {
             let answer = core.tree.ioctl(fh, cmd, operands.data, room)?;
             if ioctl::changes_inode(cmd) {

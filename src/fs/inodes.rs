@@ -21,8 +21,8 @@ impl SlowFs {
     ) {
         let mut op = Op::new(req, Call::Getattr, Target::Inode(ino));
         let fh = fh.map(handle);
-        if let Some((_, direct)) = fh {
-            op = Op::new(req, Call::GetattrHandle, Target::Inode(ino));
+        if let Some((fh, direct)) = fh {
+            op = Op::new(req, Call::GetattrHandle, Target::Inode(ino)).by(fh);
             // On a cached file this request stands for the read that it precedes.
             if !direct {
                 op = op.consulting(Call::GetattrHandle.methods().union(Call::Read.methods()));
@@ -48,6 +48,9 @@ impl SlowFs {
         let mut op = Op::new(req, call, Target::Inode(ino)).consulting(methods);
         if changes.size.is_some() {
             op = op.slow();
+        }
+        if let Some(fh) = fh {
+            op = op.by(fh);
         }
         self.serve(op, Operands::default(), reply, move |core, caller, _| {
             Ok(core.changed(&core.tree.setattr(&caller, ino, fh, &changes)?))

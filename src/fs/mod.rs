@@ -3,8 +3,8 @@
 //! `requests` is the door, where fuser's types end; `names`, `inodes`, `files`, `writes` and `listings`
 //! make of each request an `op::Op` and a closure on the mirror. `serve` asks the gate for all of them,
 //! `struck` takes apart what is planned for one, `run` has it run here or away and answers, `underway`
-//! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `oplog`
-//! and `traced` tell of what is answered; `walks` and `reads` tell which requests are one system call;
+//! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `told`
+//! tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
 //! takes; `holes` finds those of mapped files; `passthrough` hands files over to the kernel. Lock rule: no
 //! lock of this room is held while the mirror, the gate or the kernel works.
@@ -29,6 +29,7 @@ mod inodes;
 mod kept;
 mod listings;
 mod names;
+mod noted;
 mod notices;
 mod notifier;
 mod op;
@@ -43,6 +44,7 @@ mod serve;
 mod space;
 mod struck;
 mod subject;
+mod told;
 mod traced;
 mod trusted;
 mod underway;
@@ -133,6 +135,9 @@ impl SlowFs {
         let gate = Gate::new(table);
         if options.time_all {
             gate.time_all();
+        }
+        if options.log_ops {
+            gate.log_all();
         }
         let core = Core {
             tree,

@@ -108,8 +108,8 @@ impl SlowFs {
         (dir, name): Name<'_>,
         reply: ReplyEntry,
     ) {
-        let op = Op::new(req, Call::Link, Target::Name(dir))
-            .and(Target::Inode(ino), Call::Link.methods());
+        let op = Op::new(req, Call::Link, Target::Inode(ino))
+            .and(Target::Name(dir), Call::Link.methods());
         self.serve(op, Operands::name(name), reply, move |core, _, operands| {
             let entry = core.tree.link(ino, dir, operands.name)?;
             Ok(EntryReply { attributes: core.changed(&entry.attr), ..core.entry(&entry) })

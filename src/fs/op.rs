@@ -1,13 +1,13 @@
 //! A request as it was decoded: what it is, what it is about, what came with it. No locks.
 
 use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::altered::{Altered, Parts};
+use super::noted::Noted;
 use super::underway::{Claim, Share};
 use crate::fault::operation::{self, Operation, Span};
-use crate::fault::plan::Hold;
-use crate::fault::{FaultId, Hit, Outcome};
 use crate::mirror::{Caller, Fh, Ino};
 use crate::ops::{Call, MethodSet};
 
@@ -19,6 +19,8 @@ pub(super) struct Operands<'a> {
     pub(super) data: &'a [u8],
     /// What is otherwise about it, where a fault says so.
     pub(super) altered: Option<&'a Altered<'a>>,
+    /// How it was when it arrived, if somebody is told of it.
+    pub(super) noted: Option<&'a Arc<Noted>>,
 }
 
 impl<'a> Operands<'a> {
@@ -45,7 +47,12 @@ impl<'a> Operands<'a> {
     }
 
     pub(super) fn to_owned(self) -> OwnedOperands {
-        OwnedOperands { name: self.name.into(), other: self.other.into(), data: self.data.into() }
+        OwnedOperands {
+            name: self.name.into(),
+            other: self.other.into(),
+            data: self.data.into(),
+            noted: self.noted.cloned(),
+        }
     }
 }
 
@@ -54,11 +61,18 @@ pub(super) struct OwnedOperands {
     name: OsString,
     other: OsString,
     data: Vec<u8>,
+    noted: Option<Arc<Noted>>,
 }
 
 impl OwnedOperands {
     pub(super) fn lend(&self) -> Operands<'_> {
-        Operands { name: &self.name, other: &self.other, data: &self.data, altered: None }
+        Operands {
+            name: &self.name,
+            other: &self.other,
+            data: &self.data,
+            altered: None,
+            noted: self.noted.as_ref(),
+        }
     }
 
     /// With these data in place of its own.
@@ -87,38 +101,12 @@ impl Target {
     }
 }
 
-/// What a fault did to an operation.
-#[derive(Clone, Copy)]
-pub(super) struct Met {
-    fault: FaultId,
-    held: bool,
-    killed: bool,
-    failed: bool,
-}
-
-impl Met {
-    /// What it has done and is still going to do, held no longer.
-    pub(super) fn by(hit: &Hit, outcome: Outcome) -> Met {
-        let due = outcome == Outcome::Due;
-        let held = hit.hold() != Hold::No || !hit.answer_held().is_zero();
-        let (killed, failed) = (due && hit.killer().is_some(), due && hit.errno().is_some());
-        Met { fault: hit.id(), held, killed, failed }
-    }
-
-    /// As in "held and failed by fault 3"; what does nothing of these three changed it.
-    pub(super) fn describe(self) -> String {
-        let words = [(self.held, "held"), (self.killed, "killed"), (self.failed, "failed")];
-        let done: Vec<_> = words.iter().filter(|(done, _)| *done).map(|(_, word)| *word).collect();
-        let done = if done.is_empty() { "changed".to_owned() } else { done.join(" and ") };
-        format!("{done} by fault {}", self.fault)
-    }
-}
-
 /// A request: its kind, and what each path of it consults.
 #[derive(Clone, Copy)]
 pub(super) struct Op {
     pub(super) call: Call,
     pub(super) caller: Caller,
+    /// As a reader expects them: what it is done with, then what that comes to be.
     pub(super) targets: [Option<(Target, MethodSet)>; 2],
     /// Its number on the connection.
     unique: u64,
@@ -138,10 +126,8 @@ pub(super) struct Op {
     pub(super) paged: bool,
     /// Whether the kernel itself asks: it writes back, or releases.
     pub(super) kernel: bool,
-    /// Whether it is traced: it arrived while somebody reads the trace.
-    pub(super) traced: bool,
-    /// What a fault did to it, if operations are logged.
-    pub(super) met: Option<Met>,
+    /// Whether somebody is told of it: it is logged, or the reader of a trace wants to see it.
+    pub(super) told: bool,
 }
 
 impl Op {
@@ -167,13 +153,18 @@ impl Op {
             flags: 0,
             paged: false,
             kernel: false,
-            traced: false,
-            met: None,
+            told: false,
         }
     }
 
     pub(super) fn and(mut self, target: Target, methods: MethodSet) -> Op {
         self.targets[1] = Some((target, methods));
+        self
+    }
+
+    /// With this one as its source.
+    pub(super) fn from(mut self, source: Target, methods: MethodSet) -> Op {
+        self.targets = [Some((source, methods)), self.targets[0]];
         self
     }
 
@@ -231,7 +222,7 @@ impl Op {
     /// The request as faults see it.
     pub(super) fn view<'a>(&self, operands: Operands<'a>) -> Operation<'a> {
         let Caller { tid, uid, gid, .. } = self.caller;
-        let inode = self.targets.iter().flatten().next().map_or(0, |(target, _)| target.ino().0);
+        let inode = self.own().map_or(0, |target| target.ino().0);
         let caller = operation::Caller { tid, uid, gid };
         let mut view = Operation::new(self.call, caller, inode);
         view.handle = self.fh.map(|fh| fh.0);
@@ -254,14 +245,18 @@ impl Op {
         }
     }
 
+    /// What its handle and its bytes are of: the first, but of a copy what is written.
+    fn own(&self) -> Option<Target> {
+        let [first, second] = self.targets.map(|target| target.map(|(target, _)| target));
+        if self.call == Call::CopyTo { second } else { first }
+    }
+
     /// What it makes, changes or removes.
     pub(super) fn changes(&self) -> Option<Target> {
-        let [first, second] = self.targets;
-        let on = match self.call {
-            Call::Rename | Call::Link => second,
-            _ => first,
-        };
-        on.map(|(target, _)| target)
+        match self.call {
+            Call::Rename => self.targets[1].map(|(target, _)| target),
+            _ => self.own(),
+        }
     }
 
     /// Whether it consults all that a request of that kind does.

@@ -3,39 +3,36 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::time::Duration;
 
-use super::Core;
-use super::op::{Op, Operands, Target};
+use super::noted::{Noted, Told};
+use super::op::Op;
 use crate::fault::Errno;
 use crate::ops::MethodSet;
 use crate::sys::process;
 
 /// What is known of an operation when it is answered.
 pub(super) struct Line<'a> {
-    pub(super) core: &'a Core,
     pub(super) op: &'a Op,
-    pub(super) operands: Operands<'a>,
+    pub(super) noted: &'a Noted,
     pub(super) error: Option<&'a io::Error>,
-    /// How long it ran; None when a fault answered and nothing did.
-    pub(super) took: Option<Duration>,
+    pub(super) told: &'a Told,
 }
 
 impl Line<'_> {
     /// Writes it: methods, backing paths, bytes, caller, outcome, time on the mirror, fault.
     pub(super) fn write(&self) {
-        let paths: Vec<_> = self.op.targets.iter().flatten().map(|t| self.path(*t)).collect();
+        let paths: Vec<_> = self.paths().collect();
         let mut line = format!("{} {}", self.methods(), paths.join(" -> "));
         if let Some(span) = self.op.span {
             let _ = write!(line, ", {} bytes at {}", span.len, span.offset);
         }
         let _ = write!(line, ", by {}: {}", self.caller(), self.outcome());
-        let _ = match self.took {
+        let _ = match self.told.took {
             Some(took) => write!(line, ", {} us", took.as_micros()),
             None => write!(line, ", not run"),
         };
-        if let Some(met) = self.op.met {
-            let _ = write!(line, ", {}", met.describe());
+        for hit in &self.told.hits {
+            let _ = write!(line, ", {} by fault {}", hit.action.replace('+', " and "), hit.id);
         }
         tracing::info!("{line}");
     }
@@ -48,11 +45,13 @@ impl Line<'_> {
         }
     }
 
-    fn path(&self, target: (Target, MethodSet)) -> String {
-        match self.core.path_of(target, self.operands) {
+    /// Those of its targets.
+    fn paths(&self) -> impl Iterator<Item = String> {
+        let paths = self.op.targets.iter().zip(&self.noted.paths);
+        paths.filter(|(target, _)| target.is_some()).map(|(_, path)| match path {
             Some(path) => path.escape_ascii().to_string(),
             None => "(gone)".to_owned(),
-        }
+        })
     }
 
     fn caller(&self) -> String {

@@ -202,9 +202,7 @@ impl Filesystem for SlowFs {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        self.serve_inode(req, Call::Flush, ino, reply, move |core, _, _| {
-            core.tree.flush(handle(fh).0)
-        });
+        self.serve_flush(req, (Ino(ino.0), handle(fh).0), reply);
     }
 
     fn release(
@@ -212,14 +210,12 @@ impl Filesystem for SlowFs {
         req: &Request,
         ino: INodeNo,
         fh: FileHandle,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Release, Target::Inode(Ino(ino.0)));
-        let op = op.by(handle(fh).0).opened(0, true).must_run();
-        self.serve(op, Operands::default(), reply, move |core, _, _| core.closed(fh));
+        self.serve_release(req, (Ino(ino.0), fh), flags.0, reply);
     }
 
     fn fsync(
@@ -234,8 +230,8 @@ impl Filesystem for SlowFs {
         self.serve_sync((req, call), (Ino(ino.0), handle(fh).0), datasync, reply);
     }
 
-    fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.serve_opendir(req, ino, reply);
+    fn opendir(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        self.serve_opendir(req, Ino(ino.0), flags.0, reply);
     }
 
     fn readdir(
@@ -265,14 +261,10 @@ impl Filesystem for SlowFs {
         req: &Request,
         ino: INodeNo,
         fh: FileHandle,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        let op =
-            Op::new(req, Call::Releasedir, Target::Inode(Ino(ino.0))).opened(0, true).must_run();
-        self.serve(op, Operands::default(), reply, move |core, _, _| {
-            core.tree.releasedir(handle(fh).0)
-        });
+        self.serve_releasedir(req, (Ino(ino.0), handle(fh).0), flags.0, reply);
     }
 
     fn fsyncdir(
@@ -341,13 +333,14 @@ impl Filesystem for SlowFs {
         &self,
         req: &Request,
         ino: INodeNo,
-        _fh: FileHandle,
+        fh: FileHandle,
         _ph: PollNotifier,
         events: PollEvents,
         _flags: PollFlags,
         reply: ReplyPoll,
     ) {
-        self.serve_inode(req, Call::Poll, ino, reply, move |_, _, _| Ok(events & READY));
+        let op = Op::new(req, Call::Poll, Target::Inode(Ino(ino.0))).by(handle(fh).0);
+        self.serve(op, Operands::default(), reply, move |_, _, _| Ok(events & READY));
     }
 
     fn fallocate(

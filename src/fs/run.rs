@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::Core;
 use super::kept::Kept;
+use super::noted::Told;
 use super::op::{Op, Operands, OwnedOperands};
-use super::oplog::Line;
 use super::reply::{Answer, Granted};
 use super::struck::Struck;
-use super::traced::Told;
 use super::underway::Share;
 use crate::fault::operation::Done;
 use crate::fault::{Hit, trace};
@@ -183,12 +182,12 @@ impl Core {
         (reply, run): (&mut R, F),
     ) -> Ended<R> {
         let Some(struck) = struck else {
-            let started = self.is_noted(op).then(Instant::now);
+            let started = operands.noted.map(|_| Instant::now());
             let result = run(self, op.caller, operands, reply);
             return Ended { result, took: started.map(|started| started.elapsed()) };
         };
         struck.come();
-        let started = self.is_noted(op).then(Instant::now);
+        let started = operands.noted.map(|_| Instant::now());
         let result = self.perform_struck(op, operands, struck, (&mut *reply, run));
         let took = started.map(|started| started.elapsed());
         match struck.error() {
@@ -198,12 +197,6 @@ impl Core {
                 Ended { result: Err(error), took }
             }
         }
-    }
-
-    /// Whether more is told of it than a count.
-    #[inline(always)]
-    fn is_noted(&self, op: &Op) -> bool {
-        self.options.log_ops || op.traced
     }
 
     /// The same as a fault has it, who is told of it.
@@ -304,9 +297,9 @@ impl Core {
         hits: Vec<trace::Hit>,
     ) {
         self.count(op, result.is_err());
-        if self.is_noted(op) {
+        if let Some(noted) = operands.noted {
             let bytes = result.as_ref().map_or(0, R::moved);
-            self.note(op, operands, result.as_ref().err(), Told { took, bytes, hits });
+            self.tell(op, operands, noted, result.as_ref().err(), Told { took, bytes, hits });
         }
         match result {
             Ok(value) => reply.ok(value),
@@ -332,8 +325,8 @@ impl Core {
         // takes no second answer, and this is the first one's errno, if that is still on its way.
         reply.err(fuser::Errno::EINTR);
         self.count(op, true);
-        if self.is_noted(op) {
-            self.note(op, operands, Some(&error), Told { took, bytes: 0, hits });
+        if let Some(noted) = operands.noted {
+            self.tell(op, operands, noted, Some(&error), Told { took, bytes: 0, hits });
         }
     }
 
@@ -354,17 +347,6 @@ impl Core {
         self.stats.count(op.call, failed);
         if let Some(arrived) = op.arrived {
             self.stats.time(op.call, arrived.elapsed());
-        }
-    }
-
-    /// Logs and traces it.
-    #[cold]
-    fn note(&self, op: &Op, operands: Operands<'_>, error: Option<&io::Error>, told: Told) {
-        if self.options.log_ops {
-            Line { core: self, op, operands, error, took: told.took }.write();
-        }
-        if op.traced {
-            self.trace(op, operands, error, told);
         }
     }
 

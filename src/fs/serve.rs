@@ -10,7 +10,7 @@ use std::time::Instant;
 use fuser::INodeNo;
 
 use super::kept::Kept;
-use super::op::{Met, Op, Operands, Target};
+use super::op::{Op, Operands, Target};
 use super::reply::Answer;
 use super::run::{Task, Work};
 use super::struck::Struck;
@@ -74,10 +74,11 @@ impl SlowFs {
         operands: Operands<'_>,
         (mask, repeated): (Mask, bool),
     ) {
-        if !mask.is_empty() {
+        if mask.times() {
             task.op.arrived = Some(Instant::now());
-            task.op.traced = mask.traces();
         }
+        let noted = self.core.noted(&mut task.op, operands, mask);
+        let operands = Operands { noted: noted.as_ref(), ..operands };
         let armed = mask.methods();
         if repeated || !armed.is_empty() && self.core.is_subject(armed, &task.op) {
             self.serve_armed(task, operands);
@@ -151,9 +152,6 @@ impl Core {
     /// What a fault still does to an operation that is held no longer. Whose it is, is known by now.
     fn struck(&self, op: &mut Op, hit: Hit, outcome: Outcome) -> Box<Struck> {
         op.caller.process = hit.process();
-        if self.options.log_ops {
-            op.met = Some(Met::by(&hit, outcome));
-        }
         if outcome == Outcome::CallerKilled {
             self.walks.end(op.caller.tid, op.call);
         }
@@ -161,7 +159,7 @@ impl Core {
             self.read_fails(op, &hit);
         }
         let hits =
-            op.arrived.filter(|_| op.traced).map(|arrived| traced::hits(&hit, arrived, outcome));
-        Box::new(Struck::after(hit, outcome).traced_as(hits.unwrap_or_default()))
+            op.arrived.filter(|_| op.told).map(|arrived| traced::hits(&hit, arrived, outcome));
+        Box::new(Struck::after(hit, outcome).told_as(hits.unwrap_or_default()))
     }
 }

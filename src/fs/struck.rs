@@ -30,7 +30,7 @@ pub(super) struct Struck {
     /// Nothing of it runs, unless it must.
     only_answers: bool,
     pub(super) hit: Hit,
-    /// What fired, if the operation is traced.
+    /// What fired, if somebody is told of the operation.
     hits: Vec<trace::Hit>,
 }
 
@@ -65,12 +65,12 @@ impl Struck {
         }
     }
 
-    /// The same, told so in the trace.
-    pub(super) fn traced_as(self, hits: Vec<trace::Hit>) -> Struck {
+    /// The same, told so.
+    pub(super) fn told_as(self, hits: Vec<trace::Hit>) -> Struck {
         Struck { hits, ..self }
     }
 
-    /// What is told of it in the trace, once.
+    /// What is told of it, once.
     pub(super) fn take_hits(&mut self) -> Vec<trace::Hit> {
         std::mem::take(&mut self.hits)
     }

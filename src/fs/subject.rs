@@ -34,15 +34,6 @@ impl Core {
     pub(super) fn subject_of(&self, inode: &Arc<Node>, methods: MethodSet) -> TreeSubject<'_> {
         TreeSubject { tree: &self.tree, inode: Arc::clone(inode), name: None, methods }
     }
-
-    /// The backing path of a target, for people.
-    pub(super) fn path_of(
-        &self,
-        target: (Target, MethodSet),
-        operands: Operands<'_>,
-    ) -> Option<Vec<u8>> {
-        Some(self.subject(target, operands)?.path())
-    }
 }
 
 /// One file or entry that an operation is about, as the gate sees it.

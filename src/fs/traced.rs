@@ -1,12 +1,14 @@
 //! The trace: what is told of a request when it is answered. No locks of its own.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::Core;
+use super::noted::{Noted, Told};
 use super::op::{Op, Operands};
-use crate::fault::trace::{self, End, Event, monotonic_ns};
-use crate::fault::{Hit, Outcome, Subject};
+use crate::fault::trace::{self, End, Event, Wanted, monotonic_ns};
+use crate::fault::{Hit, Outcome};
 
 /// What fired on an operation that is held no longer.
 #[cold]
@@ -21,47 +23,27 @@ pub(super) fn hits(hit: &Hit, arrived: Instant, outcome: Outcome) -> Vec<trace::
     hit.traced(arrived, End { acts, cut })
 }
 
-/// How an operation ended, as the trace tells it.
-#[derive(Default)]
-pub(super) struct Told {
-    /// How long it ran on the mirror, if it did and that was noted.
-    pub(super) took: Option<Duration>,
-    /// Bytes moved.
-    pub(super) bytes: u64,
-    /// What fired on it.
-    pub(super) hits: Vec<trace::Hit>,
-}
-
 impl Core {
-    /// Adds an operation that is about to be answered to the trace, if its reader wants to see it.
-    #[cold]
+    /// Adds an operation that is about to be answered to the trace, whose reader wants to see it, if
+    /// something fired on it or all are to be seen.
     pub(super) fn trace(
         &self,
         op: &Op,
         operands: Operands<'_>,
+        (noted, wanted): (&Noted, &Arc<Wanted>),
         error: Option<&io::Error>,
         told: Told,
     ) {
-        let Some(wanted) = self.gate.trace().wanted() else { return };
-        let methods = op.methods().union(op.call.methods());
-        if !wanted.methods.intersects(methods) || wanted.fired && told.hits.is_empty() {
+        if wanted.fired && told.hits.is_empty() {
             return;
         }
-        let subjects = op.targets.map(|target| self.subject(target?, operands));
-        let mut is_there = false;
-        for subject in subjects.iter().flatten() {
-            subject.paths(&mut |path| is_there |= wanted.pattern.matches(path));
-        }
-        if !is_there && !wanted.pattern.as_str().is_empty() {
-            return;
-        }
-        let [path, other] = subjects.map(|subject| subject.map(|subject| subject.path()));
+        let [path, other] = noted.paths.clone();
         let view = op.view(operands);
-        self.gate.trace().push(Event {
+        let event = Event {
             seq: 0,
             arrived_ns: monotonic_ns(view.arrived()),
             method: op.call.name(),
-            path: path.filter(|path| !path.is_empty()),
+            path,
             other,
             inode: view.inode,
             handle: view.handle,
@@ -73,6 +55,7 @@ impl Core {
             backing: told.took,
             done_ns: monotonic_ns(Instant::now()),
             hits: told.hits,
-        });
+        };
+        self.gate.trace().push(event, wanted);
     }
 }

@@ -106,7 +106,7 @@ impl SlowFs {
         reply: ReplyWrite,
     ) {
         let op = Op::new(req, Call::CopyTo, Target::Inode(to.ino))
-            .and(Target::Inode(from.ino), Call::CopyFrom.methods())
+            .from(Target::Inode(from.ino), Call::CopyFrom.methods())
             .bytes(to.fh, to.offset, len.min(MOST_COPIED))
             .slow();
         self.serve(op, Operands::default(), reply, move |core, caller, operands| {

@@ -72,11 +72,12 @@ record! {
         2: t_ns: i64,
         /// What was asked.
         3: method: String,
-        /// The backing path, if its inode still has one.
+        /// The backing path when it arrived, if its inode was known.
         4: path: Option<WirePath>,
-        /// The other path of a rename, a link or a copy.
+        /// Of a rename, a link or a copy the second path: what the first comes to be.
         5: other: Option<WirePath>,
-        /// The inode it is about, or the directory of the name it is about.
+        /// The inode it is about, or the directory of the name it is about. Of a copy that which is
+        /// written, as are handle and offset.
         6: inode: i64,
         /// The open file, if it came with one.
         7: handle: Option<i64>,
@@ -84,7 +85,7 @@ record! {
         8: offset: Option<i64>,
         /// And is so long.
         9: len: Option<i64>,
-        /// How the file was opened; 0 if unknown.
+        /// How the file is or was opened, if the request says so; else 0.
         10: flags: i32,
         /// The thread that asked; 0 if unknown.
         11: tid: i64,

@@ -62,3 +62,22 @@ fn a_throttle_charges_what_arrives_and_never_changes_how_files_are_opened() {
     let matched = mount.client().list_faults().unwrap()[0].matched;
     assert_eq!(matched, 1, "one READ arrived");
 }
+
+/// What it lets through at once it has charged, and not fired on: neither in the counts nor the trace.
+#[test]
+fn a_throttle_fires_on_what_it_holds() {
+    let mount = mount_with("throttle --iops 20 --burst 5 -r .*/f", 4096);
+    let mut client = mount.client();
+    client.trace_start(&[], "", false).unwrap();
+    let file = open(&mount, 0);
+    (0..12).for_each(|_| file.write_all_at(b"x", 0).unwrap());
+    let fault = mount.client().list_faults().unwrap().remove(0);
+    assert_eq!(fault.matched, 12);
+    assert!((1..=7).contains(&fault.fired), "of 12 a burst of 5 passes: {}", fault.fired);
+    let events = client.trace_read(0, 1_000).unwrap().events;
+    let hits: Vec<_> = events.iter().flat_map(|event| &event.hits).collect();
+    assert_eq!(hits.len() as i64, fault.fired);
+    for hit in hits {
+        assert!(hit.action == "held" && hit.asked_ns > Some(0) && hit.n >= 5, "{hit:?}");
+    }
+}

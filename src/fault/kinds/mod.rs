@@ -140,7 +140,7 @@ pub trait Effect: fmt::Debug + Send + Sync {
         ""
     }
 
-    /// Adds what it does to this request.
+    /// Adds what it does to this request. A condition that adds nothing has not fired on it.
     fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan);
 
     /// Methods whose requests it must learn the outcome of although it did not plan for them.

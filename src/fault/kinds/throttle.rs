@@ -34,7 +34,8 @@ impl Kind for Throttle {
 
     fn details(&self) -> &'static str {
         "Reads that arrive, writes and copies of all files it matches share so many operations a \
-         second; one larger than the size counts as several. What comes too early waits. It stands \
+         second; one larger than the size counts as several. What comes too early waits: that is what it \
+         has fired on, and what it lets through at once is only matched. It stands \
          beside faults, and the later moment counts. Reads that the page cache answers are free; a \
          write makes the kernel forget a file's pages, so reads after writes are charged that a disk \
          would not see.\n\
