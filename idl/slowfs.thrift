@@ -210,6 +210,7 @@ struct TraceEvent {
 struct TraceRead {
     1: list<TraceEvent> events,
     2: i64 dropped,                 // since it began: what nobody fetched in time
+    3: bool ended,                  // the mount ends: nothing comes after these
 }
 
 service SlowFS extends charybdefs.server {

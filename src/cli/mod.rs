@@ -28,6 +28,7 @@ mod render;
 mod report;
 mod screen;
 mod set;
+mod sink;
 mod trace;
 mod typed;
 mod values;

@@ -32,6 +32,11 @@ pub(super) fn error(text: &str) {
     told(&format!("{label} {text}\n"));
 }
 
+/// One line that is neither an error nor an answer.
+pub(super) fn note(text: &str) {
+    told(&format!("slowfs: {text}\n"));
+}
+
 /// Text about work that goes on, as it is.
 pub(super) fn progress(text: &str) {
     told(text);

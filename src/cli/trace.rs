@@ -1,11 +1,7 @@
-//! `slowfs trace`: what is asked of the mounts and what comes of it, one JSON object per line.
-//!
-//! The file of `--to` is opened and written here: a daemon opens no path that a client names. A signal
-//! ends it like `--for` does, with what came until then. No locks.
+//! `slowfs trace`: what is asked of the mounts and what comes of it, one JSON object per line. A signal ends
+//! it like `--for` does, with what came until then. No locks.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -14,7 +10,7 @@ use serde_json::{Value, json};
 use super::control::{Target, TraceArgs};
 use super::output;
 use super::render::explain;
-use super::watch::wait;
+use super::sink::{Sink, Woken};
 use crate::rpc::{Client, TraceEvent, TraceHead, WirePath};
 use crate::sys::signals;
 
@@ -49,32 +45,32 @@ pub(super) fn run(args: &TraceArgs, target: &Target) -> ExitCode {
 fn trace(args: &TraceArgs, target: &Target) -> Result<bool, String> {
     let stop = signals::block(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP])
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let mut sink = Sink::open(args.to.as_deref())?;
-    let several = target.addr.len() > 1;
+    let mut hosts = reached(target.addr.iter().map(|addr| Host::reach(addr)));
+    let mountpoints: Vec<_> = hosts.iter().map(|host| host.mountpoint.clone()).collect();
+    let mut sink = Sink::open(args.to.as_deref(), &mountpoints)?;
     let end = args.lasts.and_then(|lasts| Instant::now().checked_add(lasts));
-    let mut hosts = Vec::new();
-    for addr in &target.addr {
-        match Host::start(addr, args, several) {
-            Ok((host, head)) => {
-                hosts.push(host);
-                if !sink.write(&[head])? {
-                    return Ok(true);
-                }
-            }
-            Err(reason) => output::failed(addr, &reason),
+    let several = target.addr.len() > 1;
+    hosts = reached(hosts.into_iter().map(|host| host.start(args, several)));
+    let mut all = hosts.len() == target.addr.len();
+    for host in &hosts {
+        if !sink.write(std::slice::from_ref(&host.head))? {
+            return Ok(true);
         }
     }
-    let mut all = hosts.len() == target.addr.len();
-    loop {
+    while !hosts.is_empty() {
         let now = Instant::now();
-        // What was answered by now is still told.
-        let is_over = end.is_some_and(|end| now >= end) || hosts.is_empty();
         let until = end.map_or(now + PAUSE, |end| end.min(now + PAUSE));
-        let is_over = is_over || wait(&stop, until).is_some();
+        let woken = sink.wait(&stop, until);
+        if woken == Woken::NoReader {
+            return Ok(all);
+        }
+        // What was answered by now is still told.
+        let is_over = woken == Woken::BySignal || end.is_some_and(|end| now >= end);
         let rounds = if is_over { LAST_ROUNDS } else { ROUNDS };
         for mut host in std::mem::take(&mut hosts) {
             match host.follow(&mut sink, rounds)? {
                 Followed::Told => hosts.push(host),
+                Followed::Ended => host.tell_end(),
                 Followed::Failed => all = false,
                 Followed::NoReader => return Ok(all),
             }
@@ -83,12 +79,20 @@ fn trace(args: &TraceArgs, target: &Target) -> Result<bool, String> {
             return Ok(all && hosts.into_iter().all(Host::end));
         }
     }
+    Ok(all)
+}
+
+/// Those that there are; of the others it is said why not.
+fn reached<'a>(hosts: impl Iterator<Item = Result<Host<'a>, (&'a str, String)>>) -> Vec<Host<'a>> {
+    hosts.filter_map(|host| host.map_err(|(addr, why)| output::failed(addr, &why)).ok()).collect()
 }
 
 /// One mount that is traced.
 struct Host<'a> {
     addr: &'a str,
     client: Client,
+    mountpoint: PathBuf,
+    head: Value,
     after: i64,
     dropped: i64,
     /// Whether its lines say whose they are.
@@ -99,6 +103,8 @@ struct Host<'a> {
 enum Followed {
     /// What it had to tell was told.
     Told,
+    /// So was all that it had before it ended.
+    Ended,
     /// It does not answer any more, and that was said.
     Failed,
     /// Nobody reads the lines.
@@ -106,14 +112,20 @@ enum Followed {
 }
 
 impl<'a> Host<'a> {
-    fn start(addr: &'a str, args: &TraceArgs, marked: bool) -> Result<(Host<'a>, Value), String> {
-        let mut client = Client::connect(addr, PATIENCE).map_err(|e| e.to_string())?;
-        let pattern = args.regex.as_deref().unwrap_or_default();
-        let head = client.trace_start(&args.methods, pattern, args.fired);
-        let head = head.map_err(|e| explain(addr, e))?;
-        let host = Host { addr, client, after: 0, dropped: 0, marked };
-        let head = host.mark(head_line(&head));
-        Ok((host, head))
+    fn reach(addr: &'a str) -> Result<Host<'a>, (&'a str, String)> {
+        let mut client = Client::connect(addr, PATIENCE).map_err(|e| (addr, e.to_string()))?;
+        let info = client.info().map_err(|e| (addr, explain(addr, e)))?;
+        let (mountpoint, head) = (info.mountpoint.0, Value::Null);
+        Ok(Host { addr, client, mountpoint, head, after: 0, dropped: 0, marked: false })
+    }
+
+    fn start(mut self, args: &TraceArgs, marked: bool) -> Result<Host<'a>, (&'a str, String)> {
+        let (addr, pattern) = (self.addr, args.regex.as_deref().unwrap_or_default());
+        let head = self.client.trace_start(&args.methods, pattern, args.fired);
+        let head = head.map_err(|e| (addr, explain(addr, e)))?;
+        self.marked = marked;
+        self.head = self.mark(head_line(&head));
+        Ok(self)
     }
 
     /// Tells what has come since, in so many rounds at most.
@@ -122,7 +134,8 @@ impl<'a> Host<'a> {
             let read = match self.client.trace_read(self.after, MOST) {
                 Ok(read) => read,
                 Err(error) => {
-                    output::failed(self.addr, &explain(self.addr, error));
+                    let (why, told) = (explain(self.addr, error), self.told());
+                    output::failed(self.addr, &format!("{why}; {told}"));
                     return Ok(Followed::Failed);
                 }
             };
@@ -134,8 +147,13 @@ impl<'a> Host<'a> {
             if !sink.write(&lines)? {
                 return Ok(Followed::NoReader);
             }
-            let Some(last) = read.events.last() else { break };
-            self.after = last.seq;
+            self.after = read.events.last().map_or(self.after, |last| last.seq);
+            if read.ended {
+                return Ok(Followed::Ended);
+            }
+            if read.events.is_empty() {
+                break;
+            }
         }
         Ok(Followed::Told)
     }
@@ -145,6 +163,24 @@ impl<'a> Host<'a> {
             fields.insert("addr".into(), self.addr.into());
         }
         line
+    }
+
+    /// How far its trace is complete.
+    fn told(&self) -> String {
+        let dropped = match self.dropped {
+            0 => String::new(),
+            dropped => format!(", but for {dropped} that came too fast and were dropped"),
+        };
+        match self.after {
+            0 => "it has told of no request".to_owned(),
+            last => format!("its trace is complete up to request {last}{dropped}"),
+        }
+    }
+
+    /// Says that the mount has ended.
+    fn tell_end(&self) {
+        let (addr, mountpoint, told) = (self.addr, self.mountpoint.display(), self.told());
+        output::note(&format!("{addr}: the mount at {mountpoint} has ended; {told}"));
     }
 
     /// Ends the trace; false if that could not be said.
@@ -180,37 +216,5 @@ fn line(event: &TraceEvent) -> Value {
 fn add_bytes(line: &mut Value, name: &str, path: Option<&WirePath>) {
     if let (Some(fields), Some(bytes)) = (line.as_object_mut(), path.and_then(WirePath::base64)) {
         fields.insert(format!("{name}_base64"), bytes.into());
-    }
-}
-
-/// Where the lines go.
-struct Sink {
-    out: BufWriter<Box<dyn Write>>,
-    name: String,
-}
-
-impl Sink {
-    fn open(to: Option<&Path>) -> Result<Sink, String> {
-        let Some(path) = to else {
-            let out: Box<dyn Write> = Box::new(io::stdout());
-            return Ok(Sink { out: BufWriter::new(out), name: "standard output".to_owned() });
-        };
-        let name = path.display().to_string();
-        let file = File::create(path).map_err(|error| format!("cannot write {name}: {error}"))?;
-        let file: Box<dyn Write> = Box::new(file);
-        Ok(Sink { out: BufWriter::new(file), name })
-    }
-
-    /// Writes lines, all of them; false if their reader has gone, which is no error.
-    fn write(&mut self, lines: &[Value]) -> Result<bool, String> {
-        let write = |out: &mut BufWriter<Box<dyn Write>>| {
-            lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-            out.flush()
-        };
-        match write(&mut self.out) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(format!("cannot write to {}: {error}", self.name)),
-        }
     }
 }

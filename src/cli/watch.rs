@@ -196,7 +196,7 @@ impl Watch {
 }
 
 /// Waits until then or for a signal, which it returns.
-pub(super) fn wait(stop: &OwnedFd, until: Instant) -> Option<i32> {
+fn wait(stop: &OwnedFd, until: Instant) -> Option<i32> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let mut fds = [PollFd::new(stop, PollFlags::IN)];

@@ -282,23 +282,27 @@ mod tests {
 
     #[test]
     fn of_two_parts_runs_what_both_let_through() {
-        let parts = |parts: &[Range<u64>]| {
+        type Parts<'a> = &'a [(u64, u64)];
+        let part =
+            |parts: Parts<'_>| Run::Part(parts.iter().map(|(from, to)| *from..*to).collect());
+        let asks = |parts| {
             let mut plan = Plan::default();
-            plan.changed().run = Run::Part(parts.into());
+            plan.changed().run = part(parts);
             plan
         };
-        for (one, other, both) in [
-            (&[0..10][..], &[4..20][..], &[4..10][..]),
-            (&[0..4, 8..12], &[2..9], &[2..4, 8..9]),
-            (&[0..4, 8..12], &[4..8], &[]),
-            (&[0..4], &[], &[]),
-            (&[0..100], &[0..1, 5..6, 99..200], &[0..1, 5..6, 99..100]),
-        ] {
+        let cases: [[Parts<'_>; 3]; 5] = [
+            [&[(0, 10)], &[(4, 20)], &[(4, 10)]],
+            [&[(0, 4), (8, 12)], &[(2, 9)], &[(2, 4), (8, 9)]],
+            [&[(0, 4), (8, 12)], &[(4, 8)], &[]],
+            [&[(0, 4)], &[], &[]],
+            [&[(0, 100)], &[(0, 1), (5, 6), (99, 200)], &[(0, 1), (5, 6), (99, 100)]],
+        ];
+        for [one, other, both] in cases {
             for (one, other) in [(one, other), (other, one)] {
-                let mut plan = parts(one);
-                plan.add(&parts(other));
+                let mut plan = asks(one);
+                plan.add(&asks(other));
                 plan.add(&Plan::default());
-                assert_eq!(plan.change.unwrap().run, Run::Part(both.into()), "{one:?} {other:?}");
+                assert_eq!(plan.change.unwrap().run, part(both), "{one:?} {other:?}");
             }
         }
     }

@@ -294,7 +294,7 @@ fn traces_are_written_as_ever() {
         hits: vec![hit, TraceHit::default()],
     };
     let events = vec![event, TraceEvent::default()];
-    is_golden("trace_read", TraceRead { events, dropped: 18 });
+    is_golden("trace_read", TraceRead { events, dropped: 18, ended: true });
 }
 
 #[test]

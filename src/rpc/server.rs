@@ -118,7 +118,8 @@ impl Server {
         self.addr
     }
 
-    /// Stops accepting, closes every connection and waits, one second at most, for their threads.
+    /// Stops accepting, lets who reads the trace have the rest, closes every connection and waits, one
+    /// second at most, for their threads.
     pub fn stop(mut self) {
         self.end();
     }
@@ -133,6 +134,7 @@ impl Server {
         }
         let _ = acceptor.join();
         self.shared.handler.dropped.tell();
+        self.shared.handler.trace_end();
         let deadline = Instant::now() + STOP_TIMEOUT;
         let mut state = self.shared.state.lock();
         for connection in state.open.values() {

@@ -1,7 +1,8 @@
 //! The calls of the trace, from both sides, and what they answer. A connection has one, which ends with it. No locks.
 
 use std::net::SocketAddr;
-use std::time::{Instant, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use tracing::info;
@@ -19,6 +20,12 @@ use crate::ops::MethodSet;
 
 /// Events that are answered at once.
 const MOST: i64 = 1_000;
+
+/// How long a mount that ends waits for who reads its trace.
+const LAST_FETCH: Duration = Duration::from_millis(300);
+
+/// Time between two looks meanwhile.
+const PAUSE: Duration = Duration::from_millis(5);
 
 record! {
     /// What a trace begins with.
@@ -114,6 +121,8 @@ record! {
         1: events: Vec<TraceEvent>,
         /// How many were dropped since it began.
         2: dropped: i64,
+        /// The mount ends: nothing comes after these.
+        3: ended: bool,
     }
 }
 
@@ -163,7 +172,16 @@ impl Handler {
             )));
         };
         let events = fetched.events.iter().map(|event| TraceEvent::of(event)).collect();
-        Ok(TraceRead { events, dropped: signed(fetched.dropped) })
+        Ok(TraceRead { events, dropped: signed(fetched.dropped), ended: fetched.ended })
+    }
+
+    /// The mount ends: who reads its trace is given a moment to fetch the rest.
+    pub(super) fn trace_end(&self) {
+        let (trace, deadline) = (self.table.trace(), Instant::now() + LAST_FETCH);
+        trace.close();
+        while trace.is_read() && Instant::now() < deadline {
+            thread::sleep(PAUSE);
+        }
     }
 
     /// Ends the trace of a connection, if it has one.
@@ -251,6 +269,6 @@ impl TraceHit {
     }
 }
 
-fn ns(time: std::time::Duration) -> i64 {
+fn ns(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }

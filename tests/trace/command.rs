@@ -1,7 +1,9 @@
 //! `slowfs trace`, the command.
 
 use std::fs::{self, File};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -58,5 +60,101 @@ fn the_command_ends_in_time_and_tells_of_what_it_cannot_do() {
         let refused = trace(&words);
         assert_eq!(refused.status.code(), Some(2), "{words:?}");
         assert_eq!(text_of(&refused).lines().count(), 1, "{}", text_of(&refused));
+    }
+}
+
+/// A trace that writes to a pipe, once its head is there; and that pipe.
+fn piped(mount: &Mount, words: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let mut command = slowfs();
+    command.arg("trace").args(words).args(["--addr", &mount.addr]);
+    let mut command = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(command.stdout.take().unwrap());
+    let mut head = String::new();
+    lines.read_line(&mut head).unwrap();
+    assert!(head.contains("mountpoint"), "{head}");
+    (command, lines)
+}
+
+/// What it wrote to standard error, in one line, and its exit code.
+fn ended(command: Child) -> (String, Option<i32>) {
+    let ended = command.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.lines().count() <= 1, "{said}");
+    (said, ended.status.code())
+}
+
+#[test]
+fn a_trace_whose_reader_goes_ends_though_nothing_is_asked_of_the_mount() {
+    let mount = Mount::new();
+    let (mut command, lines) = piped(&mount, &[]);
+    drop(lines);
+    wait_for("the trace to end", || command.try_wait().unwrap());
+    assert_eq!(ended(command), (String::new(), Some(0)));
+}
+
+/// All that was answered before is there, and it is said what ended.
+#[test]
+fn a_trace_tells_the_rest_when_its_mount_ends() {
+    let mount = Mount::new();
+    let (command, lines) = piped(&mount, &["-m", "mkdir"]);
+    for n in 0..300 {
+        fs::create_dir(mount.mnt().join(format!("dir{n}"))).unwrap();
+    }
+    let unmounted = Command::new("umount").arg(mount.mnt()).status().unwrap();
+    assert!(unmounted.success());
+    let told: Vec<_> = lines.lines().map(|line| jsons(&line.unwrap()).remove(0)).collect();
+    assert_eq!(told.len(), 300);
+    let (said, code) = ended(command);
+    assert_eq!(code, Some(0), "{said}");
+    let mountpoint = mount.mnt().display().to_string();
+    for part in [&mount.addr, &mountpoint, "has ended", "complete up to request 300"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[test]
+fn a_trace_says_how_far_it_came_when_its_daemon_is_killed() {
+    let mount = Mount::new();
+    let (command, mut lines) = piped(&mount, &["-m", "mkdir"]);
+    fs::create_dir(mount.mnt().join("dir")).unwrap();
+    lines.read_line(&mut String::new()).unwrap();
+    mount.signal(Signal::KILL);
+    let (said, code) = ended(command);
+    assert_eq!(code, Some(1), "{said}");
+    for part in [&mount.addr, "no answer", "complete up to request 1"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+/// Such a trace would be traced, and so on.
+#[test]
+fn a_trace_onto_what_it_traces_is_refused() {
+    let (mount, other) = (Mount::new(), Mount::new());
+    let run = |to: &Path, traced: &Mount| {
+        let mut command = slowfs();
+        command.args(["trace", "--for", "1ms", "--addr", &traced.addr, "--to"]).arg(to);
+        command.output().unwrap()
+    };
+    fs::write(mount.raw().join("there"), "x").unwrap();
+    let link = mount.scratch().join("link");
+    std::os::unix::fs::symlink(mount.mnt().join("there"), &link).unwrap();
+    for to in [&mount.mnt().join("new"), &mount.mnt().join("there"), &link] {
+        let refused = run(to, &mount);
+        let said = text_of(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("which is traced") && said.lines().count() == 1, "{said}");
+    }
+    assert!(!mount.raw().join("new").exists(), "it was not made");
+    assert_eq!(fs::read(mount.raw().join("there")).unwrap(), b"x", "nor cut");
+    let mut piped = slowfs();
+    piped.args(["trace", "--for", "1ms", "--addr", &mount.addr]);
+    let piped = piped.stdout(File::create(mount.mnt().join("out")).unwrap()).output().unwrap();
+    let said = String::from_utf8(piped.stderr).unwrap();
+    assert!(piped.status.code() == Some(1) && said.contains("standard output"), "{said}");
+    // Beside it, beneath it, and on another mount it ends.
+    for to in [mount.scratch().join("new"), mount.raw().join("raw"), other.mnt().join("new")] {
+        let traced = run(&to, &mount);
+        assert!(traced.status.success(), "{}", text_of(&traced));
+        assert_eq!(jsons(&fs::read_to_string(&to).unwrap()).len(), 1);
     }
 }

@@ -2339,13 +2339,15 @@ class TraceRead(object):
     Attributes:
      - events
      - dropped
+     - ended
 
     """
 
 
-    def __init__(self, events=None, dropped=None,):
+    def __init__(self, events=None, dropped=None, ended=None,):
         self.events = events
         self.dropped = dropped
+        self.ended = ended
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -2372,6 +2374,11 @@ class TraceRead(object):
                     self.dropped = iprot.readI64()
                 else:
                     iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.BOOL:
+                    self.ended = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -2392,6 +2399,10 @@ class TraceRead(object):
         if self.dropped is not None:
             oprot.writeFieldBegin('dropped', TType.I64, 2)
             oprot.writeI64(self.dropped)
+            oprot.writeFieldEnd()
+        if self.ended is not None:
+            oprot.writeFieldBegin('ended', TType.BOOL, 3)
+            oprot.writeBool(self.ended)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -2603,6 +2614,7 @@ TraceRead.thrift_spec = (
     None,  # 0
     (1, TType.LIST, 'events', (TType.STRUCT, [TraceEvent, None], False), None, ),  # 1
     (2, TType.I64, 'dropped', None, None, ),  # 2
+    (3, TType.BOOL, 'ended', None, None, ),  # 3
 )
 fix_spec(all_structs)
 del all_structs

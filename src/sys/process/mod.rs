@@ -19,7 +19,7 @@ use rustix::process::{
 };
 
 use self::proc::Status;
-pub(crate) use self::stuck::Search;
+pub(crate) use self::stuck::{Search, mount_of};
 pub(crate) use self::watching::{Lookout, Plight};
 
 /// A process, told from a later one of the same number by its birth.

@@ -184,8 +184,8 @@ impl Mounts {
     }
 }
 
-/// The number of the mount that a file was opened on.
-fn mount_of(fdinfo: &str) -> Option<u32> {
+/// The number of the mount that a file was opened on, by its file in /proc. Asks no filesystem.
+pub(crate) fn mount_of(fdinfo: &str) -> Option<u32> {
     let text = fs::read_to_string(fdinfo).ok()?;
     text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
 }
