@@ -12,6 +12,7 @@ mod common;
 
 mod command;
 mod requests;
+mod strace;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
