@@ -340,6 +340,34 @@ fn hangup_reopens_the_log_of_a_daemon() {
     daemon.child = None;
 }
 
+/// Through the mount each of its lines would make another one.
+#[test]
+fn a_log_below_its_own_mount_is_reopened_beneath_it() {
+    let scratch = common::scratch();
+    let dir = scratch.path().join("dir");
+    fs::create_dir(&dir).unwrap();
+    let (log, pid_file) = (dir.join("log"), scratch.path().join("pid"));
+    let mut command = common::slowfs();
+    command.arg("mount").arg(&dir).args(["--listen", "none", "--daemon", "--log-ops"]);
+    let output = command.arg("--log-file").arg(&log).arg("--pid-file").arg(&pid_file).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", text_of(&output));
+    let pid = Pid::from_raw(fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap());
+    let pid = pid.unwrap();
+    fs::rename(&log, dir.join("log.1")).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    logged(&log, "the log goes on");
+    for n in 0..100 {
+        fs::create_dir(dir.join(format!("dir{n}"))).unwrap();
+    }
+    logged(&log, "dir99");
+    let told = fs::read_to_string(&log).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    wait_for("the mount to go", || (!is_ours(&dir)).then_some(()));
+    wait_for("the daemon to end", || (!pid_file.exists()).then_some(()));
+    assert!(!told.contains("by slowfs"), "{told}");
+}
+
 #[test]
 fn hangup_ends_what_is_in_the_foreground_with_a_log_file_too() {
     let scratch = common::scratch();

@@ -68,6 +68,7 @@ pub(crate) fn run(
     let base = std::path::absolute(&config.backing)
         .map_err(|e| StartError::Backing(config.backing.clone(), strip(&e)))?;
     let mountpoint = mount::prepare(&config.mountpoint)?;
+    log.keep_off(&mountpoint.path);
     let root = open_backing(&config, &base, &mountpoint)?;
     refuse_own_inside(&mountpoint.path, &base)?;
     let listener = config.listen.map(rpc::bind).transpose().map_err(StartError::Listen)?;

@@ -1,5 +1,6 @@
 //! How large a file is before and after an operation that may make, change or remove it, for faults
-//! that ask. No locks.
+//! that ask. No locks: of two operations on one file at once each may see what the other changed, too, so
+//! that who adds up sizes takes the last that it was told and not the sum of the differences.
 
 use std::ffi::OsStr;
 

@@ -10,9 +10,9 @@
 use std::fmt::Debug;
 use std::io::{self, IsTerminal};
 use std::panic;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tracing::field::{Field, Visit};
@@ -24,7 +24,7 @@ mod queue;
 mod sink;
 
 use queue::Queue;
-use sink::Sink;
+use sink::{Sink, Way};
 
 /// How long an end waits for the last lines to be taken.
 const LAST_WORDS: Duration = Duration::from_millis(300);
@@ -41,7 +41,13 @@ pub(crate) enum Target<'a> {
 }
 
 /// The log of this process. Dropping it waits for the last lines, a moment at most.
-pub(crate) struct Log(Arc<Queue>);
+pub(crate) struct Log {
+    queue: Arc<Queue>,
+    /// The directory of its file, if it has one.
+    dir: Option<PathBuf>,
+    /// Whether a mount of this process covers that.
+    covered: AtomicBool,
+}
 
 impl Log {
     /// Starts the log, to which every tracing event of the process goes from now on, and every
@@ -55,6 +61,10 @@ impl Log {
             Target::File(path) => Sink::file(path)?,
             Target::Nowhere => Sink::nowhere(),
         };
+        let dir = match target {
+            Target::File(path) => path.parent().and_then(|dir| dir.canonicalize().ok()),
+            Target::StandardError | Target::Nowhere => None,
+        };
         let colour = matches!(target, Target::StandardError) && io::stderr().is_terminal();
         let queue = Queue::start(sink)?;
         let entry = Arc::clone(&queue);
@@ -65,23 +75,31 @@ impl Log {
         panic::set_hook(Box::new(|panic| {
             tracing::error!("{}", panic.to_string().replace('\n', " "));
         }));
-        Ok(Log(queue))
+        Ok(Log { queue, dir, covered: AtomicBool::new(false) })
     }
 
     /// Waits until what was logged before is written or lost, a moment at most.
     pub(crate) fn flush(&self) {
-        self.0.flush(LAST_WORDS);
+        self.queue.flush(LAST_WORDS);
     }
 
     /// Opens the file of the log anew, so that the one it was can be moved away (logrotate(8)).
     pub(crate) fn reopen(&self) {
-        self.0.reopen();
+        let way = if self.covered.load(Ordering::Relaxed) { Way::Directory } else { Way::Path };
+        self.queue.reopen(way);
+    }
+
+    /// This process is going to mount there. A log below, opened anew, must not go through the mount:
+    /// that would tell of its own lines, without end.
+    pub(crate) fn keep_off(&self, mountpoint: &Path) {
+        let covered = self.dir.as_ref().is_some_and(|dir| dir.starts_with(mountpoint));
+        self.covered.store(covered, Ordering::Relaxed);
     }
 
     /// How many lines were lost so far.
     #[must_use]
     pub(crate) fn lost(&self) -> Arc<AtomicU64> {
-        self.0.lost()
+        self.queue.lost()
     }
 }
 

@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-use super::sink::Sink;
+use super::sink::{Sink, Way};
 use crate::sys::signals;
 
 /// What may wait, in bytes: some ten thousand lines, for a reader that is slow for a moment.
@@ -34,7 +34,7 @@ struct State {
     /// Lines that found no room behind those. Until the thread takes what waits no other is taken
     /// in, so that it is known where they are missing.
     lost: u64,
-    reopen: bool,
+    reopen: Option<Way>,
     /// How many lines were ever handed in, and how many of the first of them are written or lost.
     handed: u64,
     settled: u64,
@@ -52,7 +52,7 @@ pub(super) struct Queue {
 struct Batch {
     lines: Vec<u8>,
     lost: u64,
-    reopen: bool,
+    reopen: Option<Way>,
     /// The last line of it.
     last: u64,
 }
@@ -110,8 +110,8 @@ impl Queue {
     }
 
     /// Has the thread open its file anew before it writes on.
-    pub(super) fn reopen(&self) {
-        self.state.lock().reopen = true;
+    pub(super) fn reopen(&self, way: Way) {
+        self.state.lock().reopen = Some(way);
         self.filled.notify_one();
     }
 
@@ -122,13 +122,13 @@ impl Queue {
 
     fn next(&self, used: Vec<u8>) -> Batch {
         let mut state = self.state.lock();
-        while state.lines.is_empty() && state.lost == 0 && !state.reopen {
+        while state.lines.is_empty() && state.lost == 0 && state.reopen.is_none() {
             self.filled.wait(&mut state);
         }
         Batch {
             lines: std::mem::replace(&mut state.lines, used),
             lost: std::mem::take(&mut state.lost),
-            reopen: std::mem::take(&mut state.reopen),
+            reopen: state.reopen.take(),
             last: state.handed,
         }
     }
@@ -138,8 +138,8 @@ impl Queue {
         let mut gap = Gap::default();
         loop {
             let mut batch = self.next(used);
-            if batch.reopen {
-                sink.reopen();
+            if let Some(way) = batch.reopen {
+                sink.reopen(way);
             }
             if !batch.lines.is_empty()
                 && let Err((lines, reason)) = gap.tell(&mut sink, &batch.lines)
