@@ -136,6 +136,8 @@ pub struct Hit {
     caller: u32,
     /// The caller's process, once it was looked for.
     process: Option<Process>,
+    /// It is not looked for.
+    unasked: bool,
     /// When it had run, if it has, and its answer is held.
     ran: Option<Instant>,
 }
@@ -143,7 +145,14 @@ pub struct Hit {
 impl Hit {
     #[inline]
     pub(super) fn new(first: Firing, op: &Operation<'_>) -> Hit {
-        Hit { first, more: Vec::new(), caller: op.caller.tid, process: None, ran: None }
+        Hit {
+            first,
+            more: Vec::new(),
+            caller: op.caller.tid,
+            process: None,
+            unasked: false,
+            ran: None,
+        }
     }
 
     #[cold]
@@ -320,6 +329,11 @@ impl Hit {
         self.process
     }
 
+    /// Says that nobody looks for its caller.
+    pub(super) fn ask_for_nobody(&mut self) {
+        self.unasked = true;
+    }
+
     pub(super) fn know_caller(&mut self, process: Process) {
         self.process = Some(process);
     }
@@ -328,7 +342,8 @@ impl Hit {
     /// show, as for the kernel's own write-back.
     pub(super) fn is_nobodys(&self) -> bool {
         let data = Call::Read.methods().union(Call::Write.methods());
-        self.process.is_none() && self.firings().any(|firing| firing.methods.intersects(data))
+        let is_unknown = self.process.is_none() && !self.unasked;
+        is_unknown && self.firings().any(|firing| firing.methods.intersects(data))
     }
 
     /// Process and thread of the caller, if they are known.

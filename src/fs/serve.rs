@@ -15,8 +15,9 @@ use super::reply::Answer;
 use super::run::{Task, Work};
 use super::struck::Struck;
 use super::{Core, SlowFs, traced};
+use crate::fault::hold::Moment;
 use crate::fault::plan::Hold;
-use crate::fault::{Hit, Mask, Operation, Outcome, Verdict, hold};
+use crate::fault::{Hit, Mask, Operation, Outcome, Verdict};
 use crate::mirror::{Caller, Ino};
 use crate::ops::{Call, MethodSet};
 
@@ -99,11 +100,14 @@ impl SlowFs {
                 let struck = self.core.struck(&mut task.op, hit, Outcome::Due);
                 self.core.run_struck(task, operands, struck);
             }
-            Hold::Until(due) if due.saturating_duration_since(arrived) < hold::SPIN_BELOW => {
-                let struck = self.core.struck(&mut task.op, hit, Outcome::Due);
-                self.core.run_struck(task, operands, struck.at(due));
-            }
-            Hold::Until(_) | Hold::UntilCleared => self.hold(hit, arrived, task, operands),
+            Hold::Until(due) => match Moment::on_the_spot(arrived, due) {
+                Some(moment) => {
+                    let struck = self.core.struck(&mut task.op, hit, Outcome::Due);
+                    self.core.run_struck(task, operands, struck.at(moment));
+                }
+                None => self.hold(hit, arrived, task, operands),
+            },
+            Hold::UntilCleared => self.hold(hit, arrived, task, operands),
         }
     }
 

@@ -2,19 +2,20 @@
 
 use std::cell::Cell;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::altered::Altered;
 use super::op::{Op, Operands};
+use crate::fault::hold::Moment;
 use crate::fault::operation::{Done, Wants};
 use crate::fault::plan::{Change, Plan, Reply, Run, Sync};
-use crate::fault::{FaultId, Hit, Outcome, hold, trace};
+use crate::fault::{FaultId, Hit, Outcome, trace};
 use crate::sys::process::Process;
 
 /// What is still to be done to an operation, and who is to be told when that is done.
 pub(super) struct Struck {
     /// Not before this moment, which is less than a change of thread away.
-    due: Option<Instant>,
+    due: Cell<Option<Moment>>,
     /// Then the caller is killed, by this fault.
     kill: Option<(FaultId, Process)>,
     /// Whether its sync is done.
@@ -52,7 +53,7 @@ impl Struck {
         let only_answers = killed || outcome != Outcome::Released && hit.only_answers();
         let whole = reply == Reply::Whole;
         Struck {
-            due: None,
+            due: Cell::default(),
             kill: killer,
             sync,
             change,
@@ -76,8 +77,8 @@ impl Struck {
     }
 
     /// The same, not before this moment.
-    pub(super) fn at(mut self: Box<Struck>, due: Instant) -> Box<Struck> {
-        self.due = Some(due);
+    pub(super) fn at(self: Box<Struck>, due: Moment) -> Box<Struck> {
+        self.due.set(Some(due));
         self
     }
 
@@ -120,8 +121,8 @@ impl Struck {
     /// Waits for its moment, and kills.
     #[inline]
     pub(super) fn come(&self) {
-        if let Some(due) = self.due {
-            hold::spin(due.saturating_duration_since(Instant::now()));
+        if let Some(moment) = self.due.take() {
+            moment.come();
         }
         if let Some((fault, process)) = self.kill
             && let Err(error) = process.kill()

@@ -8,9 +8,9 @@ use crate::ops::MethodSet;
 
 const CROWD: usize = 2_000;
 
-/// More than are ever on their way at once, however the threads of a busy machine come and go; a thread
-/// for each job would be many times that.
-const FEW: usize = CROWD / 10;
+/// A dozen on an idle machine; on a busy one a thread may take long to come and find others' jobs. One for
+/// each job would be twice as many.
+const FEW: usize = CROWD / 2;
 
 /// Holds a crowd that arrived at one moment, has `free` free it, and waits for all; the line's threads.
 fn threads_for(live: &Arc<Live>, free: impl FnOnce(&DelayLine)) -> usize {

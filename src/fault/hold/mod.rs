@@ -2,7 +2,8 @@
 //!
 //! A held operation is a place in a queue. One thread of the pool leads: it sleeps until shortly
 //! before the earliest operation is due, takes it, lets another thread lead, spins to the moment
-//! and runs the operation itself, so that nothing stands between the moment and the operation.
+//! and runs the operation itself, so that nothing stands between the moment and the operation. Where
+//! many are due one after the other it does not spin, which would cost everybody else a processor.
 //!
 //! Invariants: every job given to the line runs exactly once, with its outcome. An operation
 //! whose fault is cleared is not held: whoever clears marks the fault first and calls `release`
@@ -32,11 +33,15 @@ pub(crate) use self::pool::Load;
 use self::pool::{MOST, Pool};
 use self::queue::{Held, Queue, Ready, Waiting};
 pub use self::queue::{Job, Outcome};
-pub(crate) use self::spin::{SPIN_BELOW, spin};
+pub(crate) use self::spin::Moment;
 use self::workers::run_caught;
 use super::firing::Hit;
 use super::live::Live;
+use super::plan::Hold;
 use crate::sys::process::{self, Arrival};
+
+/// For whom a delay of so much at most is, is not asked: it is over before a killed caller could be let go.
+const BRIEF: Duration = Duration::from_millis(1);
 
 /// How long `shutdown` waits for jobs that run.
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(1);
@@ -107,13 +112,16 @@ impl DelayLine {
         let line = &self.line;
         // A dying process closes its files one after the other: each is let go at once, not with
         // the next round of the watch.
-        match process::arrival(hit.caller()) {
-            Some(Arrival { killed: true, .. }) => {
-                run_caught(|| job(hit, Outcome::CallerKilled));
-                return;
-            }
-            Some(Arrival { process, .. }) => hit.know_caller(process),
-            None => {}
+        match is_brief(&hit, arrived) && !must_run {
+            true => hit.ask_for_nobody(),
+            false => match process::arrival(hit.caller()) {
+                Some(Arrival { killed: true, .. }) => {
+                    run_caught(|| job(hit, Outcome::CallerKilled));
+                    return;
+                }
+                Some(Arrival { process, .. }) => hit.know_caller(process),
+                None => {}
+            },
         }
         let mut queue = line.queue.lock();
         if queue.closed || !hit.settle() {
@@ -197,6 +205,12 @@ impl DelayLine {
         }
         true
     }
+}
+
+/// Whether it is over before anybody who looked for its caller would do something about it.
+fn is_brief(hit: &Hit, arrived: Instant) -> bool {
+    let is_soon = |due: Instant| due.saturating_duration_since(arrived) <= BRIEF;
+    matches!(hit.hold(), Hold::Until(due) if is_soon(due)) && hit.killer().is_none()
 }
 
 impl Drop for DelayLine {

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::callers::{Caller, Callers};
+use super::spin::Moment;
 use crate::fault::firing::Hit;
 use crate::fault::live::Live;
 use crate::fault::plan::Hold;
@@ -110,9 +111,9 @@ impl Waiting {
 
 /// What a thread can run.
 pub(super) enum Ready {
-    Due(Held, Instant),
+    Due(Held, Moment),
     Freed(Held, Outcome),
-    Lift(Plain, Instant),
+    Lift(Plain, Moment),
     /// The line's own housekeeping.
     Help(Plain),
 }
@@ -176,17 +177,26 @@ impl Queue {
         }
     }
 
-    pub(super) fn take_earliest(&mut self) -> Option<Ready> {
+    pub(super) fn take_earliest(&mut self, moment: Moment) -> Option<Ready> {
         match self.waiting.pop_first()? {
-            ((Due::At(due), _), Waiting::Operation(held)) => {
+            ((Due::At(_), _), Waiting::Operation(held)) => {
                 self.callers.remove(&held.hit);
-                Some(Ready::Due(held, due))
+                Some(Ready::Due(held, moment))
             }
-            ((Due::At(due), _), Waiting::Lift(_, lift)) => Some(Ready::Lift(lift, due)),
+            ((Due::At(_), _), Waiting::Lift(_, lift)) => Some(Ready::Lift(lift, moment)),
             (key, never_due) => {
                 self.waiting.insert(key, never_due);
                 None
             }
+        }
+    }
+
+    /// Whether nothing else is due soon after the earliest.
+    pub(super) fn is_alone(&self, soon: Duration) -> bool {
+        let mut dues = self.waiting.keys().map(|(due, _)| *due);
+        match (dues.next(), dues.next()) {
+            (Some(Due::At(first)), Some(Due::At(second))) => second > first + soon,
+            _ => true,
         }
     }
 
@@ -197,8 +207,11 @@ impl Queue {
 
     /// Takes all that is due by now, in the order of due times.
     pub(super) fn take_overdue(&mut self, now: Instant) -> Vec<Ready> {
-        let is_due = |queue: &Queue| queue.earliest().is_some_and(|due| due <= now);
-        std::iter::from_fn(|| is_due(self).then(|| self.take_earliest()).flatten()).collect()
+        std::iter::from_fn(|| {
+            let due = self.earliest().filter(|due| *due <= now)?;
+            self.take_earliest(Moment::due(due))
+        })
+        .collect()
     }
 
     /// Takes what waits and answers to `gone`, in the order of due times.

@@ -1,19 +1,109 @@
-//! Waiting busily. No locks.
+//! Waiting busily: to the microsecond, at the price of a processor. No locks.
 
+use std::num::NonZero;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-/// Delays below this are not worth a change of thread: [`spin`] on the spot.
-pub(crate) const SPIN_BELOW: Duration = Duration::from_micros(50);
+/// Delays below this are not worth a change of thread where a processor is to spare.
+const ON_THE_SPOT: Duration = Duration::from_micros(50);
 
-/// Waits busily: to the microsecond, at the price of the processor.
-pub(crate) fn spin(delay: Duration) {
-    if let Some(due) = Instant::now().checked_add(delay) {
-        spin_until(due);
+/// Below this a change of thread takes more of the processors than the wait does.
+const ALWAYS: Duration = Duration::from_micros(15);
+
+/// How many may be spent on waiting, so that as many are left for everybody else.
+static TO_SPARE: LazyLock<usize> =
+    LazyLock::new(|| (available_parallelism().map_or(1, NonZero::get) / 2).max(1));
+
+static SPENT: AtomicUsize = AtomicUsize::new(0);
+
+/// A processor that may be spent on waiting, until this is dropped.
+pub(super) struct Spare(());
+
+impl Spare {
+    pub(super) fn take() -> Option<Spare> {
+        let taken = SPENT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |spent| {
+            (spent < *TO_SPARE).then_some(spent + 1)
+        });
+        taken.ok().map(|_| Spare(()))
     }
 }
 
-pub(super) fn spin_until(due: Instant) {
-    while Instant::now() < due {
-        std::hint::spin_loop();
+impl Drop for Spare {
+    fn drop(&mut self) {
+        SPENT.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A moment that is waited for busily.
+pub(crate) struct Moment {
+    due: Instant,
+    _spare: Option<Spare>,
+}
+
+impl Moment {
+    /// That of an operation which arrived then, if it is better waited for on the spot than held.
+    pub(crate) fn on_the_spot(arrived: Instant, due: Instant) -> Option<Moment> {
+        match due.saturating_duration_since(arrived) {
+            delay if delay < ALWAYS => Some(Moment { due, _spare: None }),
+            delay if delay < ON_THE_SPOT => Moment::spared(due),
+            _ => None,
+        }
+    }
+
+    /// One soon, if a processor is to spare for it.
+    pub(super) fn spared(due: Instant) -> Option<Moment> {
+        Spare::take().map(|spare| Moment { due, _spare: Some(spare) })
+    }
+
+    /// One that has come, or comes so soon that nobody is in its way.
+    pub(super) fn due(due: Instant) -> Moment {
+        Moment { due, _spare: None }
+    }
+
+    /// Waits for it.
+    pub(crate) fn come(self) {
+        while Instant::now() < self.due {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_never_short() {
+        for delay in [0, 1, 10, 14].map(Duration::from_micros) {
+            let arrived = Instant::now();
+            Moment::on_the_spot(arrived, arrived + delay).unwrap().come();
+            assert!(arrived.elapsed() >= delay);
+        }
+    }
+
+    #[test]
+    fn what_is_long_is_held() {
+        let arrived = Instant::now();
+        assert!(Moment::on_the_spot(arrived, arrived + ON_THE_SPOT).is_none());
+        // One that is over.
+        assert!(Moment::on_the_spot(arrived + ON_THE_SPOT, arrived).is_some());
+    }
+
+    #[test]
+    fn no_more_wait_busily_than_processors_are_to_spare() {
+        let spared: Vec<_> = std::iter::from_fn(Spare::take).take(1_000).collect();
+        // Other tests may have some.
+        assert!(spared.len() <= *TO_SPARE);
+        let arrived = Instant::now();
+        let delay = ON_THE_SPOT - Duration::from_micros(1);
+        let moment = || Moment::on_the_spot(arrived, arrived + delay);
+        assert!(moment().is_none());
+        drop(spared);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while moment().is_none() {
+            assert!(Instant::now() < deadline, "what was taken is given back");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The moment: who waits for the earliest due time, and how precisely.
 //!
 //! One thread of the pool leads: it sleeps until shortly before the earliest operation is due,
-//! takes it, lets another thread lead, spins to the moment and runs the operation itself.
+//! takes it, lets another thread lead, spins to the moment and runs the operation itself. In a crowd it
+//! sleeps until the moment, and what is due by then others do.
 //! Lock rule: nothing runs under the queue's lock.
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use parking_lot::MutexGuard;
 
 use super::Line;
 use super::queue::{Queue, Ready};
+use super::spin::Moment;
 use super::workers::Recruit;
 
 /// How long before an operation is due the leader wakes, to spin the rest. A timer of slack 1 ns
@@ -21,32 +23,69 @@ const HEAD_START: Duration = Duration::from_micros(60);
 /// the leader wakes once this long before, too, and sleeps lightly from there.
 const FIRST_CALL: Duration = Duration::from_millis(1);
 
+/// Waiting busily for operations that are due this close to each other would take a processor for good.
+const CROWD: Duration = Duration::from_micros(200);
+
+/// What the leader does next.
+enum Next {
+    Sleep(Duration),
+    /// Several are due.
+    Crowd,
+    /// The earliest runs at its moment.
+    Run(Moment),
+}
+
+impl Next {
+    /// The earliest being due then.
+    fn of(queue: &Queue, due: Instant) -> Next {
+        let now = Instant::now();
+        let left = due.saturating_duration_since(now);
+        if left > 2 * FIRST_CALL {
+            return Next::Sleep(left - FIRST_CALL);
+        }
+        if left.is_zero() {
+            return if queue.is_crowded(now) { Next::Crowd } else { Next::Run(Moment::due(due)) };
+        }
+        if !queue.is_alone(CROWD) {
+            return Next::Sleep(left);
+        }
+        match left.checked_sub(HEAD_START) {
+            Some(time) if !time.is_zero() => Next::Sleep(time),
+            _ => Moment::spared(due).map_or(Next::Sleep(left), Next::Run),
+        }
+    }
+}
+
 impl Line {
     /// Leads until something is due (almost) and another thread leads; then it is the caller's to
     /// run. Nothing when the line is shut down.
     pub(super) fn lead(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) -> Option<Ready> {
         queue.leading = true;
         while !queue.closed {
-            let left = queue.earliest().map(|due| due.saturating_duration_since(Instant::now()));
-            match left {
-                None => self.lead.wait(queue),
-                Some(left) if left > HEAD_START => {
-                    let early = if left > 2 * FIRST_CALL { FIRST_CALL } else { HEAD_START };
-                    self.lead.wait_for(queue, left - early);
+            let moment = match queue.earliest().map(|due| Next::of(queue, due)) {
+                None => {
+                    self.lead.wait(queue);
+                    continue;
                 }
-                Some(Duration::ZERO) if queue.is_crowded(Instant::now()) => self.hand_out(queue),
-                Some(_) => {
-                    let Some(mut ready) = queue.take_earliest() else { continue };
-                    if self.pass_lead(queue) {
-                        return Some(ready);
-                    }
-                    // All threads are busy: the first to be free runs it, unless it is no work.
-                    if ready.is_light() {
-                        MutexGuard::unlocked(queue, || self.perform(ready));
-                    } else {
-                        queue.ready.push_back(ready);
-                    }
+                Some(Next::Sleep(time)) => {
+                    self.lead.wait_for(queue, time);
+                    continue;
                 }
+                Some(Next::Crowd) => {
+                    self.hand_out(queue);
+                    continue;
+                }
+                Some(Next::Run(moment)) => moment,
+            };
+            let Some(mut ready) = queue.take_earliest(moment) else { continue };
+            if self.pass_lead(queue) {
+                return Some(ready);
+            }
+            // All threads are busy: the first to be free runs it, unless it is no work.
+            if ready.is_light() {
+                MutexGuard::unlocked(queue, || self.perform(ready));
+            } else {
+                queue.ready.push_back(ready);
             }
         }
         queue.leading = false;

@@ -14,7 +14,6 @@ use parking_lot::MutexGuard;
 
 use super::Line;
 use super::queue::{Held, Outcome, Queue, Ready};
-use super::spin::spin_until;
 use crate::sys::process::wake_on_time;
 
 /// Threads that never end: one leads, one runs jobs.
@@ -122,14 +121,14 @@ impl Line {
 
     pub(super) fn perform(&self, ready: Ready) {
         match ready {
-            Ready::Lift(lift, due) => {
-                spin_until(due);
+            Ready::Lift(lift, moment) => {
+                moment.come();
                 run_caught(lift);
             }
             Ready::Help(job) => run_caught(job),
             Ready::Freed(held, outcome) => self.finish(held, outcome),
-            Ready::Due(mut held, due) => {
-                spin_until(due);
+            Ready::Due(mut held, moment) => {
+                moment.come();
                 let outcome = match () {
                     () if !held.hit.settle() => Outcome::Released,
                     () if held.let_go => {

@@ -7,7 +7,7 @@
 //! 6.18.44), so that whoever reads them waits as long; status does not.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::process;
 use std::sync::LazyLock;
 
@@ -65,7 +65,7 @@ impl Status {
     }
 
     fn read(path: &str) -> io::Result<Status> {
-        Ok(Status::parse(&fs::read(path)?))
+        Ok(Status::parse(&read_whole(path)?))
     }
 
     pub(super) fn parse(text: &[u8]) -> Status {
@@ -152,6 +152,13 @@ impl Status {
         let groups = self.groups.split_ascii_whitespace();
         groups.filter_map(|group| group.parse().ok()).collect()
     }
+}
+
+/// Reads a short file in two calls. Its length is not asked for, which /proc does not know.
+fn read_whole(path: &str) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(4096);
+    fs::File::open(path)?.take(u64::MAX).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// The name of the program that a process runs, as ps(1) shows it; whatever it is, on one line.
