@@ -13,6 +13,7 @@
 //! sections 1 and 2 of the charybdefs contract.
 
 mod client;
+mod connection;
 mod convert;
 mod describe;
 mod dialect;
@@ -38,7 +39,8 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-pub use client::{BadAnswer, Client, ClientError};
+pub use client::Client;
+pub use connection::{BadAnswer, ClientError};
 pub(crate) use describe::duration;
 pub use handler::{MountInfo, ServerConfig};
 pub use record::BadField;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 use tracing::info;
 
-use super::client::{Client, ClientError, arguments};
+use super::client::Client;
+use super::connection::{ClientError, arguments};
 use super::dialect::Traced;
 use super::handler::{Handler, Refusal};
 use super::record::{Wire, record};
@@ -206,7 +207,7 @@ impl Client {
     ) -> Result<TraceHead, ClientError> {
         let (methods, pattern) = (Value::texts(methods), Value::text(pattern));
         let wanted = [Some(methods), Some(pattern), fired.value()];
-        self.fetch("trace_start", arguments(wanted))
+        self.0.fetch("trace_start", arguments(wanted))
     }
 
     /// What has come after that number, `most` at most; what came up to it is forgotten. Who asks for
@@ -215,7 +216,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`]; `Refused` if there is no trace of this connection.
     pub fn trace_read(&mut self, after: i64, most: i64) -> Result<TraceRead, ClientError> {
-        self.fetch("trace_read", arguments([after.value(), most.value()]))
+        self.0.fetch("trace_read", arguments([after.value(), most.value()]))
     }
 
     /// Ends the trace of this connection, if it has one.
@@ -223,7 +224,7 @@ impl Client {
     /// # Errors
     /// Any of [`ClientError`].
     pub fn trace_stop(&mut self) -> Result<(), ClientError> {
-        self.call("trace_stop", Fields::default()).map(drop)
+        self.0.call("trace_stop", Fields::default()).map(drop)
     }
 }
 

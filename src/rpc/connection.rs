@@ -1,0 +1,246 @@
+//! One connection to a server: how a call is made there, and why it fails.
+//!
+//! Invariant: no call waits longer than the timeout for the next bytes; after an error that
+//! leaves the stream inside a message the connection is not to be used again. No locks.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use thiserror::Error;
+use thrift::protocol::TMessageType;
+use thrift::{ApplicationErrorKind, TransportErrorKind};
+
+use super::record::{BadField, Wire, field};
+use super::wire::{self, BadMessage, Fields, Limits, Message, MessageReader, ReadError, Value};
+
+/// The port of charybdefs, and slowfs's own default.
+pub(crate) const DEFAULT_PORT: u16 = 9090;
+
+/// Why a call failed. One line each.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Nothing answers there.
+    #[error("cannot connect to {addr}: {reason}")]
+    Connect {
+        /// The address as given.
+        addr: String,
+        /// What the system said, and what to do.
+        reason: String,
+    },
+    /// The connection failed, or no answer came in time.
+    #[error("no answer to {call} from {addr}: {reason}")]
+    Lost {
+        /// The address as given.
+        addr: String,
+        /// The call that was made.
+        call: &'static str,
+        /// What happened.
+        reason: String,
+    },
+    /// The server answered, but not as a Thrift server of this interface does.
+    #[error("{addr} does not speak slowfs's protocol (answer to {call}: {reason})")]
+    Garbled {
+        /// The address as given.
+        addr: String,
+        /// The call that was made.
+        call: &'static str,
+        /// What was wrong with the answer.
+        reason: BadAnswer,
+    },
+    /// The server does not know the call: it is charybdefs, or an older slowfs.
+    #[error("the server at {addr} does not know the call {call}")]
+    UnknownCall {
+        /// The address as given.
+        addr: String,
+        /// The call that was made.
+        call: &'static str,
+    },
+    /// The server refused, and changed nothing. Its own words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, Error)]
+pub enum BadAnswer {
+    /// It is no message that is taken.
+    #[error(transparent)]
+    Message(#[from] BadMessage),
+    /// It belongs to another call, or is no answer.
+    #[error("it answers another call")]
+    OtherCall,
+    /// It lacks what the call returns.
+    #[error("no result")]
+    NoResult,
+    /// A field of it has a value that it cannot have.
+    #[error(transparent)]
+    Field(#[from] BadField),
+    /// There is none: the call itself cannot be written.
+    #[error("cannot encode the call: {0}")]
+    NoCall(thrift::Error),
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(super) struct Connection {
+    addr: String,
+    timeout: Duration,
+    stream: TcpStream,
+    reader: MessageReader<Timed>,
+    seq: i32,
+}
+
+/// A stream whose read timeout is told as such: the system says EAGAIN.
+#[derive(Debug)]
+struct Timed(TcpStream);
+
+impl Read for Timed {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out).map_err(|e| match e.kind() {
+            io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+            _ => e,
+        })
+    }
+}
+
+impl Connection {
+    /// Connects to `HOST:PORT` or `HOST`, then of port 9090. The timeout is for the connection
+    /// attempt and then for each wait for an answer.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`].
+    pub(super) fn connect(addr: &str, timeout: Duration) -> Result<Connection, ClientError> {
+        let failed = |reason: String| ClientError::Connect { addr: addr.to_owned(), reason };
+        let stream = dial(addr, timeout).map_err(|e| {
+            failed(match e.kind() {
+                io::ErrorKind::ConnectionRefused => {
+                    "connection refused (nothing listens there: is slowfs mounted, on that port?)"
+                        .into()
+                }
+                io::ErrorKind::TimedOut => {
+                    format!("no answer within {}", humantime::format_duration(timeout))
+                }
+                _ => wire::os_text(&e),
+            })
+        })?;
+        let prepared = stream
+            .set_nodelay(true)
+            .and_then(|()| stream.set_read_timeout(Some(timeout)))
+            .and_then(|()| stream.set_write_timeout(Some(timeout)))
+            .and_then(|()| stream.try_clone());
+        let reading = prepared.map_err(|e| failed(wire::os_text(&e)))?;
+        let reader = MessageReader::new(Timed(reading), Limits::REPLY);
+        Ok(Connection { addr: addr.to_owned(), timeout, stream, reader, seq: 0 })
+    }
+
+    /// A call that returns a value and may take so much longer than others.
+    pub(super) fn fetch_within<T: Wire>(
+        &mut self,
+        within: Duration,
+        call: &'static str,
+        args: Fields,
+    ) -> Result<T, ClientError> {
+        self.let_take(self.timeout.saturating_add(within), call)?;
+        let found = self.fetch(call, args);
+        self.let_take(self.timeout, call)?;
+        found
+    }
+
+    /// Sets how long an answer may take.
+    fn let_take(&self, within: Duration, call: &'static str) -> Result<(), ClientError> {
+        let set = self.stream.set_read_timeout(Some(within));
+        set.map_err(|e| self.lost(call, wire::os_text(&e)))
+    }
+
+    /// A call that returns a value.
+    pub(super) fn fetch<T: Wire>(
+        &mut self,
+        call: &'static str,
+        args: Fields,
+    ) -> Result<T, ClientError> {
+        let reply = self.call(call, args)?;
+        match field(&reply, 0, "success") {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(self.garbled(call, BadAnswer::NoResult)),
+            Err(wrong) => Err(self.garbled(call, wrong.into())),
+        }
+    }
+
+    /// Makes a call and returns the fields of its reply.
+    pub(super) fn call(&mut self, call: &'static str, args: Fields) -> Result<Fields, ClientError> {
+        self.seq = self.seq.wrapping_add(1);
+        let message =
+            Message { name: call.to_owned(), kind: TMessageType::Call, seq: self.seq, body: args };
+        let bytes =
+            wire::encode(&message, false).map_err(|e| self.garbled(call, BadAnswer::NoCall(e)))?;
+        self.stream.write_all(&bytes).map_err(|e| self.lost(call, wire::os_text(&e)))?;
+        let reply = match self.reader.read() {
+            Ok(Some(reply)) => reply,
+            Ok(None) => return Err(self.lost(call, "the server closed the connection".into())),
+            Err(ReadError::Lost(TransportErrorKind::TimedOut, _)) => {
+                let waited = humantime::format_duration(self.timeout);
+                let hint = "is that a control port?";
+                return Err(self.lost(call, format!("nothing came within {waited} ({hint})")));
+            }
+            Err(ReadError::Lost(_, reason)) => return Err(self.lost(call, reason)),
+            Err(ReadError::Bad { reason, .. }) => {
+                return Err(self.garbled(call, reason.into()));
+            }
+        };
+        if reply.kind == TMessageType::Exception {
+            return Err(self.exception(call, &reply.body));
+        }
+        if reply.kind != TMessageType::Reply || reply.seq != self.seq {
+            return Err(self.garbled(call, BadAnswer::OtherCall));
+        }
+        match reply.body.get(1).and_then(Value::as_fields) {
+            Some(refused) => Err(ClientError::Refused(message_of(refused))),
+            None => Ok(reply.body),
+        }
+    }
+
+    fn exception(&self, call: &'static str, body: &Fields) -> ClientError {
+        let kind = body.get(2).and_then(Value::as_int).unwrap_or_default();
+        if kind == ApplicationErrorKind::UnknownMethod as i64 {
+            return ClientError::UnknownCall { addr: self.addr.clone(), call };
+        }
+        ClientError::Refused(message_of(body))
+    }
+
+    fn lost(&self, call: &'static str, reason: String) -> ClientError {
+        ClientError::Lost { addr: self.addr.clone(), call, reason }
+    }
+
+    fn garbled(&self, call: &'static str, reason: BadAnswer) -> ClientError {
+        ClientError::Garbled { addr: self.addr.clone(), call, reason }
+    }
+}
+
+/// The arguments of a call, from field 1 on.
+pub(super) fn arguments<const N: usize>(values: [Option<Value>; N]) -> Fields {
+    Fields((1..).zip(values.into_iter().flatten()).collect())
+}
+
+/// Field 1 of both kinds of exception. On one line, whoever wrote it.
+fn message_of(exception: &Fields) -> String {
+    let text = exception.get(1).and_then(Value::as_bytes).unwrap_or(b"refused, without a reason");
+    String::from_utf8_lossy(text).replace(['\n', '\r'], " ")
+}
+
+/// Tries each address that the name resolves to.
+fn dial(addr: &str, timeout: Duration) -> io::Result<TcpStream> {
+    let with_port = addr.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let resolved = match addr.parse::<IpAddr>() {
+        Err(_) if with_port => addr.to_socket_addrs()?,
+        _ => (addr, DEFAULT_PORT).to_socket_addrs()?,
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in resolved {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
