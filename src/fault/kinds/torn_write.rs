@@ -30,8 +30,9 @@ impl Kind for TornWrite {
     fn details(&self) -> &'static str {
         "Only that part of a write is written, and it is answered as if all of it had been; with \
          `--and 'error EIO'` it fails, with `--and kill` its caller dies within it. `prefix:SIZE` \
-         keeps the first bytes, `units:N,N` these units, `random` any of them but never all. Units \
-         lie as in the file, the first is that of the first byte. What is not kept stays as it was: \
+         keeps the first bytes, with `--unit` the first units that have so many; `units:N,N` keeps \
+         these units, `random` any of them but never all. Units lie as in the file, the first is \
+         that of the first byte. What is not kept stays as it was: \
          zeros where the file grew, if success was told. Writes of which all would be kept are \
          skipped.\n\
          \n    slowfs torn-write prefix:4KiB -m write -r '.*/snap/.*' --count 1\
@@ -52,7 +53,8 @@ impl Kind for TornWrite {
                 of: ParamType::Size,
                 first: false,
                 required: false,
-                about: "what is written whole or not at all, a power of two [default: 512]",
+                about: "what is written whole or not at all, a power of two [default: 512, of a \
+                        prefix 1]",
             },
         ]
     }
@@ -76,9 +78,16 @@ impl Kind for TornWrite {
             why,
         };
         let part = Part::read(args.text(PART).unwrap_or_default()).map_err(|e| refuse(PART, e))?;
-        let unit = args.whole(UNIT).unwrap_or(SECTOR);
+        let unit = args.whole(UNIT).unwrap_or(part.unit());
         if !unit.is_power_of_two() {
             return Err(refuse(UNIT, format!("{unit} is no power of two").into()));
+        }
+        if let Part::Prefix(size) = part
+            && !size.is_multiple_of(unit)
+        {
+            let [size, unit] = [size, unit].map(words::bytes_text);
+            let why = format!("{unit} is written whole or not at all: {size} is no multiple of it");
+            return Err(refuse(PART, why.into()));
         }
         Ok(Box::new(Tearing { part, unit }))
     }
@@ -105,6 +114,14 @@ impl Part {
                 Ok(Part::Units(units))
             }
             _ => Err("write prefix:4096, units:0,3 or random".into()),
+        }
+    }
+
+    /// What is written whole where nothing is said.
+    fn unit(&self) -> u64 {
+        match self {
+            Part::Prefix(_) => 1,
+            Part::Units(_) | Part::Random => SECTOR,
         }
     }
 
@@ -143,6 +160,12 @@ impl Tearing {
         start.min(span.len)..end.min(span.len)
     }
 
+    /// How many of the first bytes are kept for a prefix of so many: whole units.
+    fn prefix(&self, span: Span, size: u64) -> u64 {
+        let before = span.offset % self.unit;
+        size.saturating_sub(before).min(span.len)
+    }
+
     /// The units that are kept, ascending.
     fn kept(&self, span: Span, draw: &Draw) -> Vec<u64> {
         let units = self.units(span);
@@ -165,7 +188,7 @@ impl Tearing {
     /// The ranges that are kept, counted from the request's first byte, ascending and apart.
     fn ranges(&self, span: Span, draw: &Draw) -> Box<[Range<u64>]> {
         if let Part::Prefix(size) = self.part {
-            let kept = 0..size.min(span.len);
+            let kept = 0..self.prefix(span, size);
             return if kept.is_empty() { Box::new([]) } else { Box::new([kept]) };
         }
         let mut ranges: Vec<Range<u64>> = Vec::new();
@@ -188,14 +211,14 @@ impl Effect for Tearing {
     fn args(&self) -> Args {
         let args = Args::new().with(PART, Value::Text(self.part.write()));
         match self.unit {
-            SECTOR => args,
+            unit if unit == self.part.unit() => args,
             unit => args.with(UNIT, words::whole(unit)),
         }
     }
 
     fn applies(&self, op: &Operation<'_>) -> bool {
         op.span.is_some_and(|span| match &self.part {
-            Part::Prefix(size) => *size < span.len,
+            Part::Prefix(size) => self.prefix(span, *size) < span.len,
             // They ascend and none is there twice.
             Part::Units(kept) => {
                 let units = self.units(span);
@@ -230,7 +253,8 @@ mod tests {
     }
 
     fn kept(part: &str, offset: u64, len: u64) -> Vec<Range<u64>> {
-        let tearing = Tearing { part: Part::read(part).unwrap(), unit: SECTOR };
+        let part = Part::read(part).unwrap();
+        let tearing = Tearing { unit: part.unit(), part };
         tearing.ranges(Span { offset, len }, &draw(0)).into()
     }
 
@@ -247,6 +271,29 @@ mod tests {
         ] {
             assert_eq!(format!("{:?}", kept(part, offset, len)), expected, "{part} {offset} {len}");
         }
+    }
+
+    #[test]
+    fn a_prefix_is_of_whole_units() {
+        let by = |unit, size, offset| {
+            let tearing = Tearing { part: Part::Prefix(size), unit };
+            format!("{:?}", tearing.ranges(Span { offset, len: 3 * 4096 }, &draw(0)))
+        };
+        assert_eq!(by(4096, 4096, 0), "[0..4096]");
+        assert_eq!(by(4096, 4096, 100), "[0..3996]", "the unit of the first byte ends there");
+        assert_eq!(by(4096, 0, 100), "[]");
+        assert_eq!(by(1, 100, 7), "[0..100]");
+        let make = |part: &str, unit: i64| {
+            let args = Args::new().with(PART, Value::Text(part.into()));
+            TornWrite.make(&args.with(UNIT, Value::Whole(unit)))
+        };
+        let refused = make("prefix:100", 4096).unwrap_err().to_string();
+        assert!(
+            refused
+                .ends_with("part: 4KiB is written whole or not at all: 100 is no multiple of it"),
+            "{refused}"
+        );
+        assert!(make("prefix:8KiB", 4096).is_ok() && make("prefix:100", 4).is_ok());
     }
 
     #[test]
