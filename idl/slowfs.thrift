@@ -73,6 +73,12 @@ struct Put {
     6: list<string> changed,        // what is different from the one that stood under that name
 }
 
+/** What clearing has done. */
+struct Cleared {
+    1: list<i64> faults,            // those that have gone by it, and those named that held something
+    2: i64 released,                // how many operations went on by it
+}
+
 /** A parameter of a kind. */
 struct Param {
     1: string name,
@@ -227,6 +233,13 @@ service SlowFS extends charybdefs.server {
      */
     list<Put> put_faults(1: list<Fault> faults, 2: list<i64> remove, 3: bool only_these)
         throws (1: Refused refused),
+
+    /**
+     * Clears in one step what is named: methods, which are taken from every fault, and faults by name or
+     * id; nothing named, or "all": everything. Refused, with nothing cleared, if one of them is no method
+     * and no fault in force, nor one that was spent and holds something.
+     */
+    Cleared clear(1: list<string> what) throws (1: Refused refused),
 
     /** Removes the fault of that name or id; false if there is none. */
     bool remove_fault(1: string name_or_id) throws (1: Refused refused),

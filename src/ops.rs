@@ -323,6 +323,13 @@ impl MethodSet {
         MethodSet(self.0 | other.0)
     }
 
+    /// Whether every request that consults one of the others consults one of these.
+    #[must_use]
+    pub(crate) fn covers(self, others: MethodSet) -> bool {
+        let mut consulted = CONSULTED.iter().filter(|of_call| of_call.intersects(others));
+        consulted.all(|of_call| of_call.intersects(self))
+    }
+
     /// Methods in this set and not in the other.
     #[must_use]
     pub const fn minus(self, other: MethodSet) -> MethodSet {

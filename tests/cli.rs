@@ -101,11 +101,11 @@ fn faults_that_have_gone_are_listed_with_the_reason() {
 fn a_second_fault_replaces_its_methods_unless_added() {
     let mount = Mount::new();
     ok(&mount, &["error", "EIO", "-m", "mkdir,rmdir"]);
-    ok(&mount, &["delay", "1ms", "-m", "mkdir"]);
+    ok(&mount, &["delay", "1ms", "-m", "mkdir", "-p", "50%"]);
     let methods = |listed: &Value| listed["fault"]["methods"].as_array().unwrap().len();
     let faults = json(&mount, &["list"])["faults"].clone();
     assert_eq!(faults.as_array().unwrap().iter().map(methods).collect::<Vec<_>>(), [1, 1]);
-    ok(&mount, &["kill", "-m", "mkdir", "-p", "0", "--add"]);
+    ok(&mount, &["kill", "-m", "mkdir", "-p", "1%", "--add"]);
     assert_eq!(json(&mount, &["list"])["faults"].as_array().unwrap().len(), 3);
     ok(&mount, &["clear", "mkdir"]);
     assert_eq!(json(&mount, &["list"])["faults"].as_array().unwrap().len(), 1);

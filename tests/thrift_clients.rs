@@ -20,7 +20,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use slowfs::fault::{DelayLine, FaultTable, ProbabilityScale};
+use slowfs::fault::{Bounds, DelayLine, FaultTable, ProbabilityScale};
 use slowfs::fault::{FaultWords, Plain, PlainFault};
 use slowfs::ops::{Call, Method, MethodSet, Obstacle};
 use slowfs::rpc::{self, Client, ClientError, MountInfo, Server, ServerConfig};
@@ -40,7 +40,7 @@ fn start_with(max_connections: usize) -> Running {
     let stats = Arc::<Stats>::default();
     let config = ServerConfig {
         scale: ProbabilityScale::Auto,
-        obstacles: vec![Obstacle::KernelChecksAccess],
+        bounds: Bounds { obstacles: vec![Obstacle::KernelChecksAccess], ..Bounds::default() },
         mount: MountInfo {
             version: "1.2.3".into(),
             mountpoint: "/mnt/m".into(),
@@ -54,7 +54,6 @@ fn start_with(max_connections: usize) -> Running {
             stats: false,
             fuse_protocol: "7.45".into(),
             capabilities: vec!["FUSE_ASYNC_DIO"],
-            passthrough_except: None,
         },
         max_connections,
         log_lines_lost: Arc::default(),
@@ -277,6 +276,12 @@ two = two.id
 refused(Refused, c.clear_methods, ['fsycn'])
 c.clear_methods(['fsync'])
 assert c.list_faults()[0].fault.methods == ['write']
+e = refused(Refused, c.clear, ['write', 'slwo'])
+assert 'no fault slwo' in e.message and len(c.list_faults()) > 0, e.message
+idle = c.put_fault(Fault(methods=['mkdir'], effects=hang, options={'probability': Value(share=0.0)}), True)
+assert 'it never fires: its probability is 0' in idle.warnings, idle
+done = c.clear(['mkdir', str(idle.id)])
+assert (done.faults, done.released) == ([idle.id], 0), done
 assert c.remove_fault(str(two)) and not c.remove_fault(str(two)) and not c.remove_fault('-1')
 methods = {m.name: m.obstacle for m in c.list_methods()}
 assert methods['write'] is None and 'permissions' in methods['access'], methods

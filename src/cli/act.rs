@@ -50,8 +50,8 @@ pub(super) fn run(command: &Control) -> ExitCode {
         Control::Recipe { recipe: Some(recipe), list: false, target } => {
             ask(&Call::Follow(recipe), target)
         }
-        Control::Recipe { .. } => {
-            recipe::list();
+        Control::Recipe { target, .. } => {
+            output::out(&recipe::list(target.json));
             ExitCode::SUCCESS
         }
         Control::Clear { what, target } => ask(&Call::Clear(what), target),

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::help;
 use super::recipe::{self, Recipe};
 use super::values::{
     Cleared, KindArg, parse_addr, parse_cleared, parse_fault, parse_interval, parse_kind,
-    parse_method, parse_pattern, parse_time,
+    parse_method, parse_number, parse_pattern, parse_time,
 };
 
 /// Whom a command tells where nothing else is said.
@@ -58,17 +58,17 @@ pub(super) enum Control {
         target: Target,
     },
     /// Wait until a fault has fired so often, or holds so many; end with 1 if it does not
-    #[command(after_help = help::WAIT)]
+    #[command(after_help = help::WAIT,
+              group(ArgGroup::new("what").args(["fired", "held"]).required(true)))]
     Wait {
         /// The fault's name or id
         #[arg(value_name = "NAME|ID", value_parser = parse_fault)]
         fault: String,
         /// Wait until it has fired N times since it was set
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..),
-              required_unless_present = "held", conflicts_with = "held")]
+        #[arg(long, value_name = "N", value_parser = parse_number(1..=i64::MAX))]
         fired: Option<i64>,
         /// Wait until it holds N operations
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+        #[arg(long, value_name = "N", value_parser = parse_number(1..=i64::MAX))]
         held: Option<i64>,
         /// How long at most
         #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
@@ -108,7 +108,7 @@ pub(super) enum Control {
         #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_interval)]
         interval: Duration,
         /// End after N intervals
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, value_name = "N", value_parser = parse_number(1..=u64::MAX))]
         count: Option<u64>,
         /// Which mounts
         #[command(flatten)]

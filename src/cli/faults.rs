@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::render::{commands, ended_table, fault_table, past_cache, still_holds, warnings};
+use super::render::{
+    commands, ended_table, fault_table, past_cache, script, still_holds, warnings,
+};
 use super::report::Report;
 use super::values::Cleared;
-use crate::fault::suggest::closest;
-use crate::ops::Method;
 use crate::rpc::{Client, ClientError, ListedFault};
 
 /// What `slowfs list` shows.
@@ -19,50 +19,41 @@ pub(super) struct Shown {
     pub(super) commands: bool,
 }
 
+/// Clears all of it in one step, or nothing if a part of it is not there.
 pub(super) fn clear(client: &mut Client, what: &[Cleared]) -> Result<Report, ClientError> {
     let all = |what: &Cleared| *what == Cleared::Method("all".to_owned());
-    if what.is_empty() || what.iter().any(all) {
-        client.clear_all_faults()?;
-        return Ok(Report::new("cleared every fault", json!({ "cleared": "all" })));
-    }
-    let (mut methods, mut faults) = (Vec::new(), Vec::new());
-    for what in what {
-        match what {
-            Cleared::Method(method) => methods.push(method.clone()),
-            Cleared::Fault(fault) => faults.push(fault.clone()),
+    let is_all = what.is_empty() || what.iter().any(all);
+    let words: Vec<String> = what.iter().map(|what| what.word().to_owned()).collect();
+    let cleared = match client.clear(&words) {
+        Err(ClientError::UnknownCall { addr, call }) => {
+            if what.iter().any(|what| matches!(what, Cleared::Fault(_))) {
+                return Err(ClientError::UnknownCall { addr, call });
+            }
+            plainly(client, (!is_all).then_some(&words))?;
+            None
         }
-    }
-    if !methods.is_empty() {
-        clear_methods(client, &methods)?;
-    }
-    let mut missing = Vec::new();
-    for fault in &faults {
-        if !client.remove_fault(fault)? {
-            missing.push(format!("there is no fault {fault}{}", hint(fault)));
-        }
-    }
-    if !missing.is_empty() {
-        let missing = missing.join("; ");
-        return Err(ClientError::Refused(format!(
-            "{missing}; `slowfs list` shows those there are"
-        )));
-    }
-    methods.extend(faults);
-    Ok(Report::new(format!("cleared {}", methods.join(",")), json!({ "cleared": methods })))
+        other => Some(other?),
+    };
+    let named = if is_all { "every fault".to_owned() } else { words.join(",") };
+    let told = cleared.as_ref().map(|done| {
+        let (faults, released) = (done.faults.len(), done.released);
+        let have = if faults == 1 { "fault has" } else { "faults have" };
+        let were = if released == 1 { "operation was" } else { "operations were" };
+        format!("; {faults} {have} gone, {released} {were} let go")
+    });
+    let json = json!({
+        "cleared": if is_all { json!("all") } else { json!(words) },
+        "faults": cleared.as_ref().map(|done| &done.faults),
+        "released": cleared.as_ref().map(|done| done.released),
+    });
+    Ok(Report::new(format!("cleared {named}{}", told.unwrap_or_default()), json))
 }
 
-/// A word that is neither method nor fault may have been meant for a method.
-fn hint(word: &str) -> String {
-    let near = closest(word, Method::all().map(Method::name));
-    near.map(|near| format!(" (did you mean the method {near}?)")).unwrap_or_default()
-}
-
-fn clear_methods(client: &mut Client, methods: &[String]) -> Result<(), ClientError> {
-    match client.clear_methods(methods) {
-        Err(ClientError::UnknownCall { .. }) => {
-            methods.iter().try_for_each(|m| client.clear_fault(m))
-        }
-        other => other,
+/// By charybdefs's calls; none of `methods` is everything.
+fn plainly(client: &mut Client, methods: Option<&Vec<String>>) -> Result<(), ClientError> {
+    match methods {
+        None => client.clear_all_faults(),
+        Some(methods) => methods.iter().try_for_each(|method| client.clear_fault(method)),
     }
 }
 
@@ -102,7 +93,7 @@ fn find(client: &mut Client, name_or_id: &str) -> Result<ListedFault, ClientErro
 fn listing(faults: &[ListedFault], addr: &str, shown: &Shown, field: &str) -> Report {
     if shown.commands {
         let commands = commands(faults, addr);
-        return Report::new(commands.join("\n"), json!({ "commands": commands }));
+        return Report::script(script(faults, addr), json!({ "commands": commands }));
     }
     let gone = faults.iter().any(|fault| fault.why.is_some());
     let table = if gone || shown.ended { ended_table(faults) } else { fault_table(faults) };

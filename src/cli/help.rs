@@ -1,4 +1,5 @@
-//! The examples at the end of each command's help; a test parses every one.
+//! The text and the examples at the end of each command's help; a test parses every example. A paragraph
+//! is one line here: the terminal's width folds it.
 
 pub(super) const SLOWFS: &str = "\
 `slowfs help COMMAND` shows a command's options and examples.
@@ -25,11 +26,12 @@ pub(super) const UMOUNT: &str = "\
 Examples:
   slowfs umount /mnt/slowfs
 
-A busy mount is refused: clear its faults and end its programs first, or end the daemon with
+A busy mount is refused: clear its faults and end its programs first, or end the daemon with \
 SIGTERM, which releases what is held and detaches.";
 
 pub(super) const CLEAR: &str = "\
-What a cleared fault holds is released at once: it runs and succeeds.
+What a cleared fault holds is released at once: it runs and succeeds. If one of what is named is not \
+there nothing is cleared.
 
 Examples:
   slowfs clear
@@ -39,19 +41,21 @@ Examples:
   slowfs clear --addr 10.0.0.1:9090 --addr 10.0.0.2:9090";
 
 pub(super) const LIST: &str = "\
-MATCHED counts the operations that the methods and the path fitted, FIRED those that the fault hit,
-HELD those that it holds now. MATCHED stays 0 where the path or the methods do not fit. A fault that
-was cleared or replaced, whose time is over, or that has fired as often as --count says, has gone.
+MATCHED counts the operations that methods, path and filters fitted and that no fault before it took, \
+FIRED those that the fault hit, HELD those that it holds now. MATCHED stays 0 where methods, path or \
+filters do not fit, or where an earlier fault fires first: a warning says so where that is always. A \
+fault that was cleared or replaced, whose time is over, or that has fired as often as --count says, \
+has gone.
 
 Examples:
   slowfs list
   slowfs list slow-wal
   slowfs list --ended
-  slowfs list --commands                              # what sets these faults again
+  slowfs list --commands                              # a script that sets these again
   slowfs list --json";
 
 pub(super) const WAIT: &str = "\
-A fault that has gone counts, too: of several of one name the newest. Where it cannot come to that any
+A fault that has gone counts, too: of several of one name the newest. Where it cannot come to that any \
 more the command does not wait.
 
 Examples:
@@ -69,8 +73,8 @@ Examples:
   slowfs methods --addr 127.0.0.1:9091 --json";
 
 pub(super) const STATS: &str = "\
-A request counts for each method it consults, so that fsync includes fdatasync. ERRORS are injected
-ones and real ones. Latency is from a request's arrival to its answer, delays included, of requests
+A request counts for each method it consults, so that fsync includes fdatasync. ERRORS are injected \
+ones and real ones. Latency is from a request's arrival to its answer, delays included, of requests \
 that came while a fault was set, or of all with `slowfs mount --stats`.
 
 Examples:
@@ -78,7 +82,7 @@ Examples:
   slowfs stats --json";
 
 pub(super) const WATCH: &str = "\
-In a terminal it redraws until ctrl-C; elsewhere it prints one line per interval and address. Rates
+In a terminal it redraws until ctrl-C; elsewhere it prints one line per interval and address. Rates \
 and latency are those of the last interval, the faults' numbers those since they were set.
 
 Examples:
@@ -87,8 +91,8 @@ Examples:
   slowfs watch --json --count 10";
 
 pub(super) const TRACE: &str = "\
-The first line tells seed, versions, and one moment on both clocks; each other one a request, once it is
-answered, with what fired on it. One trace at a time; what comes faster than it is read is dropped
+The first line tells seed, versions, and one moment on both clocks; each other one a request, once it is \
+answered, with what fired on it. One trace at a time; what comes faster than it is read is dropped \
 and counted.
 
 Examples:

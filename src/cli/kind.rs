@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::control::Target;
 use super::values::parse_method;
-use crate::fault::kinds::{Class, KINDS, Kind};
+use crate::fault::kinds::{KINDS, Kind};
 use crate::fault::name::Name;
 use crate::fault::words::{
     self, EffectWords, FaultOption, FaultWords, OPTIONS, Param, ParamType, Value,
@@ -40,29 +40,13 @@ fn help(kind: &dyn Kind) -> String {
         kind.details().lines().partition(|line| line.starts_with("    slowfs "));
     let text = text.join(" ");
     let examples: Vec<_> = examples.iter().map(|line| line.replacen("    ", "  ", 1)).collect();
-    format!("{}\n\nExamples:\n{}", folded(text.trim()), examples.join("\n"))
-}
-
-/// In lines that a terminal has room for.
-fn folded(text: &str) -> String {
-    const WIDTH: usize = 96;
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.len() + word.len() < WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
+    format!("{}\n\nExamples:\n{}", text.trim(), examples.join("\n"))
 }
 
 fn param(param: &'static Param) -> Arg {
     let arg = valued(Arg::new(param.name), param);
-    if param.first { arg.required(param.required) } else { arg.long(param.word()) }
+    let arg = arg.required(param.required);
+    if param.first { arg } else { arg.long(param.word()) }
 }
 
 fn option(option: &'static FaultOption) -> Arg {
@@ -78,7 +62,11 @@ fn valued(arg: Arg, param: &'static Param) -> Arg {
     let arg = arg.help(sentence(param.about));
     match param.of {
         ParamType::Flag => arg.action(ArgAction::SetTrue),
-        of => arg.value_name(of.form()).value_parser(move |text: &str| of.read(text)),
+        // `-1` is a wrong value, which its reader refuses, and no option.
+        of => arg
+            .value_name(of.form())
+            .allow_negative_numbers(true)
+            .value_parser(move |text: &str| of.read(text)),
     }
 }
 
@@ -90,7 +78,7 @@ fn sentence(about: &str) -> String {
 }
 
 fn methods(kind: &dyn Kind) -> Arg {
-    let own_reach = matches!(kind.class(), Class::Sync) || !kind.class().is_fault();
+    let own_reach = kind.class().has_own_reach();
     let all = if own_reach { " [default: all that it makes sense on]" } else { "" };
     Arg::new("methods")
         .short('m')

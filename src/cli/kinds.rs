@@ -30,7 +30,13 @@ fn all() -> String {
     output::table(["KIND", "WHAT IT DOES"], &[], KINDS.iter().map(row).collect())
 }
 
-/// How it is typed: `delay TIME|DISTRIBUTION`.
+/// How it is typed: `delay TIME|DISTRIBUTION`, and the methods.
+fn typed(kind: &dyn Kind) -> String {
+    let methods = if kind.class().has_own_reach() { "[-m METHOD,...]" } else { "-m METHOD,..." };
+    format!("{} {methods}", usage(kind))
+}
+
+/// The same without the methods.
 fn usage(kind: &dyn Kind) -> String {
     let mut words = vec![kind.name().to_owned()];
     for param in kind.params() {
@@ -41,7 +47,7 @@ fn usage(kind: &dyn Kind) -> String {
 }
 
 fn one(kind: &dyn Kind) -> String {
-    let mut text = format!("slowfs {} -m METHOD,...\n{}\n\n", usage(kind), kind.about());
+    let mut text = format!("slowfs {}\n{}\n\n", typed(kind), kind.about());
     for param in kind.params() {
         let _ = writeln!(text, "{}: {}", spelled(param), param.about);
     }
@@ -71,8 +77,8 @@ fn reference() -> String {
     let mut text = HEAD.to_owned();
     for kind in KINDS {
         let _ = write!(text, "\n## slowfs {}\n\n{}.\n", kind.name(), kind.about());
-        let (usage, details) = (usage(*kind), kind.details());
-        let _ = write!(text, "\n`slowfs {usage} -m METHOD,...`\n\n{details}\n");
+        let (typed, details) = (typed(*kind), kind.details());
+        let _ = write!(text, "\n`slowfs {typed}`\n\n{details}\n");
         if !kind.params().is_empty() {
             text.push_str("\n| parameter | typed | meaning |\n|---|---|---|\n");
         }

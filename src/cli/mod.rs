@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod act;
@@ -93,7 +93,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let matches = match command().try_get_matches_from(&args) {
         Ok(matches) => matches,
-        Err(error) => return misunderstood(&error, words.first()),
+        Err(error) => return misunderstood(&error, words),
     };
     if let Some(fault) = kind::read(&matches) {
         return match fault {
@@ -106,7 +106,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
-        Err(error) => return misunderstood(&error, words.first()),
+        Err(error) => return misunderstood(&error, words),
     };
     match cli.command {
         Command::Control(command) => act::run(&command),
@@ -117,25 +117,44 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Help and version go to standard output and are no error. What does not parse is told in a line.
-fn misunderstood(error: &clap::Error, first: Option<&OsString>) -> ExitCode {
+fn misunderstood(error: &clap::Error, words: &[OsString]) -> ExitCode {
     let asked_for_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if asked_for_help || !error.use_stderr() {
         // A reader that has gone away is no error.
         let _ = error.print();
     } else {
-        let typed = first.and_then(|word| word.to_str());
+        let typed = words.first().and_then(|word| word.to_str());
         let known = typed.filter(|word| command().find_subcommand(word).is_some());
         let help = known.map_or("slowfs help".to_owned(), |word| format!("slowfs help {word}"));
-        output::error(&format!("{} (see `{help}`)", one_line(error)));
+        let why = dashed(error, words).unwrap_or_else(|| one_line(error));
+        output::error(&format!("{why} (see `{help}`)"));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// What is wrong with a value that begins with a dash, and so was taken for an option.
+fn dashed(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let Some(ContextValue::String(taken)) = error.get(ContextKind::InvalidArg) else { return None };
+    let is_short = !taken.starts_with("--") && error.kind() == ErrorKind::UnknownArgument;
+    let typed = words.iter().map(|word| word.to_string_lossy());
+    let typed = typed.into_iter().find(|word| is_short && word.starts_with(taken.as_str()))?;
+    Some(if typed.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit()) {
+        format!("{typed} is negative, and no value may be")
+    } else {
+        format!(
+            "there is no option {typed}; a value that begins with a dash is written as in \
+             --OPTION={typed}"
+        )
+    })
 }
 
 /// What is wrong and what would be right, without the usage that follows.
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let parts = text.split("\n\n").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
-    let told = parts.filter(|p| !p.starts_with("Usage:") && !p.starts_with("For more information"));
+    // Behind `--` stand arguments only, and hardly one begins with a dash.
+    let left_out = ["Usage:", "For more information", "tip: to pass"];
+    let told = parts.filter(|part| left_out.iter().all(|begin| !part.starts_with(begin)));
     told.collect::<Vec<_>>().join("; ").trim_start_matches("error: ").to_owned()
 }
 
@@ -152,6 +171,7 @@ fn outcome(program: &str, result: anyhow::Result<()>) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::KINDS as KINDS_OF_FAULT;
     use crate::fault::words::{self, EffectWords, FaultWords};
     use crate::rpc::{
         Info, LatencyStatistics, ListedFault, MethodStatistics, PassthroughStatistics, Put,
@@ -271,6 +291,34 @@ mod tests {
                 let own = of.get_name() == "slowfs" || words[1] == of.get_name();
                 assert!(own, "{example} in the help of {}", of.get_name());
             }
+        }
+    }
+
+    /// Lines that are broken by hand are broken again by a narrow terminal.
+    #[test]
+    fn each_paragraph_of_the_help_is_one_line() {
+        for of in commands().into_iter().chain([command()]) {
+            let help = of.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<_> = help.lines().collect();
+            for two in lines.windows(2) {
+                let apart = two.iter().any(|line| line.is_empty());
+                assert!(apart || two[1].starts_with("  slowfs "), "{}: {two:?}", of.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_usage_shows_what_a_kind_needs() {
+        for kind in KINDS_OF_FAULT {
+            let mut all = command();
+            let own = all.find_subcommand_mut(kind.name()).unwrap();
+            let usage = own.render_usage().to_string();
+            for param in kind.params().iter().filter(|param| !param.first) {
+                let word = format!("--{} <", param.word());
+                assert_eq!(usage.contains(&word), param.required, "{usage}: {}", param.name);
+            }
+            let methods = !kind.class().has_own_reach();
+            assert_eq!(usage.contains("--methods <"), methods, "{usage}");
         }
     }
 

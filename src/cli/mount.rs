@@ -12,6 +12,7 @@ use clap::Args;
 use rustix::mount::MountFlags;
 
 use super::options::MountOption;
+use super::values::parse_number;
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
 use crate::daemon::{self, MountOptions, RunConfig, StartError};
@@ -47,7 +48,7 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
     /// Threads that take requests from the kernel [default: twice the processors, 4 to 16]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = parse_number(1u16..=256))]
     threads: Option<u16>,
     /// Let every user in (the default as root)
     #[arg(long, conflicts_with = "private")]
@@ -70,14 +71,14 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "auto|100000|1000", default_value = "auto")]
     probability_scale: Scale,
     /// What held operations may keep in memory of the data that came with them; what is more goes to
-    /// a file. A number of bytes, or of K, M, G (KiB, MiB, GiB)
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    /// a file. Sizes are 4096, 64KiB or 64K (1024), 1MB (1000)
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = words::bytes)]
     held_max: u64,
     /// The directory of that file, which has no name [default: $TMPDIR, or /tmp]
     #[arg(long, value_name = "DIR")]
     held_dir: Option<PathBuf>,
     /// Make the dice repeatable: with the same N each fault's n-th match ends the same in every run
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_number(0..=u64::MAX))]
     seed: Option<u64>,
     /// Time every operation, not only those while a fault is set (see `slowfs stats`)
     #[arg(long)]
@@ -147,20 +148,6 @@ fn except(pattern: &str) -> Result<Arc<Pattern>, PatternError> {
     Pattern::new(pattern).map(Arc::new)
 }
 
-/// Bytes: `64M`, `64MiB`, `1000`.
-fn size(text: &str) -> Result<u64, &'static str> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = match text.get(digits.len()..).unwrap_or_default() {
-        "" => 1,
-        "K" | "KiB" => 1 << 10,
-        "M" | "MiB" => 1 << 20,
-        "G" | "GiB" => 1 << 30,
-        _ => return Err("a number, alone or with K, M or G"),
-    };
-    let number: u64 = digits.parse().map_err(|_| "a number, alone or with K, M or G")?;
-    number.checked_mul(unit).ok_or("too large")
-}
-
 impl MountArgs {
     /// # Errors
     /// A path cannot be made absolute (there is no working directory), or two options exclude
@@ -195,8 +182,15 @@ impl MountArgs {
     }
 
     /// # Errors
-    /// A fault that cannot be.
+    /// A fault that cannot be, or two of one name: the second would take the place of the first.
     fn faults(&self) -> anyhow::Result<Vec<(Fault, Placement)>> {
+        let names: Vec<_> =
+            self.fault.iter().filter_map(|(words, _)| words.name.as_ref()).collect();
+        let twice =
+            (1..).zip(&names).find(|(next, name)| names.iter().skip(*next).any(|n| n == *name));
+        if let Some((_, name)) = twice {
+            bail!("two --fault are called {name}: give each a name of its own");
+        }
         let put = |(words, add): &(FaultWords, bool)| {
             let fault = words.fault()?;
             Ok((fault, if *add { Placement::Add } else { Placement::Replace }))

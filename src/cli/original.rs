@@ -17,10 +17,11 @@ pub(super) fn put(
     }
     let fault = words.fault().map_err(|e| e.to_string())?;
     let plain = PlainFault::exactly(&fault)?;
+    let futile = fault.futile();
     let known = client.get_methods().map_err(|e| e.to_string())?;
     if words.methods.iter().any(|m| m == "all") {
         client.set_fault(None, &plain).map_err(|e| e.to_string())?;
-        return Ok(Vec::new());
+        return Ok(futile);
     }
     let (known, unknown): (Vec<_>, Vec<_>) =
         words.methods.iter().cloned().partition(|m| known.contains(m));
@@ -29,5 +30,5 @@ pub(super) fn put(
     }
     client.set_fault(Some(&known), &plain).map_err(|e| e.to_string())?;
     let ignored = |m: &String| format!("that charybdefs does not know {m}: ignored");
-    Ok(unknown.iter().map(ignored).collect())
+    Ok(unknown.iter().map(ignored).chain(futile).collect())
 }

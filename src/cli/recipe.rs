@@ -1,5 +1,7 @@
 //! The recipes of charybdefs's cookbook: one table of ready-made faults by name.
 
+use serde_json::{Value, json};
+
 use super::output;
 use crate::fault::SpecError;
 use crate::fault::suggest::closest;
@@ -99,10 +101,15 @@ pub(super) fn parse(name: &str) -> Result<Recipe, String> {
     })
 }
 
-/// Prints what there is.
-pub(super) fn list() {
+/// What there is, for people or programs.
+pub(super) fn list(as_json: bool) -> String {
+    if as_json {
+        let told = |recipe: &Recipe| json!({ "name": recipe.name, "about": recipe.what, "fault": recipe.fault().ok() });
+        let recipes: Vec<Value> = RECIPES.iter().map(told).collect();
+        return json!({ "ok": true, "recipes": recipes }).to_string();
+    }
     let rows = RECIPES.iter().map(|recipe| [recipe.name.to_owned(), recipe.what.to_owned()]);
-    output::out(&output::table(["RECIPE", "WHAT IT DOES"], &[], rows.collect()));
+    output::table(["RECIPE", "WHAT IT DOES"], &[], rows.collect())
 }
 
 #[cfg(test)]

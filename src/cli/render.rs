@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use super::control::DEFAULT_ADDR;
 use super::output;
 use crate::fault::words::{self, FaultOption, OPTIONS, Value};
 use crate::ops::Method;
@@ -182,7 +181,7 @@ fn fault_cells(f: &ListedFault) -> [String; 10] {
         f.held.to_string(),
         limits(f),
         method_list(&f.fault.methods),
-        path.escape_debug().to_string().replace("\\\\", "\\"),
+        words::visible(path),
     ]
 }
 
@@ -254,11 +253,26 @@ fn limits(fault: &ListedFault) -> String {
     if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
 }
 
-/// The commands that set these faults again, each beside the others.
+/// The commands that set these faults again, each beside the others. Whatever the environment says
+/// when they are run: at that address.
 pub(super) fn commands(faults: &[ListedFault], addr: &str) -> Vec<String> {
-    let at = if addr == DEFAULT_ADDR { String::new() } else { format!(" --addr {addr}") };
-    let that_do = faults.iter().filter(|f| !f.fault.effects.is_empty());
-    that_do.map(|f| format!("slowfs {} --add{at}", f.fault.line())).collect()
+    let at = words::quoted(addr);
+    let that_do = faults.iter().filter(|f| does_something(f));
+    that_do.map(|f| format!("slowfs {} --add --addr {at}", f.fault.line())).collect()
+}
+
+/// The same as a script, which says what no command can set.
+pub(super) fn script(faults: &[ListedFault], addr: &str) -> String {
+    let idle = faults.iter().filter(|f| !does_something(f)).map(|f| {
+        let methods = method_list(&f.fault.methods);
+        format!("# fault {} does nothing to {methods}: one of charybdefs's calls set it", f.id)
+    });
+    let lines: Vec<_> = commands(faults, addr).into_iter().chain(idle).collect();
+    if lines.is_empty() { "# no faults".to_owned() } else { lines.join("\n") }
+}
+
+fn does_something(fault: &ListedFault) -> bool {
+    !fault.fault.effects.is_empty()
 }
 
 #[cfg(test)]

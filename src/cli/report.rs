@@ -10,11 +10,18 @@ pub(super) struct Report {
     pub(super) text: String,
     pub(super) json: Value,
     pub(super) warnings: Vec<String>,
+    /// Whether the text is a script: what marks an address is a comment then.
+    pub(super) is_script: bool,
 }
 
 impl Report {
     pub(super) fn new(text: impl Into<String>, json: Value) -> Report {
-        Report { text: text.into(), json, warnings: Vec::new() }
+        Report { text: text.into(), json, warnings: Vec::new(), is_script: false }
+    }
+
+    /// A script for sh.
+    pub(super) fn script(text: impl Into<String>, json: Value) -> Report {
+        Report { is_script: true, ..Report::new(text, json) }
     }
 
     pub(super) fn with_warnings(self, warnings: Vec<String>) -> Report {
@@ -43,6 +50,7 @@ pub(super) fn print(addr: &str, result: Result<Report, String>, target: &Target)
             }
             output::out(&match (several, report.text.contains('\n')) {
                 (false, _) => report.text,
+                _ if report.is_script => format!("# {addr}\n{}", report.text),
                 (true, false) => format!("{addr}: {}", report.text),
                 (true, true) => format!("{addr}:\n{}", report.text),
             });

@@ -5,10 +5,11 @@
 
 use serde_json::json;
 
+use super::faults;
 use super::original;
 use super::recipe::Recipe;
 use super::report::Report;
-use crate::fault::words::FaultWords;
+use crate::fault::words::{self, FaultWords};
 use crate::rpc::{Client, ClientError, Info, Put};
 
 /// Sets one, in the place of others or beside them.
@@ -24,8 +25,7 @@ pub(super) fn put(client: &mut Client, fault: &FaultWords, add: bool) -> Result<
 pub(super) fn follow(client: &mut Client, recipe: &Recipe) -> Result<Report, String> {
     let fault = recipe.fault().map_err(|e| e.to_string())?;
     let Some(fault) = fault else {
-        client.clear_all_faults().map_err(|e| e.to_string())?;
-        return Ok(Report::new("cleared every fault", json!({ "cleared": "all" })));
+        return faults::clear(client, &[]).map_err(|e| e.to_string());
     };
     if !has(client, &fault)? {
         client.clear_all_faults().map_err(|e| e.to_string())?;
@@ -61,13 +61,13 @@ fn lacks(info: &Info, fault: &FaultWords) -> Option<String> {
 
 fn plainly(client: &mut Client, fault: &FaultWords, add: bool) -> Result<Report, String> {
     let warnings = original::put(client, fault, add)?;
-    let text = format!("set, by charybdefs's plain calls: {}", fault.line());
+    let text = format!("set, by charybdefs's plain calls: {}", words::visible(&fault.line()));
     Ok(Report::new(text, json!({ "id": null, "fault": fault })).with_warnings(warnings))
 }
 
 fn report(put: &Put, fault: &FaultWords) -> Report {
     let Put { id, replaced, released, unchanged, changed, warnings } = put;
-    let mut text = format!("fault {id}: {}", fault.line());
+    let mut text = format!("fault {id}: {}", words::visible(&fault.line()));
     if *unchanged {
         text += "; it stands already, and goes on";
     }

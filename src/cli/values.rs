@@ -4,6 +4,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fault::Pattern;
@@ -15,6 +17,20 @@ use crate::ops::Method;
 
 pub(super) fn parse_time(text: &str) -> Result<Duration, ValueError> {
     words::time(text)
+}
+
+/// A whole number within these bounds.
+pub(super) fn parse_number<N>(
+    bounds: RangeInclusive<N>,
+) -> impl Fn(&str) -> Result<N, String> + Clone
+where
+    N: FromStr + PartialOrd + fmt::Display + Clone,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| bounds.contains(number));
+        let (least, most) = (bounds.start(), bounds.end());
+        number.ok_or_else(|| format!("write a whole number from {least} to {most}"))
+    }
 }
 
 pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
@@ -39,6 +55,7 @@ pub(super) fn parse_method(text: &str) -> Result<String, String> {
     }
     let names = Method::all().map(Method::name).chain(["all"]);
     Err(match closest(text, names) {
+        _ if text.is_empty() => "a method is missing".into(),
         Some(near) => format!("no such method; did you mean {near}?"),
         None => "no such method; `slowfs methods` lists them".into(),
     })
@@ -55,6 +72,15 @@ pub(super) enum Cleared {
     Method(String),
     /// The fault of that name or id.
     Fault(String),
+}
+
+impl Cleared {
+    /// As it was typed.
+    pub(super) fn word(&self) -> &str {
+        match self {
+            Cleared::Method(word) | Cleared::Fault(word) => word,
+        }
+    }
 }
 
 pub(super) fn parse_cleared(text: &str) -> Result<Cleared, String> {

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use rustix::mount::MountFlags;
 
-use crate::fault::{Fault, Placement, ProbabilityScale};
+use crate::fault::{Bounds, Fault, Placement, ProbabilityScale};
 use crate::fs::FsOptions;
+use crate::ops::Obstacle;
 
 /// Everything one run needs to know.
 #[derive(Debug)]
@@ -36,6 +37,18 @@ pub(crate) struct RunConfig {
     pub pid_file: Option<PathBuf>,
     /// Whether SIGHUP has the log reopened; else it ends the run.
     pub hangup_reopens: bool,
+}
+
+impl RunConfig {
+    /// What faults cannot do on such a mount.
+    pub(super) fn bounds(&self) -> Bounds {
+        let mut obstacles = vec![Obstacle::KernelKeepsLocks, Obstacle::NoBlockDevice];
+        if self.mount.default_permissions {
+            obstacles.push(Obstacle::KernelChecksAccess);
+        }
+        let except = self.fs.passthrough_except.as_ref();
+        Bounds { obstacles, passthrough_except: except.map(|pattern| pattern.as_str().to_owned()) }
+    }
 }
 
 /// How the mount looks from outside.

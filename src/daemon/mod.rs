@@ -24,6 +24,7 @@ mod announce;
 mod config;
 mod error;
 mod fusermount;
+mod given;
 mod held;
 mod limits;
 pub(crate) mod mark;
@@ -75,9 +76,7 @@ pub(crate) fn run(
 
     let line = DelayLine::new().map_err(other("start the delay line"))?;
     let table = FaultTable::new(Arc::clone(&line), config.seed);
-    for (fault, placement) in std::mem::take(&mut config.faults) {
-        table.put(fault, placement)?;
-    }
+    given::set(&table, std::mem::take(&mut config.faults), &config.bounds())?;
     let mirror = Mirror::new(root, &base).map_err(other("open the mirror"))?;
     let mirror = mirror.keeping(kept_times(config.mount.flags));
     let keep = Arc::new(held::keep(&config, &mountpoint.path)?);

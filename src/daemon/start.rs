@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use fuser::{Session, SessionACL};
 use rustix::mount::MountFlags;
 
-use super::config::{MountOptions, RunConfig};
+use super::config::RunConfig;
 use super::error::{StartError, strip};
 use super::mount;
 use super::mounted::Mounted;
@@ -21,7 +21,6 @@ use crate::fault::FaultTable;
 use crate::fs::{Kernel, SlowFs};
 use crate::log::Log;
 use crate::mirror;
-use crate::ops::Obstacle;
 use crate::rpc::{MountInfo, Server, ServerConfig};
 
 /// Where the mount is, and what is behind it.
@@ -82,10 +81,9 @@ fn server_config(
     kernel: Kernel,
     log_lines_lost: Arc<AtomicU64>,
 ) -> ServerConfig {
-    let except = config.fs.passthrough_except.as_ref();
     ServerConfig {
         scale: config.scale,
-        obstacles: obstacles(&config.mount),
+        bounds: config.bounds(),
         mount: MountInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mountpoint: paths.mountpoint.clone(),
@@ -99,18 +97,9 @@ fn server_config(
             stats: config.fs.time_all,
             fuse_protocol: kernel.protocol,
             capabilities: kernel.capabilities,
-            passthrough_except: except.map(|pattern| pattern.as_str().to_owned()),
         },
         // The longest idle one is closed, rather than that nothing can be opened any more.
         max_connections: (mirror::descriptors_left_to_others() / 2).min(256),
         log_lines_lost,
     }
-}
-
-fn obstacles(options: &MountOptions) -> Vec<Obstacle> {
-    let mut found = vec![Obstacle::KernelKeepsLocks, Obstacle::NoBlockDevice];
-    if options.default_permissions {
-        found.push(Obstacle::KernelChecksAccess);
-    }
-    found
 }

@@ -124,14 +124,25 @@ impl Ended {
         }
     }
 
-    /// The same for one fault and all its methods; whether that held anything.
-    pub(super) fn remove(&self, id: FaultId) -> bool {
+    /// Whether one of them holds something, or is about to.
+    pub(super) fn holds(&self, is_meant: impl Fn(&Live) -> bool) -> bool {
+        let held = |record: &Record| {
+            let meant = |live: &Live| is_meant(live) && !live.methods().is_empty();
+            record.live().is_some_and(|live| meant(live) && live.held() > 0)
+                || record.is_to_come() && record.live().is_some_and(meant)
+        };
+        self.0.iter().any(held)
+    }
+
+    /// The same for some of them and all their methods; which of these held something.
+    pub(super) fn free(&self, is_meant: impl Fn(&Live) -> bool) -> Vec<FaultId> {
         let spent = self.0.iter().filter_map(Record::live);
-        let mut spent = spent.filter(|live| live.id == id && !live.methods().is_empty());
-        spent.next().is_some_and(|live| {
+        let spent = spent.filter(|live| is_meant(live) && !live.methods().is_empty());
+        let held = spent.filter(|live| {
             live.reduce(MethodSet::EMPTY);
             live.held() > 0
-        })
+        });
+        held.map(|live| live.id).collect()
     }
 
     /// Gives back what those take that are not needed any more: compiled, a pattern may be a mebibyte.

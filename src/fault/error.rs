@@ -10,7 +10,7 @@ pub enum SpecError {
     #[error("a fault needs at least one method")]
     NoMethod,
     /// A method that does not exist.
-    #[error("no method {name}{}", hint(near.as_deref()))]
+    #[error("no method {}{}", shown(name), hint(near.as_deref()))]
     UnknownMethod {
         /// The name.
         name: String,
@@ -43,7 +43,7 @@ pub enum SpecError {
     #[error("on-for and off-for are given together, each longer than 0")]
     Phases,
     /// A kind that does not exist.
-    #[error("no kind of fault is called {name}{}", hint(near.as_deref()))]
+    #[error("no kind of fault is called {}{}", shown(name), hint(near.as_deref()))]
     UnknownKind {
         /// The word.
         name: String,
@@ -51,7 +51,7 @@ pub enum SpecError {
         near: Option<String>,
     },
     /// A parameter or an option that does not exist.
-    #[error("{of} has no {name}{}", hint(near.as_deref()))]
+    #[error("{of} has no {}{}", shown(name), hint(near.as_deref()))]
     UnknownParam {
         /// The kind, or "a fault".
         of: String,
@@ -103,4 +103,9 @@ pub enum SpecError {
 
 fn hint(near: Option<&str>) -> String {
     near.map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+}
+
+/// A word that is empty shows as one.
+fn shown(word: &str) -> &str {
+    if word.is_empty() { "\"\"" } else { word }
 }

@@ -28,6 +28,10 @@ pub struct Listed {
     pub let_go: u64,
     /// Operations that it would have matched if it could act on them.
     pub skipped: u64,
+    /// Requests of processes that cannot be seen, if it has a filter that asks for one.
+    pub unseen: u64,
+    /// The fault that keeps it from firing as long as that stands, where the table tells it.
+    pub behind: Option<FaultId>,
     /// What is left of its lifetime, if it has one.
     pub expires_in: Option<Duration>,
     /// Whether it is on at this moment: it has started, and is in no off phase.
@@ -47,6 +51,8 @@ impl Listed {
             let_go: live.let_go(),
             skipped: live.skipped(),
             past_cache: live.past_cache(),
+            unseen: live.unseen(),
+            behind: None,
             is_on: live.is_on_now(),
             expires_in: live.until.map(|until| until.saturating_duration_since(Instant::now())),
         }

@@ -50,6 +50,8 @@ pub(super) struct Live {
     pub(super) let_go: AtomicU64,
     /// Operations that it matched but for what its effects cannot act on.
     skipped: AtomicU64,
+    /// Requests that its filters could not judge: they ask for a process, and it cannot be seen.
+    unseen: AtomicU64,
     methods: AtomicU64,
     /// Methods whose requests it must learn the outcome of.
     follows: MethodSet,
@@ -101,6 +103,7 @@ impl Live {
             past_cache: AtomicU64::new(0),
             let_go: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            unseen: AtomicU64::new(0),
             methods: AtomicU64::new(fault.scope().methods.bits()),
             follows: follows.fold(MethodSet::EMPTY, MethodSet::union),
             reads: Reads::of(&fault),
@@ -220,6 +223,9 @@ impl Live {
     #[cold]
     fn is_sifted(&self, op: &Operation<'_>) -> bool {
         let term = self.fault.term();
+        if self.fault.scope().filters.miss(op) {
+            self.unseen.fetch_add(1, Ordering::Relaxed);
+        }
         self.fault.scope().filters.admit(op) && (term.is_always_on() || term.is_on(self.age(op)))
     }
 
@@ -243,6 +249,11 @@ impl Live {
             tracing::warn!("fault {}, a {kind}, skips operations {which}", self.id);
         }
         false
+    }
+
+    /// How many requests its filters could not judge, as their processes cannot be seen.
+    pub(super) fn unseen(&self) -> u64 {
+        self.unseen.load(Ordering::Relaxed)
     }
 
     /// How many operations it let go before their time.

@@ -12,14 +12,18 @@
 //! words  ->  spec  ->  kinds  ->  plan, operation, chance
 //! ```
 
+mod bounds;
 mod chance;
 mod distributions;
 mod ended;
 mod error;
 mod firing;
+mod futile;
 mod gate;
+mod hiding;
 pub(crate) mod hold;
 pub(crate) mod kinds;
+mod lift;
 mod listed;
 mod live;
 mod mask;
@@ -41,6 +45,7 @@ mod testing;
 pub(crate) mod trace;
 pub(crate) mod words;
 
+pub use bounds::Bounds;
 pub use chance::{Chance, Probability, ProbabilityScale};
 pub use ended::{Gone, MOST_ENDED, Why};
 pub use error::SpecError;
@@ -48,6 +53,7 @@ pub use firing::Hit;
 pub use gate::{Gate, Memo, Subject, Verdict};
 pub use hold::{DelayLine, Job, Outcome};
 pub use kinds::KINDS;
+pub use lift::{FaultRef, Lift, Lifted};
 pub use listed::Listed;
 pub use live::{FaultId, PastCache};
 pub use mask::Mask;

@@ -5,13 +5,15 @@
 //! its kind with the same name, or without names the same pattern; what has a name that stands takes
 //! the place of that one, whatever it is, and nothing from others.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::kinds::Class;
 use super::live::{FaultId, Live, Rank};
 use super::snapshot::Row;
 use super::spec::Fault;
-use super::words::FaultWords;
+use super::term::Term;
+use super::words::{FaultWords, shorten};
 use crate::ops::MethodSet;
 
 /// What becomes of the faults that hold a new fault's methods.
@@ -50,6 +52,37 @@ pub struct Put {
     pub fault: Arc<Fault>,
     /// The one whose place it took under its name, if it did.
     pub before: Option<Arc<Fault>>,
+}
+
+impl Put {
+    /// What is different from the fault whose place it took under its name, a line each.
+    #[must_use]
+    pub(crate) fn changed(&self) -> Vec<String> {
+        let Some(before) = &self.before else { return Vec::new() };
+        let words = |fault: &Fault| FaultWords::of(fault, fault.scope().methods);
+        let changed = words(&self.fault).differences(&words(before));
+        match changed.is_empty() {
+            true => vec!["nothing but that its times and counts begin anew".to_owned()],
+            false => changed,
+        }
+    }
+}
+
+/// In the words of the command line, with what it did to others.
+impl fmt::Display for Put {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = FaultWords::of(&self.fault, self.fault.scope().methods);
+        let line = FaultWords { pattern: shorten(&words.pattern), ..words }.line();
+        write!(f, "fault {}: {line}", self.id)?;
+        if self.unchanged {
+            f.write_str("; it stands already, and goes on")?;
+        }
+        if !self.replaced.is_empty() {
+            let ids: Vec<_> = self.replaced.iter().map(FaultId::to_string).collect();
+            write!(f, "; replaced {}", ids.join(", "))?;
+        }
+        Ok(())
+    }
 }
 
 /// A change that is being made.
@@ -180,9 +213,11 @@ pub(super) fn withdraw<'a>(rows: impl IntoIterator<Item = &'a mut Row>, methods:
     }
 }
 
-/// Whether one in force is the same, has lost no method, and may still fire.
+/// Whether one in force is the same, has lost no method, and may still fire. One that has times is
+/// none: set again, they begin anew.
 fn is_same(known: &Row, fault: &Fault) -> bool {
     let words = |fault: &Fault| FaultWords::of(fault, fault.scope().methods);
-    let whole = known.methods == fault.scope().methods && !known.live.is_spent();
+    let timeless = fault.term() == Term::default();
+    let whole = timeless && known.methods == fault.scope().methods && !known.live.is_spent();
     whole && words(&known.live.fault) == words(fault)
 }

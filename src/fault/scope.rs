@@ -5,6 +5,7 @@
 use super::operation::Operation;
 use super::words::{ByteRange, Param, ParamType, Pattern, Value};
 use crate::ops::{Call, MethodSet};
+use crate::sys::process;
 
 /// Whom a fault concerns.
 #[derive(Debug)]
@@ -46,11 +47,28 @@ impl Filters {
         self.range.is_some() || self.size.is_some()
     }
 
+    /// Whether one of them asks for the process of a request that has one which cannot be seen.
+    #[must_use]
+    pub(crate) fn miss(&self, op: &Operation<'_>) -> bool {
+        !self.pids.is_empty() && !op.writeback && op.caller.tid == 0
+    }
+
     /// Whether one of them looks at how the file was opened.
     #[must_use]
     pub(crate) fn look_at_flags(&self) -> bool {
         !self.flags.is_empty()
     }
+}
+
+/// That there are no such processes.
+fn nobodys(pids: &[u32]) -> Option<String> {
+    let gone = pids.iter().filter(|pid| !process::is_there(**pid)).map(u32::to_string);
+    let gone: Vec<_> = gone.collect();
+    let is = if gone.len() == 1 { "process is" } else { "processes are" };
+    let numbers = gone.join(", ");
+    (!gone.is_empty()).then(|| {
+        format!("--pid {numbers}: no such {is} there, as the daemon's pid namespace numbers them")
+    })
 }
 
 /// The methods whose requests have a range of bytes.
@@ -73,6 +91,8 @@ pub(super) struct Filter {
     pub(super) set: fn(&mut Filters, &Value),
     pub(super) value: fn(&Filters) -> Option<Value>,
     admits: fn(&Filters, &Operation<'_>) -> bool,
+    /// What of it can let nothing through, in one clause.
+    pub(super) futile: fn(&Filters) -> Option<String>,
 }
 
 /// Every filter.
@@ -84,6 +104,7 @@ pub(super) static FILTERS: [Filter; 5] = [
         admits: |filters, op| {
             filters.uids.is_empty() || !op.writeback && filters.uids.contains(&op.caller.uid)
         },
+        futile: |_| None,
     },
     Filter {
         param: optional("pid", ParamType::Numbers, "only requests of these processes"),
@@ -93,6 +114,7 @@ pub(super) static FILTERS: [Filter; 5] = [
             let pids = &filters.pids;
             pids.is_empty() || !op.writeback && op.pid().is_some_and(|pid| pids.contains(&pid))
         },
+        futile: |filters| nobodys(&filters.pids),
     },
     Filter {
         param: optional(
@@ -108,6 +130,7 @@ pub(super) static FILTERS: [Filter; 5] = [
             };
             filters.range.is_none_or(overlaps)
         },
+        futile: |_| None,
     },
     Filter {
         param: optional("size", ParamType::Range, "only requests of so many bytes"),
@@ -117,6 +140,7 @@ pub(super) static FILTERS: [Filter; 5] = [
             let within = |size: ByteRange| op.span.is_some_and(|span| size.contains(span.len));
             filters.size.is_none_or(within)
         },
+        futile: |_| None,
     },
     Filter {
         param: optional(
@@ -135,6 +159,7 @@ pub(super) static FILTERS: [Filter; 5] = [
             flags.is_empty()
                 || !op.writeback && flags.iter().any(|flag| is_open_with(op.open_flags, flag))
         },
+        futile: |_| None,
     },
 ];
 

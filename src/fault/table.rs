@@ -14,10 +14,11 @@ use parking_lot::Mutex;
 
 use super::ended::{Ended, Gone, Why};
 use super::hold::DelayLine;
+use super::lift::{FaultRef, Lift, Lifted};
 use super::listed::Listed;
 use super::live::{FaultId, Live};
 use super::mask::{Mask, MaskWord};
-use super::placing::{Change, Placement, Put, Staging, withdraw};
+use super::placing::{Change, Placement, Put, Staging};
 use super::snapshot::{Row, Snapshot};
 use super::spec::Fault;
 use super::trace::{Trace, Tracing};
@@ -99,9 +100,7 @@ impl FaultTable {
                 return Err(TooManyFaults);
             }
             writer.ended.withdraw(staging.withdrawn);
-            for id in &change.remove {
-                let _ = writer.ended.remove(*id);
-            }
+            writer.ended.free(|live| change.remove.contains(&live.id));
             writer.last_id = staging.last_id;
             *rows = staging.rows;
             Ok((put, staging.new))
@@ -120,45 +119,50 @@ impl FaultTable {
         let own = Weak::clone(&self.own);
         let lift = move || {
             if let Some(table) = own.upgrade() {
-                table.end(id, Why::Expired);
+                table.expire(id);
             }
         };
         self.line.lift_at(until, live, Box::new(lift));
     }
 
+    /// Lifts all that, in one step.
+    ///
+    /// # Errors
+    /// The places in [`Lift::faults`] of those of which none is in force, nor was spent and holds
+    /// something; nothing is changed then.
+    pub fn lift(&self, lift: &Lift) -> Result<Lifted, Vec<usize>> {
+        let edit = |rows: &mut Vec<Row>, writer: &mut Writer| lift.apply(rows, &mut writer.ended);
+        let (faults, released) = self.change(|_| Why::Cleared, edit);
+        faults.map(|faults| Lifted { faults, released })
+    }
+
     /// Lifts everything: faults, conditions and latches.
     pub fn clear_all(&self) {
-        self.change(cleared, |rows, writer| {
-            writer.ended.withdraw(MethodSet::ALL);
-            rows.iter_mut().for_each(|row| row.methods = MethodSet::EMPTY);
-        });
+        // None is named that could be missing.
+        let _ = self.lift(&Lift { everything: true, ..Lift::default() });
     }
 
     /// Takes these methods from every fault; one that is left without any goes. Conditions and
     /// latches stay.
     pub fn clear_methods(&self, methods: MethodSet) {
-        self.change(cleared, |rows, writer| {
-            writer.ended.withdraw(methods);
-            withdraw(rows, methods);
-        });
+        let _ = self.lift(&Lift { methods, ..Lift::default() });
     }
 
     /// Lifts one fault; false if there is none of that number in force, nor one that was spent and
     /// holds something.
     pub fn remove(&self, id: FaultId) -> bool {
-        self.end(id, Why::Cleared)
+        self.lift(&Lift { faults: vec![FaultRef::Id(id)], ..Lift::default() }).is_ok()
     }
 
-    fn end(&self, id: FaultId, why: Why) -> bool {
-        let lift = |rows: &mut Vec<Row>, writer: &mut Writer| {
-            let found = rows.iter_mut().find(|row| row.live.id == id);
-            match found {
-                Some(row) => row.methods = MethodSet::EMPTY,
-                None => return writer.ended.remove(id),
-            }
-            true
-        };
-        self.change(|_| why, lift).0
+    /// The time of a fault is over.
+    fn expire(&self, id: FaultId) {
+        self.change(
+            |_| Why::Expired,
+            |rows, _| {
+                let over = rows.iter_mut().filter(|row| row.live.id == id);
+                over.for_each(|row| row.methods = MethodSet::EMPTY);
+            },
+        );
     }
 
     /// A fault has fired for the last time: it is in force no more, and what it holds stays held. For
@@ -185,7 +189,21 @@ impl FaultTable {
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
         let snapshot = self.snapshot.load();
-        snapshot.rows.iter().map(|row| Listed::of(&row.live, row.methods)).collect()
+        (0..).zip(&snapshot.rows).map(|(place, row)| listed(&snapshot, place, row)).collect()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn listed(&self, id: FaultId) -> Option<Listed> {
+        let snapshot = self.snapshot.load();
+        let place = snapshot.rows.iter().position(|row| row.live.id == id)?;
+        snapshot.rows.get(place).map(|row| listed(&snapshot, place, row))
+    }
+
+    /// Those that it keeps from firing as long as it stands, where the table tells it.
+    #[must_use]
+    pub fn hidden_by(&self, id: FaultId) -> Vec<FaultId> {
+        self.snapshot.load().hidden_by(id)
     }
 
     /// The last faults that have gone, the latest last: [`super::ended::MOST_ENDED`], and those that
@@ -290,8 +308,8 @@ impl FaultTable {
     }
 }
 
-fn cleared(_: FaultId) -> Why {
-    Why::Cleared
+fn listed(snapshot: &Snapshot, place: usize, row: &Row) -> Listed {
+    Listed { behind: snapshot.hider(place), ..Listed::of(&row.live, row.methods) }
 }
 
 #[cfg(test)]

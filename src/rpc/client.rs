@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::connection::{ClientError, Connection, arguments};
 use super::dialect::encode_plain;
 use super::record::Wire;
-use super::records::{Info, KindInfo, ListedFault, MethodInfo, Put};
+use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, Put};
 use super::statistics::Statistics;
 use super::wire::{Fields, Value};
 use crate::fault::words::{FaultWords, PlainFault};
@@ -46,6 +46,14 @@ impl Client {
     ) -> Result<Vec<Put>, ClientError> {
         let (faults, remove) = (faults.to_vec(), remove.to_vec());
         self.0.fetch("put_faults", arguments([faults.value(), remove.value(), only_these.value()]))
+    }
+
+    /// Clears methods, and faults by name or id, in one step; nothing named: everything.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`]; nothing is cleared if it is `Refused` or `UnknownCall`.
+    pub fn clear(&mut self, what: &[String]) -> Result<Cleared, ClientError> {
+        self.0.fetch("clear", Fields::default().with(1, Value::texts(what)))
     }
 
     /// Removes the fault of that name or id; false if there is none.

@@ -30,6 +30,8 @@ pub(super) enum Call {
     Put { fault: FaultWords, add: bool },
     /// `put_faults`
     PutAll { faults: Vec<FaultWords>, remove: Vec<i64>, only_these: bool },
+    /// `clear`: methods, names, ids
+    Clear(Vec<String>),
     /// `remove_fault`, by name or id
     Remove(String),
     /// `clear_methods`
@@ -121,6 +123,7 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
             remove: given(body, 2, "remove")?,
             only_these: given(body, 3, "only_these")?,
         },
+        "clear" => Call::Clear(given(body, 1, "what")?),
         "remove_fault" => Call::Remove(given(body, 1, "name_or_id")?),
         "clear_methods" => Call::ClearMethods(given(body, 1, "methods")?),
         "wait" => Call::Wait(Wait {

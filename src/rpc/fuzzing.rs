@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
 use super::server::reply;
 use super::wire::{self, Limits, Message, MessageReader, ReadError};
-use crate::fault::{DelayLine, FaultTable, ProbabilityScale};
+use crate::fault::{Bounds, DelayLine, FaultTable, ProbabilityScale};
 use crate::stats::Stats;
 
 /// A server's handler over a table of its own.
@@ -28,7 +28,7 @@ impl Control {
         let table = FaultTable::new(DelayLine::new()?, Some(1));
         let config = ServerConfig {
             scale: ProbabilityScale::Auto,
-            obstacles: Vec::new(),
+            bounds: Bounds::default(),
             mount: MountInfo {
                 version: "0".to_owned(),
                 mountpoint: PathBuf::from("/m"),
@@ -42,7 +42,6 @@ impl Control {
                 stats: false,
                 fuse_protocol: "0".to_owned(),
                 capabilities: Vec::new(),
-                passthrough_except: None,
             },
             max_connections: 1,
             log_lines_lost: Arc::default(),

@@ -18,8 +18,8 @@ use super::dropped::Dropped;
 use super::record::Wire;
 use super::records::KindInfo;
 use super::wire::{Fields, Message, Value, printable};
-use crate::fault::{FaultTable, ProbabilityScale};
-use crate::ops::{Method, Obstacle};
+use crate::fault::{Bounds, FaultTable, ProbabilityScale};
+use crate::ops::Method;
 use crate::stats::Stats;
 
 /// How to serve.
@@ -27,8 +27,8 @@ use crate::stats::Stats;
 pub struct ServerConfig {
     /// How the plain calls' probability is read (contract, section 2).
     pub scale: ProbabilityScale,
-    /// The obstacles in force on this mount: methods that have one of them cannot fire.
-    pub obstacles: Vec<Obstacle>,
+    /// What faults cannot do on this mount.
+    pub bounds: Bounds,
     /// What `info` answers.
     pub mount: MountInfo,
     /// Connections open at once; one more closes the longest idle.
@@ -64,8 +64,6 @@ pub struct MountInfo {
     pub fuse_protocol: String,
     /// The kernel's capabilities that the mount uses.
     pub capabilities: Vec<&'static str>,
-    /// The pattern of the files that the kernel does not serve by itself; None: it serves none.
-    pub passthrough_except: Option<String>,
 }
 
 /// What goes back to the client.
@@ -170,6 +168,7 @@ impl Handler {
                 self.clear_methods(peer, &names)?;
                 None
             }
+            Call::Clear(what) => self.clear(peer, &what)?.value(),
             Call::Remove(fault) => self.remove(peer, &fault).value(),
             Call::Wait(wait) => asked(self.wait(&wait, waits)?.value()),
             Call::GetMethods => asked(Some(Value::texts(Method::all().map(Method::name)))),

@@ -9,7 +9,7 @@ use thrift::protocol::{TMessageType, TType};
 
 use super::dialect::{NoCall, call};
 use super::record::Record;
-use super::records::{Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
+use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 use super::trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 use super::values::{MEMBERS, WirePath};
@@ -93,6 +93,7 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<FaultWords>(&mut structs);
     check::<EffectWords>(&mut structs);
     check::<Put>(&mut structs);
+    check::<Cleared>(&mut structs);
     check::<KindInfo>(&mut structs);
     check::<ParamInfo>(&mut structs);
     check::<ListedFault>(&mut structs);
@@ -127,7 +128,7 @@ fn every_call_of_the_idls_is_known() {
             names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
         }
     }
-    assert_eq!(names.len(), 19, "{names:?}");
+    assert_eq!(names.len(), 20, "{names:?}");
     for name in names {
         let kind = TMessageType::Call;
         let message = Message { name: name.clone(), kind, seq: 0, body: Fields::default() };
@@ -203,6 +204,7 @@ fn faults_are_written_as_ever() {
     is_golden("listed", listed);
     is_golden("default_listed", ListedFault::default());
     is_golden("put", put);
+    is_golden("cleared", Cleared { faults: vec![1, 2], released: 3 });
     let of_time = ParamInfo {
         name: "time".into(),
         takes: "time".into(),

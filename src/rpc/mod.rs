@@ -44,7 +44,7 @@ pub use connection::{BadAnswer, ClientError};
 pub(crate) use describe::duration;
 pub use handler::{MountInfo, ServerConfig};
 pub use record::BadField;
-pub use records::{Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
+pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
 pub use server::{Server, bind};
 pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 pub use trace::{TraceEvent, TraceHead, TraceHit, TraceRead};

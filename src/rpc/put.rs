@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use tracing::{info, warn};
 
 use super::handler::{Handler, Refusal};
-use super::records::Put;
+use super::records::{Cleared, Put};
 use super::wire::{printable, signed};
+use crate::fault::suggest::closest;
 use crate::fault::words::{FaultWords, PlainFault, methods, percent};
-use crate::fault::{self, Change, Fault, FaultId, Placement, SpecError, shorten};
+use crate::fault::{self, Change, Fault, FaultId, FaultRef, Lift, Lifted, Placement, SpecError};
 use crate::ops::{Method, MethodSet};
 
 impl Handler {
@@ -33,9 +34,52 @@ impl Handler {
         Ok(())
     }
 
+    /// Lifts methods, and faults by name or id; without any everything.
+    pub(super) fn clear(&self, peer: SocketAddr, what: &[String]) -> Result<Cleared, Refusal> {
+        let mut lift = Lift { everything: what.is_empty(), ..Lift::default() };
+        let mut faults = Vec::new();
+        for word in what {
+            match Method::from_name(word) {
+                Some(method) => lift.methods = lift.methods.union(method.into()),
+                None if word == "all" => lift.everything = true,
+                None => {
+                    lift.faults.push(FaultRef::new(word));
+                    faults.push(word);
+                }
+            }
+        }
+        let lifted = self.table.lift(&lift).map_err(|missing| {
+            let missing = missing.into_iter().filter_map(|place| faults.get(place));
+            let missing: Vec<_> = missing.map(|fault| self.missing(fault)).collect();
+            Refusal::Own(format!(
+                "{}; nothing was cleared; `slowfs list` shows those there are",
+                missing.join("; ")
+            ))
+        })?;
+        let Lifted { faults, released } = lifted;
+        let what: Vec<_> = what.iter().map(|word| printable(word)).collect();
+        let what = if lift.everything { "everything".to_owned() } else { what.join(",") };
+        let gone = faults.len();
+        info!(%peer, "clear: {what}; faults gone: {gone}, operations let go: {released}");
+        let faults = faults.into_iter().map(|id| signed(id.0)).collect();
+        Ok(Cleared { faults, released: signed(released) })
+    }
+
+    /// That there is no such fault, and what may have been meant.
+    pub(super) fn missing(&self, fault: &str) -> String {
+        let hint = closest(fault, Method::all().map(Method::name));
+        let hint = hint.map(|near| format!(" (did you mean the method {near}?)"));
+        let listed = self.table.list();
+        let names = || listed.iter().filter_map(|listed| listed.fault.name());
+        let near = closest(fault, names().map(|name| name.as_str()));
+        let hint = near.map(|near| format!(" (did you mean {near}?)")).or(hint);
+        format!("there is no fault {}{}", printable(fault), hint.unwrap_or_default())
+    }
+
     /// Whether there was one of that name or id.
     pub(super) fn remove(&self, peer: SocketAddr, fault: &str) -> bool {
-        let removed = self.find(fault).is_some_and(|id| self.table.remove(id));
+        let lift = Lift { faults: vec![FaultRef::new(fault)], ..Lift::default() };
+        let removed = self.table.lift(&lift).is_ok();
         let found = if removed { "cleared" } else { "is not there" };
         info!(%peer, "remove_fault: fault {} {found}", printable(fault));
         removed
@@ -92,7 +136,13 @@ impl Handler {
         let mut change = Change { only_these, ..Change::default() };
         for (place, words) in faults.iter().enumerate() {
             let fault = words.fault();
-            let fault = fault.map_err(|e| Refusal::Own(format!("fault {}: {e}", place + 1)))?;
+            let refuse = |why: String| Refusal::Own(format!("fault {}: {why}", place + 1));
+            let fault = fault.map_err(|e| refuse(e.to_string()))?;
+            let namesake =
+                |(other, _): &(Fault, _)| other.name().is_some_and(|n| fault.name() == Some(n));
+            if let Some(other) = change.faults.iter().position(namesake) {
+                return Err(refuse(format!("it has the name of fault {}", other + 1)));
+            }
             change.faults.push((fault, Placement::Replace));
         }
         let id = |id: &i64| u64::try_from(*id).ok().map(FaultId);
@@ -115,31 +165,24 @@ impl Handler {
 
     fn told(&self, peer: SocketAddr, name: &str, set: &fault::Put) -> Put {
         let (id, fault) = (set.id, &*set.fault);
-        let words = FaultWords::of(fault, fault.scope().methods);
-        let changed = set
-            .before
-            .as_ref()
-            .map(|before| words.differences(&FaultWords::of(before, before.scope().methods)));
-        let line = FaultWords { pattern: shorten(&words.pattern), ..words }.line();
-        info!(%peer, "{name}: fault {id}: {line}");
-        let scope = fault.scope();
-        let missed = self.out_of_reach(scope.methods, &scope.pattern);
+        info!(%peer, "{name}: {set}");
+        let missed = self.config.bounds.out_of_reach(fault.scope().methods, fault.pattern());
         if let Some(files) = &missed {
             let open = self.stats.passthrough().open();
             warn!(%peer, "{name}: fault {id} does not reach {files}; {open} are open");
         }
-        let cannot = self.cannot_fire(scope.methods);
-        if let Some(why) = &cannot {
+        let missed = missed.map(|files| format!("it does not reach {files}"));
+        let warnings = self.config.bounds.warnings_of(&self.table, id);
+        for why in &warnings {
             warn!(%peer, "{name}: fault {id}: {why}");
         }
-        let missed = missed.map(|files| format!("it does not reach {files}"));
         Put {
             id: signed(id.0),
             replaced: set.replaced.iter().map(|id| signed(id.0)).collect(),
             released: signed(set.released),
             unchanged: set.unchanged,
-            warnings: missed.into_iter().chain(cannot).collect(),
-            changed: changed.unwrap_or_default(),
+            warnings: missed.into_iter().chain(warnings).collect(),
+            changed: set.changed(),
         }
     }
 }

@@ -81,6 +81,17 @@ record! {
 }
 
 record! {
+    /// What clearing has done.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Cleared = "Cleared" {
+        /// The faults that have gone by it, and those named that were spent and held something.
+        1: faults: Vec<i64>,
+        /// How many operations it released.
+        2: released: i64,
+    }
+}
+
+record! {
     /// A kind of fault.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
     pub struct KindInfo = "Kind" {

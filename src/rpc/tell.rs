@@ -13,7 +13,7 @@ use super::wire::{Value, signed};
 use crate::fault::kinds::KINDS;
 use crate::fault::words::{OPTIONS, PlainFault};
 use crate::fault::{Listed, Pattern};
-use crate::ops::{Call, Method, MethodSet};
+use crate::ops::Method;
 
 impl Handler {
     pub(super) fn get_faults(&self) -> Value {
@@ -25,9 +25,10 @@ impl Handler {
 
     /// The faults in force, with what they cannot do here.
     pub(super) fn faults(&self) -> Vec<ListedFault> {
+        let bounds = &self.config.bounds;
         let listed = |fault: &Listed| ListedFault {
-            out_of_reach: self.out_of_reach(fault.methods, &fault.fault.scope().pattern),
-            warnings: self.cannot_fire(fault.methods).into_iter().collect(),
+            out_of_reach: bounds.out_of_reach(fault.methods, fault.fault.pattern()),
+            warnings: bounds.warnings(fault),
             ..convert::listed(fault)
         };
         self.table.list().iter().map(listed).collect()
@@ -38,41 +39,17 @@ impl Handler {
     }
 
     pub(super) fn methods(&self) -> Vec<MethodInfo> {
+        let bounds = &self.config.bounds;
         let told = |method: Method| MethodInfo {
             name: method.name().to_owned(),
-            obstacle: self.obstacle(method).map(str::to_owned),
-            out_of_reach: self.out_of_reach(method.into(), &Pattern::any()),
+            obstacle: bounds.obstacle(method).map(str::to_owned),
+            out_of_reach: bounds.out_of_reach(method.into(), &Pattern::any()),
         };
         Method::all().map(told).collect()
     }
 
-    /// Why that method cannot fire on this mount, if it cannot.
-    fn obstacle(&self, method: Method) -> Option<&'static str> {
-        let obstacle = method.obstacle().filter(|o| self.config.obstacles.contains(o));
-        obstacle.map(|obstacle| obstacle.reason())
-    }
-
-    /// That a fault on these methods never fires here, and why.
-    pub(super) fn cannot_fire(&self, methods: MethodSet) -> Option<String> {
-        let reason = |method: Method| Some(format!("{method}: {}", self.obstacle(method)?));
-        let among = Method::all().filter(|method| methods.intersects((*method).into()));
-        let reasons: Option<Vec<String>> = among.map(reason).collect();
-        reasons.map(|reasons| format!("it cannot fire on this mount ({})", reasons.join("; ")))
-    }
-
-    /// The files that a fault on these methods does not reach, if there may be any: those that the
-    /// kernel serves by itself. Whether another pattern fits some of them cannot be told.
-    pub(super) fn out_of_reach(&self, methods: MethodSet, pattern: &Pattern) -> Option<String> {
-        let except = self.config.mount.passthrough_except.as_ref()?;
-        let data = Call::Read.methods().union(Call::Write.methods());
-        let may_miss = methods.intersects(data) && pattern.as_str() != except;
-        may_miss.then(|| {
-            format!("files outside of {except:?}, which the kernel reads and writes by itself")
-        })
-    }
-
     pub(super) fn statistics(&self) -> Statistics {
-        let passthrough = self.config.mount.passthrough_except.is_some();
+        let passthrough = self.config.bounds.passthrough_except.is_some();
         Statistics {
             log_lines_lost: signed(self.config.log_lines_lost.load(Ordering::Relaxed)),
             connections_dropped: signed(self.dropped.total()),
@@ -99,7 +76,7 @@ impl Handler {
             probability_scale: self.config.scale.to_string(),
             fuse_protocol: mount.fuse_protocol.clone(),
             capabilities: mount.capabilities.iter().map(|c| (*c).to_owned()).collect(),
-            passthrough_except: mount.passthrough_except.clone(),
+            passthrough_except: self.config.bounds.passthrough_except.clone(),
             kinds: KINDS.iter().map(|kind| kind.name().to_owned()).collect(),
             features: features.map(str::to_owned).collect(),
         }

@@ -8,7 +8,7 @@ use super::dialect::Wait;
 use super::handler::{Handler, Refusal};
 use super::wire::{printable, signed};
 use crate::fault::suggest::closest;
-use crate::fault::{FaultId, Listed};
+use crate::fault::{FaultRef, Listed};
 
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -60,18 +60,12 @@ impl What {
 }
 
 impl Handler {
-    /// The fault of that name or id: one in force, else the newest that has gone.
-    pub(super) fn find(&self, name_or_id: &str) -> Option<FaultId> {
-        self.look(name_or_id).map(|(fault, _)| fault.id)
-    }
-
-    /// The same, and what it may come to yet.
+    /// The fault of that name or id, one in force, else the newest that has gone; and what it may come
+    /// to yet.
     fn look(&self, name_or_id: &str) -> Option<(Listed, Outlook)> {
-        let id = name_or_id.parse().ok().map(FaultId);
-        let is_meant = |fault: &Listed| match id {
-            Some(id) => fault.id == id,
-            None => fault.fault.name().is_some_and(|name| name.as_str() == name_or_id),
-        };
+        let meant = FaultRef::new(name_or_id);
+        let is_meant =
+            |fault: &Listed| meant.is(fault.id, fault.fault.name().map(|name| name.as_str()));
         let in_force = self.table.list().into_iter().find(is_meant);
         in_force.map(|fault| (fault, Outlook::InForce)).or_else(|| {
             let mut ended = self.table.list_ended().into_iter().rev();
@@ -90,7 +84,8 @@ impl Handler {
         let name = printable(&wait.name_or_id);
         loop {
             let Some((fault, outlook)) = self.look(&wait.name_or_id) else {
-                let why = format!("there is no fault {name}; `slowfs list` shows those there are");
+                let why = self.missing(&wait.name_or_id);
+                let why = format!("{why}; `slowfs list` shows those there are");
                 return Err(Refusal::Own(why));
             };
             let found = what.count(&fault);

@@ -776,6 +776,84 @@ class Put(object):
         return not (self == other)
 
 
+class Cleared(object):
+    """
+    What clearing has done.
+
+    Attributes:
+     - faults
+     - released
+
+    """
+
+
+    def __init__(self, faults=None, released=None,):
+        self.faults = faults
+        self.released = released
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.LIST:
+                    self.faults = []
+                    (_etype70, _size67) = iprot.readListBegin()
+                    for _i71 in range(_size67):
+                        _elem72 = iprot.readI64()
+                        self.faults.append(_elem72)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.released = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Cleared')
+        if self.faults is not None:
+            oprot.writeFieldBegin('faults', TType.LIST, 1)
+            oprot.writeListBegin(TType.I64, len(self.faults))
+            for iter73 in self.faults:
+                oprot.writeI64(iter73)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.released is not None:
+            oprot.writeFieldBegin('released', TType.I64, 2)
+            oprot.writeI64(self.released)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
 class Param(object):
     """
     A parameter of a kind.
@@ -933,21 +1011,21 @@ class Kind(object):
             elif fid == 3:
                 if ftype == TType.LIST:
                     self.params = []
-                    (_etype70, _size67) = iprot.readListBegin()
-                    for _i71 in range(_size67):
-                        _elem72 = Param()
-                        _elem72.read(iprot)
-                        self.params.append(_elem72)
+                    (_etype77, _size74) = iprot.readListBegin()
+                    for _i78 in range(_size74):
+                        _elem79 = Param()
+                        _elem79.read(iprot)
+                        self.params.append(_elem79)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 4:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype76, _size73) = iprot.readListBegin()
-                    for _i77 in range(_size73):
-                        _elem78 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem78)
+                    (_etype83, _size80) = iprot.readListBegin()
+                    for _i84 in range(_size80):
+                        _elem85 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem85)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -977,15 +1055,15 @@ class Kind(object):
         if self.params is not None:
             oprot.writeFieldBegin('params', TType.LIST, 3)
             oprot.writeListBegin(TType.STRUCT, len(self.params))
-            for iter79 in self.params:
-                iter79.write(oprot)
+            for iter86 in self.params:
+                iter86.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter80 in self.methods:
-                oprot.writeString(iter80.encode('utf-8') if sys.version_info[0] == 2 else iter80)
+            for iter87 in self.methods:
+                oprot.writeString(iter87.encode('utf-8') if sys.version_info[0] == 2 else iter87)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.category is not None:
@@ -1213,10 +1291,10 @@ class Info(object):
             elif fid == 14:
                 if ftype == TType.LIST:
                     self.capabilities = []
-                    (_etype84, _size81) = iprot.readListBegin()
-                    for _i85 in range(_size81):
-                        _elem86 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.capabilities.append(_elem86)
+                    (_etype91, _size88) = iprot.readListBegin()
+                    for _i92 in range(_size88):
+                        _elem93 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.capabilities.append(_elem93)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1228,20 +1306,20 @@ class Info(object):
             elif fid == 16:
                 if ftype == TType.LIST:
                     self.kinds = []
-                    (_etype90, _size87) = iprot.readListBegin()
-                    for _i91 in range(_size87):
-                        _elem92 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.kinds.append(_elem92)
+                    (_etype97, _size94) = iprot.readListBegin()
+                    for _i98 in range(_size94):
+                        _elem99 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.kinds.append(_elem99)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 17:
                 if ftype == TType.LIST:
                     self.features = []
-                    (_etype96, _size93) = iprot.readListBegin()
-                    for _i97 in range(_size93):
-                        _elem98 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.features.append(_elem98)
+                    (_etype103, _size100) = iprot.readListBegin()
+                    for _i104 in range(_size100):
+                        _elem105 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.features.append(_elem105)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1310,8 +1388,8 @@ class Info(object):
         if self.capabilities is not None:
             oprot.writeFieldBegin('capabilities', TType.LIST, 14)
             oprot.writeListBegin(TType.STRING, len(self.capabilities))
-            for iter99 in self.capabilities:
-                oprot.writeString(iter99.encode('utf-8') if sys.version_info[0] == 2 else iter99)
+            for iter106 in self.capabilities:
+                oprot.writeString(iter106.encode('utf-8') if sys.version_info[0] == 2 else iter106)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough_except is not None:
@@ -1321,15 +1399,15 @@ class Info(object):
         if self.kinds is not None:
             oprot.writeFieldBegin('kinds', TType.LIST, 16)
             oprot.writeListBegin(TType.STRING, len(self.kinds))
-            for iter100 in self.kinds:
-                oprot.writeString(iter100.encode('utf-8') if sys.version_info[0] == 2 else iter100)
+            for iter107 in self.kinds:
+                oprot.writeString(iter107.encode('utf-8') if sys.version_info[0] == 2 else iter107)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.features is not None:
             oprot.writeFieldBegin('features', TType.LIST, 17)
             oprot.writeListBegin(TType.STRING, len(self.features))
-            for iter101 in self.features:
-                oprot.writeString(iter101.encode('utf-8') if sys.version_info[0] == 2 else iter101)
+            for iter108 in self.features:
+                oprot.writeString(iter108.encode('utf-8') if sys.version_info[0] == 2 else iter108)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1403,11 +1481,11 @@ class Latency(object):
             elif fid == 5:
                 if ftype == TType.MAP:
                     self.buckets = {}
-                    (_ktype103, _vtype104, _size102) = iprot.readMapBegin()
-                    for _i106 in range(_size102):
-                        _key107 = iprot.readI64()
-                        _val108 = iprot.readI64()
-                        self.buckets[_key107] = _val108
+                    (_ktype110, _vtype111, _size109) = iprot.readMapBegin()
+                    for _i113 in range(_size109):
+                        _key114 = iprot.readI64()
+                        _val115 = iprot.readI64()
+                        self.buckets[_key114] = _val115
                     iprot.readMapEnd()
                 else:
                     iprot.skip(ftype)
@@ -1440,9 +1518,9 @@ class Latency(object):
         if self.buckets is not None:
             oprot.writeFieldBegin('buckets', TType.MAP, 5)
             oprot.writeMapBegin(TType.I64, TType.I64, len(self.buckets))
-            for kiter109, viter110 in self.buckets.items():
-                oprot.writeI64(kiter109)
-                oprot.writeI64(viter110)
+            for kiter116, viter117 in self.buckets.items():
+                oprot.writeI64(kiter116)
+                oprot.writeI64(viter117)
             oprot.writeMapEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1699,11 +1777,11 @@ class Statistics(object):
             elif fid == 4:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype114, _size111) = iprot.readListBegin()
-                    for _i115 in range(_size111):
-                        _elem116 = MethodStatistics()
-                        _elem116.read(iprot)
-                        self.methods.append(_elem116)
+                    (_etype121, _size118) = iprot.readListBegin()
+                    for _i122 in range(_size118):
+                        _elem123 = MethodStatistics()
+                        _elem123.read(iprot)
+                        self.methods.append(_elem123)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1773,8 +1851,8 @@ class Statistics(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRUCT, len(self.methods))
-            for iter117 in self.methods:
-                iter117.write(oprot)
+            for iter124 in self.methods:
+                iter124.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough is not None:
@@ -2221,11 +2299,11 @@ class TraceEvent(object):
             elif fid == 18:
                 if ftype == TType.LIST:
                     self.hits = []
-                    (_etype121, _size118) = iprot.readListBegin()
-                    for _i122 in range(_size118):
-                        _elem123 = TraceHit()
-                        _elem123.read(iprot)
-                        self.hits.append(_elem123)
+                    (_etype128, _size125) = iprot.readListBegin()
+                    for _i129 in range(_size125):
+                        _elem130 = TraceHit()
+                        _elem130.read(iprot)
+                        self.hits.append(_elem130)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2310,8 +2388,8 @@ class TraceEvent(object):
         if self.hits is not None:
             oprot.writeFieldBegin('hits', TType.LIST, 18)
             oprot.writeListBegin(TType.STRUCT, len(self.hits))
-            for iter124 in self.hits:
-                iter124.write(oprot)
+            for iter131 in self.hits:
+                iter131.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2361,11 +2439,11 @@ class TraceRead(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype128, _size125) = iprot.readListBegin()
-                    for _i129 in range(_size125):
-                        _elem130 = TraceEvent()
-                        _elem130.read(iprot)
-                        self.events.append(_elem130)
+                    (_etype135, _size132) = iprot.readListBegin()
+                    for _i136 in range(_size132):
+                        _elem137 = TraceEvent()
+                        _elem137.read(iprot)
+                        self.events.append(_elem137)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2392,8 +2470,8 @@ class TraceRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter131 in self.events:
-                iter131.write(oprot)
+            for iter138 in self.events:
+                iter138.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.dropped is not None:
@@ -2477,6 +2555,12 @@ Put.thrift_spec = (
     (4, TType.BOOL, 'unchanged', None, None, ),  # 4
     (5, TType.LIST, 'warnings', (TType.STRING, 'UTF8', False), None, ),  # 5
     (6, TType.LIST, 'changed', (TType.STRING, 'UTF8', False), None, ),  # 6
+)
+all_structs.append(Cleared)
+Cleared.thrift_spec = (
+    None,  # 0
+    (1, TType.LIST, 'faults', (TType.I64, None, False), None, ),  # 1
+    (2, TType.I64, 'released', None, None, ),  # 2
 )
 all_structs.append(Param)
 Param.thrift_spec = (

@@ -1,12 +1,14 @@
 //! `delay`: a request waits before it runs.
 
+use std::time::Duration;
+
 use super::{Class, Effect, Kind};
 use crate::fault::chance::{Draw, Purpose};
 use crate::fault::distributions::{self, Distribution};
 use crate::fault::error::SpecError;
 use crate::fault::operation::Operation;
 use crate::fault::plan::{Hold, Plan};
-use crate::fault::words::{Args, Param, ParamType, Value};
+use crate::fault::words::{Args, Param, ParamType, Value, time_text};
 
 pub(super) struct Delay;
 
@@ -14,6 +16,9 @@ const TIME: &str = "time";
 const WHEN: &str = "when";
 const BEFORE: &str = "before";
 const AFTER: &str = "after";
+
+/// No test runs longer: who writes more has mistaken a unit.
+const HARDLY_MEANT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Kind for Delay {
     fn name(&self) -> &'static str {
@@ -86,6 +91,15 @@ impl Effect for Delaying {
     fn args(&self) -> Args {
         let args = Args::new().with(TIME, self.by.value());
         if self.after { args.with(WHEN, Value::Text(AFTER.to_owned())) } else { args }
+    }
+
+    fn doubt(&self) -> Option<String> {
+        let half = self.by.at(0.5);
+        let told = || {
+            let half = time_text(half);
+            format!("it holds for {half}: m is a minute, M a month; is that the unit you mean?")
+        };
+        (half > HARDLY_MEANT).then(told)
     }
 
     fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan) {

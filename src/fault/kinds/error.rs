@@ -6,6 +6,7 @@ use crate::fault::error::SpecError;
 use crate::fault::operation::Operation;
 use crate::fault::plan::{Plan, Reply, When};
 use crate::fault::words::{Args, Errno, Param, ParamType, Value};
+use crate::ops::{Call, MethodSet};
 
 pub(super) struct Error;
 
@@ -44,6 +45,11 @@ impl Kind for Error {
 
     fn answers(&self) -> bool {
         true
+    }
+
+    fn idle_on(&self) -> (MethodSet, &'static str) {
+        let unheard = Call::Release.methods().union(Call::Releasedir.methods());
+        (unheard, "the kernel tells nobody how it ended; close(2) is told of flush")
     }
 
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {

@@ -33,6 +33,10 @@ impl Kind for Hang {
         Class::Time
     }
 
+    fn holds_for_good(&self) -> bool {
+        true
+    }
+
     fn make(&self, _: &Args) -> Result<Box<dyn Effect>, SpecError> {
         Ok(Box::new(Hanging))
     }

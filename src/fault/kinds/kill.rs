@@ -6,6 +6,7 @@ use crate::fault::error::SpecError;
 use crate::fault::operation::Operation;
 use crate::fault::plan::Plan;
 use crate::fault::words::{Args, Param};
+use crate::ops::{Call, MethodSet};
 
 pub(super) struct Kill;
 
@@ -31,6 +32,11 @@ impl Kind for Kill {
 
     fn class(&self) -> Class {
         Class::Answer
+    }
+
+    fn idle_on(&self) -> (MethodSet, &'static str) {
+        let nobodys = Call::Release.methods().union(Call::Releasedir.methods());
+        (nobodys, "the kernel asks it, and no caller comes with it")
     }
 
     fn make(&self, _: &Args) -> Result<Box<dyn Effect>, SpecError> {

@@ -67,6 +67,12 @@ impl Class {
         }
     }
 
+    /// Whether such a fault is on all that its kind makes sense on, unless methods are named.
+    #[must_use]
+    pub(crate) fn has_own_reach(self) -> bool {
+        self == Class::Sync || !self.is_fault()
+    }
+
     /// Whether it is that of a fault, several of whose effects may stand together.
     #[must_use]
     pub(crate) fn is_fault(self) -> bool {
@@ -110,6 +116,17 @@ pub trait Kind: Sync {
         false
     }
 
+    /// Methods on which it can be set and does nothing, and why, as in "no caller comes with them".
+    fn idle_on(&self) -> (MethodSet, &'static str) {
+        (MethodSet::EMPTY, "")
+    }
+
+    /// Whether what it fires on waits until the fault has gone: nothing that the fault does besides
+    /// ever comes.
+    fn holds_for_good(&self) -> bool {
+        false
+    }
+
     /// Where it decides reads of cached files.
     fn read_point(&self) -> ReadPoint {
         ReadPoint::Call
@@ -135,9 +152,15 @@ pub trait Effect: fmt::Debug + Send + Sync {
         true
     }
 
-    /// Which operations `applies` leaves out, for the log: what follows "skips operations".
+    /// Which operations `applies` leaves out, for the log: what follows "skips operations". Empty if
+    /// it leaves out none.
     fn skips(&self) -> &'static str {
         ""
+    }
+
+    /// What of its values is hardly meant, in one clause.
+    fn doubt(&self) -> Option<String> {
+        None
     }
 
     /// Adds what it does to this request. A condition that adds nothing has not fired on it.

@@ -91,3 +91,23 @@ fn reads_are_decided_where_the_fault_looks_at_them() {
         assert_eq!(live.reads().opens_past_cache(), opens, "{:?}", live.fault);
     }
 }
+
+#[test]
+fn requests_of_processes_that_cannot_be_seen_are_told() {
+    let own = std::process::id();
+    let by_pid = live(fault(&format!("error EIO -m write --pid {own}")));
+    let kernel = || {
+        let mut op = request(Call::Write, 0);
+        op.writeback = true;
+        op
+    };
+    let seen = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
+    assert!(by_pid.strike(&request(Call::Write, seen)).is_some());
+    assert!(by_pid.strike(&kernel()).is_none());
+    assert_eq!(by_pid.unseen(), 0);
+    assert!(by_pid.strike(&request(Call::Write, 0)).is_none());
+    assert_eq!((by_pid.unseen(), by_pid.tally().matched), (1, 1));
+    let by_uid = live(fault("error EIO -m write --uid 0"));
+    assert!(by_uid.strike(&request(Call::Write, 0)).is_some());
+    assert_eq!(by_uid.unseen(), 0);
+}

@@ -4,7 +4,7 @@ use super::tests::{ended, table};
 use super::*;
 use crate::fault::kinds::sketches::sketch;
 use crate::fault::testing::{self, fault};
-use crate::fault::{Change, Pattern, Put};
+use crate::fault::{Change, FaultRef, Lift, Pattern, Put};
 use crate::ops::{Call, MethodSet};
 
 fn set(table: &FaultTable, fault: Fault, placement: Placement) -> Put {
@@ -131,4 +131,39 @@ fn what_a_change_lets_go_is_counted_whoever_held_it() {
     );
     let put = set(fault("delay 1s -m read"));
     assert_eq!((put.released, put.replaced), (1, vec![partly.id]));
+}
+
+#[test]
+fn a_fault_that_has_times_begins_anew() {
+    let table = table();
+    let again = |line: &str| {
+        let before = set(&table, fault(line), Placement::Replace);
+        let put = set(&table, fault(line), Placement::Replace);
+        table.clear_all();
+        (put.replaced == [before.id], put.changed().join("; "))
+    };
+    for times in ["--for 1h", "--starts 1h", "--on-for 1s --off-for 1s"] {
+        let (renewed, told) = again(&format!("error EIO -m write --name one {times}"));
+        assert!(renewed && told.contains("begin anew"), "{times}: {told}");
+    }
+    assert_eq!(again("error EIO -m write --name one"), (false, String::new()));
+}
+
+#[test]
+fn what_is_lifted_is_lifted_whole_or_not_at_all() {
+    let table = table();
+    for line in ["hang -m write,read --name one", "hang -m mkdir", "throttle --iops 5 --name slow"]
+    {
+        set(&table, fault(line), Placement::Add);
+    }
+    let named = |names: &[&str]| names.iter().map(|name| FaultRef::new(name)).collect();
+    let methods = Call::Mkdir.methods();
+    let lift = Lift { methods, faults: named(&["one", "two", "slow", "9"]), ..Lift::default() };
+    assert_eq!(table.lift(&lift).unwrap_err(), [1, 3]);
+    assert_eq!(ids(&table).len(), 3);
+    let lift = Lift { methods, faults: named(&["1", "slow"]), ..Lift::default() };
+    let mut lifted: Vec<u64> = table.lift(&lift).unwrap().faults.iter().map(|id| id.0).collect();
+    lifted.sort_unstable();
+    assert_eq!(lifted, [1, 2, 3]);
+    assert!(table.list().is_empty() && table.lift(&Lift::default()).unwrap().faults.is_empty());
 }

@@ -1,13 +1,17 @@
-//! Sizes: `4096`, `64KiB`, `1MB`.
+//! Sizes: `4096`, `64KiB` or `64K`, `1MB`: one reader for all that takes a size.
 
 use super::value::ValueError;
 
 /// Units and what they are in bytes, the larger of a family first.
-const UNITS: [(&str, u64); 9] = [
+const UNITS: [(&str, u64); 13] = [
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),
+    ("T", 1 << 40),
+    ("G", 1 << 30),
+    ("M", 1 << 20),
+    ("K", 1 << 10),
     ("TB", 1_000_000_000_000),
     ("GB", 1_000_000_000),
     ("MB", 1_000_000),
@@ -18,7 +22,8 @@ const UNITS: [(&str, u64); 9] = [
 /// The binary units, of which the largest that divides a size tells it.
 const TOLD: usize = 4;
 
-/// A size as typed: a number, with KiB, MiB, GiB, TiB (1024) or kB, MB, GB, TB (1000).
+/// A size as typed: a number, alone or with KiB, MiB, GiB, TiB or K, M, G, T (1024), or kB, MB, GB, TB
+/// (1000).
 ///
 /// # Errors
 /// It is none, or does not fit.
@@ -46,7 +51,7 @@ pub(crate) fn write(bytes: u64) -> String {
 }
 
 fn none() -> ValueError {
-    "write a size as in 4096, 64KiB (1024) or 1MB (1000)".into()
+    "write a size as in 4096, 64KiB or 64K (1024), 1MB (1000)".into()
 }
 
 #[cfg(test)]
@@ -57,10 +62,20 @@ mod tests {
 
     #[test]
     fn units_of_1024_and_1000_are_told_apart() {
-        for (text, bytes) in [("0", 0), ("512", 512), ("4KiB", 4096), ("4kB", 4000), ("7B", 7)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512", 512),
+            ("4KiB", 4096),
+            ("4kB", 4000),
+            ("7B", 7),
+            ("4K", 4096),
+            ("64M", 64 << 20),
+            ("2g", 2 << 30),
+            ("1T", 1 << 40),
+        ] {
             assert_eq!(read(text), Ok(bytes), "{text}");
         }
-        for text in ["", "KiB", "4 KiB", "-1", "1.5MiB", "4K", "9999999TiB", "8388608TiB"] {
+        for text in ["", "KiB", "4 KiB", "-1", "1.5MiB", "4X", "K", "9999999TiB", "8388608TiB"] {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -2,12 +2,13 @@
 
 use super::fault::FaultWords;
 use super::option::OPTIONS;
+use super::visible::visible;
 
 impl FaultWords {
     /// What is different from an earlier one, a line each: `--count 3 -> 5`.
     #[must_use]
     pub(crate) fn differences(&self, earlier: &FaultWords) -> Vec<String> {
-        let text = |text: &str| if text.is_empty() { "any".to_owned() } else { text.to_owned() };
+        let text = |text: &str| if text.is_empty() { "any".to_owned() } else { visible(text) };
         let parts = |words: &FaultWords| {
             let mut parts = vec![
                 (String::new(), words.effect()),

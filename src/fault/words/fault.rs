@@ -103,9 +103,8 @@ impl FaultWords {
 
     fn methods(&self, effects: &[Box<dyn Effect>]) -> Result<MethodSet, SpecError> {
         if self.methods.is_empty() {
-            let own = effects.iter().map(|effect| effect.kind()).filter(|kind| {
-                matches!(kind.class(), kinds::Class::Sync) || !kind.class().is_fault()
-            });
+            let own = effects.iter().map(|effect| effect.kind());
+            let own = own.filter(|kind| kind.class().has_own_reach());
             return Ok(own.fold(MethodSet::EMPTY, |set, kind| set.union(kind.reach())));
         }
         methods(&self.methods)

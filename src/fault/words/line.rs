@@ -114,7 +114,8 @@ fn typed(param: &Param, value: Option<&Value>) -> Option<String> {
 }
 
 /// In quotes where [`split`] or a shell needs them.
-fn quoted(word: &str) -> String {
+#[must_use]
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,=%+@".contains(c);
     match word {
         word if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
@@ -214,6 +215,11 @@ fn short(word: &str) -> Option<&'static str> {
 }
 
 fn first(kind: &dyn Kind, word: &str) -> Result<&'static Param, SpecError> {
+    if word.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit())
+        && word.starts_with('-')
+    {
+        return Err(SpecError::Line(format!("{word} is negative, and no value may be")));
+    }
     if word.starts_with('-') {
         return Err(SpecError::Line(format!("there is no option {word:?}")));
     }
@@ -257,6 +263,11 @@ mod tests {
         assert!(refusal("dealy 1s -m read").contains("did you mean delay?"));
         assert!(refusal("delay 0s -m read").contains("does nothing"));
         assert!(refusal("delay 1s -m read -p=1%").contains("no option \"-p=1%\""));
+        assert!(refusal("delay -5ms -m read").contains("-5ms is negative"));
+        assert!(refusal("delay 5ms -m read --for -1s").contains("must not be negative"));
+        assert!(refusal("error EIO, -m read").contains("a word is missing"));
+        assert!(refusal("delay 1s --and '' -m read").contains("called \"\""));
+        assert!(refusal("delay 1s -m read,").contains("no method \"\""));
         assert!(refusal("delay -m read").contains("delay needs time"));
         assert!(refusal("delay 1s 2s -m read").contains("twice"));
         assert!(refusal("delay 1s").contains("at least one method"));

@@ -19,6 +19,7 @@ mod range;
 mod share;
 mod time;
 mod value;
+mod visible;
 
 pub(crate) use bytes::{read as bytes, write as bytes_text};
 pub use contract::PlainFault;
@@ -28,7 +29,7 @@ pub use fault::FaultWords;
 pub(crate) use fault::{EffectWords, methods};
 #[cfg(test)]
 pub(crate) use line::split;
-pub(crate) use line::{beside, parse as line};
+pub(crate) use line::{beside, parse as line, quoted};
 pub(crate) use option::{FaultOption, OPTIONS};
 pub(crate) use param::{Param, ParamType};
 pub(crate) use pattern::PatternError;
@@ -40,3 +41,4 @@ pub(crate) use time::read as time;
 pub use time::write as time_text;
 pub(super) use value::whole;
 pub(crate) use value::{Args, Value, ValueError};
+pub(crate) use visible::visible;

@@ -174,6 +174,11 @@ impl ParamType {
         if words.iter().all(|word| word.is_empty()) {
             return Err(format!("it takes {}", self.form()).into());
         }
+        if words.contains(&"") {
+            return Err(
+                format!("a word is missing beside a comma; it takes {}", self.form()).into()
+            );
+        }
         let texts = match self {
             ParamType::Errnos => errnos(&words)?,
             ParamType::Choices(known) => choices(&words, known)?,
@@ -218,7 +223,8 @@ fn choices(words: &[&str], known: &[&'static str]) -> Result<Vec<String>, ValueE
 
 fn id(word: &str) -> Result<String, ValueError> {
     let id: Result<u32, _> = word.parse();
-    id.map(|id| id.to_string()).map_err(|_| format!("{word:?} is no number of one").into())
+    id.map(|id| id.to_string())
+        .map_err(|_| format!("{word:?} is no whole number from 0 to {}", u32::MAX).into())
 }
 
 /// By name where they have one; `random` stands alone.

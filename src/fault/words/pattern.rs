@@ -7,6 +7,7 @@ use fancy_regex::{BytesMode, RegexBuilder as FallbackBuilder};
 use regex::bytes::RegexBuilder;
 
 use super::ecma::rewrite;
+use super::visible::visible;
 
 /// The longest pattern accepted, in bytes.
 const MAX_PATTERN: usize = 16 * 1024;
@@ -168,14 +169,14 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// As much of a pattern as belongs in a message.
+/// As much of a pattern as belongs in a message, on one line.
 #[must_use]
 pub fn shorten(pattern: &str) -> String {
     const SHOWN: usize = 80;
     if pattern.chars().count() <= SHOWN {
-        return pattern.into();
+        return visible(pattern);
     }
-    pattern.chars().take(SHOWN).chain("...".chars()).collect()
+    visible(&pattern.chars().take(SHOWN).collect::<String>()) + "..."
 }
 
 /// The verdict of an engine's message, which may be several lines with a drawing.

@@ -9,6 +9,9 @@ use super::value::ValueError;
 /// # Errors
 /// It has no unit, or is none.
 pub(crate) fn read(text: &str) -> Result<Duration, ValueError> {
+    if text.starts_with('-') {
+        return Err("it must not be negative; write it as in 300ms, 1us, 2s".into());
+    }
     humantime::parse_duration(text)
         .map_err(|e| ValueError(format!("{e}; write it as in 300ms, 1us, 2s")))
 }

@@ -115,6 +115,8 @@ fn own_calls_of_the_python_stubs_are_read() {
     let put = Call::PutAll { faults: all, remove: vec![7, 8], only_these: true };
     assert_eq!(golden_call("put_faults"), put);
     assert_eq!(golden_call("put_fault_bare"), Call::Put { fault: bare, add: false });
+    let what = texts(&["fsync", "slow-wal", "7"]);
+    assert_eq!(golden_call("clear"), Call::Clear(what));
     assert_eq!(golden_call("remove_fault"), Call::Remove("7".into()));
     assert_eq!(golden_call("clear_methods"), Call::ClearMethods(texts(&["read", "write"])));
     assert_eq!(golden_call("list_faults"), Call::ListFaults);

@@ -15,7 +15,7 @@ use std::num::NonZeroU64;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal,
+    Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process,
 };
 
 use self::proc::Status;
@@ -57,6 +57,12 @@ pub(crate) fn victim(tid: u32) -> Option<Process> {
     let pid = status.process()?;
     let spared = pid <= 1 || number(pid) == Some(getpid()) || status.is_kernel();
     if spared { None } else { Process::numbered(pid) }
+}
+
+/// Whether there is a process of that number, as our pid namespace numbers them.
+#[must_use]
+pub(crate) fn is_there(pid: u32) -> bool {
+    number(pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Whether the thread has a SIGKILL pending: not if it is gone or hidden.

@@ -1,0 +1,73 @@
+//! What faults cannot do: on this mount, beside each other, or at all. Told to who sets them and who
+//! lists them. No locks.
+
+use super::listed::Listed;
+use super::live::FaultId;
+use super::table::FaultTable;
+use super::words::Pattern;
+use crate::ops::{Call, Method, MethodSet, Obstacle};
+
+/// What faults cannot do on a mount.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    /// The obstacles in force: methods that have one of them cannot fire.
+    pub obstacles: Vec<Obstacle>,
+    /// The pattern of the files that the kernel does not serve by itself; None: it serves none.
+    pub passthrough_except: Option<String>,
+}
+
+impl Bounds {
+    /// Why that method cannot fire, if it cannot.
+    #[must_use]
+    pub(crate) fn obstacle(&self, method: Method) -> Option<&'static str> {
+        let obstacle = method.obstacle().filter(|o| self.obstacles.contains(o));
+        obstacle.map(|obstacle| obstacle.reason())
+    }
+
+    /// The files that a fault on these methods does not reach, if there may be any: those that the
+    /// kernel serves by itself. Whether another pattern fits some of them cannot be told.
+    #[must_use]
+    pub(crate) fn out_of_reach(&self, methods: MethodSet, pattern: &Pattern) -> Option<String> {
+        let except = self.passthrough_except.as_ref()?;
+        let data = Call::Read.methods().union(Call::Write.methods());
+        let may_miss = methods.intersects(data) && pattern.as_str() != except;
+        may_miss.then(|| {
+            format!("files outside of {except:?}, which the kernel reads and writes by itself")
+        })
+    }
+
+    /// What else a fault cannot do, a line each.
+    #[must_use]
+    pub(crate) fn warnings(&self, fault: &Listed) -> Vec<String> {
+        let behind = fault.behind.map(|first| {
+            format!("it cannot fire as long as fault {first} stands, which always fires first")
+        });
+        let unseen = (fault.unseen > 0).then(|| {
+            format!(
+                "--pid matched none of the requests ({}) of processes in a pid namespace that the \
+                 daemon cannot see",
+                fault.unseen
+            )
+        });
+        let own = fault.fault.futile();
+        self.cannot_fire(fault.methods).into_iter().chain(behind).chain(own).chain(unseen).collect()
+    }
+
+    /// The same of one that was just put in force, and which others cannot fire because of it.
+    #[must_use]
+    pub(crate) fn warnings_of(&self, table: &FaultTable, id: FaultId) -> Vec<String> {
+        let own = table.listed(id).map(|listed| self.warnings(&listed)).unwrap_or_default();
+        let others = table.hidden_by(id).into_iter().map(|other| {
+            format!("fault {other} cannot fire as long as it stands, which always fires first")
+        });
+        own.into_iter().chain(others).collect()
+    }
+
+    /// That a fault on these methods never fires here, and why.
+    fn cannot_fire(&self, methods: MethodSet) -> Option<String> {
+        let reason = |method: Method| Some(format!("{method}: {}", self.obstacle(method)?));
+        let among = Method::all().filter(|method| methods.intersects((*method).into()));
+        let reasons: Option<Vec<String>> = among.map(reason).collect();
+        reasons.map(|reasons| format!("it cannot fire on this mount ({})", reasons.join("; ")))
+    }
+}

@@ -1,0 +1,90 @@
+//! Lifting faults: whole, or by methods, in one step. No locks: it works on a copy of the table's rows,
+//! which its writer then puts in force whole.
+
+use super::ended::Ended;
+use super::live::{FaultId, Live};
+use super::placing::withdraw;
+use super::snapshot::Row;
+use crate::ops::MethodSet;
+
+/// A fault as people call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaultRef {
+    /// By its number.
+    Id(FaultId),
+    /// By its name; of those that were spent all of that name.
+    Name(String),
+}
+
+impl FaultRef {
+    /// A number, else a name.
+    #[must_use]
+    pub(crate) fn new(name_or_id: &str) -> FaultRef {
+        match name_or_id.parse() {
+            Ok(id) => FaultRef::Id(FaultId(id)),
+            Err(_) => FaultRef::Name(name_or_id.to_owned()),
+        }
+    }
+
+    /// Whether that fault is meant.
+    #[must_use]
+    pub(crate) fn is(&self, id: FaultId, name: Option<&str>) -> bool {
+        match self {
+            FaultRef::Id(own) => *own == id,
+            FaultRef::Name(own) => name == Some(own),
+        }
+    }
+
+    fn means(&self, live: &Live) -> bool {
+        self.is(live.id, live.fault.name().map(|name| name.as_str()))
+    }
+}
+
+/// What to lift in one step.
+#[derive(Clone, Debug, Default)]
+pub struct Lift {
+    /// Faults, conditions and latches, all of them.
+    pub everything: bool,
+    /// Taken from every fault; one that is left without any goes.
+    pub methods: MethodSet,
+    /// These.
+    pub faults: Vec<FaultRef>,
+}
+
+/// What was lifted.
+#[derive(Clone, Debug, Default)]
+pub struct Lifted {
+    /// The faults that have gone by it, and those named that were spent and held something.
+    pub faults: Vec<FaultId>,
+    /// How many operations it let go.
+    pub released: u64,
+}
+
+impl Lift {
+    /// Leaves those without methods that are lifted; the faults that have gone so. Or the places of
+    /// those named that are not there: nothing is changed then.
+    pub(super) fn apply(
+        &self,
+        rows: &mut [Row],
+        ended: &mut Ended,
+    ) -> Result<Vec<FaultId>, Vec<usize>> {
+        let is_there = |fault: &FaultRef| {
+            rows.iter().any(|row| fault.means(&row.live)) || ended.holds(|live| fault.means(live))
+        };
+        let places = (0..).zip(&self.faults);
+        let missing: Vec<usize> =
+            places.filter(|(_, fault)| !is_there(fault)).map(|(place, _)| place).collect();
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        let is_named = |live: &Live| self.faults.iter().any(|fault| fault.means(live));
+        let freed = ended.free(is_named);
+        ended.withdraw(if self.everything { MethodSet::ALL } else { self.methods });
+        withdraw(rows.iter_mut(), self.methods);
+        for row in rows.iter_mut().filter(|row| self.everything || is_named(&row.live)) {
+            row.methods = MethodSet::EMPTY;
+        }
+        let gone = rows.iter().filter(|row| row.methods.is_empty()).map(|row| row.live.id);
+        Ok(gone.chain(freed).collect())
+    }
+}
