@@ -35,10 +35,10 @@ struct Reusing {
 }
 
 impl Reusing {
-    fn new() -> Reusing {
+    fn new(options: &[&str]) -> Reusing {
         // A journal keeps numbers from being reused for a while.
         let disk = Disk::ext4_with(&["-O", "^has_journal"]);
-        Reusing { mount: Mount::limited(64, disk.directory()), _disk: disk }
+        Reusing { mount: Mount::limited(64, disk.directory(), options), _disk: disk }
     }
 }
 
@@ -162,9 +162,20 @@ fn look(mnt: &Path, history: &History, name: usize) -> io::Result<()> {
     Ok(())
 }
 
+const WRITTEN_BACK: [&str; 1] = ["--writeback-cache"];
+
 #[test]
 fn no_file_shows_under_a_name_that_is_not_its_own() {
-    let Reusing { mount, .. } = &Reusing::new();
+    files_show_under_their_names(&[]);
+}
+
+#[test]
+fn no_file_does_where_the_kernel_writes_back() {
+    files_show_under_their_names(&WRITTEN_BACK);
+}
+
+fn files_show_under_their_names(options: &[&str]) {
+    let Reusing { mount, .. } = &Reusing::new(options);
     let (mnt, raw) = (mount.mnt(), mount.raw());
     let (history, over) = (History::default(), AtomicBool::new(false));
     let [read, gone] = [const { AtomicUsize::new(0) }; 2];
@@ -210,7 +221,16 @@ fn no_file_shows_under_a_name_that_is_not_its_own() {
 /// even the pages that the kernel has of it keep it from going to another one.
 #[test]
 fn pages_of_a_removed_file_are_not_those_of_the_next_one_of_its_number() {
-    let Reusing { mount, .. } = &Reusing::new();
+    pages_go_with_their_file(&[]);
+}
+
+#[test]
+fn nor_are_pages_that_the_kernel_writes_back() {
+    pages_go_with_their_file(&WRITTEN_BACK);
+}
+
+fn pages_go_with_their_file(options: &[&str]) {
+    let Reusing { mount, .. } = &Reusing::new(options);
     let (mnt, raw) = (mount.mnt(), mount.raw());
     let next = AtomicU64::new(1);
     let (mut round, mut reused) = (0, 0);

@@ -166,7 +166,7 @@ fn nothing_outside_is_touched_while_symlinks_take_the_place_of_directories() {
     let scratch = common::scratch();
     let outside = scratch.path().join("outside");
     prepare(&scratch.path().join("raw"), &outside);
-    let mount = Mount::limited(DESCRIPTORS, scratch);
+    let mount = Mount::limited(DESCRIPTORS, scratch, &[]);
     let outside = Outside::make(outside);
     let (mnt, raw) = (mount.mnt(), mount.raw());
     let over = AtomicBool::new(false);

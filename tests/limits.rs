@@ -41,7 +41,7 @@ fn open_all(mount: &Mount, most: usize) -> (Vec<File>, i32) {
 #[test]
 fn at_the_limit_of_descriptors_opens_fail_and_all_else_goes_on() {
     const LIMIT: usize = 256;
-    let mut mount = Mount::limited(u32::try_from(LIMIT).unwrap(), scratch());
+    let mut mount = Mount::limited(u32::try_from(LIMIT).unwrap(), scratch(), &[]);
     let _clear = mount.clear_on_drop();
     let (mut open, why) = open_all(&mount, LIMIT);
     assert_eq!(why, libc::ENFILE);

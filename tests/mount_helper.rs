@@ -251,6 +251,29 @@ is_gone mnt
     );
 }
 
+/// Of others' files that it may write, the daemon of an ordinary user cannot set the times that the kernel
+/// tells; nor can it fill pages of a file that it may not read.
+#[test]
+fn an_ordinary_users_mirror_writes_back_to_files_of_others_and_to_unreadable_ones() {
+    alone(
+        r#"as_an_ordinary_user
+echo begin >raw/of-root
+chmod 666 raw/of-root
+echo begin >raw/secret
+chown 65534 raw/secret
+chmod 200 raw/secret
+me slowfs mount mnt --subdir raw --listen none --daemon --log-file home/log --writeback-cache
+me dd if=/dev/zero of=mnt/of-root bs=4k count=3 conv=fsync 2>said || die "$(cat said)"
+me truncate -s 5 mnt/of-root || die 'truncate'
+[ "$(stat -c %s raw/of-root)" = 5 ]
+me sh -c 'echo more >>mnt/secret' || die 'append'
+[ "$(cat raw/secret)" = "begin
+more" ] || die "$(cat raw/secret)"
+me slowfs umount mnt
+"#,
+    );
+}
+
 #[test]
 fn an_ordinary_user_sets_faults_and_ends_the_mount_while_one_holds() {
     alone(

@@ -183,7 +183,7 @@ fn tree_is_walked_and_changed_with_few_descriptors() {
             fs::write(dir.join(format!("file-{n}")), format!("file-{n}")).unwrap();
         }
     }
-    let mount = Mount::limited(LIMIT, scratch);
+    let mount = Mount::limited(LIMIT, scratch, &[]);
     let mnt = mount.mnt();
     let limits = fs::read_to_string(format!("/proc/{}/limits", mount.pid())).unwrap();
     let limit = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();

@@ -62,6 +62,10 @@ pub(super) struct MountArgs {
     /// Bypass the page cache for every file
     #[arg(long)]
     direct_io: bool,
+    /// Let write(2) end in the kernel's cache, as on a disk, and meet faults when the kernel writes
+    /// back: by itself, or for fsync(2) and close(2). Nobody else may change the mirrored files
+    #[arg(long, conflicts_with_all = ["direct_io", "passthrough_except"])]
+    writeback_cache: bool,
     /// Have the kernel serve the files whose path does not match, at the backing's own speed: their
     /// reads and writes are out of reach of faults. The pattern is one like that of a fault
     #[arg(long, value_name = "REGEX", value_parser = except)]
@@ -162,6 +166,7 @@ impl MountArgs {
         fs.kernel_checks_access = mount.default_permissions;
         fs.threads = self.threads.map_or(fs.threads, usize::from);
         fs.direct_io = self.direct_io;
+        fs.writeback_cache = self.writeback_cache;
         fs.log_ops = self.log_ops;
         fs.time_all = self.stats;
         fs.passthrough_except.clone_from(&self.passthrough_except);

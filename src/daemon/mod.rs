@@ -79,6 +79,7 @@ pub(crate) fn run(
     given::set(&table, std::mem::take(&mut config.faults), &config.bounds())?;
     let mirror = Mirror::new(root, &base).map_err(other("open the mirror"))?;
     let mirror = mirror.keeping(kept_times(config.mount.flags));
+    let mirror = mirror.written_back(config.fs.writeback_cache);
     let keep = Arc::new(held::keep(&config, &mountpoint.path)?);
     let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), keep, config.fs.clone());
 

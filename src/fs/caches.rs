@@ -21,12 +21,14 @@ use parking_lot::Mutex;
 use super::attributes::file_attr;
 use super::passthrough::Register;
 use super::reply::{Attributes, EntryReply, Opened};
+use super::trusted::Trust;
+use super::written_back::KEPT_TTL_OVER;
 use super::{Core, Node};
 use crate::fault::PastCache;
 use crate::mirror::{self, Attr, Fh, Ino};
 use crate::ops::{Call, MethodSet};
 
-/// How long the kernel may trust entries, and attributes that no fault concerns.
+/// How long the kernel may trust entries.
 const TTL: Duration = Duration::from_secs(1);
 
 /// How long after its reply an inode may be unknown to the kernel: until the caller has run again,
@@ -59,23 +61,25 @@ const fn hidden_by_attributes() -> MethodSet {
 
 impl Core {
     /// How long the kernel may trust this inode's attributes.
-    fn attribute_ttl(&self, inode: &Arc<Node>) -> Duration {
+    fn attribute_ttl(&self, inode: &Arc<Node>, unconcerned: Duration) -> Duration {
         let concerned = || self.concerned(inode, hidden_by_attributes());
         if concerned() {
             return Duration::ZERO;
         }
         self.trusted.note(inode.ino());
-        if concerned() { Duration::ZERO } else { TTL }
+        if concerned() { Duration::ZERO } else { unconcerned }
     }
 
     /// Attributes as replied, for the inode the kernel calls `node`. A listing also tells of some
     /// that the kernel was not given, "." and "..": whatever faults there are, those are listed.
     pub(super) fn attributes(&self, node: Ino, attr: &Attr) -> Attributes {
+        let unconcerned = self.ttl(attr);
         let ttl = match self.trusted.taking() {
-            true => {
-                self.tree.inode(node).map_or(Duration::ZERO, |inode| self.attribute_ttl(&inode))
-            }
-            false => TTL,
+            true => match self.tree.inode(node) {
+                Ok(inode) => self.attribute_ttl(&inode, unconcerned),
+                Err(_) => Duration::ZERO,
+            },
+            false => unconcerned,
         };
         Attributes { attr: file_attr(attr), ttl }
     }
@@ -107,7 +111,7 @@ impl Core {
             };
         }
         let inode = self.tree.inode(ino).ok();
-        let asked = self.options.direct_io || flags & libc::O_DIRECT != 0;
+        let asked = self.options.direct_io || flags & libc::O_DIRECT != 0 || self.cannot_page(fh);
         let bits = match (asked, inode.as_ref()) {
             (true, _) => DIRECT,
             (false, Some(inode)) => self.bits_by_fault(inode, fh),
@@ -159,16 +163,25 @@ impl Core {
             self.tree.known(&mut |inode| self.trusted.note(inode.ino()));
             self.trusted.completed();
         }
+        if self.options.writeback_cache && !self.concerned_trusts().is_empty() {
+            thread::sleep(KEPT_TTL_OVER);
+        }
         self.expire_concerned(ARRIVAL);
     }
 
-    /// The same for those that the kernel may be trusting.
-    fn expire_concerned(&self, patience: Duration) {
+    /// Those of them that the kernel may be trusting.
+    fn concerned_trusts(&self) -> Vec<Trust> {
         let mut notes = self.trusted.all();
         notes.retain(|(ino, _)| {
             let inode = self.tree.inode(*ino);
             inode.is_ok_and(|inode| self.concerned(&inode, hidden_by_attributes()))
         });
+        notes
+    }
+
+    /// The same for these.
+    fn expire_concerned(&self, patience: Duration) {
+        let mut notes = self.concerned_trusts();
         let unheard = self.expire(notes.iter().map(|(ino, _)| *ino).collect(), patience);
         notes.retain(|(ino, _)| !unheard.contains(ino));
         self.trusted.settled(&notes);

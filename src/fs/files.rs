@@ -64,13 +64,19 @@ impl SlowFs {
         let (fh, direct) = handle(fh);
         let paged = !direct || owner.is_none();
         let op = Op::new(req, Call::Read, Target::Inode(ino));
-        let op = op.bytes(fh, offset, size.into()).opened(flags, false).filling(paged);
+        let mut op = op.bytes(fh, offset, size.into()).opened(flags, false).filling(paged);
+        if direct && self.core.options.writeback_cache {
+            op = op.slow();
+        }
         self.serve(op, Operands::default(), reply, move |core, _, _| {
             if paged {
                 core.pages_in(fh);
             }
             let mut bytes = Bytes::spare();
-            core.tree.read(fh, offset, size, &mut bytes.0)?;
+            match paged {
+                true => core.tree.read(fh, offset, size, &mut bytes.0)?,
+                false => core.read_past_cache((ino, fh), (offset, size), &mut bytes.0)?,
+            }
             Ok(bytes)
         });
     }

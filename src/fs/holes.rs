@@ -15,6 +15,7 @@ impl Core {
     /// The first data or hole from `offset` on, as lseek(2) finds it. Waits for pages that are being
     /// read or written: not for a thread that these need.
     pub(super) fn seek(&self, ino: Ino, fh: Fh, offset: i64, whence: i32) -> io::Result<u64> {
+        self.catch_up(ino);
         let mut written_back = 0;
         loop {
             let found = self.tree.lseek(fh, offset, whence);

@@ -47,8 +47,10 @@ pub fn negotiate(config: &mut KernelConfig, options: &FsOptions, stacked: bool) 
     // Without it an ACL that denies the owning group is ignored; with it the kernel checks
     // permissions whatever the mount options say.
     let acl = options.kernel_checks_access.then_some(InitFlags::FUSE_POSIX_ACL);
+    // write(2) ends in the kernel's cache, which then knows sizes and times better than we do.
+    let cached = options.writeback_cache.then_some(InitFlags::FUSE_WRITEBACK_CACHE);
     let mut capabilities = Vec::new();
-    for flag in WANTED.into_iter().chain(acl) {
+    for flag in WANTED.into_iter().chain(acl).chain(cached) {
         let names = flag.iter_names().map(|(name, _)| name);
         if config.add_capabilities(flag).is_ok() {
             capabilities.extend(names);

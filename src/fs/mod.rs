@@ -6,7 +6,8 @@
 //! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `told`
 //! tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
-//! takes; `holes` finds those of mapped files; `passthrough` hands files over to the kernel. Lock rule: no
+//! takes; `holes` finds those of mapped files; `passthrough` hands files over to the kernel, and
+//! `written_back` is what it takes where the kernel keeps what is written. Lock rule: no
 //! lock of this room is held while the mirror, the gate or the kernel works.
 
 use std::sync::Arc;
@@ -51,6 +52,7 @@ mod underway;
 mod walks;
 mod warden;
 mod writes;
+mod written_back;
 
 pub(crate) use init::Kernel;
 pub use init::negotiate;
@@ -73,6 +75,8 @@ pub struct FsOptions {
     pub direct_io: bool,
     /// Whether the kernel checks permissions, ACLs included; else it asks by ACCESS.
     pub kernel_checks_access: bool,
+    /// Whether the kernel keeps what is written in its cache and writes it back later.
+    pub writeback_cache: bool,
     /// Whether each operation is logged, one line each.
     pub log_ops: bool,
     /// Whether every operation is timed, not only those while a fault is set.
@@ -87,6 +91,7 @@ impl Default for FsOptions {
         FsOptions {
             threads: (2 * cores).clamp(4, 16),
             direct_io: false,
+            writeback_cache: false,
             kernel_checks_access: true,
             log_ops: false,
             time_all: false,

@@ -20,7 +20,7 @@ use super::subject::TreeSubject;
 use crate::fault::operation::Span;
 use crate::fault::{Hit, Operation, Verdict};
 use crate::mirror::Ino;
-use crate::ops::Call;
+use crate::ops::{Call, MethodSet};
 use crate::sys::syscall;
 
 /// More threads than this at once are forgotten rather than remembered.
@@ -175,6 +175,9 @@ impl Core {
         view: Operation<'_>,
     ) -> Verdict {
         let tid = op.caller.tid;
+        if self.precedes_write(op) {
+            return self.gate.decide(&[&subject.consulting(MethodSet::EMPTY)], &view);
+        }
         let repeated = |span| self.readers.repeated(tid, subject.inode().ino(), span);
         if let Some(before) = op.pages().and_then(repeated) {
             return self.gate.decide_standing(&[subject], &view, Some(before));
@@ -250,7 +253,6 @@ mod tests {
 
     use super::*;
     use crate::fault::{DelayLine, FaultTable, Gate, Memo, Placement, Subject, operation, words};
-    use crate::ops::MethodSet;
 
     const ONE: Ino = Ino(1);
     const OTHER: Ino = Ino(2);

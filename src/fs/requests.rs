@@ -55,7 +55,7 @@ impl Filesystem for SlowFs {
         size: Option<u64>,
         atime: Option<TimeOrNow>,
         mtime: Option<TimeOrNow>,
-        _ctime: Option<SystemTime>,
+        ctime: Option<SystemTime>,
         fh: Option<FileHandle>,
         _crtime: Option<SystemTime>,
         _chgtime: Option<SystemTime>,
@@ -63,8 +63,9 @@ impl Filesystem for SlowFs {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let (atime, mtime) = (atime.map(time_change), mtime.map(time_change));
-        let changes = Changes { mode, uid, gid, size, atime, mtime };
+        let (atime, mtime, told) =
+            (atime.map(time_change), mtime.map(time_change), ctime.is_some());
+        let changes = Changes { mode, uid, gid, size, atime, mtime, told };
         self.serve_setattr(req, Ino(ino.0), fh, changes, reply);
     }
 

@@ -44,7 +44,7 @@ pub(super) struct Write {
     pub(super) kill: bool,
     /// How the file was opened.
     pub(super) flags: OpenFlags,
-    /// Whether the kernel writes back what was stored through a mapping: it waits for the answer
+    /// Whether the kernel writes back what it has in its cache: it waits for the answer
     /// before anything else of these pages goes on.
     pub(super) stored: bool,
 }
@@ -73,6 +73,9 @@ impl SlowFs {
             op = op.slow();
         }
         self.serve(op, Operands::data(data), reply, move |core, caller, operands| {
+            if write.stored {
+                core.pages_in(fh);
+            }
             let appends = core.appends(&write, caller.tid)?;
             let written = core.write(&write, appends, caller, operands)?;
             if let Some(request) = sync {
@@ -111,6 +114,7 @@ impl SlowFs {
             .slow();
         self.serve(op, Operands::default(), reply, move |core, caller, operands| {
             let (source, ino) = (from.ino, to.ino);
+            core.catch_up(source);
             let from = (from.fh, from.offset);
             let to = (to.fh, to.offset);
             let len = len.min(MOST_COPIED);
@@ -159,7 +163,9 @@ impl Core {
     /// when it last asked, and others may have moved it in the backing since: that they keep what
     /// they wrote takes an append there, too.
     fn appends(&self, write: &Write, tid: u32) -> io::Result<bool> {
-        if write.stored || write.flags.0 & libc::O_APPEND == 0 {
+        // What the kernel has yet to write back may lie before that end.
+        let knows = write.stored || self.options.writeback_cache;
+        if knows || write.flags.0 & libc::O_APPEND == 0 {
             return Ok(false);
         }
         let moved = self.tree.ends_elsewhere(write.fh, write.offset)?;

@@ -73,14 +73,27 @@ pub(crate) struct Changes {
     pub atime: Option<TimeChange>,
     /// Last change of the contents.
     pub mtime: Option<TimeChange>,
+    /// The kernel keeps that time itself and tells it: FATTR_CTIME came along, which cannot be set.
+    pub told: bool,
 }
 
 impl Changes {
+    /// Whether it may be that nobody has set anything: the kernel tells its times.
+    pub(crate) fn only_tells(&self) -> bool {
+        let mtime = self.mtime;
+        self.told && *self == Changes { mtime, told: true, ..Changes::default() }
+    }
+
+    /// Whether a time goes with data that was written or cut: by handle only the kernel tells times.
+    fn tells_of_data(&self, by_handle: bool) -> bool {
+        self.told && (by_handle || self.size.is_some())
+    }
+
     /// Whether the owner is set, be it to the same one. Without any change the request is that of
     /// chown(2) with -1 and -1, which clears setuid and setgid as every chown does, or goes before a
     /// write that will clear them. The kernel has judged neither, so it is obeyed for the owner.
     fn set_owner(&self, caller: &Caller, fd: impl AsFd) -> io::Result<bool> {
-        if *self == Changes::default() {
+        if (Changes { told: false, ..*self }) == Changes::default() {
             return Ok(caller.uid == 0 || caller.uid == stat_of(fd)?.stx_uid);
         }
         Ok(self.uid.is_some() || self.gid.is_some())
@@ -167,7 +180,12 @@ impl<N: Default> Mirror<N> {
                 last_modification: timespec(changes.mtime),
             };
             let name = DecInt::from_fd(fd);
-            rustix::fs::utimensat(&self.proc_fds, name, &times, AtFlags::empty())?;
+            match rustix::fs::utimensat(&self.proc_fds, name, &times, AtFlags::empty()) {
+                // Who may write a file or truncate it, and so set its time to now, may not set
+                // another: of others' files, and of those that are only appended to.
+                Err(rustix::io::Errno::PERM) if changes.tells_of_data(fh.is_some()) => {}
+                set => set?,
+            }
         }
         Ok(attr_of(&inode, &stat_of(fd)?))
     }

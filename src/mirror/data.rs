@@ -40,11 +40,35 @@ impl<N: Default> Mirror<N> {
     pub(crate) fn open(&self, ino: Ino, flags: i32) -> io::Result<Fh> {
         let inode = self.inode(ino)?;
         let flags = OFlags::from_bits_retain(flags.cast_unsigned());
-        let file = match self.open_by_name(&inode, flags.intersection(KEPT)) {
-            Some(file) => file,
-            None => self.open_by_descriptor(&inode, flags)?,
+        let file = match self.read_too(flags) {
+            // Not everything that may be written may be read.
+            Some(both) => self.open_as(&inode, both).or_else(|_| self.open_as(&inode, flags))?,
+            None => self.open_as(&inode, flags)?,
         };
         self.hand_out(inode, file)
+    }
+
+    fn open_as(&self, inode: &Arc<Inode<N>>, flags: OFlags) -> io::Result<OwnedFd> {
+        match self.open_by_name(inode, flags.intersection(KEPT)) {
+            Some(file) => Ok(file),
+            None => self.open_by_descriptor(inode, flags),
+        }
+    }
+
+    /// The flags of an open for reading and writing in the place of one for writing only, where the
+    /// kernel fills pages by any handle.
+    fn read_too(&self, flags: OFlags) -> Option<OFlags> {
+        let writes_only = flags.intersection(OFlags::RWMODE) == OFlags::WRONLY;
+        (self.written_back && writes_only)
+            .then(|| flags.difference(OFlags::RWMODE).union(OFlags::RDWR))
+    }
+
+    /// Whether a handle reads, if it is open for writing, and writes where it is told to.
+    pub(crate) fn reads_and_writes_in_place(&self, fh: Fh) -> bool {
+        let flags = self.handles.get(fh).ok().and_then(|fd| rustix::fs::fcntl_getfl(&*fd).ok());
+        flags.is_some_and(|flags| {
+            flags.intersection(OFlags::RWMODE) != OFlags::WRONLY && !flags.contains(OFlags::APPEND)
+        })
     }
 
     /// Opens a file by its current name, if that leads to it: half of what the way by its descriptor
@@ -92,7 +116,7 @@ impl<N: Default> Mirror<N> {
         let flags = OFlags::from_bits_retain(flags.cast_unsigned());
         let mode = Mode::from_raw_mode(mode & 0o7777);
         let new = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let kept = flags.intersection(KEPT) | new;
+        let kept = self.read_too(flags).unwrap_or(flags).intersection(KEPT) | new;
         let open = || Ok(rustix::fs::openat(&fd, name, kept, mode)?);
         let file = match self.make(caller, || self.make_with_room(open)) {
             Err(error)

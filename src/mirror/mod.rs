@@ -103,6 +103,8 @@ pub(crate) struct Mirror<N> {
     /// Whether the root is on overlayfs.
     stacked: bool,
     kept: KeptTimes,
+    /// The kernel keeps what is written in pages, which it fills and writes back by any handle.
+    written_back: bool,
 }
 
 /// Which files keep their time of access when they are read here. What else moves it, by the
@@ -155,6 +157,7 @@ impl<N: Default> Mirror<N> {
             dir_moves: AtomicU64::new(0),
             stacked,
             kept: KeptTimes::None,
+            written_back: false,
         })
     }
 
@@ -162,6 +165,12 @@ impl<N: Default> Mirror<N> {
     #[must_use]
     pub(crate) fn keeping(self, kept: KeptTimes) -> Mirror<N> {
         Mirror { kept, ..self }
+    }
+
+    /// The same mirror, but of whose files the kernel keeps what is written, if it does.
+    #[must_use]
+    pub(crate) fn written_back(self, written_back: bool) -> Mirror<N> {
+        Mirror { written_back, ..self }
     }
 
     /// The inode of a node id. ESTALE if the kernel cannot know it.

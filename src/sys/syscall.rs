@@ -139,6 +139,17 @@ impl SystemCall {
         self.is_one_of(&wide, &[4, 146, 181, 334, 379]) || self.is_splice()
     }
 
+    /// utimensat(2) and its kin.
+    #[must_use]
+    pub(crate) fn sets_times(&self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        let wide = [libc::SYS_utimensat, libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat];
+        #[cfg(not(target_arch = "x86_64"))]
+        let wide = [libc::SYS_utimensat];
+        // utime, utimes, futimesat, utimensat, utimensat_time64 of i386.
+        self.is_one_of(&wide, &[30, 271, 299, 320, 412])
+    }
+
     /// pwritev2(2) with `RWF_NOAPPEND`, which writes at its offset whatever the file was opened for.
     #[must_use]
     pub(crate) fn writes_in_place(&self) -> bool {

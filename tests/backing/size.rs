@@ -67,7 +67,7 @@ fn use_more_files_than_descriptors(mnt: &Path) {
 
 #[test]
 fn tree_may_have_more_files_than_the_daemon_descriptors() {
-    let mount = Mount::limited(256, super::common::scratch());
+    let mount = Mount::limited(256, super::common::scratch(), &[]);
     use_more_files_than_descriptors(&mount.mnt());
 }
 

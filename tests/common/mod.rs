@@ -114,9 +114,9 @@ impl Mount {
     }
 
     /// The same, by a daemon that may not have more descriptors than that, whatever it asks for.
-    pub fn limited(descriptors: u32, scratch: TempDir) -> Mount {
+    pub fn limited(descriptors: u32, scratch: TempDir, options: &[&str]) -> Mount {
         let nofile = format!("--nofile={descriptors}:{descriptors}");
-        Mount::run(limited(&[&nofile]), scratch, &[] as &[&str])
+        Mount::run(limited(&[&nofile]), scratch, options)
     }
 
     /// The same, by a daemon that is started with these options of prlimit(1) and may not raise what

@@ -5,8 +5,8 @@
 //! again on a mirror where every operation is delayed a little (`delayed`): each leaves its loop
 //! thread and is concluded by a worker, files are opened past the page cache, attributes are not
 //! cached, and still nothing may differ. And on one whose files the kernel reads and writes by itself
-//! (`passed`). Where a mirror must differ, the case asks [`on_fuse`] and
-//! says why. The cases need root: they act as other users.
+//! (`passed`), and on one whose files the kernel writes back later (`written_back`). Where a mirror must
+//! differ, the case asks [`on_fuse`] and says why. The cases need root: they act as other users.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -50,6 +50,9 @@ macro_rules! cases {
         }
         mod passed {
             $(#[test] fn $case() { crate::on_passing_mirror(super::$case) })+
+        }
+        mod written_back {
+            $(#[test] fn $case() { crate::on_writeback_mirror(super::$case) })+
         }
     };
 }
@@ -113,6 +116,14 @@ fn on_passing_mirror(case: fn(&Path)) {
     });
 }
 
+fn on_writeback_mirror(case: fn(&Path)) {
+    KERNEL_WRITES_BACK.set(true);
+    let mount = Mount::with(&["--writeback-cache"]);
+    let capabilities = mount.client().info().unwrap().capabilities;
+    assert!(capabilities.iter().any(|c| c == "FUSE_WRITEBACK_CACHE"), "{capabilities:?}");
+    case(&mount.mnt());
+}
+
 /// A directory on another filesystem than this one.
 fn elsewhere(dir: &Path) -> TempDir {
     let candidates = ["/dev/shm", "/var/tmp", "/run"].map(tempfile::tempdir_in);
@@ -122,11 +133,17 @@ fn elsewhere(dir: &Path) -> TempDir {
 
 thread_local! {
     static KERNEL_SERVES: Cell<bool> = const { Cell::new(false) };
+    static KERNEL_WRITES_BACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether the kernel reads and writes files by itself where this thread's case runs.
 fn kernel_serves() -> bool {
     KERNEL_SERVES.get()
+}
+
+/// Whether write(2) ends in the kernel's cache where this thread's case runs.
+fn kernel_writes_back() -> bool {
+    KERNEL_WRITES_BACK.get()
 }
 
 /// Whether the case runs on the mirror.

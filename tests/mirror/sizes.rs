@@ -9,7 +9,7 @@ use rustix::fs::{OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::calls::truncate;
-use super::{create, errno, fstat, open, open_rw, plain_directory, stat};
+use super::{create, errno, fstat, kernel_writes_back, open, open_rw, plain_directory, stat};
 
 cases!(
     append_from_two_handles_interleaves,
@@ -197,5 +197,11 @@ fn setting_the_size_it_has_changes_times_as_the_backing_does(dir: &Path) {
             [changed(&|| file.set_len(5).unwrap()), changed(&|| truncate(&path, 5).unwrap())];
         (empty, full)
     };
-    assert_eq!(changes(dir), changes(plain.path()));
+    let mut expected = changes(plain.path());
+    if kernel_writes_back() {
+        // It keeps the times itself, and takes truncate(2) to the same size for no change.
+        let (_, [_, by_name]) = &mut expected;
+        *by_name = false;
+    }
+    assert_eq!(changes(dir), expected);
 }

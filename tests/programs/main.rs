@@ -16,6 +16,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::chown;
@@ -30,7 +31,7 @@ use common::{Mount, delaying, is_fuse, plain_directory, wait_up_to};
 /// What must hold of the directory that a case has worked in, whatever it is reached through.
 type Check = Box<dyn FnOnce(&Path)>;
 
-/// Runs each case on a plain directory and on three kinds of mirror.
+/// Runs each case on a plain directory and on four kinds of mirror.
 macro_rules! cases {
     ($($case:ident),+ $(,)?) => {
         mod plain {
@@ -44,6 +45,9 @@ macro_rules! cases {
         }
         mod delayed {
             $(#[test] fn $case() { crate::on_delayed_mirror(super::$case) })+
+        }
+        mod written_back {
+            $(#[test] fn $case() { crate::on_mirror(&["--writeback-cache"], super::$case) })+
         }
     };
 }
@@ -69,7 +73,17 @@ fn on_plain_directory(case: fn(&Path) -> Check) {
     case(scratch.path())(scratch.path());
 }
 
+thread_local! {
+    static KERNEL_WRITES_BACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether write(2) ends in the kernel's cache where this thread's case runs.
+fn kernel_writes_back() -> bool {
+    KERNEL_WRITES_BACK.get()
+}
+
 fn on_mirror(options: &[&str], case: fn(&Path) -> Check) {
+    KERNEL_WRITES_BACK.set(options.contains(&"--writeback-cache"));
     let mut mount = Mount::with(options);
     let check = case(&mount.mnt());
     check_behind(&mut mount, check);

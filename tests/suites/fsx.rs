@@ -105,6 +105,12 @@ fn no_read_is_wrong_past_the_page_cache() {
     stays_right("direct-io", &Mount::over(disk.directory(), &["--direct-io"]));
 }
 
+#[test]
+fn no_read_is_wrong_where_the_kernel_writes_back() {
+    let disk = disk();
+    stays_right("written-back", &Mount::over(disk.directory(), &["--writeback-cache"]));
+}
+
 /// Exercises files on a mirror with `--passthrough-except`; whether it was the kernel that served them.
 fn passed_through(mode: &str, except: &str) -> Option<bool> {
     let disk = disk();

@@ -48,6 +48,7 @@ fn mode_owner_and_times_change_without_and_with_a_handle() {
             size: Some(7),
             atime: Some(TimeChange::At(-2, 800_000_000)),
             mtime: Some(TimeChange::At(4_102_444_800, 1)),
+            told: false,
         };
         let attr = disk.mirror.setattr(&ROOT_USER, ino, fh, &changes).unwrap();
         assert_eq!((attr.mode & 0o7777, attr.uid, attr.gid, attr.size), (0o4751, 5, 6, 7));
