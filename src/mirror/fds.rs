@@ -206,6 +206,11 @@ impl<N: Default> Mirror<N> {
 
     /// The known inode of that name, if any, pinned: done before its name goes or moves. Without a
     /// descriptor left to pin it with, the name goes all the same, as it would on the disk.
+    ///
+    /// An open, a statx and in the end a close, all of them needed: others change the backing too, so
+    /// only it tells which inode that is, and only before; nobody tells who has the file as working
+    /// directory or by `O_PATH` and will ask for it when its last name is gone; and of what moves no name
+    /// is right while it does.
     pub(super) fn pinned_at(&self, dir: &OwnedFd, name: &OsStr) -> Option<Pin<'_, N>> {
         let fd = match self.open_path(dir, name) {
             Err(error) if is_stale(&error) => return None,

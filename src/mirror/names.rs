@@ -148,7 +148,8 @@ impl<N: Default> Mirror<N> {
         let (newdir, newfd) = self.parent_of(newparent, newname)?;
         let flags = RenameFlags::from_bits_retain(flags);
         let moved = self.pinned_at(&fd, name);
-        let target = self.pinned_at(&newfd, newname);
+        let replaces = !flags.contains(RenameFlags::NOREPLACE);
+        let target = replaces.then(|| self.pinned_at(&newfd, newname)).flatten();
         rustix::fs::renameat_with(&fd, name, &newfd, newname, flags)?;
         dir.changes.fetch_add(1, Ordering::SeqCst);
         newdir.changes.fetch_add(1, Ordering::SeqCst);
