@@ -16,7 +16,7 @@ import floor
 PAGE = floor.REPOSITORY / "docs/performance.md"
 README = floor.REPOSITORY / "README.md"
 PLOT = floor.REPOSITORY / "docs/performance.svg"
-# The rows that the README shows, without the minimal mirror's own time.
+# The rows that the README shows.
 SHOWN = ["write 4k", "write 4k + fdatasync", "randread 4k direct", "write 1M", "read 1M, cold",
          "open + close"]
 PLOTTED = {"write 4k": "write 4k", "randread 4k direct": "random reads of 4k, direct"}
@@ -58,9 +58,9 @@ def main():
     found, builds, where = measured["us"], measured["builds"], floor.place(measured["where"])
     if missing := [row for row in floor.ROWS if row not in found]:
         sys.exit(f"no figures for {', '.join(missing)}: run benches/floor.py --clients")
-    lines, _ = floor.table({row: found[row] for row in floor.TABLE}, builds)
+    lines = floor.table({row: found[row] for row in floor.TABLE}, builds)
     replace(PAGE, "table", f"{where}.\n\n{floor.markdown(lines)}")
-    short, _ = floor.table({row: found[row] for row in SHOWN}, builds)
+    short = floor.table({row: found[row] for row in SHOWN}, builds, full=False)
     replace(README, "performance", f"{where}.\n\n{floor.markdown(short)}")
     plot(found, builds)
     replace(PAGE, "plot", f"![Throughput over 1 to 16 clients]({PLOT.name})")
