@@ -13,5 +13,11 @@ while read -r name hex; do
     printf '%b' "$(sed 's/../\\x&/g' <<<"$hex")" >"fuzz/corpus/control/$name"
 done <tests/golden/frames.txt
 
-RUSTC_BOOTSTRAP=1 cargo fuzz run control -- -dict=fuzz/control.dict -max_len=2048 \
+# The words of the calls, and those of the kinds, their parameters and the options as the reference has
+# them: a new kind is fuzzed without being named here.
+words=fuzz/corpus/words.dict
+{ cat fuzz/control.dict; grep -oE '`[a-z_-]+`|^## slowfs [a-z-]+' docs/kinds.md |
+    sed 's/^## slowfs //; s/`//g; s/.*/"&"/' | sort -u; } >"$words"
+
+RUSTC_BOOTSTRAP=1 cargo fuzz run control -- -dict="$words" -max_len=2048 \
     -rss_limit_mb=1024 -timeout=5 -max_total_time="${1:-600}"
