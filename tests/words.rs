@@ -174,6 +174,8 @@ fn two_faults_of_one_name_are_refused() {
     let both = [named("read"), named("write")];
     let refused = mount.client().put_faults(&both, &[], false).unwrap_err().to_string();
     assert_eq!(refused, "fault 2: it has the name of fault 1");
+    let refused = mount.client().put_faults(&both[..1], &[-1], false).unwrap_err().to_string();
+    assert_eq!(refused, "remove: -1 is no fault's id");
     assert!(lines(&mount).is_empty());
 }
 
@@ -259,12 +261,16 @@ fn a_line_stays_one_whatever_a_pattern_has() {
 }
 
 #[test]
-fn recipes_are_listed_for_programs_too() {
+fn recipes_and_kinds_are_listed_for_programs_too() {
     let text = stdout_of(slowfs().args(["recipe", "--list", "--json"]));
     let listed: Value = serde_json::from_str(&text).unwrap();
     let recipes = listed["recipes"].as_array().unwrap();
     let full = recipes.iter().find(|recipe| recipe["name"] == "full").unwrap();
     assert_eq!(full["fault"]["effects"][0]["kind"], "error");
+    let kinds = stdout_of(slowfs().args(["kinds", "delay", "--json"]));
+    let kinds: Value = serde_json::from_str(&kinds).unwrap();
+    assert_eq!(kinds["kinds"].as_array().unwrap().len(), 1);
+    assert_eq!(kinds["kinds"][0]["params"][0]["name"], "time");
     let human = stdout_of(slowfs().args(["recipe", "--list"]));
     assert_eq!(human.lines().count(), 1 + recipes.len());
 }

@@ -66,8 +66,13 @@ pub(super) fn run(command: &Control) -> ExitCode {
             };
             ask(&Call::Wait { fault, what, n, timeout: *timeout }, target)
         }
-        Control::Kinds { kind, markdown } => {
-            output::out(&kinds::shown(kind.as_ref(), *markdown));
+        Control::Kinds { kind, markdown, json } => {
+            let shown = match (json, markdown) {
+                (true, _) => kinds::json(kind.as_ref()),
+                (_, true) => kinds::reference(),
+                _ => kinds::shown(kind.as_ref()),
+            };
+            output::out(&shown);
             ExitCode::SUCCESS
         }
         Control::Methods { target } => ask(&Call::Methods, target),

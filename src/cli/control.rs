@@ -84,8 +84,11 @@ pub(super) enum Control {
         #[arg(value_name = "KIND", value_parser = parse_kind)]
         kind: Option<KindArg>,
         /// Print the reference of all kinds, docs/kinds.md
-        #[arg(long, conflicts_with = "kind")]
+        #[arg(long, conflicts_with_all = ["kind", "json"])]
         markdown: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show the methods that faults can be set on
     #[command(after_help = help::METHODS)]

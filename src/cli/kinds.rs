@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
+use serde_json::json;
+
 use super::output;
 use super::values::KindArg;
 use crate::fault::kinds::{KINDS, Kind};
 use crate::fault::words::{OPTIONS, Param};
 use crate::ops::MethodSet;
+use crate::rpc::KindInfo;
 
 const HEAD: &str = "\
 # The kinds of fault
@@ -16,13 +19,19 @@ words hold on the command line, in `slowfs mount --fault` and in the calls `put_
 ([how](control.md#calls-of-slowfs)).
 ";
 
-/// All kinds, one of them, or the reference of all.
-pub(super) fn shown(kind: Option<&KindArg>, markdown: bool) -> String {
+/// All kinds, or one of them.
+pub(super) fn shown(kind: Option<&KindArg>) -> String {
     match kind {
-        _ if markdown => reference(),
         Some(KindArg(kind)) => one(*kind),
         None => all(),
     }
+}
+
+/// The same for programs, as `list_kinds` tells it.
+pub(super) fn json(kind: Option<&KindArg>) -> String {
+    let is_meant = |of: &KindInfo| kind.is_none_or(|KindArg(kind)| of.name == kind.name());
+    let kinds: Vec<_> = KindInfo::all().into_iter().filter(is_meant).collect();
+    json!({ "ok": true, "kinds": kinds }).to_string()
 }
 
 fn all() -> String {
@@ -73,7 +82,7 @@ fn spelled(param: &Param) -> String {
 }
 
 /// docs/kinds.md. `|` parts the columns of a table, so it is escaped there.
-fn reference() -> String {
+pub(super) fn reference() -> String {
     let mut text = HEAD.to_owned();
     for kind in KINDS {
         let _ = write!(text, "\n## slowfs {}\n\n{}.\n", kind.name(), kind.about());

@@ -62,9 +62,9 @@ pub(super) fn features(info: &Info) -> String {
     ];
     let asked: String = asked.iter().filter(|(on, _)| *on).map(|(_, s)| format!(", {s}")).collect();
     let names = info.capabilities.iter().map(|c| c.trim_start_matches("FUSE_").to_lowercase());
-    let except = info.passthrough_except.as_ref();
+    let except = info.passthrough_except.as_ref().map(|e| words::visible(e));
     let passthrough =
-        except.map(|e| format!("\nthe kernel serves by itself what does not match {e:?}"));
+        except.map(|e| format!("\nthe kernel serves by itself what does not match {e}"));
     format!(
         "\n{} threads, probability scale {}{asked}{}\nFUSE {}: {}",
         info.threads,

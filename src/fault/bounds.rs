@@ -4,7 +4,7 @@
 use super::listed::Listed;
 use super::live::FaultId;
 use super::table::FaultTable;
-use super::words::Pattern;
+use super::words::{Pattern, visible};
 use crate::ops::{Call, Method, MethodSet, Obstacle};
 
 /// What faults cannot do on a mount.
@@ -32,7 +32,8 @@ impl Bounds {
         let data = Call::Read.methods().union(Call::Write.methods());
         let may_miss = methods.intersects(data) && pattern.as_str() != except;
         may_miss.then(|| {
-            format!("files outside of {except:?}, which the kernel reads and writes by itself")
+            let except = visible(except);
+            format!("files outside of \"{except}\", which the kernel reads and writes by itself")
         })
     }
 

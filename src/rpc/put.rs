@@ -145,14 +145,19 @@ impl Handler {
             }
             change.faults.push((fault, Placement::Replace));
         }
-        let id = |id: &i64| u64::try_from(*id).ok().map(FaultId);
-        change.remove.extend(remove.iter().filter_map(id));
+        for id in remove {
+            let known = u64::try_from(*id).ok().filter(|id| *id > 0).map(FaultId);
+            let refuse = || Refusal::Own(format!("remove: {id} is no fault's id"));
+            change.remove.push(known.ok_or_else(refuse)?);
+        }
         self.change(peer, "put_faults", change).map_err(Refusal::Own)
     }
 
     /// Makes the change, logs it under `name`, and tells what it did.
     fn change(&self, peer: SocketAddr, name: &str, change: Change) -> Result<Vec<Put>, String> {
-        let (removed, only_these) = (change.remove.clone(), change.only_these);
+        let only_these = change.only_these;
+        let in_force = |id: &&FaultId| self.table.listed(**id).is_some();
+        let removed: Vec<FaultId> = change.remove.iter().filter(in_force).copied().collect();
         let set = self.table.put_all(change).map_err(|e| e.to_string())?;
         for id in removed {
             info!(%peer, "{name}: fault {id} cleared");
