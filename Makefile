@@ -50,6 +50,7 @@ fuzz:
 bench: setup-bench $(SLOWFS)
 	cargo bench --locked --bench gate --bench delay -- --quiet --noplot
 	$(PYTHON) benches/delays.py --slowfs $(SLOWFS)
+	$(PYTHON) benches/names.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/floor.py --slowfs $(SLOWFS)
 
 # What docs/performance.md and the README say of speed, measured anew: on an idle machine.

@@ -8,7 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
-use slowfs::fault::FaultWords;
+use slowfs::fault::{FaultWords, Pattern};
 mod common;
 
 use std::ffi::OsStr;
@@ -272,4 +272,85 @@ fn names_that_are_no_text_match_as_bytes() {
     let patterns = Patterns::watch(&mount, "write", &["raw/..", "raw/.", r"raw/[\xff][\xfe]"]);
     fs::write(mount.mnt().join(name), "x").unwrap();
     assert_eq!(patterns.matched(), [1, 0, 1]);
+}
+
+/// Numbers that look like chance and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+}
+
+/// What a directory's path decides is remembered with it, and with the files in it: also while
+/// directories move, within each other too, and faults come and go.
+#[test]
+fn names_are_judged_by_where_their_directory_is_now() {
+    const DIRS: [&str; 4] = ["a", "b", "c", "d"];
+    let (mount, mut numbers) = (Mount::new(), Numbers(7));
+    let scratch = mount.scratch().to_str().unwrap().to_owned();
+    let text = |n: usize| match n % 5 {
+        0 => format!("(^|.*/){}/x{}", DIRS[n / 5 % 4], n % 3),
+        1 => format!("{scratch}/raw/{}/.*", DIRS[n / 5 % 4]),
+        2 => format!("(?!.*{}/x).*/x{}", DIRS[n / 5 % 4], n % 3),
+        3 => format!(".*/{}/.*{}/.*", DIRS[n / 5 % 4], DIRS[n / 20 % 4]),
+        _ => format!(".*/nothing{n}/.*"),
+    };
+    let never = |n: usize| {
+        let fault = failing(&["mkdir", "rmdir", "fsyncdir"], "EIO").with("probability", "0");
+        FaultWords { pattern: text(n), ..fault }
+    };
+    // Where each directory is, and what each fault is to have matched.
+    let mut places: Vec<String> = DIRS.map(str::to_owned).into();
+    let mut faults: Vec<(i64, Pattern, i64)> = Vec::new();
+    for dir in DIRS {
+        fs::create_dir(mount.mnt().join(dir)).unwrap();
+    }
+    let open = DIRS.map(|dir| File::open(mount.mnt().join(dir)).unwrap());
+    for step in 0..240 {
+        if step % 3 == 0 {
+            let fault = never(step);
+            let pattern = Pattern::new(&fault.pattern).unwrap();
+            faults.push((mount.add(&fault), pattern, 0));
+        } else if step % 17 == 0 {
+            let (id, ..) = faults.remove(numbers.below(faults.len()));
+            mount.client().remove_fault(&id.to_string()).unwrap();
+        }
+        if step % 2 == 0 {
+            let (from, into) = (numbers.below(4), numbers.below(4));
+            let to = match numbers.below(2) {
+                0 => DIRS[numbers.below(4)].to_owned(),
+                _ => format!("{}/{}", places[into], DIRS[numbers.below(4)]),
+            };
+            let old = places[from].clone();
+            let at = |path: &str| mount.mnt().join(path);
+            if !to.starts_with(&format!("{old}/")) && !at(&to).exists() {
+                fs::rename(at(&old), at(&to)).unwrap();
+                for place in &mut places {
+                    if let Some(rest) = place.strip_prefix(&old)
+                        && (rest.is_empty() || rest.starts_with('/'))
+                    {
+                        *place = format!("{to}{rest}");
+                    }
+                }
+            }
+        }
+        let (dir, name) = (numbers.below(4), format!("x{}", numbers.below(3)));
+        let path = format!("{}/{name}", places[dir]);
+        fs::create_dir(mount.mnt().join(&path)).unwrap();
+        fs::remove_dir(mount.mnt().join(&path)).unwrap();
+        open[dir].sync_all().unwrap();
+        for (_, pattern, matched) in &mut faults {
+            let matches = |path: &str| pattern.matches(format!("{scratch}/raw/{path}").as_bytes());
+            *matched += 2 * i64::from(matches(&path)) + i64::from(matches(&places[dir]));
+        }
+        if step % 24 == 23 {
+            for (id, pattern, matched) in &faults {
+                assert_eq!(mount.listed(*id).matched, *matched, "{step}: {pattern:?}");
+            }
+        }
+    }
+    assert!(faults.iter().any(|(_, _, matched)| *matched > 20));
 }

@@ -47,13 +47,14 @@ pub(crate) struct Row {
     run: fn(&Client<'_>) -> Done,
 }
 
-pub(crate) const ROWS: [Row; 11] = [
+pub(crate) const ROWS: [Row; 12] = [
     Row { name: "write-4k", run: |client| client.writes(BLOCK, false) },
     Row { name: "write-4k-fdatasync", run: |client| client.writes(BLOCK, true) },
     Row { name: "write-1m", run: |client| client.writes(1 << 20, false) },
     Row { name: "randread-4k-direct", run: |client| client.random_reads() },
     Row { name: "read-1m-cold", run: |client| client.cold_reads() },
     Row { name: "create-close", run: |client| client.creates() },
+    Row { name: "create-unlink", run: |client| client.comings_and_goings() },
     Row { name: "open-close", run: |client| client.opens() },
     Row { name: "stat-uncached", run: |client| client.stats() },
     Row { name: "rename", run: |client| client.renames() },
@@ -175,6 +176,14 @@ impl Client<'_> {
 
     fn creates(&self) -> Done {
         self.each_name(|_, _| {}, |path| drop(File::create_new(path).unwrap()))
+    }
+
+    fn comings_and_goings(&self) -> Done {
+        let come_and_go = |path: &Path| {
+            drop(File::create_new(path).unwrap());
+            fs::remove_file(path).unwrap();
+        };
+        self.each_name(|_, _| {}, come_and_go)
     }
 
     fn opens(&self) -> Done {

@@ -1,50 +1,20 @@
 //! The question every operation asks: is anything wrong with me?
 //!
-//! Unarmed, the answer is one relaxed load. Armed, what matches a file by any of its paths is
-//! remembered with the inode, so that a hot file costs neither a regular expression nor its paths.
+//! Unarmed, the answer is one relaxed load. Armed, those that match are asked in order; `subject` finds
+//! them.
 //! Lock rule: no lock but a fault's tally, and that only where a path matches.
 
 use std::sync::Arc;
-
-use arc_swap::ArcSwapOption;
 
 use super::firing::{Firing, Hit};
 use super::live::{FaultId, Live, PastCache, Rank, Strike};
 use super::mask::Mask;
 use super::operation::Operation;
 use super::snapshot::{Row, Snapshot};
+use super::subject::{Subject, with_matches};
 use super::table::FaultTable;
 use super::trace::Tracing;
 use crate::ops::MethodSet;
-
-/// What an operation is about: a file, which may have several paths, and the methods it consults on
-/// it. A fault matches it if its pattern matches any of the paths.
-pub trait Subject {
-    /// The methods consulted.
-    fn methods(&self) -> MethodSet;
-
-    /// Where to remember what the paths match; none where no inode is known yet.
-    fn memo(&self) -> Option<&Memo>;
-
-    /// A number that grows whenever the set of paths may have changed, and only after it has: what
-    /// is read of the paths after this number belongs to it or to a later one.
-    fn epoch(&self) -> u64;
-
-    /// Visits every path, in no order.
-    fn paths(&self, visit: &mut dyn FnMut(&[u8]));
-}
-
-/// Which faults match any path of one inode, as last found out.
-#[derive(Default)]
-pub struct Memo(ArcSwapOption<Matches>);
-
-/// The faults of the table's `version` whose pattern matches any of the paths of `epoch`.
-struct Matches {
-    version: u64,
-    epoch: u64,
-    /// Places in the snapshot, ascending.
-    places: Box<[usize]>,
-}
 
 /// What the gate says about an operation.
 #[derive(Debug)]
@@ -301,44 +271,6 @@ fn matches_of_all(snapshot: &Snapshot, subjects: &[&dyn Subject]) -> Vec<(usize,
         same
     });
     matches
-}
-
-/// Finds the places whose pattern matches any of the subject's paths, remembered or afresh.
-fn with_matches<T>(
-    snapshot: &Snapshot,
-    subject: &dyn Subject,
-    then: impl FnOnce(&[usize]) -> T,
-) -> T {
-    // Before the paths, so that an answer is never remembered under a later epoch than its own.
-    let epoch = subject.epoch();
-    let version = snapshot.version();
-    let Some(memo) = subject.memo() else {
-        return then(&find(snapshot, subject, subject.methods()));
-    };
-    let known = memo.0.load();
-    if let Some(known) = known.as_ref().filter(|k| k.version == version && k.epoch == epoch) {
-        return then(&known.places);
-    }
-    let places = find(snapshot, subject, MethodSet::ALL);
-    let found = Arc::new(Matches { version, epoch, places });
-    memo.0.store(Some(Arc::clone(&found)));
-    then(&found.places)
-}
-
-/// Asks every pattern that has one of these methods, of each path until one matches.
-fn find(snapshot: &Snapshot, subject: &dyn Subject, methods: MethodSet) -> Box<[usize]> {
-    let mut places = Vec::new();
-    subject.paths(&mut |path| {
-        for (place, row) in snapshot.rows.iter().enumerate() {
-            if row.concerned().intersects(methods)
-                && let Err(at) = places.binary_search(&place)
-                && row.live.fault.scope().pattern.matches(path)
-            {
-                places.insert(at, place);
-            }
-        }
-    });
-    places.into()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::live::Live;
+use super::patterns::Patterns;
 use crate::ops::MethodSet;
 
 /// A fault as a snapshot has it.
@@ -26,15 +27,20 @@ pub struct Snapshot {
     pub(super) version: u64,
     /// Latches, then conditions, then faults, each in the order in which they were set.
     pub(super) rows: Vec<Row>,
+    /// What they match, asked as one.
+    pub(super) patterns: Patterns,
     /// The methods that one of them follows.
     pub(super) follows: MethodSet,
 }
 
 impl Snapshot {
-    pub(super) fn new(version: u64, rows: Vec<Row>) -> Snapshot {
+    /// The next one, with these rows.
+    pub(super) fn after(before: &Snapshot, rows: Vec<Row>) -> Snapshot {
         let follows = rows.iter().map(|row| row.live.follows());
         let follows = follows.fold(MethodSet::EMPTY, MethodSet::union);
-        Snapshot { version, rows, follows }
+        let patterns = rows.iter().map(|row| (row.live.id, &row.live.fault.scope().pattern));
+        let patterns = Patterns::after(&before.patterns, patterns);
+        Snapshot { version: before.version + 1, rows, patterns, follows }
     }
 
     /// How many changes led to it.

@@ -175,7 +175,7 @@ impl FaultTable {
         let Some(place) = rows.iter().position(|row| row.live.id == id) else { return };
         let Row { live, methods } = rows.remove(place);
         writer.ended.push(live, methods, Why::Spent);
-        self.install(old.version + 1, rows);
+        self.install(&old, rows);
         drop(writer);
         let own = Weak::clone(&self.own);
         self.line.help(Box::new(move || {
@@ -277,7 +277,7 @@ impl FaultTable {
                         writer.ended.push(Arc::clone(&old.live), old.methods, why(old.live.id));
                     }
                 }
-                self.install(old.version + 1, rows);
+                self.install(&old, rows);
             }
             (result, altered)
         };
@@ -296,12 +296,12 @@ impl FaultTable {
     }
 
     /// Puts these rows in force. Only with the writer's lock.
-    fn install(&self, version: u64, mut rows: Vec<Row>) {
+    fn install(&self, before: &Snapshot, mut rows: Vec<Row>) {
         for row in rows.iter().filter(|row| row.methods != row.live.methods()) {
             row.live.reduce(row.methods);
         }
         rows.retain(|row| !row.methods.is_empty());
-        let next = Snapshot::new(version, rows);
+        let next = Snapshot::after(before, rows);
         let armed = next.armed();
         self.snapshot.store(Arc::new(next));
         self.mask.arm(armed);

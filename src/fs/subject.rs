@@ -1,11 +1,12 @@
 //! What a request is about, as the gate sees it: a file or an entry, with its paths. No locks.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::op::{Operands, Target};
 use super::{Core, Node, Tree};
-use crate::fault::{Memo, Subject};
+use crate::fault::{Entry, Memo, Subject};
 use crate::ops::MethodSet;
 
 impl Core {
@@ -83,5 +84,10 @@ impl Subject for TreeSubject<'_> {
             Some(_) => visit(&self.path()),
             None => self.tree.paths(&self.inode, visit),
         }
+    }
+
+    fn entry(&self) -> Option<Entry<'_>> {
+        let name = self.name?.as_bytes();
+        Some(Entry { directory: &self.inode.note.memo, name })
     }
 }

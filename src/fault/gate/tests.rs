@@ -10,7 +10,9 @@ use super::*;
 use crate::fault::Errno;
 use crate::fault::kinds::sketches::sketch;
 use crate::fault::testing::request;
-use crate::fault::{Chance, DelayLine, Fault, FaultId, Pattern, Placement, Probability, testing};
+use crate::fault::{
+    Chance, DelayLine, Fault, FaultId, Memo, Pattern, Placement, Probability, testing,
+};
 use crate::ops::Call;
 
 /// A file that can be renamed and linked and counts how often it was asked for its paths.

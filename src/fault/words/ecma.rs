@@ -6,6 +6,8 @@
 //! class is itself, `[]` matches nothing and `[^]` anything, an escaped letter without a meaning is
 //! that letter. The result is meant for byte mode with Unicode off.
 
+use super::loose::Loose;
+
 /// A pattern in the crates' syntax.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rewritten {
@@ -13,6 +15,14 @@ pub(super) struct Rewritten {
     pub(super) regex: String,
     /// Whether it looks around or refers back, which only a backtracking engine can do.
     pub(super) backtracks: bool,
+    loose: Loose,
+}
+
+impl Rewritten {
+    /// A pattern that matches all that it does, and maybe more, and never backtracks.
+    pub(super) fn loosened(&self) -> String {
+        self.loose.of(&self.regex)
+    }
 }
 
 /// Rewrites a pattern.
@@ -26,22 +36,33 @@ pub(super) fn rewrite(pattern: &str) -> Result<Rewritten, String> {
         backtracks: false,
         open: Vec::new(),
         steps: Steps::default(),
+        loose: Loose::default(),
     };
     rewriter.run()?;
     if rewriter.backtracks && rewriter.steps.total() > MAX_STEPS {
         return Err("repetitions too large for a pattern that backtracks".into());
     }
-    Ok(Rewritten { regex: rewriter.out, backtracks: rewriter.backtracks })
+    let Rewriter { out: regex, backtracks, loose, .. } = rewriter;
+    Ok(Rewritten { regex, backtracks, loose })
 }
 
 struct Rewriter<'a> {
     rest: &'a str,
     out: String,
     backtracks: bool,
-    /// The steps before each group that is open.
-    open: Vec<Steps>,
+    /// The groups that are open.
+    open: Vec<Open>,
     /// The steps of the innermost open group so far.
     steps: Steps,
+    loose: Loose,
+}
+
+/// A group that is open.
+struct Open {
+    /// The steps before it.
+    before: Steps,
+    /// Where it begins, if it looks around.
+    around: Option<usize>,
 }
 
 /// How deep groups may nest. The engines recurse over them, up to 36 KiB a group in a debug build,
@@ -92,12 +113,16 @@ impl Rewriter<'_> {
                 '.' => self.out.push_str(r"[^\n\r]"),
                 '(' => self.group()?,
                 ')' => {
-                    let around = self.open.pop().ok_or("unopened group")?;
-                    let inside = std::mem::replace(&mut self.steps, around).total();
+                    let open = self.open.pop().ok_or("unopened group")?;
+                    let inside = std::mem::replace(&mut self.steps, open.before).total();
                     self.steps.atom(inside.saturating_add(1));
                     self.out.push(c);
+                    if let Some(begin) = open.around {
+                        self.loose.assertion(begin..self.out.len());
+                    }
                 }
-                '|' | '^' | '$' => self.out.push(c),
+                '|' => self.out.push(c),
+                '^' | '$' => self.assertion(c.encode_utf8(&mut [0; 4])),
                 '*' | '+' | '?' => self.repetition(&c.to_string())?,
                 '{' => match bounds(self.rest) {
                     Some((bounds, rest)) => {
@@ -133,13 +158,22 @@ impl Rewriter<'_> {
         after.is_some()
     }
 
+    /// Writes what matches nothing but where it holds.
+    fn assertion(&mut self, text: &str) {
+        let begin = self.out.len();
+        self.out.push_str(text);
+        self.loose.assertion(begin..self.out.len());
+    }
+
     /// Writes a repetition and its lazy mark. One more repetition after it would repeat nothing;
     /// the crates would take some of those as possessive.
     fn repetition(&mut self, text: &str) -> Result<(), String> {
+        let begin = self.out.len();
         self.out.push_str(text);
         if self.skip("?") {
             self.out.push('?');
         }
+        self.loose.repetition(begin..self.out.len(), text.starts_with('{'));
         let again = self.rest.starts_with(['*', '+', '?'])
             || self.rest.strip_prefix('{').and_then(bounds).is_some();
         if again { Err("a repetition of a repetition".into()) } else { Ok(()) }
@@ -150,7 +184,8 @@ impl Rewriter<'_> {
         if self.open.len() == MAX_NEST {
             return Err(format!("groups nested deeper than {MAX_NEST}"));
         }
-        self.open.push(std::mem::take(&mut self.steps));
+        let before = std::mem::take(&mut self.steps);
+        let mut open = Open { before, around: None };
         let opening = if !self.rest.starts_with('?') {
             "("
         } else if self.skip("?:") {
@@ -160,6 +195,7 @@ impl Rewriter<'_> {
             match around {
                 Some(mark) => {
                     self.backtracks = true;
+                    open.around = Some(self.out.len());
                     self.out.push('(');
                     mark
                 }
@@ -167,6 +203,7 @@ impl Rewriter<'_> {
                 None => return Err("a group that is none of (, (?:, (?=, (?!, (?<=, (?<!".into()),
             }
         };
+        self.open.push(open);
         self.out.push_str(opening);
         if opening == "(?<" {
             let name = self.name()?;
@@ -190,24 +227,28 @@ impl Rewriter<'_> {
         let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
         if digits > 0 && !self.rest.starts_with('0') {
             let (number, rest) = self.rest.split_at(digits);
-            self.out.push('\\');
-            self.out.push_str(number);
             self.rest = rest;
-            self.backtracks = true;
+            self.reference(&format!(r"\{number}"));
         } else if self.skip("k<") {
             let name = self.name()?;
-            self.out.push_str(r"\k<");
-            self.out.push_str(&name);
-            self.backtracks = true;
+            self.reference(&format!(r"\k<{name}"));
         } else if self.skip("b") {
-            self.out.push_str(r"\b");
+            self.assertion(r"\b");
         } else if self.skip("B") {
-            self.out.push_str(r"\B");
+            self.assertion(r"\B");
         } else {
             let atom = self.escaped()?;
             self.push(&atom);
         }
         Ok(())
+    }
+
+    /// Writes what refers back.
+    fn reference(&mut self, text: &str) {
+        self.backtracks = true;
+        let begin = self.out.len();
+        self.out.push_str(text);
+        self.loose.reference(begin..self.out.len());
     }
 
     /// What follows a backslash and means the same within a class and outside.
@@ -331,73 +372,4 @@ fn bounds(text: &str) -> Option<(&str, &str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn regex(pattern: &str) -> String {
-        rewrite(pattern).unwrap().regex
-    }
-
-    #[test]
-    fn keeps_what_both_syntaxes_share() {
-        for same in ["(^|/)a/b", "a*b+?c{2}d{2,}e{2,3}$", "(?:a|b)", "[a-z0-9_]", "[^a/]", r"\b"] {
-            assert_eq!(regex(same), same);
-        }
-    }
-
-    #[test]
-    fn gives_each_difference_its_ecmascript_meaning() {
-        for (pattern, expected) in [
-            (".", r"[^\n\r]"),
-            (r"\/", "/"),
-            (r"\<a\>", r"\x3Ca\x3E"),
-            (r"\A\z", "Az"),
-            (r"\d\W", "[0-9][^0-9A-Za-z_]"),
-            ("[^]", r"[\x00-\xFF]"),
-            ("[]", r"[^\x00-\xFF]"),
-            ("[[]", r"[\x5B]"),
-            ("[a&&b]", r"[a\x26\x26b]"),
-            ("[a-]", r"[a\x2D]"),
-            (r"[\w-z]", r"[[0-9A-Za-z_]\x2Dz]"),
-            (r"[a-\d]", r"[a\x2D[0-9]]"),
-            ("[[:digit:]x]", "[[:digit:]x]"),
-            (r"[\b]", r"[\x08]"),
-            ("a{", r"a\x7B"),
-            ("{a}", r"\x7Ba\x7D"),
-            ("a{,3}", r"a\x7B\x2C3\x7D"),
-            (r"\x41\u0042\cJ\0", r"AB\x0A\x00"),
-            (r"\xg", "xg"),
-            ("é+", r"(?:\xC3\xA9)+"),
-            ("#x y", r"\x23x\x20y"),
-        ] {
-            assert_eq!(regex(pattern), expected, "{pattern}");
-        }
-    }
-
-    #[test]
-    fn says_which_patterns_need_backtracking() {
-        for pattern in ["(?=a)", "(?!a)", "(?<=a)", "(?<!a)", r"(a)\1", r"(?<n>a)\k<n>"] {
-            assert!(rewrite(pattern).unwrap().backtracks, "{pattern}");
-        }
-        for pattern in [".*", "(?:a)", "(?<n>a)", r"\b", "[(?=]"] {
-            assert!(!rewrite(pattern).unwrap().backtracks, "{pattern}");
-        }
-    }
-
-    #[test]
-    fn refuses_to_backtrack_through_huge_repetitions() {
-        for pattern in [r"()((\1{100}){100}){100}", "(?=a)(b{99999999999999999999}c{99}){99}"] {
-            assert!(rewrite(pattern).is_err(), "{pattern}");
-        }
-        for pattern in [r"(?!a)[0-9a-f]{16}-[0-9a-f]{16}(x{10}){10}", "((a{1000}){1000}){1000}"] {
-            assert!(rewrite(pattern).is_ok(), "{pattern}");
-        }
-    }
-
-    #[test]
-    fn refuses_what_would_change_meaning_when_embedded() {
-        for pattern in ["a)(b", "(a", "[a", "a\\", "a++", "a{2}+", "a**", "(?i)a", "(?x)", r"\07"] {
-            assert!(rewrite(pattern).is_err(), "{pattern}");
-        }
-    }
-}
+mod tests;

@@ -6,11 +6,13 @@
 
 mod bytes;
 mod contract;
+pub(super) mod dfa;
 mod difference;
 mod ecma;
 mod errno;
 mod fault;
 mod line;
+mod loose;
 mod option;
 mod param;
 mod pattern;

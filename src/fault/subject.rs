@@ -1,0 +1,188 @@
+//! What an operation is about, and which faults match its paths.
+//!
+//! What matches a file by any of its paths is remembered with its inode, and how far the path of a
+//! directory leads all patterns with the directory: so a hot file costs neither a pattern nor its
+//! paths, and a name that is met once only its own bytes.
+//! No locks.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::patterns::Lead;
+use super::snapshot::Snapshot;
+use crate::ops::MethodSet;
+
+/// What an operation is about: a file, which may have several paths, and the methods it consults on
+/// it. A fault matches it if its pattern matches any of the paths.
+pub trait Subject {
+    /// The methods consulted.
+    fn methods(&self) -> MethodSet;
+
+    /// Where to remember what the paths match; none where no inode is known yet.
+    fn memo(&self) -> Option<&Memo>;
+
+    /// A number that grows whenever the set of paths may have changed, and only after it has: what
+    /// is read of the paths after this number belongs to it or to a later one.
+    fn epoch(&self) -> u64;
+
+    /// Visits every path, in no order.
+    fn paths(&self, visit: &mut dyn FnMut(&[u8]));
+
+    /// If it has no memo: the directory and the name, where the only path is that of the name in the
+    /// directory, and changes only with that of the directory.
+    fn entry(&self) -> Option<Entry<'_>> {
+        None
+    }
+}
+
+/// A name in a directory.
+pub struct Entry<'a> {
+    /// What is remembered with the directory.
+    pub directory: &'a Memo,
+    /// The last part of the path.
+    pub name: &'a [u8],
+}
+
+/// What is remembered with an inode, as last found out: which faults match any of its paths and,
+/// of a directory, how far its path leads.
+#[derive(Default)]
+pub struct Memo(ArcSwapOption<Known>);
+
+struct Known {
+    matches: Option<Matches>,
+    below: Option<Arc<Below>>,
+}
+
+/// The faults of the table's `version` whose pattern matches any of the paths of `epoch`.
+#[derive(Clone)]
+struct Matches {
+    version: u64,
+    epoch: u64,
+    /// Places in the snapshot, ascending.
+    places: Box<[usize]>,
+}
+
+/// How far the path that a directory has in `epoch` leads.
+struct Below {
+    epoch: u64,
+    lead: Lead,
+}
+
+/// Finds the places whose pattern matches any of the subject's paths, remembered or afresh.
+pub(super) fn with_matches<T>(
+    snapshot: &Snapshot,
+    subject: &dyn Subject,
+    then: impl FnOnce(&[usize]) -> T,
+) -> T {
+    // Before the paths, so that an answer is never remembered under a later epoch than its own.
+    let epoch = subject.epoch();
+    let version = snapshot.version();
+    let Some(memo) = subject.memo() else {
+        let mut found = Found::new(snapshot, subject.methods());
+        match subject.entry() {
+            Some(entry) => found.of_entry(subject, epoch, &entry),
+            None => found.of_paths(subject),
+        }
+        return then(&found.places);
+    };
+    let known = memo.0.load();
+    let matches = known.as_ref().and_then(|known| known.matches.as_ref());
+    if let Some(known) = matches.filter(|k| k.version == version && k.epoch == epoch) {
+        return then(&known.places);
+    }
+    let mut found = Found::new(snapshot, MethodSet::ALL);
+    found.of_paths(subject);
+    let result = then(&found.places);
+    let matches = Some(Matches { version, epoch, places: found.places.into() });
+    let below = known.as_ref().and_then(|known| known.below.clone());
+    memo.0.store(Some(Arc::new(Known { matches, below })));
+    result
+}
+
+impl Memo {
+    /// Remembers how far the directory's path leads, beside the rest.
+    fn lead(&self, below: Below) {
+        let known = self.0.load();
+        let matches = known.as_ref().and_then(|known| known.matches.clone());
+        self.0.store(Some(Arc::new(Known { matches, below: Some(Arc::new(below)) })));
+    }
+}
+
+/// The places that are found, ascending, of faults that have one of these methods.
+struct Found<'a> {
+    snapshot: &'a Snapshot,
+    methods: MethodSet,
+    places: Vec<usize>,
+    /// Those that the path itself has yet to decide.
+    unsure: Vec<usize>,
+}
+
+impl<'a> Found<'a> {
+    fn new(snapshot: &'a Snapshot, methods: MethodSet) -> Found<'a> {
+        Found { snapshot, methods, places: Vec::new(), unsure: Vec::new() }
+    }
+
+    fn of_paths(&mut self, subject: &dyn Subject) {
+        subject.paths(&mut |path| self.of_path(path));
+    }
+
+    fn of_path(&mut self, path: &[u8]) {
+        self.snapshot.patterns.of_path(path, &mut |place| self.sift(place));
+        self.decide(path);
+    }
+
+    /// Goes on where the directory's path led.
+    fn of_entry(&mut self, subject: &dyn Subject, epoch: u64, entry: &Entry<'_>) {
+        let known = entry.directory.0.load();
+        let below = known.as_ref().and_then(|known| known.below.as_ref());
+        let lead = below.filter(|below| below.epoch == epoch).map(|below| below.lead);
+        let patterns = &self.snapshot.patterns;
+        if lead.is_some_and(|lead| patterns.of_name(lead, entry.name, &mut |p| self.sift(p))) {
+            if !self.unsure.is_empty() {
+                subject.paths(&mut |path| self.decide(path));
+            }
+            return;
+        }
+        self.places.clear();
+        self.unsure.clear();
+        subject.paths(&mut |path| {
+            let directory = path.strip_suffix(entry.name).unwrap_or_default();
+            if let Some(lead) = patterns.lead(directory) {
+                entry.directory.lead(Below { epoch, lead });
+            }
+            self.of_path(path);
+        });
+    }
+
+    /// One whose sieve accepts a path, or that has none.
+    fn sift(&mut self, place: usize) {
+        let Some(row) = self.snapshot.rows.get(place) else { return };
+        if !row.concerned().intersects(self.methods) {
+            return;
+        }
+        match row.live.fault.scope().pattern.is_sure() {
+            true => self.insert(place),
+            false => self.unsure.push(place),
+        }
+    }
+
+    /// The path decides where the sieve could not.
+    fn decide(&mut self, path: &[u8]) {
+        for place in std::mem::take(&mut self.unsure) {
+            let row = self.snapshot.rows.get(place);
+            if row.is_some_and(|row| row.live.fault.scope().pattern.decides(path)) {
+                self.insert(place);
+            }
+        }
+    }
+
+    fn insert(&mut self, place: usize) {
+        if let Err(at) = self.places.binary_search(&place) {
+            self.places.insert(at, place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! What is found with all patterns at once is what each pattern alone says, whatever is remembered.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::fault::snapshot::Row;
+use crate::fault::{DelayLine, Fault, FaultId, FaultTable, Pattern, Placement};
+use crate::ops::Call;
+
+/// A directory that may be renamed, with a file of its own.
+struct Directory {
+    path: RefCell<String>,
+    /// Of all directories: a rename of one may be one of those above another.
+    epoch: RefCell<u64>,
+    memo: Memo,
+    file: Memo,
+}
+
+impl Directory {
+    fn new(path: &str) -> Directory {
+        let (memo, file) = (Memo::default(), Memo::default());
+        Directory { path: RefCell::new(path.to_owned()), epoch: RefCell::new(0), memo, file }
+    }
+
+    fn rename(&self, path: &str) {
+        *self.path.borrow_mut() = path.to_owned();
+        *self.epoch.borrow_mut() += 1;
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        format!("{}/{name}", self.path.borrow())
+    }
+}
+
+/// A name in a directory: as the entry, or as the file.
+struct At<'a> {
+    directory: &'a Directory,
+    name: &'a str,
+    is_entry: bool,
+}
+
+impl Subject for At<'_> {
+    fn methods(&self) -> MethodSet {
+        Call::Write.methods()
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        (!self.is_entry).then_some(&self.directory.file)
+    }
+
+    fn epoch(&self) -> u64 {
+        *self.directory.epoch.borrow()
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
+        visit(self.directory.path_of(self.name).as_bytes());
+    }
+
+    fn entry(&self) -> Option<Entry<'_>> {
+        let (directory, name) = (&self.directory.memo, self.name.as_bytes());
+        self.is_entry.then_some(Entry { directory, name })
+    }
+}
+
+fn found(table: &FaultTable, subject: &dyn Subject) -> Vec<FaultId> {
+    let snapshot = table.snapshot();
+    with_matches(&snapshot, subject, |places| {
+        places.iter().map(|place| snapshot.rows[*place].live.id).collect()
+    })
+}
+
+/// As the rules say: each pattern of these methods by itself, by its engine and no automaton.
+#[derive(Default)]
+struct Alone(RefCell<HashMap<String, Pattern>>);
+
+impl Alone {
+    fn find(&self, table: &FaultTable, path: &str) -> Vec<FaultId> {
+        let mut patterns = self.0.borrow_mut();
+        let mut matches = |row: &&Row| {
+            let source = row.live.fault.pattern().as_str();
+            let known = patterns.entry(source.to_owned());
+            known.or_insert_with(|| Pattern::plain(source)).matches(path.as_bytes())
+        };
+        let snapshot = table.snapshot();
+        let rows = snapshot.rows.iter().filter(|row| row.methods.intersects(Call::Write.methods()));
+        rows.filter(|row| matches(row)).map(|row| row.live.id).collect()
+    }
+}
+
+fn fault(call: Call, pattern: &str) -> Option<Fault> {
+    Some(Fault::on(call.methods()).unwrap().with_pattern(Pattern::new(pattern).ok()?))
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Set(String),
+    SetOther(String),
+    Clear(usize),
+    Rename(usize, String),
+    Ask(String),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let pattern = prop_oneof![
+        r"(\.\*)?/?[ab]{1,2}(/|\.\*|/\.\*)?",
+        r"(\(\^\|\.\*/\))?[ab.]{1,3}/[ab]\*",
+        r"\^?\(\?[!=]\.\*[ab]\$\)[ab/.*]{1,4}\.\*",
+        r"\.\*\([ab.]\)\\1[ab/]?\.\*",
+        r"\.\*a\.\{1[0-9]\}b",
+        "[ab/.*?()|\\[\\]^$\\\\]{0,7}",
+    ];
+    let path = "(/[ab]{1,2}){0,3}";
+    prop_oneof![
+        3 => pattern.clone().prop_map(Step::Set),
+        1 => pattern.prop_map(Step::SetOther),
+        1 => (0usize..40).prop_map(Step::Clear),
+        1 => (0usize..3, path).prop_map(|(directory, path)| Step::Rename(directory, path)),
+        4 => "[ab\u{e9}]{1,3}".prop_map(Step::Ask),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn all_at_once_find_what_each_alone_does(
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
+        let alone = Alone::default();
+        let directories = ["", "/a", "/b/ab"].map(Directory::new);
+        let mut asked = String::from("a");
+        for step in steps {
+            match step {
+                Step::Set(pattern) => {
+                    fault(Call::Write, &pattern).map(|f| table.put(f, Placement::Add).unwrap());
+                }
+                Step::SetOther(pattern) => {
+                    fault(Call::Fsync, &pattern).map(|f| table.put(f, Placement::Add).unwrap());
+                }
+                Step::Clear(which) => {
+                    let ids: Vec<_> = table.list().iter().map(|listed| listed.id).collect();
+                    ids.get(which).map(|id| table.remove(*id));
+                }
+                Step::Rename(which, path) => directories[which].rename(&path),
+                Step::Ask(name) => asked = name,
+            }
+            for directory in &directories {
+                let expected = alone.find(&table, &directory.path_of(&asked));
+                for _ in 0..2 {
+                    let entry = At { directory, name: &asked, is_entry: true };
+                    prop_assert_eq!(&found(&table, &entry), &expected);
+                }
+                // The file has one name for good: what is remembered with it is of that.
+                let file = At { directory, name: "a", is_entry: false };
+                let of_file = alone.find(&table, &directory.path_of("a"));
+                let write = |id: &FaultId| {
+                    let listed = table.list().into_iter().find(|listed| listed.id == *id);
+                    listed.unwrap().methods.intersects(Call::Write.methods())
+                };
+                for _ in 0..2 {
+                    let found = found(&table, &file).into_iter().filter(write);
+                    prop_assert_eq!(found.collect::<Vec<_>>(), of_file.clone());
+                }
+            }
+        }
+    }
+}
+
+/// More than few come and go, so that both unions are made anew on the way.
+#[test]
+fn many_come_and_go() {
+    let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
+    let directory = Directory::new("/data/dir7");
+    let alone = Alone::default();
+    let ask = |name: &str| {
+        let entry = At { directory: &directory, name, is_entry: true };
+        let expected = alone.find(&table, &directory.path_of(name));
+        assert_eq!(found(&table, &entry), expected);
+        expected.len()
+    };
+    for n in 0..160 {
+        let pattern = format!("(^|.*/)dir{}/file{n}.*", n % 10);
+        table.put(fault(Call::Write, &pattern).unwrap(), Placement::Add).unwrap();
+        ask("file7");
+        ask(&format!("file{n}"));
+    }
+    assert!(ask("file127") >= 1);
+    for n in 0..160 {
+        let place = n * 7 % table.list().len();
+        table.remove(table.list()[place].id);
+        ask("file7");
+        if n % 3 == 0 {
+            table.put(fault(Call::Write, ".*dir7/.*[5-9]").unwrap(), Placement::Add).unwrap();
+            ask("file127");
+        }
+    }
+}
+
+/// A path that others have decided already is not made.
+#[test]
+fn a_name_in_a_known_directory_takes_no_path() {
+    struct Counting<'a>(At<'a>, &'a RefCell<usize>);
+    impl Subject for Counting<'_> {
+        fn methods(&self) -> MethodSet {
+            self.0.methods()
+        }
+        fn memo(&self) -> Option<&Memo> {
+            None
+        }
+        fn epoch(&self) -> u64 {
+            self.0.epoch()
+        }
+        fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
+            *self.1.borrow_mut() += 1;
+            self.0.paths(visit);
+        }
+        fn entry(&self) -> Option<Entry<'_>> {
+            self.0.entry()
+        }
+    }
+    let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
+    let directory = Directory::new("/data");
+    let asked = RefCell::new(0);
+    let ask = |name| {
+        let at = At { directory: &directory, name, is_entry: true };
+        found(&table, &Counting(at, &asked)).len()
+    };
+    for pattern in ["(^|.*/)wal/.*", "/data/x.*", r"(?!.*y$).*/z.*"] {
+        table.put(fault(Call::Write, pattern).unwrap(), Placement::Add).unwrap();
+    }
+    let names = ["a", "b", "x", "xb", "a"];
+    assert_eq!(names.map(ask), [0, 0, 1, 1, 0]);
+    assert_eq!(asked.take(), 1, "that of the directory, once");
+    assert_eq!(["zy", "zx"].map(ask), [0, 1]);
+    assert_eq!(asked.take(), 2, "those that only the engine can decide");
+    directory.rename("/wal");
+    assert_eq!(names.map(ask), [1, 1, 1, 1, 1]);
+    assert_eq!(asked.take(), 1);
+}
