@@ -44,3 +44,28 @@ fn quick_jobs_that_are_due_at_once_share_few_threads() {
     let threads = threads_for(&delayed(Duration::from_millis(500)), |_| {});
     assert!(threads < FEW, "{threads}");
 }
+
+#[test]
+fn what_only_answers_waits_for_nobody_who_blocks() {
+    const MOST: usize = 4;
+    let line = DelayLine::limited(MOST).unwrap();
+    let (open, opened) = channel::<()>();
+    let opened = Arc::new(Mutex::new(opened));
+    let delay = Duration::from_millis(50);
+    let (live, arrived) = (delayed(delay), Instant::now());
+    for _ in 0..4 * MOST {
+        let opened = Arc::clone(&opened);
+        let job = Box::new(move |_: Hit, _: Outcome| drop(opened.lock().recv()));
+        line.hold(hit(&live, 0), arrived, true, job);
+    }
+    // Due after them, and seen with them.
+    let (lift, lifted) = channel();
+    let due = Instant::now() + delay;
+    let job = Box::new(move || lift.send(Instant::now()).unwrap());
+    line.lift_at(due, Arc::clone(&live), job);
+    let queue = line.line.queue.lock();
+    std::thread::sleep(2 * delay);
+    drop(queue);
+    assert!(lifted.recv_timeout(PATIENCE).unwrap() >= due);
+    drop(open);
+}

@@ -96,12 +96,13 @@ impl Line {
     /// thread that leads for each in its turn would have all wait for that many changes of the lead.
     fn hand_out(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) {
         let mut due = queue.take_overdue(Instant::now());
+        let mut light: Vec<_> = due.extract_if(.., Ready::is_light).collect();
         let recruit = self.recruit(queue);
-        let mut light = Vec::new();
-        if let Recruit::Nobody = recruit {
-            light = due.extract_if(.., Ready::is_light).collect();
-        }
         queue.ready.extend(due);
+        if !matches!(recruit, Recruit::Nobody) {
+            // What may block would have them wait, if no further thread can be had.
+            light.drain(..).rev().for_each(|ready| queue.ready.push_front(ready));
+        }
         MutexGuard::unlocked(queue, || {
             if let Recruit::New = recruit {
                 self.start_counted();
