@@ -92,6 +92,13 @@ impl Record {
         u64::try_from(others).is_ok_and(|others| others > live.held() + live.past_cache())
     }
 
+    /// Whether it holds an operation, or is about to, and can be told to let that go.
+    fn holds(&self) -> bool {
+        let to_come = self.is_to_come();
+        let is_left = |live: &Live| !live.methods().is_empty() && (to_come || live.held() > 0);
+        self.live().is_some_and(is_left)
+    }
+
     fn listed(&self) -> Listed {
         match &self.of {
             Of::Live(live) => Listed { expires_in: None, ..Listed::of(live, self.methods) },
@@ -126,23 +133,18 @@ impl Ended {
 
     /// Whether one of them holds something, or is about to.
     pub(super) fn holds(&self, is_meant: impl Fn(&Live) -> bool) -> bool {
-        let held = |record: &Record| {
-            let meant = |live: &Live| is_meant(live) && !live.methods().is_empty();
-            record.live().is_some_and(|live| meant(live) && live.held() > 0)
-                || record.is_to_come() && record.live().is_some_and(meant)
-        };
-        self.0.iter().any(held)
+        self.0.iter().any(|record| record.live().is_some_and(&is_meant) && record.holds())
     }
 
-    /// The same for some of them and all their methods; which of these held something.
+    /// The same for some of them and all their methods; which of these held something, or were about to.
     pub(super) fn free(&self, is_meant: impl Fn(&Live) -> bool) -> Vec<FaultId> {
-        let spent = self.0.iter().filter_map(Record::live);
-        let spent = spent.filter(|live| is_meant(live) && !live.methods().is_empty());
-        let held = spent.filter(|live| {
+        let freed = |record: &Record| {
+            let live = record.live().filter(|live| is_meant(live))?;
+            let holds = record.holds();
             live.reduce(MethodSet::EMPTY);
-            live.held() > 0
-        });
-        held.map(|live| live.id).collect()
+            holds.then_some(live.id)
+        };
+        self.0.iter().filter_map(freed).collect()
     }
 
     /// Gives back what those take that are not needed any more: compiled, a pattern may be a mebibyte.

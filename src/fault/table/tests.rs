@@ -198,6 +198,22 @@ fn what_a_spent_fault_holds_is_released_by_its_methods_or_id() {
     }
 }
 
+/// Whoever clears it is told so, and what it fired on is not held when it comes.
+#[test]
+fn a_spent_fault_is_cleared_while_what_it_fired_on_is_on_its_way() {
+    let line = DelayLine::new().unwrap();
+    let table = FaultTable::new(Arc::clone(&line), Some(1));
+    table.put(testing::fault("hang -m write --count 1"), Placement::Add).unwrap();
+    let hit = strike(&table).unwrap();
+    let lift = Lift { faults: vec![FaultRef::Id(FaultId(1))], ..Lift::default() };
+    assert_eq!(table.lift(&lift).unwrap().faults, [FaultId(1)]);
+    let (tell, told) = std::sync::mpsc::channel();
+    let job = move |_, outcome| tell.send(outcome).unwrap();
+    line.hold(hit, Instant::now(), false, Box::new(job));
+    assert_eq!(told.try_recv(), Ok(Outcome::Released));
+    assert_eq!(table.lift(&lift).unwrap_err(), [0], "there is nothing to clear any more");
+}
+
 #[test]
 fn the_last_hundred_are_remembered_and_what_still_holds() {
     let table = table();
