@@ -33,7 +33,9 @@ FORMS = ["(^|.*/)shard-{}/wal/.*", r".*/table-{}\.sst", "/data/db{}/.*", r"(?!.*
 
 
 def fault(n):
-    return f"error EIO -m all --add -r '{FORMS[n % len(FORMS)].format(n)}'"
+    """The first has a name, by which it is set anew."""
+    name = "--name one" if n == 0 else "--add"
+    return f"error EIO -m all {name} -r '{FORMS[n % len(FORMS)].format(n)}'"
 
 
 class Bench:
@@ -90,10 +92,10 @@ class Bench:
         return [first_above_second(directory / f"{n}-{time.monotonic_ns()}") for n in range(files)]
 
     def after_set_us(self, target, sets):
-        """The same, each after one fault more."""
+        """The same, each after one of the faults was set anew."""
         def put(n):
             line = [self.builds[target[0]], "error", "EIO", "-m", "all", "-r", f".*/more-{n}/.*",
-                    "--add", "--name", "more", "--addr", f"127.0.0.1:{self.controls[target]}"]
+                    "--name", "one", "--addr", f"127.0.0.1:{self.controls[target]}"]
             subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
             return self.first_us(target, 1)[0]
 
