@@ -1,7 +1,7 @@
 //! How late delayed operations run: one at a time on an idle machine, and many at once. Prints a
 //! table; lateness is the time from when an operation was due to when its job began.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench may fail by panic")]
+#![allow(clippy::unwrap_used, reason = "a bench may fail by panic")]
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use slowfs::fault::Plain;
 use slowfs::fault::{Caller, Operation};
 use slowfs::fault::{DelayLine, Fault, FaultTable, Gate, Memo, Placement, Subject, Verdict};
+use slowfs::measure::Sample;
 use slowfs::ops::{Call, MethodSet};
 
 struct File;
@@ -32,8 +33,8 @@ impl Subject for File {
     }
 }
 
-/// Holds `at_once` operations, `rounds` times one after the other; how late each was, sorted.
-fn lateness(delay: Duration, at_once: usize, rounds: usize) -> Vec<Duration> {
+/// Holds `at_once` operations, `rounds` times one after the other; how late each was.
+fn lateness(delay: Duration, at_once: usize, rounds: usize) -> Sample {
     let line = DelayLine::new().unwrap();
     let table = FaultTable::new(Arc::clone(&line), None);
     let gate = Gate::new(Arc::clone(&table));
@@ -41,7 +42,7 @@ fn lateness(delay: Duration, at_once: usize, rounds: usize) -> Vec<Duration> {
     let fault = Fault::on(Call::Fsync.methods()).unwrap();
     table.put(plain.done_by(fault).unwrap(), Placement::Add).unwrap();
     let (tell, told) = channel();
-    let mut late = Vec::new();
+    let mut late = Sample::default();
     for _ in 0..rounds {
         for _ in 0..at_once {
             let arrived = Instant::now();
@@ -51,9 +52,8 @@ fn lateness(delay: Duration, at_once: usize, rounds: usize) -> Vec<Duration> {
             let job = move |_, _| tell.send(arrived.elapsed() - delay).unwrap();
             line.hold(hit, arrived, false, Box::new(job));
         }
-        late.extend(told.iter().take(at_once));
+        told.iter().take(at_once).for_each(|by| late.add(by));
     }
-    late.sort_unstable();
     late
 }
 
@@ -69,7 +69,8 @@ fn main() {
     ] {
         let delay = Duration::from_micros(micros);
         let late = lateness(delay, at_once, rounds);
-        let [median, p99, max] = [50, 99, 100].map(|p| late[(late.len() - 1) * p / 100]);
+        let [median, p99, max] =
+            [0.5, 0.99, 1.0].map(|share| Duration::from_nanos(late.quantile(share) as u64));
         println!("{delay:>9?} {at_once:>8} {median:>10.1?} {p99:>10.1?} {max:>10.1?}");
     }
 }

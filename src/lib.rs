@@ -13,6 +13,7 @@
 //!     mirror   fault--+      the directory              what is wrong with it
 //!          \   /
 //!    ops, stats, log, sys     the table of methods, the counts, the log, all unsafe code
+//!    measure                  samples, intervals and the machine's own floor, for cli and the benches
 //! ```
 //!
 //! Imports point down only; `tests/layers.rs` enforces it.
@@ -25,6 +26,7 @@ mod daemon;
 pub mod fault;
 pub mod fs;
 mod log;
+pub mod measure;
 mod mirror;
 pub mod ops;
 pub mod rpc;

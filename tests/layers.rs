@@ -11,9 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms of this crate it may use.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("main", &["cli"]),
-    ("cli", &["daemon", "fs", "rpc", "fault", "mirror", "stats", "ops", "log", "sys"]),
+    ("cli", &["daemon", "fs", "rpc", "fault", "mirror", "stats", "ops", "log", "sys", "measure"]),
     ("daemon", &["fs", "rpc", "fault", "mirror", "stats", "ops", "log", "sys"]),
     ("fs", &["fault", "mirror", "stats", "ops", "sys"]),
     ("rpc", &["fault", "stats", "ops", "sys"]),
@@ -23,6 +23,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("ops", &[]),
     ("log", &["sys"]),
     ("sys", &[]),
+    ("measure", &[]),
 ];
 
 /// Words that only some rooms may use.

@@ -107,3 +107,15 @@ Examples:
 pub(super) const DEMO: &str = "\
 Examples:
   slowfs demo";
+
+pub(super) const SELFTEST: &str = "\
+Takes half a minute and needs nothing but the program. Each row says what was asked, what was got (the \
+median, and between what it lies with 95% confidence), what it is held to, and the verdict: ok, failed, or \
+noisy where this machine is too busy to judge.
+
+Exit codes: 0 nothing failed, 1 something failed or could not be measured.
+
+Examples:
+  slowfs selftest
+  slowfs selftest --quick
+  slowfs selftest --json --svg accuracy.svg";

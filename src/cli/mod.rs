@@ -23,13 +23,16 @@ mod mount_helper;
 mod options;
 mod original;
 mod output;
+mod progress;
 mod recipe;
 mod render;
 mod report;
 mod screen;
+mod selftest;
 mod set;
 mod sink;
 mod trace;
+mod trial;
 mod typed;
 mod values;
 mod watch;
@@ -55,6 +58,9 @@ enum Command {
     /// Show a delay at work, on temporary directories
     #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
+    /// Measure on temporary directories how truly faults come here
+    #[command(after_help = help::SELFTEST)]
+    Selftest(selftest::SelftestArgs),
 }
 
 /// The whole grammar: the commands of the kinds, and the others.
@@ -113,6 +119,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Mount(args) => outcome("slowfs", mount::mount(&args)),
         Command::Umount(args) => outcome("slowfs", mount::umount(&args)),
         Command::Demo(args) => outcome("slowfs", demo::run(&args)),
+        Command::Selftest(args) => selftest::run(&args),
     }
 }
 
@@ -263,6 +270,7 @@ mod tests {
             fields(PassthroughStatistics::default()),
             fields(LatencyStatistics::default()),
             activity::field_names(),
+            selftest::field_names(),
         ];
         for name in all.iter().flatten() {
             assert!(DOCUMENTATION.contains(&format!("`{name}`")), "{name}");
