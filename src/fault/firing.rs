@@ -134,6 +134,8 @@ pub struct Hit {
     first: Firing,
     more: Vec<Firing>,
     caller: u32,
+    /// SIGKILL may not wake the caller.
+    unwakable: bool,
     /// The caller's process, once it was looked for.
     process: Option<Process>,
     /// It is not looked for.
@@ -149,6 +151,7 @@ impl Hit {
             first,
             more: Vec::new(),
             caller: op.caller.tid,
+            unwakable: op.is_unwakable,
             process: None,
             unasked: false,
             ran: None,
@@ -344,6 +347,11 @@ impl Hit {
         let data = Call::Read.methods().union(Call::Write.methods());
         let is_unknown = self.process.is_none() && !self.unasked;
         is_unknown && self.firings().any(|firing| firing.methods.intersects(data))
+    }
+
+    /// Whether the thread that waits for it may be one that SIGKILL does not wake.
+    pub(super) fn is_unwakable(&self) -> bool {
+        self.unwakable
     }
 
     /// Process and thread of the caller, if they are known.

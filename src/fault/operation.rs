@@ -59,6 +59,8 @@ pub struct Operation<'a> {
     /// Whether the kernel itself asks: it writes back what was stored through a mapping, or
     /// releases. Then the caller is nobody.
     pub writeback: bool,
+    /// Whether SIGKILL may not wake the thread that waits for it.
+    pub is_unwakable: bool,
     /// Whether it reads into the page cache.
     pub is_paged: bool,
     /// Whether it is a read that was decided when the kernel asked for attributes before it.
@@ -80,6 +82,7 @@ impl<'a> Operation<'a> {
             data: &[],
             open_flags: 0,
             writeback: false,
+            is_unwakable: false,
             is_paged: false,
             is_announced: false,
             arrived: Cell::new(None),

@@ -26,18 +26,23 @@ pub(super) fn strike(live: &Arc<Live>, call: Call, tid: u32) -> Option<Hit> {
 
 /// What several do to it, of which all must fire.
 pub(super) fn strike_all(lives: &[&Arc<Live>], call: Call, tid: u32) -> Option<Hit> {
-    let (op, mut hit) = (request(call, tid), None);
+    strike_on(lives, &request(call, tid))
+}
+
+/// What they do to this request.
+pub(super) fn strike_on(lives: &[&Arc<Live>], op: &Operation<'_>) -> Option<Hit> {
+    let mut hit = None;
     for live in lives {
-        let strike = live.strike(&op)?;
-        let firing = Firing::new(live, Some(&strike), call.methods());
+        let strike = live.strike(op)?;
+        let firing = Firing::new(live, Some(&strike), op.call.methods());
         let hit = match &mut hit {
             Some(hit) => {
                 Hit::add(hit, firing);
                 hit
             }
-            None => hit.insert(Hit::new(firing, &op)),
+            None => hit.insert(Hit::new(firing, op)),
         };
-        hit.fire(&op, &strike);
+        hit.fire(op, &strike);
     }
     hit
 }

@@ -126,6 +126,8 @@ pub(super) struct Op {
     pub(super) paged: bool,
     /// Whether the kernel itself asks: it writes back, or releases.
     pub(super) kernel: bool,
+    /// Whether its handle goes past the page cache, if it writes.
+    direct: bool,
     /// Whether somebody is told of it: it is logged, or the reader of a trace wants to see it.
     pub(super) told: bool,
 }
@@ -153,6 +155,7 @@ impl Op {
             flags: 0,
             paged: false,
             kernel: false,
+            direct: false,
             told: false,
         }
     }
@@ -208,6 +211,24 @@ impl Op {
         self
     }
 
+    /// Whether its handle goes past the page cache.
+    pub(super) fn direct(mut self, direct: bool) -> Op {
+        self.direct = direct;
+        self
+    }
+
+    /// Whether SIGKILL may not wake the thread that waits for it. The kernel has a close waited for to its
+    /// end. It asks for a read ahead of its reader, who then waits for the page to its end if it truncates
+    /// the file. What goes past the page cache may be asynchronous: who ends or executes a program waits
+    /// for that to its end, too, as does whoever waits at all where O_DIRECT came by fcntl(2).
+    fn is_unwakable(&self) -> bool {
+        match self.call {
+            Call::Flush | Call::Read => true,
+            Call::Write => self.direct || self.flags & libc::O_DIRECT != 0,
+            _ => false,
+        }
+    }
+
     /// Whether it fills the page cache.
     pub(super) fn filling(mut self, paged: bool) -> Op {
         self.paged = paged;
@@ -230,6 +251,7 @@ impl Op {
         view.data = operands.data;
         view.open_flags = self.flags;
         view.writeback = self.kernel;
+        view.is_unwakable = self.is_unwakable();
         view.is_paged = self.paged;
         match self.arrived {
             Some(arrived) => view.arrived_at(arrived),

@@ -62,7 +62,7 @@ impl SlowFs {
         let (fh, direct) = (write.fh, write.direct);
         let op = Op::new(req, Call::Write, Target::Inode(write.ino));
         let mut op = op.bytes(fh, write.offset, data.len() as u64);
-        op = op.opened(write.flags.0, write.stored);
+        op = op.opened(write.flags.0, write.stored).direct(direct);
         let sync = sync_of(write.flags, direct, req.pid());
         if let Some(request) = sync {
             op = op.consulting(Call::Write.methods().union(request.methods())).slow();

@@ -4,17 +4,21 @@ aio-read, aio-write  a thread submits one direct request and ends; HOW is `early
                      `late` (when the first line comes in), then `reap` (tells the result), `exec`
                      (executes a program, which waits for the request) or `stay`
 open                 opens FILE; then HOW
-core                 opens FILE and has 32 MiB of memory; at a line a thread closes FILE, and at another it
-                     dumps core where FILE is
+core                 opens FILE and has 2 MiB of memory, which alone are in its core; at a line a thread
+                     closes FILE, and at another it dumps core where FILE is
 map                  maps FILE, shared; at a line it dirties a page; then HOW
-exec                 a thread syncs FILE, and at a line another executes a program
+exec, leave          a thread syncs FILE, and at a line another executes a program, or ends the process
 close                opens FILE; at a line it executes a program, which closes it
+ahead                has FILE read ahead, and at a line truncates it
+direct               opens FILE, has it go past the page cache by fcntl(2), and at a line writes to it
+shut                 opens FILE; at a line it closes it; a SIGUSR1 does nothing
 sync                 HOW threads, or if negative processes, sync FILE0, FILE1, ...
+rest                 the same, which do nothing
 
 HOW is exit, abort, msync or stay. It says `ready` when a line is due, and what comes of it. With
 GROUPS set it acts as user and group 1234 with these supplementary groups.
 """
-import ctypes, mmap, os, platform, resource, struct, sys, threading, time
+import ctypes, fcntl, mmap, os, platform, resource, signal, struct, sys, threading, time
 
 libc = ctypes.CDLL(None, use_errno=True)
 SETUP, SUBMIT, GETEVENTS = {"x86_64": (206, 209, 208)}.get(platform.machine(), (0, 2, 4))
@@ -93,7 +97,10 @@ def dump(path):
     fd = os.open(path, os.O_RDWR)
     os.chdir(os.path.dirname(path))
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    memory = mmap.mmap(-1, 32 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    # A core is written page by page: without the pages of the interpreter.
+    with open("/proc/self/coredump_filter", "w") as shared_alone:
+        shared_alone.write("2")
+    memory = mmap.mmap(-1, 2 << 20)
     memory.write(b"x" * len(memory))
     wait_for_a_line()
     threading.Thread(target=os.close, args=(fd,)).start()
@@ -101,11 +108,11 @@ def dump(path):
     os.abort()
 
 
-def execute(path):
+def end_another(path, end):
     fd = os.open(path, os.O_WRONLY)
     threading.Thread(target=os.fsync, args=(fd,)).start()
     wait_for_a_line()
-    os.execv("/bin/true", ["true"])
+    end()
 
 
 def close(path):
@@ -114,14 +121,36 @@ def close(path):
     os.execv("/bin/true", ["true"])
 
 
-def sync(path, many):
+def ahead(path):
+    fd = os.open(path, os.O_RDWR)
+    os.posix_fadvise(fd, 0, 65536, os.POSIX_FADV_WILLNEED)
+    wait_for_a_line()
+    os.ftruncate(fd, 0)
+
+
+def direct(path):
+    fd = os.open(path, os.O_RDWR)
+    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_DIRECT)
+    page = mmap.mmap(-1, 4096)
+    wait_for_a_line()
+    os.pwritev(fd, [page], 0)
+
+
+def shut(path):
+    fd = os.open(path, os.O_RDWR)
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    wait_for_a_line()
+    os.close(fd)
+
+
+def crowd(path, many, do):
     threading.stack_size(65536)
     for n in range(abs(many)):
         fd = os.open(f"{path}{n}", os.O_CREAT | os.O_WRONLY)
         if many > 0:
-            threading.Thread(target=os.fsync, args=(fd,)).start()
+            threading.Thread(target=do, args=(fd,)).start()
         elif os.fork() == 0:
-            os.fsync(fd)
+            do(fd)
             os._exit(0)
     say("ready")
     time.sleep(600)
@@ -143,8 +172,16 @@ elif what == "core":
 elif what == "map":
     map_it(path, *how)
 elif what == "exec":
-    execute(path)
+    end_another(path, lambda: os.execv("/bin/true", ["true"]))
+elif what == "leave":
+    end_another(path, lambda: os._exit(0))
 elif what == "close":
     close(path)
-elif what == "sync":
-    sync(path, int(how[0]))
+elif what == "ahead":
+    ahead(path)
+elif what == "direct":
+    direct(path)
+elif what == "shut":
+    shut(path)
+elif what in ("sync", "rest"):
+    crowd(path, int(how[0]), os.fsync if what == "sync" else lambda _: time.sleep(600))

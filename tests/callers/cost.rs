@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use super::common::{hanging, long_or};
+use super::common::{Mount, hanging, long_or, wait_for};
 use super::{Caller, SOON, mount, wait_until_held};
 
 fn processor_time(pid: u32) -> Duration {
@@ -22,32 +22,68 @@ fn share_of_a_core(pid: u32, span: Duration) -> f64 {
     (processor_time(pid) - before).as_secs_f64() / began.elapsed().as_secs_f64()
 }
 
-/// The bars are those of the optimised program: 2% of a core for 4,000 threads of one process, 4% for
-/// 1,000 processes.
+/// So many threads of a process, or if negative processes, each with a file of the mount, which do this.
+fn crowd(mount: &Mount, what: &str, many: i64) -> Caller {
+    let mut crowd = Caller::new(mount, &[what, &many.to_string()]);
+    crowd.hear("ready");
+    crowd
+}
+
+/// Kills all of them; when that was, and how long it takes until they have ended.
+fn ended_after(mut crowd: Caller, meanwhile: impl FnOnce(Instant)) -> Duration {
+    let began = Instant::now();
+    rustix::process::kill_process_group(Pid::from_child(&crowd.child), Signal::KILL).unwrap();
+    meanwhile(began);
+    assert!(crowd.lines.next().is_none(), "the last has closed what it says things through");
+    began.elapsed()
+}
+
+/// After how long half of them, and all, are held no more.
+fn freed_after(mount: &Mount, id: i64, many: i64, began: Instant) -> [Duration; 2] {
+    [many / 2, 0].map(|left| {
+        wait_for("them to be freed", || (mount.listed(id).held <= left).then(|| began.elapsed()))
+    })
+}
+
+/// The share of a core that is the daemon's while that many are held, and how much later they end when
+/// killed than others do. The second is what is promised: how fast a machine ends a thousand processes
+/// is its own matter.
 #[test]
 fn watching_the_held_costs_little_and_a_killed_one_is_free_soon() {
+    // Those of the optimised program; a busy machine makes each look dearer, and all later.
     let cases = long_or(
-        [(4_000, 4_000, 0.04), (-1_000, 1_000, 0.10)],
+        [(4_000, 4_000, 0.02), (-1_000, 1_000, 0.04)],
         [(1_000, 1_000, 0.04), (-100, 100, 0.04)],
+    );
+    let (span, free) = long_or(
+        (Duration::from_secs(5), Duration::from_millis(200)),
+        (Duration::from_millis(1500), SOON),
     );
     for (many, held, most) in cases {
         let mount = mount();
         let _clear = mount.clear_on_drop();
         let id = mount.add(&hanging(&["fsync"]));
-        let mut caller = Caller::new(&mount, &["sync", &many.to_string()]);
-        caller.hear("ready");
-        wait_until_held(&mount, id, held);
-        let span = long_or(Duration::from_secs(5), Duration::from_millis(1500));
-        // A busy machine makes a look dearer: the best of a few counts.
-        let share = (0..4)
-            .map(|_| share_of_a_core(mount.pid(), span))
-            .inspect(|share| println!("{many}: {:.1}% of a core", share * 100.0))
-            .find(|share| *share <= most);
-        assert!(share.is_some(), "{many}: always above {:.1}% of a core", most * 100.0);
-        let began = Instant::now();
-        rustix::process::kill_process_group(Pid::from_child(&caller.child), Signal::KILL).unwrap();
-        wait_until_held(&mount, id, 0);
-        println!("{many}: free after {:?}", began.elapsed());
-        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        // The best of a few counts.
+        let shares = (0..4).map(|_| {
+            let callers = crowd(&mount, "sync", many);
+            wait_until_held(&mount, id, held);
+            let share = share_of_a_core(mount.pid(), span);
+            let mut freed = [Duration::ZERO; 2];
+            let took = ended_after(callers, |began| freed = freed_after(&mount, id, held, began));
+            let floor = ended_after(crowd(&mount, "rest", many), drop);
+            println!("{many}: {:.1}% of a core", share * 100.0);
+            println!("{many}: half and all free after {freed:?}, ended {took:?}, others {floor:?}");
+            (share, took.saturating_sub(floor))
+        });
+        let (mut cheap, mut soon) = (false, false);
+        for (share, later) in shares {
+            cheap |= share <= most;
+            soon |= later < free;
+            if cheap && soon {
+                break;
+            }
+        }
+        assert!(cheap, "{many}: always above {:.1}% of a core", most * 100.0);
+        assert!(soon, "{many}: always later than {free:?}");
     }
 }

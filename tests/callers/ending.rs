@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -66,6 +67,9 @@ fn dumping(mount: &Mount, fault: &FaultWords) -> Option<Caller> {
     Some(caller)
 }
 
+/// How much memory is in the core of such a process.
+const IN_CORE: usize = 2 << 20;
+
 /// What is in the core of that process.
 fn core(mount: &Mount) -> Vec<u8> {
     let mut names = fs::read_dir(mount.raw()).unwrap().map(|entry| entry.unwrap().path());
@@ -83,7 +87,7 @@ fn a_core_that_a_hang_holds_is_let_go_and_whole() {
     assert!(status.core_dumped());
     assert!(took < SOON, "{took:?}");
     let core = core(&mount);
-    assert!(core.starts_with(b"\x7fELF") && core.len() > 32 << 20, "{} bytes", core.len());
+    assert!(core.starts_with(b"\x7fELF") && core.len() > IN_CORE, "{} bytes", core.len());
     let listed = mount.client().list_faults().unwrap();
     let writes = listed.iter().find(|listed| listed.fault.methods == ["write"]).unwrap();
     assert!(writes.let_go >= 1 && writes.held == 0, "{writes:?}");
@@ -101,7 +105,34 @@ fn a_kill_ends_a_core_that_is_delayed() {
     let (status, took) = caller.end();
     assert!(status.signal().is_some());
     assert!(took < SOON, "{took:?}");
-    assert!(core(&mount).len() < 32 << 20);
+    assert!(core(&mount).len() < IN_CORE);
+}
+
+/// From these the kernel wakes nobody whom SIGKILL ends.
+#[test]
+fn one_who_cannot_be_woken_is_free_soon_when_killed() {
+    let mount = mount();
+    let _clear = mount.clear_on_drop();
+    for (what, method) in [("ahead", "read"), ("direct", "write"), ("shut", "flush")] {
+        let id = mount.add(&hanging(&[method]));
+        let mut caller = Caller::new(&mount, &[what]);
+        caller.hear("ready");
+        caller.go();
+        wait_until_held(&mount, id, 1);
+        if what == "shut" {
+            kill_process(Pid::from_child(&caller.child), Signal::USR1).unwrap();
+        }
+        let status = format!("/proc/{}/status", caller.child.id());
+        let sleeps = || fs::read_to_string(&status).unwrap().contains("State:\tD");
+        wait_for("it to sleep deeply", || sleeps().then_some(()));
+        // Several looks.
+        thread::sleep(Duration::from_millis(300));
+        caller.kill();
+        let (status, took) = caller.end();
+        assert_eq!(status.signal(), Some(libc::SIGKILL));
+        assert!(took < SOON, "{what}: {took:?}");
+        mount.clear();
+    }
 }
 
 #[test]

@@ -10,17 +10,21 @@ use super::common::{self, Mount, hanging, wait_for};
 use super::{Caller, SOON, mount, wait_until_held};
 
 #[test]
-fn a_program_is_executed_although_another_thread_is_held() {
+fn a_program_is_executed_or_a_process_ended_although_another_thread_is_held() {
     let mount = mount();
     let _clear = mount.clear_on_drop();
-    let mut caller = Caller::new(&mount, &["exec"]);
     let id = mount.add(&hanging(&["fsync"]));
-    caller.hear("ready");
-    wait_until_held(&mount, id, 1);
-    caller.go();
-    let (status, took) = caller.end();
-    assert!(status.success());
-    assert!(took < SOON, "{took:?}");
+    for what in ["exec", "leave"] {
+        let mut caller = Caller::new(&mount, &[what]);
+        caller.hear("ready");
+        wait_until_held(&mount, id, 1);
+        // Several looks.
+        thread::sleep(Duration::from_millis(300));
+        caller.go();
+        let (status, took) = caller.end();
+        assert!(status.success(), "{what}");
+        assert!(took < SOON, "{what}: {took:?}");
+    }
 }
 
 /// While it closes files on its way the kernel lets nobody read some of its files in /proc.

@@ -21,10 +21,28 @@ const MEMORY: Duration = Duration::from_secs(10);
 /// A thread of a process.
 pub(super) type Caller = (Process, u32);
 
+/// The threads of a process, ascending, and what is held for each.
+pub(super) type Threads = BTreeMap<u32, Waits>;
+
+/// How many operations are held for a thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waits {
+    all: usize,
+    /// Those from which SIGKILL may not wake it.
+    unwakable: usize,
+}
+
+impl Waits {
+    /// Whether SIGKILL wakes it, whichever of them it waits for.
+    pub(super) fn are_wakable(self) -> bool {
+        self.unwakable == 0
+    }
+}
+
 /// Who waits for what is held.
 #[derive(Default)]
 pub(super) struct Callers {
-    threads: HashMap<Process, BTreeMap<u32, usize>>,
+    threads: HashMap<Process, Threads>,
     /// Since when a thread has been seen to leave.
     leaving: HashMap<Caller, Instant>,
     /// How many reads and writes wait whose caller is unknown.
@@ -45,7 +63,9 @@ impl Callers {
     pub(super) fn add(&mut self, hit: &Hit) {
         self.nobodys += usize::from(hit.is_nobodys());
         if let Some((process, tid)) = hit.known_caller() {
-            *self.threads.entry(process).or_default().entry(tid).or_default() += 1;
+            let waits = self.threads.entry(process).or_default().entry(tid).or_default();
+            waits.all += 1;
+            waits.unwakable += usize::from(hit.is_unwakable());
         }
     }
 
@@ -53,9 +73,10 @@ impl Callers {
         self.nobodys = self.nobodys.saturating_sub(usize::from(hit.is_nobodys()));
         let Some((process, tid)) = hit.known_caller() else { return };
         let Some(threads) = self.threads.get_mut(&process) else { return };
-        if let Some(held) = threads.get_mut(&tid) {
-            *held -= 1;
-            if *held == 0 {
+        if let Some(waits) = threads.get_mut(&tid) {
+            waits.all -= 1;
+            waits.unwakable -= usize::from(hit.is_unwakable());
+            if waits.all == 0 {
                 threads.remove(&tid);
             }
         }
@@ -84,12 +105,12 @@ impl Callers {
         self.stuck.is_some() && self.stuck != before
     }
 
-    /// The threads of this process, ascending.
-    pub(super) fn threads(&self, process: Process) -> Option<&BTreeMap<u32, usize>> {
+    /// The threads of this process.
+    pub(super) fn threads(&self, process: Process) -> Option<&Threads> {
         self.threads.get(&process)
     }
 
-    pub(super) fn processes(&self) -> impl Iterator<Item = (Process, &BTreeMap<u32, usize>)> {
+    pub(super) fn processes(&self) -> impl Iterator<Item = (Process, &Threads)> {
         self.threads.iter().map(|(process, threads)| (*process, threads))
     }
 
@@ -162,6 +183,30 @@ mod tests {
         assert!(callers.has_nobodys() && !callers.is_empty());
         callers.remove(&nobodys);
         assert!(callers.is_empty());
+    }
+
+    #[test]
+    fn a_thread_is_wakable_while_sigkill_wakes_it_from_all_that_is_held_for_it() {
+        let live = Arc::new(Live::new(FaultId(1), Arc::new(testing::fault("hang -m all")), 0));
+        let own = std::process::id();
+        let hit = |is_unwakable| {
+            let mut op = testing::request(Call::Write, own);
+            op.is_unwakable = is_unwakable;
+            let mut hit = testing::strike_on(&[&live], &op).unwrap();
+            hit.know_caller(arrival(own).unwrap().process);
+            hit
+        };
+        let (wakable, unwakable) = (hit(false), hit(true));
+        let mut callers = Callers::default();
+        let are_wakable = |callers: &Callers| {
+            callers.threads(wakable.process().unwrap()).unwrap()[&own].are_wakable()
+        };
+        callers.add(&wakable);
+        assert!(are_wakable(&callers));
+        callers.add(&unwakable);
+        assert!(!are_wakable(&callers));
+        callers.remove(&unwakable);
+        assert!(are_wakable(&callers));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! shows it. Only where that one is in trouble are all looked at.
 //! Lock rule: the queue's lock is not held while a caller is looked at.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::thread;
@@ -15,19 +15,23 @@ use parking_lot::MutexGuard;
 use rustix::process::{Resource, getrlimit};
 
 use super::Line;
-use super::callers::Caller;
+use super::callers::{Caller, Threads};
 use super::queue::{Outcome, Queue, Serial};
 use crate::sys::process::{Lookout, Plight, Process, Search};
 
 /// How often the callers of few processes are looked at.
 const OFTEN: Duration = Duration::from_millis(40);
 
-/// How much more seldom with each process: a look costs 5 us, so that all take 3% of a core at most.
+/// How much more seldom with each process: a look through a descriptor kept open costs 2 us, or 9 at a
+/// thread that sleeps where SIGKILL may not wake it.
 const LATER_EACH: Duration = Duration::from_micros(200);
 
 /// With many processes: with the looks themselves and what then is to do, within the 200 ms in which a
 /// killed caller is promised to be free.
 const SELDOM: Duration = Duration::from_millis(150);
+
+/// So many processes are looked at before those of them that were killed are freed.
+const AT_A_TIME: usize = 64;
 
 /// A thread that leaves is looked at twice, this far apart: one that only passes through its end,
 /// in a process that lives on, is gone by then.
@@ -60,6 +64,8 @@ const SEARCH_SHARE: u32 = 50;
 /// Where a process is looked at.
 struct Watched {
     lookout: Lookout,
+    /// SIGKILL wakes the thread from what is held for it.
+    wakable: bool,
     /// Its first thread in place of one that waits, since those have ended.
     substitute: bool,
     rounds: u32,
@@ -79,7 +85,7 @@ pub(super) struct Watch {
     next_search: Option<Instant>,
 }
 
-/// What a round has found.
+/// What a close look has found.
 #[derive(Default)]
 struct Found {
     killed: HashSet<Process>,
@@ -106,18 +112,33 @@ impl Line {
             if !watch.is_due() {
                 continue;
             }
-            // A later arrival may be of a new process with an old number.
-            let latest = queue.latest();
-            watch.follow(&queue);
+            self.look_at_all(&mut watch, &mut queue);
             queue.watching = !queue.callers.is_empty() || !watch.stuck.is_empty();
-            let troubled = MutexGuard::unlocked(&mut queue, || watch.troubled());
+        }
+    }
+
+    /// A round. Those killed are freed while it goes on: to look at a thousand closely takes long.
+    fn look_at_all(self: &Arc<Self>, watch: &mut Watch, queue: &mut MutexGuard<'_, Queue>) {
+        // A later arrival may be of a new process with an old number.
+        let latest = queue.latest();
+        let processes = watch.follow(queue);
+        let mut leaving = HashSet::new();
+        for some in processes.chunks(AT_A_TIME) {
+            let troubled = MutexGuard::unlocked(queue, || watch.troubled(some));
             if troubled.is_empty() {
                 continue;
             }
             let threads = |process| Some((process, queue.callers.threads(process)?.clone()));
             let troubled: Vec<_> = troubled.into_iter().filter_map(threads).collect();
-            let found = MutexGuard::unlocked(&mut queue, || watch.judge(&troubled));
-            self.act(&mut queue, &found, latest);
+            let found = MutexGuard::unlocked(queue, || watch.judge(&troubled));
+            self.free_killed(queue, &found, latest);
+            leaving.extend(found.leaving);
+        }
+        if !leaving.is_empty() {
+            MutexGuard::unlocked(queue, || retain_lasting(&mut leaving));
+            leaving.into_iter().for_each(|caller| queue.callers.leaves(caller));
+            queue.cut_short();
+            self.lead.notify_one();
         }
     }
 
@@ -137,21 +158,21 @@ impl Line {
 
     /// Ends what is held for those found, up to the latest of what was there when they were looked
     /// at.
-    fn act(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>, found: &Found, latest: Serial) {
+    fn free_killed(
+        self: &Arc<Self>,
+        queue: &mut MutexGuard<'_, Queue>,
+        found: &Found,
+        latest: Serial,
+    ) {
+        if found.killed.is_empty() && found.killed_threads.is_empty() {
+            return;
+        }
         let is_killed = |(process, tid): Caller| {
             found.killed.contains(&process) || found.killed_threads.contains(&(process, tid))
         };
-        if !found.killed.is_empty() || !found.killed_threads.is_empty() {
-            let killed = queue.take(|serial, waiting| {
-                serial <= latest && waiting.caller().is_some_and(is_killed)
-            });
-            self.free(queue, killed, Outcome::CallerKilled);
-        }
-        if !found.leaving.is_empty() {
-            found.leaving.iter().for_each(|caller| queue.callers.leaves(*caller));
-            queue.cut_short();
-            self.lead.notify_one();
-        }
+        let killed = queue
+            .take(|serial, waiting| serial <= latest && waiting.caller().is_some_and(is_killed));
+        self.free(queue, killed, Outcome::CallerKilled);
     }
 }
 
@@ -172,8 +193,8 @@ impl Watch {
         due
     }
 
-    /// Chooses a thread of each process for which something is held.
-    fn follow(&mut self, queue: &Queue) {
+    /// Chooses a thread of each process for which something is held; those processes.
+    fn follow(&mut self, queue: &Queue) -> Vec<Process> {
         self.watched.retain(|process, _| queue.callers.threads(*process).is_some());
         self.kept = self.watched.values().filter(|watched| watched.lookout.is_kept()).count();
         for (process, threads) in queue.callers.processes() {
@@ -182,18 +203,20 @@ impl Watch {
                 Some(watched) => watched.go_on(process, threads),
             }
         }
+        self.watched.keys().copied().collect()
     }
 
-    /// Looks at each once; those whose threads must all be looked at closely.
-    fn troubled(&mut self) -> Vec<Process> {
+    /// Looks at each of these once; those whose threads must all be looked at closely.
+    fn troubled(&mut self, processes: &[Process]) -> Vec<Process> {
         let most = most_kept();
         let mut troubled = Vec::new();
-        for (process, watched) in &mut self.watched {
+        for process in processes {
+            let Some(watched) = self.watched.get_mut(process) else { continue };
             if !watched.lookout.is_kept() && self.kept < most {
-                watched.lookout = Lookout::new(*process, Some(watched.lookout.tid()), true);
+                watched.lookout.keep();
                 self.kept += usize::from(watched.lookout.is_kept());
             }
-            if watched.lookout.is_troubled() {
+            if watched.lookout.is_troubled(watched.wakable) {
                 troubled.push(*process);
             }
         }
@@ -224,7 +247,7 @@ impl Watch {
     }
 
     /// Looks closely at these processes and at each of their threads that waits.
-    fn judge(&mut self, troubled: &[(Process, BTreeMap<u32, usize>)]) -> Found {
+    fn judge(&mut self, troubled: &[(Process, Threads)]) -> Found {
         let mut found = Found::default();
         for (process, threads) in troubled {
             match process.plight() {
@@ -242,39 +265,36 @@ impl Watch {
                 }
             }
         }
-        if !found.leaving.is_empty() {
-            thread::sleep(TWICE);
-            found.leaving.retain(|(process, tid)| {
-                process.plight() == Plight::Leaving || process.plight_of(*tid) == Plight::Leaving
-            });
-        }
         found
     }
 
     /// A thread that has ended tells nothing of its process: another does, or its first.
-    fn look_elsewhere(&mut self, process: Process, threads: &BTreeMap<u32, usize>) {
+    fn look_elsewhere(&mut self, process: Process, threads: &Threads) {
         let Some(watched) = self.watched.get_mut(&process) else { return };
-        let others = threads.keys().map(|tid| Lookout::new(process, Some(*tid), false));
-        let untroubled =
-            others.into_iter().find_map(|mut lookout| (!lookout.is_troubled()).then_some(lookout));
+        let others = threads.keys().map(|tid| Lookout::new(process, Some(*tid)));
+        let untroubled = others
+            .into_iter()
+            .find_map(|mut lookout| (!lookout.is_troubled(false)).then_some(lookout));
         watched.substitute = untroubled.is_none();
-        watched.lookout = untroubled.unwrap_or_else(|| Lookout::new(process, None, false));
+        watched.lookout = untroubled.unwrap_or_else(|| Lookout::new(process, None));
         watched.rounds = 0;
     }
 }
 
 impl Watched {
     /// A look at the next thread after this one.
-    fn new(process: Process, threads: &BTreeMap<u32, usize>, after: Option<u32>) -> Watched {
+    fn new(process: Process, threads: &Threads, after: Option<u32>) -> Watched {
         let next = after.and_then(|after| threads.range((Excluded(after), Unbounded)).next());
         let tid = next.or_else(|| threads.first_key_value()).map(|(tid, _)| *tid);
-        let lookout = Lookout::new(process, tid, false);
-        Watched { lookout, substitute: false, rounds: 0 }
+        let lookout = Lookout::new(process, tid);
+        let wakable = are_wakable(threads, lookout.tid());
+        Watched { lookout, wakable, substitute: false, rounds: 0 }
     }
 
-    fn go_on(&mut self, process: Process, threads: &BTreeMap<u32, usize>) {
+    fn go_on(&mut self, process: Process, threads: &Threads) {
         self.rounds += 1;
         let tid = self.lookout.tid();
+        self.wakable = are_wakable(threads, tid);
         let (term, waits) = match self.substitute {
             true => (FIRST_FOR, true),
             false => (SAME_FOR, threads.contains_key(&tid)),
@@ -283,6 +303,19 @@ impl Watched {
             *self = Watched::new(process, threads, Some(tid));
         }
     }
+}
+
+/// Of a thread for which nothing is held, nobody knows what it waits for.
+fn are_wakable(threads: &Threads, tid: u32) -> bool {
+    threads.get(&tid).is_some_and(|waits| waits.are_wakable())
+}
+
+/// Of those found to leave, those that still do a little later.
+fn retain_lasting(leaving: &mut HashSet<Caller>) {
+    thread::sleep(TWICE);
+    leaving.retain(|(process, tid)| {
+        process.plight() == Plight::Leaving || process.plight_of(*tid) == Plight::Leaving
+    });
 }
 
 fn most_kept() -> usize {

@@ -7,7 +7,7 @@
 //! 6.18.44), so that whoever reads them waits as long; status does not.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::process;
 use std::sync::LazyLock;
 
@@ -57,15 +57,17 @@ impl Status {
 
     /// Of a thread of this process.
     pub(super) fn of(pid: u32, tid: u32) -> io::Result<Status> {
-        Status::read(&Status::path(pid, tid))
-    }
-
-    pub(super) fn path(pid: u32, tid: u32) -> String {
-        format!("/proc/{pid}/task/{tid}/status")
+        Status::read(&path(pid, tid, "status"))
     }
 
     fn read(path: &str) -> io::Result<Status> {
-        Ok(Status::parse(&read_whole(path)?))
+        Ok(Status::parse(&read_whole(&fs::File::open(path)?)?))
+    }
+
+    /// Once more, through a descriptor of it that was kept.
+    pub(super) fn again(mut kept: &fs::File) -> io::Result<Status> {
+        kept.rewind()?;
+        Ok(Status::parse(&read_whole(kept)?))
     }
 
     pub(super) fn parse(text: &[u8]) -> Status {
@@ -131,6 +133,11 @@ impl Status {
         matches!(self.state, None | Some(b'Z' | b'X'))
     }
 
+    /// Whether each signal wakes it.
+    pub(super) fn sleeps_lightly(&self) -> bool {
+        self.state == Some(b'S')
+    }
+
     pub(super) fn runs(&self) -> bool {
         self.state == Some(b'R')
     }
@@ -155,10 +162,15 @@ impl Status {
 }
 
 /// Reads a short file in two calls. Its length is not asked for, which /proc does not know.
-fn read_whole(path: &str) -> io::Result<Vec<u8>> {
+fn read_whole(file: &fs::File) -> io::Result<Vec<u8>> {
     let mut text = Vec::with_capacity(4096);
-    fs::File::open(path)?.take(u64::MAX).read_to_end(&mut text)?;
+    file.take(u64::MAX).read_to_end(&mut text)?;
     Ok(text)
+}
+
+/// A file of a thread of this process.
+pub(super) fn path(pid: u32, tid: u32, name: &str) -> String {
+    format!("/proc/{pid}/task/{tid}/{name}")
 }
 
 /// The name of the program that a process runs, as ps(1) shows it; whatever it is, on one line.
@@ -204,6 +216,8 @@ mod tests {
         };
         let alive = status_in("D (disk sleep)", "FDSize:\t64\nVmSize:\t 9 kB\nCoreDumping:\t0\n");
         assert!(!alive.exiting() && !alive.dumping() && !alive.ended() && !alive.runs());
+        assert!(!alive.sleeps_lightly());
+        assert!(status_in("S (sleeping)", "").sleeps_lightly());
         assert!(
             status_in("R (running)", "FDSize:\t64\nVmSize:\t 9 kB\nCoreDumping:\t1\n").dumping()
         );

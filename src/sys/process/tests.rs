@@ -49,16 +49,17 @@ fn a_caller_is_its_process() {
 fn a_thread_that_has_ended_in_a_process_that_lives_is_not_killed() {
     let (tid, end, thread) = waiting();
     let process = arrival(tid).unwrap().process;
-    let mut lookouts = [false, true].map(|keep| Lookout::new(process, Some(tid), keep));
+    let mut lookouts = [(); 2].map(|()| Lookout::new(process, Some(tid)));
+    lookouts[1].keep();
     assert_eq!(lookouts.each_ref().map(Lookout::is_kept), [false, true]);
-    assert!(!lookouts.iter_mut().any(Lookout::is_troubled));
+    assert!(!lookouts.iter_mut().any(|lookout| lookout.is_troubled(true)));
     drop(end);
     thread.join().unwrap();
     wait_for_the_end_of(tid);
-    assert!(lookouts.iter_mut().all(Lookout::is_troubled));
+    assert!(lookouts.iter_mut().all(|lookout| lookout.is_troubled(true)));
     assert_eq!(process.plight_of(tid), Plight::None);
     assert_eq!(process.plight(), Plight::None);
-    assert!(!Lookout::new(process, None, true).is_troubled());
+    assert!(!Lookout::new(process, None).is_troubled(true));
 }
 
 #[test]
@@ -84,6 +85,33 @@ fn a_process_that_is_gone_is_leaving_and_is_no_later_one_of_its_number() {
     assert_eq!(later.plight(), Plight::None);
     later.kill().unwrap();
     other.wait().unwrap();
+}
+
+#[test]
+fn one_that_sleeps_and_is_killed_is_in_trouble_at_the_next_look() {
+    for keep in [false, true] {
+        let mut child = sleeper();
+        let process = arrival(child.id()).unwrap().process;
+        let mut lookout = Lookout::new(process, None);
+        if keep {
+            lookout.keep();
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !Status::of(child.id(), child.id()).unwrap().sleeps_lightly() {
+            assert!(Instant::now() < deadline);
+        }
+        assert!((0..3).all(|_| !lookout.is_troubled(true)));
+        child.kill().unwrap();
+        while process.plight() == Plight::None {
+            assert!(Instant::now() < deadline);
+        }
+        while !Status::of(child.id(), child.id()).unwrap().ended() {
+            assert!(Instant::now() < deadline);
+        }
+        assert!(lookout.is_troubled(true), "{keep}");
+        child.wait().unwrap();
+        assert!(lookout.is_troubled(true), "{keep}");
+    }
 }
 
 #[test]

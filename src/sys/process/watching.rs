@@ -1,9 +1,9 @@
 //! Looking at processes that wait, again and again: cheaply as long as nothing happens to them.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 
-use super::proc::Status;
+use super::proc::{self, Status};
 use super::{Process, birth};
 
 /// What became of a caller while its operation was held.
@@ -23,21 +23,60 @@ pub enum Plight {
 pub(crate) struct Lookout {
     process: Process,
     tid: u32,
-    /// Its status, kept open: a look then costs 4 us, not 10, and cannot meet a later thread of that
+    /// What the looks read, kept open: that costs half as much, and cannot meet a later thread of that
     /// number.
-    kept: Option<File>,
-    /// What it showed when it was in no trouble. Of one that waits that hardly ever changes.
-    calm: Vec<u8>,
+    kept: Option<(Source, File)>,
+    /// What its schedstat showed when it was in no trouble.
+    calm: Option<Turns>,
+    /// It did not sleep so that each signal wakes it. Then what it waits for must tell whether SIGKILL
+    /// does: in /proc the two kinds of disk sleep are one.
+    deep: bool,
+    /// Looks since its status was read.
+    unread: u32,
 }
 
+/// A file of a thread in /proc.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// It changes when the thread runs. To read it costs 2 us.
+    Schedstat,
+    /// It tells all, for 9 us.
+    Status,
+}
+
+/// How long a thread has run, and how many times: unchanged as long as it sleeps. Unlike status this
+/// costs the kernel next to nothing, and no look waits for it either.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Turns([u8; 64]);
+
+impl Turns {
+    /// None if the thread is gone, or the kernel does not count.
+    fn of(schedstat: &File) -> Option<Turns> {
+        let mut text = [0; 64];
+        rustix::io::pread(schedstat, &mut text, 0).ok()?;
+        (!text.starts_with(b"0 0 0\n")).then_some(Turns(text))
+    }
+}
+
+/// So many times at most a look does without status, whatever else it shows: 5 s with few processes, so
+/// that no mistake in what wakes a thread holds it for ever, and none passes the tests.
+const MOST_UNREAD: u32 = 127;
+
 impl Lookout {
-    /// A look at this thread, or at the first of the process; with a descriptor of its own if so
-    /// asked and there is one.
+    /// A look at this thread, or at the first of the process.
     #[must_use]
-    pub(crate) fn new(process: Process, tid: Option<u32>, keep: bool) -> Lookout {
+    pub(crate) fn new(process: Process, tid: Option<u32>) -> Lookout {
         let tid = tid.unwrap_or(process.pid);
-        let open = || File::open(Status::path(process.pid, tid)).ok();
-        Lookout { process, tid, kept: keep.then(open).flatten(), calm: Vec::new() }
+        Lookout { process, tid, kept: None, calm: None, deep: false, unread: 0 }
+    }
+
+    /// Gives it a descriptor of its own, if there is one.
+    pub(crate) fn keep(&mut self) {
+        self.keep_open(Source::Schedstat);
+    }
+
+    fn keep_open(&mut self, source: Source) {
+        self.kept = self.open(source).map(|file| (source, file));
     }
 
     /// The thread.
@@ -53,33 +92,65 @@ impl Lookout {
     }
 
     /// Whether something may have happened to the thread or to its process, so that each of its
-    /// threads must be looked at closely.
+    /// threads must be looked at closely. `wakable`: SIGKILL wakes it from what it is held in, if it is.
+    ///
+    /// All that matters wakes it: SIGKILL, and that is what the end of its process, another program or a core
+    /// dump sends to the threads of a process.
     #[must_use]
-    pub(crate) fn is_troubled(&mut self) -> bool {
-        // Who has more groups than fit is looked at closely each time.
-        let mut text = [0; 8192];
-        let text = match self.look(&mut text) {
-            Ok(len) => text.get(..len).unwrap_or_default(),
+    pub(crate) fn is_troubled(&mut self, wakable: bool) -> bool {
+        let source = self.source(wakable);
+        if self.kept.as_ref().is_some_and(|(kept, _)| *kept != source) {
+            self.keep_open(source);
+        }
+        // Read before its status: what happens between the two shows the next time.
+        let turns = self.turns(source);
+        if self.sleeps_on(turns) {
+            self.unread += 1;
+            return false;
+        }
+        self.unread = 0;
+        let now = match self.status() {
+            Ok(now) => now,
             // Else it is hidden, or there is no descriptor to be had just now.
             Err(error) => return is_gone(&error),
         };
-        if text == self.calm {
-            return false;
-        }
-        let now = Status::parse(text);
         let troubled = now.killed() || now.exiting() || now.dumping() || now.ended();
-        if !troubled {
-            self.calm.clear();
-            self.calm.extend_from_slice(text);
-        }
+        self.calm = turns.filter(|_| !troubled);
+        self.deep = !now.sleeps_lightly();
         troubled
     }
 
-    fn look(&self, text: &mut [u8]) -> io::Result<usize> {
-        if let Some(kept) = &self.kept {
-            return Ok(rustix::io::pread(kept, text, 0)?);
+    /// What tells of SIGKILL: schedstat, unless that may not wake it.
+    fn source(&self, wakable: bool) -> Source {
+        if self.deep && !wakable { Source::Status } else { Source::Schedstat }
+    }
+
+    /// Whether it sleeps as it did when its status was read.
+    fn sleeps_on(&self, turns: Option<Turns>) -> bool {
+        self.unread < MOST_UNREAD && turns.is_some() && turns == self.calm
+    }
+
+    fn turns(&self, source: Source) -> Option<Turns> {
+        match (source, &self.kept) {
+            (Source::Status, _) => None,
+            (Source::Schedstat, Some((Source::Schedstat, kept))) => Turns::of(kept),
+            (Source::Schedstat, _) => Turns::of(&self.open(source)?),
         }
-        File::open(Status::path(self.process.pid, self.tid))?.read(text)
+    }
+
+    fn status(&self) -> io::Result<Status> {
+        match &self.kept {
+            Some((Source::Status, kept)) => Status::again(kept),
+            _ => Status::of(self.process.pid, self.tid),
+        }
+    }
+
+    fn open(&self, source: Source) -> Option<File> {
+        let name = match source {
+            Source::Schedstat => "schedstat",
+            Source::Status => "status",
+        };
+        File::open(proc::path(self.process.pid, self.tid, name)).ok()
     }
 }
 
@@ -135,5 +206,30 @@ impl Process {
             }
         }
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_is_read_unless_the_thread_slept_where_sigkill_wakes_it() {
+        let (before, after) = (Turns([1; 64]), Turns([2; 64]));
+        let seen = |calm, deep, unread| {
+            let process = Process { pid: 1, birth: 0 };
+            Lookout { process, tid: 1, kept: None, calm, deep, unread }
+        };
+        let [light, deep] = [false, true].map(|deep| seen(Some(before), deep, 0));
+        let by_status = |lookout: &Lookout| {
+            [false, true].map(|wakable| lookout.source(wakable) == Source::Status)
+        };
+        assert_eq!(by_status(&light), [false, false]);
+        assert_eq!(by_status(&deep), [true, false]);
+        assert!(light.sleeps_on(Some(before)));
+        assert!(!light.sleeps_on(Some(after)), "it ran");
+        assert!(!light.sleeps_on(None), "it is gone");
+        assert!(!seen(Some(before), false, MOST_UNREAD).sleeps_on(Some(before)));
+        assert!(!seen(None, false, 0).sleeps_on(None), "nothing is known");
     }
 }
