@@ -124,6 +124,8 @@ struct Info {
     15: optional string passthrough_except, // the pattern of --passthrough-except, if mounted with it
     16: list<string> kinds,         // of fault that it has
     17: list<string> features,      // what else faults can have here: options, and "name"
+    18: optional string listen,     // where clients are served over TCP, as ADDR:PORT
+    19: optional binary socket,     // the socket where clients of this machine are served
 }
 
 /** How long requests took, from arrival to answer, delays included. */

@@ -428,7 +428,7 @@ slowfs mount outer/mnt --subdir raw --listen none 2>said & daemon=$!
 soon is_mounted outer/mnt
 answers outer/mnt
 sleep 1.1 # the kernel asks for the directory again
-slowfs hang -m getattr
+slowfs hang ./outer -m getattr
 kill "$daemon"
 soon eval '! kill -0 $daemon 2>/dev/null'
 if wait "$daemon"; then die 'a dead mount is left, and nothing tells of it'; fi

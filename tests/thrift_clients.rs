@@ -54,13 +54,16 @@ fn start_with(max_connections: usize) -> Running {
             stats: false,
             fuse_protocol: "7.45".into(),
             capabilities: vec!["FUSE_ASYNC_DIO"],
+            listen: None,
+            socket: None,
         },
         max_connections,
         log_lines_lost: Arc::default(),
     };
     let listener = rpc::bind("127.0.0.1:0").unwrap();
-    let server = Server::start(listener, Arc::clone(&table), Arc::clone(&stats), config).unwrap();
-    let addr = server.local_addr();
+    let addr = listener.local_addr().unwrap();
+    let listeners = vec![listener.into()];
+    let server = Server::start(listeners, Arc::clone(&table), Arc::clone(&stats), config).unwrap();
     Running { server, table, stats, addr }
 }
 

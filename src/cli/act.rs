@@ -16,9 +16,9 @@ use super::faults::{self, Shown};
 use super::kind::SetFault;
 use super::recipe::{self, Recipe};
 use super::render::{explain, features, stats_table};
-use super::report::{Report, print};
+use super::report::{self, Report, print};
 use super::values::Cleared;
-use super::{kinds, output, set, trace, watch};
+use super::{kinds, output, set, trace, watch, whom};
 use crate::fault::words::FaultWords;
 use crate::rpc::{Client, ClientError, MethodInfo};
 
@@ -40,31 +40,32 @@ enum Call<'a> {
 /// Sets the fault on each of its addresses and prints what they answer.
 #[must_use]
 pub(super) fn set(SetFault { fault, add, target }: &SetFault) -> ExitCode {
-    ask(&Call::Put(fault, *add), target)
+    of(target, |target| ask(&Call::Put(fault, *add), target))
 }
 
 /// Runs the command on each of its addresses and prints what they answer.
 #[must_use]
 pub(super) fn run(command: &Control) -> ExitCode {
+    let asked = |call: Call<'_>, target| of(target, |target| ask(&call, target));
     match command {
         Control::Recipe { recipe: Some(recipe), list: false, target } => {
-            ask(&Call::Follow(recipe), target)
+            asked(Call::Follow(recipe), target)
         }
         Control::Recipe { target, .. } => {
             output::out(&recipe::list(target.json));
             ExitCode::SUCCESS
         }
-        Control::Clear { what, target } => ask(&Call::Clear(what), target),
+        Control::Clear { what, target } => asked(Call::Clear(what), target),
         Control::List { fault, ended, commands, target } => {
             let (fault, ended, commands) = (fault.clone(), *ended, *commands);
-            ask(&Call::List(Shown { fault, ended, commands }), target)
+            asked(Call::List(Shown { fault, ended, commands }), target)
         }
         Control::Wait { fault, fired, held, timeout, target } => {
             let (what, n) = match (fired, held) {
                 (Some(n), _) => ("fired", *n),
                 (None, n) => ("held", n.unwrap_or(1)),
             };
-            ask(&Call::Wait { fault, what, n, timeout: *timeout }, target)
+            asked(Call::Wait { fault, what, n, timeout: *timeout }, target)
         }
         Control::Kinds { kind, markdown, json } => {
             let shown = match (json, markdown) {
@@ -75,11 +76,24 @@ pub(super) fn run(command: &Control) -> ExitCode {
             output::out(&shown);
             ExitCode::SUCCESS
         }
-        Control::Methods { target } => ask(&Call::Methods, target),
-        Control::Stats { target } => ask(&Call::Stats, target),
-        Control::Watch { interval, count, target } => watch::run(*interval, *count, target),
-        Control::Trace { trace: args, target } => trace::run(args, target),
-        Control::Ping { target } => ask(&Call::Ping, target),
+        Control::Methods { target } => asked(Call::Methods, target),
+        Control::Stats { target } => asked(Call::Stats, target),
+        Control::Watch { interval, count, target } => {
+            of(target, |target| watch::run(*interval, *count, target))
+        }
+        Control::Trace { trace: args, target } => of(target, |target| trace::run(args, target)),
+        Control::Ping { target } => asked(Call::Ping, target),
+    }
+}
+
+/// Finds out whom a command asks, and has it ask them.
+fn of(target: &Target, act: impl FnOnce(&Target) -> ExitCode) -> ExitCode {
+    match whom::addresses(target) {
+        Ok(addr) => act(&Target { addr, ..target.clone() }),
+        Err(reason) => {
+            report::nobody(&reason, target);
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -12,9 +12,6 @@ use super::values::{
     parse_method, parse_number, parse_pattern, parse_time,
 };
 
-/// Whom a command tells where nothing else is said.
-pub(super) const DEFAULT_ADDR: &str = "127.0.0.1:9090";
-
 /// A command to one or more running mounts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Control {
@@ -160,15 +157,18 @@ pub(super) struct TraceArgs {
 /// Which mounts, and how to answer.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Target {
-    /// Control address of a mount; repeated or after commas, all are asked at once; HOST alone means
-    /// port 9090
+    /// Ask the mount at that mountpoint, or around that path; a path may also stand before all other
+    /// arguments. Without it: --addr, $SLOWFS_ADDR, the mount around the working directory, the only mount
+    /// that there is, or else 127.0.0.1:9090
+    #[arg(long, value_name = "PATH")]
+    pub(super) mount: Vec<PathBuf>,
+    /// Ask at this control address, a port or a control socket; repeated or after commas, all are asked at
+    /// once. HOST alone means port 9090, PORT alone this machine [env: SLOWFS_ADDR]
     #[arg(
         long,
-        value_name = "HOST:PORT",
-        env = "SLOWFS_ADDR",
+        value_name = "HOST:PORT|SOCKET",
         value_delimiter = ',',
-        value_parser = parse_addr,
-        default_value = DEFAULT_ADDR
+        value_parser = parse_addr
     )]
     pub(super) addr: Vec<String>,
     /// Print JSON, one object per line and address

@@ -8,17 +8,22 @@ Examples:
   slowfs demo
   slowfs mount /mnt/slowfs --subdir /data/raw
   slowfs delay 300ms -m fsync,fdatasync -r '(^|.*/)member/wal/.*'
-  slowfs clear
+  slowfs list /mnt/slowfs
+  slowfs clear /mnt/slowfs
   slowfs umount /mnt/slowfs
 
 Exit codes: 0 done, 1 refused or failed, 2 usage.";
 
 pub(super) const MOUNT: &str = "\
+Each mount has a control socket beside its port, which only its user may use; `slowfs ps` shows both. \
+$SLOWFS_ADDR is for the commands that ask a mount: this one does not heed it.
+
 Examples:
   slowfs mount /mnt/slowfs --subdir /data/raw         # in the foreground
   slowfs mount /data/raw                              # over the directory itself
   slowfs mount /mnt/slowfs --subdir /data/raw --daemon --log-file /var/log/slowfs.log
   slowfs mount /mnt/slowfs --subdir /data/raw --listen 127.0.0.1:0
+  slowfs mount /mnt/slowfs --subdir /data/raw --listen none     # no port, its control socket only
   slowfs mount /mnt/slowfs --subdir /data/raw --fault \"delay 10ms -m fsync -r '.*/wal/.*'\"
   slowfs mount /mnt/slowfs --subdir /data/raw -o dev,suid";
 
@@ -36,6 +41,7 @@ there nothing is cleared.
 Examples:
   slowfs clear
   slowfs clear fsync fdatasync
+  slowfs clear /mnt/slowfs fsync                      # of that mount
   slowfs clear slow-wal                               # the fault of that name
   slowfs clear 3                                      # or by its number in `slowfs list`
   slowfs clear --addr 10.0.0.1:9090 --addr 10.0.0.2:9090";
@@ -49,6 +55,7 @@ has gone.
 
 Examples:
   slowfs list
+  slowfs list /mnt/slowfs                             # of that mount
   slowfs list slow-wal
   slowfs list --ended
   slowfs list --commands                              # a script that sets these again
@@ -103,6 +110,13 @@ pub(super) const PING: &str = "\
 Examples:
   slowfs ping
   slowfs ping --addr db1:9090 --json";
+
+pub(super) const PS: &str = "\
+It finds the mounts by their control sockets and in the mount table. Those of other users it may not ask.
+
+Examples:
+  slowfs ps
+  slowfs ps --json";
 
 pub(super) const DEMO: &str = "\
 Examples:

@@ -201,8 +201,8 @@ mod tests {
     }
 
     /// Options of a fault that bear the name of a command or kind, and mean the same: `slowfs methods`
-    /// lists those that `--methods` takes.
-    const SAME: [&str; 1] = ["methods"];
+    /// lists those that `--methods` takes, `slowfs mount` makes what `--mount` names.
+    const SAME: [&str; 2] = ["methods", "mount"];
 
     #[test]
     fn no_word_means_two_things() {
@@ -211,7 +211,7 @@ mod tests {
         for (place, name) in commands.iter().enumerate() {
             assert!(!commands[..place].contains(name), "two commands {name}");
         }
-        let own = ["methods", "regex", "and", "name", "add", "addr", "json", "help"];
+        let own = ["methods", "regex", "and", "name", "add", "mount", "addr", "json", "help"];
         let words = || OPTIONS.iter().map(|option| option.word).chain(own);
         for word in words() {
             assert!(

@@ -20,10 +20,12 @@ mod kind;
 mod kinds;
 mod mount;
 mod mount_helper;
+mod mounts;
 mod options;
 mod original;
 mod output;
 mod progress;
+mod ps;
 mod recipe;
 mod render;
 mod report;
@@ -36,6 +38,7 @@ mod trial;
 mod typed;
 mod values;
 mod watch;
+mod whom;
 
 /// A mirror of a directory that becomes slow, broken or treacherous on command.
 #[derive(Debug, Parser)]
@@ -55,6 +58,9 @@ enum Command {
     Umount(mount::UmountArgs),
     #[command(flatten)]
     Control(control::Control),
+    /// Show the mounts that there are, and how each is reached; asks each
+    #[command(after_help = help::PS)]
+    Ps(ps::PsArgs),
     /// Show a delay at work, on temporary directories
     #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
@@ -97,10 +103,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if mount_helper::is_meant(program, words) {
         return mount_helper::run(words.to_vec());
     }
-    let matches = match command().try_get_matches_from(&args) {
-        Ok(matches) => matches,
-        Err(error) => return misunderstood(&error, words),
-    };
+    let grammar = command();
+    let matches =
+        match grammar.clone().try_get_matches_from(whom::spelled_out(&grammar, args.clone())) {
+            Ok(matches) => matches,
+            Err(error) => return misunderstood(&error, words),
+        };
     if let Some(fault) = kind::read(&matches) {
         return match fault {
             Ok(fault) => act::set(&fault),
@@ -118,6 +126,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Control(command) => act::run(&command),
         Command::Mount(args) => outcome("slowfs", mount::mount(&args)),
         Command::Umount(args) => outcome("slowfs", mount::umount(&args)),
+        Command::Ps(args) => ps::run(&args),
         Command::Demo(args) => outcome("slowfs", demo::run(&args)),
         Command::Selftest(args) => selftest::run(&args),
     }
@@ -142,7 +151,9 @@ fn misunderstood(error: &clap::Error, words: &[OsString]) -> ExitCode {
 /// What is wrong with a value that begins with a dash, and so was taken for an option.
 fn dashed(error: &clap::Error, words: &[OsString]) -> Option<String> {
     let Some(ContextValue::String(taken)) = error.get(ContextKind::InvalidArg) else { return None };
-    let is_short = !taken.starts_with("--") && error.kind() == ErrorKind::UnknownArgument;
+    let is_short = taken.starts_with('-')
+        && !taken.starts_with("--")
+        && error.kind() == ErrorKind::UnknownArgument;
     let typed = words.iter().map(|word| word.to_string_lossy());
     let typed = typed.into_iter().find(|word| is_short && word.starts_with(taken.as_str()))?;
     Some(if typed.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit()) {
@@ -271,6 +282,7 @@ mod tests {
             fields(LatencyStatistics::default()),
             activity::field_names(),
             selftest::field_names(),
+            ps::field_names(),
         ];
         for name in all.iter().flatten() {
             assert!(DOCUMENTATION.contains(&format!("`{name}`")), "{name}");
@@ -291,7 +303,9 @@ mod tests {
             for example in examples {
                 let typed = example.split("  #").next().unwrap();
                 let words = words::split(typed).unwrap();
-                let parsed = command().try_get_matches_from(&words);
+                let spelled = words.iter().map(OsString::from).collect();
+                let spelled = whom::spelled_out(&command(), spelled);
+                let parsed = command().try_get_matches_from(spelled);
                 let parsed = parsed.unwrap_or_else(|e| panic!("{example}: {e}"));
                 let fault = kind::read(&parsed).transpose();
                 assert!(fault.is_ok_and(|f| f.is_some() || Cli::from_arg_matches(&parsed).is_ok()));

@@ -1,7 +1,7 @@
 //! `slowfs mount` and `slowfs umount`.
 
 use std::fs;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use clap::Args;
 use rustix::mount::MountFlags;
 
 use super::options::MountOption;
+use super::values::parse_addr;
 use super::values::parse_number;
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
@@ -20,6 +21,7 @@ use crate::fault::words::{self, FaultWords, PatternError};
 use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
 use crate::fs::FsOptions;
 use crate::log::{Log, Target};
+use crate::rpc;
 use crate::sys::daemonize::{self, Side};
 
 /// What `slowfs mount` is told.
@@ -30,7 +32,8 @@ pub(super) struct MountArgs {
     /// Directory to mirror; without it the mountpoint mirrors itself
     #[arg(long, value_name = "DIR")]
     subdir: Option<PathBuf>,
-    /// Where Thrift clients are served; port 0 takes a free one and prints it
+    /// Where Thrift clients are served over TCP; port 0 takes a free one and prints it, PORT alone is one
+    /// of this machine, ADDR alone means port 9090; `none` leaves the mount's control socket
     #[arg(
         long,
         value_name = "ADDR:PORT|none",
@@ -121,7 +124,9 @@ impl FromStr for Listen {
         if text == "none" {
             return Ok(Listen(None));
         }
-        let mut found = text.to_socket_addrs().map_err(|e| format!("not ADDR:PORT ({e})"))?;
+        let wrong = |e: &dyn std::fmt::Display| format!("not ADDR:PORT, ADDR, PORT nor none ({e})");
+        let addr = parse_addr(text).map_err(|e| wrong(&e))?;
+        let mut found = rpc::resolve(&addr).map_err(|e| wrong(&e))?;
         found.next().map(|a| Listen(Some(a))).ok_or_else(|| "no such address".to_owned())
     }
 }

@@ -58,3 +58,12 @@ pub(super) fn print(addr: &str, result: Result<Report, String>, target: &Target)
         Err(reason) => output::failed(addr, &reason),
     }
 }
+
+/// That nobody is asked, and why.
+pub(super) fn nobody(reason: &str, target: &Target) {
+    if target.json {
+        output::out(&json!({ "addr": null, "ok": false, "error": reason }).to_string());
+    } else {
+        output::error(reason);
+    }
+}

@@ -40,13 +40,26 @@ pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// An address as it was typed, but for a port alone, which is one of this machine.
 pub(super) fn parse_addr(text: &str) -> Result<String, String> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    let port = text.strip_prefix(':').unwrap_or(text);
+    if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
+        let port: u16 = port.parse().map_err(|_| "a port is at most 65535".to_owned())?;
+        return Ok(format!("127.0.0.1:{port}"));
+    }
     let fits = match text.rsplit_once(':') {
         _ if text.parse::<IpAddr>().is_ok() => true,
         Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok(),
         None => !text.is_empty(),
     };
-    if fits { Ok(text.to_owned()) } else { Err("not HOST:PORT nor HOST".into()) }
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("not HOST:PORT, HOST, PORT nor the path of a socket".into())
+    }
 }
 
 pub(super) fn parse_method(text: &str) -> Result<String, String> {
@@ -118,11 +131,22 @@ mod tests {
 
     #[test]
     fn addresses_are_judged_before_anything_is_sent() {
-        for good in ["localhost", "db1:9090", "10.0.0.1:1", "::1", "[::1]:9090", "fe80::1"] {
+        for good in [
+            "localhost",
+            "db1:9090",
+            "10.0.0.1:1",
+            "::1",
+            "[::1]:9090",
+            "fe80::1",
+            "/run/slowfs/mnt",
+        ] {
             assert_eq!(parse_addr(good).as_deref(), Ok(good));
         }
-        for bad in ["", ":99999", "127.0.0.1:65536", "db1:", ":9090", "[::1]"] {
+        for bad in ["", ":", ":99999", "99999", "127.0.0.1:65536", "db1:", "[::1]"] {
             assert!(parse_addr(bad).is_err(), "{bad}");
+        }
+        for port in ["9191", ":9191"] {
+            assert_eq!(parse_addr(port).as_deref(), Ok("127.0.0.1:9191"));
         }
     }
 

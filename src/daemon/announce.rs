@@ -9,15 +9,17 @@ use super::running::Running;
 /// Who serves what, where, and what of it may surprise.
 pub(super) fn announce(config: &RunConfig, run: &Running, base: &Path) {
     tracing::info!("{} mirrors {}", run.mounted.mountpoint().display(), base.display());
-    match &run.control {
-        Some(server) => {
-            let address = server.local_addr();
+    match run.address {
+        Some(address) => {
             tracing::info!("Thrift clients are served on {address}");
             if !address.ip().is_loopback() {
                 tracing::warn!("anybody who reaches {address} can inject faults");
             }
         }
         None => tracing::info!("Thrift clients are not served (--listen none)"),
+    }
+    if let Some(socket) = &run.socket {
+        tracing::info!("the control socket is {}", socket.path().display());
     }
     if config.mount.allow_other && !config.mount.default_permissions {
         tracing::warn!("no_default_permissions with allow_other: every user may do anything here");

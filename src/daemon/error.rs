@@ -25,6 +25,11 @@ pub(crate) enum StartError {
     /// The control port cannot be bound.
     #[error("{0}; nothing was mounted")]
     Listen(io::Error),
+    /// The control socket cannot be made, and there is to be no port.
+    #[error(
+        "cannot make the control socket {0}; without --listen none there is a port; nothing was mounted"
+    )]
+    Socket(io::Error),
     /// The device cannot be opened.
     #[error(
         "cannot open /dev/fuse: {0}; load the module with `modprobe fuse`, and in a container pass --device /dev/fuse"

@@ -16,12 +16,13 @@ use crate::fault::{DelayLine, FaultTable};
 use crate::fs::SlowFs;
 use crate::log::Log;
 use crate::mirror::{KeptTimes, Mirror};
-use crate::rpc;
 use crate::sys::daemonize::Report;
 use crate::sys::memory;
 
 mod announce;
+pub(crate) mod around;
 mod config;
+mod control;
 mod error;
 mod fusermount;
 mod given;
@@ -35,12 +36,14 @@ mod mountpoint;
 mod pid_file;
 mod running;
 mod signals;
+pub(crate) mod socket;
 mod start;
 
 pub(crate) use config::{MountOptions, RunConfig};
 pub(crate) use error::StartError;
 
 use announce::announce;
+use control::Control;
 use error::strip;
 use mount::Fresh;
 use mounted::Mounted;
@@ -72,7 +75,7 @@ pub(crate) fn run(
     log.keep_off(&mountpoint.path);
     let root = open_backing(&config, &base, &mountpoint)?;
     refuse_own_inside(&mountpoint.path, &base)?;
-    let listener = config.listen.map(rpc::bind).transpose().map_err(StartError::Listen)?;
+    let mut control = Control::bind(&config, &mountpoint.path)?;
 
     let line = DelayLine::new().map_err(other("start the delay line"))?;
     let table = FaultTable::new(Arc::clone(&line), config.seed);
@@ -88,7 +91,8 @@ pub(crate) fn run(
     line.serves(mounted.device());
     let paths = Paths { mountpoint: mountpoint.path.clone(), base };
     drop(mountpoint);
-    let run = start(fs, connection, (&config, log), &table, listener, (&paths, mounted))?;
+    control.publish()?;
+    let run = start(fs, connection, (&config, log), &table, control, (&paths, mounted))?;
     if let Some(file) = &pid_file {
         file.fill()?;
     }

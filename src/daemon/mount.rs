@@ -240,6 +240,12 @@ pub(super) fn detach(mount: BorrowedFd<'_>, path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Whether nobody serves what is on top at `mountpoint`, as far as the calling user may know.
+#[must_use]
+pub(crate) fn is_dead(mountpoint: &Path) -> bool {
+    directory(mountpoint, OFlags::NOFOLLOW).is_ok_and(|root| lost_its_daemon(&root))
+}
+
 /// Detaches what is on top at `mountpoint`, busy or not, if nobody serves it; says whether it was so.
 ///
 /// # Errors

@@ -35,6 +35,10 @@ pub(crate) struct MountLine {
     pub options: String,
     /// Its type, subtype included.
     pub kind: String,
+    /// What it shows as its source.
+    pub source: PathBuf,
+    /// Of a FUSE filesystem whose it is, else root.
+    pub owner: u32,
 }
 
 impl MountLine {
@@ -84,6 +88,15 @@ impl MountTable {
     /// What pread(2) reports.
     pub(crate) fn at(&self, mountpoint: &Path) -> io::Result<Option<MountLine>> {
         Ok(topmost(self.mounts()?, mountpoint))
+    }
+
+    /// The mount that a path (absolute and resolved) lies on.
+    ///
+    /// # Errors
+    /// What pread(2) reports.
+    pub(crate) fn around(&self, path: &Path) -> io::Result<Option<MountLine>> {
+        let mounts = self.mounts()?;
+        Ok(path.ancestors().find_map(|place| topmost(mounts.clone(), place)))
     }
 
     /// Where that filesystem is mounted. None is the answer only if nothing changed meanwhile.
@@ -142,9 +155,18 @@ fn parse(line: &[u8]) -> Option<MountLine> {
     let device = (major.parse().ok()?, minor.parse().ok()?);
     let mountpoint = unescape(fields.nth(1)?);
     let options = String::from_utf8(fields.next()?.to_vec()).ok()?;
-    let kind = fields.skip_while(|f| *f != b"-").nth(1)?;
-    let kind = String::from_utf8(kind.to_vec()).ok()?;
-    Some(MountLine { number, parent, device, mountpoint, options, kind })
+    let mut fields = fields.skip_while(|f| *f != b"-").skip(1);
+    let kind = String::from_utf8(fields.next()?.to_vec()).ok()?;
+    let source = unescape(fields.next()?);
+    let owner = owner(fields.next().unwrap_or_default());
+    Some(MountLine { number, parent, device, mountpoint, options, kind, source, owner })
+}
+
+/// The user among the options of a FUSE filesystem, `rw,user_id=1000,group_id=1000`.
+fn owner(options: &[u8]) -> u32 {
+    let user =
+        |option: &[u8]| std::str::from_utf8(option.strip_prefix(b"user_id=")?).ok()?.parse().ok();
+    options.split(|byte| *byte == b',').find_map(user).unwrap_or_default()
 }
 
 /// Undoes mountinfo's octal escapes (`\040` for a space).
@@ -173,7 +195,7 @@ mod tests {
 
     #[test]
     fn mountinfo_lines_are_read_with_their_escapes() {
-        let line = br"97 28 0:52 / /mnt/a\040b rw,nosuid shared:1 - fuse.slowfs /data/raw rw";
+        let line = br"97 28 0:52 / /mnt/a\040b rw,nosuid shared:1 - fuse.slowfs /data/raw rw,user_id=65534,group_id=0";
         let want = MountLine {
             number: 97,
             parent: 28,
@@ -181,6 +203,8 @@ mod tests {
             mountpoint: "/mnt/a b".into(),
             options: "rw,nosuid".to_owned(),
             kind: "fuse.slowfs".to_owned(),
+            source: "/data/raw".into(),
+            owner: 65534,
         };
         assert_eq!(parse(line), Some(want));
         assert_eq!(parse(b""), None);

@@ -1,6 +1,7 @@
 //! A run while its mount is up, until nothing of it is left. No locks.
 
 use std::io::{self, PipeReader};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -11,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::error::{StartError, strip};
 use super::mounted::{Mounted, SETTLED};
 use super::signals::Signals;
+use super::socket::ControlSocket;
 use crate::fault::{DelayLine, FaultTable};
 use crate::rpc::Server;
 
@@ -27,6 +29,10 @@ const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 pub(super) struct Running {
     pub(super) mounted: Arc<Mounted>,
     pub(super) control: Option<Server>,
+    /// Where it serves over TCP.
+    pub(super) address: Option<SocketAddr>,
+    /// Where it serves clients of this machine.
+    pub(super) socket: Option<ControlSocket>,
     pub(super) session: JoinHandle<io::Result<()>>,
     /// Closed at the other side when the session's thread ends.
     pub(super) ended: PipeReader,
@@ -64,6 +70,7 @@ impl Running {
         line: &DelayLine,
     ) -> Result<(), StartError> {
         let ending = self.wait(stop);
+        drop(self.socket.take());
         if let Some(server) = self.control.take() {
             server.stop();
         }

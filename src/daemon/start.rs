@@ -1,9 +1,8 @@
 //! Starts what serves a fresh mount: the session with the kernel, and control. No locks.
 
 use std::io::{self, pipe};
-use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
@@ -13,6 +12,7 @@ use fuser::{Session, SessionACL};
 use rustix::mount::MountFlags;
 
 use super::config::RunConfig;
+use super::control::Control;
 use super::error::{StartError, strip};
 use super::mount;
 use super::mounted::Mounted;
@@ -40,7 +40,7 @@ pub(super) fn start(
     connection: OwnedFd,
     (config, log): (&RunConfig, &Log),
     table: &Arc<FaultTable>,
-    listener: Option<TcpListener>,
+    control: Control,
     (paths, mounted): (&Paths, Mounted),
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
@@ -59,10 +59,10 @@ pub(super) fn start(
     let notices =
         session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
     notifier.attach(table, notices).map_err(other("start a thread"))?;
-    let server = server_config(config, paths, kernel, log.lost());
-    let control = listener
-        .map(|listener| Server::start(listener, Arc::clone(table), stats, server))
-        .transpose()
+    let address = control.address();
+    let config = server_config(config, (paths, &control), kernel, log.lost());
+    let (listeners, socket) = control.listeners();
+    let control = Server::start(listeners, Arc::clone(table), stats, config)
         .map_err(other("serve Thrift clients"))?;
     let (ended, ending) = pipe().map_err(other("make a pipe"))?;
     let session = thread::Builder::new()
@@ -72,12 +72,13 @@ pub(super) fn start(
             session.run()
         })
         .map_err(other("start the session's thread"))?;
-    Ok(Running { mounted: Arc::new(mounted), control, session, ended })
+    let mounted = Arc::new(mounted);
+    Ok(Running { mounted, control: Some(control), address, socket, session, ended })
 }
 
 fn server_config(
     config: &RunConfig,
-    paths: &Paths,
+    (paths, control): (&Paths, &Control),
     kernel: Kernel,
     log_lines_lost: Arc<AtomicU64>,
 ) -> ServerConfig {
@@ -97,6 +98,8 @@ fn server_config(
             stats: config.fs.time_all,
             fuse_protocol: kernel.protocol,
             capabilities: kernel.capabilities,
+            listen: control.address(),
+            socket: control.path().map(Path::to_owned),
         },
         // The longest idle one is closed, rather than that nothing can be opened any more.
         max_connections: (mirror::descriptors_left_to_others() / 2).min(256),

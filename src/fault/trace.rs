@@ -9,7 +9,6 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::mask::MaskWord;
 use super::operation::{Caller, Span};
+use super::origin::Origin;
 use super::words::Pattern;
 use crate::ops::MethodSet;
 
@@ -120,10 +120,10 @@ pub struct Fetched {
 /// Somebody else reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} traces this mount already, and it takes one trace at a time; end that one first")]
-pub struct Taken(SocketAddr);
+pub struct Taken(Origin);
 
 struct Tape {
-    reader: SocketAddr,
+    reader: Origin,
     wanted: Arc<Wanted>,
     ring: VecDeque<Arc<Event>>,
     bytes: usize,
@@ -156,7 +156,7 @@ impl<'a> Tracing<'a> {
     ///
     /// # Errors
     /// Another one reads.
-    pub fn start(self, reader: SocketAddr, wanted: Wanted) -> Result<(), Taken> {
+    pub fn start(self, reader: Origin, wanted: Wanted) -> Result<(), Taken> {
         let mut tape = self.trace.0.lock();
         if let Some(other) = tape.as_ref().filter(|tape| tape.reader != reader && !tape.is_left()) {
             return Err(Taken(other.reader));
@@ -178,7 +178,7 @@ impl<'a> Tracing<'a> {
 
     /// What came after that number, `most` at most; what came up to it is forgotten. None if that
     /// reader has no trace (any more).
-    pub fn fetch(self, reader: SocketAddr, after: u64, most: usize) -> Option<Fetched> {
+    pub fn fetch(self, reader: Origin, after: u64, most: usize) -> Option<Fetched> {
         let mut tape = self.trace.0.lock();
         let tape = tape.as_mut().filter(|tape| tape.reader == reader && !tape.is_left())?;
         tape.fetched = Instant::now();
@@ -197,7 +197,7 @@ impl<'a> Tracing<'a> {
     }
 
     /// Ends the trace of that reader, if it has one.
-    pub fn stop(self, reader: SocketAddr) -> bool {
+    pub fn stop(self, reader: Origin) -> bool {
         let mut tape = self.trace.0.lock();
         let own = tape.as_ref().is_some_and(|tape| tape.reader == reader);
         if own {

@@ -16,8 +16,8 @@ use crate::fault::words::{FaultWords, PlainFault};
 pub struct Client(pub(super) Connection);
 
 impl Client {
-    /// Connects to `HOST:PORT` or `HOST`, then of port 9090. The timeout is for the connection
-    /// attempt and then for each wait for an answer.
+    /// Connects to `HOST:PORT`, to `HOST`, then of port 9090, or to the socket of a path that begins with
+    /// a slash. The timeout is for the connection attempt and then for each wait for an answer.
     ///
     /// # Errors
     /// [`ClientError::Connect`].

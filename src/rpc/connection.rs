@@ -4,7 +4,9 @@
 //! leaves the stream inside a message the connection is not to be used again. No locks.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -12,6 +14,7 @@ use thrift::protocol::TMessageType;
 use thrift::{ApplicationErrorKind, TransportErrorKind};
 
 use super::record::{BadField, Wire, field};
+use super::socket::Stream;
 use super::wire::{self, BadMessage, Fields, Limits, Message, MessageReader, ReadError, Value};
 
 /// The port of charybdefs, and slowfs's own default.
@@ -86,18 +89,18 @@ pub enum BadAnswer {
 pub(super) struct Connection {
     addr: String,
     timeout: Duration,
-    stream: TcpStream,
+    stream: Arc<Stream>,
     reader: MessageReader<Timed>,
     seq: i32,
 }
 
 /// A stream whose read timeout is told as such: the system says EAGAIN.
 #[derive(Debug)]
-struct Timed(TcpStream);
+struct Timed(Arc<Stream>);
 
 impl Read for Timed {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.0.read(out).map_err(|e| match e.kind() {
+        (&*self.0).read(out).map_err(|e| match e.kind() {
             io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
             _ => e,
         })
@@ -105,32 +108,38 @@ impl Read for Timed {
 }
 
 impl Connection {
-    /// Connects to `HOST:PORT` or `HOST`, then of port 9090. The timeout is for the connection
-    /// attempt and then for each wait for an answer.
+    /// Connects to `HOST:PORT`, to `HOST`, then of port 9090, or to the socket of a path that begins with
+    /// a slash. The timeout is for the connection attempt and then for each wait for an answer.
     ///
     /// # Errors
     /// [`ClientError::Connect`].
     pub(super) fn connect(addr: &str, timeout: Duration) -> Result<Connection, ClientError> {
         let failed = |reason: String| ClientError::Connect { addr: addr.to_owned(), reason };
-        let stream = dial(addr, timeout).map_err(|e| {
-            failed(match e.kind() {
-                io::ErrorKind::ConnectionRefused => {
+        let is_local = addr.starts_with('/');
+        let dialled = match is_local {
+            true => Stream::connect(Path::new(addr), timeout),
+            false => dial(addr, timeout),
+        };
+        let stream = dialled.map_err(|e| {
+            failed(match (e.kind(), is_local) {
+                (io::ErrorKind::ConnectionRefused, false) => {
                     "connection refused (nothing listens there: is slowfs mounted, on that port?)"
                         .into()
                 }
-                io::ErrorKind::TimedOut => {
+                (io::ErrorKind::ConnectionRefused, true) => {
+                    "connection refused (the daemon that made this socket has ended)".into()
+                }
+                (io::ErrorKind::TimedOut, _) => {
                     format!("no answer within {}", humantime::format_duration(timeout))
                 }
                 _ => wire::os_text(&e),
             })
         })?;
-        let prepared = stream
-            .set_nodelay(true)
-            .and_then(|()| stream.set_read_timeout(Some(timeout)))
-            .and_then(|()| stream.set_write_timeout(Some(timeout)))
-            .and_then(|()| stream.try_clone());
-        let reading = prepared.map_err(|e| failed(wire::os_text(&e)))?;
-        let reader = MessageReader::new(Timed(reading), Limits::REPLY);
+        let prepared =
+            stream.let_read_take(Some(timeout)).and_then(|()| stream.let_write_take(timeout));
+        prepared.map_err(|e| failed(wire::os_text(&e)))?;
+        let stream = Arc::new(stream);
+        let reader = MessageReader::new(Timed(Arc::clone(&stream)), Limits::REPLY);
         Ok(Connection { addr: addr.to_owned(), timeout, stream, reader, seq: 0 })
     }
 
@@ -149,7 +158,7 @@ impl Connection {
 
     /// Sets how long an answer may take.
     fn let_take(&self, within: Duration, call: &'static str) -> Result<(), ClientError> {
-        let set = self.stream.set_read_timeout(Some(within));
+        let set = self.stream.let_read_take(Some(within));
         set.map_err(|e| self.lost(call, wire::os_text(&e)))
     }
 
@@ -174,7 +183,7 @@ impl Connection {
             Message { name: call.to_owned(), kind: TMessageType::Call, seq: self.seq, body: args };
         let bytes =
             wire::encode(&message, false).map_err(|e| self.garbled(call, BadAnswer::NoCall(e)))?;
-        self.stream.write_all(&bytes).map_err(|e| self.lost(call, wire::os_text(&e)))?;
+        (&*self.stream).write_all(&bytes).map_err(|e| self.lost(call, wire::os_text(&e)))?;
         let reply = match self.reader.read() {
             Ok(Some(reply)) => reply,
             Ok(None) => return Err(self.lost(call, "the server closed the connection".into())),
@@ -228,17 +237,22 @@ fn message_of(exception: &Fields) -> String {
     String::from_utf8_lossy(text).replace(['\n', '\r'], " ")
 }
 
-/// Tries each address that the name resolves to.
-fn dial(addr: &str, timeout: Duration) -> io::Result<TcpStream> {
+/// What `HOST:PORT` stands for, or `HOST`, then of port 9090.
+pub(crate) fn resolve(addr: &str) -> io::Result<impl Iterator<Item = SocketAddr>> {
     let with_port = addr.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let resolved = match addr.parse::<IpAddr>() {
-        Err(_) if with_port => addr.to_socket_addrs()?,
-        _ => (addr, DEFAULT_PORT).to_socket_addrs()?,
-    };
+    match addr.parse::<IpAddr>() {
+        Err(_) if with_port => addr.to_socket_addrs(),
+        _ => (addr, DEFAULT_PORT).to_socket_addrs(),
+    }
+}
+
+/// Tries each address that the name resolves to.
+fn dial(addr: &str, timeout: Duration) -> io::Result<Stream> {
+    let resolved = resolve(addr)?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in resolved {
         match TcpStream::connect_timeout(&address, timeout) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Stream::of_net(stream),
             Err(e) => last = e,
         }
     }

@@ -4,12 +4,13 @@
 //! follow together. Lock rule: locked for memory work only.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tracing::warn;
+
+use crate::fault::Origin;
 
 /// How long the log is quiet about them after it told of some.
 const QUIET: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ impl Dropped {
     }
 
     /// Counts one, whoever it was of.
-    pub(super) fn count(&self, peer: Option<SocketAddr>, why: impl Display) {
+    pub(super) fn count(&self, peer: Option<Origin>, why: impl Display) {
         self.total.fetch_add(1, Ordering::Relaxed);
         {
             let mut untold = self.untold.lock();

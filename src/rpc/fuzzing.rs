@@ -2,7 +2,6 @@
 //! tests only. No locks of its own.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,8 +9,11 @@ use std::time::SystemTime;
 use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
 use super::server::reply;
 use super::wire::{self, Limits, Message, MessageReader, ReadError};
-use crate::fault::{Bounds, DelayLine, FaultTable, ProbabilityScale};
+use crate::fault::{Bounds, DelayLine, FaultTable, Origin, ProbabilityScale};
 use crate::stats::Stats;
+
+/// Whose connection it is.
+const PEER: Origin = Origin::Local { pid: 1, uid: 0, gid: 0, connection: 0 };
 
 /// A server's handler over a table of its own.
 pub struct Control {
@@ -42,6 +44,8 @@ impl Control {
                 stats: false,
                 fuse_protocol: "0".to_owned(),
                 capabilities: Vec::new(),
+                listen: None,
+                socket: None,
             },
             max_connections: 1,
             log_lines_lost: Arc::default(),
@@ -70,7 +74,7 @@ impl Control {
             assert_eq!(again(&call, framed, Limits::REPLY), encoded(&call, framed));
             let before = self.ids();
             // Nobody waits: a call that would is over at once.
-            let peer = Peer { addr: (Ipv4Addr::LOCALHOST, 1).into(), waits: &|| false };
+            let peer = Peer { addr: PEER, waits: &|| false };
             let answer = self.handler.answer(peer, &call);
             if let Some(text) = refusal(&answer) {
                 assert!(!text.contains('\n'), "several lines: {text:?}");

@@ -18,7 +18,7 @@ use super::dropped::Dropped;
 use super::record::Wire;
 use super::records::KindInfo;
 use super::wire::{Fields, Message, Value, printable};
-use crate::fault::{Bounds, FaultTable, ProbabilityScale};
+use crate::fault::{Bounds, FaultTable, Origin, ProbabilityScale};
 use crate::ops::Method;
 use crate::stats::Stats;
 
@@ -64,6 +64,10 @@ pub struct MountInfo {
     pub fuse_protocol: String,
     /// The kernel's capabilities that the mount uses.
     pub capabilities: Vec<&'static str>,
+    /// Where clients are served over TCP.
+    pub listen: Option<SocketAddr>,
+    /// The socket where clients of this machine are served.
+    pub socket: Option<PathBuf>,
 }
 
 /// What goes back to the client.
@@ -84,7 +88,7 @@ pub(super) enum Refusal {
 /// Who makes a call.
 #[derive(Clone, Copy)]
 pub(super) struct Peer<'a> {
-    pub(super) addr: SocketAddr,
+    pub(super) addr: Origin,
     /// Whether it still waits for the answer.
     pub(super) waits: &'a dyn Fn() -> bool,
 }

@@ -253,6 +253,8 @@ fn the_mount_is_written_as_ever() {
         passthrough_except: text(".*"),
         kinds: vec!["delay".into()],
         features: vec!["count".into(), "name".into()],
+        listen: text("127.0.0.1:9090"),
+        socket: Some(WirePath("/run/slowfs/m".into())),
     };
     is_golden("info", info);
     is_golden("default_info", Info::default());

@@ -1,7 +1,9 @@
-//! The control interface over Thrift: the calls of charybdefs and slowfs's own, one port.
+//! The control interface over Thrift: the calls of charybdefs and slowfs's own, on one port and on the
+//! mount's own socket.
 //!
 //! ```text
-//! server, client                connections              dropped   those not served to their end
+//! server, client, connection    connections              dropped   those not served to their end
+//! socket                        TCP, and a mount's own   
 //! handler                       which call does what     put, tell, wait, trace  what they do
 //! convert                       faults as they are listed
 //! dialect, records, statistics  which fields mean what   idl       the records against the IDL
@@ -28,6 +30,7 @@ mod put;
 mod record;
 mod records;
 mod server;
+mod socket;
 mod statistics;
 mod tell;
 mod trace;
@@ -36,16 +39,18 @@ mod wait;
 mod wire;
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 
 pub use client::Client;
+pub(crate) use connection::resolve;
 pub use connection::{BadAnswer, ClientError};
 pub(crate) use describe::duration;
 pub use handler::{MountInfo, ServerConfig};
 pub use record::BadField;
 pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
-pub use server::{Server, bind};
+pub use server::Server;
+pub(crate) use socket::bind_local;
+pub use socket::{Listener, bind};
 pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 pub use trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 pub use values::WirePath;
@@ -55,18 +60,18 @@ use crate::fault::FaultTable;
 use crate::stats::Stats;
 
 impl Server {
-    /// Serves that table, and what `stats` counts, on that listener until stopped.
+    /// Serves that table, and what `stats` counts, on those listeners until stopped.
     ///
     /// # Errors
     /// No thread can be started.
     pub fn start(
-        listener: TcpListener,
+        listeners: Vec<Listener>,
         table: Arc<FaultTable>,
         stats: Arc<Stats>,
         config: ServerConfig,
     ) -> io::Result<Server> {
         let max_connections = config.max_connections;
         let handler = handler::Handler::new(table, stats, config);
-        Server::with_handler(listener, handler, max_connections)
+        Server::with_handler(listeners, handler, max_connections)
     }
 }

@@ -1,8 +1,6 @@
 //! What the calls do that change the table. Each change is logged with its peer, what it set and how
 //! that was read. No locks of its own.
 
-use std::net::SocketAddr;
-
 use tracing::{info, warn};
 
 use super::handler::{Handler, Refusal};
@@ -10,11 +8,13 @@ use super::records::{Cleared, Put};
 use super::wire::{printable, signed};
 use crate::fault::suggest::closest;
 use crate::fault::words::{FaultWords, PlainFault, methods, percent};
-use crate::fault::{self, Change, Fault, FaultId, FaultRef, Lift, Lifted, Placement, SpecError};
+use crate::fault::{
+    self, Change, Fault, FaultId, FaultRef, Lift, Lifted, Origin, Placement, SpecError,
+};
 use crate::ops::{Method, MethodSet};
 
 impl Handler {
-    pub(super) fn clear_fault(&self, peer: SocketAddr, name: &str, method: &str) {
+    pub(super) fn clear_fault(&self, peer: Origin, name: &str, method: &str) {
         match Method::from_name(method) {
             Some(method) => {
                 self.table.clear_methods(method.into());
@@ -24,7 +24,7 @@ impl Handler {
         }
     }
 
-    pub(super) fn clear_methods(&self, peer: SocketAddr, names: &[String]) -> Result<(), Refusal> {
+    pub(super) fn clear_methods(&self, peer: Origin, names: &[String]) -> Result<(), Refusal> {
         let methods = methods(names).map_err(own)?;
         if methods.is_empty() {
             return Err(Refusal::Own("no method is named".to_owned()));
@@ -35,7 +35,7 @@ impl Handler {
     }
 
     /// Lifts methods, and faults by name or id; without any everything.
-    pub(super) fn clear(&self, peer: SocketAddr, what: &[String]) -> Result<Cleared, Refusal> {
+    pub(super) fn clear(&self, peer: Origin, what: &[String]) -> Result<Cleared, Refusal> {
         let mut lift = Lift { everything: what.is_empty(), ..Lift::default() };
         let mut faults = Vec::new();
         for word in what {
@@ -77,7 +77,7 @@ impl Handler {
     }
 
     /// Whether there was one of that name or id.
-    pub(super) fn remove(&self, peer: SocketAddr, fault: &str) -> bool {
+    pub(super) fn remove(&self, peer: Origin, fault: &str) -> bool {
         let lift = Lift { faults: vec![FaultRef::new(fault)], ..Lift::default() };
         let removed = self.table.lift(&lift).is_ok();
         let found = if removed { "cleared" } else { "is not there" };
@@ -88,7 +88,7 @@ impl Handler {
     /// `set_fault` and, where the methods are none, `set_all_fault`.
     pub(super) fn set_fault(
         &self,
-        peer: SocketAddr,
+        peer: Origin,
         name: &str,
         names: Option<Vec<String>>,
         fault: &PlainFault,
@@ -113,12 +113,7 @@ impl Handler {
         Ok(())
     }
 
-    pub(super) fn put(
-        &self,
-        peer: SocketAddr,
-        words: &FaultWords,
-        add: bool,
-    ) -> Result<Put, Refusal> {
+    pub(super) fn put(&self, peer: Origin, words: &FaultWords, add: bool) -> Result<Put, Refusal> {
         let fault = words.fault().map_err(own)?;
         let placement = if add { Placement::Add } else { Placement::Replace };
         let name = if add { "put_fault: added" } else { "put_fault" };
@@ -128,7 +123,7 @@ impl Handler {
 
     pub(super) fn put_all(
         &self,
-        peer: SocketAddr,
+        peer: Origin,
         faults: &[FaultWords],
         remove: &[i64],
         only_these: bool,
@@ -154,7 +149,7 @@ impl Handler {
     }
 
     /// Makes the change, logs it under `name`, and tells what it did.
-    fn change(&self, peer: SocketAddr, name: &str, change: Change) -> Result<Vec<Put>, String> {
+    fn change(&self, peer: Origin, name: &str, change: Change) -> Result<Vec<Put>, String> {
         let only_these = change.only_these;
         let in_force = |id: &&FaultId| self.table.listed(**id).is_some();
         let removed: Vec<FaultId> = change.remove.iter().filter(in_force).copied().collect();
@@ -168,7 +163,7 @@ impl Handler {
         Ok(set.iter().map(|set| self.told(peer, name, set)).collect())
     }
 
-    fn told(&self, peer: SocketAddr, name: &str, set: &fault::Put) -> Put {
+    fn told(&self, peer: Origin, name: &str, set: &fault::Put) -> Put {
         let (id, fault) = (set.id, &*set.fault);
         info!(%peer, "{name}: {set}");
         let missed = self.config.bounds.out_of_reach(fault.scope().methods, fault.pattern());
@@ -197,7 +192,7 @@ fn one(fault: Fault, placement: Placement) -> Change {
 }
 
 /// The methods of these names; who asks for others is told in the log.
-fn known(peer: SocketAddr, call: &str, names: &[String]) -> MethodSet {
+fn known(peer: Origin, call: &str, names: &[String]) -> MethodSet {
     let (known, unknown): (Vec<_>, Vec<_>) =
         names.iter().partition(|n| Method::from_name(n).is_some());
     if !unknown.is_empty() {

@@ -209,6 +209,10 @@ record! {
         16: kinds: Vec<String>,
         /// What else faults can have there: the options, and `name`.
         17: features: Vec<String>,
+        /// Where clients are served over TCP, as `ADDR:PORT`.
+        18: listen: Option<String>,
+        /// The socket where clients of this machine are served.
+        19: socket: Option<WirePath>,
     }
 }
 
@@ -317,6 +321,7 @@ mod tests {
             flags: (bool, bool, bool, bool),
             lists in (words(), words(), words()),
             passthrough_except: Option<String>,
+            addresses: (Option<String>, Option<Vec<u8>>),
         ) {
             let path = |bytes| WirePath(OsString::from_vec(bytes).into());
             let (mountpoint, backing) = (path(paths.0), path(paths.1));
@@ -327,7 +332,8 @@ mod tests {
             let info = Info {
                 version, mountpoint, backing, pid, started_unix_ms, faults, threads, direct_io,
                 read_only, seeded, stats, probability_scale, fuse_protocol, capabilities,
-                passthrough_except, kinds, features,
+                passthrough_except, kinds, features, listen: addresses.0,
+                socket: addresses.1.map(path),
             };
             prop_assert_eq!(Info::decode(&info.encode()), Ok(info));
         }

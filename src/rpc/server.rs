@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -20,7 +20,9 @@ use tracing::{debug, warn};
 
 use super::dropped::Dropped;
 use super::handler::{Answer, Handler, Peer};
+use super::socket::{Listener, Stream};
 use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
+use crate::fault::Origin;
 use crate::sys::memory;
 
 /// Stack of a connection's thread: what [`crate::fault::Pattern`] needs, whose engines recurse, and
@@ -30,44 +32,19 @@ const STACK: usize = 2 * 1024 * 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `stop` waits for the threads of connections.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
-/// How many peers may wait to be accepted: beyond that the kernel drops their first packet, and
-/// they try again after a second. std's 128 are soon there; the system may allow fewer.
-const BACKLOG: i32 = 4096;
 /// A storm of connections is over when none has come for so long.
 const CALM: Duration = Duration::from_secs(1);
 /// Pause after a failed accept, so that a lack of descriptors does not burn a processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Listens there. The error names the address and what to do.
-///
-/// # Errors
-/// The address does not resolve, is in use, or may not be used; `kind` tells.
-pub fn bind(addr: impl ToSocketAddrs + std::fmt::Display) -> io::Result<TcpListener> {
-    let listening = TcpListener::bind(&addr).and_then(|listener| {
-        rustix::net::listen(&listener, BACKLOG)?;
-        Ok(listener)
-    });
-    listening.map_err(|e| {
-        let hint = match e.kind() {
-            io::ErrorKind::AddrInUse => {
-                " (another slowfs or charybdefs? choose another port, or 0 for a free one)"
-            }
-            io::ErrorKind::PermissionDenied => " (ports below 1024 need root)",
-            _ => "",
-        };
-        io::Error::new(e.kind(), format!("cannot listen on {addr}: {}{hint}", wire::os_text(&e)))
-    })
-}
-
 /// A running server. Dropping it stops it.
 pub struct Server {
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
-    addr: SocketAddr,
+    acceptors: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     handler: Handler,
     max_connections: usize,
     state: Mutex<State>,
@@ -85,37 +62,37 @@ struct State {
 
 #[derive(Debug)]
 struct Connection {
-    stream: Arc<TcpStream>,
-    peer: SocketAddr,
+    stream: Arc<Stream>,
+    peer: Origin,
     /// When it opened or made its last call; none once it is given up, and about to be closed.
     active: Option<Instant>,
 }
 
 impl Server {
-    /// Serves on that listener until stopped.
+    /// Serves on those listeners until stopped.
     ///
     /// # Errors
     /// No thread can be started.
     pub(super) fn with_handler(
-        listener: TcpListener,
+        listeners: Vec<Listener>,
         handler: Handler,
         max_connections: usize,
     ) -> io::Result<Server> {
-        let addr = listener.local_addr()?;
         let max_connections = max_connections.max(1);
         let (state, ended) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { listener, handler, max_connections, state, ended });
-        let accepting = Arc::clone(&shared);
-        let acceptor = thread::Builder::new()
-            .name("slowfs-accept".into())
-            .spawn(move || accept_all(&accepting))?;
-        Ok(Server { shared, acceptor: Some(acceptor), addr })
-    }
-
-    /// Where it listens; tells the port if 0 was asked for.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.addr
+        let shared = Arc::new(Shared { listeners, handler, max_connections, state, ended });
+        let mut server = Server { shared, acceptors: Vec::new() };
+        for place in 0..server.shared.listeners.len() {
+            let accepting = Arc::clone(&server.shared);
+            let acceptor = thread::Builder::new().name("slowfs-accept".into());
+            let acceptor = acceptor.spawn(move || {
+                if let Some(listener) = accepting.listeners.get(place) {
+                    accept_all(&accepting, listener);
+                }
+            });
+            server.acceptors.push(acceptor?);
+        }
+        Ok(server)
     }
 
     /// Stops accepting, lets who reads the trace have the rest, closes every connection and waits, one
@@ -125,14 +102,21 @@ impl Server {
     }
 
     fn end(&mut self) {
-        let Some(acceptor) = self.acceptor.take() else { return };
-        self.shared.state.lock().stopping = true;
-        // On Linux this wakes accept(2), which then fails with EINVAL.
-        if let Err(e) = rustix::net::shutdown(&self.shared.listener, rustix::net::Shutdown::Both) {
-            warn!("cannot stop listening on {}: {e}", self.addr);
+        let acceptors = std::mem::take(&mut self.acceptors);
+        if acceptors.is_empty() {
             return;
         }
-        let _ = acceptor.join();
+        self.shared.state.lock().stopping = true;
+        for listener in &self.shared.listeners {
+            // On Linux this wakes accept(2), which then fails with EINVAL.
+            if let Err(e) = rustix::net::shutdown(listener, rustix::net::Shutdown::Both) {
+                warn!("cannot stop listening: {e}");
+                return;
+            }
+        }
+        for acceptor in acceptors {
+            let _ = acceptor.join();
+        }
         self.shared.handler.dropped.tell();
         self.shared.handler.trace_end();
         let deadline = Instant::now() + STOP_TIMEOUT;
@@ -155,22 +139,22 @@ impl Drop for Server {
     }
 }
 
-fn accept_all(shared: &Arc<Shared>) {
+fn accept_all(shared: &Arc<Shared>, listener: &Listener) {
     // Connections since memory was last given back: a storm of them leaves the heap in pieces,
     // which would be kept for good.
     let mut storm = 0;
     loop {
-        if storm > shared.max_connections && nobody_comes(&shared.listener, CALM) {
+        if storm > shared.max_connections && nobody_comes(listener, CALM) {
             memory::trim();
             storm = 0;
         }
         let dropped = &shared.handler.dropped;
-        if dropped.due().is_some_and(|due| nobody_comes(&shared.listener, due)) {
+        if dropped.due().is_some_and(|due| nobody_comes(listener, due)) {
             dropped.tell();
             continue;
         }
         storm += 1;
-        let accepted = shared.listener.accept();
+        let accepted = listener.accept();
         if shared.state.lock().stopping {
             return;
         }
@@ -191,15 +175,14 @@ fn accept_all(shared: &Arc<Shared>) {
 }
 
 /// Waits whether nobody connects for so long.
-fn nobody_comes(listener: &TcpListener, within: Duration) -> bool {
+fn nobody_comes(listener: &Listener, within: Duration) -> bool {
     let mut fds = [PollFd::new(listener, PollFlags::IN)];
     poll(&mut fds, Timespec::try_from(within).ok().as_ref()) == Ok(0)
 }
 
 /// Gives the connection its thread; the longest idle one makes room.
-fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+fn admit(shared: &Arc<Shared>, stream: Stream, peer: Origin) -> io::Result<()> {
+    stream.let_write_take(WRITE_TIMEOUT)?;
     let stream = Arc::new(stream);
     let id = {
         let mut state = shared.state.lock();
@@ -235,8 +218,8 @@ impl State {
 /// One connection, served by its thread. Dropping it, even by a panic, gives its place back.
 struct Session {
     shared: Arc<Shared>,
-    stream: Arc<TcpStream>,
-    peer: SocketAddr,
+    stream: Arc<Stream>,
+    peer: Origin,
     id: u64,
 }
 
@@ -320,7 +303,7 @@ impl Session {
     fn linger(&self) {
         let deadline = Instant::now() + Duration::from_millis(500);
         let _ = self.stream.shutdown(Shutdown::Write);
-        let _ = self.stream.set_read_timeout(Some(Duration::from_millis(100)));
+        let _ = self.stream.let_read_take(Some(Duration::from_millis(100)));
         let mut sink = [0; 4096];
         for _ in 0..1024 {
             match (&*self.stream).read(&mut sink) {

@@ -79,6 +79,8 @@ impl Handler {
             passthrough_except: self.config.bounds.passthrough_except.clone(),
             kinds: KINDS.iter().map(|kind| kind.name().to_owned()).collect(),
             features: features.map(str::to_owned).collect(),
+            listen: mount.listen.map(|address| address.to_string()),
+            socket: mount.socket.clone().map(WirePath),
         }
     }
 }

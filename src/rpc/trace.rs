@@ -1,6 +1,5 @@
 //! The calls of the trace, from both sides, and what they answer. A connection has one, which ends with it. No locks.
 
-use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,7 +15,7 @@ use super::values::WirePath;
 use super::wire::{Fields, Value, signed};
 use crate::fault::trace::{Event, Hit, PATIENCE, Wanted, monotonic_ns};
 use crate::fault::words::methods;
-use crate::fault::{Errno, Pattern};
+use crate::fault::{Errno, Origin, Pattern};
 use crate::ops::MethodSet;
 
 /// Events that are answered at once.
@@ -128,11 +127,7 @@ record! {
 }
 
 impl Handler {
-    pub(super) fn trace_start(
-        &self,
-        peer: SocketAddr,
-        traced: &Traced,
-    ) -> Result<TraceHead, Refusal> {
+    pub(super) fn trace_start(&self, peer: Origin, traced: &Traced) -> Result<TraceHead, Refusal> {
         let methods = match traced.methods.as_slice() {
             [] => MethodSet::ALL,
             names => methods(names).map_err(|e| Refusal::Own(e.to_string()))?,
@@ -159,7 +154,7 @@ impl Handler {
     /// What has come after that number, `most` at most. What came up to it is forgotten.
     pub(super) fn trace_read(
         &self,
-        peer: SocketAddr,
+        peer: Origin,
         after: i64,
         most: i64,
     ) -> Result<TraceRead, Refusal> {
@@ -186,7 +181,7 @@ impl Handler {
     }
 
     /// Ends the trace of a connection, if it has one.
-    pub(super) fn trace_stop(&self, peer: SocketAddr) {
+    pub(super) fn trace_stop(&self, peer: Origin) {
         if self.table.trace().stop(peer) {
             info!(%peer, "the trace ends");
         }

@@ -9,6 +9,7 @@ pub(crate) mod daemonize;
 pub(crate) mod ioctl;
 pub(crate) mod memory;
 pub(crate) mod namespace;
+pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod signals;
 pub(crate) mod syscall;

@@ -3,6 +3,9 @@ set -Eeuo pipefail
 exec 9>&2 # a command's standard error may be redirected when the trap runs
 trap 'echo "FAILED in line $LINENO: $BASH_COMMAND" >&9; cat log said >&9 2>/dev/null || true' ERR
 ip link set lo up
+# Mounts of other scripts are nobody's business here.
+mkdir -p /run/slowfs
+mount -t tmpfs -o mode=755 none /run/slowfs
 mkdir -p raw mnt
 
 die() { echo "FAILED: $*" >&9; cat log said >&9 2>/dev/null || true; trap - ERR; exit 1; }
@@ -41,7 +44,7 @@ is_gone() { ! is_mounted "$1"; }
 # The daemons that run; threads do not count.
 running() { pgrep -x "$1" >/dev/null; }
 ended() { ! running "$1"; }
-port_open() { slowfs ping >/dev/null 2>&1; }
+port_open() { slowfs ping --addr 127.0.0.1:9090 >/dev/null 2>&1; }
 
 # answers DIR: it is a mirror of raw, and works
 answers() {

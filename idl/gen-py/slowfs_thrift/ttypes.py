@@ -1191,11 +1191,13 @@ class Info(object):
      - passthrough_except
      - kinds
      - features
+     - listen
+     - socket
 
     """
 
 
-    def __init__(self, version=None, mountpoint=None, backing=None, pid=None, started_unix_ms=None, faults=None, threads=None, direct_io=None, read_only=None, seeded=None, stats=None, probability_scale=None, fuse_protocol=None, capabilities=None, passthrough_except=None, kinds=None, features=None,):
+    def __init__(self, version=None, mountpoint=None, backing=None, pid=None, started_unix_ms=None, faults=None, threads=None, direct_io=None, read_only=None, seeded=None, stats=None, probability_scale=None, fuse_protocol=None, capabilities=None, passthrough_except=None, kinds=None, features=None, listen=None, socket=None,):
         self.version = version
         self.mountpoint = mountpoint
         self.backing = backing
@@ -1213,6 +1215,8 @@ class Info(object):
         self.passthrough_except = passthrough_except
         self.kinds = kinds
         self.features = features
+        self.listen = listen
+        self.socket = socket
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -1323,6 +1327,16 @@ class Info(object):
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
+            elif fid == 18:
+                if ftype == TType.STRING:
+                    self.listen = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 19:
+                if ftype == TType.STRING:
+                    self.socket = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -1409,6 +1423,14 @@ class Info(object):
             for iter108 in self.features:
                 oprot.writeString(iter108.encode('utf-8') if sys.version_info[0] == 2 else iter108)
             oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.listen is not None:
+            oprot.writeFieldBegin('listen', TType.STRING, 18)
+            oprot.writeString(self.listen.encode('utf-8') if sys.version_info[0] == 2 else self.listen)
+            oprot.writeFieldEnd()
+        if self.socket is not None:
+            oprot.writeFieldBegin('socket', TType.STRING, 19)
+            oprot.writeBinary(self.socket)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -2608,6 +2630,8 @@ Info.thrift_spec = (
     (15, TType.STRING, 'passthrough_except', 'UTF8', None, ),  # 15
     (16, TType.LIST, 'kinds', (TType.STRING, 'UTF8', False), None, ),  # 16
     (17, TType.LIST, 'features', (TType.STRING, 'UTF8', False), None, ),  # 17
+    (18, TType.STRING, 'listen', 'UTF8', None, ),  # 18
+    (19, TType.STRING, 'socket', 'BINARY', None, ),  # 19
 )
 all_structs.append(Latency)
 Latency.thrift_spec = (

@@ -2,8 +2,8 @@
 
 use super::*;
 
-const READER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
-const OTHER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2);
+const READER: Origin = Origin::Local { pid: 1, uid: 0, gid: 0, connection: 1 };
+const OTHER: Origin = Origin::Local { pid: 1, uid: 0, gid: 0, connection: 2 };
 
 fn all() -> Wanted {
     Wanted { methods: MethodSet::ALL, pattern: Pattern::any(), fired: false }

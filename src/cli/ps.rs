@@ -1,0 +1,199 @@
+//! `slowfs ps`: the mounts of this machine, those that nobody serves any more too. No locks.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::mounts::{self, Answer, Asked};
+use super::output;
+use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
+use crate::daemon::{mark, mount, socket};
+use crate::rpc::WirePath;
+
+/// What `slowfs ps` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct PsArgs {
+    /// Print JSON, one object per line and mount
+    #[arg(long)]
+    json: bool,
+}
+
+/// A mount, as far as can be told.
+#[derive(Default, Serialize)]
+pub(super) struct Row {
+    mountpoint: PathBuf,
+    backing: Option<PathBuf>,
+    pid: Option<u32>,
+    listen: Option<String>,
+    socket: Option<PathBuf>,
+    faults: Option<i32>,
+    held: Option<i64>,
+    started_unix_ms: Option<i64>,
+    state: &'static str,
+}
+
+/// It answers.
+const LIVE: &str = "live";
+/// Its daemon is there, and did not answer in time.
+const SILENT: &str = "silent";
+/// Whoever asks may not ask its daemon.
+const CLOSED: &str = "closed";
+/// Nobody serves it.
+const DEAD: &str = "dead";
+
+/// Shows them all.
+pub(super) fn run(args: &PsArgs) -> ExitCode {
+    let table = MountTable::open().and_then(|table| table.mounts());
+    let lines = match table {
+        Ok(lines) => lines,
+        Err(error) => {
+            output::error(&format!("cannot read /proc/self/mountinfo: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let asked = mounts::asked(socket::live());
+    let mut rows = unasked(lines, &asked);
+    let is_told = |rows: &[Row], asked: &Asked| {
+        rows.iter().any(|row| row.socket.as_ref() == Some(&asked.socket))
+    };
+    let others: Vec<_> =
+        asked.into_iter().filter(|asked| !is_told(&rows, asked)).map(row).collect();
+    rows.extend(others);
+    rows.sort_by(|a, b| a.mountpoint.cmp(&b.mountpoint));
+    if args.json {
+        for row in &rows {
+            output::out(&serde_json::json!(row).to_string());
+        }
+    } else if rows.is_empty() {
+        output::out("no mounts");
+    } else {
+        let headers = ["MOUNT", "BACKING", "PID", "ADDRESSES", "FAULTS", "HELD", "SINCE"];
+        let cells = rows.iter().map(|row| row.cells(SystemTime::now())).collect();
+        output::out(&output::table(headers, &[2, 4, 5], cells));
+    }
+    ExitCode::SUCCESS
+}
+
+fn row(asked: Asked) -> Row {
+    let pid = Some(asked.pid).filter(|pid| *pid > 0);
+    match asked.answer {
+        Ok(Answer { info, held }) => Row {
+            mountpoint: info.mountpoint.0,
+            backing: Some(info.backing.0),
+            pid: u32::try_from(info.pid).ok(),
+            listen: info.listen,
+            socket: Some(info.socket.map_or(asked.socket, |WirePath(path)| path)),
+            faults: Some(info.faults),
+            held: Some(held),
+            started_unix_ms: Some(info.started_unix_ms),
+            state: LIVE,
+        },
+        Err(_) => Row {
+            mountpoint: asked.socket.clone(),
+            pid,
+            socket: Some(asked.socket),
+            state: SILENT,
+            ..Row::default()
+        },
+    }
+}
+
+/// The mirrors among the mounts of which no socket was found that answers.
+fn unasked(lines: Vec<MountLine>, asked: &[Asked]) -> Vec<Row> {
+    let mut places: BTreeMap<_, Vec<MountLine>> = BTreeMap::new();
+    for line in lines.into_iter().filter(|line| is_ours(&line.kind)) {
+        places.entry(line.device).or_default().push(line);
+    }
+    places.into_values().filter_map(|places| unasked_at(&places, asked)).collect()
+}
+
+fn unasked_at(places: &[MountLine], asked: &[Asked]) -> Option<Row> {
+    let answers = |at: &Path| {
+        let info = asked.iter().filter_map(|asked| asked.answer.as_ref().ok());
+        info.into_iter().any(|answer| answer.info.mountpoint.0 == at)
+    };
+    if places.iter().any(|line| answers(&line.mountpoint)) {
+        return None;
+    }
+    let line = places.first()?;
+    let servers = mark::servers_of(line.device);
+    let pid = servers.first().map(|server| server.pid.unsigned_abs());
+    let own = asked.iter().find(|asked| pid == Some(asked.pid));
+    let (state, socket) = match (own, pid) {
+        // It was moved, or is bound elsewhere, and answers.
+        (Some(Asked { answer: Ok(_), .. }), _) => return None,
+        (Some(silent), _) => (SILENT, Some(silent.socket.clone())),
+        (None, None) if mount::is_dead(&line.mountpoint) => (DEAD, None),
+        _ => (CLOSED, None),
+    };
+    let (mountpoint, backing) = (line.mountpoint.clone(), Some(line.source.clone()));
+    Some(Row { mountpoint, backing, pid, socket, state, ..Row::default() })
+}
+
+impl Row {
+    fn cells(&self, now: SystemTime) -> [String; 7] {
+        fn shown<T: ToString>(value: Option<&T>) -> String {
+            value.map_or("-".to_owned(), ToString::to_string)
+        }
+        let socket = self.socket.as_ref().map(|path| path.display().to_string());
+        let addresses: Vec<_> = self.listen.iter().cloned().chain(socket).collect();
+        [
+            self.mountpoint.display().to_string(),
+            shown(self.backing.as_ref().map(|path| path.display()).as_ref()),
+            shown(self.pid.as_ref()),
+            if addresses.is_empty() { "-".to_owned() } else { addresses.join(", ") },
+            shown(self.faults.as_ref()),
+            shown(self.held.as_ref()),
+            self.since(now),
+        ]
+    }
+
+    /// When it was mounted, or why that cannot be told.
+    fn since(&self, now: SystemTime) -> String {
+        match (self.state, self.started_unix_ms) {
+            (LIVE, Some(started)) => {
+                let started = Duration::from_millis(started.unsigned_abs());
+                let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let up = Duration::from_secs(now.saturating_sub(started).as_secs());
+                format!("{} ago", humantime::format_duration(up))
+            }
+            (DEAD, _) => "dead; unmount it".to_owned(),
+            (state, _) => state.to_owned(),
+        }
+    }
+}
+
+/// The names of the fields of a row.
+#[cfg(test)]
+pub(super) fn field_names() -> Vec<String> {
+    let row = serde_json::json!(Row::default());
+    row.as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_tells_what_is_known_and_no_more() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        let live = Row {
+            mountpoint: "/m".into(),
+            backing: Some("/b".into()),
+            pid: Some(7),
+            listen: Some("127.0.0.1:9090".into()),
+            socket: Some("/run/slowfs/m".into()),
+            faults: Some(2),
+            held: Some(3),
+            started_unix_ms: Some(40_500),
+            state: LIVE,
+        };
+        let addresses = "127.0.0.1:9090, /run/slowfs/m";
+        assert_eq!(live.cells(now), ["/m", "/b", "7", addresses, "2", "3", "59s ago"]);
+        let dead = Row { mountpoint: "/m".into(), state: DEAD, ..Row::default() };
+        assert_eq!(dead.cells(now), ["/m", "-", "-", "-", "-", "-", "dead; unmount it"]);
+    }
+}

@@ -1,0 +1,187 @@
+//! Whom a command asks where several mounts may be meant: a name before an address, what was typed
+//! before what is around. No locks.
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::control::Target;
+use super::mounts;
+use super::output;
+use super::values::parse_addr;
+use crate::daemon::around::mirror_around;
+use crate::daemon::mark;
+use crate::daemon::mountinfo::{MountLine, is_ours};
+use crate::daemon::socket::{self, State};
+use crate::rpc::Client;
+
+/// Whom a command asks where nothing else is said and nothing found.
+const DEFAULT_ADDR: &str = "127.0.0.1:9090";
+
+/// The variable with the addresses of commands that are told none.
+const VARIABLE: &str = "SLOWFS_ADDR";
+
+/// How long the usual port may take to tell whose it is.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Writes a mountpoint that stands before every other argument of a control command as the option that
+/// it is.
+pub(super) fn spelled_out(grammar: &clap::Command, mut args: Vec<OsString>) -> Vec<OsString> {
+    let command = args.get(1).and_then(|word| word.to_str());
+    let command = command.and_then(|name| grammar.find_subcommand(name));
+    if command.is_some_and(|command| command.get_arguments().any(|arg| arg.get_id() == "mount")) {
+        for word in args.iter_mut().skip(2).take_while(|word| is_path(word)) {
+            let mut option = OsString::from("--mount=");
+            option.push(&*word);
+            *word = option;
+        }
+    }
+    args
+}
+
+fn is_path(word: &OsString) -> bool {
+    let bytes = word.as_bytes();
+    let has_slash = bytes.contains(&b'/') && !bytes.starts_with(b"-");
+    has_slash || word == "." || word == ".."
+}
+
+/// The addresses that are meant.
+///
+/// # Errors
+/// None is, or one of several; why, and what to do.
+pub(super) fn addresses(target: &Target) -> Result<Vec<String>, String> {
+    if !target.mount.is_empty() {
+        if !target.addr.is_empty() {
+            output::warning("--addr is not asked: the mount that is named comes before it");
+        }
+        return target.mount.iter().map(|path| address_of_path(path)).collect();
+    }
+    if !target.addr.is_empty() {
+        return Ok(target.addr.clone());
+    }
+    if let Some(typed) = env::var_os(VARIABLE).filter(|typed| !typed.is_empty()) {
+        let typed = typed.to_string_lossy();
+        let wrong = |word, why| format!("{VARIABLE}: {word:?}: {why}");
+        let read = |word| parse_addr(word).map_err(|why| wrong(word, why));
+        return typed.split(',').map(read).collect();
+    }
+    if let Some(line) = mirror_at(Path::new("."))? {
+        return Ok(vec![address_of(&line)?]);
+    }
+    let mut live = socket::live();
+    match (live.pop(), live.len()) {
+        (None, _) => Ok(vec![DEFAULT_ADDR.to_owned()]),
+        (Some((only, _)), 0) => Ok(vec![told(&only)]),
+        (Some(last), _) => {
+            live.push(last);
+            let names: Vec<_> = mounts::asked(live).iter().map(mounts::Asked::name).collect();
+            Err(format!(
+                "{} mounts are there, and none is named: {}; name one before all other arguments, or \
+                 by --mount or --addr",
+                names.len(),
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+fn address_of_path(path: &Path) -> Result<String, String> {
+    match mirror_at(path)? {
+        Some(line) => address_of(&line),
+        None => Err(format!(
+            "{} lies on no mirror; `slowfs ps` shows the mounts that there are",
+            path.display()
+        )),
+    }
+}
+
+/// The mirror that a path leads into.
+fn mirror_at(path: &Path) -> Result<Option<MountLine>, String> {
+    // The subtype may be one of the user's own.
+    let is_mirror = |line: &MountLine| {
+        is_ours(&line.kind)
+            || line.kind.starts_with("fuse.")
+                && socket::socket_of(&line.mountpoint, line.owner).is_some()
+    };
+    let found = mirror_around(path, is_mirror);
+    found.map_err(|error| format!("cannot find the mount of {}: {error}", path.display()))
+}
+
+/// How the daemon of a mirror is reached: by its socket; else by the usual port, if that is its own.
+fn address_of(line: &MountLine) -> Result<String, String> {
+    let own = socket::socket_of(&line.mountpoint, line.owner);
+    if let Some((path, State::Live { .. })) = &own {
+        return Ok(told(path));
+    }
+    if let Some(path) = own.is_none().then(|| socket_of_moved(line)).flatten() {
+        return Ok(path);
+    }
+    if Client::connect(DEFAULT_ADDR, PATIENCE)
+        .and_then(|mut client| client.info())
+        .is_ok_and(|info| info.mountpoint.0 == line.mountpoint)
+    {
+        return Ok(DEFAULT_ADDR.to_owned());
+    }
+    let mountpoint = line.mountpoint.display();
+    Err(match own {
+        Some((path, _)) => format!(
+            "the mirror at {mountpoint} belongs to user {}, who alone may use its control socket {}; \
+             name its port by --addr, if it has one",
+            line.owner,
+            path.display()
+        ),
+        None => format!(
+            "the mirror at {mountpoint} has no control socket that can be found: its daemon has \
+             ended, is older, or belongs to somebody else; name its port by --addr, if it has one"
+        ),
+    })
+}
+
+/// The socket of a mount that was moved, or is bound elsewhere: it keeps the name of its first place.
+fn socket_of_moved(line: &MountLine) -> Option<String> {
+    let servers = mark::servers_of(line.device);
+    let serves = |pid: u32| servers.iter().any(|server| server.pid.unsigned_abs() == pid);
+    socket::live().into_iter().find(|(_, pid)| serves(*pid)).map(|(path, _)| told(&path))
+}
+
+fn told(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command;
+    use super::*;
+
+    fn spelled(line: &str) -> String {
+        let words = line.split(' ').map(OsString::from).collect();
+        let words = spelled_out(&command(), words);
+        words.join(std::ffi::OsStr::new(" ")).into_string().unwrap()
+    }
+
+    #[test]
+    fn a_mountpoint_before_all_else_is_taken_for_one() {
+        for (typed, wanted) in [
+            ("slowfs list /mnt/x", "slowfs list --mount=/mnt/x"),
+            ("slowfs list . slow", "slowfs list --mount=. slow"),
+            ("slowfs clear mnt/x ../y fsync", "slowfs clear --mount=mnt/x --mount=../y fsync"),
+            ("slowfs delay /mnt 1ms -r a/b", "slowfs delay --mount=/mnt 1ms -r a/b"),
+            ("slowfs ping .. --json", "slowfs ping --mount=.. --json"),
+        ] {
+            assert_eq!(spelled(typed), wanted);
+        }
+        for own in [
+            "slowfs mount /mnt --subdir /raw",
+            "slowfs umount /mnt",
+            "slowfs list slow",
+            "slowfs trace --to=a/b",
+            "slowfs list -- /mnt",
+            "slowfs nonsense /mnt",
+            "slowfs",
+        ] {
+            assert_eq!(spelled(own), own);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A look at the control sockets that there are: whose they are, and whether somebody listens. What
+//! nobody listens to any more is taken away.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::place::{self, Place};
+use crate::sys::peer::peer_of;
+
+/// What became of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// That process listens; 0 if it is in a pid namespace that cannot be seen.
+    Live {
+        /// Its id.
+        pid: u32,
+    },
+    /// It is another user's.
+    Forbidden,
+}
+
+/// The socket of a mount of that user's (absolute and resolved), if there is one.
+#[must_use]
+pub(crate) fn socket_of(mountpoint: &Path, owner: u32) -> Option<(PathBuf, State)> {
+    Place::of(owner).iter().find_map(|place| {
+        let path = place.socket_of(mountpoint);
+        let name = path.file_name()?.to_str()?;
+        let state = look(place, &place.open().ok()?, name)?;
+        Some((path, state))
+    })
+}
+
+/// The sockets that somebody listens to and that the calling user may connect to, and the pids of those
+/// who listen.
+#[must_use]
+pub(crate) fn live() -> Vec<(PathBuf, u32)> {
+    let mut found = Vec::new();
+    for place in Place::all() {
+        let Ok(dir) = place.open() else { continue };
+        for name in place::names(&dir).unwrap_or_default() {
+            let is_named = !name.starts_with('.');
+            // What a start that was killed left has no name yet, and goes as well.
+            if let (Some(State::Live { pid }), true) = (look(&place, &dir, &name), is_named) {
+                found.push((place.path().join(name), pid));
+            }
+        }
+    }
+    found
+}
+
+/// What became of the socket of that name; None if there is none (any more).
+fn look(place: &Place, dir: &OwnedFd, name: &str) -> Option<State> {
+    place::identity(dir, name)?;
+    let path = place.path().join(name);
+    match knock(&path) {
+        Ok(pid) => Some(State::Live { pid }),
+        Err(Errno::ACCESS | Errno::PERM) => Some(State::Forbidden),
+        // In others' directories nothing is made and nothing taken away.
+        Err(Errno::CONNREFUSED) if place.is_own() => {
+            let _locked = place::lock(dir).ok()?;
+            // Another may have taken the name meanwhile.
+            match knock(&path) {
+                Ok(pid) => Some(State::Live { pid }),
+                Err(Errno::CONNREFUSED) => {
+                    let _ = place::remove(dir, name);
+                    None
+                }
+                Err(_) => None,
+            }
+        }
+        Err(_) => None,
+    }
+}
+
+/// Who listens there.
+fn knock(path: &Path) -> rustix::io::Result<u32> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        // Too many are waiting to be let in: it lives.
+        Err(Errno::AGAIN) => Ok(0),
+        other => other.map(|()| pid_of(&socket).unwrap_or_default()),
+    }
+}
+
+fn pid_of(socket: &OwnedFd) -> io::Result<u32> {
+    peer_of(socket).map(|peer| peer.pid)
+}

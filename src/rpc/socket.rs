@@ -1,0 +1,192 @@
+//! The sockets of control: TCP, and the one of this machine that a mount has under its name. What is
+//! connected is served alike. No locks.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recv, send,
+};
+
+use super::wire;
+use crate::fault::Origin;
+use crate::sys::peer::{Peer, peer_of};
+
+/// How many peers may wait to be accepted: beyond that the kernel drops their first packet, and
+/// they try again after a second. std's 128 are soon there; the system may allow fewer.
+const BACKLOG: i32 = 4096;
+
+/// Listens there. The error names the address and what to do.
+///
+/// # Errors
+/// The address does not resolve, is in use, or may not be used; `kind` tells.
+pub fn bind(addr: impl ToSocketAddrs + std::fmt::Display) -> io::Result<TcpListener> {
+    let listening = TcpListener::bind(&addr).and_then(|listener| {
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(listener)
+    });
+    listening.map_err(|e| {
+        let hint = match e.kind() {
+            io::ErrorKind::AddrInUse => {
+                " (another slowfs or charybdefs? choose another port, 0 for a free one, or \
+                 --listen none, which leaves the mount's control socket)"
+            }
+            io::ErrorKind::PermissionDenied => " (ports below 1024 need root)",
+            _ => "",
+        };
+        io::Error::new(e.kind(), format!("cannot listen on {addr}: {}{hint}", wire::os_text(&e)))
+    })
+}
+
+/// Makes a socket of this machine that only its owner may connect to, and listens on it.
+///
+/// # Errors
+/// Those of bind(2): EADDRINUSE if anything has the path.
+pub(crate) fn bind_local(path: &Path) -> io::Result<UnixListener> {
+    let socket = local_socket()?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    // Nobody is let in before it listens.
+    rustix::fs::chmod(path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(UnixListener::from(socket))
+}
+
+fn local_socket() -> rustix::io::Result<OwnedFd> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+    rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)
+}
+
+/// What peers connect to.
+#[derive(Debug)]
+pub enum Listener {
+    /// A port of the network.
+    Net(TcpListener),
+    /// A socket of this machine.
+    Local(UnixListener),
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Listener {
+        Listener::Net(listener)
+    }
+}
+
+impl From<UnixListener> for Listener {
+    fn from(listener: UnixListener) -> Listener {
+        Listener::Local(listener)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Net(listener) => listener.as_fd(),
+            Listener::Local(listener) => listener.as_fd(),
+        }
+    }
+}
+
+impl Listener {
+    /// The next connection, and whose it is.
+    pub(super) fn accept(&self) -> io::Result<(Stream, Origin)> {
+        match self {
+            Listener::Net(listener) => {
+                let (stream, address) = listener.accept()?;
+                Ok((Stream::of_net(stream)?, Origin::Net(address)))
+            }
+            Listener::Local(listener) => {
+                let (stream, _) = listener.accept()?;
+                let origin = local_origin(&stream)?;
+                Ok((Stream(stream.into()), origin))
+            }
+        }
+    }
+
+    /// Its address and port, if it has one.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Listener::Net(listener) => listener.local_addr().ok(),
+            Listener::Local(_) => None,
+        }
+    }
+}
+
+fn local_origin(stream: &UnixStream) -> io::Result<Origin> {
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+    let Peer { pid, uid, gid } = peer_of(stream)?;
+    let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+    Ok(Origin::Local { pid, uid, gid, connection })
+}
+
+/// A connected socket, of either kind.
+#[derive(Debug)]
+pub(super) struct Stream(OwnedFd);
+
+impl Stream {
+    /// One of TCP, which sends what is written at once.
+    pub(super) fn of_net(stream: TcpStream) -> io::Result<Stream> {
+        stream.set_nodelay(true)?;
+        Ok(Stream(stream.into()))
+    }
+
+    /// Connects to a socket of this machine; waits that long at most while too many do.
+    pub(super) fn connect(path: &Path, within: Duration) -> io::Result<Stream> {
+        let stream = Stream(local_socket()?);
+        stream.let_write_take(within)?;
+        match rustix::net::connect(&stream.0, &SocketAddrUnix::new(path)?) {
+            Err(Errno::AGAIN) => Err(io::ErrorKind::TimedOut.into()),
+            other => Ok(other.map(|()| stream)?),
+        }
+    }
+
+    /// How long a read may take; None for as long as it takes.
+    pub(super) fn let_read_take(&self, within: Option<Duration>) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.0, Timeout::Recv, within)?)
+    }
+
+    /// How long a write may take.
+    pub(super) fn let_write_take(&self, within: Duration) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.0, Timeout::Send, Some(within))?)
+    }
+
+    /// Closes it for reading, writing or both, for whoever else has it open.
+    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let how = match how {
+            Shutdown::Read => rustix::net::Shutdown::Read,
+            Shutdown::Write => rustix::net::Shutdown::Write,
+            Shutdown::Both => rustix::net::Shutdown::Both,
+        };
+        Ok(rustix::net::shutdown(&self.0, how)?)
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Read for &Stream {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(&self.0, out, RecvFlags::empty())?.0)
+    }
+}
+
+impl Write for &Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A peer that is gone is an error, and no signal.
+        Ok(send(&self.0, bytes, SendFlags::NOSIGNAL)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! A mount has a name: its control socket, whom it lets in, and whom a command asks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod alone;
+
+/// `at DIR COMMAND...`: the command's answer is that of the mount there.
+const HARNESS: &str = r#"
+at() { local dir=$1; shift; "$@" | grep -qF " at $PWD/$dir," || die "not $dir: $*"; }
+as() { local id=$1; shift; setpriv --reuid "$id" --regid "$id" --clear-groups "$@"; }
+start() { slowfs mount "$1" --subdir "$2" --daemon --log-file "$1.log" --pid-file "$1.pid" "${@:3}"; }
+stop() { slowfs umount "$1"; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+sockets() { ls /run/slowfs | wc -l; }
+mkdir raw2 mnt2
+"#;
+
+fn alone(script: &str) {
+    alone::run(&format!("{HARNESS}{script}"));
+}
+
+#[test]
+fn a_mount_is_reached_by_its_name() {
+    alone(
+        r#"
+start mnt raw --listen none
+socket=$(echo /run/slowfs/*)
+[ "$(stat -c '%a %u' /run/slowfs "$socket" | xargs)" = '755 0 600 0' ] || die "$(ls -la /run/slowfs)"
+mkdir raw/deep
+ln -s mnt/deep link
+for named in mnt mnt/ mnt/deep/none "$PWD/mnt" link ./link/../deep; do
+    at mnt slowfs ping --mount "$named"
+done
+at mnt slowfs ping mnt/
+at mnt slowfs ping
+at mnt slowfs ping --addr "$socket"
+(cd mnt/deep && slowfs delay . 1ms -m fsync | grep -q '^fault 1: delay 1ms')
+grep -q "put_fault: fault 1: .*peer=pid:[0-9]*,uid:0,gid:0" mnt.log || die 'no credentials'
+# charybdefs's clients are served there, too.
+python3 - "$socket" <<'END'
+import sys
+from thrift.transport import TSocket, TTransport
+from thrift.protocol import TBinaryProtocol
+from server import server
+transport = TTransport.TBufferedTransport(TSocket.TSocket(unix_socket=sys.argv[1]))
+client = server.Client(TBinaryProtocol.TBinaryProtocol(transport))
+transport.open()
+client.set_fault(['write'], False, 5, 100000, '', False, 0, False)
+END
+slowfs list | grep -q 'EIO.*write' || die 'set_fault set nothing'
+
+# What holds everything is still found by any path below.
+slowfs hang ./mnt -m all
+cat mnt/deep/none & cat=$!
+soon slowfs wait ./mnt/deep/none 3 --held 1 >/dev/null
+within 5000 timeout 5 slowfs clear ./mnt/deep/none/more >/dev/null
+wait $cat || true
+
+mount --bind mnt mnt2
+at mnt slowfs ping mnt2/deep
+umount mnt2
+stop mnt
+[ "$(sockets)" = 0 ] || die "$(ls -la /run/slowfs)"
+refused slowfs ping mnt/
+says "mnt/ lies on no mirror"
+refused slowfs ping
+says 'cannot connect to 127.0.0.1:9090'
+"#,
+    );
+}
+
+#[test]
+fn of_several_mounts_one_is_named_or_none_is_taken() {
+    alone(
+        r#"
+start mnt raw
+start mnt2 raw2 --listen none
+refused slowfs clear
+says '2 mounts are there' "$PWD/mnt, $PWD/mnt2"
+[ "$(slowfs clear --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["ok"])')" = False ]
+at mnt2 slowfs ping ./mnt2
+here=$PWD
+(cd mnt2 && slowfs ping | grep -qF " at $here/mnt2," && slowfs ping ../mnt | grep -qF " at $here/mnt,") || die 'not the one around'
+# Addresses come before what is around, names before addresses.
+(cd mnt2 && SLOWFS_ADDR=9090 slowfs ping) | grep -qF " at $PWD/mnt," || die 'SLOWFS_ADDR is not heeded'
+(cd mnt2 && SLOWFS_ADDR=127.0.0.1:1 slowfs ping --addr :9090) | grep -qF " at $PWD/mnt," || die 'nor --addr'
+SLOWFS_ADDR=127.0.0.1:1 slowfs ping ./mnt2 --addr 127.0.0.1:2 2>said | grep -qF " at $PWD/mnt2," || die 'nor a name'
+says '--addr is not asked'
+slowfs ping ./mnt --mount mnt2 | grep -c '^/run/slowfs/' | grep -qx 2 || die 'not both'
+SLOWFS_ADDR=9090,nowhere: refused slowfs ping
+says 'SLOWFS_ADDR: "nowhere:"'
+
+slowfs ps --json | python3 -c '
+import json, os, sys
+here = os.getcwd()
+rows = {row["mountpoint"]: row for row in map(json.loads, sys.stdin)}
+rows = {place: row for place, row in rows.items() if place.startswith(here)}
+assert sorted(rows) == [os.path.abspath("mnt"), os.path.abspath("mnt2")], rows
+row, other = (rows[os.path.abspath(name)] for name in ("mnt", "mnt2"))
+assert row["listen"] == "127.0.0.1:9090" and other["listen"] is None, rows
+assert row["backing"] == os.path.abspath("raw") and row["state"] == "live", rows
+assert row["pid"] == int(open("mnt.pid").read()), rows
+assert (row["faults"], row["held"]) == (0, 0) and os.path.exists(row["socket"]), rows
+'
+# Where the port is taken that is said, and what goes without one.
+mkdir raw3 mnt3
+refused slowfs mount mnt3 --subdir raw3
+says 9090 'in use' '--listen none' 'nothing was mounted'
+start mnt3 raw3 --listen 9191
+at mnt3 slowfs ping --addr 9191
+stop mnt3
+
+# The dead are shown, and leave nothing.
+kill -9 "$(cat mnt2.pid)"
+soon gone "$(cat mnt2.pid)"
+[ "$(sockets)" = 2 ]
+slowfs ps | grep -q "$PWD/mnt2 .*dead" || die "$(slowfs ps)"
+[ "$(sockets)" = 1 ]
+at mnt slowfs ping
+slowfs umount mnt2
+stop mnt
+! slowfs ps | grep -F "$PWD"
+"#,
+    );
+}
+
+#[test]
+fn two_mounts_at_one_place_have_each_their_own() {
+    alone(
+        r#"
+start mnt raw --listen none
+exec 5<mnt
+pid=$(cat mnt.pid)
+umount -l mnt
+# The first lives on for the open directory, and its name is free.
+slowfs mount mnt --subdir raw2 --listen none --daemon 2>log 5<&-
+slowfs ping mnt/ | grep -qF " mirrors $PWD/raw2 " || die 'the first answers'
+exec 5<&-
+soon gone "$pid"
+slowfs ping mnt/ | grep -qF " mirrors $PWD/raw2 " || die 'the first took the name along'
+# A start that is refused leaves it alone.
+refused slowfs mount mnt --subdir raw --listen none
+says 'already'
+at mnt slowfs ping
+stop mnt
+
+# A long name is cut, and found.
+long=$PWD/$(printf 'a%.0s' {1..120})/$(printf 'b%.0s' {1..120})
+mkdir -p "$long"
+slowfs mount "$long" --subdir raw --listen none --daemon 2>log
+ls /run/slowfs | grep -qE '^.{60}~[0-9a-f]{16}$' || die "$(ls /run/slowfs)"
+slowfs ping "$long/" | grep -qF " at $long,"
+slowfs umount "$long"
+# Something else that has the name is left alone.
+slowfs mount mnt --subdir raw --listen none --daemon 2>log
+name=$(ls /run/slowfs)
+slowfs umount mnt
+touch "/run/slowfs/$name"
+refused slowfs mount mnt --subdir raw --listen none
+says "$name" 'is no socket'
+is_gone mnt
+"#,
+    );
+}
+
+#[test]
+fn an_ordinary_user_has_sockets_of_its_own() {
+    alone(
+        r#"
+mknod -m 666 fuse c 10 229
+mount --bind fuse /dev/fuse
+cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
+mv bin/slowfs.copy bin/slowfs
+me() { as 65534 env XDG_RUNTIME_DIR=/mnt/run "$@"; }
+mount -t tmpfs none /mnt
+mkdir -m 700 /mnt/run
+chown 65534 /mnt/run raw mnt
+
+# Root's socket is root's; its usual port is everybody's.
+start mnt2 raw2 --listen none
+refused me slowfs list mnt2/
+says 'belongs to user 0' '/run/slowfs/'
+refused me slowfs clear
+says 127.0.0.1:9090
+stop mnt2
+start mnt2 raw2
+at mnt2 me slowfs ping mnt2/
+at mnt2 me slowfs ping
+me slowfs ps | grep -q "$PWD/mnt2 .*closed" || die "$(me slowfs ps)"
+
+me slowfs mount mnt --subdir raw --listen none --daemon 2>log
+[ "$(stat -c '%a %u' /mnt/run/slowfs /mnt/run/slowfs/* | xargs)" = '700 65534 600 65534' ] || die "$(ls -la /mnt/run/slowfs)"
+at mnt me slowfs ping
+at mnt me slowfs ping mnt/
+me slowfs umount mnt
+
+# A directory that somebody else has is not used.
+rm -r /mnt/run/slowfs
+mkdir /mnt/run/slowfs
+refused me slowfs mount mnt --subdir raw --listen none
+says 'belongs to user 0' 'nothing was mounted'
+rmdir /mnt/run/slowfs
+ln -s /mnt/run/elsewhere /mnt/run/slowfs
+mkdir /mnt/run/elsewhere
+chown 65534 /mnt/run/elsewhere
+refused me slowfs mount mnt --subdir raw --listen none
+says 'is no directory'
+is_gone mnt
+# With a port it goes without.
+me slowfs mount mnt --subdir raw --listen 9191 --daemon 2>log
+grep -q 'there is no control socket' log
+at mnt me slowfs ping --addr 9191
+me slowfs umount mnt
+stop mnt2
+"#,
+    );
+}
