@@ -52,6 +52,7 @@ bench: setup-bench $(SLOWFS)
 	$(PYTHON) benches/delays.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/names.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/floor.py --slowfs $(SLOWFS)
+	$(SLOWFS) selftest
 
 # What docs/performance.md and the README say of speed, measured anew: on an idle machine.
 performance: setup-bench $(SLOWFS)

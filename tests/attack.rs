@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use common::{Mount, delaying, long_or, wait_for};
 use rustix::net::sockopt::set_socket_linger;
+use slowfs::measure::Sample;
 use slowfs::rpc::Client;
 
 /// Connections that send frames, and how many a second, of all together.
@@ -294,12 +295,13 @@ fn control_answers_throughout_an_attack_and_nothing_is_kept() {
     storm(&mount, long_or(Duration::from_secs(5), Duration::from_secs(2)));
     assert_serves(&mount);
     let before = settled(&mount);
-    let (mut calls, rate) = storm(&mount, length);
+    let (calls, rate) = storm(&mount, length);
     let peak = taken(&mount);
     assert_serves(&mount);
     let after = settled(&mount);
-    calls.sort();
-    let at = |share: f64| calls[((calls.len() - 1) as f64 * share) as usize];
+    let mut took = Sample::default();
+    calls.iter().for_each(|call| took.add(*call));
+    let at = |share| Duration::from_nanos(took.quantile(share) as u64);
     println!(
         "{rate:.0} frames a second; {} control calls: median {:?}, 99% {:?}, slowest {:?} \
          (before: {quiet:?}); fresh {fresh:?}, before {before:?}, at the end {peak:?}, after {after:?}; log {} KiB",
