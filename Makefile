@@ -49,6 +49,7 @@ fuzz:
 
 bench: setup-bench $(SLOWFS)
 	cargo bench --locked --bench gate --bench delay -- --quiet --noplot
+	cargo bench --locked --bench pauses
 	$(PYTHON) benches/delays.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/names.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/floor.py --slowfs $(SLOWFS)

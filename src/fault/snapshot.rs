@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::live::Live;
+use super::live::{FaultId, Live};
 use super::patterns::Patterns;
 use crate::ops::MethodSet;
 
@@ -54,6 +54,14 @@ impl Snapshot {
     #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// The faults for which the kernel must not answer these methods by itself.
+    #[must_use]
+    pub(crate) fn hidden_by_caches(&self, methods: MethodSet) -> Vec<FaultId> {
+        let hidden =
+            |row: &&Row| row.live.reads().hidden_by_caches(methods).intersects(row.methods);
+        self.rows.iter().filter(hidden).map(|row| row.live.id).collect()
     }
 
     /// The methods that have a fault, or one that follows.

@@ -1,12 +1,13 @@
 //! Keeping the kernel's caches honest: what is armed acts on the very next system call.
 //!
 //! The kernel answers from cached attributes without asking, so inodes that an attribute or read
-//! fault concerns get an attribute timeout of zero, and arming invalidates the attributes of those
-//! that it knows already. That notification never blocks, whatever is held; that of entries does, and
-//! is never sent; that of pages too, and is sent where the operation may wait for them.
+//! fault concerns get an attribute timeout of zero, and arming invalidates the attributes of all
+//! that it may be trusting, which are not many at a time. That notification never blocks, whatever
+//! is held; that of entries does, and is never sent; that of pages too, and is sent where the
+//! operation may wait for them.
 //! Lock rule: the table of files past the page cache is locked for memory work only, and innermost.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
@@ -21,10 +22,9 @@ use parking_lot::Mutex;
 use super::attributes::file_attr;
 use super::passthrough::Register;
 use super::reply::{Attributes, EntryReply, Opened};
-use super::trusted::Trust;
 use super::written_back::KEPT_TTL_OVER;
 use super::{Core, Node};
-use crate::fault::PastCache;
+use crate::fault::{PastCache, Snapshot};
 use crate::mirror::{self, Attr, Fh, Ino};
 use crate::ops::{Call, MethodSet};
 
@@ -60,28 +60,26 @@ const fn hidden_by_attributes() -> MethodSet {
 }
 
 impl Core {
-    /// How long the kernel may trust this inode's attributes.
-    fn attribute_ttl(&self, inode: &Arc<Node>, unconcerned: Duration) -> Duration {
-        let concerned = || self.concerned(inode, hidden_by_attributes());
-        if concerned() {
+    /// How long the kernel may trust the attributes of the inode of that number.
+    fn attribute_ttl(&self, ino: Ino, attr: &Attr) -> Duration {
+        if self.is_concerned(ino) {
             return Duration::ZERO;
         }
-        self.trusted.note(inode.ino());
-        if concerned() { Duration::ZERO } else { unconcerned }
+        let noted = self.trusted.note(ino, |other| self.distrusts(other));
+        if noted && !self.is_concerned(ino) { self.ttl(attr) } else { Duration::ZERO }
     }
 
-    /// Attributes as replied, for the inode the kernel calls `node`. A listing also tells of some
+    /// Whether a fault concerns it that cached attributes would hide. A listing also tells of inodes
     /// that the kernel was not given, "." and "..": whatever faults there are, those are listed.
+    fn is_concerned(&self, ino: Ino) -> bool {
+        let hidden = hidden_by_attributes();
+        let concerned = |inode| self.concerned(&inode, hidden);
+        self.gate.armed(hidden) && self.tree.inode(ino).map_or(true, concerned)
+    }
+
+    /// Attributes as replied, for the inode the kernel calls `node`.
     pub(super) fn attributes(&self, node: Ino, attr: &Attr) -> Attributes {
-        let unconcerned = self.ttl(attr);
-        let ttl = match self.trusted.taking() {
-            true => match self.tree.inode(node) {
-                Ok(inode) => self.attribute_ttl(&inode, unconcerned),
-                Err(_) => Duration::ZERO,
-            },
-            false => unconcerned,
-        };
-        Attributes { attr: file_attr(attr), ttl }
+        Attributes { attr: file_attr(attr), ttl: self.attribute_ttl(node, attr) }
     }
 
     /// Attributes as replied to a request that changed them. The kernel would trust these even if a
@@ -150,41 +148,32 @@ impl Core {
         self.released(known)
     }
 
-    /// After a change of the faults: invalidates the cached attributes of the inodes that an
-    /// attribute or read fault concerns.
-    pub(super) fn refresh(&self) {
+    /// After a change of the faults: has the kernel ask anew for all attributes that it may be
+    /// trusting, unless it has been told since the last fault came that attributes would hide.
+    pub(super) fn refresh(&self, faults: &Snapshot) {
         if !self.gate.armed(Call::Read.methods()) {
             self.readers.forget();
         }
-        if !self.gate.armed(hidden_by_attributes()) {
-            return self.trusted.rest();
+        let hidden = faults.hidden_by_caches(hidden_by_attributes());
+        if !self.trusted.is_covered(&hidden) {
+            if self.options.writeback_cache {
+                thread::sleep(KEPT_TTL_OVER);
+            }
+            self.distrust_all(ARRIVAL);
+            self.trusted.covers(hidden);
         }
-        if !self.trusted.needed() {
-            self.tree.known(&mut |inode| self.trusted.note(inode.ino()));
-            self.trusted.completed();
-        }
-        if self.options.writeback_cache && !self.concerned_trusts().is_empty() {
-            thread::sleep(KEPT_TTL_OVER);
-        }
-        self.expire_concerned(ARRIVAL);
     }
 
-    /// Those of them that the kernel may be trusting.
-    fn concerned_trusts(&self) -> Vec<Trust> {
-        let mut notes = self.trusted.all();
-        notes.retain(|(ino, _)| {
-            let inode = self.tree.inode(*ino);
-            inode.is_ok_and(|inode| self.concerned(&inode, hidden_by_attributes()))
-        });
-        notes
-    }
-
-    /// The same for these.
-    fn expire_concerned(&self, patience: Duration) {
-        let mut notes = self.concerned_trusts();
-        let unheard = self.expire(notes.iter().map(|(ino, _)| *ino).collect(), patience);
-        notes.retain(|(ino, _)| !unheard.contains(ino));
-        self.trusted.settled(&notes);
+    /// Has the kernel ask anew for all attributes that it may be trusting, and waits so long for
+    /// inodes that a fault concerns and the kernel does not know yet.
+    pub(super) fn distrust_all(&self, patience: Duration) {
+        let mut unheard = self.trusted.distrust_all(|ino| self.distrusts(ino));
+        unheard.retain(|ino| self.is_concerned(*ino));
+        let deadline = Instant::now() + patience;
+        while !unheard.is_empty() && Instant::now() < deadline {
+            thread::sleep(LOOK_EVERY);
+            unheard.retain(|ino| !self.distrusts(*ino));
+        }
     }
 
     /// The same after a rename that gave what lies at these names new paths: a file's own, or
@@ -195,11 +184,11 @@ impl Core {
         }
         for (parent, name) in names {
             match self.tree.known_at(parent, name) {
-                Some(inode) if inode.is_dir() => self.expire_concerned(Duration::ZERO),
-                Some(inode) if self.concerned(&inode, hidden_by_attributes()) => {
-                    self.expire(vec![inode.ino()], Duration::ZERO);
+                Some(inode) if inode.is_dir() => self.distrust_all(Duration::ZERO),
+                Some(inode) => {
+                    self.distrusts(inode.ino());
                 }
-                _ => {}
+                None => {}
             }
         }
     }
@@ -207,7 +196,7 @@ impl Core {
     /// An operation has changed attributes of this inode that the kernel goes on trusting: those
     /// that neither its reply tells nor the kernel drops by itself. To be called before the reply.
     pub(super) fn changed_unseen(&self, ino: Ino) {
-        self.expire(vec![ino], Duration::ZERO);
+        self.distrusts(ino);
     }
 
     /// A READ is going to fill the page cache: told before the backing is read, so that whoever writes
@@ -235,26 +224,18 @@ impl Core {
         }
     }
 
-    /// Has the kernel ask anew for these inodes' attributes, and waits so long for those that it
-    /// does not know yet. Returns those that it may still come to trust.
-    fn expire(&self, mut concerned: Vec<Ino>, patience: Duration) -> HashSet<Ino> {
-        let Some(notices) = self.notices.get() else { return concerned.into_iter().collect() };
-        let unknown = |ino: &Ino| match notices.expire_attributes(*ino) {
-            Ok(known) => !known,
+    /// Has the kernel ask anew for an inode's attributes. False if it may still come to trust them: it
+    /// has yet to take in the reply that tells of the inode, and may say that no fault concerns it.
+    fn distrusts(&self, ino: Ino) -> bool {
+        // Else the kernel has forgotten it or is about to.
+        let known = || self.tree.inode(ino).is_ok_and(|inode| inode.lookups() > 0);
+        let Some(notices) = self.notices.get() else { return false };
+        match notices.expire_attributes(ino) {
+            Ok(heard) => heard || !known(),
             Err(error) => {
                 tracing::debug!("inode {ino}: attributes not invalidated: {error}");
-                false
+                true
             }
-        };
-        // The kernel has forgotten these or is about to, or has yet to take in the reply that tells
-        // of them and may still say that no fault concerns them.
-        let known = |ino| self.tree.inode(ino).is_ok_and(|inode| inode.lookups() > 0);
-        concerned.retain(|ino| unknown(ino) && known(*ino));
-        let deadline = Instant::now() + patience;
-        while !concerned.is_empty() && Instant::now() < deadline {
-            thread::sleep(LOOK_EVERY);
-            concerned.retain(|ino| known(*ino) && unknown(ino));
         }
-        concerned.into_iter().collect()
     }
 }

@@ -106,13 +106,10 @@ impl Core {
         }
     }
 
-    /// Whether no more can be given back soon.
-    fn give_back(&self) -> bool {
+    fn give_back(&self) {
         self.tree.shrink();
         self.gate.shrink();
-        let small = self.trusted.shrink();
         memory::trim();
-        small
     }
 }
 
@@ -125,8 +122,8 @@ fn give_back_when_calm(core: &Weak<Core>) {
         let count = core.freed.count.load(Ordering::Relaxed);
         let late = began.elapsed() >= AT_LAST;
         let calm = count - before < MANY;
-        let done = (late || calm) && core.give_back();
-        if done || late {
+        if calm || late {
+            core.give_back();
             core.freed.given_back.store(count, Ordering::Relaxed);
             core.freed.waiting.store(false, Ordering::Relaxed);
             return;

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::init::Kernel;
 use super::notices::Notices;
@@ -43,10 +44,10 @@ impl Notifier {
         if core.notices.set(Notices::new(connection)).is_ok() {
             let refresher = Arc::clone(&core);
             table.subscribe(Box::new(move |faults| {
-                refresher.refresh();
+                refresher.refresh(faults);
                 refresher.faults_changed(faults);
             }));
-            core.refresh();
+            core.distrust_all(Duration::ZERO);
             warden::guard(&core)?;
         }
         Ok(())

@@ -1,205 +1,284 @@
-//! Which inodes' attributes the kernel may be trusting: whom a change of the faults may concern.
+//! Which inodes' attributes the kernel may be trusting: of whom it is told when the faults change.
 //!
-//! Nothing is noted until a fault on attributes or reads is set; then every inode that the kernel
-//! knows is, and from then on each that is granted a time. So the next change looks at few. Notes
-//! are taken a while longer than there are such faults, for tests that set and clear in turns.
-//! Lock rule: the notes are locked for memory work only, and innermost.
+//! Invariant: an inode whose attributes were granted a time is noted here, unless the kernel was told
+//! afterwards to ask anew. There is room for so many and no more: one more takes the place of
+//! another, of which the kernel is told first. So a change of the faults, or of the paths of all below
+//! a directory, takes no longer with more files, with other patterns, or beside other faults. To be
+//! asked whether a fault concerns it would take longer for each than to tell the kernel of it.
+//! Lock rule: no locks but that of the faults covered, for memory work only. A note is one word. Who
+//! is to take notes of a bucket away claims it; nobody waits for that.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 use parking_lot::Mutex;
 
+use crate::fault::FaultId;
 use crate::mirror::Ino;
 
-/// How long a note is kept: the time that is granted, which the kernel counts from when the caller
-/// has run again, and so much more that no busy machine exceeds it.
-const KEPT: Duration = Duration::from_secs(10);
+/// Notes in a bucket: with its claim it fills one line of the processor's cache.
+const NOTES: usize = 7;
 
-/// How long notes are taken after the last fault that needs them.
-const LINGERING: Duration = Duration::from_secs(10);
+/// How many buckets there are, of which so many are used while there are faults that need the notes.
+/// A notice takes about a microsecond: 21,504 may be due when the first fault is set, 1,120 later.
+const BUCKETS: usize = 3072;
+const BUCKETS_ARMED: usize = 160;
 
-/// Below so many notes, old ones are no burden.
-const FEW: usize = 4096;
+/// No inode.
+const FREE: u64 = 0;
 
-/// An inode, and when its attributes were last granted a time.
-pub(super) type Trust = (Ino, Instant);
+/// The bit of an inode whose note is about to be taken away: the kernel is being told. Numbers of
+/// inodes are smaller.
+const LEAVING: u64 = 1 << 63;
 
-/// The inodes noted, while notes are taken.
-#[derive(Default)]
+/// The inodes noted.
 pub(super) struct Trusted {
-    taking: AtomicBool,
-    notes: Mutex<Notes>,
+    buckets: Box<[Bucket]>,
+    /// Faults need the notes.
+    armed: AtomicBool,
+    /// Where to look first for a note to take away.
+    turn: AtomicUsize,
+    covered: Mutex<Vec<FaultId>>,
 }
 
 #[derive(Default)]
-struct Notes {
-    granted: HashMap<Ino, Instant>,
-    /// All that was granted before notes were taken is noted too.
-    complete: bool,
-    /// When no more are taken.
-    end: Option<Instant>,
-    /// At how many to look for old ones.
-    crowd: usize,
+#[repr(align(64))]
+struct Bucket {
+    notes: [AtomicU64; NOTES],
+    claimed: AtomicBool,
+}
+
+impl Default for Trusted {
+    fn default() -> Trusted {
+        Trusted {
+            buckets: std::iter::repeat_with(Bucket::default).take(BUCKETS).collect(),
+            armed: AtomicBool::new(false),
+            turn: AtomicUsize::new(0),
+            covered: Mutex::default(),
+        }
+    }
 }
 
 impl Trusted {
-    /// Whether notes are taken: one relaxed load. A reply that misses the beginning is to an inode
-    /// that is known, and so noted with all the others.
-    #[inline]
-    pub(super) fn taking(&self) -> bool {
-        self.taking.load(Ordering::Relaxed)
-    }
-
     /// Notes an inode, *before* it is asked a last time whether a fault concerns it: who sets one
-    /// later finds the note.
-    pub(super) fn note(&self, ino: Ino) {
-        let mut notes = self.notes.lock();
-        let now = Instant::now();
-        // Not while somebody completes them, who would call complete what is gone.
-        if notes.complete && notes.end.is_some_and(|end| end <= now) {
-            self.taking.store(false, Ordering::Relaxed);
-            *notes = Notes::default();
+    /// later finds the note. False if there is no room: then it may not be granted a time.
+    ///
+    /// `distrust` has the kernel ask anew for an inode; false if it may still come to trust it.
+    #[inline]
+    pub(super) fn note(&self, ino: Ino, distrust: impl Fn(Ino) -> bool) -> bool {
+        let used = if self.armed.load(Ordering::Relaxed) { BUCKETS_ARMED } else { BUCKETS };
+        let Some(bucket) = self.buckets.get(place(ino, used)) else { return false };
+        if bucket.notes.iter().any(|note| note.load(Ordering::Acquire) == ino.0) {
+            return true;
         }
-        notes.granted.insert(ino, now);
-        if notes.granted.len() >= notes.crowd.max(FEW) {
-            notes.drop_old(now);
+        let noted = bucket.enter(ino) || self.displace(bucket, ino, distrust);
+        // Who changes the faults does so before it looks for notes.
+        fence(Ordering::SeqCst);
+        noted
+    }
+
+    /// Puts an inode in the place of another.
+    #[cold]
+    fn displace(&self, bucket: &Bucket, ino: Ino, distrust: impl Fn(Ino) -> bool) -> bool {
+        if !bucket.claim() {
+            return false;
         }
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % NOTES;
+        let (before, from) = bucket.notes.split_at(first);
+        let noted = from.iter().chain(before).any(|note| take(note, ino.0, &distrust).is_ok());
+        bucket.release();
+        noted
     }
 
-    /// There is a fault that needs notes. False if they are not complete: then everything known is
-    /// to be noted, and [`Trusted::completed`] to be called.
-    pub(super) fn needed(&self) -> bool {
-        let mut notes = self.notes.lock();
-        notes.end = None;
-        self.taking.store(true, Ordering::Relaxed);
-        notes.complete
-    }
-
-    /// Everything known was noted.
-    pub(super) fn completed(&self) {
-        self.notes.lock().complete = true;
-    }
-
-    /// No fault needs notes any more.
-    pub(super) fn rest(&self) {
-        if self.taking() {
-            self.notes.lock().end.get_or_insert_with(|| Instant::now() + LINGERING);
-        }
-    }
-
-    /// The inodes whose attributes the kernel may be trusting.
-    pub(super) fn all(&self) -> Vec<Trust> {
-        let mut notes = self.notes.lock();
-        notes.drop_old(Instant::now());
-        notes.granted.iter().map(|(ino, at)| (*ino, *at)).collect()
-    }
-
-    /// The kernel asks for these anew; what was granted since they were listed stays noted.
-    pub(super) fn settled(&self, expired: &[Trust]) {
-        let mut notes = self.notes.lock();
-        for (ino, at) in expired {
-            if notes.granted.get(ino) == Some(at) {
-                notes.granted.remove(ino);
+    /// Has the kernel ask anew for all inodes noted, whose notes are taken away. Returns those that it
+    /// may still come to trust.
+    pub(super) fn distrust_all(&self, distrust: impl Fn(Ino) -> bool) -> Vec<Ino> {
+        fence(Ordering::SeqCst);
+        let mut unheard = Vec::new();
+        for bucket in &self.buckets {
+            let claimed = bucket.claim();
+            for note in &bucket.notes {
+                let taken = match note.load(Ordering::Acquire) & !LEAVING {
+                    FREE => Ok(()),
+                    _ if claimed => take(note, FREE, &distrust),
+                    // Whoever takes it away may not have told the kernel yet.
+                    ino if distrust(Ino(ino)) => Ok(()),
+                    ino => Err(Ino(ino)),
+                };
+                unheard.extend(taken.err());
+            }
+            if claimed {
+                bucket.release();
             }
         }
+        unheard
+    }
+
+    /// Whether these are all the faults that need the notes, or more than there are, of which the
+    /// kernel has been told: [`Trusted::covers`].
+    pub(super) fn is_covered(&self, faults: &[FaultId]) -> bool {
+        self.armed.store(!faults.is_empty(), Ordering::Relaxed);
+        let covered = self.covered.lock();
+        faults.iter().all(|fault| covered.contains(fault))
+    }
+
+    /// Since these faults were set, the kernel has been told of all inodes noted.
+    pub(super) fn covers(&self, faults: Vec<FaultId>) {
+        *self.covered.lock() = faults;
     }
 }
 
-impl Trusted {
-    /// Gives back the memory of notes that are not needed any more. Whether few are left.
-    pub(super) fn shrink(&self) -> bool {
-        let mut notes = self.notes.lock();
-        let now = Instant::now();
-        if notes.complete && notes.end.is_some_and(|end| end <= now) {
-            self.taking.store(false, Ordering::Relaxed);
-            *notes = Notes::default();
-        }
-        notes.drop_old(now);
-        notes.granted.shrink_to_fit();
-        notes.granted.len() < FEW
+/// Takes a note away and leaves another in its place. By whoever has claimed the bucket: so a mark
+/// that stands was made here. If it stays: an inode that the kernel may still come to trust, or that
+/// somebody notes again meanwhile.
+fn take(note: &AtomicU64, other: u64, distrust: impl Fn(Ino) -> bool) -> Result<(), Ino> {
+    let ino = note.load(Ordering::Acquire);
+    let swap = |from, to| {
+        let swapped = note.compare_exchange(from, to, Ordering::SeqCst, Ordering::Relaxed);
+        swapped.map(drop).map_err(|_| Ino(ino))
+    };
+    if ino == FREE {
+        return swap(FREE, other);
+    }
+    swap(ino, ino | LEAVING)?;
+    fence(Ordering::SeqCst);
+    if distrust(Ino(ino)) {
+        return swap(ino | LEAVING, other);
+    }
+    let _ = swap(ino | LEAVING, ino);
+    Err(Ino(ino))
+}
+
+impl Bucket {
+    /// Notes an inode where there is room, or where its note is about to be taken away.
+    fn enter(&self, ino: Ino) -> bool {
+        let enter = |from| {
+            let mut notes = self.notes.iter().filter(|note| note.load(Ordering::Relaxed) == from);
+            notes.any(|note| {
+                note.compare_exchange(from, ino.0, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+            })
+        };
+        enter(ino.0 | LEAVING) || enter(FREE)
+    }
+
+    fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::Acquire)
+    }
+
+    fn release(&self) {
+        self.claimed.store(false, Ordering::Release);
     }
 }
 
-impl Notes {
-    fn drop_old(&mut self, now: Instant) {
-        self.granted.retain(|_, at| now.duration_since(*at) < KEPT);
-        self.crowd = 2 * self.granted.len();
-    }
+/// Of so many buckets, that of an inode.
+fn place(ino: Ino, buckets: usize) -> usize {
+    let mixed = ino.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    (mixed as usize * buckets) >> 32
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
-    fn inodes(trusted: &Trusted) -> Vec<u64> {
-        let mut inodes: Vec<_> = trusted.all().into_iter().map(|(ino, _)| ino.0).collect();
-        inodes.sort_unstable();
-        inodes
+    /// More than there is room for.
+    const MANY: u64 = 2 * (BUCKETS * NOTES) as u64;
+
+    /// The kernel, which has heard of these.
+    #[derive(Default)]
+    struct Kernel(RefCell<Vec<u64>>);
+
+    impl Kernel {
+        fn distrust(&self, ino: Ino) -> bool {
+            self.0.borrow_mut().push(ino.0);
+            true
+        }
+
+        fn heard(&self) -> Vec<u64> {
+            let mut heard = self.0.take();
+            heard.sort_unstable();
+            heard
+        }
+    }
+
+    fn deaf(_: Ino) -> bool {
+        false
+    }
+
+    /// What a change tells the kernel of.
+    fn told(trusted: &Trusted) -> Vec<u64> {
+        let kernel = Kernel::default();
+        assert_eq!(trusted.distrust_all(|ino| kernel.distrust(ino)), []);
+        kernel.heard()
     }
 
     #[test]
-    fn what_was_expired_is_looked_at_no_more_until_it_is_granted_again() {
+    fn what_was_noted_is_told_once_until_it_is_noted_again() {
         let trusted = Trusted::default();
-        trusted.needed();
-        (1..=3).for_each(|ino| trusted.note(Ino(ino)));
-        let listed = trusted.all();
-        trusted.note(Ino(2));
-        trusted.settled(&listed);
-        assert_eq!(inodes(&trusted), [2]);
+        for ino in [1, 2, 3, 2] {
+            assert!(trusted.note(Ino(ino), deaf));
+        }
+        assert_eq!(told(&trusted), [1, 2, 3]);
+        assert!(trusted.note(Ino(2), deaf));
+        assert_eq!(told(&trusted), [2]);
+        assert!(told(&trusted).is_empty());
     }
 
     #[test]
-    fn everything_known_is_asked_for_once() {
+    fn each_is_noted_or_told_and_few_are_noted() {
         let trusted = Trusted::default();
-        assert!(!trusted.taking());
-        assert!(!trusted.needed() && !trusted.needed(), "nobody has completed them");
-        trusted.completed();
-        trusted.rest();
-        assert!(trusted.needed());
+        let faults = [FaultId(1)];
+        for (faults, room) in [(&faults[..0], BUCKETS), (&faults, BUCKETS_ARMED)] {
+            trusted.is_covered(faults);
+            let kernel = Kernel::default();
+            assert!((1..=MANY).all(|ino| trusted.note(Ino(ino), |ino| kernel.distrust(ino))));
+            let (before, after) = (kernel.heard(), told(&trusted));
+            assert!(after.len() <= room * NOTES && after.len() > room * NOTES * 9 / 10);
+            let mut all = [before, after].concat();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(1..=MANY), "each once");
+        }
     }
 
     #[test]
-    fn notes_end_some_time_after_the_last_fault() {
+    fn what_the_kernel_may_still_come_to_trust_stays_noted() {
         let trusted = Trusted::default();
-        trusted.needed();
-        trusted.completed();
-        trusted.note(Ino(1));
-        trusted.rest();
-        trusted.note(Ino(2));
-        assert_eq!(inodes(&trusted), [1, 2]);
-        trusted.notes.lock().end = Some(Instant::now());
-        trusted.note(Ino(3));
-        assert!(!trusted.taking());
-        assert!(!trusted.needed(), "not complete any more");
-        trusted.notes.lock().end = Some(Instant::now() + LINGERING);
-        trusted.needed();
-        assert_eq!(trusted.notes.lock().end, None, "needed again");
+        let noted = (1..=MANY).filter(|ino| trusted.note(Ino(*ino), deaf)).count();
+        let mut unheard = trusted.distrust_all(deaf);
+        unheard.sort_unstable();
+        assert_eq!(unheard.len(), noted, "the others are not to be granted a time");
+        assert!(noted < MANY as usize);
+        assert_eq!(told(&trusted), unheard.iter().map(|ino| ino.0).collect::<Vec<_>>());
     }
 
     #[test]
-    fn notes_do_not_end_while_they_are_completed() {
+    fn what_is_noted_again_while_the_kernel_is_told_stays() {
         let trusted = Trusted::default();
-        trusted.needed();
-        trusted.note(Ino(1));
-        trusted.rest();
-        trusted.notes.lock().end = Some(Instant::now());
-        trusted.note(Ino(2));
-        trusted.completed();
-        assert!(trusted.taking());
-        assert_eq!(inodes(&trusted), [1, 2]);
-        trusted.note(Ino(3));
-        assert!(!trusted.taking(), "they have ended since");
+        trusted.note(Ino(7), deaf);
+        let again = |ino| trusted.note(ino, deaf);
+        assert_eq!(trusted.distrust_all(again), [Ino(7)]);
+        assert_eq!(told(&trusted), [7]);
     }
 
     #[test]
-    fn old_notes_are_dropped() {
+    fn a_change_finds_what_another_is_taking_away() {
         let trusted = Trusted::default();
-        trusted.needed();
-        let old = Instant::now().checked_sub(KEPT).unwrap();
-        trusted.notes.lock().granted.extend((0..FEW as u64).map(|ino| (Ino(ino), old)));
-        trusted.note(Ino(FEW as u64));
-        assert_eq!(trusted.notes.lock().granted.len(), 1);
+        trusted.note(Ino(7), deaf);
+        let unheard = trusted.distrust_all(|_| {
+            assert_eq!(told(&trusted), [7]);
+            true
+        });
+        assert_eq!(unheard, []);
+        assert!(told(&trusted).is_empty());
+    }
+
+    #[test]
+    fn faults_are_covered_until_others_come() {
+        let trusted = Trusted::default();
+        let faults = [FaultId(1), FaultId(2)];
+        assert!(trusted.is_covered(&[]) && !trusted.is_covered(&faults));
+        trusted.covers(faults.to_vec());
+        assert!(trusted.is_covered(&faults) && trusted.is_covered(&faults[1..]));
+        assert!(!trusted.is_covered(&[FaultId(2), FaultId(3)]));
     }
 }

@@ -179,6 +179,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Calls `f` for every inode that the kernel knows. No lock is held meanwhile.
+    #[cfg(test)]
     pub(crate) fn known(&self, f: &mut dyn FnMut(&Arc<Inode<N>>)) {
         self.table.each(f);
     }

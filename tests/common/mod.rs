@@ -189,6 +189,14 @@ impl Mount {
         self.daemon.as_ref().unwrap().id()
     }
 
+    /// How long the daemon's threads have run on a processor.
+    pub fn ran(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let stats = tasks.filter_map(|t| fs::read_to_string(t.ok()?.path().join("schedstat")).ok());
+        let ran = stats.map(|stat| stat.split(' ').next().unwrap().parse::<u64>().unwrap());
+        Duration::from_nanos(ran.sum())
+    }
+
     /// A connection to the daemon.
     pub fn client(&self) -> Client {
         Client::connect(&self.addr, Duration::from_secs(5)).unwrap()
