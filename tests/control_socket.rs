@@ -130,6 +130,49 @@ stop mnt
 }
 
 #[test]
+fn a_mount_that_answers_says_where_it_is_reached() {
+    alone(
+        r#"
+slowfs mount mnt --subdir raw --listen 127.0.0.1:0 --daemon --addr-file addr --json >line 2>log
+python3 - line <<'END'
+import json, os, sys
+text = open(sys.argv[1]).read()
+line = json.loads(text)
+assert text.count('\n') == 1, text
+assert sorted(line) == ['backing', 'listen', 'mountpoint', 'pid', 'socket'], line
+assert line['mountpoint'] == os.path.abspath('mnt') and line['backing'] == os.path.abspath('raw'), line
+assert line['listen'] == open('addr').read().strip(), line
+assert os.path.exists(line['socket']) and os.path.exists('/proc/%d' % line['pid']), line
+END
+at mnt slowfs ping --addr "$(cat addr)"
+refused slowfs mount mnt2 --subdir raw2 --listen none --addr-file addr
+says 'another daemon' "$(cat addr)" 'nothing was mounted'
+stop mnt
+[ ! -e addr ]
+
+# In the foreground, too; a reader who has gone is no matter.
+slowfs mount mnt --subdir raw --listen none --addr-file addr 2>log | head -c 0 &
+soon test -s addr
+at mnt slowfs ping --addr "$(cat addr)"
+stop mnt
+slowfs mount mnt --subdir raw --listen none >foreground 2>log & daemon=$!
+soon test -s foreground
+grep -qF "$PWD/mnt mirrors $PWD/raw, pid $daemon; control: /run/slowfs/" foreground || die "$(cat foreground)"
+stop mnt
+wait "$daemon"
+# Who calls by another name expects no word.
+charybdefs mnt -osubdir=raw,listen=none >line 2>log
+[ ! -s line ]
+stop mnt
+echo precious >addr
+refused slowfs mount mnt --subdir raw --addr-file addr
+says 'something else in it'
+[ "$(cat addr)" = precious ]
+"#,
+    );
+}
+
+#[test]
 fn two_mounts_at_one_place_have_each_their_own() {
     alone(
         r#"

@@ -45,6 +45,7 @@ pub(super) fn run(words: Vec<OsString>) -> ExitCode {
         Ok(mut args) => {
             // Its users send SIGHUP to end it.
             args.hangup_ends = true;
+            args.unannounced = true;
             outcome(NAME, mount::mount(&args))
         }
         Err(reason) => {

@@ -26,6 +26,7 @@ mod original;
 mod output;
 mod progress;
 mod ps;
+mod ready;
 mod recipe;
 mod render;
 mod report;

@@ -14,9 +14,10 @@ use rustix::mount::MountFlags;
 use super::options::MountOption;
 use super::values::parse_addr;
 use super::values::parse_number;
+use super::{output, ready};
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
-use crate::daemon::{self, MountOptions, RunConfig, StartError};
+use crate::daemon::{self, MountOptions, Ready, RunConfig, StartError};
 use crate::fault::words::{self, FaultWords, PatternError};
 use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
 use crate::fs::FsOptions;
@@ -50,6 +51,13 @@ pub(super) struct MountArgs {
     /// Leave the daemon's pid here while it runs
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
+    /// Leave the control address here while it runs, for --addr: the port's, or else the socket. The file
+    /// is empty until the mount answers
+    #[arg(long, value_name = "FILE")]
+    addr_file: Option<PathBuf>,
+    /// Print the line that tells of the mount as JSON
+    #[arg(long)]
+    json: bool,
     /// Threads that take requests from the kernel [default: twice the processors, 4 to 16]
     #[arg(long, value_name = "N", value_parser = parse_number(1u16..=256))]
     threads: Option<u16>,
@@ -102,6 +110,9 @@ pub(super) struct MountArgs {
     /// Says nothing of a start that succeeds, but in a log file.
     #[arg(skip)]
     pub(super) silent: bool,
+    /// Prints no line about the mount.
+    #[arg(skip)]
+    pub(super) unannounced: bool,
     /// SIGHUP ends it, whatever else it could mean.
     #[arg(skip)]
     pub(super) hangup_ends: bool,
@@ -187,6 +198,7 @@ impl MountArgs {
             held_max: self.held_max,
             held_dir: self.held_dir.as_deref().map(absolute).transpose()?,
             pid_file: self.pid_file.as_deref().map(absolute).transpose()?,
+            addr_file: self.addr_file.as_deref().map(absolute).transpose()?,
             hangup_reopens: self.daemon && self.log_file.is_some() && !self.hangup_ends,
         })
     }
@@ -257,12 +269,18 @@ pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
             Side::Daemon(to_command) => report = Some(to_command),
         }
     }
+    let tell = |ready: &Ready| {
+        if !args.unannounced {
+            output::offer(&ready::line(ready, args.json));
+        }
+    };
     let target = match &log_file {
         Some(path) => Target::File(path),
         None if args.silent => Target::Nowhere,
         None => Target::StandardError,
     };
-    let served = start_log(target).and_then(|log| Ok(daemon::run(config, &log, &mut report)?));
+    let served =
+        start_log(target).and_then(|log| Ok(daemon::run(config, &log, &mut report, tell)?));
     match (served, report) {
         (Err(error), Some(report)) => {
             report.failed(&format!("{error:#}"));

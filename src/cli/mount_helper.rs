@@ -39,6 +39,7 @@ pub(super) fn run(words: Vec<OsString>) -> ExitCode {
         Ok(Some(mut args)) => {
             // Whoever mounts by mount(8), or at boot, expects no word of success.
             args.silent = true;
+            args.unannounced = true;
             outcome("slowfs", mount::mount(&args))
         }
         Err(reason) => {

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -24,6 +25,11 @@ fn paint(text: &str, colour: &str, on: bool) -> String {
 /// A line, or several, for people or programs. A reader that has gone away is no error.
 pub(super) fn out(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// The same of a daemon, which a reader who takes nothing must not hold up.
+pub(super) fn offer(line: &str) {
+    offered(&mut io::stdout(), &format!("{line}\n"));
 }
 
 /// One line: what failed, on what, why.
@@ -49,10 +55,14 @@ pub(super) fn complain(program: &str, text: &str) {
 
 /// Writes to standard error, unless nobody takes it: that must not keep a command from its end.
 fn told(line: &str) {
+    offered(&mut io::stderr(), line);
+}
+
+fn offered(stream: &mut (impl Write + AsFd), line: &str) {
     const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-    let mut stderr = io::stderr();
-    if poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&PATIENCE)) != Ok(0) {
-        let _ = stderr.write_all(line.as_bytes());
+    if poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&PATIENCE)) != Ok(0) {
+        // A reader that has gone away is no error.
+        let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.flush());
     }
 }
 

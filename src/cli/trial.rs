@@ -119,7 +119,8 @@ impl Mirror {
         command.arg("mount").arg(&mnt).arg("--subdir").arg(&raw);
         command.args(["--listen", wanted.listen]).args(&wanted.options);
         process::end_with_parent(&mut command);
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let log = child.stderr.take();
         let mut mirror = Mirror { child, addr: String::new(), raw, mnt };
         let mut lines = BufReader::new(log.context("the daemon has no log")?).lines();

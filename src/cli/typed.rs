@@ -96,11 +96,12 @@ fn command() -> Command {
     MountArgs::augment_args(command).args_override_self(true)
 }
 
-/// The long options of `slowfs mount`. Whether to go to the background is the grammar's affair.
+/// The long options of `slowfs mount`. Whether to go to the background is the grammar's affair, and a line
+/// on standard output is none of these grammars'.
 fn own_options() -> impl Iterator<Item = String> {
     let command = command();
     let longs = command.get_arguments().filter_map(|a| a.get_long().map(str::to_owned));
-    longs.filter(|long| long != "daemon").collect::<Vec<_>>().into_iter()
+    longs.filter(|long| long != "daemon" && long != "json").collect::<Vec<_>>().into_iter()
 }
 
 /// `name` and what follows the first `=`, if there is one.
@@ -141,7 +142,7 @@ mod tests {
             typed("allow_othr").unwrap_err().contains("`allow_othr`; did you mean allow_other")
         );
         assert!(typed("lsten=1").unwrap_err().contains("did you mean listen"));
-        for option in ["umask=022", "uid=1", "daemon", "iocharset=utf8", "use_ino=1"] {
+        for option in ["umask=022", "uid=1", "daemon", "json", "iocharset=utf8", "use_ino=1"] {
             assert!(typed(option).unwrap_err().contains(&format!("`{option}`")), "{option}");
         }
     }

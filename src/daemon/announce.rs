@@ -1,15 +1,50 @@
 //! What a run tells in its log once its mount answers.
 
 use std::fs;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use super::config::RunConfig;
 use super::running::Running;
 
+/// A mount that answers.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// Absolute and resolved.
+    pub(crate) mountpoint: PathBuf,
+    /// Absolute, as typed.
+    pub(crate) backing: PathBuf,
+    /// Of the daemon.
+    pub(crate) pid: u32,
+    /// Where clients are served over TCP.
+    pub(crate) listen: Option<SocketAddr>,
+    /// The control socket.
+    pub(crate) socket: Option<PathBuf>,
+}
+
+impl Ready {
+    pub(super) fn of(run: &Running, base: &Path) -> Ready {
+        Ready {
+            mountpoint: run.mounted.mountpoint().to_owned(),
+            backing: base.to_owned(),
+            pid: std::process::id(),
+            listen: run.address,
+            socket: run.socket.as_ref().map(|socket| socket.path().to_owned()),
+        }
+    }
+
+    /// The address that every client of this machine can be given: the port, or else the socket.
+    pub(super) fn address(&self) -> String {
+        let socket = || self.socket.as_ref().map(|path| path.display().to_string());
+        let port = self.listen.map(|address| address.to_string());
+        port.or_else(socket).unwrap_or_default()
+    }
+}
+
 /// Who serves what, where, and what of it may surprise.
-pub(super) fn announce(config: &RunConfig, run: &Running, base: &Path) {
-    tracing::info!("{} mirrors {}", run.mounted.mountpoint().display(), base.display());
-    match run.address {
+pub(super) fn announce(config: &RunConfig, ready: &Ready) {
+    tracing::info!("{} mirrors {}", ready.mountpoint.display(), ready.backing.display());
+    match ready.listen {
         Some(address) => {
             tracing::info!("Thrift clients are served on {address}");
             if !address.ip().is_loopback() {
@@ -18,8 +53,8 @@ pub(super) fn announce(config: &RunConfig, run: &Running, base: &Path) {
         }
         None => tracing::info!("Thrift clients are not served (--listen none)"),
     }
-    if let Some(socket) = &run.socket {
-        tracing::info!("the control socket is {}", socket.path().display());
+    if let Some(socket) = &ready.socket {
+        tracing::info!("the control socket is {}", socket.display());
     }
     if config.mount.allow_other && !config.mount.default_permissions {
         tracing::warn!("no_default_permissions with allow_other: every user may do anything here");

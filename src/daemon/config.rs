@@ -35,6 +35,8 @@ pub(crate) struct RunConfig {
     pub held_dir: Option<PathBuf>,
     /// Where to leave the daemon's pid while it runs.
     pub pid_file: Option<PathBuf>,
+    /// Where to leave the control address while it runs.
+    pub addr_file: Option<PathBuf>,
     /// Whether SIGHUP has the log reopened; else it ends the run.
     pub hangup_reopens: bool,
 }

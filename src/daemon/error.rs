@@ -61,12 +61,12 @@ pub(crate) enum StartError {
     /// The mount is left without a daemon.
     #[error("cannot unmount {0}; nobody serves it any more: unmount it with `umount -l`")]
     Left(io::Error),
-    /// The pid file cannot be written.
-    #[error("cannot write the pid file {0}: {1}")]
-    PidFile(PathBuf, io::Error),
-    /// A daemon that runs has the pid file.
-    #[error("cannot use the pid file {0}: another daemon{1} runs with it; nothing was mounted")]
-    PidFileTaken(PathBuf, String),
+    /// A file of the daemon's own, as that of its pid, cannot be written.
+    #[error("cannot write the {0} file {1}: {2}")]
+    OwnFile(&'static str, PathBuf, io::Error),
+    /// A daemon that runs has that file.
+    #[error("cannot use the {0} file {1}: another daemon{2} runs with it; nothing was mounted")]
+    OwnFileTaken(&'static str, PathBuf, String),
     /// Held data must not be kept where it would be held.
     #[error(
         "cannot keep held data in {0}: it lies below {1}, where this mounts; name another --held-dir"

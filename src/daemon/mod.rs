@@ -33,12 +33,13 @@ pub(crate) mod mount;
 mod mounted;
 pub(crate) mod mountinfo;
 mod mountpoint;
-mod pid_file;
+mod own_file;
 mod running;
 mod signals;
 pub(crate) mod socket;
 mod start;
 
+pub(crate) use announce::Ready;
 pub(crate) use config::{MountOptions, RunConfig};
 pub(crate) use error::StartError;
 
@@ -49,11 +50,12 @@ use mount::Fresh;
 use mounted::Mounted;
 use mountinfo::MountTable;
 use mountpoint::Mountpoint;
-use pid_file::PidFile;
+use own_file::OwnFiles;
 use signals::Signals;
 use start::{Paths, start};
 
-/// Runs until a signal, an unmount from outside or the end of the connection. A `report` that is
+/// Runs until a signal, an unmount from outside or the end of the connection. Who waits for the mount is
+/// told once it answers. A `report` that is
 /// still there afterwards has told nobody anything.
 ///
 /// # Errors
@@ -62,6 +64,7 @@ pub(crate) fn run(
     mut config: RunConfig,
     log: &Log,
     report: &mut Option<Report>,
+    tell: impl FnOnce(&Ready),
 ) -> Result<(), StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let stop =
@@ -86,17 +89,17 @@ pub(crate) fn run(
     let keep = Arc::new(held::keep(&config, &mountpoint.path)?);
     let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), keep, config.fs.clone());
 
-    let pid_file = config.pid_file.as_deref().map(PidFile::create).transpose()?;
+    let files = OwnFiles::take(&config)?;
     let (connection, mounted) = mount_own(&mountpoint, &base, &config)?;
     line.serves(mounted.device());
     let paths = Paths { mountpoint: mountpoint.path.clone(), base };
     drop(mountpoint);
     control.publish()?;
     let run = start(fs, connection, (&config, log), &table, control, (&paths, mounted))?;
-    if let Some(file) = &pid_file {
-        file.fill()?;
-    }
-    announce(&config, &run, &paths.base);
+    let ready = Ready::of(&run, &paths.base);
+    files.fill(&ready)?;
+    announce(&config, &ready);
+    tell(&ready);
     if let Some(report) = report.take() {
         // Standard error is the terminal's until then.
         log.flush();
