@@ -264,11 +264,39 @@ chown 65534 raw/secret
 chmod 200 raw/secret
 me slowfs mount mnt --subdir raw --listen none --daemon --log-file home/log --writeback-cache
 me dd if=/dev/zero of=mnt/of-root bs=4k count=3 conv=fsync 2>said || die "$(cat said)"
+me mv mnt/of-root mnt/moved
+me dd if=/dev/zero of=mnt/moved bs=4k count=3 conv=fsync 2>said || die "$(cat said)"
+me mv mnt/moved mnt/of-root
 me truncate -s 5 mnt/of-root || die 'truncate'
 [ "$(stat -c %s raw/of-root)" = 5 ]
 me sh -c 'echo more >>mnt/secret' || die 'append'
 [ "$(cat raw/secret)" = "begin
 more" ] || die "$(cat raw/secret)"
+me slowfs umount mnt
+"#,
+    );
+}
+
+/// An ordinary user's daemon does not see what root calls. What may be a write is none of its reads.
+#[test]
+fn who_is_not_seen_writes_under_a_read_fault_and_meets_it_where_it_only_reads() {
+    alone(
+        r#"as_an_ordinary_user
+echo user_allow_other >fuse.conf
+mount --bind fuse.conf /etc/fuse.conf
+me slowfs mount mnt --subdir raw --listen "$SLOWFS_ADDR" --daemon --log-file home/log \
+    --writeback-cache -o allow_root
+me touch mnt/file
+exec 3<>mnt/file 4<mnt/file
+echo begin >&3
+slowfs error EIO -m read,fgetattr
+echo more >&3 || die 'a write met a read fault'
+refused head -c 1 <&4
+grep -q 'Input/output error' said
+slowfs clear
+exec 3>&- 4<&-
+[ "$(cat raw/file)" = "begin
+more" ] || die "$(cat raw/file)"
 me slowfs umount mnt
 "#,
     );

@@ -20,6 +20,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::aio::Aio;
 use common::{
     Mount, PATIENCE, delaying, errno_of, failing, hanging, scratch, slowfs, stdout_of, text_of,
     wait_for,
@@ -184,6 +185,48 @@ fn what_the_kernel_asks_and_tells_on_its_own_meets_no_fault() {
         assert_eq!(rustix::fs::futimens(&file, &times), Err(rustix::io::Errno::IO));
     }
     assert_eq!(mount.listed(id).matched, 2);
+}
+
+/// Linux AIO and the threads of a ring, whose system calls do not tell reads from writes.
+#[test]
+fn who_may_write_meets_read_faults_at_what_it_reads_from_the_backing() {
+    let mount = written_back();
+    let path = mount.mnt().join("f");
+    let mut plain = Aio::new("plain", &path, "random");
+    for engine in ["libaio", "uring"] {
+        let mut aio = Aio::new(engine, &path, "random");
+        assert_eq!(aio.results("w:0:4096:1"), [PAGE as i64], "{engine}");
+        let id = mount.add(&failing(&["read", "fgetattr"], "EIO"));
+        assert_eq!(aio.results("w:0:4096:2 w:4096:4096:2"), [PAGE as i64; 2], "{engine}");
+        assert_eq!(mount.listed(id).matched, 0, "{engine}");
+        assert_eq!(plain.results("w:0:4096:2 r:0:4096"), [PAGE as i64, -5], "{engine}");
+        assert_eq!(mount.listed(id).matched, 1, "{engine}");
+        assert_eq!(plain.results("fsync drop"), [0, 0], "{engine}");
+        assert_eq!(aio.results("r:0:4096"), [-5], "{engine}");
+        mount.clear();
+    }
+}
+
+/// A daemon that has no more rights to the times of others' files than an ordinary user's.
+#[test]
+fn times_that_the_daemon_may_not_set_fail_no_later_sync() {
+    let mut program = Command::new("setpriv");
+    program.args(["--bounding-set", "-fowner", "--inh-caps", "-fowner"]);
+    program.arg(slowfs().get_program());
+    let mount = Mount::run(program, scratch(), &["--writeback-cache"]);
+    let (path, other) = (mount.mnt().join("f"), mount.mnt().join("g"));
+    fs::write(mount.raw().join("f"), "begin").unwrap();
+    std::os::unix::fs::chown(mount.raw().join("f"), Some(65534), None).unwrap();
+    fs::rename(&path, &other).unwrap();
+    fs::hard_link(&other, &path).unwrap();
+    fs::remove_file(&other).unwrap();
+    let file = opened(&path, 0);
+    file.write_all_at(b"again", 0).unwrap();
+    file.sync_all().unwrap();
+    let last_modification = Timespec { tv_sec: 1_000_000, tv_nsec: 7 };
+    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let asked = rustix::fs::futimens(&file, &Timestamps { last_access, last_modification });
+    assert_eq!(asked, Err(rustix::io::Errno::PERM), "nobody is told that it was set");
 }
 
 #[test]

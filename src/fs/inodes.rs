@@ -57,7 +57,8 @@ impl SlowFs {
             op = op.consulting(MethodSet::EMPTY).opened(0, true);
         }
         self.serve(op, Operands::default(), reply, move |core, caller, _| {
-            let attr = core.tree.setattr(&caller, ino, fh, &changes)?;
+            let set = || core.tree.setattr(&caller, ino, fh, &changes);
+            let attr = if told { core.told_times(&caller, (ino, fh), set)? } else { set()? };
             // Else the write(2) after each fsync(2) would ask for them.
             Ok(if told { core.attributes(ino, &attr) } else { core.changed(&attr) })
         });

@@ -103,6 +103,17 @@ impl Readers {
         })
     }
 
+    /// The thread asks for attributes to read from an inode or to write to it, which cannot be told.
+    /// If it reads, that goes on with a read that was announced before, or is announced by nothing.
+    pub(super) fn doubt(&self, tid: u32, ino: Ino) {
+        let mut readers = self.readers.lock();
+        let Some(Reader { announced, .. }) = readers.get_mut(&tid) else { return };
+        match announced {
+            Some(before) if before.ino == ino && before.owed > 0 => before.owed -= 1,
+            _ => *announced = None,
+        }
+    }
+
     fn is_announced(&self, tid: u32, ino: Ino) -> bool {
         let readers = self.readers.lock();
         let announced = readers.get(&tid).and_then(|reader| reader.announced);
@@ -175,7 +186,7 @@ impl Core {
         view: Operation<'_>,
     ) -> Verdict {
         let tid = op.caller.tid;
-        if self.precedes_write(op) {
+        if self.may_precede_write(op, subject.inode().ino()) {
             return self.gate.decide(&[&subject.consulting(MethodSet::EMPTY)], &view);
         }
         let repeated = |span| self.readers.repeated(tid, subject.inode().ino(), span);
@@ -315,6 +326,19 @@ mod tests {
         assert!(readers.announce(7, ONE, false));
         readers.reads(7);
         assert!(readers.announce(7, ONE, false), "by no ring");
+    }
+
+    #[test]
+    fn what_may_be_a_write_announces_no_read_but_goes_on_with_one() {
+        let readers = Readers::default();
+        readers.doubt(7, ONE);
+        assert!(!readers.is_announced(7, ONE));
+        assert!(readers.announce(7, ONE, true));
+        readers.reads(7);
+        readers.doubt(7, ONE);
+        assert!(readers.is_announced(7, ONE), "the read that was begun");
+        readers.doubt(7, ONE);
+        assert!(!readers.is_announced(7, ONE), "another one, or a write");
     }
 
     #[test]

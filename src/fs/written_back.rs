@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::op::Op;
-use crate::mirror::{Attr, Buffer, Changes, Fh, Ino};
+use crate::mirror::{Attr, Buffer, Caller, Changes, Fh, Ino};
 use crate::ops::Call;
 use crate::sys::syscall;
 
@@ -26,8 +26,9 @@ const KEPT_TTL: Duration = Duration::from_millis(100);
 /// By when that is over, on a busy machine too.
 pub(super) const KEPT_TTL_OVER: Duration = Duration::from_millis(200);
 
-/// How long to look for who asks, who always waits for the answer.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long to look for who asks, who always waits for the answer: on a busy machine perhaps not soon,
+/// and a read that is not seen misses its fault.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// All of a file.
 const ALL: Range<u64> = 0..u64::MAX;
@@ -73,19 +74,54 @@ impl Core {
     /// file back, and after a name of it was changed. utimensat(2) of the time of modification alone
     /// looks the same, but comes without a handle.
     pub(super) fn tells_times(&self, op: &Op, changes: &Changes, by_handle: bool) -> bool {
-        let sets_times = || {
-            let call = syscall::waited_in(op.caller.tid, PATIENCE);
-            call.is_some_and(|call| call.sets_times())
-        };
-        let asked = || self.gate.armed(Call::SetattrTimes.methods()) && sets_times();
+        let asked = || self.gate.armed(Call::SetattrTimes.methods()) && sets_times(op.caller.tid);
         changes.only_tells() && (by_handle || !asked())
     }
 
-    /// Whether a GETATTR with handle goes before a write(2), which looks for setuid and setgid bits
-    /// then. It belongs to that write and is no read(2).
-    pub(super) fn precedes_write(&self, op: &Op) -> bool {
-        self.options.writeback_cache
-            && matches!(op.call, Call::GetattrHandle)
-            && syscall::waited_in(op.caller.tid, PATIENCE).is_some_and(|call| call.is_write())
+    /// Passes on such times, where the backing takes them. An ordinary user's daemon may write files of
+    /// others, rename and remove them, but not set their times; nor may anybody those of a file that
+    /// is only appended to. The kernel would keep that error for the next fsync(2) or close(2).
+    pub(super) fn told_times(
+        &self,
+        caller: &Caller,
+        (ino, fh): (Ino, Option<Fh>),
+        set: impl FnOnce() -> io::Result<Attr>,
+    ) -> io::Result<Attr> {
+        match set() {
+            Err(error)
+                if error.raw_os_error() == Some(libc::EPERM)
+                    && (fh.is_some() || !sets_times(caller.tid)) =>
+            {
+                self.tree.getattr(ino, fh)
+            }
+            set => set,
+        }
     }
+
+    /// Whether a GETATTR with handle may go before a write, which looks for setuid and setgid bits
+    /// then and fails if that does. Only a handle that writes has such. Whoever cannot be told from a
+    /// writer meets faults on reads at the READs that it sends.
+    pub(super) fn may_precede_write(&self, op: &Op, ino: Ino) -> bool {
+        let handle = op.fh.and_then(|fh| self.tree.handle(fh).ok());
+        if !self.options.writeback_cache
+            || !matches!(op.call, Call::GetattrHandle)
+            || handle.is_some_and(|handle| !handle.writes())
+        {
+            return false;
+        }
+        let tid = op.caller.tid;
+        match syscall::waited_in(tid, PATIENCE) {
+            Some(call) if call.is_read() || call.is_seek() => false,
+            Some(call) if call.is_write() => true,
+            _ => {
+                self.readers.doubt(tid, ino);
+                true
+            }
+        }
+    }
+}
+
+/// Whether the thread waits in a call that sets times, as far as can be seen.
+fn sets_times(tid: u32) -> bool {
+    syscall::waited_in(tid, PATIENCE).is_some_and(|call| call.sets_times())
 }

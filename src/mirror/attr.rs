@@ -84,9 +84,9 @@ impl Changes {
         self.told && *self == Changes { mtime, told: true, ..Changes::default() }
     }
 
-    /// Whether a time goes with data that was written or cut: by handle only the kernel tells times.
-    fn tells_of_data(&self, by_handle: bool) -> bool {
-        self.told && (by_handle || self.size.is_some())
+    /// Whether a time is told that goes with a change of size.
+    fn tells_of_size(&self) -> bool {
+        self.told && self.size.is_some()
     }
 
     /// Whether the owner is set, be it to the same one. Without any change the request is that of
@@ -181,9 +181,9 @@ impl<N: Default> Mirror<N> {
             };
             let name = DecInt::from_fd(fd);
             match rustix::fs::utimensat(&self.proc_fds, name, &times, AtFlags::empty()) {
-                // Who may write a file or truncate it, and so set its time to now, may not set
-                // another: of others' files, and of those that are only appended to.
-                Err(rustix::io::Errno::PERM) if changes.tells_of_data(fh.is_some()) => {}
+                // Who may truncate a file, and so set its time to now, may not set another if the
+                // file is somebody else's.
+                Err(rustix::io::Errno::PERM) if changes.tells_of_size() => {}
                 set => set?,
             }
         }

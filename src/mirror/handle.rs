@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
+use rustix::fs::OFlags;
 
 use super::errno;
 use super::inode::Inode;
@@ -34,6 +35,12 @@ impl<N> Handle<N> {
     #[must_use]
     pub(crate) fn inode(&self) -> &Arc<Inode<N>> {
         &self.inode
+    }
+
+    /// Whether it is open for writing.
+    pub(crate) fn writes(&self) -> bool {
+        let flags = rustix::fs::fcntl_getfl(self);
+        flags.is_ok_and(|flags| flags.intersection(OFlags::RWMODE) != OFlags::RDONLY)
     }
 }
 

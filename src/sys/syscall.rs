@@ -98,6 +98,10 @@ fn parse(line: &str) -> Look {
         return Look::Unknown;
     };
     match *numbers.as_slice() {
+        // A thread of the kernel, or of a ring (io_uring_setup(2)): the number is whatever call made it.
+        [_, _, _, _, _, _, 0, instruction] => {
+            Look::Waits(SystemCall { number: -1, args: [0; 6], stack: 0, instruction })
+        }
         [a, b, c, d, e, f, stack, instruction] => {
             Look::Waits(SystemCall { number, args: [a, b, c, d, e, f], stack, instruction })
         }
@@ -123,6 +127,21 @@ impl SystemCall {
     pub(crate) fn is_seek(&self) -> bool {
         // lseek and _llseek of i386 and of 32-bit ARM.
         self.is_one_of(&[libc::SYS_lseek], &[19, 140])
+    }
+
+    /// read(2) and its kin, and io_uring_enter(2): that only reads cached files by itself, and leaves
+    /// writes to threads of the ring.
+    #[must_use]
+    pub(crate) fn is_read(&self) -> bool {
+        let wide = [
+            libc::SYS_read,
+            libc::SYS_pread64,
+            libc::SYS_readv,
+            libc::SYS_preadv,
+            libc::SYS_preadv2,
+        ];
+        // read, readv, pread64, preadv, preadv2 of i386.
+        self.is_one_of(&wide, &[3, 145, 180, 333, 378]) || self.is_ring()
     }
 
     /// write(2) and its kin, which return when all is written and, if so asked, synced.
@@ -263,7 +282,10 @@ mod tests {
         }
         let fault = call("-1 0x7ffc1a2b3c40 0x401000");
         assert!(fault.is_page_in() && !fault.is_seek() && !fault.is_write());
-        assert!(!call("-1 0x0 0x0").is_page_in(), "a thread of the kernel");
+        for of_the_kernel in ["-1 0x0 0x0", "19 0x3 0x1 0x1 0x0 0x0 0x0 0x0 0x0"] {
+            let call = call(of_the_kernel);
+            assert!(!call.is_page_in() && !call.is_seek() && !call.is_read(), "{call:?}");
+        }
     }
 
     #[test]
@@ -277,9 +299,13 @@ mod tests {
         assert!(of(19, narrow).is_seek() && !of(19, WIDE).is_seek());
         assert!(of(140, narrow).is_seek());
         for read in [0, 17, 19, 295, 327, 209, 426, 59] {
+            // io_submit(2) may read or write; execve(2) reads by no handle that writes.
+            let certain = ![209, 59].contains(&read);
             let read = of(read, WIDE);
             assert!(!read.is_seek() && !read.is_page_in() && !read.is_write(), "{read:?}");
+            assert_eq!(read.is_read(), certain, "{read:?}");
         }
+        assert!(of(3, narrow).is_read() && !of(3, WIDE).is_read());
         assert!(of(18, WIDE).is_write() && of(18, WIDE).is_page_in());
         let changes =
             [(83, Names::Make), (87, Names::Remove), (86, Names::Link), (82, Names::Rename)];
