@@ -199,3 +199,16 @@ fn listed_commands_set_the_same_faults_again() {
     stdout_of(std::process::Command::new("sh").arg("-ec").arg(function + &listed));
     assert_eq!(lines(&mount), before);
 }
+
+#[test]
+fn a_spent_fault_with_a_lifetime_is_nothing_to_clear_or_wait_for() {
+    let mount = Mount::new();
+    mount.add(&named(failing(&["mkdir"], "EIO"), "once").with("count", "1").with("lasts", "1h"));
+    fs::create_dir(mount.mnt().join("dir")).unwrap_err();
+    let waited = run(&mount, &["wait", "once", "--held", "1", "--timeout", "20s"]);
+    let told = text_of(&waited);
+    assert_eq!(waited.status.code(), Some(1), "{told}");
+    assert!(told.contains("is not in force any more"), "it waited out its time: {told}");
+    let cleared = run(&mount, &["clear", "once"]);
+    assert_eq!(cleared.status.code(), Some(1), "{}", text_of(&cleared));
+}

@@ -13,8 +13,9 @@ mod common;
 use std::fs::{self, File};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::Path;
+use std::time::Duration;
 
-use common::{Mount, failing};
+use common::{Mount, delaying, failing};
 
 /// A name, what makes ready in a directory, and system calls there: how many.
 type Case = (&'static str, fn(&Path), fn(&Path) -> usize);
@@ -135,5 +136,22 @@ fn two_fstats_of_a_directory_and_of_a_file_in_it_roll_twice() {
         of_dir.metadata().unwrap();
         of_file.metadata().unwrap();
         assert_eq!(mount.listed(id).matched, 2 * n);
+    }
+}
+
+/// The kernel asks for the attributes of each directory on the way: a fault that fires on the first is
+/// the one that decides on the file too.
+#[test]
+fn behind_a_fault_that_always_fires_first_none_fires_on_a_later_step() {
+    let mount = Mount::new();
+    let dir = mount.mnt().join("a/b");
+    fs::create_dir_all(&dir).unwrap();
+    file(&dir);
+    let first = mount.add(&delaying(&["getattr"], Duration::from_millis(1)));
+    let second = mount.client().put_fault(&failing(&["getattr"], "EIO"), true).unwrap().id;
+    for n in 1..=5 {
+        fs::metadata(dir.join("file")).unwrap();
+        let (first, second) = (mount.listed(first), mount.listed(second));
+        assert_eq!((first.fired, second.matched, second.fired), (n, 0, 0));
     }
 }

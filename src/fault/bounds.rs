@@ -1,6 +1,7 @@
 //! What faults cannot do: on this mount, beside each other, or at all. Told to who sets them and who
 //! lists them. No locks.
 
+use super::lift::FaultRef;
 use super::listed::Listed;
 use super::live::FaultId;
 use super::table::FaultTable;
@@ -37,10 +38,10 @@ impl Bounds {
         })
     }
 
-    /// What else a fault cannot do, a line each.
+    /// What else a fault cannot do, a line each; it stands behind that other, if one hides it.
     #[must_use]
-    pub(crate) fn warnings(&self, fault: &Listed) -> Vec<String> {
-        let behind = fault.behind.map(|first| {
+    pub(crate) fn warnings(&self, fault: &Listed, behind: Option<FaultId>) -> Vec<String> {
+        let behind = behind.map(|first| {
             format!("it cannot fire as long as fault {first} stands, which always fires first")
         });
         let unseen = (fault.unseen > 0).then(|| {
@@ -57,7 +58,8 @@ impl Bounds {
     /// The same of one that was just put in force, and which others cannot fire because of it.
     #[must_use]
     pub(crate) fn warnings_of(&self, table: &FaultTable, id: FaultId) -> Vec<String> {
-        let own = table.listed(id).map(|listed| self.warnings(&listed)).unwrap_or_default();
+        let own = table.find(&FaultRef::Id(id));
+        let own = own.map(|own| self.warnings(&own, table.hider(id))).unwrap_or_default();
         let others = table.hidden_by(id).into_iter().map(|other| {
             format!("fault {other} cannot fire as long as it stands, which always fires first")
         });

@@ -89,7 +89,8 @@ impl Record {
         let Of::Live(live) = &self.of else { return false };
         // First all, then those that are known: one that comes to be held meanwhile is among them.
         let others = Arc::strong_count(live).saturating_sub(1);
-        u64::try_from(others).is_ok_and(|others| others > live.held() + live.past_cache())
+        let known = live.held() + live.past_cache() + live.repeats();
+        u64::try_from(others).is_ok_and(|others| others > known)
     }
 
     /// Whether it holds an operation, or is about to, and can be told to let that go.

@@ -32,8 +32,8 @@ pub(super) struct Firing {
     gone: bool,
     /// It is counted as holding the operation.
     holds: bool,
-    /// Of an operation that the kernel repeats: only its outcome counts.
-    repeated: bool,
+    /// Of an operation that the kernel repeats: only its outcome counts, and the fault counts those.
+    repeated: Option<Arc<()>>,
 }
 
 impl Firing {
@@ -49,7 +49,7 @@ impl Firing {
             last: strike.is_some_and(|strike| strike.last),
             gone: false,
             holds: false,
-            repeated: false,
+            repeated: None,
         }
     }
 
@@ -84,7 +84,7 @@ impl Firing {
             plan: Plan { before, after, kill: false, ..self.plan.clone() },
             last: false,
             holds: false,
-            repeated: true,
+            repeated: Some(self.live.repeat()),
             ..*self
         }
     }
@@ -220,7 +220,7 @@ impl Hit {
     /// Whether it is such a repetition.
     #[must_use]
     pub fn is_repeated(&self) -> bool {
-        self.firings().any(|firing| firing.repeated)
+        self.firings().any(|firing| firing.repeated.is_some())
     }
 
     /// The outcome of the operation that it repeats counts too.
@@ -323,7 +323,7 @@ impl Hit {
     }
 
     fn told(&self) -> impl Iterator<Item = &Firing> {
-        self.firings().filter(|firing| !firing.repeated)
+        self.firings().filter(|firing| firing.repeated.is_none())
     }
 
     /// The process of that thread, as it was when the operation came. None if it was not looked for

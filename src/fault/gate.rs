@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use super::firing::{Firing, Hit};
-use super::live::{FaultId, Live, PastCache, Rank, Strike};
+use super::live::{Live, PastCache, Rank, Strike};
 use super::mask::Mask;
 use super::operation::Operation;
+use super::rolled::Rolled;
 use super::snapshot::{Row, Snapshot};
 use super::subject::{Subject, with_matches};
 use super::table::FaultTable;
@@ -80,22 +81,18 @@ impl Gate {
         self.decide_by(subjects, op, |live| live.strike(op))
     }
 
-    /// The same for one of several operations that are one system call: the faults in `rolled`,
-    /// ascending, have counted and rolled for it and do not again; those that now do join them. What
-    /// stands is asked each time.
+    /// The same for one of several operations that are one system call: the faults in `rolled` have
+    /// had their turn in it; those that now do join them. What stands is asked each time.
     pub(crate) fn decide_once(
         &self,
         subjects: &[&dyn Subject],
         op: &Operation<'_>,
-        rolled: &mut Vec<FaultId>,
+        rolled: &mut Rolled,
     ) -> Verdict {
-        self.decide_by(subjects, op, |live| match rolled.binary_search(&live.id) {
-            _ if !live.is_fault() => live.strike(op),
-            Ok(_) => None,
-            Err(place) => {
-                rolled.insert(place, live.id);
-                live.strike(op)
-            }
+        let decided = rolled.decided(subjects);
+        self.decide_by(subjects, op, |live| match live.is_fault() {
+            true => rolled.roll(live, op, decided),
+            false => live.strike(op),
         })
     }
 

@@ -52,7 +52,8 @@ mod tests {
             table.put(fault(line), Placement::Add).unwrap();
         }
         let (one, two) = (FaultId(1), FaultId(2));
-        let behind = table.list().iter().map(|listed| listed.behind).collect::<Vec<_>>();
+        let behind = table.list_hidden().iter().map(|(_, behind)| *behind).collect::<Vec<_>>();
+        assert_eq!(behind, [table.hider(one), table.hider(two)]);
         let hidden = table.hidden_by(one) == [two];
         assert_eq!(behind, [None, hidden.then_some(one)], "{first}; {second}");
         assert!(table.hidden_by(two).is_empty());
@@ -99,6 +100,9 @@ mod tests {
         let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
         table.put(fault("error EIO -m write"), Placement::Add).unwrap();
         table.put(fault("throttle --iops 9"), Placement::Add).unwrap();
-        assert!(table.list().iter().all(|listed| listed.behind.is_none()), "conditions are asked");
+        assert!(
+            table.list_hidden().iter().all(|(_, behind)| behind.is_none()),
+            "conditions are asked"
+        );
     }
 }

@@ -35,7 +35,8 @@ impl FaultRef {
         }
     }
 
-    fn means(&self, live: &Live) -> bool {
+    /// Whether that fault is meant.
+    pub(super) fn means(&self, live: &Live) -> bool {
         self.is(live.id, live.fault.name().map(|name| name.as_str()))
     }
 }

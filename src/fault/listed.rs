@@ -30,8 +30,6 @@ pub struct Listed {
     pub skipped: u64,
     /// Requests of processes that cannot be seen, if it has a filter that asks for one.
     pub unseen: u64,
-    /// The fault that keeps it from firing as long as that stands, where the table tells it.
-    pub behind: Option<FaultId>,
     /// What is left of its lifetime, if it has one.
     pub expires_in: Option<Duration>,
     /// Whether it is on at this moment: it has started, and is in no off phase.
@@ -52,7 +50,6 @@ impl Listed {
             skipped: live.skipped(),
             past_cache: live.past_cache(),
             unseen: live.unseen(),
-            behind: None,
             is_on: live.is_on_now(),
             expires_in: live.until.map(|until| until.saturating_duration_since(Instant::now())),
         }

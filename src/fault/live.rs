@@ -4,8 +4,8 @@
 //! Lock rule: the tally's lock is innermost and covers a few additions.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -37,6 +37,8 @@ pub(super) struct Tally {
 
 pub(super) struct Live {
     pub(super) id: FaultId,
+    /// Its turn among those of its rank: the number of the first whose place it takes, or its own.
+    pub(super) turn: FaultId,
     pub(super) fault: Arc<Fault>,
     /// When it was set.
     since: Instant,
@@ -52,7 +54,9 @@ pub(super) struct Live {
     skipped: AtomicU64,
     /// Requests that its filters could not judge: they ask for a process, and it cannot be seen.
     unseen: AtomicU64,
-    methods: AtomicU64,
+    methods: Arc<AtomicU64>,
+    /// Held once by each outcome that is kept for the case that the kernel repeats its operation.
+    repeats: Arc<()>,
     /// Methods whose requests it must learn the outcome of.
     follows: MethodSet,
     reads: Reads,
@@ -97,6 +101,7 @@ impl Live {
         let follows = fault.effects().iter().map(|effect| effect.follows());
         Live {
             id,
+            turn: id,
             since,
             until: fault.term().end().and_then(|end| since.checked_add(end)),
             held: AtomicU64::new(0),
@@ -104,7 +109,8 @@ impl Live {
             let_go: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             unseen: AtomicU64::new(0),
-            methods: AtomicU64::new(fault.scope().methods.bits()),
+            methods: Arc::new(AtomicU64::new(fault.scope().methods.bits())),
+            repeats: Arc::default(),
             follows: follows.fold(MethodSet::EMPTY, MethodSet::union),
             reads: Reads::of(&fault),
             rank: Rank::of(&fault),
@@ -124,6 +130,11 @@ impl Live {
     /// The methods it still has.
     pub(super) fn methods(&self) -> MethodSet {
         MethodSet::from_bits(self.methods.load(Ordering::Acquire))
+    }
+
+    /// The same for who is not to keep the fault.
+    pub(super) fn left(&self) -> Left {
+        Left(Arc::downgrade(&self.methods))
     }
 
     /// Leaves it these methods. Only the table calls this, in turn.
@@ -158,6 +169,17 @@ impl Live {
     /// How many files are open past the page cache because of it, also when it has gone.
     pub(super) fn past_cache(&self) -> u64 {
         self.past_cache.load(Ordering::Relaxed)
+    }
+
+    /// Counts an outcome that is kept as long as what this returns: of an operation that is done, so
+    /// that nothing is held any more or will be.
+    pub(super) fn repeat(&self) -> Arc<()> {
+        Arc::clone(&self.repeats)
+    }
+
+    /// How many such outcomes there are.
+    pub(super) fn repeats(&self) -> u64 {
+        u64::try_from(Arc::strong_count(&self.repeats).saturating_sub(1)).unwrap_or(u64::MAX)
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -264,6 +286,16 @@ impl Live {
     /// How many operations it skipped.
     pub(super) fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
+    }
+}
+
+/// What a fault has left, also when nobody keeps the fault itself any more.
+pub(super) struct Left(Weak<AtomicU64>);
+
+impl Left {
+    /// Whether it has no methods, or has gone for good.
+    pub(super) fn is_none(&self) -> bool {
+        self.0.upgrade().is_none_or(|methods| methods.load(Ordering::Acquire) == 0)
     }
 }
 

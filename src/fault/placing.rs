@@ -170,11 +170,17 @@ impl Staging {
     fn insert(&mut self, fault: Arc<Fault>, stead: Option<usize>, seed: u64) -> FaultId {
         self.last_id += 1;
         let methods = fault.scope().methods;
-        let live = Arc::new(Live::new(FaultId(self.last_id), fault, seed));
+        let mut live = Live::new(FaultId(self.last_id), fault, seed);
         let rank = live.rank();
-        let own = |place: &usize| self.rows.get(*place).is_some_and(|e| e.live.rank() == rank);
-        let last = || self.rows.partition_point(|row| row.live.rank() <= rank);
-        let place = stead.filter(own).map_or_else(last, |place| place + 1);
+        let before = stead.and_then(|place| Some((place, self.rows.get(place)?)));
+        let place = match before.filter(|(_, row)| row.live.rank() == rank) {
+            Some((place, row)) => {
+                live.turn = row.live.turn;
+                place + 1
+            }
+            None => self.rows.partition_point(|row| row.live.rank() <= rank),
+        };
+        let live = Arc::new(live);
         self.rows.insert(place, Row { live: Arc::clone(&live), methods });
         self.new.push(live);
         FaultId(self.last_id)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::listed::Listed;
 use super::live::{FaultId, Live};
 use super::patterns::Patterns;
 use crate::ops::MethodSet;
@@ -15,6 +16,11 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// What is told of it.
+    pub(super) fn listed(&self) -> Listed {
+        Listed::of(&self.live, self.methods)
+    }
+
     /// The methods whose requests it is asked about, or told of.
     pub(super) fn concerned(&self) -> MethodSet {
         self.methods.union(self.live.follows())

@@ -8,7 +8,7 @@ use super::kinds::sketches::{SERVICE, State, sketch};
 use super::operation::Done;
 use super::plan::Hold;
 use super::testing::{fault, request};
-use super::{DelayLine, Fault, FaultTable, Gate, Hit, Memo, Placement, Subject, Verdict};
+use super::{DelayLine, Fault, FaultTable, Gate, Hit, Memo, Placement, Rolled, Subject, Verdict};
 use crate::ops::{Call, MethodSet};
 
 /// A file without a memory.
@@ -110,7 +110,7 @@ fn what_stands_is_asked_at_each_step_of_a_call_and_faults_once() {
     let room = Room::new();
     room.stand("device");
     room.add(fault("error EIO -m getattr -p 0"));
-    let mut rolled = Vec::new();
+    let mut rolled = Rolled::default();
     for call in [Call::Lookup, Call::Getattr, Call::Getattr] {
         let op = request(call, 0);
         let verdict = room.gate.decide_once(&[&File(call.methods())], &op, &mut rolled);

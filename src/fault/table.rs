@@ -109,12 +109,12 @@ impl FaultTable {
         if let Some(first) = put.first_mut() {
             first.released = released;
         }
-        new.into_iter().for_each(|live| self.end_in_time(live));
+        new.iter().for_each(|live| self.end_in_time(live));
         Ok(put)
     }
 
     /// Has a fault with a lifetime end when that is over.
-    fn end_in_time(&self, live: Arc<Live>) {
+    fn end_in_time(&self, live: &Live) {
         let (id, Some(until)) = (live.id, live.until) else { return };
         let own = Weak::clone(&self.own);
         let lift = move || {
@@ -122,7 +122,7 @@ impl FaultTable {
                 table.expire(id);
             }
         };
-        self.line.lift_at(until, live, Box::new(lift));
+        self.line.lift_at(until, live.left(), Box::new(lift));
     }
 
     /// Lifts all that, in one step.
@@ -188,16 +188,31 @@ impl FaultTable {
     /// The faults in force, in order, and their counts.
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
+        self.snapshot.load().rows.iter().map(Row::listed).collect()
+    }
+
+    /// The same, each with the fault that keeps it from firing as long as that stands, where the table
+    /// tells it: each is held against all before it.
+    #[must_use]
+    pub fn list_hidden(&self) -> Vec<(Listed, Option<FaultId>)> {
         let snapshot = self.snapshot.load();
-        (0..).zip(&snapshot.rows).map(|(place, row)| listed(&snapshot, place, row)).collect()
+        let rows = (0..).zip(&snapshot.rows);
+        rows.map(|(place, row)| (row.listed(), snapshot.hider(place))).collect()
     }
 
     /// One of them.
     #[must_use]
-    pub fn listed(&self, id: FaultId) -> Option<Listed> {
+    pub fn find(&self, fault: &FaultRef) -> Option<Listed> {
+        let snapshot = self.snapshot.load();
+        snapshot.rows.iter().find(|row| fault.means(&row.live)).map(Row::listed)
+    }
+
+    /// The fault that keeps this one from firing as long as it stands.
+    #[must_use]
+    pub fn hider(&self, id: FaultId) -> Option<FaultId> {
         let snapshot = self.snapshot.load();
         let place = snapshot.rows.iter().position(|row| row.live.id == id)?;
-        snapshot.rows.get(place).map(|row| listed(&snapshot, place, row))
+        snapshot.hider(place)
     }
 
     /// Those that it keeps from firing as long as it stands, where the table tells it.
@@ -306,10 +321,6 @@ impl FaultTable {
         self.snapshot.store(Arc::new(next));
         self.mask.arm(armed);
     }
-}
-
-fn listed(snapshot: &Snapshot, place: usize, row: &Row) -> Listed {
-    Listed { behind: snapshot.hider(place), ..Listed::of(&row.live, row.methods) }
 }
 
 #[cfg(test)]

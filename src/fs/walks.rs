@@ -19,7 +19,7 @@ use super::Core;
 use super::op::{Op, Target};
 use super::subject::TreeSubject;
 use crate::fault::plan::Hold;
-use crate::fault::{FaultId, Operation, Verdict};
+use crate::fault::{Operation, Rolled, Verdict};
 use crate::mirror::Ino;
 use crate::ops::Call;
 use crate::sys::syscall::{self, Names, SystemCall};
@@ -56,8 +56,8 @@ pub(super) struct Walk {
     at: At,
     /// Until when a step continues it; for ever while one is held until cleared.
     until: Option<Instant>,
-    /// The faults that have rolled their dice for it, ascending.
-    rolled: Vec<FaultId>,
+    /// The faults that have had their turn in it.
+    rolled: Rolled,
     /// The system call, once one has.
     call: Option<SystemCall>,
     /// The inode whose attributes were asked for first: where paths begin.

@@ -17,8 +17,8 @@ const PEER: Origin = Origin::Local { pid: 1, uid: 0, gid: 0, connection: 0 };
 
 /// A server's handler over a table of its own.
 pub struct Control {
-    table: Arc<FaultTable>,
-    handler: Handler,
+    pub(super) table: Arc<FaultTable>,
+    pub(super) handler: Handler,
 }
 
 impl Control {

@@ -151,7 +151,7 @@ impl Handler {
     /// Makes the change, logs it under `name`, and tells what it did.
     fn change(&self, peer: Origin, name: &str, change: Change) -> Result<Vec<Put>, String> {
         let only_these = change.only_these;
-        let in_force = |id: &&FaultId| self.table.listed(**id).is_some();
+        let in_force = |id: &&FaultId| self.table.find(&FaultRef::Id(**id)).is_some();
         let removed: Vec<FaultId> = change.remove.iter().filter(in_force).copied().collect();
         let set = self.table.put_all(change).map_err(|e| e.to_string())?;
         for id in removed {

@@ -12,7 +12,7 @@ use super::values::WirePath;
 use super::wire::{Value, signed};
 use crate::fault::kinds::KINDS;
 use crate::fault::words::{OPTIONS, PlainFault};
-use crate::fault::{Listed, Pattern};
+use crate::fault::{FaultId, Listed, Pattern};
 use crate::ops::Method;
 
 impl Handler {
@@ -26,12 +26,12 @@ impl Handler {
     /// The faults in force, with what they cannot do here.
     pub(super) fn faults(&self) -> Vec<ListedFault> {
         let bounds = &self.config.bounds;
-        let listed = |fault: &Listed| ListedFault {
+        let listed = |(fault, behind): (Listed, Option<FaultId>)| ListedFault {
             out_of_reach: bounds.out_of_reach(fault.methods, fault.fault.pattern()),
-            warnings: bounds.warnings(fault),
-            ..convert::listed(fault)
+            warnings: bounds.warnings(&fault, behind),
+            ..convert::listed(&fault)
         };
-        self.table.list().iter().map(listed).collect()
+        self.table.list_hidden().into_iter().map(listed).collect()
     }
 
     pub(super) fn ended(&self) -> Vec<ListedFault> {

@@ -66,8 +66,7 @@ impl Handler {
         let meant = FaultRef::new(name_or_id);
         let is_meant =
             |fault: &Listed| meant.is(fault.id, fault.fault.name().map(|name| name.as_str()));
-        let in_force = self.table.list().into_iter().find(is_meant);
-        in_force.map(|fault| (fault, Outlook::InForce)).or_else(|| {
+        self.table.find(&meant).map(|fault| (fault, Outlook::InForce)).or_else(|| {
             let mut ended = self.table.list_ended().into_iter().rev();
             let gone = ended.find(|gone| is_meant(&gone.fault))?;
             Some((gone.fault, if gone.to_come { Outlook::ToHold } else { Outlook::Over }))
@@ -102,5 +101,39 @@ impl Handler {
             }
             thread::sleep(PAUSE.min(timeout.saturating_sub(began.elapsed())));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::time::{ClockId, clock_gettime};
+
+    use super::super::fuzzing::Control;
+    use super::*;
+    use crate::fault::{Change, FaultWords, MAX_FAULTS, Placement};
+
+    /// What it takes of this thread's processor.
+    fn cost<T>(work: impl FnOnce() -> T) -> Duration {
+        let used = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+        let before = used();
+        drop(work());
+        used() - before
+    }
+
+    /// It is done over and over for as long as somebody waits.
+    #[test]
+    fn a_look_costs_far_less_than_a_listing() {
+        let control = Control::new().unwrap();
+        let fault = |uid: usize| {
+            let words = FaultWords { methods: vec!["write".to_owned()], ..FaultWords::default() };
+            let words = words.and("error", "EIO").with("uid", &uid.to_string());
+            (words.fault().unwrap(), Placement::Add)
+        };
+        let faults = (1..=MAX_FAULTS).map(fault).collect();
+        control.table.put_all(Change { faults, ..Change::default() }).unwrap();
+        let last = MAX_FAULTS.to_string();
+        let looks = cost(|| (0..10).all(|_| control.handler.look(&last).is_some()));
+        let listing = cost(|| control.handler.faults());
+        assert!(looks < listing, "ten looks take {looks:?}, a listing {listing:?}");
     }
 }

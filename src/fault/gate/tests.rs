@@ -214,7 +214,7 @@ fn operations_of_one_call_roll_once() {
     let set = || never(fault(Call::Getattr, ""));
     gate.table.put(set(), Placement::Add).unwrap();
     let (dir, file) = (File::new("/d"), File::new("/d/f"));
-    let mut rolled = Vec::new();
+    let mut rolled = Rolled::default();
     let mut step = |of: &File| {
         let op = request(Call::Getattr, 0);
         let _ = gate.decide_once(&[&of.on(Call::Getattr)], &op, &mut rolled);

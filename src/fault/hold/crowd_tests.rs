@@ -4,6 +4,7 @@ use std::sync::mpsc::channel;
 
 use super::tests::{PATIENCE, delayed, hit, live};
 use super::*;
+use crate::fault::live::Live;
 use crate::ops::MethodSet;
 
 const CROWD: usize = 2_000;
@@ -62,7 +63,7 @@ fn what_only_answers_waits_for_nobody_who_blocks() {
     let (lift, lifted) = channel();
     let due = Instant::now() + delay;
     let job = Box::new(move || lift.send(Instant::now()).unwrap());
-    line.lift_at(due, Arc::clone(&live), job);
+    line.lift_at(due, live.left(), job);
     let queue = line.line.queue.lock();
     std::thread::sleep(2 * delay);
     drop(queue);

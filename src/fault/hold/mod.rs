@@ -36,7 +36,7 @@ pub use self::queue::{Job, Outcome};
 pub(crate) use self::spin::Moment;
 use self::workers::run_caught;
 use super::firing::Hit;
-use super::live::Live;
+use super::live::Left;
 use super::plan::Hold;
 use crate::sys::process::{self, Arrival};
 
@@ -179,9 +179,9 @@ impl DelayLine {
     }
 
     /// Runs `lift` at that moment, unless the fault is gone before.
-    pub(super) fn lift_at(&self, at: Instant, live: Arc<Live>, lift: Box<dyn FnOnce() + Send>) {
+    pub(super) fn lift_at(&self, at: Instant, left: Left, lift: Box<dyn FnOnce() + Send>) {
         let mut queue = self.line.queue.lock();
-        if !queue.closed && !live.methods().is_empty() && queue.lift(at, live, lift) {
+        if !queue.closed && !left.is_none() && queue.lift(at, left, lift) {
             self.line.lead.notify_one();
         }
     }

@@ -4,13 +4,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::callers::{Caller, Callers};
 use super::spin::Moment;
 use crate::fault::firing::Hit;
-use crate::fault::live::Live;
+use crate::fault::live::Left;
 use crate::fault::plan::Hold;
 
 /// Why a held operation goes on.
@@ -87,8 +86,8 @@ impl Held {
 /// What waits in the queue.
 pub(super) enum Waiting {
     Operation(Held),
-    /// The end of a fault's lifetime.
-    Lift(Arc<Live>, Plain),
+    /// The end of a fault's lifetime. It keeps no fault: who holds one is an operation on its way.
+    Lift(Left, Plain),
 }
 
 impl Waiting {
@@ -96,7 +95,7 @@ impl Waiting {
     fn has_lost(&self) -> bool {
         match self {
             Waiting::Operation(held) => held.hit.has_lost(),
-            Waiting::Lift(live, _) => live.methods().is_empty(),
+            Waiting::Lift(left, _) => left.is_none(),
         }
     }
 
@@ -159,8 +158,8 @@ impl Queue {
     }
 
     /// Has the end of a lifetime wait; whether it is now the first.
-    pub(super) fn lift(&mut self, at: Instant, live: Arc<Live>, lift: Plain) -> bool {
-        self.insert(Due::At(at), Waiting::Lift(live, lift))
+    pub(super) fn lift(&mut self, at: Instant, left: Left, lift: Plain) -> bool {
+        self.insert(Due::At(at), Waiting::Lift(left, lift))
     }
 
     fn insert(&mut self, due: Due, waiting: Waiting) -> bool {

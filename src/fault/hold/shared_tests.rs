@@ -1,10 +1,13 @@
 //! Operations that several faults hold at once.
 
-use super::tests::{PATIENCE, delayed, hit, hold_hit, live, nothing_held};
+use std::sync::mpsc::channel;
+
+use super::tests::{PATIENCE, delayed, hit, hold_hit, live, nothing_held, outcome};
 use super::*;
 use crate::fault::FaultId;
 use crate::fault::firing::Firing;
 use crate::fault::kinds::sketches::sketch;
+use crate::fault::live::Live;
 use crate::fault::plan::Hold;
 use crate::fault::testing::{self, strike_all};
 use crate::ops::{Call, MethodSet};
@@ -132,4 +135,40 @@ fn a_held_answer_waits_from_when_it_has_run_and_goes_with_its_fault() {
     line.release();
     assert_eq!(told.recv_timeout(PATIENCE).unwrap().0, Outcome::Released);
     assert!(nothing_held(&line, &late));
+}
+
+#[test]
+fn what_others_ask_still_holds_when_one_is_cleared() {
+    let line = DelayLine::new().unwrap();
+    let (slow, hanging) = (live("delay 300ms"), live("hang"));
+    let told =
+        hold_hit(&line, strike_all(&[&slow, &hanging], Call::Write, 0).unwrap(), Instant::now());
+    assert_eq!((line.held(), slow.held(), hanging.held()), (1, 1, 1));
+    hanging.reduce(MethodSet::EMPTY);
+    line.release();
+    assert!(told.try_recv().is_err(), "the other still holds it");
+    assert_eq!(outcome(&told), Outcome::Due);
+    assert!(nothing_held(&line, &slow) && nothing_held(&line, &hanging));
+    let (slow, hanging) = (live("delay 300ms"), live("hang"));
+    let told =
+        hold_hit(&line, strike_all(&[&slow, &hanging], Call::Write, 0).unwrap(), Instant::now());
+    slow.reduce(MethodSet::EMPTY);
+    line.release();
+    assert!(told.recv_timeout(Duration::from_millis(400)).is_err(), "the hang holds it for ever");
+    hanging.reduce(MethodSet::EMPTY);
+    line.release();
+    assert_eq!(outcome(&told), Outcome::Released);
+}
+
+#[test]
+fn what_was_cleared_asks_nothing_when_the_rest_is_due() {
+    let line = DelayLine::new().unwrap();
+    let (failing, slow) = (live("hang --and 'error EIO'"), live("delay 100ms"));
+    let (tell, told) = channel();
+    let job = move |hit: Hit, outcome| tell.send((outcome, hit.errno())).unwrap();
+    let hit = strike_all(&[&failing, &slow], Call::Write, 0).unwrap();
+    line.hold(hit, Instant::now(), false, Box::new(job));
+    failing.reduce(MethodSet::EMPTY);
+    line.release();
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (Outcome::Due, None));
 }

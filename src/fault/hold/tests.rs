@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::workers::MIN_WORKERS;
 use super::*;
+use crate::fault::live::Live;
 use crate::fault::words::Plain;
 use crate::fault::{Fault, FaultId, testing};
 use crate::ops::{Call, MethodSet};
@@ -166,7 +167,7 @@ fn beyond_the_limit_jobs_wait_and_what_only_answers_does_not() {
     // and the caller that is gone is let go.
     let (lift, lifted) = channel();
     let job = move || lift.send(()).unwrap();
-    line.lift_at(Instant::now() + Duration::from_millis(5), Arc::clone(&live), Box::new(job));
+    line.lift_at(Instant::now() + Duration::from_millis(5), live.left(), Box::new(job));
     lifted.recv_timeout(PATIENCE).unwrap();
     let failing = self::live("delay 1ms --and 'error EIO'");
     assert_eq!(outcome(&hold(&line, &failing, 0)), Outcome::Due);
@@ -338,15 +339,19 @@ fn panic_in_a_job_harms_no_other() {
 
 #[test]
 fn lift_of_a_fault_that_is_gone_is_dropped() {
-    let line = DelayLine::new().unwrap();
-    let live = live("hang");
-    let (tell, told) = channel::<()>();
-    let lift = Box::new(move || tell.send(()).unwrap());
-    line.lift_at(Instant::now() + Duration::from_secs(3600), Arc::clone(&live), lift);
-    live.reduce(MethodSet::EMPTY);
-    line.release();
-    assert!(told.recv_timeout(PATIENCE).is_err(), "dropped, not run");
-    assert!(line.line.queue.lock().waiting.is_empty());
+    let clear = |live: Arc<Live>| live.reduce(MethodSet::EMPTY);
+    for go in [clear, drop] {
+        let line = DelayLine::new().unwrap();
+        let live = live("hang");
+        let (tell, told) = channel::<()>();
+        let lift = Box::new(move || tell.send(()).unwrap());
+        line.lift_at(Instant::now() + Duration::from_secs(3600), live.left(), lift);
+        assert_eq!(Arc::strong_count(&live), 1, "it keeps no fault");
+        go(live);
+        line.release();
+        assert!(told.recv_timeout(PATIENCE).is_err(), "dropped, not run");
+        assert!(line.line.queue.lock().waiting.is_empty());
+    }
 }
 
 #[test]
@@ -361,42 +366,4 @@ fn any_delay_can_be_held() {
         line.release();
         assert_eq!(outcome(&told), Outcome::Released);
     }
-}
-
-/// What two faults do to one write.
-fn hit_by_two(first: &Arc<Live>, second: &Arc<Live>) -> Hit {
-    testing::strike_all(&[first, second], Call::Write, 0).unwrap()
-}
-
-#[test]
-fn what_others_ask_still_holds_when_one_is_cleared() {
-    let line = DelayLine::new().unwrap();
-    let (slow, hanging) = (live("delay 300ms"), live("hang"));
-    let told = hold_hit(&line, hit_by_two(&slow, &hanging), Instant::now());
-    assert_eq!((line.held(), slow.held(), hanging.held()), (1, 1, 1));
-    hanging.reduce(MethodSet::EMPTY);
-    line.release();
-    assert!(told.try_recv().is_err(), "the other still holds it");
-    assert_eq!(outcome(&told), Outcome::Due);
-    assert!(nothing_held(&line, &slow) && nothing_held(&line, &hanging));
-    let (slow, hanging) = (live("delay 300ms"), live("hang"));
-    let told = hold_hit(&line, hit_by_two(&slow, &hanging), Instant::now());
-    slow.reduce(MethodSet::EMPTY);
-    line.release();
-    assert!(told.recv_timeout(Duration::from_millis(400)).is_err(), "the hang holds it for ever");
-    hanging.reduce(MethodSet::EMPTY);
-    line.release();
-    assert_eq!(outcome(&told), Outcome::Released);
-}
-
-#[test]
-fn what_was_cleared_asks_nothing_when_the_rest_is_due() {
-    let line = DelayLine::new().unwrap();
-    let (failing, slow) = (live("hang --and 'error EIO'"), live("delay 100ms"));
-    let (tell, told) = channel();
-    let job = move |hit: Hit, outcome| tell.send((outcome, hit.errno())).unwrap();
-    line.hold(hit_by_two(&failing, &slow), Instant::now(), false, Box::new(job));
-    failing.reduce(MethodSet::EMPTY);
-    line.release();
-    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (Outcome::Due, None));
 }

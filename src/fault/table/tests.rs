@@ -157,18 +157,37 @@ fn what_has_gone_is_listed_with_its_reason() {
 
 #[test]
 fn a_spent_fault_leaves_table_mask_and_limit() {
+    for line in ["error EIO -m write --count 2", "error EIO -m write --count 2 --for 1h"] {
+        let table = table();
+        table.put(testing::fault(line), Placement::Add).unwrap();
+        drop(strike(&table).unwrap());
+        assert_eq!(listed(&table), [(1, vec!["write"])]);
+        drop(strike(&table).unwrap());
+        assert_eq!(listed(&table), []);
+        assert_eq!(table.mask().methods(), MethodSet::EMPTY);
+        assert!(strike(&table).is_none());
+        assert_eq!(ended(&table), [(1, vec!["write"], Why::Spent)]);
+        let gone = &table.list_ended()[0];
+        assert_eq!((gone.fault.matched, gone.fault.fired), (2, 2));
+        assert!(!gone.to_come, "{line}: nothing is on its way");
+        assert!(!table.remove(FaultId(1)), "{line}: there is nothing to clear");
+    }
+}
+
+/// A read that failed may be repeated by the kernel: it is done all the same.
+#[test]
+fn an_outcome_that_is_kept_for_a_repetition_is_nothing_to_come() {
     let table = table();
-    table.put(testing::fault("error EIO -m write --count 2"), Placement::Add).unwrap();
-    drop(strike(&table).unwrap());
-    assert_eq!(listed(&table), [(1, vec!["write"])]);
-    drop(strike(&table).unwrap());
-    assert_eq!(listed(&table), []);
-    assert_eq!(table.mask().methods(), MethodSet::EMPTY);
-    assert!(strike(&table).is_none());
-    assert_eq!(ended(&table), [(1, vec!["write"], Why::Spent)]);
-    let gone = &table.list_ended()[0].fault;
-    assert_eq!((gone.matched, gone.fired), (2, 2));
+    table.put(testing::fault("error EIO -m write --count 1"), Placement::Add).unwrap();
+    let hit = strike(&table).unwrap();
+    let kept = hit.repeat().unwrap();
+    let again = kept.repeat().unwrap();
+    assert!(table.list_ended()[0].to_come);
+    drop(hit);
+    assert!(!table.list_ended()[0].to_come);
     assert!(!table.remove(FaultId(1)), "there is nothing to clear");
+    drop((kept, again));
+    assert!(!table.list_ended()[0].to_come);
 }
 
 #[test]
