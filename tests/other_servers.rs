@@ -33,8 +33,14 @@ class Handler:
 
 const OLDER: &str = "
 from slowfs_thrift import SlowFS as service
-from slowfs_thrift.ttypes import Info, Put
+from slowfs_thrift.ttypes import Fault, Info, ListedFault, Put
 class Handler:
+    def list_faults(self): return [ListedFault(id=7, fault=Fault(methods=['write'], name='slow'))]
+    def remove_fault(self, fault):
+        print('remove_fault', fault, flush=True)
+        return True
+    def clear_methods(self, methods): print('clear_methods', methods, flush=True)
+    def clear_all_faults(self): print('clear_all_faults', flush=True)
     def info(self): return Info(version='0.0.9', kinds=['delay'], features=['count'])
     def put_fault(self, fault, add):
         print('put_fault', fault.effects[0].kind, flush=True)
@@ -49,7 +55,9 @@ socket = TSocket.TServerSocket('127.0.0.1', 0)
 socket.listen()
 print(socket.handle.getsockname()[1], flush=True)
 socket.listen = lambda: None
-TServer.TThreadedServer(service.Processor(Handler()), socket, TTransport.TBufferedTransportFactory(),
+processor = service.Processor(Handler())
+for call in set(processor._processMap) - set(dir(Handler)): del processor._processMap[call]
+TServer.TThreadedServer(processor, socket, TTransport.TBufferedTransportFactory(),
                         TBinaryProtocol.TBinaryProtocolFactory(), daemon=True).serve()
 ";
 
@@ -127,6 +135,10 @@ fn commands_set_on_an_original_server_what_it_can_and_refuse_the_rest_by_name() 
     original.refuses(&["kill", "-m", "fsync", "--nth", "2"], "cannot do --nth");
     original.refuses(&["kill", "-m", "fsync", "--add"], "cannot do --add");
     original.refuses(&["wait", "slow", "--fired", "1"], "it has no call wait");
+    original.refuses(&["clear", "slow,fsync"], "it has no call clear");
+    let cleared = original.run(&["clear", "fsync,write"]);
+    assert!(cleared.status.success(), "{}", text_of(&cleared));
+    assert_eq!([original.line(), original.line()], ["clear_fault fsync", "clear_fault write"]);
     let set = original.run(&["delay", "1ms", "--and", "kill", "-m", "fsync,write", "-p", "1%"]);
     assert!(set.status.success(), "{}", text_of(&set));
     assert_eq!(original.line(), "set_fault ['fsync', 'write'] False 0 1000  True 1000 False");
@@ -145,4 +157,24 @@ fn what_an_older_daemon_does_not_have_is_refused_by_name_and_not_sent() {
     let set = older.run(&["delay", "1ms", "-m", "write", "--count", "1"]);
     assert!(text_of(&set).contains("fault 7: delay 1ms -m write --count 1"), "{}", text_of(&set));
     assert_eq!(older.line(), "put_fault delay", "nothing was sent before");
+}
+
+#[test]
+fn an_older_daemon_is_cleared_by_the_calls_that_it_has() {
+    let mut older = Other::start(OLDER);
+    older.refuses(&["clear", "slow,none"], "there is no fault none");
+    let clear = |what: &[&str]| {
+        let cleared = older.run(&[&["clear"], what].concat());
+        assert!(cleared.status.success(), "{what:?}: {}", text_of(&cleared));
+    };
+    clear(&["slow"]);
+    clear(&["fsync,7,write"]);
+    clear(&[]);
+    let lines = [
+        "remove_fault slow",
+        "remove_fault 7",
+        "clear_methods ['fsync', 'write']",
+        "clear_all_faults",
+    ];
+    assert_eq!(lines.map(|_| older.line()), lines, "nothing was cleared before");
 }

@@ -25,11 +25,12 @@ pub(super) fn clear(client: &mut Client, what: &[Cleared]) -> Result<Report, Cli
     let is_all = what.is_empty() || what.iter().any(all);
     let words: Vec<String> = what.iter().map(|what| what.word().to_owned()).collect();
     let cleared = match client.clear(&words) {
-        Err(ClientError::UnknownCall { addr, call }) => {
-            if what.iter().any(|what| matches!(what, Cleared::Fault(_))) {
-                return Err(ClientError::UnknownCall { addr, call });
+        Err(unknown @ ClientError::UnknownCall { .. }) => {
+            if is_all {
+                client.clear_all_faults()?;
+            } else {
+                one_by_one(client, what, unknown)?;
             }
-            plainly(client, (!is_all).then_some(&words))?;
             None
         }
         other => Some(other?),
@@ -49,11 +50,40 @@ pub(super) fn clear(client: &mut Client, what: &[Cleared]) -> Result<Report, Cli
     Ok(Report::new(format!("cleared {named}{}", told.unwrap_or_default()), json))
 }
 
-/// By charybdefs's calls; none of `methods` is everything.
-fn plainly(client: &mut Client, methods: Option<&Vec<String>>) -> Result<(), ClientError> {
-    match methods {
-        None => client.clear_all_faults(),
-        Some(methods) => methods.iter().try_for_each(|method| client.clear_fault(method)),
+/// By the calls of a slowfs before `clear` or, for methods alone, by charybdefs's. A server that has
+/// neither does not know `clear`.
+fn one_by_one(
+    client: &mut Client,
+    what: &[Cleared],
+    unknown: ClientError,
+) -> Result<(), ClientError> {
+    let (mut methods, mut faults) = (Vec::new(), Vec::new());
+    for what in what {
+        match what {
+            Cleared::Method(method) => methods.push(method.clone()),
+            Cleared::Fault(fault) => faults.push(fault.as_str()),
+        }
+    }
+    if !faults.is_empty() {
+        let mut there = match client.list_faults() {
+            Err(ClientError::UnknownCall { .. }) => return Err(unknown),
+            there => there?,
+        };
+        // A spent one is still there for what it holds.
+        there.extend(ended(client)?.into_iter().filter(|fault| fault.held > 0));
+        let missing = faults.iter().find(|fault| !there.iter().any(|one| is_meant(one, fault)));
+        missing.map_or(Ok(()), |fault| Err(no_fault(fault)))?;
+    }
+    // One that goes meanwhile, of itself or with its methods, is what was asked for.
+    faults.iter().try_for_each(|fault| client.remove_fault(fault).map(drop))?;
+    if methods.is_empty() {
+        return Ok(());
+    }
+    match client.clear_methods(&methods) {
+        Err(ClientError::UnknownCall { .. }) => {
+            methods.iter().try_for_each(|method| client.clear_fault(method))
+        }
+        other => other,
     }
 }
 
@@ -66,28 +96,37 @@ pub(super) fn list(client: &mut Client, addr: &str, shown: &Shown) -> Result<Rep
         return Ok(listing(&client.list_ended()?, addr, shown, "ended"));
     }
     let faults = client.list_faults()?;
-    let ended = match client.list_ended() {
-        Err(ClientError::UnknownCall { .. }) => Vec::new(),
-        other => other?,
-    };
+    let ended = ended(client)?;
     let left = ended.iter().flat_map(|fault| [still_holds(fault), past_cache(fault)]);
     let warnings = warnings(&faults).into_iter().chain(left.flatten()).collect();
     Ok(listing(&faults, addr, shown, "faults").with_warnings(warnings))
 }
 
+/// Those that have gone; none where that cannot be asked.
+fn ended(client: &mut Client) -> Result<Vec<ListedFault>, ClientError> {
+    match client.list_ended() {
+        Err(ClientError::UnknownCall { .. }) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
 /// The fault of that name or id: one in force, else the newest that has gone.
 fn find(client: &mut Client, name_or_id: &str) -> Result<ListedFault, ClientError> {
-    let is_meant = |listed: &ListedFault| {
-        listed.id.to_string() == name_or_id || listed.fault.name.as_deref() == Some(name_or_id)
-    };
-    if let Some(found) = client.list_faults()?.into_iter().find(is_meant) {
+    let meant = |listed: &ListedFault| is_meant(listed, name_or_id);
+    if let Some(found) = client.list_faults()?.into_iter().find(meant) {
         return Ok(found);
     }
-    let found = client.list_ended()?.into_iter().rev().find(is_meant);
-    found.ok_or_else(|| {
-        let why = format!("there is no fault {name_or_id}; `slowfs list` shows those there are");
-        ClientError::Refused(why)
-    })
+    let found = client.list_ended()?.into_iter().rev().find(meant);
+    found.ok_or_else(|| no_fault(name_or_id))
+}
+
+fn is_meant(listed: &ListedFault, name_or_id: &str) -> bool {
+    listed.id.to_string() == name_or_id || listed.fault.name.as_deref() == Some(name_or_id)
+}
+
+fn no_fault(name_or_id: &str) -> ClientError {
+    let why = format!("there is no fault {name_or_id}; `slowfs list` shows those there are");
+    ClientError::Refused(why)
 }
 
 fn listing(faults: &[ListedFault], addr: &str, shown: &Shown, field: &str) -> Report {
