@@ -132,13 +132,18 @@ struct Tape {
     given: u64,
     dropped: u64,
     fetched: Instant,
-    /// The mount ends.
-    over: bool,
 }
 
 /// The trace of a table, if there is a reader.
 #[derive(Default)]
-pub(super) struct Trace(Mutex<Option<Tape>>);
+pub(super) struct Trace(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    tape: Option<Tape>,
+    /// The mount ends, also for a reader that comes now.
+    over: bool,
+}
 
 /// The trace, and the bit that says whether there is one.
 #[derive(Clone, Copy)]
@@ -157,11 +162,12 @@ impl<'a> Tracing<'a> {
     /// # Errors
     /// Another one reads.
     pub fn start(self, reader: Origin, wanted: Wanted) -> Result<(), Taken> {
-        let mut tape = self.trace.0.lock();
-        if let Some(other) = tape.as_ref().filter(|tape| tape.reader != reader && !tape.is_left()) {
+        let mut state = self.trace.0.lock();
+        let other = state.tape.as_ref().filter(|tape| tape.reader != reader && !tape.is_left());
+        if let Some(other) = other {
             return Err(Taken(other.reader));
         }
-        *tape = Some(Tape {
+        state.tape = Some(Tape {
             reader,
             wanted: Arc::new(wanted),
             ring: VecDeque::new(),
@@ -170,17 +176,17 @@ impl<'a> Tracing<'a> {
             given: 0,
             dropped: 0,
             fetched: Instant::now(),
-            over: false,
         });
-        self.mask.trace(true);
+        self.mask.trace(!state.over);
         Ok(())
     }
 
     /// What came after that number, `most` at most; what came up to it is forgotten. None if that
     /// reader has no trace (any more).
     pub fn fetch(self, reader: Origin, after: u64, most: usize) -> Option<Fetched> {
-        let mut tape = self.trace.0.lock();
-        let tape = tape.as_mut().filter(|tape| tape.reader == reader && !tape.is_left())?;
+        let mut state = self.trace.0.lock();
+        let over = state.over;
+        let tape = state.tape.as_mut().filter(|tape| tape.reader == reader && !tape.is_left())?;
         tape.fetched = Instant::now();
         while tape.ring.front().is_some_and(|event| event.seq <= after) {
             tape.pop();
@@ -192,16 +198,16 @@ impl<'a> Tracing<'a> {
         };
         let events: Vec<_> = tape.ring.iter().take(most).take_while(fits).map(Arc::clone).collect();
         tape.given = events.last().map_or(0, |event| event.seq).max(tape.given);
-        let ended = tape.over && events.len() == tape.ring.len();
+        let ended = over && events.len() == tape.ring.len();
         Some(Fetched { events, dropped: tape.dropped, ended })
     }
 
     /// Ends the trace of that reader, if it has one.
     pub fn stop(self, reader: Origin) -> bool {
-        let mut tape = self.trace.0.lock();
-        let own = tape.as_ref().is_some_and(|tape| tape.reader == reader);
+        let mut state = self.trace.0.lock();
+        let own = state.tape.as_ref().is_some_and(|tape| tape.reader == reader);
         if own {
-            self.end(&mut tape);
+            self.end(&mut state);
         }
         own
     }
@@ -209,39 +215,39 @@ impl<'a> Tracing<'a> {
     /// The mount ends: what arrives is not traced any more, and with the last of what did the reader is
     /// told so.
     pub fn close(self) {
-        if let Some(tape) = self.trace.0.lock().as_mut() {
-            tape.over = true;
-            self.mask.trace(false);
-        }
+        let mut state = self.trace.0.lock();
+        state.over = true;
+        self.mask.trace(false);
     }
 
-    /// Whether there is a reader.
+    /// When the reader last fetched or, if it has not yet, began; None if there is none.
     #[must_use]
-    pub fn is_read(self) -> bool {
-        self.trace.0.lock().as_ref().is_some_and(|tape| !tape.is_left())
+    pub fn last_fetched(self) -> Option<Instant> {
+        let state = self.trace.0.lock();
+        state.tape.as_ref().filter(|tape| !tape.is_left()).map(|tape| tape.fetched)
     }
 
     /// What the reader wants to see, if there is one.
     #[must_use]
     pub fn wanted(self) -> Option<Arc<Wanted>> {
-        let mut tape = self.trace.0.lock();
-        if tape.as_ref().is_some_and(Tape::is_left) {
-            self.end(&mut tape);
+        let mut state = self.trace.0.lock();
+        if state.tape.as_ref().is_some_and(Tape::is_left) {
+            self.end(&mut state);
         }
-        tape.as_ref().map(|tape| Arc::clone(&tape.wanted))
+        state.tape.as_ref().map(|tape| Arc::clone(&tape.wanted))
     }
 
     /// Adds a request, numbered here, that arrived while a reader wanted to see that. Nobody wants it
     /// any more if that reader has gone.
     pub fn push(self, event: Event, wanted: &Arc<Wanted>) {
-        let mut tape = self.trace.0.lock();
-        if let Some(tape) = tape.as_mut().filter(|tape| Arc::ptr_eq(&tape.wanted, wanted)) {
+        let mut state = self.trace.0.lock();
+        if let Some(tape) = state.tape.as_mut().filter(|tape| Arc::ptr_eq(&tape.wanted, wanted)) {
             tape.push(event);
         }
     }
 
-    fn end(self, tape: &mut Option<Tape>) {
-        *tape = None;
+    fn end(self, state: &mut State) {
+        state.tape = None;
         self.mask.trace(false);
     }
 }

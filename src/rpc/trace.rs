@@ -21,8 +21,11 @@ use crate::ops::MethodSet;
 /// Events that are answered at once.
 const MOST: i64 = 1_000;
 
-/// How long a mount that ends waits for who reads its trace.
+/// How long a mount that ends waits for the next fetch of who reads its trace.
 const LAST_FETCH: Duration = Duration::from_millis(300);
+
+/// How long it waits in all, though fetches still come.
+const LAST_FETCHES: Duration = Duration::from_secs(1);
 
 /// Time between two looks meanwhile.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -173,9 +176,9 @@ impl Handler {
 
     /// The mount ends: who reads its trace is given a moment to fetch the rest.
     pub(super) fn trace_end(&self) {
-        let (trace, deadline) = (self.table.trace(), Instant::now() + LAST_FETCH);
+        let (trace, closed) = (self.table.trace(), Instant::now());
         trace.close();
-        while trace.is_read() && Instant::now() < deadline {
+        while trace.last_fetched().is_some_and(|last| may_fetch(closed, last, Instant::now())) {
             thread::sleep(PAUSE);
         }
     }
@@ -265,6 +268,27 @@ impl TraceHit {
     }
 }
 
+/// Whether a mount whose end began then still waits for a reader that fetched last then.
+fn may_fetch(closed: Instant, last: Instant, now: Instant) -> bool {
+    now < (last.max(closed) + LAST_FETCH).min(closed + LAST_FETCHES)
+}
+
 fn ns(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_waits_while_fetches_come_and_not_for_ever() {
+        let ms = Duration::from_millis;
+        let closed = Instant::now() + ms(1_000);
+        let waits = |last, now| may_fetch(closed, closed + ms(last), closed + ms(now));
+        assert!(may_fetch(closed, closed - ms(900), closed + ms(299)), "it has a moment");
+        assert!(!may_fetch(closed, closed - ms(900), closed + ms(300)), "that has passed");
+        assert!(waits(290, 301) && waits(290, 589) && !waits(290, 590));
+        assert!(waits(990, 999) && !waits(990, 1_000), "it fetches on and on");
+    }
 }

@@ -100,7 +100,7 @@ fn a_reader_that_fetches_nothing_is_left_behind() {
     let tracing = Tracing::new(&trace, &mask);
     tracing.start(READER, all()).unwrap();
     let long_ago = Instant::now().checked_sub(PATIENCE + Duration::from_secs(1)).unwrap();
-    trace.0.lock().as_mut().unwrap().fetched = long_ago;
+    trace.0.lock().tape.as_mut().unwrap().fetched = long_ago;
     assert!(tracing.fetch(READER, 0, 1).is_none());
     assert!(tracing.wanted().is_none() && mask.load().is_empty());
     tracing.start(OTHER, all()).unwrap();
@@ -130,12 +130,25 @@ fn the_end_is_told_with_the_last_that_came() {
     (0..3).for_each(|n| push(tracing, &n.to_string()));
     assert!(!tracing.fetch(READER, 0, 9).unwrap().ended);
     tracing.close();
-    assert!(mask.load().is_empty() && tracing.is_read());
+    assert!(mask.load().is_empty() && tracing.last_fetched().is_some());
     // It arrived before, and is answered now.
     tracing.push(named("late"), &wanted);
     let first = tracing.fetch(READER, 0, 2).unwrap();
     assert!(seqs(&first) == [1, 2] && !first.ended);
     let last = tracing.fetch(READER, 2, 9).unwrap();
     assert!(seqs(&last) == [3, 4] && last.ended);
-    assert!(tracing.stop(READER) && !tracing.is_read());
+    assert!(tracing.stop(READER) && tracing.last_fetched().is_none());
+}
+
+#[test]
+fn a_reader_that_comes_while_the_mount_ends_is_told_so_and_traces_nothing() {
+    let (trace, mask) = (Trace::default(), MaskWord::default());
+    let tracing = Tracing::new(&trace, &mask);
+    tracing.close();
+    tracing.start(READER, all()).unwrap();
+    assert!(mask.load().is_empty());
+    assert!(tracing.fetch(READER, 0, 9).unwrap().ended);
+    // So is one that begins again.
+    tracing.start(READER, all()).unwrap();
+    assert!(tracing.fetch(READER, 0, 9).unwrap().ended && mask.load().is_empty());
 }
