@@ -35,6 +35,7 @@ mod selftest;
 mod set;
 mod sink;
 mod trace;
+mod traced;
 mod trial;
 mod typed;
 mod values;

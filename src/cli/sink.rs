@@ -3,16 +3,15 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, open};
 use serde_json::Value;
 
-use crate::daemon::mountinfo::MountTable;
-use crate::sys::{process, signals};
+use super::traced::Places;
+use crate::sys::signals;
 
 /// Where lines go.
 pub(super) struct Sink {
@@ -34,18 +33,16 @@ impl Sink {
     ///
     /// # Errors
     /// Why not, in one line; nothing is made or changed then.
-    pub(super) fn open(to: Option<&Path>, traced: &[PathBuf]) -> Result<Sink, String> {
+    pub(super) fn open(to: Option<&Path>, traced: &Places<'_>) -> Result<Sink, String> {
         let Some(path) = to else {
             let stdout = io::stdout();
-            refuse_traced("standard output", stdout.as_fd(), traced)?;
+            refuse_traced("standard output", traced.under(stdout.as_fd()))?;
             let out = stdout.as_fd().try_clone_to_owned();
             let out = out.map_err(|e| format!("cannot write to standard output: {e}"))?;
             return Ok(Sink::new(out.into(), "standard output".to_owned()));
         };
         let name = path.display().to_string();
-        if let Some(place) = place_of(path) {
-            refuse_traced(&name, place.as_fd(), traced)?;
-        }
+        refuse_traced(&name, traced.under_path(path))?;
         let file = File::create(path).map_err(|error| format!("cannot write {name}: {error}"))?;
         Ok(Sink::new(file, name))
     }
@@ -92,16 +89,8 @@ impl Sink {
     }
 }
 
-/// The file, if it is there, or else its directory.
-fn place_of(path: &Path) -> Option<OwnedFd> {
-    let look = |path: &Path| open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    look(path).or_else(|| look(parent.unwrap_or(Path::new("."))))
-}
-
-/// What is written to a mount that is traced would be traced again, without end.
-fn refuse_traced(name: &str, file: BorrowedFd<'_>, traced: &[PathBuf]) -> Result<(), String> {
-    match traced.iter().find(|mountpoint| lies_on(file, mountpoint).unwrap_or(false)) {
+fn refuse_traced(name: &str, on: Option<&Path>) -> Result<(), String> {
+    match on {
         None => Ok(()),
         Some(mountpoint) => Err(format!(
             "cannot trace to {name}: it lies on {}, which is traced, and so would trace its own \
@@ -109,15 +98,4 @@ fn refuse_traced(name: &str, file: BorrowedFd<'_>, traced: &[PathBuf]) -> Result
             mountpoint.display()
         )),
     }
-}
-
-/// Whether a file lies on the filesystem that is mounted there, wherever it is bound to. Asks neither of
-/// the two, as they may hold the answer back.
-fn lies_on(file: BorrowedFd<'_>, mountpoint: &Path) -> Option<bool> {
-    let table = MountTable::open().ok()?;
-    let mounted = table.at(mountpoint).ok()??;
-    let number = process::mount_of(&format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
-    let lines = table.mounts().ok()?;
-    let own = lines.iter().find(|line| line.number == u64::from(number))?;
-    Some(own.device == mounted.device)
 }

@@ -1,7 +1,6 @@
 //! `slowfs trace`: what is asked of the mounts and what comes of it, one JSON object per line. A signal ends
 //! it like `--for` does, with what came until then. No locks.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use super::control::{Target, TraceArgs};
 use super::output;
 use super::render::explain;
 use super::sink::{Sink, Woken};
+use super::traced::{Places, Traced};
 use crate::rpc::{Client, TraceEvent, TraceHead, WirePath};
 use crate::sys::signals;
 
@@ -43,11 +43,12 @@ pub(super) fn run(args: &TraceArgs, target: &Target) -> ExitCode {
 
 /// Whether every mount was traced to the end.
 fn trace(args: &TraceArgs, target: &Target) -> Result<bool, String> {
+    let mut hosts = reached(target.addr.iter().map(|addr| Host::reach(addr)));
+    let places = Places::of(hosts.iter().map(|host| &host.traced));
+    let mut sink = Sink::open(args.to.as_deref(), &places)?;
+    // Not before: what opens a file may have to wait, and a signal ends that.
     let stop = signals::block(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP])
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let mut hosts = reached(target.addr.iter().map(|addr| Host::reach(addr)));
-    let mountpoints: Vec<_> = hosts.iter().map(|host| host.mountpoint.clone()).collect();
-    let mut sink = Sink::open(args.to.as_deref(), &mountpoints)?;
     let end = args.lasts.and_then(|lasts| Instant::now().checked_add(lasts));
     let several = target.addr.len() > 1;
     hosts = reached(hosts.into_iter().map(|host| host.start(args, several)));
@@ -91,7 +92,7 @@ fn reached<'a>(hosts: impl Iterator<Item = Result<Host<'a>, (&'a str, String)>>)
 struct Host<'a> {
     addr: &'a str,
     client: Client,
-    mountpoint: PathBuf,
+    traced: Traced,
     head: Value,
     after: i64,
     dropped: i64,
@@ -115,8 +116,9 @@ impl<'a> Host<'a> {
     fn reach(addr: &'a str) -> Result<Host<'a>, (&'a str, String)> {
         let mut client = Client::connect(addr, PATIENCE).map_err(|e| (addr, e.to_string()))?;
         let info = client.info().map_err(|e| (addr, explain(addr, e)))?;
-        let (mountpoint, head) = (info.mountpoint.0, Value::Null);
-        Ok(Host { addr, client, mountpoint, head, after: 0, dropped: 0, marked: false })
+        let (is_here, head) = (client.is_here(), Value::Null);
+        let traced = Traced { mountpoint: info.mountpoint.0, pid: info.pid, is_here };
+        Ok(Host { addr, client, traced, head, after: 0, dropped: 0, marked: false })
     }
 
     fn start(mut self, args: &TraceArgs, marked: bool) -> Result<Host<'a>, (&'a str, String)> {
@@ -179,7 +181,7 @@ impl<'a> Host<'a> {
 
     /// Says that the mount has ended.
     fn tell_end(&self) {
-        let (addr, mountpoint, told) = (self.addr, self.mountpoint.display(), self.told());
+        let (addr, mountpoint, told) = (self.addr, self.traced.mountpoint.display(), self.told());
         output::note(&format!("{addr}: the mount at {mountpoint} has ended; {told}"));
     }
 

@@ -25,6 +25,11 @@ impl Client {
         Connection::connect(addr, timeout).map(Client)
     }
 
+    /// Whether the server was reached on this machine.
+    pub(crate) fn is_here(&self) -> bool {
+        self.0.is_here()
+    }
+
     /// Sets a fault. Its methods are first removed from every other fault, unless `add`; one with a
     /// name takes the place of the fault of that name.
     ///

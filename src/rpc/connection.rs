@@ -143,6 +143,11 @@ impl Connection {
         Ok(Connection { addr: addr.to_owned(), timeout, stream, reader, seq: 0 })
     }
 
+    /// Whether the other end is on this machine.
+    pub(super) fn is_here(&self) -> bool {
+        self.stream.is_here()
+    }
+
     /// A call that returns a value and may take so much longer than others.
     pub(super) fn fetch_within<T: Wire>(
         &mut self,

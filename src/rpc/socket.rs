@@ -12,7 +12,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recv, send,
+    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType,
+    getpeername, getsockname, recv, send,
 };
 
 use super::wire;
@@ -144,6 +145,16 @@ impl Stream {
         match rustix::net::connect(&stream.0, &SocketAddrUnix::new(path)?) {
             Err(Errno::AGAIN) => Err(io::ErrorKind::TimedOut.into()),
             other => Ok(other.map(|()| stream)?),
+        }
+    }
+
+    /// Whether the other end is on this machine: a socket of it, or of the network at one address of both.
+    pub(super) fn is_here(&self) -> bool {
+        let ip = |end: SocketAddrAny| SocketAddr::try_from(end).ok().map(|end| end.ip());
+        match (getsockname(&self.0), getpeername(&self.0)) {
+            (Ok(own), Ok(Some(other))) => ip(own) == ip(other),
+            (Ok(own), Ok(None)) => own.address_family() == AddressFamily::UNIX,
+            _ => false,
         }
     }
 

@@ -299,6 +299,11 @@ impl Within {
     /// A filesystem of that type with that option, on a new directory.
     pub fn mount_of(kind: &str, at: PathBuf, option: Option<&str>) -> Within {
         fs::create_dir(&at).unwrap();
+        Within::over(kind, at, option)
+    }
+
+    /// On a directory that is there, and be it a mount.
+    pub fn over(kind: &str, at: PathBuf, option: Option<&str>) -> Within {
         let flags = rustix::mount::MountFlags::empty();
         let option = option.map(|option| std::ffi::CString::new(option).unwrap());
         rustix::mount::mount("within", &at, kind, flags, option.as_deref())

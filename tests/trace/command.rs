@@ -2,14 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::common::{Mount, slowfs, text_of, wait_for};
+use super::common::{Mount, Within, hanging, slowfs, text_of, wait_for};
 use super::tracing;
 
 fn jsons(text: &str) -> Vec<Value> {
@@ -97,13 +100,14 @@ fn a_trace_whose_reader_goes_ends_though_nothing_is_asked_of_the_mount() {
 fn a_trace_tells_the_rest_when_its_mount_ends() {
     let mount = Mount::new();
     let (command, lines) = piped(&mount, &["-m", "mkdir"]);
+    // Read all the while: a full pipe would hold the command up while its mount ends.
+    let told = thread::spawn(move || lines.lines().map(Result::unwrap).collect::<Vec<_>>());
     for n in 0..300 {
         fs::create_dir(mount.mnt().join(format!("dir{n}"))).unwrap();
     }
     let unmounted = Command::new("umount").arg(mount.mnt()).status().unwrap();
     assert!(unmounted.success());
-    let told: Vec<_> = lines.lines().map(|line| jsons(&line.unwrap()).remove(0)).collect();
-    assert_eq!(told.len(), 300);
+    assert_eq!(jsons(&told.join().unwrap().join("\n")).len(), 300);
     let (said, code) = ended(command);
     assert_eq!(code, Some(0), "{said}");
     let mountpoint = mount.mnt().display().to_string();
@@ -157,4 +161,56 @@ fn a_trace_onto_what_it_traces_is_refused() {
         assert!(traced.status.success(), "{}", text_of(&traced));
         assert_eq!(jsons(&fs::read_to_string(&to).unwrap()).len(), 1);
     }
+}
+
+/// The daemon tells a path of its own, where something else may be mounted here.
+#[test]
+fn a_trace_onto_another_filesystem_at_the_path_of_the_mount_is_written() {
+    let mount = Mount::new();
+    let other = Within::over("tmpfs", mount.mnt().to_owned(), None);
+    let to = mount.mnt().join("new");
+    let mut command = slowfs();
+    let traced = command.args(["trace", "--for", "1ms", "--addr", &mount.addr, "--to"]).arg(&to);
+    let traced = traced.output().unwrap();
+    assert!(traced.status.success(), "{}", text_of(&traced));
+    assert_eq!(jsons(&fs::read_to_string(&to).unwrap()).len(), 1);
+    drop(other);
+}
+
+#[test]
+fn a_trace_onto_what_it_traces_is_refused_though_that_answers_nothing() {
+    let mount = Mount::new();
+    let _clear = mount.clear_on_drop();
+    fs::create_dir(mount.raw().join("dir")).unwrap();
+    fs::write(mount.raw().join("there"), "x").unwrap();
+    let link = mount.scratch().join("link");
+    std::os::unix::fs::symlink(mount.mnt().join("there"), &link).unwrap();
+    mount.add(&hanging(&["getattr"]));
+    let within = |name: &str| mount.mnt().join(name);
+    for to in [within("there"), within("new"), within("dir/new"), within("none/new"), link] {
+        let mut command = slowfs();
+        command.args(["trace", "--for", "1ms", "--addr", &mount.addr, "--to"]).arg(&to);
+        let mut command = command.stderr(Stdio::piped()).spawn().unwrap();
+        wait_for("the refusal", || command.try_wait().unwrap());
+        let (said, code) = ended(command);
+        assert!(code == Some(1) && said.contains("which is traced"), "{to:?}: {said}");
+    }
+}
+
+#[test]
+fn a_signal_ends_a_trace_that_waits_for_its_file() {
+    let mount = Mount::new();
+    let pipe = mount.scratch().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let mut command = slowfs();
+    let mut command =
+        command.args(["trace", "--addr", &mount.addr, "--to"]).arg(&pipe).spawn().unwrap();
+    let (doing, opens) = (format!("/proc/{}/syscall", command.id()), libc::SYS_openat.to_string());
+    wait_for("it to open the pipe", || {
+        let now = fs::read_to_string(&doing).unwrap();
+        (now.split(' ').next() == Some(opens.as_str())).then_some(())
+    });
+    kill_process(Pid::from_child(&command), Signal::INT).unwrap();
+    let status = wait_for("its end", || command.try_wait().unwrap());
+    assert_eq!(status.signal(), Some(libc::SIGINT));
 }
