@@ -296,6 +296,23 @@ fn files_that_cannot_be_paged_are_written_past_the_cache() {
     assert_eq!(content.unwrap(), b"begin more more ");
 }
 
+/// The kernel gives what it has in its cache to any handle that writes, also to one that only appends.
+#[test]
+fn what_was_written_in_place_is_written_back_so_when_the_file_is_append_only() {
+    let mount = written_back();
+    let (path, raw) = (mount.mnt().join("log"), mount.raw().join("log"));
+    fs::write(&raw, "0123456789").unwrap();
+    let file = opened(&path, 0);
+    stdout_of(Command::new("chattr").arg("+a").arg(&raw));
+    let log = OpenOptions::new().append(true).open(&path);
+    file.write_all_at(b"ab", 2).unwrap();
+    let synced = file.sync_all();
+    let content = fs::read(&raw);
+    stdout_of(Command::new("chattr").arg("-a").arg(&raw));
+    assert!(log.is_ok() && synced.is_ok(), "{log:?} {synced:?}");
+    assert_eq!(content.unwrap(), b"01ab456789");
+}
+
 #[test]
 fn a_file_that_is_open_for_writing_only_keeps_what_it_had() {
     let mount = written_back();

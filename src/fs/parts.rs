@@ -51,7 +51,7 @@ impl Core {
             let place = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
             let data = data.get(place(part.start)..place(part.end)).unwrap_or_default();
             let at = start.saturating_add(part.start);
-            let written = self.tree.write(ordinary, write.fh, at, data)?;
+            let written = self.write_at(write, ordinary, at, data)?;
             mode_changed |= written.mode_changed;
             Ok(written.bytes)
         })?;

@@ -155,7 +155,21 @@ impl Core {
         match (operands.parts(), appends) {
             (Some(parts), _) => self.write_torn(write, appends, caller, (operands.data, parts)),
             (None, true) => self.tree.append(ordinary, write.fh, operands.data),
-            (None, false) => self.tree.write(ordinary, write.fh, write.offset, operands.data),
+            (None, false) => self.write_at(write, ordinary, write.offset, operands.data),
+        }
+    }
+
+    /// Writes these bytes of it where the kernel says.
+    pub(super) fn write_at(
+        &self,
+        write: &Write,
+        ordinary: Option<&Caller>,
+        at: u64,
+        data: &[u8],
+    ) -> io::Result<Written> {
+        match write.stored {
+            true => self.tree.write_back(ordinary, write.fh, at, data),
+            false => self.tree.write(ordinary, write.fh, at, data),
         }
     }
 

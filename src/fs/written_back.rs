@@ -43,7 +43,8 @@ impl Core {
     /// Whether the pages of a file can be filled and written back by this handle of it: not if it
     /// cannot read, nor if it writes to the end whatever it is told.
     pub(super) fn cannot_page(&self, fh: Fh) -> bool {
-        self.options.writeback_cache && !self.tree.reads_and_writes_in_place(fh)
+        self.options.writeback_cache
+            && !self.tree.handle(fh).is_ok_and(|handle| handle.reads_and_writes_in_place())
     }
 
     /// Has the backing catch up with what was written. Waits for the WRITEs, held or not: not for a

@@ -8,7 +8,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -61,14 +61,6 @@ impl<N: Default> Mirror<N> {
         let writes_only = flags.intersection(OFlags::RWMODE) == OFlags::WRONLY;
         (self.written_back && writes_only)
             .then(|| flags.difference(OFlags::RWMODE).union(OFlags::RDWR))
-    }
-
-    /// Whether a handle reads, if it is open for writing, and writes where it is told to.
-    pub(crate) fn reads_and_writes_in_place(&self, fh: Fh) -> bool {
-        let flags = self.handles.get(fh).ok().and_then(|fd| rustix::fs::fcntl_getfl(&*fd).ok());
-        flags.is_some_and(|flags| {
-            flags.intersection(OFlags::RWMODE) != OFlags::WRONLY && !flags.contains(OFlags::APPEND)
-        })
     }
 
     /// Opens a file by its current name, if that leads to it: half of what the way by its descriptor
@@ -213,7 +205,20 @@ impl<N: Default> Mirror<N> {
         offset: u64,
         data: &[u8],
     ) -> io::Result<Written> {
-        self.write_to(ordinary, fh, Some(offset), data)
+        let handle = self.handles.get(fh)?;
+        write_to(ordinary, (&handle, handle.as_fd()), Some(offset), data)
+    }
+
+    /// The same of what the kernel has kept in its cache, which it gives to any handle that writes.
+    pub(crate) fn write_back(
+        &self,
+        ordinary: Option<&Caller>,
+        fh: Fh,
+        offset: u64,
+        data: &[u8],
+    ) -> io::Result<Written> {
+        let handle = self.handles.get(fh)?;
+        write_to(ordinary, (&handle, handle.in_place().as_fd()), Some(offset), data)
     }
 
     /// The same at the end of the file, wherever in the backing that is by then.
@@ -223,7 +228,8 @@ impl<N: Default> Mirror<N> {
         fh: Fh,
         data: &[u8],
     ) -> io::Result<Written> {
-        self.write_to(ordinary, fh, None, data)
+        let handle = self.handles.get(fh)?;
+        write_to(ordinary, (&handle, handle.as_fd()), None, data)
     }
 
     /// Whether the file does not end at `offset`, where the kernel takes its end to be: others have
@@ -236,38 +242,6 @@ impl<N: Default> Mirror<N> {
             handle.inode.doubtful.store(true, Ordering::Relaxed);
         }
         Ok(elsewhere)
-    }
-
-    fn write_to(
-        &self,
-        ordinary: Option<&Caller>,
-        fh: Fh,
-        offset: Option<u64>,
-        data: &[u8],
-    ) -> io::Result<Written> {
-        let handle = self.handles.get(fh)?;
-        let judged = ordinary.map(|caller| handle.inode.unprivileged(caller, &*handle));
-        let judged = judged.transpose()?.flatten();
-        let mut done = 0;
-        while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
-            let put = match offset {
-                Some(offset) => {
-                    rustix::io::pwrite(&*handle, rest, offset.saturating_add(done as u64))
-                }
-                None => {
-                    let flags = ReadWriteFlags::APPEND;
-                    rustix::io::pwritev2(&*handle, &[IoSlice::new(rest)], 0, flags)
-                }
-            };
-            match put {
-                Ok(0) => break,
-                Ok(written) => done += written,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(Written { bytes: done, mode_changed: judged.is_some() })
     }
 
     /// What a close(2) has to report, while the handle stays open.
@@ -371,6 +345,34 @@ impl<N: Default> Mirror<N> {
     ) -> io::Result<Vec<u8>> {
         sys::ioctl::on_file(&*self.handles.get(fh)?, cmd, input, out_size)
     }
+}
+
+fn write_to<N>(
+    ordinary: Option<&Caller>,
+    (handle, fd): (&Handle<N>, BorrowedFd<'_>),
+    offset: Option<u64>,
+    data: &[u8],
+) -> io::Result<Written> {
+    let judged = ordinary.map(|caller| handle.inode.unprivileged(caller, handle));
+    let judged = judged.transpose()?.flatten();
+    let mut done = 0;
+    while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
+        let put = match offset {
+            Some(offset) => rustix::io::pwrite(fd, rest, offset.saturating_add(done as u64)),
+            None => {
+                let flags = ReadWriteFlags::APPEND;
+                rustix::io::pwritev2(fd, &[IoSlice::new(rest)], 0, flags)
+            }
+        };
+        match put {
+            Ok(0) => break,
+            Ok(written) => done += written,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) if done > 0 => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Written { bytes: done, mode_changed: judged.is_some() })
 }
 
 #[inline]

@@ -39,8 +39,23 @@ impl<N> Handle<N> {
 
     /// Whether it is open for writing.
     pub(crate) fn writes(&self) -> bool {
-        let flags = rustix::fs::fcntl_getfl(self);
-        flags.is_ok_and(|flags| flags.intersection(OFlags::RWMODE) != OFlags::RDONLY)
+        is_open(self, |mode, _| mode != OFlags::RDONLY)
+    }
+
+    /// Whether it reads, if it is open for writing, and writes where it is told to.
+    pub(crate) fn reads_and_writes_in_place(&self) -> bool {
+        is_open(self, |mode, appends| mode != OFlags::WRONLY && !appends)
+    }
+
+    /// What writes to the inode where it is told to: another handle's descriptor, if this one's appends.
+    pub(super) fn in_place(&self) -> Arc<OwnedFd> {
+        if !is_open(self, |_, appends| appends) {
+            return self.fd.clone();
+        }
+        let open = self.inode.state.lock().open().to_vec();
+        let in_place =
+            |fd: &Arc<OwnedFd>| is_open(fd, |mode, appends| mode != OFlags::RDONLY && !appends);
+        open.into_iter().find(in_place).unwrap_or_else(|| self.fd.clone())
     }
 }
 
@@ -48,6 +63,12 @@ impl<N> AsFd for Handle<N> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Whether a descriptor was opened as it should be: for reading or writing, and with O_APPEND or not.
+fn is_open(fd: impl AsFd, so: impl FnOnce(OFlags, bool) -> bool) -> bool {
+    let flags = rustix::fs::fcntl_getfl(fd);
+    flags.is_ok_and(|flags| so(flags.intersection(OFlags::RWMODE), flags.contains(OFlags::APPEND)))
 }
 
 struct Shard<N> {
