@@ -332,9 +332,14 @@ impl Hit {
         self.process
     }
 
-    /// Says that nobody looks for its caller.
-    pub(super) fn ask_for_nobody(&mut self) {
-        self.unasked = true;
+    /// Says whether its caller is looked for.
+    pub(super) fn ask_for_caller(&mut self, asked: bool) {
+        self.unasked = !asked;
+    }
+
+    /// Whether one of its firings is about one of these methods.
+    pub(super) fn concerns(&self, methods: MethodSet) -> bool {
+        self.firings().any(|firing| firing.methods.intersects(methods))
     }
 
     pub(super) fn know_caller(&mut self, process: Process) {
@@ -346,7 +351,7 @@ impl Hit {
     pub(super) fn is_nobodys(&self) -> bool {
         let data = Call::Read.methods().union(Call::Write.methods());
         let is_unknown = self.process.is_none() && !self.unasked;
-        is_unknown && self.firings().any(|firing| firing.methods.intersects(data))
+        is_unknown && self.concerns(data)
     }
 
     /// Whether the thread that waits for it may be one that SIGKILL does not wake.

@@ -68,7 +68,11 @@ impl Patterns {
         if late.len() > FEW || most.lost() > most.kept() {
             return Patterns { most: Part::of(&sieved), last: Part::default(), apart };
         }
-        let last = if later.is_empty() { last } else { Part::of(&late) };
+        let last = match later.is_empty() {
+            true if last.kept() > 0 => last,
+            true => Part::default(),
+            false => Part::of(&late),
+        };
         Patterns { most, last, apart }
     }
 

@@ -154,13 +154,14 @@ impl FaultTable {
         self.lift(&Lift { faults: vec![FaultRef::Id(id)], ..Lift::default() }).is_ok()
     }
 
-    /// The time of a fault is over.
+    /// The time of a fault is over, of one that was spent before it too: what that holds goes on.
     fn expire(&self, id: FaultId) {
         self.change(
             |_| Why::Expired,
-            |rows, _| {
+            |rows, writer| {
                 let over = rows.iter_mut().filter(|row| row.live.id == id);
                 over.for_each(|row| row.methods = MethodSet::EMPTY);
+                writer.ended.free(|live| live.id == id);
             },
         );
     }

@@ -38,6 +38,7 @@ use self::workers::run_caught;
 use super::firing::Hit;
 use super::live::Left;
 use super::plan::Hold;
+use crate::ops::Call;
 use crate::sys::process::{self, Arrival};
 
 /// For whom a delay of so much at most is, is not asked: it is over before a killed caller could be let go.
@@ -81,6 +82,7 @@ impl DelayLine {
 
     /// The same with at most so many threads of either share.
     fn limited(most: usize) -> io::Result<Arc<DelayLine>> {
+        spin::prepare();
         let line = Arc::new(Line { most, ..Line::default() });
         let delay_line = DelayLine { line, pool: Pool::new(most)? };
         for _ in 0..workers::MIN_WORKERS {
@@ -112,16 +114,15 @@ impl DelayLine {
         let line = &self.line;
         // A dying process closes its files one after the other: each is let go at once, not with
         // the next round of the watch.
-        match is_brief(&hit, arrived) && !must_run {
-            true => hit.ask_for_nobody(),
-            false => match process::arrival(hit.caller()) {
-                Some(Arrival { killed: true, .. }) => {
-                    run_caught(|| job(hit, Outcome::CallerKilled));
-                    return;
-                }
-                Some(Arrival { process, .. }) => hit.know_caller(process),
-                None => {}
-            },
+        let asked = must_run || !is_brief(&hit, arrived);
+        hit.ask_for_caller(asked);
+        match asked.then(|| process::arrival(hit.caller())).flatten() {
+            Some(Arrival { killed: true, .. }) => {
+                run_caught(|| job(hit, Outcome::CallerKilled));
+                return;
+            }
+            Some(Arrival { process, .. }) => hit.know_caller(process),
+            None => {}
         }
         let mut queue = line.queue.lock();
         if queue.closed || !hit.settle() {
@@ -150,7 +151,7 @@ impl DelayLine {
     pub(crate) fn help(&self, job: Box<dyn FnOnce() + Send>) {
         let mut queue = self.line.queue.lock();
         if !queue.closed {
-            queue.ready.push_back(Ready::Help(job));
+            queue.push(Ready::Help(job));
             self.line.summon(&mut queue);
         }
     }
@@ -159,7 +160,7 @@ impl DelayLine {
     #[must_use]
     pub(crate) fn load(&self) -> [Load; 2] {
         let queue = self.line.queue.lock();
-        let own = Load { threads: queue.workers, waiting: queue.ready.len() };
+        let own = Load { threads: queue.workers, waiting: queue.ready() };
         drop(queue);
         [self.pool.load(), own]
     }
@@ -207,10 +208,12 @@ impl DelayLine {
     }
 }
 
-/// Whether it is over before anybody who looked for its caller would do something about it.
+/// Whether it is over before anybody who looked for its caller would do something about it. A close is
+/// not: who is killed has thousands of files to close, one after the other.
 fn is_brief(hit: &Hit, arrived: Instant) -> bool {
     let is_soon = |due: Instant| due.saturating_duration_since(arrived) <= BRIEF;
-    matches!(hit.hold(), Hold::Until(due) if is_soon(due)) && hit.killer().is_none()
+    let spared = hit.killer().is_some() || hit.concerns(Call::Flush.methods());
+    matches!(hit.hold(), Hold::Until(due) if is_soon(due)) && !spared
 }
 
 impl Drop for DelayLine {
@@ -238,16 +241,16 @@ impl Line {
         gone: Vec<Waiting>,
         outcome: Outcome,
     ) {
-        let before = queue.ready.len();
+        let before = queue.ready();
         let (mut answered, mut lifts) = (Vec::new(), Vec::new());
         for waiting in gone {
             match waiting {
                 Waiting::Operation(held) if held.only_answers(outcome) => answered.push(held),
-                Waiting::Operation(held) => queue.ready.push_back(Ready::Freed(held, outcome)),
+                Waiting::Operation(held) => queue.push(Ready::Freed(held, outcome)),
                 lift @ Waiting::Lift(..) => lifts.push(lift),
             }
         }
-        if queue.ready.len() > before {
+        if queue.ready() > before {
             self.summon(queue);
         }
         MutexGuard::unlocked(queue, || {

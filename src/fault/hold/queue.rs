@@ -118,8 +118,17 @@ pub(super) enum Ready {
 }
 
 impl Ready {
+    /// The same, that has no processor to itself while it lies in the queue.
+    fn without_spare(self) -> Ready {
+        match self {
+            Ready::Due(held, moment) => Ready::Due(held, moment.without_spare()),
+            Ready::Lift(lift, moment) => Ready::Lift(lift, moment.without_spare()),
+            other => other,
+        }
+    }
+
     /// Whether any thread may perform it, because it blocks nobody.
-    pub(super) fn is_light(&mut self) -> bool {
+    fn is_light(&mut self) -> bool {
         match self {
             Ready::Due(held, _) => {
                 held.hit.settle() && held.only_answers(Outcome::Due) && !held.let_go
@@ -137,7 +146,10 @@ pub(super) type Serial = u64;
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) waiting: BTreeMap<(Due, Serial), Waiting>,
-    pub(super) ready: VecDeque<Ready>,
+    /// What only answers: it goes first, and does not wait for a thread if none can be had.
+    light: VecDeque<Ready>,
+    /// What may block.
+    ready: VecDeque<Ready>,
     /// Of the operations that wait.
     pub(super) callers: Callers,
     serial: Serial,
@@ -150,6 +162,40 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// Adds what a thread can run now.
+    pub(super) fn push(&mut self, ready: Ready) {
+        let mut ready = ready.without_spare();
+        match ready.is_light() {
+            true => self.light.push_back(ready),
+            false => self.ready.push_back(ready),
+        }
+    }
+
+    /// Takes what is to run next.
+    pub(super) fn take_ready(&mut self) -> Option<Ready> {
+        self.light.pop_front().or_else(|| self.ready.pop_front())
+    }
+
+    /// Takes what still only answers: where a fault was cleared meanwhile, an operation runs.
+    pub(super) fn take_light(&mut self) -> Option<Ready> {
+        while let Some(mut ready) = self.light.pop_front() {
+            if ready.is_light() {
+                return Some(ready);
+            }
+            self.ready.push_front(ready);
+        }
+        None
+    }
+
+    pub(super) fn has_light(&self) -> bool {
+        !self.light.is_empty()
+    }
+
+    /// How much can run now.
+    pub(super) fn ready(&self) -> usize {
+        self.light.len() + self.ready.len()
+    }
+
     /// Has an operation wait until it is due; whether it is now the first.
     pub(super) fn hold(&mut self, mut held: Held) -> bool {
         let due = held.due(&self.callers);

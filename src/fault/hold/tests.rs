@@ -234,6 +234,10 @@ fn operation_of_a_killed_caller_is_freed() {
     assert!(gone.elapsed() < Duration::from_secs(2), "{:?}", gone.elapsed());
     // One that comes later is not held at all.
     assert_eq!(hold(&line, &live, caller.id()).try_recv().unwrap().0, Outcome::CallerKilled);
+    // A close is not either, however short: thousands may follow.
+    let close = testing::strike(&delayed(BRIEF), Call::Flush, caller.id()).unwrap();
+    let told = hold_hit(&line, close, Instant::now());
+    assert_eq!(told.try_recv().unwrap().0, Outcome::CallerKilled);
     caller.wait().unwrap();
     assert_eq!(line.held(), 3);
     assert!(line.shutdown());

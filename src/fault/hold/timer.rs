@@ -62,6 +62,12 @@ impl Line {
     pub(super) fn lead(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) -> Option<Ready> {
         queue.leading = true;
         while !queue.closed {
+            if queue.coming == 0
+                && let Some(ready) = queue.take_light()
+            {
+                MutexGuard::unlocked(queue, || self.answer(ready));
+                continue;
+            }
             let moment = match queue.earliest().map(|due| Next::of(queue, due)) {
                 None => {
                     self.lead.wait(queue);
@@ -77,16 +83,12 @@ impl Line {
                 }
                 Some(Next::Run(moment)) => moment,
             };
-            let Some(mut ready) = queue.take_earliest(moment) else { continue };
+            let Some(ready) = queue.take_earliest(moment) else { continue };
             if self.pass_lead(queue) {
                 return Some(ready);
             }
             // All threads are busy: the first to be free runs it, unless it is no work.
-            if ready.is_light() {
-                MutexGuard::unlocked(queue, || self.perform(ready));
-            } else {
-                queue.ready.push_back(ready);
-            }
+            queue.push(ready);
         }
         queue.leading = false;
         None
@@ -95,20 +97,8 @@ impl Line {
     /// Gives what is due by now to the other threads, each of which takes one after the other: a
     /// thread that leads for each in its turn would have all wait for that many changes of the lead.
     fn hand_out(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) {
-        let mut due = queue.take_overdue(Instant::now());
-        let mut light: Vec<_> = due.extract_if(.., Ready::is_light).collect();
-        let recruit = self.recruit(queue);
-        queue.ready.extend(due);
-        if !matches!(recruit, Recruit::Nobody) {
-            // What may block would have them wait, if no further thread can be had.
-            light.drain(..).rev().for_each(|ready| queue.ready.push_front(ready));
-        }
-        MutexGuard::unlocked(queue, || {
-            if let Recruit::New = recruit {
-                self.start_counted();
-            }
-            light.into_iter().for_each(|ready| self.perform(ready));
-        });
+        queue.take_overdue(Instant::now()).into_iter().for_each(|ready| queue.push(ready));
+        self.summon(queue);
     }
 
     /// Whether another thread leads in place of this one, or is about to.

@@ -49,7 +49,7 @@ impl Line {
     }
 
     pub(super) fn recruit(&self, queue: &mut Queue) -> Recruit {
-        if queue.coming >= COMING {
+        if queue.coming >= COMING && !queue.closed {
             return Recruit::Nobody;
         }
         let recruit = if self.follow.notify_one() {
@@ -71,6 +71,10 @@ impl Line {
             let mut queue = self.queue.lock();
             queue.workers -= 1;
             queue.coming -= 1;
+            // It may have been the one that others left what is ready to.
+            if queue.ready() > 0 && self.follow.notify_one() {
+                queue.coming += 1;
+            }
             drop(queue);
             tracing::warn!(%error, "cannot start another thread for held operations: some may end late");
         }
@@ -88,25 +92,28 @@ impl Line {
         queue.coming -= 1;
         loop {
             let ready = if queue.leading || queue.closed {
-                queue.ready.pop_front()
+                queue.take_ready()
             } else {
                 self.lead(&mut queue)
             };
             match ready {
                 Some(ready) => {
-                    if !queue.ready.is_empty() {
+                    if queue.ready() > 0 {
                         self.summon(&mut queue);
+                    }
+                    if queue.has_light() && queue.coming == 0 {
+                        self.lead.notify_one();
                     }
                     MutexGuard::unlocked(&mut queue, || self.perform(ready));
                 }
-                None if queue.closed && queue.ready.is_empty() => break,
+                None if queue.closed && queue.ready() == 0 => break,
                 None if queue.closed => {}
                 None => {
                     let idle = self.follow.wait_for(&mut queue, IDLE).timed_out();
                     if !idle && !queue.closed {
                         queue.coming -= 1;
                     }
-                    let needed = !queue.leading || !queue.ready.is_empty();
+                    let needed = !queue.leading || queue.ready() > 0;
                     if idle && !needed && queue.workers > MIN_WORKERS {
                         break;
                     }
@@ -119,7 +126,19 @@ impl Line {
         }
     }
 
-    pub(super) fn perform(&self, ready: Ready) {
+    /// What only answers, on a thread that may not block: if its fault is cleared from here on, that
+    /// comes too late.
+    pub(super) fn answer(&self, ready: Ready) {
+        match ready {
+            Ready::Due(held, moment) => {
+                moment.come();
+                self.finish(held, Outcome::Due);
+            }
+            other => self.perform(other),
+        }
+    }
+
+    fn perform(&self, ready: Ready) {
         match ready {
             Ready::Lift(lift, moment) => {
                 moment.come();

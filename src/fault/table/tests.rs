@@ -217,6 +217,20 @@ fn what_a_spent_fault_holds_is_released_by_its_methods_or_id() {
     }
 }
 
+#[test]
+fn what_a_spent_fault_holds_is_released_when_its_time_is_over() {
+    let line = DelayLine::new().unwrap();
+    let table = FaultTable::new(Arc::clone(&line), None);
+    let hang = testing::fault("hang -m write --count 1 --for 300ms");
+    table.put(hang, Placement::Add).unwrap();
+    let hit = strike(&table).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let job = move |_, outcome| tell.send(outcome).unwrap();
+    line.hold(hit, Instant::now(), false, Box::new(job));
+    let outcome = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(outcome, Outcome::Released);
+}
+
 /// Whoever clears it is told so, and what it fired on is not held when it comes.
 #[test]
 fn a_spent_fault_is_cleared_while_what_it_fired_on_is_on_its_way() {
