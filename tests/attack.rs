@@ -268,9 +268,9 @@ fn storm(mount: &Mount, length: Duration) -> (Vec<Duration>, f64) {
 /// What is taken when the storm's threads have ended, those of the delay line after seconds, and
 /// memory is given back: the least of some seconds.
 fn settled(mount: &Mount) -> Taken {
-    // Those of an idle daemon: main, log, accept, session, watch, warden, two of the delay line, one
-    // for what blocks, four that take requests.
-    let quiet = |t: &Taken| t.threads <= 13 && t.descriptors <= 22;
+    // Those of an idle daemon: main, log, two that accept, session, watch, warden, two of the delay line,
+    // one for what blocks, four that take requests.
+    let quiet = |t: &Taken| t.threads <= 14 && t.descriptors <= 24;
     let ended = || Some(taken(mount)).filter(quiet);
     let mut least = wait_for("threads and connections to end", ended);
     let calm = Instant::now() + Duration::from_secs(3);
