@@ -38,8 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 fn golden() -> Vec<Vec<u8>> {
     let frames = include_str!("golden/frames.txt").lines();
     let hex = frames.map(|line| line.split_once(' ').unwrap().1);
-    let byte = |hex: &str, at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    hex.map(|hex| (0..hex.len()).step_by(2).map(|at| byte(hex, at)).collect()).collect()
+    hex.map(bytes_of).collect()
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
 }
 
 /// Numbers that are the same in every run: SplitMix64.
@@ -282,6 +286,29 @@ fn settled(mount: &Mount) -> Taken {
         thread::sleep(Duration::from_millis(50));
     }
     least
+}
+
+/// A `put_faults` whose errno is a few bytes of what follows, with a newline; found by the fuzzer.
+const WRONG_ERRNO: &str = "\
+     800100010000000a7075745f6661756c7473000000000f00010c000000020f00010b00000002000000056673796e6300\
+     00000577726974650b000200000014285e7c2e2a27296d656d6265722f77616c2f2e2a0d00030b0c000000030000000b\
+     70726f626162696c6974790400023fd00000000000000000000005636f756e740a000100000000000000030000000005\
+     6c617374730b0004000000023573000f00040c000000020b00010000000468616e670d00020b0c00000000000b000100\
+     0000056572726f720d00020b0c00000001000000066572726e6f730f00050b000000020000000345494f0000000f0002\
+     0a00000002000000000000000700000000000000080200030100";
+
+#[test]
+fn a_refusal_is_one_line_whatever_it_quotes() {
+    let mount = Mount::new();
+    let mut stream = dial(&mount.addr).unwrap();
+    stream.write_all(&bytes_of(WRONG_ERRNO)).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    let told = answer.split_once("unknown errno").expect("it is refused").1;
+    assert!(told.contains(r"\0\u{2}\n"), "{told:?}");
+    assert!(!told.contains('\n'), "{told:?}");
 }
 
 #[test]

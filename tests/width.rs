@@ -288,7 +288,7 @@ fn memory_of_patterns_that_were_cleared_is_given_back() {
     let began = Instant::now();
     for n in 0..PATTERNS {
         let mut fault = failing(&["mkdir"], "EIO");
-        let names: Vec<_> = (0..300).map(|m| format!("name-{n}-{m}")).collect();
+        let names: Vec<_> = (0..900).map(|m| format!("name-{n}-{m}")).collect();
         fault.pattern = format!(".*({})/{n}.*", names.join("|"));
         mount.add(&fault);
     }

@@ -18,6 +18,7 @@ use super::dropped::Dropped;
 use super::record::Wire;
 use super::records::KindInfo;
 use super::wire::{Fields, Message, Value, printable};
+use crate::fault::words::visible;
 use crate::fault::{Bounds, FaultTable, Origin, ProbabilityScale};
 use crate::ops::Method;
 use crate::stats::Stats;
@@ -122,6 +123,11 @@ impl Handler {
                 return Answer::Exception(ApplicationErrorKind::UnknownMethod, text);
             }
         };
+        // What it quotes may be of several lines.
+        let done = done.map_err(|refusal| match refusal {
+            Refusal::Plain(reason) => Refusal::Plain(visible(&reason)),
+            Refusal::Own(reason) => Refusal::Own(visible(&reason)),
+        });
         match done {
             Ok(None) => Answer::Reply(Fields::default()),
             Ok(Some(value)) => Answer::Reply(Fields::default().with(0, value)),
