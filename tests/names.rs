@@ -62,6 +62,20 @@ fn a_fault_is_replaced_under_its_name_in_its_place() {
     assert!(text_of(&missing).contains("did you mean the method mkdir?"), "{}", text_of(&missing));
 }
 
+/// As many as there may be.
+#[test]
+fn a_thousand_faults_are_set_in_one_step() {
+    let mount = Mount::new();
+    let fault = |n: usize| {
+        let mut fault = named(failing(&["mkdir"], "EIO"), &format!("number-{n}"));
+        fault.pattern = format!(".*/member/wal/directory-{n}");
+        fault.with("count", "1").with("after", "9")
+    };
+    let faults: Vec<_> = (0..1_000).map(fault).collect();
+    assert_eq!(mount.client().put_faults(&faults, &[], false).unwrap().len(), faults.len());
+    assert_eq!(lines(&mount).len(), faults.len());
+}
+
 #[test]
 fn several_faults_are_set_in_one_step() {
     let mount = Mount::new();

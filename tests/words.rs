@@ -250,14 +250,32 @@ fn a_line_stays_one_whatever_a_pattern_has() {
     assert_eq!(answer, "fault 1: error EIO -m mkdir -r '.*/a\\n\"b\\.' --name odd\n");
     let table = ok(&mount, &["list"]);
     assert!(table.ends_with("  .*/a\\n\"b\\.\n") && table.lines().count() == 2, "{table}");
-    let changed = ok(&mount, &[&words[..], &["\n"]].concat());
-    assert!(changed.contains(r"-r .*/a\n") && changed.lines().count() == 1, "{changed}");
+    let changed = ok(&mount, &[&words[..], &[".*\n"]].concat());
+    assert!(changed.contains(r"-> .*\n") && changed.lines().count() == 1, "{changed}");
     let line = wait_for("the line of the call", || {
         let log = mount.log_text();
         log.lines().find(|line| line.contains("put_fault: fault 1: error")).map(str::to_owned)
     });
     assert!(line.contains(r#"-r '.*/a\n"b\.' --name odd"#), "{line}");
     fs::create_dir(mount.mnt().join("a")).unwrap();
+}
+
+#[test]
+fn a_pattern_that_can_match_nothing_here_is_told_with_what_may_be_meant() {
+    let mount = Mount::new();
+    let (mnt, raw) = (mount.mnt(), mount.raw());
+    let (mnt, raw) = (mnt.to_str().unwrap(), raw.to_str().unwrap());
+    let mounted = format!("{mnt}/member/wal/.*");
+    let backing = format!("{raw}/member/wal/.*");
+    for (pattern, meant) in [
+        ("member/wal", ".*/member/wal"),
+        (&mounted, &backing),
+        ("/wal/.*\\.log", ".*/wal/.*\\.log"),
+    ] {
+        let told = warned(&mount, &["error", "EIO", "-m", "mkdir", "-r", pattern]);
+        assert!(told.contains(&format!("begins with {raw}/; did you mean '{meant}'?")), "{told}");
+        ok(&mount, &["error", "EIO", "-m", "mkdir", "-r", meant]);
+    }
 }
 
 #[test]

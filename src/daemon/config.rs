@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use rustix::mount::MountFlags;
 
-use crate::fault::{Bounds, Fault, Placement, ProbabilityScale};
+use crate::fault::{Bounds, Fault, Placement, ProbabilityScale, Reach};
 use crate::fs::FsOptions;
 use crate::ops::Obstacle;
 
@@ -42,14 +42,15 @@ pub(crate) struct RunConfig {
 }
 
 impl RunConfig {
-    /// What faults cannot do on such a mount.
-    pub(super) fn bounds(&self) -> Bounds {
+    /// What faults cannot do on such a mount there.
+    pub(super) fn bounds(&self, reach: Reach) -> Bounds {
         let mut obstacles = vec![Obstacle::KernelKeepsLocks, Obstacle::NoBlockDevice];
         if self.mount.default_permissions {
             obstacles.push(Obstacle::KernelChecksAccess);
         }
         let except = self.fs.passthrough_except.as_ref();
-        Bounds { obstacles, passthrough_except: except.map(|pattern| pattern.as_str().to_owned()) }
+        let passthrough_except = except.map(|pattern| pattern.as_str().to_owned());
+        Bounds { obstacles, passthrough_except, reach: Some(reach) }
     }
 }
 

@@ -82,17 +82,17 @@ pub(crate) fn run(
 
     let line = DelayLine::new().map_err(other("start the delay line"))?;
     let table = FaultTable::new(Arc::clone(&line), config.seed);
-    given::set(&table, std::mem::take(&mut config.faults), &config.bounds())?;
-    let mirror = Mirror::new(root, &base).map_err(other("open the mirror"))?;
+    let paths = Paths { mountpoint: mountpoint.path.clone(), base };
+    given::set(&table, std::mem::take(&mut config.faults), &config.bounds(paths.reach()))?;
+    let mirror = Mirror::new(root, &paths.base).map_err(other("open the mirror"))?;
     let mirror = mirror.keeping(kept_times(config.mount.flags));
     let mirror = mirror.written_back(config.fs.writeback_cache);
     let keep = Arc::new(held::keep(&config, &mountpoint.path)?);
     let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), keep, config.fs.clone());
 
     let files = OwnFiles::take(&config)?;
-    let (connection, mounted) = mount_own(&mountpoint, &base, &config)?;
+    let (connection, mounted) = mount_own(&mountpoint, &paths.base, &config)?;
     line.serves(mounted.device());
-    let paths = Paths { mountpoint: mountpoint.path.clone(), base };
     drop(mountpoint);
     control.publish()?;
     let run = start(fs, connection, (&config, log), &table, control, (&paths, mounted))?;

@@ -17,7 +17,7 @@ use super::error::{StartError, strip};
 use super::mount;
 use super::mounted::Mounted;
 use super::running::Running;
-use crate::fault::FaultTable;
+use crate::fault::{FaultTable, Reach};
 use crate::fs::{Kernel, SlowFs};
 use crate::log::Log;
 use crate::mirror;
@@ -29,6 +29,12 @@ pub(super) struct Paths {
     pub(super) mountpoint: PathBuf,
     /// Absolute, as typed.
     pub(super) base: PathBuf,
+}
+
+impl Paths {
+    pub(super) fn reach(&self) -> Reach {
+        Reach { backing: self.base.clone(), mountpoint: self.mountpoint.clone() }
+    }
 }
 
 /// From here on requests are taken.
@@ -84,7 +90,7 @@ fn server_config(
 ) -> ServerConfig {
     ServerConfig {
         scale: config.scale,
-        bounds: config.bounds(),
+        bounds: config.bounds(paths.reach()),
         mount: MountInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mountpoint: paths.mountpoint.clone(),

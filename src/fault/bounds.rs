@@ -4,6 +4,7 @@
 use super::lift::FaultRef;
 use super::listed::Listed;
 use super::live::FaultId;
+use super::reach::Reach;
 use super::table::FaultTable;
 use super::words::{Pattern, visible};
 use crate::ops::{Call, Method, MethodSet, Obstacle};
@@ -15,6 +16,8 @@ pub struct Bounds {
     pub obstacles: Vec<Obstacle>,
     /// The pattern of the files that the kernel does not serve by itself; None: it serves none.
     pub passthrough_except: Option<String>,
+    /// Where it is, if that is known.
+    pub reach: Option<Reach>,
 }
 
 impl Bounds {
@@ -51,8 +54,11 @@ impl Bounds {
                 fault.unseen
             )
         });
+        let pattern = &fault.fault.scope().pattern;
+        let missed = self.reach.as_ref().and_then(|reach| reach.missed_by(pattern));
         let own = fault.fault.futile();
-        self.cannot_fire(fault.methods).into_iter().chain(behind).chain(own).chain(unseen).collect()
+        let cannot = self.cannot_fire(fault.methods).into_iter().chain(missed);
+        cannot.chain(behind).chain(own).chain(unseen).collect()
     }
 
     /// The same of one that was just put in force, and which others cannot fire because of it.

@@ -32,9 +32,12 @@ pub enum BadMessage {
     /// It claims a frame of so many bytes, more than one message may have.
     #[error("the message claims a frame of {0} bytes")]
     Frame(usize),
-    /// It takes more than this many bytes, itself or once read.
+    /// It has more than this many bytes.
     #[error("the message is larger than the {0} bytes taken here")]
     Size(usize),
+    /// Once read it would take more than this many bytes.
+    #[error("the values of the message take more than {0} bytes of memory")]
+    Memory(usize),
     /// Its frame ends before it does.
     #[error("the message is longer than its frame")]
     LongerThanFrame,

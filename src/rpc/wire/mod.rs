@@ -32,7 +32,7 @@ const MAX_DEPTH: usize = 16;
 /// What one message may cost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Bytes of the message, and of memory for the values kept from it.
+    /// Bytes of the message, and an eighth of what the values kept from it may take of memory.
     pub(super) message: usize,
     /// Bytes of one string.
     pub(super) string: usize,

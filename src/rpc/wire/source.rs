@@ -18,6 +18,8 @@ pub(super) struct Source<R> {
     limit: usize,
     /// What is left of that for the current one.
     budget: usize,
+    /// What is left of the memory for what is kept of it.
+    memory: usize,
     /// What is left of the current frame.
     frame: Option<usize>,
     /// Why a read was refused: the protocol above keeps only the text of an I/O error.
@@ -31,6 +33,12 @@ struct Head {
     end: usize,
 }
 
+/// What may be kept in memory of a message that may have so many bytes: a number takes ten times what
+/// it takes on the wire, strings as much.
+fn memory(message: usize) -> usize {
+    message.saturating_mul(8)
+}
+
 impl<R: Read> Source<R> {
     /// One whose messages may cost so much each.
     pub(super) fn new(stream: R, limit: usize) -> Source<R> {
@@ -40,6 +48,7 @@ impl<R: Read> Source<R> {
             head: Head::default(),
             limit,
             budget: 0,
+            memory: 0,
             frame: None,
             refused: None,
         }
@@ -55,6 +64,7 @@ impl<R: Read> Source<R> {
     /// message's name inside a frame, and a letter is the name of an unframed non-strict one.
     pub(super) fn start_message(&mut self) -> Result<bool, ReadError> {
         self.budget = self.limit;
+        self.memory = memory(self.limit);
         while self.stream.buffer().is_empty() {
             match self.stream.fill_buf() {
                 Ok([]) => return Ok(false),
@@ -106,10 +116,10 @@ impl<R: Read> Source<R> {
         Ok(())
     }
 
-    /// Takes that much of the message's budget.
+    /// Takes that much of the memory for what is kept of the message.
     pub(super) fn charge(&mut self, bytes: usize) -> Result<(), BadMessage> {
-        let left = self.budget.checked_sub(bytes);
-        self.budget = left.ok_or(BadMessage::Size(self.limit))?;
+        let left = self.memory.checked_sub(bytes);
+        self.memory = left.ok_or(BadMessage::Memory(memory(self.limit)))?;
         Ok(())
     }
 

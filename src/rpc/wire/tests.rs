@@ -123,10 +123,10 @@ fn what_is_read_as_another_type_is_written_as_that() {
 #[test]
 fn a_message_of_many_small_values_is_bounded_too() {
     let mut body = Vec::new();
-    for _ in 0..20_000 {
+    for _ in 0..60_000 {
         body.extend(b"\x02\x00\x63\x01");
     }
-    assert!(reason(&with_body(&body)).0.contains("larger than the 262144 bytes"));
+    assert!(reason(&with_body(&body)).0.contains("more than 2097152 bytes of memory"));
 }
 
 #[test]
