@@ -347,6 +347,8 @@ impl<N: Default> Mirror<N> {
     }
 }
 
+// A plain write is what everybody waits for; the others may be copies of it.
+#[inline(always)]
 fn write_to<N>(
     ordinary: Option<&Caller>,
     (handle, fd): (&Handle<N>, BorrowedFd<'_>),
