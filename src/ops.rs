@@ -312,6 +312,7 @@ impl MethodSet {
     }
 
     /// The set those bits stand for; bits beyond the table are dropped.
+    #[inline]
     #[must_use]
     pub const fn from_bits(bits: u64) -> MethodSet {
         MethodSet(bits & Self::ALL.0)
