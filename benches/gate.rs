@@ -55,8 +55,13 @@ const CALLER: Caller = Caller { tid: 1, uid: 0, gid: 0 };
 
 /// What the adapter does for every operation.
 fn ask(gate: &Gate, file: &File) -> bool {
-    gate.armed(Call::Write.methods())
-        && matches!(gate.decide(&[file], &Operation::new(Call::Write, CALLER, 7)), Verdict::Hit(_))
+    gate.armed(Call::Write.methods()) && decide(gate, file)
+}
+
+/// Apart from the rest, as there, so that an operation that nothing concerns makes no room for it.
+#[inline(never)]
+fn decide(gate: &Gate, file: &File) -> bool {
+    matches!(gate.decide(&[file], &Operation::new(Call::Write, CALLER, 7)), Verdict::Hit(_))
 }
 
 fn gates(criterion: &mut Criterion) {
