@@ -41,6 +41,7 @@ test-long: setup-test
 	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test reads --test suites --test programs -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test beneath --test callers --test escape --test held_data --test permissions --test places --test slow_backing --test width -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test mirror links:: -- --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test kinds throttle:: -- --nocapture --test-threads 1
 
 # What a control connection may bring, for FUZZ_SECONDS.
 FUZZ_SECONDS ?= 600

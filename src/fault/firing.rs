@@ -168,9 +168,7 @@ impl Hit {
     #[inline]
     pub(super) fn fire(&mut self, op: &Operation<'_>, strike: &Strike) -> &Firing {
         let latest = self.more.last_mut().unwrap_or(&mut self.first);
-        if !latest.live.plan(op, strike, &mut latest.plan) {
-            latest.n = None;
-        }
+        latest.n = latest.live.plan(op, strike, &mut latest.plan);
         if latest.plan.kill && self.process.is_none() {
             self.process = op.victim();
         }

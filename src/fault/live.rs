@@ -1,7 +1,9 @@
 //! A fault in force: its identity, its counts, and its dice.
 //!
 //! Invariant: the methods of a live fault only ever shrink; without any, it is cleared for good.
-//! Lock rule: the tally's lock is innermost and covers a few additions.
+//! Lock rule: the tally's lock is innermost and covers a few additions. A condition keeps it while it
+//! charges, so that its requests take their turns in the order of their numbers; the effect's own lock lies
+//! within.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -200,6 +202,10 @@ impl Live {
         if self.sifts && !self.is_sifted(op) || !self.applies(op) {
             return None;
         }
+        if self.rank == Rank::Condition {
+            // It counts when it charges.
+            return Some(Strike { n: 0, last: false });
+        }
         let chance = &self.chance;
         let mut tally = self.tally.lock();
         if chance.count.is_some_and(|count| tally.fired >= count.get()) {
@@ -210,18 +216,21 @@ impl Live {
         if !chance.hits(n, Draw::new(self.dice, n)) {
             return None;
         }
-        // A condition only charges it yet.
-        tally.fired += u64::from(self.rank != Rank::Condition);
+        tally.fired += 1;
         Some(Strike { n, last: chance.count.is_some_and(|count| tally.fired >= count.get()) })
     }
 
-    /// What it does to an operation that it fired on. Whether it does: a condition fires on what it
-    /// acts on, and what it only charges passes.
+    /// What it does to an operation that it fired on; the number of that match. None of a condition that
+    /// only charges it: what it does nothing to passes.
     #[inline]
-    pub(super) fn plan(&self, op: &Operation<'_>, strike: &Strike, plan: &mut Plan) -> bool {
-        for effect in self.fault.effects() {
-            effect.plan(op, &Draw::new(self.dice, strike.n), plan);
-        }
+    pub(super) fn plan(&self, op: &Operation<'_>, strike: &Strike, plan: &mut Plan) -> Option<u64> {
+        let n = match self.rank {
+            Rank::Condition => self.charge(op, plan)?,
+            Rank::Latch | Rank::Fault => {
+                self.act(op, strike.n, plan);
+                strike.n
+            }
+        };
         if self.sifts && plan.before == Hold::UntilCleared {
             let left = self.fault.term().left_of_phase(self.age(op));
             if let Some(left) = left {
@@ -230,15 +239,26 @@ impl Live {
                 *plan = Plan { before, ..Plan::default() };
             }
         }
-        self.rank != Rank::Condition || self.acts(plan)
+        Some(n)
     }
 
-    /// Whether the plan of a condition asks anything; counts it then.
+    #[inline]
+    fn act(&self, op: &Operation<'_>, n: u64, plan: &mut Plan) {
+        for effect in self.fault.effects() {
+            effect.plan(op, &Draw::new(self.dice, n), plan);
+        }
+    }
+
+    /// Has a condition charge it: one request after the other, in the order of their numbers.
     #[cold]
-    fn acts(&self, plan: &Plan) -> bool {
+    fn charge(&self, op: &Operation<'_>, plan: &mut Plan) -> Option<u64> {
+        let mut tally = self.tally.lock();
+        let n = tally.matched;
+        tally.matched += 1;
+        self.act(op, n, plan);
         let acts = *plan != Plan::default();
-        self.tally.lock().fired += u64::from(acts);
-        acts
+        tally.fired += u64::from(acts);
+        acts.then_some(n)
     }
 
     /// Whether its filters let the operation through, and it is on.

@@ -14,10 +14,13 @@ mod filters;
 mod throttle;
 mod torn_write;
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 
 use common::Mount;
+use common::trace::drain;
+use slowfs::rpc::{Client, TraceEvent};
 
 const EIO: i32 = 5;
 
@@ -32,6 +35,24 @@ fn mount_with(fault: &str, bytes: usize) -> Mount {
 fn open(mount: &Mount, flags: i32) -> File {
     let path = mount.mnt().join("f");
     OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).unwrap()
+}
+
+/// All that has come to the trace, without a gap.
+fn all_of(client: &mut Client) -> Vec<TraceEvent> {
+    let (events, dropped) = drain(client);
+    assert_eq!(dropped, 0);
+    events
+}
+
+/// The requests in the order in which a condition charged them. What passed at once has no number: those
+/// that no other has are its.
+fn as_charged(mut events: Vec<TraceEvent>) -> Vec<TraceEvent> {
+    let charged = |event: &TraceEvent| event.hits.first().map(|hit| hit.n);
+    let known: HashSet<i64> = events.iter().filter_map(charged).collect();
+    let mut others = (0..).filter(|n| !known.contains(n));
+    events.sort_by_key(|event| event.t_ns);
+    events.sort_by_cached_key(|event| charged(event).or_else(|| others.next()));
+    events
 }
 
 /// What is behind the mount.

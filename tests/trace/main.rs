@@ -23,21 +23,10 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::trace::drain;
 use common::{Mount, delaying, errno_of, failing, fault_on, hanging, wait_for};
 use slowfs::fault::FaultWords;
 use slowfs::rpc::{Client, TraceEvent};
-
-/// All that has come.
-fn drain(client: &mut Client) -> (Vec<TraceEvent>, i64) {
-    let mut all: Vec<TraceEvent> = Vec::new();
-    loop {
-        let read = client.trace_read(all.last().map_or(0, |event| event.seq), 1_000).unwrap();
-        if read.events.is_empty() {
-            return (all, read.dropped);
-        }
-        all.extend(read.events);
-    }
-}
 
 fn tracing(mount: &Mount) -> Client {
     let mut client = mount.client();

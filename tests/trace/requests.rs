@@ -8,8 +8,9 @@ use std::thread;
 use rustix::fs::FallocateFlags;
 use slowfs::rpc::{TraceEvent, WirePath};
 
+use super::common::trace::drain;
 use super::common::{Mount, hanging, wait_for};
-use super::{drain, tracing};
+use super::tracing;
 
 /// One of a directory's files, as a trace names it.
 fn backing(mount: &Mount, name: &str) -> Option<String> {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use slowfs::rpc::TraceEvent;
 
+use super::common::trace::drain;
 use super::common::{Mount, delaying, failing};
-use super::{drain, tracing};
+use super::tracing;
 
 /// Threads that use files of their own, some of whose calls fail.
 const PROGRAM: &str = r#"

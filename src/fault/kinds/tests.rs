@@ -96,7 +96,8 @@ fn settings(kind: &'static dyn Kind) -> BoxedStrategy<Args> {
         };
         all = (all, value).prop_map(add).boxed();
     }
-    all
+    // Of some kinds not all values go together.
+    all.prop_filter("values that are refused", move |args| kind.make(args).is_ok()).boxed()
 }
 
 /// Any fault of any kind, straightened: whatever options it takes, on all methods it makes sense on.

@@ -1,27 +1,47 @@
-//! `throttle`: a disk that does so many operations a second.
-
-use std::time::{Duration, Instant};
+//! `throttle`: a disk that does so many operations, or so many bytes, a second.
 
 use parking_lot::Mutex;
 
 use super::{Class, Effect, Kind, ReadPoint};
 use crate::fault::chance::Draw;
 use crate::fault::error::SpecError;
+use crate::fault::files::Files;
 use crate::fault::operation::Operation;
-use crate::fault::plan::{Hold, Plan};
-use crate::fault::words::{Args, Param, ParamType, whole};
+use crate::fault::plan::Plan;
+use crate::fault::rate::{Clock, Place, Rate};
+use crate::fault::words::{Args, Param, ParamType, Value, ValueError, whole};
 use crate::ops::{Call, MethodSet};
 
 pub(super) struct Throttle;
 
 const IOPS: &str = "iops";
+const READ_BW: &str = "read_bw";
+const WRITE_BW: &str = "write_bw";
 const BURST: &str = "burst";
 const IO_SIZE: &str = "io_size";
+const PER: &str = "per";
+const MOUNT: &str = "mount";
+const FILE: &str = "file";
 
 /// As cloud disks count.
 const LARGEST: u64 = 256 << 10;
 
-const SECOND: u128 = 1_000_000_000;
+static PARAMS: &[Param] = &[
+    optional(IOPS, ParamType::Count, "operations a second"),
+    optional(READ_BW, ParamType::Size, "bytes a second that are read"),
+    optional(WRITE_BW, ParamType::Size, "bytes a second that are written"),
+    optional(BURST, ParamType::Positive, "how many may come at once after a rest [default: 1]"),
+    optional(
+        IO_SIZE,
+        ParamType::Size,
+        "how many bytes count as one operation at most [default: 256KiB]",
+    ),
+    optional(
+        PER,
+        ParamType::Choice(&[MOUNT, FILE]),
+        "whether all files share the rates, or each has its own [default: mount]",
+    ),
+];
 
 impl Kind for Throttle {
     fn name(&self) -> &'static str {
@@ -29,44 +49,26 @@ impl Kind for Throttle {
     }
 
     fn about(&self) -> &'static str {
-        "Let no more operations a second through than a slow disk does"
+        "Let no more operations or bytes a second through than a slow disk does"
     }
 
     fn details(&self) -> &'static str {
         "Reads that arrive, writes and copies of all files it matches share so many operations a \
-         second; one larger than the size counts as several. What comes too early waits: that is what it \
-         has fired on, and what it lets through at once is only matched. It stands \
-         beside faults, and the later moment counts. Reads that the page cache answers are free; a \
-         write makes the kernel forget a file's pages, so reads after writes are charged that a disk \
-         would not see.\n\
+         second, and so many bytes; with `--per file` each file has them for itself (beyond 65,536 \
+         files that are busy at once, the others share). One larger than the I/O size counts as several \
+         operations, a copy as one operation, and its bytes as read and as written. After a rest as many \
+         come at once as the burst says, and of bytes the I/O size times that: in any time T never more \
+         than the rate times T and the burst. What comes too early waits: that is what it has fired on, and \
+         what it lets through at once is only matched. It stands beside faults, and the later moment counts. \
+         Reads that the page cache answers are free; a write makes the kernel forget a file's pages, so \
+         reads after writes are charged that a disk would not see.\n\
          \n    slowfs throttle --iops 500\
-         \n    slowfs throttle --iops 3000 --burst 100 --io-size 256KiB -r '.*/data/.*'"
+         \n    slowfs throttle --iops 3000 --burst 100 --io-size 256KiB -r '.*/data/.*'\
+         \n    slowfs throttle --read-bw 100MB --write-bw 20MB --per file"
     }
 
     fn params(&self) -> &'static [Param] {
-        &[
-            Param {
-                name: IOPS,
-                of: ParamType::Positive,
-                first: false,
-                required: true,
-                about: "operations a second",
-            },
-            Param {
-                name: BURST,
-                of: ParamType::Positive,
-                first: false,
-                required: false,
-                about: "how many may come at once after a rest [default: 1]",
-            },
-            Param {
-                name: IO_SIZE,
-                of: ParamType::Size,
-                first: false,
-                required: false,
-                about: "how many bytes count as one operation at most [default: 256KiB]",
-            },
-        ]
+        PARAMS
     }
 
     fn class(&self) -> Class {
@@ -82,48 +84,113 @@ impl Kind for Throttle {
     }
 
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
-        let io_size = args.whole(IO_SIZE).unwrap_or(LARGEST);
-        if io_size == 0 {
-            let (of, param) = (self.name().to_owned(), IO_SIZE.to_owned());
-            return Err(SpecError::Value { of, param, why: "it must be above 0".into() });
+        let io_size = match args.whole(IO_SIZE) {
+            Some(0) => return Err(self.refuse(IO_SIZE, "it must be above 0".into())),
+            size => size.unwrap_or(LARGEST),
+        };
+        let burst = args.whole(BURST).unwrap_or(1);
+        let rate = |name, burst| match args.whole(name) {
+            Some(0) => Err(self.refuse(
+                name,
+                "0 a second lets nothing through; `slowfs hang` is what holds all".into(),
+            )),
+            each_second => Ok(each_second.map(|each_second| Rate { each_second, burst })),
+        };
+        let rates = Rates {
+            ops: rate(IOPS, burst)?,
+            read: rate(READ_BW, burst.saturating_mul(io_size))?,
+            write: rate(WRITE_BW, burst.saturating_mul(io_size))?,
+        };
+        if [rates.ops, rates.read, rates.write].iter().all(Option::is_none) {
+            let why = "throttle needs a rate: --iops, --read-bw or --write-bw";
+            return Err(SpecError::Together(why.to_owned()));
         }
-        let (iops, burst) = (args.whole(IOPS).unwrap_or(1), args.whole(BURST).unwrap_or(1));
-        Ok(Box::new(Throttling { iops, burst, io_size, bucket: Mutex::default() }))
+        let per_file = args.text(PER) == Some(FILE);
+        Ok(Box::new(Throttling { rates, burst, io_size, per_file, state: Mutex::default() }))
     }
 }
 
-/// The generic cell rate algorithm: operations have places in time, 1 / iops apart, and none runs
-/// earlier than the burst before its place.
-#[derive(Debug)]
-struct Throttling {
-    iops: u64,
-    burst: u64,
-    io_size: u64,
-    bucket: Mutex<Bucket>,
+impl Throttle {
+    fn refuse(&self, param: &str, why: ValueError) -> SpecError {
+        SpecError::Value { of: self.name().to_owned(), param: param.to_owned(), why }
+    }
 }
 
-/// The place of the last operation, in nanoseconds times iops from the first arrival, so that
-/// nothing is rounded away.
+const fn optional(name: &'static str, of: ParamType, about: &'static str) -> Param {
+    Param { name, of, first: false, required: false, about }
+}
+
+#[derive(Debug)]
+struct Throttling {
+    rates: Rates,
+    burst: u64,
+    io_size: u64,
+    per_file: bool,
+    state: Mutex<State>,
+}
+
+/// What may pass a second: operations, bytes that are read, bytes that are written.
+#[derive(Clone, Copy, Debug)]
+struct Rates {
+    ops: Option<Rate>,
+    read: Option<Rate>,
+    write: Option<Rate>,
+}
+
+/// What has passed, by each rate.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    ops: Place,
+    read: Place,
+    write: Place,
+}
+
 #[derive(Debug, Default)]
-struct Bucket {
-    begun: Option<Instant>,
-    place: u128,
+struct State {
+    clock: Clock,
+    /// Of all files, and of each.
+    mount: Passed,
+    files: Files<Passed>,
+}
+
+impl Rates {
+    /// When a request that costs so much is due: when each rate has room for it.
+    fn due(&self, passed: &mut Passed, now: u64, cost: &Cost) -> u64 {
+        let by = |rate: Option<Rate>, place: &mut Place, cost: Option<u64>| match (rate, cost) {
+            (Some(rate), Some(cost)) => rate.take(place, now, cost),
+            _ => now,
+        };
+        let ops = by(self.ops, &mut passed.ops, Some(cost.ops));
+        let read = by(self.read, &mut passed.read, cost.read);
+        ops.max(read).max(by(self.write, &mut passed.write, cost.write))
+    }
+
+    fn is_rested(&self, passed: &Passed, now: u64) -> bool {
+        let rested = |rate: Option<Rate>, place| rate.is_none_or(|rate| rate.is_rested(place, now));
+        rested(self.ops, passed.ops)
+            && rested(self.read, passed.read)
+            && rested(self.write, passed.write)
+    }
+}
+
+/// What a request is charged.
+struct Cost {
+    ops: u64,
+    read: Option<u64>,
+    write: Option<u64>,
 }
 
 impl Throttling {
-    /// When an operation of so many bytes that arrives at `arrived` is due.
-    fn due(&self, arrived: Instant, len: u64) -> Hold {
-        let (iops, cost) = (u128::from(self.iops), len.div_ceil(self.io_size).max(1));
-        let mut bucket = self.bucket.lock();
-        let begun = *bucket.begun.get_or_insert(arrived);
-        let now = arrived.saturating_duration_since(begun).as_nanos();
-        bucket.place = bucket.place.max(now * iops) + u128::from(cost) * SECOND;
-        let due = bucket.place.saturating_sub(u128::from(self.burst) * SECOND).div_ceil(iops);
-        match u64::try_from(due.saturating_sub(now)) {
-            Ok(0) => Hold::No,
-            Ok(wait) => Hold::for_time(arrived, Duration::from_nanos(wait)),
-            Err(_) => Hold::UntilCleared,
-        }
+    fn cost(&self, op: &Operation<'_>) -> Cost {
+        let len = op.span.map_or(0, |span| span.len);
+        let (reads, writes) = match op.call {
+            Call::Read => (true, false),
+            Call::Write => (false, true),
+            // A copy does both.
+            _ => (true, true),
+        };
+        let ops = len.div_ceil(self.io_size).max(1);
+        Cost { ops, read: reads.then_some(len), write: writes.then_some(len) }
     }
 }
 
@@ -133,96 +200,139 @@ impl Effect for Throttling {
     }
 
     fn args(&self) -> Args {
-        let mut args = Args::new().with(IOPS, whole(self.iops));
+        let Rates { ops, read, write } = self.rates;
+        let mut args = Args::new();
+        for (name, rate) in [(IOPS, ops), (READ_BW, read), (WRITE_BW, write)] {
+            if let Some(rate) = rate {
+                args.insert(name, whole(rate.each_second));
+            }
+        }
         if self.burst != 1 {
             args.insert(BURST, whole(self.burst));
         }
         if self.io_size != LARGEST {
             args.insert(IO_SIZE, whole(self.io_size));
         }
+        if self.per_file {
+            args.insert(PER, Value::Text(FILE.to_owned()));
+        }
         args
     }
 
     fn plan(&self, op: &Operation<'_>, _: &Draw, plan: &mut Plan) {
-        plan.before.add(self.due(op.arrived(), op.span.map_or(0, |span| span.len)));
+        let arrived = op.arrived();
+        let cost = self.cost(op);
+        let mut state = self.state.lock();
+        let State { clock, mount, files } = &mut *state;
+        let now = clock.ns(arrived);
+        let passed = match self.per_file {
+            true => files.of(op.inode, |passed| self.rates.is_rested(passed, now)),
+            false => mount,
+        };
+        let due = self.rates.due(passed, now, &cost);
+        plan.before.add(clock.hold(arrived, due));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::fault::chance::Dice;
+    use crate::fault::operation::{Caller, Span};
+    use crate::fault::plan::Hold;
+    use crate::fault::words::line;
 
-    fn throttling(iops: u64, burst: u64, io_size: u64) -> Throttling {
-        Throttling { iops, burst, io_size, bucket: Mutex::default() }
+    /// What a throttle makes of requests one after the other: when each is due.
+    struct Disk {
+        effect: Box<dyn Effect>,
+        begun: Instant,
     }
 
-    #[test]
-    fn sixteen_at_once_get_their_rate_and_no_more() {
-        const IOPS: u64 = 500;
-        let throttling = throttling(IOPS, 1, LARGEST);
-        let begun = Instant::now();
-        // Each of sixteen asks again as soon as its last was due.
-        let mut asking = vec![begun; 16];
-        let mut due = Vec::new();
-        while let Some(next) =
-            asking.iter_mut().min().filter(|at| **at < begun + Duration::from_secs(10))
-        {
-            let at = match throttling.due(*next, 4096) {
-                Hold::Until(at) => at,
-                _ => *next,
-            };
-            due.push(at);
-            *next = at;
+    impl Disk {
+        fn new(text: &str) -> Disk {
+            let words = line(text).unwrap().0.effects.remove(0);
+            let effect = super::super::make(&words.kind, &words.params).unwrap();
+            Disk { effect, begun: Instant::now() }
         }
-        let ended = due.iter().filter(|at| **at < begun + Duration::from_secs(10)).count();
-        assert!((4_900..=5_001).contains(&ended), "{ended}");
-        for (first, at) in due.iter().enumerate() {
-            for (last, until) in due.iter().enumerate().skip(first).take(1_000) {
-                let most = (*until - *at).as_secs_f64() * IOPS as f64 + 1.0;
-                assert!((last - first + 1) as f64 <= most + 1e-6, "{first} to {last}");
+
+        fn due(&self, at_ms: u64, call: Call, inode: u64, len: u64) -> Duration {
+            let arrived = self.begun + Duration::from_millis(at_ms);
+            let mut op = Operation::new(call, Caller::default(), inode).arrived_at(arrived);
+            op.span = Some(Span { offset: 0, len });
+            let mut plan = Plan::default();
+            self.effect.plan(&op, &Draw::new(Dice::new(1, 1), 0), &mut plan);
+            match plan.before {
+                Hold::Until(due) => due - self.begun,
+                Hold::No => arrived - self.begun,
+                Hold::UntilCleared => Duration::MAX,
             }
+        }
+
+        fn due_ms(&self, at_ms: u64, call: Call, inode: u64, len: u64) -> u128 {
+            self.due(at_ms, call, inode, len).as_millis()
         }
     }
 
     #[test]
     fn a_large_one_counts_as_several_and_a_rest_earns_a_burst() {
-        let throttling = throttling(10, 3, 4096);
-        let begun = Instant::now();
-        let ms = |ms| Hold::Until(begun + Duration::from_millis(ms));
-        let asked = |len| throttling.due(begun, len);
-        assert_eq!([asked(1), asked(4096), asked(1)], [Hold::No; 3]);
-        assert_eq!([asked(1), asked(4097), asked(0)], [ms(100), ms(300), ms(400)]);
-        let later = begun + Duration::from_secs(60);
-        let again: Vec<_> = (0..4).map(|_| throttling.due(later, 1)).collect();
-        assert_eq!(again[..3], [Hold::No; 3]);
-        assert_eq!(again[3], Hold::Until(later + Duration::from_millis(100)));
+        let disk = Disk::new("throttle --iops 10 --burst 3 --io-size 4KiB");
+        let due = |len| disk.due_ms(0, Call::Write, 1, len);
+        assert_eq!([due(1), due(4096), due(1)], [0; 3]);
+        assert_eq!([due(1), due(4097), due(0)], [100, 300, 400]);
+        let later = || disk.due_ms(60_000, Call::Read, 2, 1);
+        assert_eq!([later(), later(), later(), later()], [60_000, 60_000, 60_000, 60_100]);
     }
 
-    proptest! {
-        /// Against the rule in rational numbers.
-        #[test]
-        fn due_times_are_those_of_the_rule(
-            iops in 1u64..5000, burst in 1u64..50, steps in prop::collection::vec((0u64..9_000_000, 0u64..3_000_000), 1..60),
-        ) {
-            let throttling = throttling(iops, burst, LARGEST);
-            let begun = Instant::now();
-            let (mut now, mut place) = (0u128, 0u128);
-            for (wait, len) in steps {
-                now += u128::from(wait);
-                place = place.max(now * u128::from(iops)) + u128::from(len.div_ceil(LARGEST).max(1)) * SECOND;
-                let rest = place.saturating_sub(u128::from(burst) * SECOND);
-                let due = now.max(rest.div_ceil(u128::from(iops)));
-                let at = |ns: u128| begun + Duration::from_nanos(u64::try_from(ns).unwrap());
-                let expected = if due == now { Hold::No } else { Hold::Until(at(due)) };
-                let first = throttling.bucket.lock().begun.is_none();
-                if first {
-                    // The first arrival is where its time begins.
-                    throttling.bucket.lock().begun = Some(begun);
-                }
-                prop_assert_eq!(throttling.due(at(now), len), expected);
-            }
+    #[test]
+    fn bytes_are_charged_as_they_go_and_those_of_a_copy_both_ways() {
+        let disk = Disk::new("throttle --read-bw 1MB --write-bw 2MB --io-size 100kB");
+        let due = |call, kb: u64| disk.due_ms(0, call, 1, kb * 1000);
+        assert_eq!([due(Call::Read, 100), due(Call::Read, 100)], [0, 100]);
+        assert_eq!([due(Call::Write, 100), due(Call::Write, 400)], [0, 200]);
+        // 200 ms later by what is read, and 100 by what is written: the later counts.
+        assert_eq!(due(Call::CopyTo, 200), 300);
+        assert_eq!([due(Call::Read, 1), due(Call::Write, 2)], [301, 301]);
+    }
+
+    #[test]
+    fn each_file_has_the_rates_for_itself_if_asked() {
+        let disk = Disk::new("throttle --iops 10 --per file");
+        let due = |inode| disk.due_ms(0, Call::Write, inode, 1);
+        assert_eq!([due(1), due(1), due(2), due(2), due(1)], [0, 100, 0, 100, 200]);
+    }
+
+    #[test]
+    fn no_rate_and_a_rate_of_none_are_refused_with_what_would_do() {
+        let why = |text: &str| {
+            let refused = line(text).and_then(|(words, _)| words.fault());
+            refused.err().unwrap().to_string()
+        };
+        assert_eq!(
+            why("throttle --burst 5"),
+            "throttle needs a rate: --iops, --read-bw or --write-bw"
+        );
+        for rate in ["iops", "read-bw", "write-bw"] {
+            assert!(why(&format!("throttle --{rate} 0")).contains("slowfs hang"), "{rate}");
         }
+        assert!(why("throttle --iops 5 --io-size 0").contains("above 0"));
+        assert!(why("throttle --iops 5 --burst 0").contains("1 at least"));
+        assert!(why("throttle --iops 5 --per disk").contains("mount, file"));
+    }
+
+    /// As anybody writes it down: sixteen that ask again as soon as their last was due.
+    #[test]
+    fn sixteen_at_once_get_their_rate_and_no_more() {
+        let disk = Disk::new("throttle --iops 500");
+        let mut asking = [0u64; 16];
+        let mut due = Vec::new();
+        while let Some(next) = asking.iter_mut().min().filter(|at| **at < 10_000) {
+            let at = disk.due_ms(*next, Call::Write, 1, 4096);
+            due.push(at);
+            *next = u64::try_from(at).unwrap();
+        }
+        let ended = due.iter().filter(|at| **at < 10_000).count();
+        assert!((4_900..=5_001).contains(&ended), "{ended}");
     }
 }
