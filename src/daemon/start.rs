@@ -20,8 +20,8 @@ use super::running::Running;
 use crate::fault::{FaultTable, Reach};
 use crate::fs::{Kernel, SlowFs};
 use crate::log::Log;
-use crate::mirror;
 use crate::rpc::{MountInfo, Server, ServerConfig};
+use crate::sys::descriptors::Shares;
 
 /// Where the mount is, and what is behind it.
 pub(super) struct Paths {
@@ -108,7 +108,7 @@ fn server_config(
             socket: control.path().map(Path::to_owned),
         },
         // The longest idle one is closed, rather than that nothing can be opened any more.
-        max_connections: (mirror::descriptors_left_to_others() / 2).min(256),
+        max_connections: usize::try_from(Shares::now().connections).unwrap_or(1),
         log_lines_lost,
     }
 }

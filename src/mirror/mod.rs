@@ -50,7 +50,6 @@ pub(crate) use dir::DirEntry;
 pub(crate) use handle::Handle;
 pub(crate) use inode::Inode;
 pub(crate) use numbers::{Fh, Ino, ROOT};
-pub(crate) use room::descriptors_left_to_others;
 pub(crate) use xattr::Xattr;
 
 use fds::Ring;

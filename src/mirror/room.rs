@@ -11,9 +11,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit};
-
 use super::{Mirror, errno};
+use crate::sys::descriptors::Shares;
 
 /// How often an open starts again for want of a descriptor.
 const TRIES: usize = 64;
@@ -43,24 +42,9 @@ pub(super) enum For {
     Passing,
 }
 
-/// How many descriptors are left to other parts of the process.
-#[must_use]
-pub(crate) fn descriptors_left_to_others() -> usize {
-    usize::try_from(share(limit())).unwrap_or_default()
-}
-
-fn limit() -> RawFd {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    RawFd::try_from(limit).unwrap_or(RawFd::MAX)
-}
-
-fn share(limit: RawFd) -> RawFd {
-    (limit / 8).clamp(16, 4096)
-}
-
 impl Room {
     pub(super) fn new() -> Room {
-        let (limit, share) = (limit(), share(limit()));
+        let Shares { limit, left_by_mirror: share, .. } = Shares::now();
         let (crowded, warned) = (AtomicBool::new(false), AtomicBool::new(false));
         Room { limit, staying: limit - 2 * share, passing: limit - share, crowded, warned }
     }

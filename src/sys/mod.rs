@@ -6,6 +6,7 @@
 
 pub(crate) mod creds;
 pub(crate) mod daemonize;
+pub(crate) mod descriptors;
 pub(crate) mod ioctl;
 pub(crate) mod memory;
 pub(crate) mod namespace;

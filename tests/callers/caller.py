@@ -12,7 +12,7 @@ close                opens FILE; at a line it executes a program, which closes i
 ahead                has FILE read ahead, and at a line truncates it
 direct               opens FILE, has it go past the page cache by fcntl(2), and at a line writes to it
 shut                 opens FILE; at a line it closes it; a SIGUSR1 does nothing
-sync                 HOW threads, or if negative processes, sync FILE0, FILE1, ...
+sync                 HOW threads, or if negative processes, sync FILE0, FILE1, ...; tells the processes
 rest                 the same, which do nothing
 
 HOW is exit, abort, msync or stay. It says `ready` when a line is due, and what comes of it. With
@@ -145,14 +145,19 @@ def shut(path):
 
 def crowd(path, many, do):
     threading.stack_size(65536)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    children = []
     for n in range(abs(many)):
         fd = os.open(f"{path}{n}", os.O_CREAT | os.O_WRONLY)
         if many > 0:
             threading.Thread(target=do, args=(fd,)).start()
-        elif os.fork() == 0:
-            do(fd)
-            os._exit(0)
+        else:
+            children.append(os.fork())
+            if children[-1] == 0:
+                do(fd)
+                os._exit(0)
     say("ready")
+    say(*children)
     time.sleep(600)
 
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::common::{Mount, hanging, long_or, wait_for};
 use super::{Caller, SOON, mount, wait_until_held};
@@ -22,11 +22,25 @@ fn share_of_a_core(pid: u32, span: Duration) -> f64 {
     (processor_time(pid) - before).as_secs_f64() / began.elapsed().as_secs_f64()
 }
 
-/// So many threads of a process, or if negative processes, each with a file of the mount, which do this.
-fn crowd(mount: &Mount, what: &str, many: i64) -> Caller {
+/// So many threads of a process, or if negative processes, each with a file of the mount, which do this;
+/// and those processes.
+fn crowd(mount: &Mount, what: &str, many: i64) -> (Caller, Vec<Pid>) {
     let mut crowd = Caller::new(mount, &[what, &many.to_string()]);
     crowd.hear("ready");
-    crowd
+    let children = crowd.lines.next().unwrap().unwrap();
+    let pids =
+        children.split_ascii_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap());
+    (crowd, pids.collect())
+}
+
+/// How long the slowest of these takes to end, each killed for itself among the others.
+fn slowest_to_end(pids: &[Pid]) -> Duration {
+    let ended_after = |pid: &Pid| {
+        let began = Instant::now();
+        kill_process(*pid, Signal::KILL).unwrap();
+        wait_for("one to end", || test_kill_process(*pid).is_err().then(|| began.elapsed()))
+    };
+    pids.iter().map(ended_after).max().unwrap_or_default()
 }
 
 /// Kills all of them; when that was, and how long it takes until they have ended.
@@ -65,15 +79,22 @@ fn watching_the_held_costs_little_and_a_killed_one_is_free_soon() {
         let id = mount.add(&hanging(&["fsync"]));
         // The best of a few counts.
         let shares = (0..4).map(|_| {
-            let callers = crowd(&mount, "sync", many);
+            let (callers, pids) = crowd(&mount, "sync", many);
             wait_until_held(&mount, id, held);
             let share = share_of_a_core(mount.pid(), span);
+            let each: Vec<_> =
+                pids.into_iter().step_by(usize::try_from(held).unwrap() / 20).collect();
+            let slowest = slowest_to_end(&each);
+            let held = held - i64::try_from(each.len()).unwrap();
             let mut freed = [Duration::ZERO; 2];
             let took = ended_after(callers, |began| freed = freed_after(&mount, id, held, began));
-            let floor = ended_after(crowd(&mount, "rest", many), drop);
+            let floor = ended_after(crowd(&mount, "rest", many).0, drop);
             println!("{many}: {:.1}% of a core", share * 100.0);
+            if !each.is_empty() {
+                println!("{many}: {} killed one by one: the slowest after {slowest:?}", each.len());
+            }
             println!("{many}: half and all free after {freed:?}, ended {took:?}, others {floor:?}");
-            (share, took.saturating_sub(floor))
+            (share, slowest.max(took.saturating_sub(floor)))
         });
         let (mut cheap, mut soon) = (false, false);
         for (share, later) in shares {

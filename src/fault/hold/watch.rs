@@ -12,11 +12,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
-use rustix::process::{Resource, getrlimit};
 
 use super::Line;
 use super::callers::{Caller, Threads};
 use super::queue::{Outcome, Queue, Serial};
+use crate::sys::descriptors::Shares;
 use crate::sys::process::{Lookout, Plight, Process, Search};
 
 /// How often the callers of few processes are looked at.
@@ -28,7 +28,7 @@ const LATER_EACH: Duration = Duration::from_micros(200);
 
 /// With many processes: with the looks themselves and what then is to do, within the 200 ms in which a
 /// killed caller is promised to be free.
-const SELDOM: Duration = Duration::from_millis(150);
+const SELDOM: Duration = Duration::from_millis(110);
 
 /// So many processes are looked at before those of them that were killed are freed.
 const AT_A_TIME: usize = 64;
@@ -43,13 +43,6 @@ const SAME_FOR: u32 = 8;
 
 /// The same where all threads that waited had ended when they were looked at.
 const FIRST_FOR: u32 = 64;
-
-/// Processes that are looked at through a descriptor kept open, at most.
-const MOST_KEPT: usize = 1024;
-
-/// Of the descriptors that the daemon may have, the part that looks may keep. The mirror leaves an eighth
-/// to others at least, of which control may have half.
-const SHARE_KEPT: u64 = 32;
 
 /// A process that cannot end is looked at this often, so that what comes after its end is held again; and
 /// so is a search for others.
@@ -208,7 +201,7 @@ impl Watch {
 
     /// Looks at each of these once; those whose threads must all be looked at closely.
     fn troubled(&mut self, processes: &[Process]) -> Vec<Process> {
-        let most = most_kept();
+        let most = usize::try_from(Shares::now().lookouts).unwrap_or(0);
         let mut troubled = Vec::new();
         for process in processes {
             let Some(watched) = self.watched.get_mut(process) else { continue };
@@ -316,9 +309,4 @@ fn retain_lasting(leaving: &mut HashSet<Caller>) {
     leaving.retain(|(process, tid)| {
         process.plight() == Plight::Leaving || process.plight_of(*tid) == Plight::Leaving
     });
-}
-
-fn most_kept() -> usize {
-    let may = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / SHARE_KEPT;
-    usize::try_from(may).unwrap_or(usize::MAX).min(MOST_KEPT)
 }

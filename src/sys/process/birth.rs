@@ -13,15 +13,13 @@ use std::sync::{Arc, LazyLock};
 use parking_lot::Mutex;
 use rustix::fs::{fstat, fstatfs};
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, Resource, getrlimit, pidfd_open};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::number;
+use crate::sys::descriptors::Shares;
 
 /// The type of the filesystem of descriptors of processes (linux/magic.h: `PID_FS_MAGIC`).
 const PIDFS: i64 = 0x5049_4446;
-
-/// Of the descriptors that the daemon may have, one in so many is kept here at most.
-const SHARE_KEPT: u64 = 64;
 
 /// Whether a descriptor of a process has an inode that no other process ever has (Linux 6.9).
 static INODES_ARE_UNIQUE: LazyLock<bool> = LazyLock::new(|| {
@@ -30,10 +28,8 @@ static INODES_ARE_UNIQUE: LazyLock<bool> = LazyLock::new(|| {
 });
 
 /// Those met before Linux 6.9.
-static KEPT: LazyLock<Kept> = LazyLock::new(|| {
-    let may = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / SHARE_KEPT;
-    Kept::new(usize::try_from(may).unwrap_or(usize::MAX).min(1024))
-});
+static KEPT: LazyLock<Kept> =
+    LazyLock::new(|| Kept::new(usize::try_from(Shares::now().births).unwrap_or(0)));
 
 /// What no other process of that number has. Before Linux 6.9 a descriptor is kept for that of each
 /// process that was asked for and has not ended; before 5.3, which has none, stat waits for nobody.
