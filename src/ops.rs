@@ -5,6 +5,8 @@
 //! different methods: SETATTR by what it sets, FSYNC by its datasync flag, GETATTR by whether it
 //! carries a handle. To add a method, add its row here; nothing else lists them.
 
+mod syscalls;
+
 use std::fmt;
 
 /// A kernel request, as far as the choice of methods depends on it.

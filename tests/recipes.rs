@@ -1,4 +1,4 @@
-//! The recipes of charybdefs's cookbook, set by `slowfs recipe` and by examples/cookbook/recipes.py:
+//! The recipes: those of charybdefs's cookbook, set by `slowfs recipe` and by examples/cookbook/recipes.py:
 //! each does on the mount what it says.
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Mount, errno_of, failing, slowfs, stdout_of, text_of};
@@ -233,14 +234,104 @@ fn broken_drive_delays_one_call_in_a_thousand_then_fails_it() {
 }
 
 #[test]
-fn both_ways_offer_the_same_recipes() {
+fn dying_disk_fails_one_read_or_write_in_a_hundred_and_delays_one_in_twenty() {
+    const EACH: u32 = 100;
+    let (mount, _file) = mount();
+    mount.add(&failing(&["mkdir"], "EIO"));
+    let open = |n: u32| {
+        let path = mount.mnt().join(format!("file{n}"));
+        fs::write(&path, [1; 512]).unwrap();
+        OpenOptions::new().read(true).write(true).open(path).unwrap()
+    };
+    let files: Vec<_> = (0..16).map(open).collect();
+    by_command(&mount, "dying-disk");
+    let work = |file: &File| {
+        let (mut slow, mut errnos) = (0, BTreeMap::new());
+        for n in 0..EACH {
+            let began = Instant::now();
+            let seen = count(1, |_| if n % 2 == 0 { read(file) } else { write(file) });
+            seen.into_keys().for_each(|errno| *errnos.entry(errno).or_insert(0) += 1);
+            slow += u32::from(began.elapsed() >= Duration::from_millis(500));
+        }
+        (slow, errnos)
+    };
+    // Side by side, as a twentieth of them takes half a second.
+    let done: Vec<(u32, BTreeMap<i32, u32>)> = thread::scope(|scope| {
+        let working: Vec<_> = files.iter().map(|file| scope.spawn(|| work(file))).collect();
+        working.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let listed = mount.client().list_faults().unwrap();
+    let lines: Vec<_> = listed.iter().map(|listed| listed.fault.line()).collect();
+    let methods = "-m read,read_buf,write,write_buf --probability";
+    let both = [format!("error EIO {methods} 1%"), format!("delay 500ms {methods} 5%")];
+    assert_eq!(lines, both, "in the place of every other one");
+    let times = EACH * u32::try_from(files.len()).unwrap();
+    let [failed, delayed] = [0, 1].map(|n: usize| u32::try_from(listed[n].fired).unwrap());
+    let matched = [&listed[0], &listed[1]].map(|listed| u32::try_from(listed.matched).unwrap());
+    assert_eq!(matched, [times, times - failed], "what has failed is not delayed");
+    assert_about(failed, times, 0.01);
+    assert_about(delayed, times - failed, 0.05);
+    let met: u32 = done.iter().map(|(_, seen)| seen.get(&libc::EIO).copied().unwrap_or(0)).sum();
+    assert!(done.iter().all(|(_, seen)| seen.keys().all(|errno| *errno == libc::EIO)), "{done:?}");
+    assert_eq!(met, failed, "what is delayed succeeds");
+    let slow: u32 = done.iter().map(|(slow, _)| slow).sum();
+    assert!(slow >= delayed, "{slow} of {delayed} were late");
+}
+
+#[test]
+fn flaky_fsync_fails_one_sync_in_ten() {
+    let (mount, file) = mount();
+    by_command(&mount, "flaky-fsync");
+    let seen = count(2_000, |n| if n % 2 == 0 { file.sync_all() } else { file.sync_data() });
+    assert_eq!(seen.keys().copied().collect::<Vec<_>>(), [libc::EIO]);
+    assert_about(seen[&libc::EIO], 2_000, 0.1);
+    let listed = &mount.client().list_faults().unwrap()[0];
+    assert_eq!((listed.matched, listed.fired), (2_000, i64::from(seen[&libc::EIO])));
+    assert!(count(100, |n| if n % 2 == 0 { read(&file) } else { write(&file) }).is_empty());
+}
+
+#[test]
+fn a_recipe_of_several_faults_answers_for_each() {
+    let (mount, _file) = mount();
+    let recipe = |name: &str, more: &[&str]| {
+        stdout_of(slowfs().args(["recipe", name, "--addr", &mount.addr]).args(more))
+    };
+    let text = recipe("dying-disk", &[]);
+    assert!(
+        text.starts_with("fault 1: error EIO ") && text.contains("\nfault 2: delay 500ms "),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&recipe("Dying-Disk", &["--json"])).unwrap();
+    assert_eq!(
+        (&json["faults"][0]["id"], &json["faults"][1]["id"]),
+        (&3.into(), &4.into()),
+        "{json}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&recipe("flaky-fsync", &["--json"])).unwrap();
+    assert_eq!(json["id"], 5, "{json}");
+    let list = stdout_of(slowfs().args(["recipe", "--list", "--json"]));
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let of = |name: &str| {
+        let recipes = list["recipes"].as_array().unwrap();
+        recipes.iter().find(|recipe| recipe["name"] == name).unwrap().clone()
+    };
+    assert_eq!(of("dying-disk")["faults"].as_array().unwrap().len(), 2);
+    assert_eq!(of("full")["faults"][0], of("full")["fault"]);
+}
+
+#[test]
+fn both_ways_offer_those_of_the_cookbook() {
     let list = stdout_of(slowfs().args(["recipe", "--list"]));
     let names: Vec<_> = list.lines().skip(1).filter_map(|l| l.split(' ').next()).collect();
     let wanted = "clear full io-error quota delay random specific-syscalls probability \
                   file-pattern broken-drive";
-    assert_eq!(names, wanted.split(' ').collect::<Vec<_>>());
+    let wanted: Vec<_> = wanted.split(' ').collect();
+    assert_eq!(names[..wanted.len()], wanted);
+    // charybdefs has room for one fault a method, so its script does not have them.
+    assert_eq!(names[wanted.len()..], ["dying-disk", "flaky-fsync"]);
     let help = stdout_of(script().arg("--help"));
-    for name in names {
+    for name in wanted {
         assert!(help.contains(&format!("  --{name} ")), "--{name} in\n{help}");
     }
     let refused = script().arg("--ful-disk").output().unwrap();

@@ -267,13 +267,14 @@ fn a_pattern_that_can_match_nothing_here_is_told_with_what_may_be_meant() {
     let (mnt, raw) = (mnt.to_str().unwrap(), raw.to_str().unwrap());
     let mounted = format!("{mnt}/member/wal/.*");
     let backing = format!("{raw}/member/wal/.*");
-    for (pattern, meant) in [
-        ("member/wal", ".*/member/wal"),
-        (&mounted, &backing),
-        ("/wal/.*\\.log", ".*/wal/.*\\.log"),
+    for (pattern, meant, below) in [
+        ("member/wal", ".*/member/wal", " or, for what is below it, '.*/member/wal/.*'"),
+        (&mounted, &backing, ""),
+        ("/wal/.*\\.log", ".*/wal/.*\\.log", ""),
     ] {
         let told = warned(&mount, &["error", "EIO", "-m", "mkdir", "-r", pattern]);
-        assert!(told.contains(&format!("begins with {raw}/; did you mean '{meant}'?")), "{told}");
+        let hint = format!("begins with {raw}/; did you mean '{meant}'{below}?");
+        assert!(told.contains(&hint), "{told}");
         ok(&mount, &["error", "EIO", "-m", "mkdir", "-r", meant]);
     }
 }
@@ -300,7 +301,10 @@ fn a_wrong_value_is_told_in_our_own_words() {
         (&["delay", "5ms", "-m", "write", "-p", "-1"], "it must be from 0 to 1"),
         (&["delay", "5ms", "-m", "write", "--for", "-1s"], "-1s is negative"),
         (&["delay", "5ms", "-m", "write", "-r", "-x"], "--OPTION=-x"),
-        (&["delay", "5ms", "-m", "write", "--fro"], "unexpected argument '--fro'"),
+        (
+            &["delay", "5ms", "-m", "write", "--fro"],
+            "there is no option --fro; did you mean --for?",
+        ),
         (&["error", "EIO,", "-m", "write"], "a word is missing beside a comma"),
         (&["delay", "5ms", "-m", "write,"], "a method is missing"),
         (&["delay", "5ms", "--and", "", "-m", "write"], "no kind of fault is called \"\""),

@@ -5,6 +5,7 @@
 //! anything is sent (exit code 2); addresses are asked at once and reported in the order given, and
 //! one that fails (1) stops no other one.
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -18,6 +19,7 @@ use super::recipe::{self, Recipe};
 use super::render::{explain, features, stats_table};
 use super::report::{self, Report, print};
 use super::values::Cleared;
+use super::whom::is_bare_mountpoint;
 use super::{kinds, output, set, trace, watch, whom};
 use crate::fault::words::FaultWords;
 use crate::rpc::{Client, ClientError, MethodInfo};
@@ -31,10 +33,24 @@ enum Call<'a> {
     Follow(&'a Recipe),
     Clear(&'a [Cleared]),
     List(Shown),
+    Status,
     Wait { fault: &'a str, what: &'static str, n: i64, timeout: Duration },
     Methods,
     Stats,
     Ping,
+}
+
+impl Call<'_> {
+    /// The words that name methods and faults.
+    fn named(&self) -> impl Iterator<Item = &str> {
+        let (cleared, fault) = match self {
+            Call::Clear(what) => (*what, None),
+            Call::List(Shown { fault, .. }) => (&[][..], fault.as_deref()),
+            Call::Wait { fault, .. } => (&[][..], Some(*fault)),
+            _ => (&[][..], None),
+        };
+        cleared.iter().map(Cleared::word).chain(fault)
+    }
 }
 
 /// Sets the fault on each of its addresses and prints what they answer.
@@ -55,11 +71,15 @@ pub(super) fn run(command: &Control) -> ExitCode {
             output::out(&recipe::list(target.json));
             ExitCode::SUCCESS
         }
-        Control::Clear { what, target } => asked(Call::Clear(what), target),
+        Control::Clear { what, target } | Control::Remove { what, target } => {
+            asked(Call::Clear(&what.all()), target)
+        }
+        Control::Reset { target } => asked(Call::Clear(&[]), target),
         Control::List { fault, ended, commands, target } => {
             let (fault, ended, commands) = (fault.clone(), *ended, *commands);
             asked(Call::List(Shown { fault, ended, commands }), target)
         }
+        Control::Status { target } => asked(Call::Status, target),
         Control::Wait { fault, fired, held, timeout, target } => {
             let (what, n) = match (fired, held) {
                 (Some(n), _) => ("fired", *n),
@@ -99,8 +119,12 @@ fn of(target: &Target, act: impl FnOnce(&Target) -> ExitCode) -> ExitCode {
 
 fn ask(call: &Call<'_>, target: &Target) -> ExitCode {
     let ask = |addr: &str| {
-        let mut client = Client::connect(addr, TIMEOUT).map_err(|e| e.to_string())?;
-        act(&mut client, addr, call)
+        let client = Client::connect(addr, TIMEOUT).map_err(|e| e.to_string());
+        let done = client.and_then(|mut client| act(&mut client, addr, call));
+        done.map_err(|why| match call.named().find(|word| is_bare_mountpoint(OsStr::new(word))) {
+            Some(place) => format!("{why}; a mountpoint has a slash in it: ./{place}"),
+            None => why,
+        })
     };
     let all_done = thread::scope(|scope| {
         let asked: Vec<_> =
@@ -121,6 +145,7 @@ fn act(client: &mut Client, addr: &str, call: &Call<'_>) -> Result<Report, Strin
         Call::Follow(recipe) => return set::follow(client, recipe),
         Call::Clear(what) => faults::clear(client, what),
         Call::List(shown) => faults::list(client, addr, shown),
+        Call::Status => faults::status(client),
         Call::Wait { fault, what, n, timeout } => faults::wait(client, fault, what, *n, *timeout),
         Call::Methods => methods(client),
         Call::Stats => client.stats().map(|stats| Report::new(stats_table(&stats), json!(stats))),

@@ -15,12 +15,30 @@ use super::values::{
 /// A command to one or more running mounts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Control {
-    /// Clear every fault, those of some methods, or some by name or id
+    /// Clear all faults, or some by method, name or id [also: rm, remove, reset]
     #[command(after_help = help::CLEAR)]
     Clear {
-        /// Methods to clear from every fault, and faults by name or id; none: all
-        #[arg(value_name = "METHOD|NAME|ID", value_delimiter = ',', value_parser = parse_cleared)]
-        what: Vec<Cleared>,
+        /// What of it
+        #[command(flatten)]
+        what: ClearArgs,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Clear methods, or faults by name or id: `slowfs clear` with something named
+    #[command(hide = true, aliases = ["rm", "delete"], after_help = help::REMOVE,
+              group(ArgGroup::new("named").args(["what", "methods"]).required(true).multiple(true)))]
+    Remove {
+        /// What of it
+        #[command(flatten)]
+        what: ClearArgs,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Clear every fault: `slowfs clear` with nothing named
+    #[command(hide = true, after_help = help::RESET)]
+    Reset {
         /// Which mounts
         #[command(flatten)]
         target: Target,
@@ -39,7 +57,7 @@ pub(super) enum Control {
         target: Target,
     },
     /// Show the faults in force and how often they matched and fired
-    #[command(after_help = help::LIST)]
+    #[command(visible_alias = "ls", after_help = help::LIST)]
     List {
         /// Show the fault of that name or id only, also if it has gone
         #[arg(value_name = "NAME|ID", value_parser = parse_fault, conflicts_with = "ended")]
@@ -50,6 +68,13 @@ pub(super) enum Control {
         /// Print the commands that set these faults again instead, one each
         #[arg(long)]
         commands: bool,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show how much goes on, and the faults in force
+    #[command(after_help = help::STATUS)]
+    Status {
         /// Which mounts
         #[command(flatten)]
         target: Target,
@@ -131,6 +156,26 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
+}
+
+/// What is cleared.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ClearArgs {
+    /// Methods to clear from every fault, and faults by name or id; none: all
+    #[arg(value_name = "METHOD|NAME|ID", value_delimiter = ',', value_parser = parse_cleared)]
+    what: Vec<Cleared>,
+    /// Methods, as they were given when the fault was set
+    #[arg(short, long, value_name = "METHOD,...", value_delimiter = ',',
+          value_parser = parse_method)]
+    methods: Vec<String>,
+}
+
+impl ClearArgs {
+    /// All that is named; nothing means everything.
+    pub(super) fn all(&self) -> Vec<Cleared> {
+        let methods = self.methods.iter().cloned().map(Cleared::Method);
+        self.what.iter().cloned().chain(methods).collect()
+    }
 }
 
 /// What is traced, and where to.

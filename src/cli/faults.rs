@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::render::{
-    commands, ended_table, fault_table, past_cache, script, still_holds, warnings,
+    commands, ended_table, fault_table, headline, past_cache, script, still_holds, warnings,
 };
 use super::report::Report;
 use super::values::Cleared;
@@ -95,11 +95,28 @@ pub(super) fn list(client: &mut Client, addr: &str, shown: &Shown) -> Result<Rep
     if shown.ended {
         return Ok(listing(&client.list_ended()?, addr, shown, "ended"));
     }
+    let (faults, warnings) = in_force(client)?;
+    Ok(listing(&faults, addr, shown, "faults").with_warnings(warnings))
+}
+
+/// How much goes on, and the faults in force.
+pub(super) fn status(client: &mut Client) -> Result<Report, ClientError> {
+    let (faults, warnings) = in_force(client)?;
+    let stats = client.stats()?;
+    let text = format!("{}\n{}", headline(&stats), fault_table(&faults));
+    let json = json!({
+        "elapsed_ns": stats.elapsed_ns, "calls": stats.calls, "errors": stats.errors, "faults": faults,
+    });
+    Ok(Report::new(text, json).with_warnings(warnings))
+}
+
+/// The faults in force, and what is to be said of them and of those that have gone.
+fn in_force(client: &mut Client) -> Result<(Vec<ListedFault>, Vec<String>), ClientError> {
     let faults = client.list_faults()?;
     let ended = ended(client)?;
     let left = ended.iter().flat_map(|fault| [still_holds(fault), past_cache(fault)]);
     let warnings = warnings(&faults).into_iter().chain(left.flatten()).collect();
-    Ok(listing(&faults, addr, shown, "faults").with_warnings(warnings))
+    Ok((faults, warnings))
 }
 
 /// Those that have gone; none where that cannot be asked.

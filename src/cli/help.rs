@@ -41,10 +41,29 @@ there nothing is cleared.
 Examples:
   slowfs clear
   slowfs clear fsync fdatasync
+  slowfs clear -m fsync,fdatasync                     # the same
   slowfs clear /mnt/slowfs fsync                      # of that mount
   slowfs clear slow-wal                               # the fault of that name
   slowfs clear 3                                      # or by its number in `slowfs list`
   slowfs clear --addr 10.0.0.1:9090 --addr 10.0.0.2:9090";
+
+pub(super) const REMOVE: &str = "\
+Examples:
+  slowfs remove fsync,fdatasync
+  slowfs remove slow-wal                              # the fault of that name
+  slowfs remove 3                                     # or by its number in `slowfs list`";
+
+pub(super) const RESET: &str = "\
+Examples:
+  slowfs reset
+  slowfs reset /mnt/slowfs                            # of that mount";
+
+pub(super) const STATUS: &str = "\
+The headline of `slowfs stats` above what `slowfs list` shows.
+
+Examples:
+  slowfs status
+  slowfs status /mnt/slowfs                           # of that mount";
 
 pub(super) const LIST: &str = "\
 MATCHED counts the operations that methods, path and filters fitted and that no fault before it took, \

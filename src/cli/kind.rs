@@ -4,6 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::control::Target;
 use super::values::parse_method;
+use crate::fault::SpecError;
 use crate::fault::kinds::{KINDS, Kind};
 use crate::fault::name::Name;
 use crate::fault::words::{
@@ -153,8 +154,19 @@ fn fault(kind: &dyn Kind, matches: &ArgMatches) -> Result<FaultWords, String> {
         effects: [first].into_iter().chain(beside).collect(),
         name: text("name"),
     };
-    let fault = words.fault().map_err(|e| e.to_string())?;
+    let fault = words.fault().map_err(|why| refused(&why, &words.methods))?;
     Ok(FaultWords::of(&fault, fault.scope().methods))
+}
+
+/// Why it cannot be, in the words of the command line.
+fn refused(why: &SpecError, methods: &[String]) -> String {
+    match why {
+        SpecError::DoesNothing(what) => {
+            let methods = methods.join(",");
+            format!("{what} does nothing; `slowfs clear {methods}` takes faults away")
+        }
+        _ => why.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod act;
@@ -18,12 +17,15 @@ mod faults;
 mod help;
 mod kind;
 mod kinds;
+mod meant;
+mod misunderstood;
 mod mount;
 mod mount_helper;
 mod mounts;
 mod options;
 mod original;
 mod output;
+mod overview;
 mod progress;
 mod ps;
 mod ready;
@@ -42,6 +44,8 @@ mod values;
 mod watch;
 mod whom;
 
+use crate::fault::words;
+
 /// A mirror of a directory that becomes slow, broken or treacherous on command.
 #[derive(Debug, Parser)]
 #[command(name = "slowfs", version, max_term_width = 100, after_help = help::SLOWFS)]
@@ -56,7 +60,7 @@ enum Command {
     #[command(after_help = help::MOUNT)]
     Mount(Box<mount::MountArgs>),
     /// Unmount a mirror; its daemon ends
-    #[command(after_help = help::UMOUNT)]
+    #[command(visible_alias = "unmount", after_help = help::UMOUNT)]
     Umount(mount::UmountArgs),
     #[command(flatten)]
     Control(control::Control),
@@ -88,7 +92,8 @@ fn command() -> clap::Command {
             bare.subcommand(command)
         };
     }
-    bare
+    let help = overview::long(&bare);
+    bare.override_help(help)
 }
 
 /// Runs the command that `args` spells. The program's name, which is the first, decides on the
@@ -102,31 +107,37 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if program == charybdefs::NAME {
         return charybdefs::run(words.to_vec());
     }
+    let grammar = command();
+    if let Some(reason) = misunderstood::turned_round(&grammar, words) {
+        return wrong(&reason);
+    }
     if mount_helper::is_meant(program, words) {
         return mount_helper::run(words.to_vec());
     }
-    let grammar = command();
-    let matches =
-        match grammar.clone().try_get_matches_from(whom::spelled_out(&grammar, args.clone())) {
-            Ok(matches) => matches,
-            Err(error) => return misunderstood(&error, words),
-        };
+    if words.is_empty() {
+        output::out(&overview::short(&grammar));
+        return ExitCode::SUCCESS;
+    }
+    let matches = match grammar.clone().try_get_matches_from(spelled_out(&grammar, args.clone())) {
+        Ok(matches) => matches,
+        Err(error) => return misunderstood(&error, &grammar, words),
+    };
     if let Some(fault) = kind::read(&matches) {
         return match fault {
             Ok(fault) => act::set(&fault),
-            Err(reason) => {
-                output::error(&reason);
-                ExitCode::from(2)
-            }
+            Err(reason) => wrong(&reason),
         };
     }
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
-        Err(error) => return misunderstood(&error, words),
+        Err(error) => return misunderstood(&error, &grammar, words),
     };
     match cli.command {
         Command::Control(command) => act::run(&command),
-        Command::Mount(args) => outcome("slowfs", mount::mount(&args)),
+        Command::Mount(args) => match args.places() {
+            Ok(_) => outcome("slowfs", mount::mount(&args)),
+            Err(reason) => wrong(&reason),
+        },
         Command::Umount(args) => outcome("slowfs", mount::umount(&args)),
         Command::Ps(args) => ps::run(&args),
         Command::Demo(args) => outcome("slowfs", demo::run(&args)),
@@ -134,48 +145,28 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// A line as the grammar takes it: what people leave to be understood is written out.
+fn spelled_out(grammar: &clap::Command, args: Vec<OsString>) -> Vec<OsString> {
+    let command = args.get(1).and_then(|word| grammar.find_subcommand(word));
+    let takes = |id| command.is_some_and(|of| of.get_arguments().any(|arg| arg.get_id() == id));
+    let args = if takes("methods") { words::joined(args) } else { args };
+    if takes("mount") { whom::spelled_out(args) } else { args }
+}
+
 /// Help and version go to standard output and are no error. What does not parse is told in a line.
-fn misunderstood(error: &clap::Error, words: &[OsString]) -> ExitCode {
-    let asked_for_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-    if asked_for_help || !error.use_stderr() {
-        // A reader that has gone away is no error.
-        let _ = error.print();
-    } else {
-        let typed = words.first().and_then(|word| word.to_str());
-        let known = typed.filter(|word| command().find_subcommand(word).is_some());
-        let help = known.map_or("slowfs help".to_owned(), |word| format!("slowfs help {word}"));
-        let why = dashed(error, words).unwrap_or_else(|| one_line(error));
-        output::error(&format!("{why} (see `{help}`)"));
+fn misunderstood(error: &clap::Error, grammar: &clap::Command, words: &[OsString]) -> ExitCode {
+    if error.use_stderr() {
+        return wrong(&misunderstood::told(error, grammar, words));
     }
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    // A reader that has gone away is no error.
+    let _ = error.print();
+    ExitCode::SUCCESS
 }
 
-/// What is wrong with a value that begins with a dash, and so was taken for an option.
-fn dashed(error: &clap::Error, words: &[OsString]) -> Option<String> {
-    let Some(ContextValue::String(taken)) = error.get(ContextKind::InvalidArg) else { return None };
-    let is_short = taken.starts_with('-')
-        && !taken.starts_with("--")
-        && error.kind() == ErrorKind::UnknownArgument;
-    let typed = words.iter().map(|word| word.to_string_lossy());
-    let typed = typed.into_iter().find(|word| is_short && word.starts_with(taken.as_str()))?;
-    Some(if typed.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit()) {
-        format!("{typed} is negative, and no value may be")
-    } else {
-        format!(
-            "there is no option {typed}; a value that begins with a dash is written as in \
-             --OPTION={typed}"
-        )
-    })
-}
-
-/// What is wrong and what would be right, without the usage that follows.
-fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let parts = text.split("\n\n").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
-    // Behind `--` stand arguments only, and hardly one begins with a dash.
-    let left_out = ["Usage:", "For more information", "tip: to pass"];
-    let told = parts.filter(|part| left_out.iter().all(|begin| !part.starts_with(begin)));
-    told.collect::<Vec<_>>().join("; ").trim_start_matches("error: ").to_owned()
+/// The exit code of what cannot be meant, which is told.
+fn wrong(reason: &str) -> ExitCode {
+    output::error(reason);
+    ExitCode::from(2)
 }
 
 fn outcome(program: &str, result: anyhow::Result<()>) -> ExitCode {
@@ -192,7 +183,7 @@ fn outcome(program: &str, result: anyhow::Result<()>) -> ExitCode {
 mod tests {
     use super::*;
     use crate::fault::KINDS as KINDS_OF_FAULT;
-    use crate::fault::words::{self, EffectWords, FaultWords};
+    use crate::fault::words::{EffectWords, FaultWords};
     use crate::rpc::{
         Info, LatencyStatistics, ListedFault, MethodStatistics, PassthroughStatistics, Put,
         Statistics, TraceEvent, TraceHead, TraceHit,
@@ -211,7 +202,7 @@ mod tests {
 
     #[test]
     fn every_command_and_option_is_documented() {
-        for command in commands() {
+        for command in shown() {
             let name = command.get_name();
             let text = section(&format!("slowfs {name}"));
             for argument in command.get_arguments() {
@@ -296,6 +287,11 @@ mod tests {
         command().get_subcommands().cloned().collect()
     }
 
+    /// Those that have a place of their own in the documents.
+    fn shown() -> impl Iterator<Item = clap::Command> {
+        commands().into_iter().filter(|command| !command.is_hide_set())
+    }
+
     #[test]
     fn every_example_in_the_help_parses() {
         for of in commands().into_iter().chain([command()]) {
@@ -306,7 +302,7 @@ mod tests {
                 let typed = example.split("  #").next().unwrap();
                 let words = words::split(typed).unwrap();
                 let spelled = words.iter().map(OsString::from).collect();
-                let spelled = whom::spelled_out(&command(), spelled);
+                let spelled = spelled_out(&command(), spelled);
                 let parsed = command().try_get_matches_from(spelled);
                 let parsed = parsed.unwrap_or_else(|e| panic!("{example}: {e}"));
                 let fault = kind::read(&parsed).transpose();

@@ -1,6 +1,7 @@
 //! `slowfs mount` and `slowfs umount`.
 
 use std::fs;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -27,10 +28,12 @@ use crate::sys::daemonize::{self, Side};
 
 /// What `slowfs mount` is told.
 #[derive(Debug, Args)]
+#[command(override_usage = "slowfs mount [OPTIONS] [DIR] <MOUNTPOINT>")]
 pub(super) struct MountArgs {
-    /// Where to mount
-    mountpoint: PathBuf,
-    /// Directory to mirror; without it the mountpoint mirrors itself
+    /// The directory to mirror, and where to mount it; one alone mirrors itself
+    #[arg(value_name = "MOUNTPOINT", required = true, num_args = 1..)]
+    places: Vec<PathBuf>,
+    /// Directory to mirror, if it does not stand before the mountpoint
     #[arg(long, value_name = "DIR")]
     subdir: Option<PathBuf>,
     /// Where Thrift clients are served over TCP; port 0 takes a free one and prints it, PORT alone is one
@@ -169,6 +172,27 @@ fn except(pattern: &str) -> Result<Arc<Pattern>, PatternError> {
 }
 
 impl MountArgs {
+    /// What is mirrored, and where.
+    ///
+    /// # Errors
+    /// There are too many places, or the directory is named twice; one line.
+    pub(super) fn places(&self) -> Result<(&Path, &Path), String> {
+        let all: Vec<&Path> = self.places.iter().map(PathBuf::as_path).collect();
+        match (all.as_slice(), self.subdir.as_deref()) {
+            ([mountpoint], subdir) => Ok((subdir.unwrap_or(mountpoint), mountpoint)),
+            ([dir, mountpoint], None) => Ok((dir, mountpoint)),
+            ([dir, _], Some(subdir)) => Err(format!(
+                "two directories to mirror are named, {} and --subdir {}: leave one of them out",
+                dir.display(),
+                subdir.display()
+            )),
+            (many, _) => Err(format!(
+                "{} places are named, and two at most are taken: the directory to mirror, and where",
+                many.len()
+            )),
+        }
+    }
+
     /// # Errors
     /// A path cannot be made absolute (there is no working directory), or two options exclude
     /// each other.
@@ -178,6 +202,7 @@ impl MountArgs {
                 .with_context(|| format!("cannot make {} absolute", path.display()))
         };
         let mount = self.mount_options()?;
+        let (backing, mountpoint) = self.places().map_err(|why| anyhow!(why))?;
         let mut fs = FsOptions::default();
         fs.kernel_checks_access = mount.default_permissions;
         fs.threads = self.threads.map_or(fs.threads, usize::from);
@@ -187,8 +212,8 @@ impl MountArgs {
         fs.time_all = self.stats;
         fs.passthrough_except.clone_from(&self.passthrough_except);
         Ok(RunConfig {
-            mountpoint: absolute(&self.mountpoint)?,
-            backing: absolute(self.subdir.as_ref().unwrap_or(&self.mountpoint))?,
+            mountpoint: absolute(mountpoint)?,
+            backing: absolute(backing)?,
             mount,
             fs,
             listen: self.listen.0,
@@ -272,6 +297,11 @@ pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
     let tell = |ready: &Ready| {
         if !args.unannounced {
             output::offer(&ready::line(ready, args.json));
+            if !args.daemon && std::io::stderr().is_terminal() {
+                output::note(
+                    "this is the foreground: ctrl-C unmounts; --daemon goes to the background",
+                );
+            }
         }
     };
     let target = match &log_file {
@@ -301,8 +331,9 @@ fn start_log(target: Target<'_>) -> anyhow::Result<Log> {
 /// fstab and of the mount table, which are what the daemon was started with. Nor can those flags that
 /// the daemon keeps itself; where none of them is given the kernel leaves them.
 fn remount(args: &MountArgs) -> anyhow::Result<()> {
-    let typed = args.mountpoint.display();
-    let line = mirror_at(&args.mountpoint, "remount")?;
+    let (_, mountpoint) = args.places().map_err(|why| anyhow!(why))?;
+    let typed = mountpoint.display();
+    let line = mirror_at(mountpoint, "remount")?;
     let flags = args.mount_options()?.flags;
     let kept = flags & (MountFlags::NOATIME | MountFlags::NODIRATIME);
     if !line.kept_times().contains(kept) {

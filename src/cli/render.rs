@@ -75,16 +75,17 @@ pub(super) fn features(info: &Info) -> String {
     )
 }
 
+/// How much went on since the mount.
+pub(super) fn headline(stats: &Statistics) -> String {
+    let elapsed = Duration::from_secs(stats.elapsed_ns.unsigned_abs() / 1_000_000_000);
+    let elapsed = humantime::format_duration(elapsed);
+    format!("{} calls, {} errors in {elapsed}", stats.calls, stats.errors)
+}
+
 /// The methods that were called, and what there is to tell of the whole mount.
 pub(super) fn stats_table(stats: &Statistics) -> String {
-    let elapsed = Duration::from_secs(stats.elapsed_ns.unsigned_abs() / 1_000_000_000);
-    let total = format!(
-        "{} calls, {} errors in {}",
-        stats.calls,
-        stats.errors,
-        humantime::format_duration(elapsed)
-    );
-    let total = total + &stats.passthrough.as_ref().map(passthrough_line).unwrap_or_default();
+    let total =
+        headline(stats) + &stats.passthrough.as_ref().map(passthrough_line).unwrap_or_default();
     let total = total + &missed_line(stats) + &taken_line(stats);
     let called: Vec<_> =
         stats.methods.iter().filter(|m| m.calls > 0 && !is_second_name(&m.name)).collect();

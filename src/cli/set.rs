@@ -21,19 +21,41 @@ pub(super) fn put(client: &mut Client, fault: &FaultWords, add: bool) -> Result<
     Ok(report(&put, fault))
 }
 
-/// Sets the recipe's fault in the place of every other one, in one step.
+/// Sets the recipe's faults in the place of every other one, in one step.
 pub(super) fn follow(client: &mut Client, recipe: &Recipe) -> Result<Report, String> {
-    let fault = recipe.fault().map_err(|e| e.to_string())?;
-    let Some(fault) = fault else {
+    let faults = recipe.faults().map_err(|e| e.to_string())?;
+    if faults.is_empty() {
         return faults::clear(client, &[]).map_err(|e| e.to_string());
-    };
-    if !has(client, &fault)? {
-        client.clear_all_faults().map_err(|e| e.to_string())?;
-        return plainly(client, &fault, false);
     }
-    let put = client.put_faults(std::slice::from_ref(&fault), &[], true);
-    let put = put.map_err(|e| e.to_string())?.pop();
-    put.map(|put| report(&put, &fault)).ok_or_else(|| "the server set nothing".to_owned())
+    let has = faults.iter().map(|fault| has(client, fault)).collect::<Result<Vec<_>, _>>()?;
+    match faults.as_slice() {
+        all if has.iter().all(|has| *has) => {
+            let put = client.put_faults(all, &[], true).map_err(|e| e.to_string())?;
+            Ok(together(put.iter().zip(all).map(|(put, fault)| report(put, fault)).collect()))
+        }
+        [only] => {
+            client.clear_all_faults().map_err(|e| e.to_string())?;
+            plainly(client, only, false)
+        }
+        several => Err(format!(
+            "that server is charybdefs, not slowfs, and cannot hold {} faults of one method",
+            several.len()
+        )),
+    }
+}
+
+/// The answers to several faults as one.
+fn together(reports: Vec<Report>) -> Report {
+    match <[Report; 1]>::try_from(reports) {
+        Ok([only]) => only,
+        Err(all) => {
+            let text = all.iter().map(|report| report.text.as_str()).collect::<Vec<_>>().join("\n");
+            let json =
+                json!({ "faults": all.iter().map(|report| &report.json).collect::<Vec<_>>() });
+            let warnings = all.into_iter().flat_map(|report| report.warnings);
+            Report::new(text, json).with_warnings(warnings.collect())
+        }
+    }
 }
 
 /// Whether the server has slowfs's own calls, and all that the fault needs.

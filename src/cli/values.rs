@@ -11,7 +11,6 @@ use std::time::Duration;
 use crate::fault::Pattern;
 use crate::fault::kinds::{self, Kind};
 use crate::fault::name::Name;
-use crate::fault::suggest::closest;
 use crate::fault::words::{self, ValueError};
 use crate::ops::Method;
 
@@ -62,16 +61,24 @@ pub(super) fn parse_addr(text: &str) -> Result<String, String> {
     }
 }
 
+/// A method's name in any case, or `all`, as the daemon knows it.
 pub(super) fn parse_method(text: &str) -> Result<String, String> {
-    if text == "all" || Method::from_name(text).is_some() {
-        return Ok(text.to_owned());
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("all") {
+        return Ok("all".to_owned());
     }
-    let names = Method::all().map(Method::name).chain(["all"]);
-    Err(match closest(text, names) {
-        _ if text.is_empty() => "a method is missing".into(),
-        Some(near) => format!("no such method; did you mean {near}?"),
-        None => "no such method; `slowfs methods` lists them".into(),
-    })
+    if let Some(method) = Method::from_word(text) {
+        return Ok(method.name().to_owned());
+    }
+    if text.is_empty() {
+        return Err("a method is missing".to_owned());
+    }
+    let instead = match text.contains(char::is_whitespace) {
+        true => Some("several are parted by commas, as in fsync,write".to_owned()),
+        false => words::instead_of_method(text),
+    };
+    let instead = instead.unwrap_or_else(|| "`slowfs methods` lists them".to_owned());
+    Err(format!("no such method; {instead}"))
 }
 
 pub(super) fn parse_pattern(text: &str) -> Result<String, String> {
@@ -97,6 +104,7 @@ impl Cleared {
 }
 
 pub(super) fn parse_cleared(text: &str) -> Result<Cleared, String> {
+    let text = text.trim();
     match parse_method(text) {
         Ok(method) => Ok(Cleared::Method(method)),
         Err(_) => parse_fault(text).map(Cleared::Fault),

@@ -2,7 +2,7 @@
 //! before what is around. No locks.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -28,23 +28,29 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Writes a mountpoint that stands before every other argument of a control command as the option that
 /// it is.
-pub(super) fn spelled_out(grammar: &clap::Command, mut args: Vec<OsString>) -> Vec<OsString> {
-    let command = args.get(1).and_then(|word| word.to_str());
-    let command = command.and_then(|name| grammar.find_subcommand(name));
-    if command.is_some_and(|command| command.get_arguments().any(|arg| arg.get_id() == "mount")) {
-        for word in args.iter_mut().skip(2).take_while(|word| is_path(word)) {
-            let mut option = OsString::from("--mount=");
-            option.push(&*word);
-            *word = option;
-        }
+pub(super) fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
+    for word in args.iter_mut().skip(2).take_while(|word| is_path(word)) {
+        let mut option = OsString::from("--mount=");
+        option.push(&*word);
+        *word = option;
     }
     args
 }
 
-fn is_path(word: &OsString) -> bool {
+/// Whether a word is a path and nothing else.
+pub(super) fn is_path(word: &OsString) -> bool {
     let bytes = word.as_bytes();
     let has_slash = bytes.contains(&b'/') && !bytes.starts_with(b"-");
     has_slash || word == "." || word == ".."
+}
+
+/// Whether a word without a slash names the mountpoint of a mirror all the same.
+pub(super) fn is_bare_mountpoint(word: &OsStr) -> bool {
+    let path = Path::new(word);
+    let is_name = path.components().count() == 1 && !word.as_bytes().starts_with(b"-");
+    let is_there =
+        |line: MountLine| env::current_dir().is_ok_and(|dir| dir.join(path) == line.mountpoint);
+    is_name && mirror_at(path).is_ok_and(|line| line.is_some_and(is_there))
 }
 
 /// The addresses that are meant.
@@ -152,7 +158,7 @@ fn told(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command;
+    use super::super::{command, spelled_out};
     use super::*;
 
     fn spelled(line: &str) -> String {

@@ -7,15 +7,15 @@ use crate::ops::MethodSet;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SpecError {
     /// No method.
-    #[error("a fault needs at least one method")]
+    #[error("a fault needs at least one method, as in -m fsync, or all")]
     NoMethod,
     /// A method that does not exist.
-    #[error("no method {}{}", shown(name), hint(near.as_deref()))]
+    #[error("no method {}{}", shown(name), clause(instead.as_deref()))]
     UnknownMethod {
         /// The name.
         name: String,
-        /// The name that was probably meant.
-        near: Option<String>,
+        /// What to write in its place, if that can be told.
+        instead: Option<String>,
     },
     /// Methods on which a kind makes no sense.
     #[error("{kind} makes no sense on {methods}; it can be set on {reach}")]
@@ -37,7 +37,7 @@ pub enum SpecError {
     #[error("probability {0} is not within 0..=1")]
     Probability(f64),
     /// A lifetime of no time at all.
-    #[error("a lifetime must be longer than 0")]
+    #[error("a lifetime (--for) must be longer than 0")]
     NoLifetime,
     /// One phase without the other.
     #[error("on-for and off-for are given together, each longer than 0")]
@@ -80,6 +80,9 @@ pub enum SpecError {
         /// What would be one.
         why: ValueError,
     },
+    /// What has no effect, and may be meant to end one.
+    #[error("{0} does nothing; what takes faults away is to clear them")]
+    DoesNothing(&'static str),
     /// Effects that do not go together.
     #[error("{0}")]
     Together(String),
@@ -103,6 +106,10 @@ pub enum SpecError {
 
 fn hint(near: Option<&str>) -> String {
     near.map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+}
+
+fn clause(told: Option<&str>) -> String {
+    told.map(|told| format!("; {told}")).unwrap_or_default()
 }
 
 /// A word that is empty shows as one.

@@ -23,8 +23,10 @@ impl Reach {
         if self.may_match(pattern) {
             return None;
         }
-        let meant =
-            self.meant_by(pattern.as_str()).map(|meant| format!("; did you mean '{meant}'?"));
+        let meant = self.meant_by(pattern.as_str()).map(|meant| match may_be_directory(&meant) {
+            true => format!("; did you mean '{meant}' or, for what is below it, '{meant}/.*'?"),
+            false => format!("; did you mean '{meant}'?"),
+        });
         let meant = meant.unwrap_or_default();
         let base = visible(&self.backing.to_string_lossy());
         Some(format!("its pattern matches no path here, since each begins with {base}/{meant}"))
@@ -56,6 +58,12 @@ impl Reach {
     }
 }
 
+/// Whether a pattern ends in a plain name without an ending, as directories mostly have.
+fn may_be_directory(source: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    source.rsplit('/').next().is_some_and(|name| !name.is_empty() && name.chars().all(plain))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,7 +89,7 @@ mod tests {
             assert_eq!(told(source).is_some(), known, "{source}: {:?}", told(source));
         }
         for (source, meant) in [
-            ("member/wal", "'.*/member/wal'"),
+            ("member/wal", "'.*/member/wal' or, for what is below it, '.*/member/wal/.*'"),
             ("/mnt/etcd2/member/.*", "'/data/raw/member/.*'"),
             ("/wal/.*", "'.*/wal/.*'"),
             ("^wal/.*", "'.*/wal/.*'"),

@@ -123,7 +123,7 @@ impl Connection {
         let stream = dialled.map_err(|e| {
             failed(match (e.kind(), is_local) {
                 (io::ErrorKind::ConnectionRefused, false) => {
-                    "connection refused (nothing listens there: is slowfs mounted, on that port?)"
+                    "connection refused (nothing listens there; `slowfs ps` shows the mounts)"
                         .into()
                 }
                 (io::ErrorKind::ConnectionRefused, true) => {

@@ -67,8 +67,11 @@ impl Handler {
 
     /// That there is no such fault, and what may have been meant.
     pub(super) fn missing(&self, fault: &str) -> String {
-        let hint = closest(fault, Method::all().map(Method::name));
-        let hint = hint.map(|near| format!(" (did you mean the method {near}?)"));
+        let hint = match Method::comes_as(fault) {
+            Some(methods) => Some(format!(" (if a method is meant, write {methods})")),
+            None => closest(fault, Method::all().map(Method::name))
+                .map(|near| format!(" (did you mean the method {near}?)")),
+        };
         let listed = self.table.list();
         let names = || listed.iter().filter_map(|listed| listed.fault.name());
         let near = closest(fault, names().map(|name| name.as_str()));

@@ -70,7 +70,7 @@ impl Kind for Delay {
             |why| SpecError::Value { of: self.name().to_owned(), param: TIME.to_owned(), why };
         let by = distributions::read(&time).map_err(refuse)?;
         if by.is_zero() {
-            return Err(refuse("a delay of no time does nothing".into()));
+            return Err(SpecError::DoesNothing("a delay of no time"));
         }
         Ok(Box::new(Delaying { by, after: args.text(WHEN) == Some(AFTER) }))
     }

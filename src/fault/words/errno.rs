@@ -193,12 +193,12 @@ impl Errno {
         }
     }
 
-    /// The error of that name, as in errno.h.
+    /// The error of that name, as in errno.h, in any case.
     ///
     /// # Errors
     /// If there is no such name (the error suggests one), or it is ENOSYS.
     pub(crate) fn from_name(name: &str) -> Result<Errno, ErrnoError> {
-        match NAMES.iter().find(|(known, _)| *known == name) {
+        match NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
             Some((_, number)) => Errno::new(*number),
             None => Err(ErrnoError::Unknown { name: name.into(), near: Self::suggest(name) }),
         }
@@ -276,6 +276,7 @@ mod tests {
             let errno = Errno::from_name(name).unwrap();
             assert_eq!(errno.raw(), *number);
             assert_eq!(Errno::from_name(errno.name().unwrap()).unwrap(), errno);
+            assert_eq!(Errno::from_name(&name.to_ascii_lowercase()).unwrap(), errno);
         }
         assert_eq!(Errno::from_name("EWOULDBLOCK").unwrap().to_string(), "EAGAIN");
         assert_eq!(Errno::new(200).unwrap().to_string(), "200");
@@ -291,7 +292,7 @@ mod tests {
     fn unknown_name_suggests_the_near_one() {
         let message = Errno::from_name("ENOSPACE").unwrap_err().to_string();
         assert_eq!(message, "unknown errno ENOSPACE (did you mean ENOSPC?)");
-        assert_eq!(Errno::suggest("eio"), Some("EIO"));
+        assert_eq!(Errno::suggest("eioo"), Some("EIO"));
         assert_eq!(Errno::suggest("blue"), None);
     }
 

@@ -111,22 +111,30 @@ impl FaultWords {
     }
 }
 
-/// The methods of those names; `all` is every one.
+/// The methods of those names, in any case; `all` is every one.
 ///
 /// # Errors
 /// A name that there is not; the nearest is named.
 pub(crate) fn methods(names: &[String]) -> Result<MethodSet, SpecError> {
     let mut set = MethodSet::EMPTY;
     for name in names {
-        set = match Method::from_name(name) {
+        set = match Method::from_word(name) {
             Some(method) => set.union(method.into()),
-            None if name == "all" => MethodSet::ALL,
+            None if name.eq_ignore_ascii_case("all") => MethodSet::ALL,
             None => {
+                let instead = instead_of_method(name);
                 let name = name.chars().take(40).collect::<String>().escape_debug().to_string();
-                let near = closest(&name, Method::all().map(Method::name)).map(str::to_owned);
-                return Err(SpecError::UnknownMethod { name, near });
+                return Err(SpecError::UnknownMethod { name, instead });
             }
         };
     }
     Ok(set)
+}
+
+/// What to write for a word that is no method, in one clause.
+#[must_use]
+pub(crate) fn instead_of_method(word: &str) -> Option<String> {
+    let names = || Method::all().map(Method::name).chain(["all"]);
+    let near = || closest(word, names()).map(|near| format!("did you mean {near}?"));
+    Method::comes_as(word).map(|methods| format!("write {methods}")).or_else(near)
 }

@@ -1,7 +1,9 @@
 //! A fault on one line, as `--fault` and scenarios take it and `list --commands` prints it.
 
+use std::ffi::OsStr;
+
 use super::fault::{EffectWords, FaultWords};
-use super::option::FaultOption;
+use super::option::{FaultOption, OPTIONS};
 use super::param::{Param, ParamType};
 use super::value::{Args, Value};
 use crate::fault::error::SpecError;
@@ -13,8 +15,8 @@ use crate::fault::kinds::{self, Kind};
 /// # Errors
 /// One line that says what is wrong with it.
 pub(crate) fn parse(text: &str) -> Result<(FaultWords, bool), SpecError> {
-    let mut reader =
-        Reader { words: split(text)?.into_iter(), fault: FaultWords::default(), add: false };
+    let words = joined(split(text)?).into_iter();
+    let mut reader = Reader { words, fault: FaultWords::default(), add: false };
     reader.effect()?;
     Ok((reader.fault, reader.add))
 }
@@ -58,6 +60,48 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>, SpecError> {
     }
     words.extend(word);
     Ok(words)
+}
+
+/// The words of a command, with lists as one word where blanks stand beside their commas: `-m fsync,
+/// fdatasync`. A list is what stands alone, or behind an option that takes one.
+pub(crate) fn joined<W: AsRef<OsStr> + From<String>>(words: impl IntoIterator<Item = W>) -> Vec<W> {
+    let mut all: Vec<W> = Vec::new();
+    for word in words {
+        let list = match all.as_slice() {
+            [.., before, last] => list_of(before, last, &word),
+            _ => None,
+        };
+        match list {
+            Some(list) => {
+                all.pop();
+                all.push(list.into());
+            }
+            None => all.push(word),
+        }
+    }
+    all
+}
+
+/// The one word that a word and the next make, if that one goes on with its list.
+fn list_of(
+    before: &impl AsRef<OsStr>,
+    word: &impl AsRef<OsStr>,
+    next: &impl AsRef<OsStr>,
+) -> Option<String> {
+    let [before, word, next] = [before.as_ref(), word.as_ref(), next.as_ref()].map(OsStr::to_str);
+    let (before, word, next) = (before?, word?, next?);
+    let is_list = match word.starts_with('-') {
+        true => word.starts_with("-m") || word.starts_with("--methods="),
+        false => !before.starts_with('-') || takes_a_list(before),
+    };
+    let goes_on = word.ends_with(',') && !next.starts_with(['-', '/']) || next.starts_with(',');
+    (is_list && goes_on).then(|| format!("{word}{next}"))
+}
+
+fn takes_a_list(option: &str) -> bool {
+    let own =
+        |of: &FaultOption| of.param.of.is_list() && option.strip_prefix("--") == Some(of.word);
+    matches!(option, "-m" | "--methods" | "--addr") || OPTIONS.iter().any(own)
 }
 
 impl FaultWords {
@@ -176,13 +220,14 @@ impl Reader {
             }
             "methods" => {
                 let methods = self.value(name, value)?;
-                self.fault.methods.extend(methods.split(',').map(str::to_owned));
+                self.fault.methods.extend(methods.split(',').map(|name| name.trim().to_owned()));
             }
             "regex" => self.fault.pattern = self.value(name, value)?,
             "name" => self.fault.name = Some(self.value(name, value)?),
             _ => {
                 let option = FaultOption::find(name)?;
-                let value = Value::Text(self.value(name, value)?);
+                let value = option.param.of.read(&self.value(name, value)?);
+                let value = value.map_err(|why| SpecError::Line(format!("--{name}: {why}")))?;
                 if self.fault.options.insert(option.param.name, value).is_some() {
                     return Err(twice(name));
                 }
@@ -210,7 +255,7 @@ fn short(word: &str) -> Option<&'static str> {
     match letter {
         'm' => Some("methods"),
         'r' => Some("regex"),
-        letter => super::option::OPTIONS.iter().find(|o| o.short == Some(letter)).map(|o| o.word),
+        letter => OPTIONS.iter().find(|o| o.short == Some(letter)).map(|o| o.word),
     }
 }
 
@@ -253,6 +298,25 @@ mod tests {
     }
 
     #[test]
+    fn lists_go_on_behind_a_comma_and_a_blank() {
+        for (typed, read) in [
+            ("delay 1ms -m fsync, write", "delay 1ms -m fsync,write"),
+            ("delay 1ms -m fsync ,write , read", "delay 1ms -m fsync,read,write"),
+            ("delay 1ms -m FSYNC -m 'write, read'", "delay 1ms -m fsync,read,write"),
+            ("error eio, EnoSpc --methods=read, write", "error EIO,ENOSPC -m read,write"),
+            ("kill -m read --uid 0, 7", "kill -m read --uid 0,7"),
+            ("error Random -m All", "error random -m all"),
+        ] {
+            let words = parse(typed).unwrap_or_else(|why| panic!("{typed}: {why}")).0;
+            let fault = words.fault().unwrap_or_else(|why| panic!("{typed}: {why}"));
+            assert_eq!(FaultWords::of(&fault, fault.scope().methods).line(), read);
+        }
+        let apart =
+            ["-r", "a,", "b", "-m", "read,", "-p", "1", "--name", "c,", "d"].map(str::to_owned);
+        assert_eq!(joined(apart.clone()), apart);
+    }
+
+    #[test]
     fn a_line_is_refused_with_the_reason() {
         let refusal = |line: &str| {
             let words = parse(line).and_then(|(words, _)| words.fault());
@@ -261,17 +325,19 @@ mod tests {
             why
         };
         assert!(refusal("dealy 1s -m read").contains("did you mean delay?"));
-        assert!(refusal("delay 0s -m read").contains("does nothing"));
+        assert!(refusal("delay 0s -m read").contains("of no time does nothing"));
+        assert!(refusal("delay 0 -m read").contains("of no time does nothing"));
+        assert!(refusal("delay 1s -m close").contains("write flush (each close)"));
         assert!(refusal("delay 1s -m read -p=1%").contains("no option \"-p=1%\""));
         assert!(refusal("delay -5ms -m read").contains("-5ms is negative"));
-        assert!(refusal("delay 5ms -m read --for -1s").contains("must not be negative"));
+        assert!(refusal("delay 5ms -m read --for -1s").contains("--for: it must not be negative"));
         assert!(refusal("error EIO, -m read").contains("a word is missing"));
         assert!(refusal("delay 1s --and '' -m read").contains("called \"\""));
         assert!(refusal("delay 1s -m read,").contains("no method \"\""));
         assert!(refusal("delay -m read").contains("delay needs time"));
         assert!(refusal("delay 1s 2s -m read").contains("twice"));
         assert!(refusal("delay 1s").contains("at least one method"));
-        assert!(refusal("delay 10 -m write").contains("300ms"));
+        assert!(refusal("delay 10 -m write").contains("10ms, 10us or 10s"));
         assert!(refusal("delay 1s -m fsycn").contains("did you mean fsync?"));
         assert!(refusal("hang 1s -m write").contains("hang takes no \"1s\""));
         assert!(refusal("error EIOO -m write").contains("did you mean EIO?"));

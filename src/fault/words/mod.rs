@@ -28,10 +28,10 @@ pub use contract::PlainFault;
 pub use errno::Errno;
 pub(super) use errno::ErrnoError;
 pub use fault::FaultWords;
-pub(crate) use fault::{EffectWords, methods};
+pub(crate) use fault::{EffectWords, instead_of_method, methods};
 #[cfg(test)]
 pub(crate) use line::split;
-pub(crate) use line::{beside, parse as line, quoted};
+pub(crate) use line::{beside, joined, parse as line, quoted};
 pub(crate) use option::{FaultOption, OPTIONS};
 pub(crate) use param::{Param, ParamType};
 pub(crate) use pattern::PatternError;

@@ -109,7 +109,8 @@ impl FaultOption {
         found.ok_or_else(|| SpecError::UnknownParam {
             of: "a fault".to_owned(),
             name: name.chars().take(40).collect(),
-            near: closest(name, OPTIONS.iter().map(|option| option.param.name)).map(str::to_owned),
+            near: closest(name, OPTIONS.iter().flat_map(|option| [option.word, option.param.name]))
+                .map(str::to_owned),
         })
     }
 

@@ -165,7 +165,8 @@ impl ParamType {
         }
     }
 
-    fn is_list(self) -> bool {
+    /// Whether it takes several, parted by commas.
+    pub(super) fn is_list(self) -> bool {
         matches!(self, ParamType::Errnos | ParamType::Choices(_) | ParamType::Numbers)
     }
 
@@ -229,9 +230,10 @@ fn id(word: &str) -> Result<String, ValueError> {
 
 /// By name where they have one; `random` stands alone.
 fn errnos(words: &[&str]) -> Result<Vec<String>, ValueError> {
+    let is_random = |word: &&str| word.eq_ignore_ascii_case("random");
     match words {
-        ["random"] => return Ok(vec!["random".to_owned()]),
-        words if words.contains(&"random") => {
+        [word] if is_random(word) => return Ok(vec!["random".to_owned()]),
+        words if words.iter().any(is_random) => {
             return Err("named errnos and a random one exclude each other".into());
         }
         _ => {}
