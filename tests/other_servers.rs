@@ -134,8 +134,8 @@ fn commands_set_on_an_original_server_what_it_can_and_refuse_the_rest_by_name() 
     original.refuses(&["hang", "-m", "fsync"], "cannot do hang");
     original.refuses(&["kill", "-m", "fsync", "--nth", "2"], "cannot do --nth");
     original.refuses(&["kill", "-m", "fsync", "--add"], "cannot do --add");
-    original.refuses(&["wait", "slow", "--fired", "1"], "it has no call wait");
-    original.refuses(&["clear", "slow,fsync"], "it has no call clear");
+    original.refuses(&["wait", "slow", "--fired", "1"], "an older slowfs, which cannot do that");
+    original.refuses(&["clear", "slow,fsync"], "an older slowfs, which cannot do that");
     let cleared = original.run(&["clear", "fsync,write"]);
     assert!(cleared.status.success(), "{}", text_of(&cleared));
     assert_eq!([original.line(), original.line()], ["clear_fault fsync", "clear_fault write"]);

@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use rustix::mount::MountFlags;
 
+use super::kind::refused;
 use super::options::MountOption;
 use super::values::parse_addr;
 use super::values::parse_number;
@@ -20,7 +21,7 @@ use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
 use crate::daemon::{self, MountOptions, Ready, RunConfig, StartError};
 use crate::fault::words::{self, FaultWords, PatternError};
-use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
+use crate::fault::{Fault, Pattern, Placement, ProbabilityScale};
 use crate::fs::FsOptions;
 use crate::log::{Log, Target};
 use crate::rpc;
@@ -162,9 +163,10 @@ impl FromStr for Scale {
 }
 
 /// A fault as typed after `slowfs`, which can be.
-fn fault(line: &str) -> Result<(FaultWords, bool), SpecError> {
-    let (words, add) = words::line(line)?;
-    words.fault().map(|_| (words, add))
+fn fault(line: &str) -> Result<(FaultWords, bool), String> {
+    let (words, add) = words::line(line).map_err(|why| refused(&why, &[]))?;
+    words.fault().map(|_| ()).map_err(|why| refused(&why, &[]))?;
+    Ok((words, add))
 }
 
 fn except(pattern: &str) -> Result<Arc<Pattern>, PatternError> {

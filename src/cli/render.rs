@@ -13,8 +13,8 @@ use crate::rpc::{
 /// Why a call failed that has no counterpart among the plain calls.
 pub(super) fn explain(addr: &str, error: ClientError) -> String {
     match error {
-        ClientError::UnknownCall { call, .. } => {
-            format!("{addr} is charybdefs or an older slowfs: it has no call {call}")
+        ClientError::UnknownCall { .. } => {
+            format!("{addr} is charybdefs or an older slowfs, which cannot do that")
         }
         e => e.to_string(),
     }

@@ -40,7 +40,7 @@ pub enum SpecError {
     #[error("a lifetime (--for) must be longer than 0")]
     NoLifetime,
     /// One phase without the other.
-    #[error("on-for and off-for are given together, each longer than 0")]
+    #[error("--on-for and --off-for are given together, each longer than 0")]
     Phases,
     /// A kind that does not exist.
     #[error("no kind of fault is called {}{}", shown(name), hint(near.as_deref()))]
@@ -81,7 +81,7 @@ pub enum SpecError {
         why: ValueError,
     },
     /// What has no effect, and may be meant to end one.
-    #[error("{0} does nothing; what takes faults away is to clear them")]
+    #[error("{0} does nothing; `slowfs clear` takes faults away")]
     DoesNothing(&'static str),
     /// Effects that do not go together.
     #[error("{0}")]

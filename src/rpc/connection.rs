@@ -32,7 +32,7 @@ pub enum ClientError {
         reason: String,
     },
     /// The connection failed, or no answer came in time.
-    #[error("no answer to {call} from {addr}: {reason}")]
+    #[error("no answer from {addr}: {reason}")]
     Lost {
         /// The address as given.
         addr: String,
@@ -42,7 +42,7 @@ pub enum ClientError {
         reason: String,
     },
     /// The server answered, but not as a Thrift server of this interface does.
-    #[error("{addr} does not speak slowfs's protocol (answer to {call}: {reason})")]
+    #[error("{addr} does not speak slowfs's protocol ({reason})")]
     Garbled {
         /// The address as given.
         addr: String,
