@@ -133,6 +133,7 @@ const TYPED: &[(&str, Comes)] = &[
     ("slowfs throttle 100", Says(&["as in `slowfs throttle --iops"])),
     ("slowfs frobnicate", Says(&["no command frobnicate; `slowfs` alone shows"])),
     ("slowfs help frobnicate", Says(&["no command frobnicate"])),
+    ("slowfs clear ,", Says(&["'[METHOD|NAME|ID]...'", "`slowfs help clear`"])),
     ("slowfs remove", Says(&["is missing, as in `slowfs remove"])),
 ];
 
@@ -284,6 +285,10 @@ for line in "mount $D $M" "mount $M --subdir $D" "mount --subdir $D $M" "mount $
     wait
     gone
 done
+script -qfec "slowfs mount $D $M" shown < /dev/null > /dev/null &
+soon grep -q 'ctrl-C unmounts; --daemon goes to the background' shown
+slowfs umount mnt
+wait
 cd raw
 slowfs mount . ../mnt --daemon > /dev/null
 slowfs umount ../mnt

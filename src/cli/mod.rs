@@ -149,7 +149,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn spelled_out(grammar: &clap::Command, args: Vec<OsString>) -> Vec<OsString> {
     let command = args.get(1).and_then(|word| grammar.find_subcommand(word));
     let takes = |id| command.is_some_and(|of| of.get_arguments().any(|arg| arg.get_id() == id));
-    let args = if takes("methods") { words::joined(args) } else { args };
+    let (program, words) = args.split_at(args.len().min(1));
+    let args = match takes("methods") {
+        true => program.iter().cloned().chain(words::joined(words.iter().cloned())).collect(),
+        false => args,
+    };
     if takes("mount") { whom::spelled_out(args) } else { args }
 }
 
