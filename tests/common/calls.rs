@@ -73,6 +73,12 @@ impl Drop for Mapping {
     }
 }
 
+/// Has the kernel begin to write back what it has of a file, and waits for none of it.
+pub fn begin_write_back(file: &File) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    succeeded(unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) })
+}
+
 /// A record lock of fcntl(2): `command` is `F_SETLK`, `F_GETLK`, `F_OFD_SETLK`, ...; `kind` is
 /// `F_RDLCK`, `F_WRLCK` or `F_UNLCK`. Returns the lock as the kernel leaves it.
 pub fn record_lock(

@@ -8,7 +8,8 @@ use libc::{MAP_PRIVATE, MAP_SHARED};
 use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 
-use super::calls::Mapping;
+use super::calls::{Mapping, begin_write_back};
+use super::common::long_or;
 use super::{create, errno, fstat, open, stat};
 
 cases!(
@@ -21,6 +22,7 @@ cases!(
     shared_writable_mapping_needs_a_writable_handle,
     mapping_of_a_grown_file_reads_zeros_and_takes_writes,
     holes_that_were_stored_into_are_data,
+    holes_that_fill_while_they_are_looked_for_are_data,
 );
 
 const PAGE: usize = 4096;
@@ -158,4 +160,21 @@ fn holes_that_were_stored_into_are_data(dir: &Path) {
     assert_eq!(seek(SeekFrom::Data(41 * page + 5)).unwrap(), 49 * page);
     drop(map);
     assert_eq!(seek(SeekFrom::Hole(3 * page)).unwrap(), 12 * page);
+}
+
+/// The kernel writes back by itself, too, and so at any moment of a search.
+fn holes_that_fill_while_they_are_looked_for_are_data(dir: &Path) {
+    const PAGES: usize = 64;
+    for round in 0..long_or(2_000, 40) {
+        let file = create(dir.join(format!("db{round}")));
+        file.set_len((PAGES * PAGE) as u64).unwrap();
+        for page in (0..PAGES).step_by(2) {
+            file.write_all_at(&[1; PAGE], (page * PAGE) as u64).unwrap();
+        }
+        let mut map = Mapping::new(&file, PAGES * PAGE, MAP_SHARED).unwrap();
+        (1..PAGES).step_by(2).for_each(|page| map[page * PAGE] = 1);
+        begin_write_back(&file).unwrap();
+        let hole = rustix::fs::seek(&file, SeekFrom::Hole(0)).unwrap();
+        assert_eq!(hole, (PAGES * PAGE) as u64, "{round}: page {}", hole / PAGE as u64);
+    }
 }
