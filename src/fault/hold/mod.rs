@@ -112,11 +112,9 @@ impl DelayLine {
     /// number be another's.
     pub fn hold(&self, mut hit: Hit, arrived: Instant, must_run: bool, job: Job) {
         let line = &self.line;
-        // A dying process closes its files one after the other: each is let go at once, not with
-        // the next round of the watch.
         let asked = must_run || !is_brief(&hit, arrived);
         hit.ask_for_caller(asked);
-        match asked.then(|| process::arrival(hit.caller())).flatten() {
+        match asked.then(|| caller_of(&hit, arrived)).flatten() {
             Some(Arrival { killed: true, .. }) => {
                 run_caught(|| job(hit, Outcome::CallerKilled));
                 return;
@@ -214,6 +212,15 @@ fn is_brief(hit: &Hit, arrived: Instant) -> bool {
     let is_soon = |due: Instant| due.saturating_duration_since(arrived) <= BRIEF;
     let spared = hit.killer().is_some() || hit.concerns(Call::Flush.methods());
     matches!(hit.hold(), Hold::Until(due) if is_soon(due)) && !spared
+}
+
+/// Who waits for it, as far as can be seen. A dying process closes its files one after the other: each is
+/// let go at once, not with the next round of the watch. In anything else it waits once, for that round.
+fn caller_of(hit: &Hit, arrived: Instant) -> Option<Arrival> {
+    match hit.concerns(Call::Flush.methods()) {
+        true => process::arrival(hit.caller()),
+        false => process::arrival_lately(hit.caller(), arrived),
+    }
 }
 
 impl Drop for DelayLine {

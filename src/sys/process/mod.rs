@@ -6,6 +6,7 @@
 //! another. So what is remembered of a caller is its process, and which of that number it is.
 
 mod birth;
+mod lately;
 mod parent;
 mod proc;
 mod stuck;
@@ -19,6 +20,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process,
 };
 
+pub(crate) use self::lately::arrival_lately;
 pub(crate) use self::parent::end_with_parent;
 use self::proc::Status;
 pub(crate) use self::stuck::{Search, mount_of};

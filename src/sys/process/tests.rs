@@ -45,6 +45,47 @@ fn a_caller_is_its_process() {
     assert_eq!(own.process.plight_of(own_tid()), Plight::None);
 }
 
+/// How many read(2) this thread has made so far.
+fn reads() -> u64 {
+    let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    let line = io.lines().find_map(|line| line.strip_prefix("syscr: ")).unwrap();
+    line.parse().unwrap()
+}
+
+#[test]
+fn callers_of_one_process_that_come_together_are_looked_at_once() {
+    let (tid, end, thread) = waiting();
+    let now = Instant::now();
+    let own = arrival_lately(own_tid(), now);
+    assert_eq!(own, arrival(own_tid()));
+    let before = reads();
+    let looking = reads() - before;
+    let before = reads();
+    for _ in 0..10 {
+        assert_eq!(arrival_lately(tid, now), own);
+    }
+    assert_eq!(reads() - before, looking, "no status was read");
+    drop(end);
+    thread.join().unwrap();
+    wait_for_the_end_of(tid);
+    assert_eq!(arrival_lately(tid, now), None, "it is no thread of that process any more");
+}
+
+#[test]
+fn another_process_is_not_taken_for_the_latest_nor_is_a_killed_one_for_alive_for_long() {
+    let mut child = sleeper();
+    let now = Instant::now();
+    assert_eq!(arrival_lately(own_tid(), now), arrival(own_tid()));
+    let alive = arrival(child.id());
+    assert_eq!(arrival_lately(child.id(), now), alive);
+    child.kill().unwrap();
+    assert_eq!(arrival_lately(child.id(), now), alive);
+    let killed = alive.map(|alive| Arrival { killed: true, ..alive });
+    assert_eq!(arrival_lately(child.id(), now + lately::FRESH), killed);
+    assert_eq!(arrival_lately(child.id(), now), killed, "it is not seen alive again");
+    child.wait().unwrap();
+}
+
 #[test]
 fn a_thread_that_has_ended_in_a_process_that_lives_is_not_killed() {
     let (tid, end, thread) = waiting();
