@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::channel;
 
-use super::tests::{PATIENCE, delayed, hit, live};
+use super::tests::{PATIENCE, delayed, hit, hold_hit, live, outcome};
 use super::*;
 use crate::fault::live::Live;
 use crate::ops::MethodSet;
@@ -68,5 +68,35 @@ fn what_only_answers_waits_for_nobody_who_blocks() {
     std::thread::sleep(2 * delay);
     drop(queue);
     assert!(lifted.recv_timeout(PATIENCE).unwrap() >= due);
+    drop(open);
+}
+
+#[test]
+fn who_is_awake_does_what_is_due_before_the_leader_comes() {
+    let line = DelayLine::limited(workers::MIN_WORKERS).unwrap();
+    let delay = Duration::from_millis(1);
+    let live = delayed(delay);
+    // One thread works, and the other leads.
+    let (begun, began) = channel();
+    let (go_on, goes_on) = channel::<()>();
+    let job = move |_: Hit, _| {
+        begun.send(()).unwrap();
+        goes_on.recv().unwrap_or_default();
+    };
+    line.hold(hit(&live, 0), Instant::now(), true, Box::new(job));
+    began.recv_timeout(PATIENCE).unwrap();
+    // Which is busy itself now.
+    let (busy, is_busy) = channel();
+    let (open, opened) = channel::<()>();
+    let lift = move || {
+        busy.send(()).unwrap();
+        opened.recv().unwrap_or_default();
+    };
+    line.lift_at(Instant::now(), live.left(), Box::new(lift));
+    is_busy.recv_timeout(PATIENCE).unwrap();
+    let due = hold_hit(&line, hit(&live, 0), Instant::now());
+    std::thread::sleep(2 * delay);
+    drop(go_on);
+    assert_eq!(outcome(&due), Outcome::Due);
     drop(open);
 }

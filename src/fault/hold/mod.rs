@@ -1,19 +1,21 @@
 //! The delay line: operations held until they are due or released, and the threads that run them.
 //!
 //! A held operation is a place in a queue. One thread of the pool leads: it sleeps until shortly
-//! before the earliest operation is due, takes it, lets another thread lead, spins to the moment
-//! and runs the operation itself, so that nothing stands between the moment and the operation. Where
-//! many are due one after the other it does not spin, which would cost everybody else a processor.
+//! before the earliest operation is due, takes it, lets another thread lead if anything else waits, spins to
+//! the moment and runs the operation itself, so that nothing stands between the moment and the operation.
+//! Where many are due one after the other it does not spin, which would cost everybody else a processor,
+//! and who has run one goes on with what is due by then.
 //!
 //! Invariants: every job given to the line runs exactly once, with its outcome. An operation
 //! whose fault is cleared is not held: whoever clears marks the fault first and calls `release`
 //! then, and `hold` looks at the mark under the queue's lock, so that one of them sees the other.
-//! While the line is open, some thread leads or is on its way to. What is due or released never
+//! While anything waits, some thread leads or is on its way to. What is due or released never
 //! waits behind what `run` was given: each of the two has threads of its own. What only answers is
 //! done by whoever finds it.
 //!
 //! Lock rule: the queue's lock is never held while a job runs, a thread starts or a file is read.
 
+mod alarm;
 mod callers;
 mod pool;
 mod queue;
@@ -131,7 +133,7 @@ impl DelayLine {
         line.held.fetch_add(1, Ordering::Relaxed);
         hit.count_held();
         if queue.hold(Held { hit, must_run, job, arrived, let_go: false }) {
-            line.lead.notify_one();
+            line.call_leader(&mut queue);
         }
         if !queue.watching && !queue.callers.is_empty() {
             queue.watching = true;
@@ -181,7 +183,7 @@ impl DelayLine {
     pub(super) fn lift_at(&self, at: Instant, left: Left, lift: Box<dyn FnOnce() + Send>) {
         let mut queue = self.line.queue.lock();
         if !queue.closed && !left.is_none() && queue.lift(at, left, lift) {
-            self.line.lead.notify_one();
+            self.line.call_leader(&mut queue);
         }
     }
 

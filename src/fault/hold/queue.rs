@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::time::{Duration, Instant};
 
+use super::alarm::Alarm;
 use super::callers::{Caller, Callers};
 use super::spin::Moment;
 use crate::fault::firing::Hit;
@@ -153,6 +154,8 @@ pub(super) struct Queue {
     /// Of the operations that wait.
     pub(super) callers: Callers,
     serial: Serial,
+    /// When who leads wakes.
+    pub(super) alarm: Alarm,
     pub(super) workers: usize,
     /// Workers that were woken or started and have not looked at the queue since.
     pub(super) coming: usize,
@@ -215,6 +218,10 @@ impl Queue {
         self.waiting.first_key_value().is_some_and(|(first, _)| *first == key)
     }
 
+    pub(super) fn anything_waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     pub(super) fn earliest(&self) -> Option<Instant> {
         match self.waiting.first_key_value() {
             Some(((Due::At(due), _), _)) => Some(*due),
@@ -252,11 +259,18 @@ impl Queue {
 
     /// Takes all that is due by now, in the order of due times.
     pub(super) fn take_overdue(&mut self, now: Instant) -> Vec<Ready> {
-        std::iter::from_fn(|| {
-            let due = self.earliest().filter(|due| *due <= now)?;
-            self.take_earliest(Moment::due(due))
-        })
-        .collect()
+        std::iter::from_fn(|| self.take_due_by(now)).collect()
+    }
+
+    /// Takes the earliest if it is due: who is awake has it done before the thread that leads wakes.
+    pub(super) fn take_overdue_one(&mut self) -> Option<Ready> {
+        self.earliest()?;
+        self.take_due_by(Instant::now())
+    }
+
+    fn take_due_by(&mut self, now: Instant) -> Option<Ready> {
+        let due = self.earliest().filter(|due| *due <= now)?;
+        self.take_earliest(Moment::due(due))
     }
 
     /// Takes what waits and answers to `gone`, in the order of due times.

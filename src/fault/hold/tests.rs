@@ -4,6 +4,7 @@ use std::panic::resume_unwind;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
+use super::alarm::Alarm;
 use super::workers::MIN_WORKERS;
 use super::*;
 use crate::fault::live::Live;
@@ -71,6 +72,38 @@ fn delay_is_never_short_and_not_much_longer() {
             .min();
         assert!(lateness < Some(Duration::from_millis(20)), "{lateness:?} beyond {delay:?}");
         assert!(nothing_held(&line, &live));
+    }
+}
+
+#[test]
+fn one_delay_after_the_other_takes_one_thread() {
+    let line = DelayLine::new().unwrap();
+    let live = delayed(Duration::from_millis(1));
+    let (tell, told) = channel();
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let deadline = Instant::now() + PATIENCE;
+        while !line.line.queue.lock().leading {
+            assert!(Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+        let tell = tell.clone();
+        let job = move |_: Hit, _| tell.send(std::thread::current().id()).unwrap();
+        line.hold(hit(&live, 0), Instant::now(), false, Box::new(job));
+        seen.push(told.recv_timeout(PATIENCE).unwrap());
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "no other was woken to wait for what there is not");
+}
+
+#[test]
+fn how_late_it_wakes_is_seen() {
+    let line = DelayLine::new().unwrap();
+    let live = delayed(Duration::from_millis(1));
+    let deadline = Instant::now() + PATIENCE;
+    while line.line.queue.lock().alarm == Alarm::default() {
+        assert!(Instant::now() < deadline);
+        outcome(&hold(&line, &live, 0));
     }
 }
 

@@ -1,8 +1,9 @@
 //! The moment: who waits for the earliest due time, and how precisely.
 //!
-//! One thread of the pool leads: it sleeps until shortly before the earliest operation is due,
-//! takes it, lets another thread lead, spins to the moment and runs the operation itself. In a crowd it
-//! sleeps until the moment, and what is due by then others do.
+//! One thread of the pool leads: it sleeps until shortly before the earliest operation is due, as long
+//! before as sleeps were seen to end late, takes it, lets another thread lead if anything else waits, spins
+//! to the moment and runs the operation itself. In a crowd it sleeps until the moment, and what is due by
+//! then others do.
 //! Lock rule: nothing runs under the queue's lock.
 
 use std::sync::Arc;
@@ -14,10 +15,6 @@ use super::Line;
 use super::queue::{Queue, Ready};
 use super::spin::Moment;
 use super::workers::Recruit;
-
-/// How long before an operation is due the leader wakes, to spin the rest. A timer of slack 1 ns
-/// is late by 20 to 45 us.
-const HEAD_START: Duration = Duration::from_micros(60);
 
 /// A long sleep lets the processor sink into an idle state that takes 80 us and more to leave. So
 /// the leader wakes once this long before, too, and sleeps lightly from there.
@@ -49,7 +46,7 @@ impl Next {
         if !queue.is_alone(CROWD) {
             return Next::Sleep(left);
         }
-        match left.checked_sub(HEAD_START) {
+        match left.checked_sub(queue.alarm.head_start(left)) {
             Some(time) if !time.is_zero() => Next::Sleep(time),
             _ => Moment::spared(due).map_or(Next::Sleep(left), Next::Run),
         }
@@ -74,7 +71,7 @@ impl Line {
                     continue;
                 }
                 Some(Next::Sleep(time)) => {
-                    self.lead.wait_for(queue, time);
+                    self.sleep(queue, time);
                     continue;
                 }
                 Some(Next::Crowd) => {
@@ -84,7 +81,7 @@ impl Line {
                 Some(Next::Run(moment)) => moment,
             };
             let Some(ready) = queue.take_earliest(moment) else { continue };
-            if self.pass_lead(queue) {
+            if self.leave_lead(queue) || self.pass_lead(queue) {
                 return Some(ready);
             }
             // All threads are busy: the first to be free runs it, unless it is no work.
@@ -94,11 +91,36 @@ impl Line {
         None
     }
 
+    /// Sleeps until somebody calls, or for so long. How much longer that was tells when to wake next time.
+    fn sleep(&self, queue: &mut MutexGuard<'_, Queue>, time: Duration) {
+        let asleep = Instant::now();
+        if self.lead.wait_for(queue, time).timed_out() {
+            queue.alarm.rang(time, asleep.elapsed().saturating_sub(time));
+        }
+    }
+
     /// Gives what is due by now to the other threads, each of which takes one after the other: a
     /// thread that leads for each in its turn would have all wait for that many changes of the lead.
     fn hand_out(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) {
         queue.take_overdue(Instant::now()).into_iter().for_each(|ready| queue.push(ready));
         self.summon(queue);
+    }
+
+    /// Has a thread look for what is due earlier than all else.
+    pub(super) fn call_leader(self: &Arc<Self>, queue: &mut MutexGuard<'_, Queue>) {
+        if queue.leading {
+            self.lead.notify_one();
+        } else if queue.coming == 0 {
+            self.summon(queue);
+        }
+    }
+
+    /// Whether nobody need lead for now: nothing else waits, and who holds something finds a thread
+    /// that will. To wake one before would cost time and a processor for nothing.
+    fn leave_lead(&self, queue: &mut Queue) -> bool {
+        let needed = queue.anything_waits() || queue.workers >= self.most;
+        queue.leading = needed;
+        !needed
     }
 
     /// Whether another thread leads in place of this one, or is about to.

@@ -1,7 +1,8 @@
 //! The delay line's own threads: they run what is due or released, and nothing else, so that it
 //! never waits behind other work that blocks in the backing.
 //!
-//! Invariant: while the line is open, some thread leads or is on its way to.
+//! Invariant: while anything waits, some thread leads or is on its way to; and some always does where
+//! there are as many threads as may be.
 //! Lock rule: the queue's lock is never held while a job runs or a thread starts.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,7 +73,8 @@ impl Line {
             queue.workers -= 1;
             queue.coming -= 1;
             // It may have been the one that others left what is ready to.
-            if queue.ready() > 0 && self.follow.notify_one() {
+            let needed = queue.ready() > 0 || self.needs_leader(&queue);
+            if needed && self.follow.notify_one() {
                 queue.coming += 1;
             }
             drop(queue);
@@ -91,10 +93,14 @@ impl Line {
         let mut queue = self.queue.lock();
         queue.coming -= 1;
         loop {
-            let ready = if queue.leading || queue.closed {
-                queue.take_ready()
-            } else {
+            if self.needs_leader(&queue) && queue.ready() > 0 {
+                self.summon(&mut queue);
+            }
+            // Another may lead by now.
+            let ready = if self.needs_leader(&queue) {
                 self.lead(&mut queue)
+            } else {
+                queue.take_ready().or_else(|| queue.take_overdue_one())
             };
             match ready {
                 Some(ready) => {
@@ -113,7 +119,7 @@ impl Line {
                     if !idle && !queue.closed {
                         queue.coming -= 1;
                     }
-                    let needed = !queue.leading || queue.ready() > 0;
+                    let needed = self.needs_leader(&queue) || queue.ready() > 0;
                     if idle && !needed && queue.workers > MIN_WORKERS {
                         break;
                     }
@@ -136,6 +142,13 @@ impl Line {
             }
             other => self.perform(other),
         }
+    }
+
+    /// Whether a thread that looks at the queue is to lead. Where nothing waits, what is ready comes
+    /// first, as long as there may be another thread for what comes meanwhile.
+    fn needs_leader(&self, queue: &Queue) -> bool {
+        let leads = queue.anything_waits() || queue.ready() == 0 || queue.workers >= self.most;
+        !queue.leading && !queue.closed && leads
     }
 
     fn perform(&self, ready: Ready) {
