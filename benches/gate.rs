@@ -14,7 +14,7 @@ use slowfs::fault::{
     Verdict,
 };
 use slowfs::ops::{Call, MethodSet};
-use slowfs::stats::Stats;
+use slowfs::stats::{Answered, Stats};
 
 /// An inode as the adapter shows it; its path is costly, as a real one's.
 #[derive(Default)]
@@ -92,7 +92,7 @@ fn gates(criterion: &mut Criterion) {
     }
     let stats = Stats::default();
     criterion.bench_function("stats count", |b| {
-        b.iter(|| black_box(&stats).count(black_box(Call::Write), black_box(false)));
+        b.iter(|| black_box(&stats).count(black_box(Call::Write), black_box(Answered::Well)));
     });
     criterion.bench_function("stats time, with both clock reads", |b| {
         b.iter(|| {

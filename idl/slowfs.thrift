@@ -144,6 +144,9 @@ struct MethodStatistics {
     2: i64 calls,                   // answered
     3: i64 errors,                  // of these, answered with an error, injected or real
     4: optional Latency latency,    // if any was timed
+    5: i64 injected,                // of the errors, those that faults gave
+    6: i64 usual,                   // of the errors, those that nothing is wrong for: a name that is not there,
+                                    // an attribute that is not set, a killed caller
 }
 
 /** Files that the kernel has served by itself (--passthrough-except). */
@@ -167,6 +170,10 @@ struct Statistics {
     10: i64 callers_freed,          // that were killed while their operation was blocked in the backing
     11: i64 held_bytes_in_memory,   // that held operations keep
     12: i64 held_bytes_in_file,     // likewise, in the file of --held-dir
+    13: i64 injected,               // of the errors, those that faults gave
+    14: i64 usual,                  // of the errors, those that nothing is wrong for
+    15: list<MethodStatistics> requests, // each request once, by the method that names it, so that fsync is
+                                    // without fdatasync; those that were called, sorted by name
 }
 
 /** What a trace begins with. */

@@ -24,7 +24,7 @@ use slowfs::fault::{Bounds, DelayLine, FaultTable, ProbabilityScale};
 use slowfs::fault::{FaultWords, Plain, PlainFault};
 use slowfs::ops::{Call, Method, MethodSet, Obstacle};
 use slowfs::rpc::{self, Client, ClientError, MountInfo, Server, ServerConfig};
-use slowfs::stats::Stats;
+use slowfs::stats::{Answered, Stats};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -225,10 +225,10 @@ c.clear_fault('read')
 #[test]
 fn own_python_stubs_set_list_and_refuse() {
     let running = start();
-    running.stats.count(Call::Write, true);
-    running.stats.count(Call::Fsync, false);
+    running.stats.count(Call::Write, Answered::Failed);
+    running.stats.count(Call::Fsync, Answered::Well);
     running.stats.time(Call::Fsync, Duration::from_millis(1));
-    running.stats.count(Call::Fdatasync, false);
+    running.stats.count(Call::Fdatasync, Answered::Well);
     running.stats.time(Call::Fdatasync, Duration::from_millis(3));
     run_python(
         "

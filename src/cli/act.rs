@@ -13,10 +13,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use super::control::{Control, Target};
+use super::counts::stats_table;
 use super::faults::{self, Shown};
 use super::kind::SetFault;
 use super::recipe::{self, Recipe};
-use super::render::{explain, features, stats_table};
+use super::render::{explain, features};
 use super::report::{self, Report, print};
 use super::values::Cleared;
 use super::whom::is_bare_mountpoint;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::counts::headline;
 use super::render::{
-    commands, ended_table, fault_table, headline, past_cache, script, still_holds, warnings,
+    commands, ended_table, fault_table, past_cache, script, still_holds, warnings,
 };
 use super::report::Report;
 use super::values::Cleared;

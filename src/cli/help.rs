@@ -99,8 +99,9 @@ Examples:
   slowfs methods --addr 127.0.0.1:9091 --json";
 
 pub(super) const STATS: &str = "\
-A request counts for each method it consults, so that fsync includes fdatasync. ERRORS are injected \
-ones and real ones. Latency is from a request's arrival to its answer, delays included, of requests \
+Each request counts once, fsync and fdatasync apart. INJECTED errors are those that faults gave; USUAL ones \
+are answers that nothing is wrong for, as that a name is not there, an attribute not set or a caller killed; \
+ERRORS are all others. Latency is from a request's arrival to its answer, delays included, of requests \
 that came while a fault was set, or of all with `slowfs mount --stats`.
 
 Examples:
@@ -108,7 +109,7 @@ Examples:
   slowfs stats --json";
 
 pub(super) const WATCH: &str = "\
-In a terminal it redraws until ctrl-C; elsewhere it prints one line per interval and address. Rates \
+In a terminal it redraws until q or ctrl-C is pressed; elsewhere it prints one line per interval and address. Rates \
 and latency are those of the last interval, the faults' numbers those since they were set.
 
 Examples:

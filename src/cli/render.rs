@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::output;
 use crate::fault::words::{self, FaultOption, OPTIONS, Value};
 use crate::ops::Method;
-use crate::rpc::{
-    self, ClientError, Info, LatencyStatistics, ListedFault, PassthroughStatistics, Statistics,
-};
+use crate::rpc::{self, ClientError, Info, ListedFault};
 
 /// Why a call failed that has no counterpart among the plain calls.
 pub(super) fn explain(addr: &str, error: ClientError) -> String {
@@ -75,87 +73,6 @@ pub(super) fn features(info: &Info) -> String {
     )
 }
 
-/// How much went on since the mount.
-pub(super) fn headline(stats: &Statistics) -> String {
-    let elapsed = Duration::from_secs(stats.elapsed_ns.unsigned_abs() / 1_000_000_000);
-    let elapsed = humantime::format_duration(elapsed);
-    format!("{} calls, {} errors in {elapsed}", stats.calls, stats.errors)
-}
-
-/// The methods that were called, and what there is to tell of the whole mount.
-pub(super) fn stats_table(stats: &Statistics) -> String {
-    let total =
-        headline(stats) + &stats.passthrough.as_ref().map(passthrough_line).unwrap_or_default();
-    let total = total + &missed_line(stats) + &taken_line(stats);
-    let called: Vec<_> =
-        stats.methods.iter().filter(|m| m.calls > 0 && !is_second_name(&m.name)).collect();
-    if called.is_empty() {
-        return total;
-    }
-    let untimed = called.iter().all(|m| m.latency.is_none());
-    let rows = called.into_iter().map(|m| {
-        let timed = m.latency.as_ref().map_or(0, |l| l.timed);
-        let [p50, p99, max] = latency_cells(m.latency.as_ref());
-        let [calls, errors, timed] = [m.calls, m.errors, timed].map(|n| n.to_string());
-        [m.name.clone(), calls, errors, timed, p50, p99, max]
-    });
-    let headers = ["METHOD", "CALLS", "ERRORS", "TIMED", "P50", "P99", "MAX"];
-    let table = output::table(headers, &[1, 2, 3, 4, 5, 6], rows.collect());
-    let hint = "\nlatency is measured while a fault is set, or always with `slowfs mount --stats`";
-    format!("{table}\n{total}{}", if untimed { hint } else { "" })
-}
-
-/// What went past the log and the control port, if anything did.
-fn missed_line(stats: &Statistics) -> String {
-    let told = |n: i64, what: &str| (n > 0).then(|| format!("\n{n} {what}"));
-    let lost = told(stats.log_lines_lost, "lines of the log lost");
-    let dropped = told(stats.connections_dropped, "control connections dropped");
-    lost.unwrap_or_default() + &dropped.unwrap_or_default()
-}
-
-/// What operations that may block take just now, and have taken.
-fn taken_line(stats: &Statistics) -> String {
-    let told = |n: i64, what: &str| if n > 0 { format!(", {n} {what}") } else { String::new() };
-    let mebibytes = |bytes: i64| bytes.unsigned_abs().div_ceil(1 << 20);
-    let [in_memory, in_file] =
-        [stats.held_bytes_in_memory, stats.held_bytes_in_file].map(mebibytes);
-    let kept = format!("\nheld operations keep {in_memory} MiB in memory, {in_file} MiB in a file");
-    format!(
-        "\n{} threads for what may block (of 8192){}{}{}",
-        stats.threads,
-        told(stats.waiting, "operations wait for one"),
-        told(stats.callers_freed, "killed callers freed from what was blocked"),
-        if in_memory + in_file > 0 { kept } else { String::new() }
-    )
-}
-
-fn passthrough_line(files: &PassthroughStatistics) -> String {
-    let PassthroughStatistics { open, files, refused } = files;
-    let refused = if *refused > 0 {
-        format!("; {refused} that it could not serve were left to slowfs")
-    } else {
-        String::new()
-    };
-    let s = if *files == 1 { "" } else { "s" };
-    format!("\nread and written by the kernel itself: {files} file{s}, {open} still open{refused}")
-}
-
-/// Median, 99th percentile and longest, for people.
-pub(super) fn latency_cells(latency: Option<&LatencyStatistics>) -> [String; 3] {
-    match latency {
-        None => ["-", "-", "-"].map(str::to_owned),
-        Some(l) => [l.p50_ns, l.p99_ns, l.max_ns].map(output::short_time),
-    }
-}
-
-/// Whether another method of the table counts the very same requests, as `write` does for
-/// `write_buf`.
-pub(super) fn is_second_name(name: &str) -> bool {
-    Method::from_name(name).is_some_and(|method| {
-        Method::all().take_while(|m| *m != method).any(|m| m.calls() == method.calls())
-    })
-}
-
 /// Columns of numbers in a table of faults.
 const NUMBERS: [usize; 5] = [0, 3, 4, 5, 6];
 
@@ -167,6 +84,25 @@ pub(super) fn fault_table(faults: &[ListedFault]) -> String {
     let headers =
         ["ID", "NAME", "FAULT", "PROB", "MATCHED", "FIRED", "HELD", "LIMITS", "METHODS", "PATH"];
     let table = output::table(headers, &NUMBERS, faults.iter().map(fault_cells).collect());
+    faults.iter().fold(table, |text, fault| text + &exceptions(fault))
+}
+
+/// The same with how often each fires in a second now, as `rate` tells.
+pub(super) fn fault_rates(faults: &[ListedFault], rate: impl Fn(i64) -> String) -> String {
+    if faults.is_empty() {
+        return fault_table(faults);
+    }
+    let rows = faults.iter().map(|f| {
+        let [id, name, effect, percent, matched, fired, held, limits, methods, path] =
+            fault_cells(f);
+        let now = rate(f.id);
+        [id, name, effect, percent, matched, fired, now, held, limits, methods, path]
+    });
+    let headers = [
+        "ID", "NAME", "FAULT", "PROB", "MATCHED", "FIRED", "FIRED/S", "HELD", "LIMITS", "METHODS",
+        "PATH",
+    ];
+    let table = output::table(headers, &[0, 3, 4, 5, 6, 7], rows.collect());
     faults.iter().fold(table, |text, fault| text + &exceptions(fault))
 }
 

@@ -1,6 +1,7 @@
 //! `slowfs watch`: what goes through the mounts now, redrawn in a terminal, else a line at a time.
 //!
-//! A signal ends it like `--count` does, so that the terminal gets back what was there. No locks.
+//! A signal ends it like `--count` and the key `q` do, so that the terminal gets back what was there. No
+//! locks.
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -13,8 +14,9 @@ use serde_json::json;
 
 use super::activity::{Activity, Sample};
 use super::control::Target;
+use super::keys::Keys;
 use super::output;
-use super::render::{explain, fault_table};
+use super::render::{explain, fault_rates, fault_table};
 use super::screen::Screen;
 use crate::rpc::Client;
 use crate::sys::signals;
@@ -24,8 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Watches until interrupted, or for `count` intervals.
 pub(super) fn run(interval: Duration, count: Option<u64>, target: &Target) -> ExitCode {
-    let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGWINCH];
-    let stop = match signals::block(&signals) {
+    let others = [libc::SIGTSTP, libc::SIGWINCH];
+    let signals = signals::ENDING.into_iter().chain(signals::realtime()).chain(others);
+    let stop = match signals::block(&signals.collect::<Vec<_>>()) {
         Ok(stop) => stop,
         Err(error) => {
             output::error(&format!("cannot wait for signals: {error}"));
@@ -36,6 +39,7 @@ pub(super) fn run(interval: Duration, count: Option<u64>, target: &Target) -> Ex
         hosts: target.addr.iter().map(|addr| Host::new(addr)).collect(),
         json: target.json,
         screen: None,
+        keys: None,
     };
     watch.ask();
     if watch.hosts.iter().all(|host| host.now.is_err()) {
@@ -43,8 +47,7 @@ pub(super) fn run(interval: Duration, count: Option<u64>, target: &Target) -> Ex
         let _ = watch.print();
         return ExitCode::FAILURE;
     }
-    watch.screen = Screen::open(target.json);
-    watch.redraw();
+    watch.open();
     watch.follow(interval, count, &stop);
     watch.end()
 }
@@ -90,9 +93,33 @@ struct Watch {
     hosts: Vec<Host>,
     json: bool,
     screen: Option<Screen>,
+    /// Of a screen only.
+    keys: Option<Keys>,
+}
+
+/// What ends a wait.
+enum Event {
+    /// The interval is over.
+    Due,
+    Signal(i32),
+    /// The user has had enough.
+    Quit,
 }
 
 impl Watch {
+    /// Takes the terminal, if there is one.
+    fn open(&mut self) {
+        self.screen = Screen::open(self.json);
+        self.keys = self.screen.as_ref().and_then(|_| Keys::open());
+        self.redraw();
+    }
+
+    /// Gives the terminal back; whether it was taken.
+    fn close(&mut self) -> bool {
+        self.keys = None;
+        self.screen.take().is_some()
+    }
+
     /// Asks every mount, all at once.
     fn ask(&mut self) {
         thread::scope(|scope| {
@@ -108,11 +135,13 @@ impl Watch {
         while count.is_none_or(|count| reports < count) {
             // After a late answer the next interval begins then.
             next = (next + interval).max(Instant::now());
-            while let Some(signal) = wait(stop, next) {
-                if signal != libc::SIGWINCH {
-                    return;
+            loop {
+                match self.wait(stop, next) {
+                    Event::Due => break,
+                    Event::Signal(libc::SIGWINCH) => drop(self.redraw()),
+                    Event::Signal(libc::SIGTSTP) => self.pause(),
+                    Event::Signal(_) | Event::Quit => return,
                 }
-                self.redraw();
             }
             self.ask();
             reports += 1;
@@ -126,11 +155,47 @@ impl Watch {
         }
     }
 
+    /// Lets the shell have the terminal until it has this go on.
+    fn pause(&mut self) {
+        let was_open = self.close();
+        // It cannot fail for a signal that there is.
+        let _ = signals::let_through(libc::SIGTSTP);
+        if was_open {
+            self.open();
+        }
+    }
+
+    /// Waits until then, for a signal or for a key.
+    fn wait(&mut self, stop: &OwnedFd, until: Instant) -> Event {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).ok();
+            let mut fds = vec![PollFd::new(stop, PollFlags::IN)];
+            fds.extend(self.keys.as_ref().map(|keys| PollFd::new(keys, PollFlags::IN)));
+            // A failed wait shows in the time that is left.
+            let _ = poll(&mut fds, timeout.as_ref());
+            let of_keys = fds.get(1).map_or(PollFlags::empty(), PollFd::revents);
+            if let Some(signal) = signals::take(stop) {
+                return Event::Signal(signal);
+            }
+            if self.keys.as_ref().is_some_and(|keys| !of_keys.is_empty() && keys.quit()) {
+                return Event::Quit;
+            }
+            if of_keys.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+                self.keys = None;
+            }
+            if left.is_zero() {
+                return Event::Due;
+            }
+        }
+    }
+
     /// Draws the view anew, where there is a screen; false if it is gone.
     fn redraw(&self) -> bool {
         let Some(screen) = &self.screen else { return true };
         let time = humantime::format_rfc3339_seconds(SystemTime::now());
-        let view = format!("slowfs watch, {time}; ctrl-C ends\n\n{}", self.view());
+        let key = if self.keys.is_some() { "q" } else { "ctrl-C" };
+        let view = format!("slowfs watch, {time}; {key} ends\n\n{}", self.view());
         screen.draw(&view).is_ok()
     }
 
@@ -177,7 +242,10 @@ impl Watch {
             let activity = host.activity();
             let summary = activity.as_ref().map_or("measuring".to_owned(), Activity::summary);
             parts.push(format!("{addr}: {summary}"));
-            parts.push(fault_table(&sample.faults));
+            parts.push(match &activity {
+                Some(activity) => fault_rates(&sample.faults, |id| activity.fired(id)),
+                None => fault_table(&sample.faults),
+            });
             parts.extend(activity.map(|activity| activity.table()));
         }
         parts.join("\n\n")
@@ -185,26 +253,12 @@ impl Watch {
 
     /// Leaves the terminal, with the last view in it.
     fn end(mut self) -> ExitCode {
-        if self.screen.take().is_some() {
+        if self.close() {
             output::out(&self.view());
         }
         if self.hosts.iter().any(|host| host.now.is_err()) {
             return ExitCode::FAILURE;
         }
         ExitCode::SUCCESS
-    }
-}
-
-/// Waits until then or for a signal, which it returns.
-fn wait(stop: &OwnedFd, until: Instant) -> Option<i32> {
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let mut fds = [PollFd::new(stop, PollFlags::IN)];
-        // A failed wait shows in the time that is left.
-        let _ = poll(&mut fds, Timespec::try_from(left).ok().as_ref());
-        let signal = signals::take(stop);
-        if signal.is_some() || left.is_zero() {
-            return signal;
-        }
     }
 }

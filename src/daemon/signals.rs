@@ -9,24 +9,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::log::Log;
 use crate::sys::signals;
 
-/// Those that a user sends, and those that end a process that does not know them.
-const ENDING: [libc::c_int; 13] = [
-    libc::SIGTERM,
-    libc::SIGINT,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGALRM,
-    libc::SIGVTALRM,
-    libc::SIGPROF,
-    libc::SIGIO,
-    libc::SIGPWR,
-    libc::SIGSTKFLT,
-    // The processor time that `ulimit -t` or `-R` allows is used up: SIGKILL follows.
-    libc::SIGXCPU,
-];
-
 /// What they tell of is an error of the call, too: a file that grows beyond `ulimit -f`, a reader that
 /// has gone. A log that is written in the background of a terminal (`stty tostop`) stops nobody.
 const IGNORED: [libc::c_int; 3] = [libc::SIGXFSZ, libc::SIGPIPE, libc::SIGTTOU];
@@ -46,7 +28,7 @@ impl<'a> Signals<'a> {
     /// What sigprocmask(2) and signalfd(2) report.
     pub(super) fn block(reopened: Option<&'a Log>) -> io::Result<Signals<'a>> {
         signals::ignore(&IGNORED)?;
-        let ending: Vec<_> = ENDING.into_iter().chain(signals::realtime()).collect();
+        let ending: Vec<_> = signals::ENDING.into_iter().chain(signals::realtime()).collect();
         Ok(Signals { fd: signals::block(&ending)?, reopened })
     }
 

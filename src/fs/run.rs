@@ -19,6 +19,7 @@ use super::underway::Share;
 use crate::fault::operation::Done;
 use crate::fault::{Hit, trace};
 use crate::mirror::{Caller, Ino};
+use crate::stats::{Answered, is_usual};
 
 /// The work of a request on the mirror, run at most once.
 pub(super) trait Work<R: Answer>:
@@ -41,6 +42,8 @@ pub(super) struct Task<R, F> {
 /// How an operation ended.
 struct Ended<R: Answer> {
     result: io::Result<R::Value>,
+    /// Whether an error is a fault's.
+    injected: bool,
     /// How long it ran on the mirror, if it did and is logged or traced.
     took: Option<Duration>,
 }
@@ -58,7 +61,7 @@ impl Core {
             Some(error) if struck.only_answers(&op) => {
                 struck.come();
                 struck.tell_not_run(&op, operands, errno_of(&error));
-                let ended = Ended { result: Err(error), took: None };
+                let ended = Ended { result: Err(error), injected: struck.injects(), took: None };
                 self.answer(&op, operands, reply, ended, Some(struck));
             }
             _ => self.run(&op, operands, Some(struck), reply, run),
@@ -91,7 +94,7 @@ impl Core {
                 let operands = operands.lend();
                 struck.tell_not_run(&op, operands, errno_of(&error));
                 let owed = here || self.underway.end_away(op.claim());
-                let ended = Ended { result: Err(error), took: None };
+                let ended = Ended { result: Err(error), injected: false, took: None };
                 let hits = hits_of(Some(struck));
                 if owed {
                     self.answer_now(&op, operands, reply, ended, hits)
@@ -160,7 +163,7 @@ impl Core {
                 struck.tell_not_run(&op, operands, libc::EINTR);
             }
             let interrupted = io::Error::from_raw_os_error(libc::EINTR);
-            let ended = Ended { result: Err(interrupted), took: None };
+            let ended = Ended { result: Err(interrupted), injected: false, took: None };
             return self.take_back(&op, operands, reply, ended, hits_of(struck));
         }
         let ended = self.perform(&op, operands, struck.as_deref(), (&mut reply, run));
@@ -184,17 +187,18 @@ impl Core {
         let Some(struck) = struck else {
             let started = operands.noted.map(|_| Instant::now());
             let result = run(self, op.caller, operands, reply);
-            return Ended { result, took: started.map(|started| started.elapsed()) };
+            let took = started.map(|started| started.elapsed());
+            return Ended { result, injected: false, took };
         };
         struck.come();
         let started = operands.noted.map(|_| Instant::now());
         let result = self.perform_struck(op, operands, struck, (&mut *reply, run));
         let took = started.map(|started| started.elapsed());
         match struck.error() {
-            None => Ended { result, took },
+            None => Ended { result, injected: false, took },
             Some(error) => {
                 self.withdraw(reply.granted(result.as_ref().ok()));
-                Ended { result: Err(error), took }
+                Ended { result: Err(error), injected: struck.injects(), took }
             }
         }
     }
@@ -293,10 +297,16 @@ impl Core {
         op: &Op,
         operands: Operands<'_>,
         reply: R,
-        Ended { result, took }: Ended<R>,
+        Ended { result, injected, took }: Ended<R>,
         hits: Vec<trace::Hit>,
     ) {
-        self.count(op, result.is_err());
+        let answered = match &result {
+            Ok(_) => Answered::Well,
+            Err(_) if injected => Answered::Injected,
+            Err(error) if is_usual(op.call, errno_of(error)) => Answered::Usual,
+            Err(_) => Answered::Failed,
+        };
+        self.count(op, answered);
         if let Some(noted) = operands.noted {
             let bytes = result.as_ref().map_or(0, R::moved);
             self.tell(op, operands, noted, result.as_ref().err(), Told { took, bytes, hits });
@@ -316,7 +326,7 @@ impl Core {
         op: &Op,
         operands: Operands<'_>,
         mut reply: R,
-        Ended { result, took }: Ended<R>,
+        Ended { result, took, .. }: Ended<R>,
         hits: Vec<trace::Hit>,
     ) {
         self.withdraw(reply.granted(result.as_ref().ok()));
@@ -324,7 +334,7 @@ impl Core {
         // Forgotten, it would keep its entries in memory; dropped, it would answer EIO. The kernel
         // takes no second answer, and this is the first one's errno, if that is still on its way.
         reply.err(fuser::Errno::EINTR);
-        self.count(op, true);
+        self.count(op, Answered::Usual);
         if let Some(noted) = operands.noted {
             self.tell(op, operands, noted, Some(&error), Told { took, bytes: 0, hits });
         }
@@ -343,8 +353,8 @@ impl Core {
 
     /// Counts and times an operation that is over.
     #[inline]
-    fn count(&self, op: &Op, failed: bool) {
-        self.stats.count(op.call, failed);
+    fn count(&self, op: &Op, answered: Answered) {
+        self.stats.count(op.call, answered);
         if let Some(arrived) = op.arrived {
             self.stats.time(op.call, arrived.elapsed());
         }

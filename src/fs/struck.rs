@@ -24,6 +24,8 @@ pub(super) struct Struck {
     change: Option<Box<Change>>,
     /// This is the answer, whatever the operation itself would say.
     errno: Option<i32>,
+    /// Whether that is the fault's, not what a killed caller gets.
+    injects: bool,
     /// It is answered as if all of it had been done.
     whole: bool,
     /// How long its answer is held.
@@ -58,6 +60,7 @@ impl Struck {
             sync,
             change,
             errno,
+            injects: errno.is_some() && !killed,
             whole,
             after,
             only_answers,
@@ -90,6 +93,11 @@ impl Struck {
     /// The error that it is answered, if it is.
     pub(super) fn error(&self) -> Option<io::Error> {
         self.errno.map(io::Error::from_raw_os_error)
+    }
+
+    /// Whether the fault gives it an error.
+    pub(super) fn injects(&self) -> bool {
+        self.injects
     }
 
     /// Whether it is answered as if all of it had been done.

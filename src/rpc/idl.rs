@@ -309,8 +309,15 @@ fn traces_are_written_as_ever() {
 fn statistics_are_written_as_ever() {
     let buckets = [(5, 6), (7, 8)].into();
     let latency = LatencyStatistics { timed: 1, p50_ns: 2, p99_ns: 3, max_ns: 4, buckets };
-    let read =
-        MethodStatistics { name: "read".into(), calls: 1, errors: 2, latency: Some(latency) };
+    let read = MethodStatistics {
+        name: "read".into(),
+        calls: 1,
+        errors: 2,
+        latency: Some(latency),
+        injected: 3,
+        usual: 4,
+    };
+    let write = MethodStatistics { name: "write".into(), calls: 5, ..MethodStatistics::default() };
     let all = Statistics {
         elapsed_ns: 1,
         calls: 2,
@@ -324,6 +331,9 @@ fn statistics_are_written_as_ever() {
         callers_freed: 8,
         held_bytes_in_memory: 9,
         held_bytes_in_file: 10,
+        injected: 11,
+        usual: 12,
+        requests: vec![write],
     };
     is_golden("statistics", all);
     let files = PassthroughStatistics { open: 11, files: 12, refused: 13 };

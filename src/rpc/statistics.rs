@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::record::record;
 use super::wire::signed;
-use crate::ops::Method;
-use crate::stats::{Latency, Passthrough, Stats};
+use crate::ops::{Call, Method};
+use crate::stats::{Count, Latency, Passthrough, Stats};
 
 record! {
     /// What a mount has served since it was mounted.
@@ -37,6 +37,12 @@ record! {
         11: held_bytes_in_memory: i64,
         /// Bytes that they keep in the file of `--held-dir`.
         12: held_bytes_in_file: i64,
+        /// Of the errors, those that faults gave.
+        13: injected: i64,
+        /// Of the errors, those that nothing is wrong for, as a name that is not there.
+        14: usual: i64,
+        /// The requests that were answered, each once: by the method that names it.
+        15: requests: Vec<MethodStatistics>,
     }
 }
 
@@ -65,6 +71,10 @@ record! {
         3: errors: i64,
         /// How long they took, as far as they were timed.
         4: latency: Option<LatencyStatistics>,
+        /// Of the errors, those that faults gave.
+        5: injected: i64,
+        /// Of the errors, those that nothing is wrong for.
+        6: usual: i64,
     }
 }
 
@@ -90,13 +100,12 @@ impl Statistics {
     pub(super) fn of(stats: &Stats, passthrough: bool) -> Statistics {
         let (total, taken) = (stats.total(), stats.taken());
         let method = |method: Method| {
-            let (count, latency) = (stats.method(method), stats.latency(method));
-            MethodStatistics {
-                name: method.name().to_owned(),
-                calls: signed(count.calls),
-                errors: signed(count.errors),
-                latency: (latency.timed() > 0).then(|| LatencyStatistics::of(&latency)),
-            }
+            MethodStatistics::of(method, stats.method(method), &stats.latency(method))
+        };
+        let own = |method: Method| {
+            let calls =
+                || method.calls().iter().copied().filter(move |call| is_named(*call, method));
+            MethodStatistics::of(method, stats.sum(calls()), &stats.latency_of(calls()))
         };
         Statistics {
             elapsed_ns: i64::try_from(stats.elapsed().as_nanos()).unwrap_or(i64::MAX),
@@ -111,6 +120,27 @@ impl Statistics {
             callers_freed: signed(stats.callers_freed()),
             held_bytes_in_memory: signed(taken.held_in_memory),
             held_bytes_in_file: signed(taken.held_in_file),
+            injected: signed(total.injected),
+            usual: signed(total.usual),
+            requests: Method::all().map(own).filter(|method| method.calls > 0).collect(),
+        }
+    }
+}
+
+/// Whether the request is called by that method of those that it consults.
+fn is_named(call: Call, method: Method) -> bool {
+    call.name() == method.name()
+}
+
+impl MethodStatistics {
+    fn of(method: Method, count: Count, latency: &Latency) -> MethodStatistics {
+        MethodStatistics {
+            name: method.name().to_owned(),
+            calls: signed(count.calls),
+            errors: signed(count.errors),
+            latency: (latency.timed() > 0).then(|| LatencyStatistics::of(latency)),
+            injected: signed(count.injected),
+            usual: signed(count.usual),
         }
     }
 }
@@ -160,14 +190,14 @@ mod tests {
 
     use super::super::record::Record;
     use super::*;
-    use crate::ops::Call;
+    use crate::stats::Answered;
 
     #[test]
     fn what_is_counted_is_read_back() {
         let stats = Stats::default();
-        stats.count(Call::Fsync, true);
+        stats.count(Call::Fsync, Answered::Injected);
         stats.time(Call::Fsync, Duration::from_millis(10));
-        stats.count(Call::Write, false);
+        stats.count(Call::Write, Answered::Well);
         assert_eq!(Statistics::of(&stats, false).passthrough, None);
         stats.passthrough_begun();
         stats.passthrough_begun();
@@ -193,5 +223,31 @@ mod tests {
         assert_eq!((fsync.timed, fsync.p50_ns, fsync.max_ns), (1, 10_000_000, 10_000_000));
         assert_eq!(fsync.since(Some(&fsync)), None);
         assert_eq!(fsync.since(None).unwrap().p99_ns, 10_000_000);
+    }
+    #[test]
+    fn each_request_counts_once_among_the_requests() {
+        let stats = Stats::default();
+        for (call, times) in [(Call::Fsync, 1), (Call::Fdatasync, 2), (Call::CopyTo, 3)] {
+            (0..times).for_each(|_| stats.count(call, Answered::Well));
+        }
+        stats.count(Call::Lookup, Answered::Usual);
+        stats.count(Call::Getattr, Answered::Failed);
+        let all = Statistics::of(&stats, false);
+        let told = |m: &MethodStatistics| (m.name.clone(), m.calls, m.errors, m.usual);
+        let told: Vec<_> = all.requests.iter().map(told).collect();
+        let wanted = [
+            ("copy_file_range", 3, 0, 0),
+            ("fdatasync", 2, 0, 0),
+            ("fsync", 1, 0, 0),
+            ("getattr", 2, 2, 1),
+        ];
+        assert_eq!(
+            told,
+            wanted.map(|(name, calls, errors, usual)| (name.to_owned(), calls, errors, usual))
+        );
+        assert_eq!(all.calls, all.requests.iter().map(|m| m.calls).sum::<i64>());
+        // A method counts all that consult it, as ever.
+        let fsync = all.methods.iter().find(|m| m.name == "fsync").unwrap();
+        assert_eq!(fsync.calls, 3);
     }
 }

@@ -12,12 +12,27 @@ use std::time::{Duration, Instant};
 
 use self::latency::Histogram;
 pub use self::latency::Latency;
+pub use self::usual::is_usual;
 use crate::ops::{Call, Method};
 
 mod latency;
+mod usual;
 
 /// Threads beyond these share.
 const SHARDS: usize = 16;
+
+/// How an operation was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// Without an error.
+    Well,
+    /// With an error that a fault gave.
+    Injected,
+    /// With an error that nothing is wrong for, see [`is_usual`].
+    Usual,
+    /// With any other.
+    Failed,
+}
 
 /// Calls and errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,11 +41,20 @@ pub struct Count {
     pub calls: u64,
     /// Those answered with an error.
     pub errors: u64,
+    /// Of these errors, those that a fault gave.
+    pub injected: u64,
+    /// Of these errors, those that nothing is wrong for.
+    pub usual: u64,
 }
 
 impl Count {
     fn plus(self, other: Count) -> Count {
-        Count { calls: self.calls + other.calls, errors: self.errors + other.errors }
+        Count {
+            calls: self.calls + other.calls,
+            errors: self.errors + other.errors,
+            injected: self.injected + other.injected,
+            usual: self.usual + other.usual,
+        }
     }
 }
 
@@ -39,8 +63,22 @@ impl Count {
 struct Shard {
     calls: [AtomicU64; Call::COUNT],
     errors: [AtomicU64; Call::COUNT],
+    injected: [AtomicU64; Call::COUNT],
+    usual: [AtomicU64; Call::COUNT],
     /// Made when the first operation is timed.
     times: [OnceLock<Box<Histogram>>; Call::COUNT],
+}
+
+/// A row of counters of a shard.
+type Counters = fn(&Shard) -> &[AtomicU64; Call::COUNT];
+
+impl Shard {
+    #[inline]
+    fn add(&self, counters: Counters, call: Call) {
+        if let Some(counter) = counters(self).get(call as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What operations take of the daemon just now.
@@ -89,7 +127,13 @@ impl Default for Stats {
     fn default() -> Stats {
         let zeros = || array::from_fn(|_| AtomicU64::new(0));
         let times = || array::from_fn(|_| OnceLock::new());
-        let shard = |_| Shard { calls: zeros(), errors: zeros(), times: times() };
+        let shard = |_| Shard {
+            calls: zeros(),
+            errors: zeros(),
+            injected: zeros(),
+            usual: zeros(),
+            times: times(),
+        };
         Stats {
             started: Instant::now(),
             taken: OnceLock::new(),
@@ -103,14 +147,16 @@ impl Default for Stats {
 impl Stats {
     /// Counts one operation.
     #[inline]
-    pub fn count(&self, call: Call, failed: bool) {
-        let place = call as usize;
+    pub fn count(&self, call: Call, answered: Answered) {
         let Some(shard) = self.shards.get(own_shard()) else { return };
-        if let Some(calls) = shard.calls.get(place) {
-            calls.fetch_add(1, Ordering::Relaxed);
+        shard.add(|shard| &shard.calls, call);
+        if answered != Answered::Well {
+            shard.add(|shard| &shard.errors, call);
         }
-        if failed && let Some(errors) = shard.errors.get(place) {
-            errors.fetch_add(1, Ordering::Relaxed);
+        match answered {
+            Answered::Well | Answered::Failed => {}
+            Answered::Injected => shard.add(|shard| &shard.injected, call),
+            Answered::Usual => shard.add(|shard| &shard.usual, call),
         }
     }
 
@@ -176,25 +222,42 @@ impl Stats {
     /// The count of one kind of request.
     #[must_use]
     pub fn call(&self, call: Call) -> Count {
-        let sum = |column: fn(&Shard) -> &[AtomicU64]| {
-            let cells = self.shards.iter().filter_map(|shard| column(shard).get(call as usize));
+        let sum = |counters: Counters| {
+            let cells = self.shards.iter().filter_map(|shard| counters(shard).get(call as usize));
             cells.map(|cell| cell.load(Ordering::Relaxed)).sum()
         };
-        Count { calls: sum(|shard| &shard.calls), errors: sum(|shard| &shard.errors) }
+        Count {
+            calls: sum(|shard| &shard.calls),
+            errors: sum(|shard| &shard.errors),
+            injected: sum(|shard| &shard.injected),
+            usual: sum(|shard| &shard.usual),
+        }
     }
 
     /// The count of the requests that consult a method. A request that consults several counts for
     /// each.
     #[must_use]
     pub fn method(&self, method: Method) -> Count {
-        counted(method).map(|call| self.call(call)).fold(Count::default(), Count::plus)
+        self.sum(counted(method))
+    }
+
+    /// The count of these requests together.
+    #[must_use]
+    pub fn sum(&self, calls: impl IntoIterator<Item = Call>) -> Count {
+        calls.into_iter().map(|call| self.call(call)).fold(Count::default(), Count::plus)
     }
 
     /// How long the requests took that consult a method; empty if none was timed.
     #[must_use]
     pub fn latency(&self, method: Method) -> Latency {
+        self.latency_of(counted(method))
+    }
+
+    /// How long these requests took together, likewise.
+    #[must_use]
+    pub fn latency_of(&self, calls: impl IntoIterator<Item = Call>) -> Latency {
         let mut sum = Latency::default();
-        for call in counted(method) {
+        for call in calls {
             let times = self.shards.iter().filter_map(|shard| shard.times.get(call as usize));
             times.filter_map(OnceLock::get).for_each(|histogram| histogram.add_to(&mut sum));
         }
@@ -204,7 +267,7 @@ impl Stats {
     /// The count of all requests, each once.
     #[must_use]
     pub fn total(&self) -> Count {
-        Call::all().map(|call| self.call(call)).fold(Count::default(), Count::plus)
+        self.sum(Call::all())
     }
 }
 
@@ -243,17 +306,19 @@ mod tests {
                 let stats = &stats;
                 scope.spawn(move || {
                     for n in 0..1000 {
-                        stats.count(Call::Write, n % 10 == 0);
-                        stats.count(Call::Fdatasync, thread == 0);
+                        let failed = |yes| if yes { Answered::Failed } else { Answered::Well };
+                        stats.count(Call::Write, failed(n % 10 == 0));
+                        stats.count(Call::Fdatasync, failed(thread == 0));
                         stats.time(Call::Fdatasync, Duration::from_micros(n));
                     }
                 });
             }
         });
-        assert_eq!(stats.call(Call::Write), Count { calls: 32_000, errors: 3_200 });
-        assert_eq!(stats.call(Call::Fdatasync), Count { calls: 32_000, errors: 1_000 });
+        let of = |calls, errors| Count { calls, errors, ..Count::default() };
+        assert_eq!(stats.call(Call::Write), of(32_000, 3_200));
+        assert_eq!(stats.call(Call::Fdatasync), of(32_000, 1_000));
         assert_eq!(stats.call(Call::Read), Count::default());
-        assert_eq!(stats.total(), Count { calls: 64_000, errors: 4_200 });
+        assert_eq!(stats.total(), of(64_000, 4_200));
         let method = |name| Method::from_name(name).unwrap();
         assert_eq!(stats.latency(method("write")), Latency::default());
         let fsync = stats.latency(method("fsync"));
@@ -263,18 +328,28 @@ mod tests {
     #[test]
     fn method_sums_the_requests_that_consult_it() {
         let stats = Stats::default();
-        stats.count(Call::Fsync, false);
-        stats.count(Call::Fdatasync, true);
+        stats.count(Call::Fsync, Answered::Well);
+        stats.count(Call::Fdatasync, Answered::Injected);
         let of = |name| stats.method(Method::from_name(name).unwrap());
-        assert_eq!(of("fsync"), Count { calls: 2, errors: 1 });
-        assert_eq!(of("fdatasync"), Count { calls: 1, errors: 1 });
+        let failed = Count { calls: 1, errors: 1, injected: 1, usual: 0 };
+        assert_eq!(of("fsync"), Count { calls: 2, ..failed });
+        assert_eq!(of("fdatasync"), failed);
         assert_eq!(of("write"), Count::default());
+    }
+
+    #[test]
+    fn errors_are_told_apart_and_counted_together() {
+        let stats = Stats::default();
+        for answered in [Answered::Well, Answered::Injected, Answered::Usual, Answered::Failed] {
+            stats.count(Call::Lookup, answered);
+        }
+        assert_eq!(stats.total(), Count { calls: 4, errors: 3, injected: 1, usual: 1 });
     }
 
     #[test]
     fn a_copy_counts_for_each_of_its_methods_once() {
         let stats = Stats::default();
-        stats.count(Call::CopyTo, false);
+        stats.count(Call::CopyTo, Answered::Well);
         for name in ["copy_file_range", "write", "read", "read_buf"] {
             assert_eq!(stats.method(Method::from_name(name).unwrap()).calls, 1, "{name}");
         }

@@ -6,6 +6,24 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::checked;
 
+/// Those that a user sends, and those that end a process that does not know them.
+pub(crate) const ENDING: [libc::c_int; 13] = [
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGSTKFLT,
+    // The processor time that `ulimit -t` or `-R` allows is used up: SIGKILL follows.
+    libc::SIGXCPU,
+];
+
 /// Blocks `signals` in the calling thread, and in every thread it starts from now on, and returns
 /// a non-blocking descriptor that becomes readable when one of them is pending.
 ///
@@ -45,6 +63,24 @@ pub(crate) fn masked<T>(f: impl FnOnce() -> T) -> io::Result<T> {
         libc::sigprocmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut())
     })?;
     Ok(done)
+}
+
+/// Has a signal that is blocked in the calling thread do now what it does by default, and blocks it again.
+///
+/// # Errors
+/// EINVAL for what is no signal.
+pub(crate) fn let_through(signal: libc::c_int) -> io::Result<()> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set that the later calls read; raise takes any number, and the
+    // default action runs no code of ours.
+    unsafe {
+        checked(libc::sigemptyset(set.as_mut_ptr()))?;
+        checked(libc::sigaddset(set.as_mut_ptr(), signal))?;
+        checked(libc::raise(signal))?;
+        checked(libc::sigprocmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut()))?;
+        checked(libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()))?;
+    }
+    Ok(())
 }
 
 /// Has the process go on as if these signals did not come: what they tell of is an error as well.

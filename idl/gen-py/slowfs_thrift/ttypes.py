@@ -1572,15 +1572,19 @@ class MethodStatistics(object):
      - calls
      - errors
      - latency
+     - injected
+     - usual
 
     """
 
 
-    def __init__(self, name=None, calls=None, errors=None, latency=None,):
+    def __init__(self, name=None, calls=None, errors=None, latency=None, injected=None, usual=None,):
         self.name = name
         self.calls = calls
         self.errors = errors
         self.latency = latency
+        self.injected = injected
+        self.usual = usual
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -1612,6 +1616,16 @@ class MethodStatistics(object):
                     self.latency.read(iprot)
                 else:
                     iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.injected = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.usual = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -1637,6 +1651,14 @@ class MethodStatistics(object):
         if self.latency is not None:
             oprot.writeFieldBegin('latency', TType.STRUCT, 4)
             self.latency.write(oprot)
+            oprot.writeFieldEnd()
+        if self.injected is not None:
+            oprot.writeFieldBegin('injected', TType.I64, 5)
+            oprot.writeI64(self.injected)
+            oprot.writeFieldEnd()
+        if self.usual is not None:
+            oprot.writeFieldBegin('usual', TType.I64, 6)
+            oprot.writeI64(self.usual)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1754,11 +1776,14 @@ class Statistics(object):
      - callers_freed
      - held_bytes_in_memory
      - held_bytes_in_file
+     - injected
+     - usual
+     - requests
 
     """
 
 
-    def __init__(self, elapsed_ns=None, calls=None, errors=None, methods=None, passthrough=None, log_lines_lost=None, connections_dropped=None, threads=None, waiting=None, callers_freed=None, held_bytes_in_memory=None, held_bytes_in_file=None,):
+    def __init__(self, elapsed_ns=None, calls=None, errors=None, methods=None, passthrough=None, log_lines_lost=None, connections_dropped=None, threads=None, waiting=None, callers_freed=None, held_bytes_in_memory=None, held_bytes_in_file=None, injected=None, usual=None, requests=None,):
         self.elapsed_ns = elapsed_ns
         self.calls = calls
         self.errors = errors
@@ -1771,6 +1796,9 @@ class Statistics(object):
         self.callers_freed = callers_freed
         self.held_bytes_in_memory = held_bytes_in_memory
         self.held_bytes_in_file = held_bytes_in_file
+        self.injected = injected
+        self.usual = usual
+        self.requests = requests
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -1848,6 +1876,27 @@ class Statistics(object):
                     self.held_bytes_in_file = iprot.readI64()
                 else:
                     iprot.skip(ftype)
+            elif fid == 13:
+                if ftype == TType.I64:
+                    self.injected = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 14:
+                if ftype == TType.I64:
+                    self.usual = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 15:
+                if ftype == TType.LIST:
+                    self.requests = []
+                    (_etype127, _size124) = iprot.readListBegin()
+                    for _i128 in range(_size124):
+                        _elem129 = MethodStatistics()
+                        _elem129.read(iprot)
+                        self.requests.append(_elem129)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -1873,8 +1922,8 @@ class Statistics(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRUCT, len(self.methods))
-            for iter124 in self.methods:
-                iter124.write(oprot)
+            for iter130 in self.methods:
+                iter130.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough is not None:
@@ -1908,6 +1957,21 @@ class Statistics(object):
         if self.held_bytes_in_file is not None:
             oprot.writeFieldBegin('held_bytes_in_file', TType.I64, 12)
             oprot.writeI64(self.held_bytes_in_file)
+            oprot.writeFieldEnd()
+        if self.injected is not None:
+            oprot.writeFieldBegin('injected', TType.I64, 13)
+            oprot.writeI64(self.injected)
+            oprot.writeFieldEnd()
+        if self.usual is not None:
+            oprot.writeFieldBegin('usual', TType.I64, 14)
+            oprot.writeI64(self.usual)
+            oprot.writeFieldEnd()
+        if self.requests is not None:
+            oprot.writeFieldBegin('requests', TType.LIST, 15)
+            oprot.writeListBegin(TType.STRUCT, len(self.requests))
+            for iter131 in self.requests:
+                iter131.write(oprot)
+            oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -2321,11 +2385,11 @@ class TraceEvent(object):
             elif fid == 18:
                 if ftype == TType.LIST:
                     self.hits = []
-                    (_etype128, _size125) = iprot.readListBegin()
-                    for _i129 in range(_size125):
-                        _elem130 = TraceHit()
-                        _elem130.read(iprot)
-                        self.hits.append(_elem130)
+                    (_etype135, _size132) = iprot.readListBegin()
+                    for _i136 in range(_size132):
+                        _elem137 = TraceHit()
+                        _elem137.read(iprot)
+                        self.hits.append(_elem137)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2410,8 +2474,8 @@ class TraceEvent(object):
         if self.hits is not None:
             oprot.writeFieldBegin('hits', TType.LIST, 18)
             oprot.writeListBegin(TType.STRUCT, len(self.hits))
-            for iter131 in self.hits:
-                iter131.write(oprot)
+            for iter138 in self.hits:
+                iter138.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2461,11 +2525,11 @@ class TraceRead(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype135, _size132) = iprot.readListBegin()
-                    for _i136 in range(_size132):
-                        _elem137 = TraceEvent()
-                        _elem137.read(iprot)
-                        self.events.append(_elem137)
+                    (_etype142, _size139) = iprot.readListBegin()
+                    for _i143 in range(_size139):
+                        _elem144 = TraceEvent()
+                        _elem144.read(iprot)
+                        self.events.append(_elem144)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2492,8 +2556,8 @@ class TraceRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter138 in self.events:
-                iter138.write(oprot)
+            for iter145 in self.events:
+                iter145.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.dropped is not None:
@@ -2649,6 +2713,8 @@ MethodStatistics.thrift_spec = (
     (2, TType.I64, 'calls', None, None, ),  # 2
     (3, TType.I64, 'errors', None, None, ),  # 3
     (4, TType.STRUCT, 'latency', [Latency, None], None, ),  # 4
+    (5, TType.I64, 'injected', None, None, ),  # 5
+    (6, TType.I64, 'usual', None, None, ),  # 6
 )
 all_structs.append(Passthrough)
 Passthrough.thrift_spec = (
@@ -2672,6 +2738,9 @@ Statistics.thrift_spec = (
     (10, TType.I64, 'callers_freed', None, None, ),  # 10
     (11, TType.I64, 'held_bytes_in_memory', None, None, ),  # 11
     (12, TType.I64, 'held_bytes_in_file', None, None, ),  # 12
+    (13, TType.I64, 'injected', None, None, ),  # 13
+    (14, TType.I64, 'usual', None, None, ),  # 14
+    (15, TType.LIST, 'requests', (TType.STRUCT, [MethodStatistics, None], False), None, ),  # 15
 )
 all_structs.append(TraceHead)
 TraceHead.thrift_spec = (
