@@ -28,11 +28,12 @@ Examples:
   slowfs mount /mnt/slowfs --subdir /data/raw -o dev,suid";
 
 pub(super) const UMOUNT: &str = "\
+A busy mount is refused, and who uses it is named: clear its faults and end these programs first. \
+--force ends the daemon, which releases what is held and detaches, busy or not; so does SIGTERM.
+
 Examples:
   slowfs umount /mnt/slowfs
-
-A busy mount is refused: clear its faults and end its programs first, or end the daemon with \
-SIGTERM, which releases what is held and detaches.";
+  slowfs umount --force /mnt/slowfs";
 
 pub(super) const CLEAR: &str = "\
 What a cleared fault holds is released at once: it runs and succeeds. If one of what is named is not \

@@ -42,6 +42,7 @@ mod trace;
 mod traced;
 mod trial;
 mod typed;
+mod umount;
 mod values;
 mod watch;
 mod whom;
@@ -63,7 +64,7 @@ enum Command {
     Mount(Box<mount::MountArgs>),
     /// Unmount a mirror; its daemon ends
     #[command(visible_alias = "unmount", after_help = help::UMOUNT)]
-    Umount(mount::UmountArgs),
+    Umount(umount::UmountArgs),
     #[command(flatten)]
     Control(control::Control),
     /// Show the mounts that there are, and how each is reached; asks each
@@ -140,7 +141,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(_) => outcome("slowfs", mount::mount(&args)),
             Err(reason) => wrong(&reason),
         },
-        Command::Umount(args) => outcome("slowfs", mount::umount(&args)),
+        Command::Umount(args) => outcome("slowfs", umount::umount(&args)),
         Command::Ps(args) => ps::run(&args),
         Command::Demo(args) => outcome("slowfs", demo::run(&args)),
         Command::Selftest(args) => selftest::run(&args),

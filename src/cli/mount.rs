@@ -1,4 +1,4 @@
-//! `slowfs mount` and `slowfs umount`.
+//! `slowfs mount`.
 
 use std::fs;
 use std::io::IsTerminal;
@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -120,13 +119,6 @@ pub(super) struct MountArgs {
     /// SIGHUP ends it, whatever else it could mean.
     #[arg(skip)]
     pub(super) hangup_ends: bool,
-}
-
-/// What `slowfs umount` is told.
-#[derive(Debug, Args)]
-pub(super) struct UmountArgs {
-    /// The mountpoint of a mirror
-    mountpoint: PathBuf,
 }
 
 #[derive(Clone, Debug)]
@@ -348,51 +340,11 @@ fn remount(args: &MountArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot remount {typed}"))
 }
 
-/// How long a daemon may take to end once its mount is gone.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Unmounts an idle mirror, or a dead one, and returns when its daemon is gone.
+/// The mirror at a mountpoint; `verb` is what cannot be done if there is none.
 ///
 /// # Errors
-/// It is busy, or no mirror; or it is unmounted, but its daemon does not end.
-pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
-    let typed = &args.mountpoint;
-    let line = mirror_at(typed, "unmount")?;
-    let servers = mark::servers_of(line.device);
-    let table = MountTable::open().map_err(StartError::Mountinfo)?;
-    let places = table.places_of(line.device).map_err(StartError::Mountinfo)?;
-    match daemon::mount::unmount_idle(&line.mountpoint) {
-        Err(error)
-            if error.raw_os_error() == Some(libc::EBUSY)
-                && daemon::mount::detach_dead(&line.mountpoint).unwrap_or(false) => {}
-        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => bail!(
-            "cannot unmount {}: files on it are open or operations held; end their programs, \
-             or end the daemon with SIGTERM, which releases and detaches",
-            typed.display()
-        ),
-        other => other.with_context(|| format!("cannot unmount {}", typed.display()))?,
-    }
-    if places.len() > 1 {
-        // It is mounted elsewhere, too: the daemon goes on.
-        return Ok(());
-    }
-    let deadline = Instant::now() + PATIENCE;
-    for server in servers {
-        if !server.ends_within(deadline.saturating_duration_since(Instant::now())) {
-            bail!(
-                "unmounted {}, but its daemon (pid {}) runs on after {} s: another mount namespace \
-                 has the mount, or the backing directory does not answer",
-                typed.display(),
-                server.pid,
-                PATIENCE.as_secs()
-            );
-        }
-    }
-    Ok(())
-}
-
-/// The mirror at a mountpoint; `verb` is what cannot be done if there is none.
-fn mirror_at(typed: &Path, verb: &str) -> anyhow::Result<MountLine> {
+/// There is none.
+pub(super) fn mirror_at(typed: &Path, verb: &str) -> anyhow::Result<MountLine> {
     let resolved = resolve(typed).with_context(|| format!("cannot {verb} {}", typed.display()))?;
     let line = MountTable::open().and_then(|table| table.at(&resolved));
     let line = line.map_err(StartError::Mountinfo)?;

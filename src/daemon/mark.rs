@@ -2,23 +2,21 @@
 //! filesystem its holder serves. /proc shows the name among the holder's descriptors, to root and to
 //! the holder's own user, and the kernel takes it back when the process ends, however it ends.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::MemfdFlags;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::mountinfo::Device;
+use crate::sys::process::look_at_each;
 
-/// How long a look at one process may take.
-const LOOK: Duration = Duration::from_millis(500);
+/// How long the search may take, of which hardly any is needed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Held by a daemon while it has its mount.
 pub(super) struct Mark(#[allow(dead_code, reason = "it is there to be seen")] OwnedFd);
@@ -44,6 +42,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Has it end: it releases what is held, and detaches its mount.
+    ///
+    /// # Errors
+    /// EPERM if it is another user's.
+    pub(crate) fn end(&self) -> io::Result<()> {
+        match pidfd_send_signal(&self.process, Signal::TERM) {
+            // It has ended already.
+            Err(rustix::io::Errno::SRCH) => Ok(()),
+            other => other.map_err(Into::into),
+        }
+    }
+
     /// Waits that long at most for its end, and says whether it has come.
     #[must_use]
     pub(crate) fn ends_within(&self, limit: Duration) -> bool {
@@ -67,27 +77,8 @@ impl Server {
 /// can prevent: such a one is passed over, since it serves nothing.
 #[must_use]
 pub(crate) fn servers_of(device: Device) -> Vec<Server> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut left: VecDeque<i32> = pids.collect();
-    let mut found = Vec::new();
-    while !left.is_empty() {
-        let (tell, told) = mpsc::channel();
-        let batch = left.clone();
-        let looking = move || {
-            // An error means that nobody waits for it any more.
-            let _ = batch.into_iter().try_for_each(|pid| tell.send(server(pid, device)));
-        };
-        if thread::Builder::new().spawn(looking).is_err() {
-            break;
-        }
-        while let Ok(server) = told.recv_timeout(LOOK) {
-            found.extend(server);
-            left.pop_front();
-        }
-        left.pop_front();
-    }
-    found
+    let looks = look_at_each(PATIENCE, move |pid| server(i32::try_from(pid).ok()?, device));
+    looks.seen.into_iter().flatten().collect()
 }
 
 fn server(pid: i32, device: Device) -> Option<Server> {

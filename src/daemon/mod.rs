@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::parent_id;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::sys::memory;
 
 mod announce;
 pub(crate) mod around;
+pub(crate) mod beneath;
 mod config;
 mod control;
 mod error;
@@ -44,6 +46,7 @@ pub(crate) use config::{MountOptions, RunConfig};
 pub(crate) use error::StartError;
 
 use announce::announce;
+use beneath::Hidden;
 use control::Control;
 use error::strip;
 use mount::Fresh;
@@ -78,6 +81,7 @@ pub(crate) fn run(
     log.keep_off(&mountpoint.path);
     let root = open_backing(&config, &base, &mountpoint)?;
     refuse_own_inside(&mountpoint.path, &base)?;
+    let mirrored = beneath::inode(&root);
     let mut control = Control::bind(&config, &mountpoint.path)?;
 
     let line = DelayLine::new().map_err(other("start the delay line"))?;
@@ -92,13 +96,17 @@ pub(crate) fn run(
 
     let files = OwnFiles::take(&config)?;
     let (connection, mounted) = mount_own(&mountpoint, &paths.base, &config)?;
-    line.serves(mounted.device());
+    let (device, hidden) = (mounted.device(), Hidden::of(&mountpoint.dir, mirrored));
+    line.serves(device);
     drop(mountpoint);
     control.publish()?;
     let run = start(fs, connection, (&config, log), &table, control, (&paths, mounted))?;
     let ready = Ready::of(&run, &paths.base);
     files.fill(&ready)?;
     announce(&config, &ready);
+    // The command that waits for this daemon stands where it was typed, and ends.
+    let waiting = report.as_ref().map(|_| parent_id());
+    hidden.warn(&ready.mountpoint, device, waiting.as_slice());
     tell(&ready);
     if let Some(report) = report.take() {
         // Standard error is the terminal's until then.

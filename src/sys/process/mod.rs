@@ -6,7 +6,9 @@
 //! another. So what is remembered of a caller is its process, and which of that number it is.
 
 mod birth;
+mod each;
 mod lately;
+mod openers;
 mod parent;
 mod proc;
 mod stuck;
@@ -20,7 +22,11 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process,
 };
 
+pub(crate) use self::each::look_at_each;
 pub(crate) use self::lately::arrival_lately;
+#[cfg(test)]
+pub(crate) use self::openers::Opener;
+pub(crate) use self::openers::{Openers, openers};
 pub(crate) use self::parent::end_with_parent;
 use self::proc::Status;
 pub(crate) use self::stuck::{Search, mount_of};

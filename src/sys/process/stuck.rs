@@ -11,7 +11,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
@@ -22,6 +21,7 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Process;
+use super::each::numbers;
 use super::proc::Status;
 
 /// How long a look at one process may take.
@@ -130,11 +130,6 @@ impl Process {
             .any(|tid| sleeps_in_its_end(self.pid, tid));
         sleeps && Process::numbered(self.pid) == Some(self)
     }
-}
-
-fn numbers(dir: &Path) -> impl Iterator<Item = u32> + use<> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn holds(pid: u32, mounts: &Mounts) -> bool {

@@ -1,0 +1,156 @@
+//! `slowfs umount`: ends a mirror, and says who is in the way.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::mount::mirror_at;
+use super::mounts::{self, Answer, Asked};
+use crate::daemon::mark::{self, Server};
+use crate::daemon::mountinfo::{MountLine, MountTable};
+use crate::daemon::socket::{self, State};
+use crate::daemon::{self, StartError};
+use crate::sys::process::{self, Openers};
+
+/// How long a daemon may take to end once its mount is gone.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the search for those who keep the mount busy may take.
+const SEARCHING: Duration = Duration::from_secs(2);
+
+/// What `slowfs umount` is told.
+#[derive(Debug, Args)]
+pub(super) struct UmountArgs {
+    /// The mountpoint of a mirror
+    mountpoint: PathBuf,
+    /// End the daemon, busy or not: what is held is released, and who has files open there gets errors
+    #[arg(long, short)]
+    force: bool,
+}
+
+/// Unmounts a mirror that is idle, dead, or to go by force, and returns when its daemon is gone.
+///
+/// # Errors
+/// It is busy, or no mirror; or it is unmounted, but its daemon does not end.
+pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
+    let typed = &args.mountpoint;
+    let line = mirror_at(typed, "unmount")?;
+    let servers = mark::servers_of(line.device);
+    let table = MountTable::open().map_err(StartError::Mountinfo)?;
+    let places = table.places_of(line.device).map_err(StartError::Mountinfo)?;
+    if args.force && !servers.is_empty() {
+        let asked = servers.iter().try_for_each(Server::end);
+        asked.with_context(|| format!("cannot end the daemon of {}", typed.display()))?;
+        return ended(servers, typed);
+    }
+    match daemon::mount::unmount_idle(&line.mountpoint) {
+        Err(error)
+            if error.raw_os_error() == Some(libc::EBUSY)
+                && daemon::mount::detach_dead(&line.mountpoint).unwrap_or(false) => {}
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) && args.force => bail!(
+            "cannot end the daemon of {0}: it cannot be seen from here; `umount -l {0}` detaches the mount",
+            typed.display()
+        ),
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+            bail!("cannot unmount {}: it is busy: {}", typed.display(), Busy::of(&line).told(typed))
+        }
+        other => other.with_context(|| format!("cannot unmount {}", typed.display()))?,
+    }
+    if places.len() > 1 {
+        // It is mounted elsewhere, too: the daemon goes on.
+        return Ok(());
+    }
+    ended(servers, typed)
+}
+
+/// Waits until they are gone.
+fn ended(servers: Vec<Server>, typed: &Path) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    for server in servers {
+        if !server.ends_within(deadline.saturating_duration_since(Instant::now())) {
+            bail!(
+                "unmounted {}, but its daemon (pid {}) runs on after {} s: another mount namespace \
+                 has the mount, or the backing directory does not answer",
+                typed.display(),
+                server.pid,
+                PATIENCE.as_secs()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What keeps a mount busy.
+struct Busy {
+    openers: Openers,
+    /// How many operations faults hold, if its daemon tells.
+    held: Option<i64>,
+}
+
+impl Busy {
+    fn of(line: &MountLine) -> Busy {
+        let device = line.device;
+        let openers = process::openers(SEARCHING, |_| true, move |open| open.device == device);
+        Busy { openers, held: held(line) }
+    }
+
+    /// Who it is, and what to do about it.
+    fn told(&self, typed: &Path) -> String {
+        let typed = typed.display();
+        let mut why = Vec::new();
+        let mut what = Vec::new();
+        if !self.openers.found.is_empty() {
+            why.push(format!("files are open of {}", self.openers.named()));
+            what.push("end these programs".to_owned());
+        }
+        if let Some(held @ 1..) = self.held {
+            let s = if held == 1 { "" } else { "s" };
+            why.push(format!("faults hold {held} operation{s}"));
+            what.push(format!("release what is held by `slowfs clear {typed}`"));
+        }
+        why.extend(self.openers.blind_spot());
+        if why.is_empty() {
+            why.push("who uses it cannot be seen from here".to_owned());
+        }
+        what.push(format!(
+            "`slowfs umount --force {typed}` ends it all the same, and who uses it gets errors"
+        ));
+        format!("{}; {}", why.join("; "), what.join(", or "))
+    }
+}
+
+fn held(line: &MountLine) -> Option<i64> {
+    let found = socket::socket_of(&line.mountpoint, line.owner);
+    let Some((socket, State::Live { pid })) = found else { return None };
+    let answer = mounts::asked(vec![(socket, pid)]).pop().map(|Asked { answer, .. }| answer);
+    answer?.ok().map(|Answer { held, .. }| held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process::Opener;
+
+    #[test]
+    fn what_is_told_is_what_can_be_done() {
+        let opener = |pid| Opener { pid, program: "cat".into(), first: "/m/f".into(), more: 0 };
+        let busy = |found: Vec<_>, unseen, held| {
+            Busy { openers: Openers { found, unseen }, held }.told(Path::new("/m"))
+        };
+        let force = "`slowfs umount --force /m` ends it all the same, and who uses it gets errors";
+        assert_eq!(
+            busy(vec![opener(7)], 0, Some(2)),
+            format!(
+                "files are open of 7 (cat: /m/f); faults hold 2 operations; end these programs, or \
+                 release what is held by `slowfs clear /m`, or {force}"
+            )
+        );
+        assert_eq!(busy(vec![], 0, None), format!("who uses it cannot be seen from here; {force}"));
+        assert_eq!(
+            busy(vec![], 3, Some(0)),
+            format!("3 processes could not be looked at; {force}")
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! A mount says what it hides: files that were open there before, whom no fault reaches, and a directory that
+//! was not empty. One that cannot go says who is in its way.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod alone;
+
+/// `start ARGUMENTS...`; `told TEXT`: the log says so; `silent TEXT`: it does not.
+const HARNESS: &str = r#"
+start() { slowfs mount "$@" --listen none --daemon --log-file log; }
+told() { grep -qF -- "$1" log || { cat log; die "not told: $1"; }; }
+silent() { ! grep -F -- "$1" log || die "told: $1"; }
+stop() { slowfs umount --force "$1"; rm log; }
+"#;
+
+fn alone(script: &str) {
+    alone::run(&format!("{HARNESS}{script}"));
+}
+
+#[test]
+fn who_has_files_open_beneath_is_named() {
+    alone(
+        r#"
+echo data >raw/f
+sleep 100 3<raw/f 4>raw/g & open=$!
+(cd raw; exec sleep 100) & inside=$!
+cp "$(command -v sleep)" raw/program
+raw/program 100 & running=$!
+python3 -c 'import ctypes, os, time
+fd = os.open("raw/f", os.O_RDWR)
+ctypes.CDLL(None).mmap(None, ctypes.c_size_t(4), 1, 1, fd, ctypes.c_long(0))
+os.close(fd)
+print(flush=True)
+time.sleep(100)' >mapped & mapping=$!
+sleep 100 5<"$PWD" & outside=$!
+soon test -s mapped
+start raw
+told "no fault reaches files below $PWD/raw that were opened before the mount: restart"
+told "$open (sleep: $PWD/raw/f and 1 more)"
+told "$inside (sleep: working directory $PWD/raw)"
+told "$running (program: program $PWD/raw/program"
+told "$mapping (python3: mapped $PWD/raw/f)"
+silent "$outside (sleep"
+silent 'not empty'
+silent 'could not be looked at'
+# What is opened on the mirror is no matter.
+(cd raw; exec sleep 100) & later=$!
+[ "$(grep -c WARN log)" = 1 ] || die "$(cat log)"
+stop raw
+kill $open $inside $running $mapping $outside $later
+wait
+start raw
+silent 'no fault reaches'
+stop raw
+"#,
+    );
+}
+
+#[test]
+fn a_directory_that_is_hidden_is_told_unless_it_is_what_is_mirrored() {
+    alone(
+        r#"
+start mnt --subdir raw
+silent WARN
+stop mnt
+touch mnt/{a,b,c,d,e}
+start mnt --subdir raw
+told "$PWD/mnt was not empty and is not what is mirrored: until the end of the mount nobody finds"
+told ' and 2 more'
+stop mnt
+# The same directory by another name.
+mkdir bound
+mount --bind mnt bound
+start bound --subdir mnt
+silent 'not empty'
+stop bound
+"#,
+    );
+}
+
+#[test]
+fn who_may_not_look_says_so() {
+    alone(
+        r#"
+mknod fuse c 10 229
+chmod 666 fuse
+mount --bind fuse /dev/fuse
+touch raw/f
+chown -R nobody .
+sleep 100 3<raw/f &
+setpriv --reuid nobody --clear-groups bash -c \
+    'slowfs mount raw --listen none --daemon --log-file log'
+told "whether files below $PWD/raw were open before the mount is not quite known: "
+silent 'no fault reaches'
+"#,
+    );
+}
+
+#[test]
+fn a_start_waits_for_no_directory_that_does_not_answer() {
+    alone(
+        r#"
+mkdir other raw/sub
+touch raw/sub/f
+start mnt --subdir raw
+mv log first.log
+slowfs hang ./mnt -m opendir,readdir >/dev/null
+timeout 20 slowfs mount mnt/sub --subdir other --listen none --daemon --log-file log || die 'it waits'
+told "$PWD/mnt/sub mirrors $PWD/other"
+silent 'not empty'
+slowfs clear ./mnt >/dev/null
+"#,
+    );
+}
+
+#[test]
+fn who_keeps_a_mount_busy_is_named_and_force_ends_it() {
+    alone(
+        r#"
+start mnt --subdir raw
+echo data >mnt/f
+sleep 100 3<mnt/f & open=$!
+(cd mnt; exec sleep 100) & inside=$!
+slowfs hang ./mnt -m mkdir >/dev/null
+mkdir mnt/d & held=$!
+soon slowfs wait ./mnt 1 --held 1 >/dev/null
+! slowfs umount mnt 2>said || die 'it went'
+[ "$(wc -l <said)" = 1 ] || die "$(cat said)"
+for part in "cannot unmount mnt: it is busy: files are open of" "$open (sleep: $PWD/mnt/f)" \
+    "$inside (sleep: working directory $PWD/mnt)" 'faults hold 1 operation;' '`slowfs clear mnt`' \
+    '`slowfs umount --force mnt`'; do
+    grep -qF -- "$part" said || die "no $part in $(cat said)"
+done
+mountpoint -q mnt || die 'it is gone'
+slowfs umount --force mnt
+! mountpoint -q mnt || die 'it stays'
+wait $held || die 'what was held failed'
+[ -d raw/d ] || die 'it was not released'
+! pidof slowfs || die 'a daemon runs'
+"#,
+    );
+}
