@@ -30,7 +30,7 @@ use Comes::{Done, Says, Warns};
 
 /// Lines that are typed while a mirror of D is at M and has no fault.
 const TYPED: &[(&str, Comes)] = &[
-    ("slowfs", Done("Mount:   mount, umount, ps\nFaults:  ")),
+    ("slowfs", Done("Mount:   mount, umount, ps, doctor\nFaults:  ")),
     ("slowfs --help", Done("Unmount a mirror; its daemon ends [alias: unmount]")),
     ("slowfs help", Done("[also: rm, remove, reset]")),
     ("slowfs -h", Done("[alias: ls]")),

@@ -139,6 +139,17 @@ Examples:
   slowfs ps
   slowfs ps --json";
 
+pub(super) const DOCTOR: &str = "\
+For each check: what is, what that means, and below the table what to do. It changes nothing, and looks at \
+what the calling user may see: as root at more.
+
+Exit codes: 0 nothing needs doing, 1 something does.
+
+Examples:
+  slowfs doctor
+  slowfs doctor /mnt/slowfs                           # beside the machine that mount only
+  slowfs doctor --json";
+
 pub(super) const DEMO: &str = "\
 Examples:
   slowfs demo";

@@ -14,6 +14,7 @@ mod charybdefs;
 mod control;
 mod counts;
 mod demo;
+mod doctor;
 mod faults;
 mod help;
 mod keys;
@@ -70,6 +71,9 @@ enum Command {
     /// Show the mounts that there are, and how each is reached; asks each
     #[command(after_help = help::PS)]
     Ps(ps::PsArgs),
+    /// Look for what is amiss with this machine and its mounts, and say what to do
+    #[command(after_help = help::DOCTOR)]
+    Doctor(doctor::DoctorArgs),
     /// Show a delay at work, on temporary directories
     #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
@@ -143,6 +147,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         Command::Umount(args) => outcome("slowfs", umount::umount(&args)),
         Command::Ps(args) => ps::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => outcome("slowfs", demo::run(&args)),
         Command::Selftest(args) => selftest::run(&args),
     }
@@ -283,6 +288,7 @@ mod tests {
             activity::field_names(),
             selftest::field_names(),
             ps::field_names(),
+            doctor::field_names(),
         ];
         for name in all.iter().flatten() {
             assert!(DOCUMENTATION.contains(&format!("`{name}`")), "{name}");

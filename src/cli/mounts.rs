@@ -22,6 +22,8 @@ pub(super) struct Answer {
     pub(super) info: Info,
     /// How many operations its faults hold, those that have gone included.
     pub(super) held: i64,
+    /// Those that are set.
+    pub(super) faults: Vec<ListedFault>,
 }
 
 impl Asked {
@@ -52,7 +54,7 @@ pub(super) fn asked(sockets: Vec<(PathBuf, u32)>) -> Vec<Asked> {
 fn ask(socket: &std::path::Path) -> Result<Answer, ClientError> {
     let mut client = Client::connect(&socket.display().to_string(), PATIENCE)?;
     let info = client.info()?;
-    let mut faults = client.list_faults()?;
-    faults.extend(client.list_ended()?);
-    Ok(Answer { info, held: faults.iter().map(|fault: &ListedFault| fault.held).sum() })
+    let (faults, ended) = (client.list_faults()?, client.list_ended()?);
+    let held = faults.iter().chain(&ended).map(|fault| fault.held).sum();
+    Ok(Answer { info, held, faults })
 }

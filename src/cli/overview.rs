@@ -8,7 +8,7 @@ use crate::fault::kinds::KINDS;
 
 /// Which commands stand under which word; those of no other, and so new ones, under [`LOOK`].
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("Mount", &["mount", "umount", "ps"]),
+    ("Mount", &["mount", "umount", "ps", "doctor"]),
     ("Faults", &["recipe", "clear"]),
     ("Try it", &["demo", "selftest"]),
 ];

@@ -80,7 +80,7 @@ pub(super) fn run(args: &PsArgs) -> ExitCode {
 fn row(asked: Asked) -> Row {
     let pid = Some(asked.pid).filter(|pid| *pid > 0);
     match asked.answer {
-        Ok(Answer { info, held }) => Row {
+        Ok(Answer { info, held, .. }) => Row {
             mountpoint: info.mountpoint.0,
             backing: Some(info.backing.0),
             pid: u32::try_from(info.pid).ok(),

@@ -89,6 +89,35 @@ pub(super) fn lift() {
     }
 }
 
+/// The limits that would stay for a daemon that may lift none beyond what is allowed at most, and what each
+/// does to it, a clause each.
+#[must_use]
+pub(crate) fn that_would_stay() -> Vec<String> {
+    let stays = |row: &&Row| {
+        let most = getrlimit(row.resource).maximum;
+        most.is_some_and(|most| most.saturating_sub(row.notice) < row.enough)
+    };
+    let told = |row: &Row| {
+        let most = getrlimit(row.resource).maximum.unwrap_or_default();
+        format!("{} is {most} at most: {}", row.name, row.harm)
+    };
+    ROWS.iter().filter(stays).map(told).collect()
+}
+
+/// How many descriptors a daemon may come to have, as [`lift_descriptors`] raises them; `beyond` whether it
+/// may raise the limit that it is allowed at most.
+#[must_use]
+pub(crate) fn most_descriptors(beyond: bool) -> u64 {
+    let allowed = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let system = system_descriptors().unwrap_or(allowed);
+    if beyond { allowed.max(system) } else { allowed }
+}
+
+/// What the kernel lets one process have.
+fn system_descriptors() -> Option<u64> {
+    fs::read_to_string("/proc/sys/fs/nr_open").ok()?.trim().parse().ok()
+}
+
 /// The limit, if it may be felt.
 fn below(row: &Row) -> Option<Rlimit> {
     let limit = getrlimit(row.resource);
@@ -99,9 +128,7 @@ fn below(row: &Row) -> Option<Rlimit> {
 /// be, the fewer the mirror reopens.
 pub(super) fn lift_descriptors() {
     let limit = getrlimit(Resource::Nofile);
-    let system = fs::read_to_string("/proc/sys/fs/nr_open");
-    let system = system.ok().and_then(|text| text.trim().parse().ok());
-    let most = limit.maximum.max(system);
+    let most = limit.maximum.max(system_descriptors());
     let to = |most| setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
     if let Err(error) = to(most).or_else(|_| to(limit.maximum)) {
         tracing::warn!("cannot raise the limit of open files: {error}");

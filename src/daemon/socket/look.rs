@@ -34,22 +34,51 @@ pub(crate) fn socket_of(mountpoint: &Path, owner: u32) -> Option<(PathBuf, State
     })
 }
 
-/// The sockets that somebody listens to and that the calling user may connect to, and the pids of those
-/// who listen.
+/// The sockets that there are.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    /// Those that somebody listens to and that the calling user may connect to, and the pids of those who
+    /// listen.
+    pub live: Vec<(PathBuf, u32)>,
+    /// Those that nobody listens to: taken away now, but in others' directories.
+    pub dead: Vec<PathBuf>,
+    /// Directories that no socket is looked for in, and why: a line each.
+    pub unusable: Vec<String>,
+}
+
+/// All that the calling user may look for.
 #[must_use]
-pub(crate) fn live() -> Vec<(PathBuf, u32)> {
-    let mut found = Vec::new();
+pub(crate) fn all() -> Sockets {
+    let mut found = Sockets::default();
     for place in Place::all() {
-        let Ok(dir) = place.open() else { continue };
+        let dir = match place.open() {
+            Ok(dir) => dir,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    let why = super::super::error::strip(&error);
+                    found.unusable.push(format!("{}: {why}", place.path().display()));
+                }
+                continue;
+            }
+        };
         for name in place::names(&dir).unwrap_or_default() {
-            let is_named = !name.starts_with('.');
-            // What a start that was killed left has no name yet, and goes as well.
-            if let (Some(State::Live { pid }), true) = (look(&place, &dir, &name), is_named) {
-                found.push((place.path().join(name), pid));
+            let is_socket = place::identity(&dir, &name).is_some();
+            let path = place.path().join(&name);
+            match look(&place, &dir, &name) {
+                // What a start that was killed left has no name yet, and goes as well.
+                Some(State::Live { pid }) if !name.starts_with('.') => found.live.push((path, pid)),
+                None if is_socket => found.dead.push(path),
+                _ => {}
             }
         }
     }
     found
+}
+
+/// The live ones of them.
+#[must_use]
+pub(crate) fn live() -> Vec<(PathBuf, u32)> {
+    all().live
 }
 
 /// What became of the socket of that name; None if there is none (any more).

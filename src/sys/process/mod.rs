@@ -29,6 +29,7 @@ pub(crate) use self::openers::Opener;
 pub(crate) use self::openers::{Openers, openers};
 pub(crate) use self::parent::end_with_parent;
 use self::proc::Status;
+pub(crate) use self::proc::numbers_are_ours;
 pub(crate) use self::stuck::{Search, mount_of};
 pub(crate) use self::watching::{Lookout, Plight};
 

@@ -25,6 +25,12 @@ static NUMBERS_ARE_OURS: LazyLock<bool> = LazyLock::new(|| {
     ours
 });
 
+/// Whether /proc tells of the callers that the kernel names.
+#[must_use]
+pub(crate) fn numbers_are_ours() -> bool {
+    *NUMBERS_ARE_OURS
+}
+
 /// Of a set of signals.
 const SIGKILL: u64 = 1 << (9 - 1);
 

@@ -1,0 +1,106 @@
+//! How clients reach mounts: the usual port, and the control sockets.
+
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use super::finding::Finding;
+use super::scene::{Scene, counted};
+use crate::sys::process;
+
+/// The usual one of charybdefs's clients.
+const PORT: u16 = 9090;
+
+/// How long the search for who listens may take.
+const SEARCHING: Duration = Duration::from_secs(2);
+
+pub(super) fn port(scene: &Scene) -> Finding {
+    let error = match TcpListener::bind(("127.0.0.1", PORT)) {
+        Ok(_) => return Finding::ok("it is free", "the next mount serves clients there"),
+        Err(error) => error,
+    };
+    let another = "for a further mount name another port: `slowfs mount --listen 127.0.0.1:0`, or none by \
+                   `--listen none`";
+    if let Some(own) = own(scene) {
+        return Finding::note(
+            format!("{own} listens there"),
+            "it is reached as charybdefs is; a further mount needs a port of its own",
+            another,
+        );
+    }
+    let is = match error.kind() {
+        io::ErrorKind::AddrInUse => format!("{} listens there", listener()),
+        _ => format!("it cannot be bound: {error}"),
+    };
+    let means = "`slowfs mount` is refused unless another port is named";
+    Finding::to_do(is, means, format!("end that, or {another}"))
+}
+
+/// The mount that has the port.
+fn own(scene: &Scene) -> Option<String> {
+    let ending = format!(":{PORT}");
+    let has_port = |asked: &&crate::cli::mounts::Asked| {
+        let listen = asked.answer.as_ref().ok().and_then(|answer| answer.info.listen.as_ref());
+        listen.is_some_and(|listen| listen.ends_with(&ending))
+    };
+    scene.asked.iter().find(has_port).map(|asked| format!("the mount {}", asked.name()))
+}
+
+/// Who listens, as far as that can be seen.
+fn listener() -> String {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
+    let socket = tables.iter().flatten().find_map(|table| socket_of(table));
+    let Some(socket) = socket else { return "somebody".to_owned() };
+    let link = format!("socket:[{socket}]");
+    let found = process::openers(SEARCHING, move |path| path == Path::new(&link), |_| true);
+    let named: Vec<_> =
+        found.found.iter().map(|it| format!("process {} ({})", it.pid, it.program)).collect();
+    if named.is_empty() { "a process that cannot be seen".to_owned() } else { named.join(", ") }
+}
+
+/// The number of the socket that listens on the port, by a table of /proc/net:
+/// `0: 0100007F:2382 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4711 ...`.
+fn socket_of(table: &str) -> Option<u64> {
+    let port = format!(":{PORT:04X}");
+    table.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let listens = fields.get(1)?.ends_with(&port) && *fields.get(3)? == "0A";
+        if listens { fields.get(9)?.parse().ok() } else { None }
+    })
+}
+
+pub(super) fn sockets(scene: &Scene) -> Finding {
+    let sockets = &scene.sockets;
+    if !sockets.unusable.is_empty() {
+        return Finding::to_do(
+            sockets.unusable.join("; "),
+            "mounts have no control socket there, and none is looked for",
+            "make it a directory of its owner's that nobody else may write to, or remove it",
+        );
+    }
+    let live = counted(scene.asked.len(), "socket");
+    match sockets.dead.len() {
+        0 => Finding::ok(format!("{live} answered to"), "commands find mounts by their paths"),
+        n => Finding::ok(
+            format!("{live} answered to, {n} without a daemon"),
+            "what a killed daemon left is taken away by the next look of its owner, as this one",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_is_read_from_the_table_of_sockets() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:2382 0100007F:A3E2 01 00000000:00000000 00:00000000 00000000     0        0 11 1
+   1: 0100007F:2382 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1
+   2: 0100007F:2383 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12 1";
+        assert_eq!(socket_of(table), Some(4711));
+        assert_eq!(socket_of(""), None);
+    }
+}

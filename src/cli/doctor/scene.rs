@@ -1,0 +1,88 @@
+//! What the checks look at, found once.
+
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+use crate::cli::mount::mirror_at;
+use crate::cli::mounts::{self, Answer, Asked};
+use crate::daemon::StartError;
+use crate::daemon::mark;
+use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
+use crate::daemon::socket::{self, Sockets};
+
+/// The machine as the calling user sees it.
+pub(super) struct Scene {
+    /// Whether that is root.
+    pub(super) is_root: bool,
+    /// The sockets, but for the live ones, which were asked.
+    pub(super) sockets: Sockets,
+    /// Every mount whose socket is there, and its answer.
+    pub(super) asked: Vec<Asked>,
+    /// The mirrors that are looked at: all, or the one that was named.
+    pub(super) mirrors: Vec<Mirror>,
+}
+
+/// A mirror in the mount table.
+pub(super) struct Mirror {
+    pub(super) line: MountLine,
+    /// Who serves it, as far as that can be seen.
+    pub(super) pids: Vec<u32>,
+}
+
+impl Mirror {
+    fn at(line: MountLine) -> Mirror {
+        let servers = mark::servers_of(line.device);
+        Mirror { pids: servers.iter().map(|server| server.pid.unsigned_abs()).collect(), line }
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.line.mountpoint.display().to_string()
+    }
+
+    /// Whether that is what its daemon said.
+    fn is_of(&self, asked: &Asked) -> bool {
+        let told = asked.answer.as_ref().ok().map(|answer| &answer.info.mountpoint.0);
+        told == Some(&self.line.mountpoint) || self.pids.contains(&asked.pid)
+    }
+}
+
+impl Scene {
+    /// # Errors
+    /// No mirror is mounted at what was named, or the mount table cannot be read.
+    pub(super) fn look(named: Option<&Path>) -> anyhow::Result<Scene> {
+        let lines = match named {
+            Some(named) => vec![mirror_at(named, "examine")?],
+            None => {
+                let table = MountTable::open().and_then(|table| table.mounts());
+                let mut lines = table.map_err(StartError::Mountinfo)?;
+                lines.retain(|line| is_ours(&line.kind));
+                // What is bound to several places is one mirror.
+                lines.sort_by_key(|line| line.device);
+                lines.dedup_by_key(|line| line.device);
+                lines
+            }
+        };
+        let mut sockets = socket::all();
+        let asked = mounts::asked(std::mem::take(&mut sockets.live));
+        let mirrors = lines.into_iter().map(Mirror::at).collect();
+        Ok(Scene { is_root: geteuid().is_root(), sockets, asked, mirrors })
+    }
+
+    /// Each mirror, and what became of the question who it is; none where its socket is not to be found.
+    pub(super) fn answers(&self) -> impl Iterator<Item = (&Mirror, Option<&Asked>)> {
+        self.mirrors
+            .iter()
+            .map(|mirror| (mirror, self.asked.iter().find(|asked| mirror.is_of(asked))))
+    }
+
+    /// The mirrors that answered.
+    pub(super) fn answered(&self) -> impl Iterator<Item = (&Mirror, &Answer)> {
+        self.answers().filter_map(|(mirror, asked)| Some((mirror, asked?.answer.as_ref().ok()?)))
+    }
+}
+
+/// `1 mount`, `2 mounts`.
+pub(super) fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
