@@ -61,6 +61,7 @@ struct ListedFault {
     13: list<string> warnings,      // what else it cannot do here
     14: optional i64 ended_unix_ns, // when it went, if it has gone
     15: optional string why,        // and why: "cleared", "replaced", "expired" or "spent"
+    16: optional i64 set_ns,        // when it was set, by CLOCK_MONOTONIC: its times count from then
 }
 
 /** What setting a fault has done. */

@@ -77,7 +77,7 @@ fn place(kind: &dyn Kind) -> String {
 fn spelled(param: &Param) -> String {
     match param.first {
         true => param.of.form(),
-        false => format!("--{} {}", param.word(), param.of.form()),
+        false => param.of.typed(&param.word()),
     }
 }
 
@@ -107,9 +107,9 @@ fn options() -> String {
         .to_owned();
     for option in OPTIONS {
         let short = option.short.map(|letter| format!("`-{letter}`, ")).unwrap_or_default();
-        let form = option.param.of.form().replace('|', "\\|");
-        let (word, name, about) = (option.word, option.param.name, option.param.about);
-        let _ = writeln!(text, "| {short}`--{word} {form}` | `{name}` | {about} |");
+        let typed = option.param.of.typed(option.word).replace('|', "\\|");
+        let (name, about) = (option.param.name, option.param.about);
+        let _ = writeln!(text, "| {short}`{typed}` | `{name}` | {about} |");
     }
     text
 }
@@ -125,7 +125,7 @@ mod tests {
             assert!(text.contains(&format!("\n## slowfs {}\n", kind.name())));
             assert!(one(*kind).contains(kind.about()) && all().contains(&usage(*kind)));
         }
-        assert!(OPTIONS.iter().all(|option| text.contains(&format!("`--{} ", option.word))));
+        assert!(OPTIONS.iter().all(|option| text.contains(&format!("`--{}", option.word))));
         assert!(!text.contains(" \n") && !text.ends_with('\n'));
     }
 }

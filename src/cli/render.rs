@@ -175,6 +175,7 @@ fn limits(fault: &ListedFault) -> String {
                 let left = count.saturating_sub(fault.fired).max(0);
                 Some(format!("{left} of {count} left"))
             }
+            (_, Value::Flag(set)) => set.then(|| option.word.to_owned()),
             _ => Some(format!("{} {}", option.word, option.param.of.write(value))),
         }
     };

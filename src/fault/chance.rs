@@ -133,6 +133,8 @@ pub(crate) enum Purpose {
     Position = 3,
     /// Which bits.
     Bits = 4,
+    /// How long a phase is.
+    Phase = 5,
 }
 
 /// The numbers of one match of one fault.
@@ -171,6 +173,12 @@ impl Draw {
     #[must_use]
     pub(crate) fn each(self, purpose: Purpose, k: u64) -> u64 {
         mix(self.bits(purpose).wrapping_add(k.wrapping_add(1).wrapping_mul(GOLDEN)))
+    }
+
+    /// The same as an even number between 0 and 1, never either.
+    #[must_use]
+    pub(super) fn each_unit(self, purpose: Purpose, k: u64) -> f64 {
+        unit(self.each(purpose, k))
     }
 
     /// An even number between 0 and 1, never either.

@@ -30,6 +30,8 @@ pub struct Listed {
     pub skipped: u64,
     /// Requests of processes that cannot be seen, if it has a filter that asks for one.
     pub unseen: u64,
+    /// When it was set: its times count from then.
+    pub since: Instant,
     /// What is left of its lifetime, if it has one.
     pub expires_in: Option<Duration>,
     /// Whether it is on at this moment: it has started, and is in no off phase.
@@ -51,6 +53,7 @@ impl Listed {
             past_cache: live.past_cache(),
             unseen: live.unseen(),
             is_on: live.is_on_now(),
+            since: live.since,
             expires_in: live.until.map(|until| until.saturating_duration_since(Instant::now())),
         }
     }

@@ -18,6 +18,7 @@ use super::operation::Operation;
 use super::plan::{Hold, Plan};
 use super::reads::Reads;
 use super::spec::Fault;
+use super::timetable::Timetable;
 use crate::ops::MethodSet;
 
 /// The number of a fault in one table, from 1, in the order they were put in force; never reused.
@@ -43,7 +44,7 @@ pub(super) struct Live {
     pub(super) turn: FaultId,
     pub(super) fault: Arc<Fault>,
     /// When it was set.
-    since: Instant,
+    pub(super) since: Instant,
     /// When its lifetime ends.
     pub(super) until: Option<Instant>,
     /// Operations on the delay line now.
@@ -63,8 +64,11 @@ pub(super) struct Live {
     follows: MethodSet,
     reads: Reads,
     rank: Rank,
-    /// Whether it has filters or phases.
+    /// Whether it has filters, a start or phases.
     sifts: bool,
+    /// Whether it has phases or a ramp.
+    is_paced: bool,
+    timetable: Timetable,
     chance: Chance,
     tally: Mutex<Tally>,
     dice: Dice,
@@ -100,6 +104,7 @@ impl Live {
     pub(super) fn new(id: FaultId, fault: Arc<Fault>, seed: u64) -> Live {
         let since = Instant::now();
         let key = fault.name().map_or(id.0, |name| chance::key(name.as_str()));
+        let dice = Dice::new(seed, key);
         let follows = fault.effects().iter().map(|effect| effect.follows());
         Live {
             id,
@@ -117,16 +122,18 @@ impl Live {
             reads: Reads::of(&fault),
             rank: Rank::of(&fault),
             sifts: !fault.scope().filters.is_none() || !fault.term().is_always_on(),
+            is_paced: fault.term().is_paced(),
+            timetable: Timetable::new(fault.term(), dice),
             chance: fault.chance(),
             tally: Mutex::default(),
-            dice: Dice::new(seed, key),
+            dice,
             fault,
         }
     }
 
     /// Whether it has started, and is in no off phase.
     pub(super) fn is_on_now(&self) -> bool {
-        self.fault.term().is_on(self.since.elapsed())
+        self.timetable.is_on(self.since.elapsed())
     }
 
     /// The methods it still has.
@@ -231,13 +238,8 @@ impl Live {
                 strike.n
             }
         };
-        if self.sifts && plan.before == Hold::UntilCleared {
-            let left = self.fault.term().left_of_phase(self.age(op));
-            if let Some(left) = left {
-                // It lets go then, as if it were cleared: what else the fault asks is void.
-                let before = Hold::for_time(op.arrived(), left);
-                *plan = Plan { before, ..Plan::default() };
-            }
+        if self.is_paced {
+            self.pace(op, plan);
         }
         Some(n)
     }
@@ -246,6 +248,22 @@ impl Live {
     fn act(&self, op: &Operation<'_>, n: u64, plan: &mut Plan) {
         for effect in self.fault.effects() {
             effect.plan(op, &Draw::new(self.dice, n), plan);
+        }
+    }
+
+    /// What its phases and its ramp make of that, by the time of arrival.
+    #[cold]
+    fn pace(&self, op: &Operation<'_>, plan: &mut Plan) {
+        let age = self.age(op);
+        if let Some(factor) = self.timetable.factor(age) {
+            plan.stretch(op.arrived(), factor);
+        }
+        if plan.before == Hold::UntilCleared
+            && let Some(left) = self.timetable.left_of_phase(age)
+        {
+            // It lets go then, as if it were cleared: what else the fault asks is void.
+            let before = Hold::for_time(op.arrived(), left);
+            *plan = Plan { before, ..Plan::default() };
         }
     }
 
@@ -264,11 +282,11 @@ impl Live {
     /// Whether its filters let the operation through, and it is on.
     #[cold]
     fn is_sifted(&self, op: &Operation<'_>) -> bool {
-        let term = self.fault.term();
-        if self.fault.scope().filters.miss(op) {
+        let (filters, always) = (&self.fault.scope().filters, self.fault.term().is_always_on());
+        if filters.miss(op) {
             self.unseen.fetch_add(1, Ordering::Relaxed);
         }
-        self.fault.scope().filters.admit(op) && (term.is_always_on() || term.is_on(self.age(op)))
+        filters.admit(op) && (always || self.timetable.is_on(self.age(op)))
     }
 
     /// How long it had been set when the operation arrived.

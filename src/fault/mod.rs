@@ -34,6 +34,7 @@ mod origin;
 mod patterns;
 mod placing;
 pub(crate) mod plan;
+mod ramp;
 mod rate;
 mod reach;
 mod reads;
@@ -49,6 +50,7 @@ mod table;
 mod term;
 #[cfg(test)]
 mod testing;
+mod timetable;
 pub(crate) mod trace;
 mod union;
 pub(crate) mod words;

@@ -45,6 +45,15 @@ impl Plan {
         }
     }
 
+    /// Has all that holds an operation which arrived then hold it so many times as long.
+    pub(super) fn stretch(&mut self, arrived: Instant, factor: f64) {
+        if let Hold::Until(due) = self.before {
+            let time = due.saturating_duration_since(arrived);
+            self.before = Hold::for_time(arrived, times(time, factor));
+        }
+        self.after = times(self.after, factor);
+    }
+
     /// What of the operation itself is otherwise, to add to it.
     pub fn changed(&mut self) -> &mut Change {
         self.change.get_or_insert_default()
@@ -65,6 +74,17 @@ impl Plan {
             Reply::Errno(errno, _) => Some(errno),
         }
     }
+}
+
+/// A time so many times, to the nearest nanosecond.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "exact up to 104 days; no factor is negative"
+)]
+fn times(time: Duration, factor: f64) -> Duration {
+    Duration::from_nanos((time.as_nanos() as f64 * factor).round() as u64)
 }
 
 /// How long something waits.
@@ -245,6 +265,22 @@ mod tests {
             hold.add(other);
             assert_eq!(hold, both, "{one:?} {other:?}");
         }
+    }
+
+    #[test]
+    fn what_holds_holds_so_many_times_as_long() {
+        let now = Instant::now();
+        let ms = Duration::from_millis;
+        let stretched = |before, factor| {
+            let mut plan = Plan { before, after: ms(2), ..Plan::default() };
+            plan.stretch(now, factor);
+            (plan.before, plan.after)
+        };
+        let until = |time| Hold::Until(now + time);
+        assert_eq!(stretched(until(ms(10)), 2.5), (until(ms(25)), ms(5)));
+        assert_eq!(stretched(until(ms(10)), 0.0), (until(ms(0)), ms(0)));
+        assert_eq!(stretched(Hold::No, 2.0), (Hold::No, ms(4)));
+        assert_eq!(stretched(Hold::UntilCleared, 0.5), (Hold::UntilCleared, ms(1)));
     }
 
     #[test]

@@ -202,11 +202,19 @@ impl Fault {
         Ok(())
     }
 
-    /// A condition takes all that it matches, a latch stays until it is cleared.
+    /// A condition takes all that it matches, a latch stays until it is cleared; what holds nothing for a
+    /// time does not grow.
     fn check_options(&self) -> Result<(), SpecError> {
+        let mut kinds = self.effects.iter().map(|effect| effect.kind());
+        if let (Some(_), Some(first)) = (self.term.ramp, self.effects.first())
+            && !kinds.any(|kind| kind.can_grow())
+        {
+            let (kind, why) = (first.kind().name(), "only a delay can grow");
+            return Err(SpecError::Option { kind, option: "ramp", why });
+        }
         let Some(class) = self.standing() else { return Ok(()) };
         let Chance { probability, after, nth, count } = self.chance;
-        let Term { starts, lasts, phases } = self.term;
+        let Term { starts, lasts, phases, ramp: _ } = self.term;
         let refuse = |option| {
             let kind = self.effects.first().map_or("", |effect| effect.kind().name());
             let why = match class {

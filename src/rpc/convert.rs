@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::records::ListedFault;
 use super::wire::signed;
+use crate::fault::trace::monotonic_ns;
 use crate::fault::words::FaultWords;
 use crate::fault::{Gone, Listed};
 
@@ -26,6 +27,7 @@ pub(super) fn listed(listed: &Listed) -> ListedFault {
         let_go: signed(listed.let_go),
         past_cache: signed(listed.past_cache),
         expires_in_ns: listed.expires_in.map(|left| nanoseconds(left.as_nanos())),
+        set_ns: Some(monotonic_ns(listed.since)),
         ..ListedFault::default()
     }
 }

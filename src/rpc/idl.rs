@@ -194,6 +194,7 @@ fn faults_are_written_as_ever() {
         warnings: vec!["one".into()],
         ended_unix_ns: Some(5),
         why: text("spent"),
+        set_ns: Some(10),
     };
     let put = Put {
         id: 7,

@@ -58,6 +58,8 @@ record! {
         14: ended_unix_ns: Option<i64>,
         /// And why: `cleared`, `replaced`, `expired` or `spent`.
         15: why: Option<String>,
+        /// When it was set, by `CLOCK_MONOTONIC`; its times count from then.
+        16: set_ns: Option<i64>,
     }
 }
 
@@ -293,13 +295,13 @@ mod tests {
         #[test]
         fn listed_faults_round_trip(
             fault in fault(), numbers: [i64; 7], texts: (String, String), warnings in words(),
-            out_of_reach: Option<String>, times: (Option<i64>, Option<i64>), why: Option<String>,
+            out_of_reach: Option<String>, times: [Option<i64>; 3], why: Option<String>,
         ) {
             let [id, matched, fired, held, past_cache, let_go, skipped] = numbers;
-            let ((category, state), (expires_in_ns, ended_unix_ns)) = (texts, times);
+            let ((category, state), [expires_in_ns, ended_unix_ns, set_ns]) = (texts, times);
             let listed = ListedFault {
                 id, fault, category, state, matched, fired, held, skipped, let_go, past_cache,
-                expires_in_ns, out_of_reach, warnings, ended_unix_ns, why,
+                expires_in_ns, out_of_reach, warnings, ended_unix_ns, why, set_ns,
             };
             prop_assert_eq!(ListedFault::decode(&listed.encode()), Ok(listed));
         }

@@ -11,6 +11,7 @@
 mod common;
 mod delay;
 mod filters;
+mod phases;
 mod throttle;
 mod torn_write;
 

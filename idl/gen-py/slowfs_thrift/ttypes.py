@@ -436,11 +436,12 @@ class ListedFault(object):
      - warnings
      - ended_unix_ns
      - why
+     - set_ns
 
     """
 
 
-    def __init__(self, id=None, fault=None, category=None, state=None, matched=None, fired=None, held=None, skipped=None, let_go=None, past_cache=None, expires_in_ns=None, out_of_reach=None, warnings=None, ended_unix_ns=None, why=None,):
+    def __init__(self, id=None, fault=None, category=None, state=None, matched=None, fired=None, held=None, skipped=None, let_go=None, past_cache=None, expires_in_ns=None, out_of_reach=None, warnings=None, ended_unix_ns=None, why=None, set_ns=None,):
         self.id = id
         self.fault = fault
         self.category = category
@@ -456,6 +457,7 @@ class ListedFault(object):
         self.warnings = warnings
         self.ended_unix_ns = ended_unix_ns
         self.why = why
+        self.set_ns = set_ns
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -547,6 +549,11 @@ class ListedFault(object):
                     self.why = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
+            elif fid == 16:
+                if ftype == TType.I64:
+                    self.set_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -619,6 +626,10 @@ class ListedFault(object):
         if self.why is not None:
             oprot.writeFieldBegin('why', TType.STRING, 15)
             oprot.writeString(self.why.encode('utf-8') if sys.version_info[0] == 2 else self.why)
+            oprot.writeFieldEnd()
+        if self.set_ns is not None:
+            oprot.writeFieldBegin('set_ns', TType.I64, 16)
+            oprot.writeI64(self.set_ns)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -2631,6 +2642,7 @@ ListedFault.thrift_spec = (
     (13, TType.LIST, 'warnings', (TType.STRING, 'UTF8', False), None, ),  # 13
     (14, TType.I64, 'ended_unix_ns', None, None, ),  # 14
     (15, TType.STRING, 'why', 'UTF8', None, ),  # 15
+    (16, TType.I64, 'set_ns', None, None, ),  # 16
 )
 all_structs.append(Put)
 Put.thrift_spec = (

@@ -35,7 +35,8 @@ impl Kind for Delay {
          waits so long from when it has run: done, but late.\n\
          \n    slowfs delay 300ms -m fsync,fdatasync -r '.*/wal/.*'\
          \n    slowfs delay 50ms --when after -m rename\
-         \n    slowfs delay 1ms -m all -p 10%"
+         \n    slowfs delay 1ms -m all -p 10%\
+         \n    slowfs delay 5ms -m write,fsync --ramp x1..x20/60s"
     }
 
     fn params(&self) -> &'static [Param] {
@@ -59,6 +60,10 @@ impl Kind for Delay {
 
     fn class(&self) -> Class {
         Class::Time
+    }
+
+    fn can_grow(&self) -> bool {
+        true
     }
 
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {

@@ -127,6 +127,11 @@ pub trait Kind: Sync {
         false
     }
 
+    /// Whether it holds for a time that `--ramp` can let grow.
+    fn can_grow(&self) -> bool {
+        false
+    }
+
     /// Where it decides reads of cached files.
     fn read_point(&self) -> ReadPoint {
         ReadPoint::Call

@@ -302,7 +302,7 @@ impl Effect for Sketched {
 
 fn terms() -> [(&'static str, Term); 3] {
     let time = Duration::from_secs(1);
-    let phases = Some(Phases { on: time, off: time });
+    let phases = Some(Phases { on: time, off: time, random: false });
     [
         ("starts", Term { starts: time, ..Term::default() }),
         ("for", Term { lasts: Some(time), ..Term::default() }),

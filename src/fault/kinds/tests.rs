@@ -75,6 +75,13 @@ fn values(of: ParamType) -> BoxedStrategy<Value> {
             .prop_map(move |(a, n)| of.read(&format!("{a}..{}", a + n)).unwrap())
             .boxed(),
         ParamType::Distribution => (1..=i64::MAX).prop_map(Value::Whole).boxed(),
+        ParamType::Ramp => (0u32..10, 1u32..1_000, 1..=i64::MAX)
+            .prop_map(move |(from, grown, over)| {
+                let over = ParamType::Time.write(&Value::Whole(over));
+                of.read(&format!("x{from}..x{}/{over}", f64::from(from + grown) / 2.0 + 5.0))
+                    .unwrap()
+            })
+            .boxed(),
         // A form is that of one of its kind's examples.
         ParamType::Form(form) => {
             Just(text(form.split('|').next_back().unwrap().to_owned())).boxed()
@@ -100,10 +107,19 @@ fn settings(kind: &'static dyn Kind) -> BoxedStrategy<Args> {
     all.prop_filter("values that are refused", move |args| kind.make(args).is_ok()).boxed()
 }
 
+/// Any phases.
+fn phases() -> impl Strategy<Value = Args> {
+    let time = || (1..=i64::MAX).prop_map(Value::Whole);
+    (time(), time(), any::<bool>()).prop_map(|(on, off, random)| {
+        let phases = Args::new().with("on_for", on).with("off_for", off);
+        if random { phases.with("random", Value::Flag(true)) } else { phases }
+    })
+}
+
 /// Any fault of any kind, straightened: whatever options it takes, on all methods it makes sense on.
 pub(crate) fn faults() -> BoxedStrategy<FaultWords> {
-    // These need others beside them, or methods with bytes or flags.
-    const COMPANY: [&str; 5] = ["on_for", "off_for", "range", "size", "flags"];
+    // These need others beside them, another kind, or methods with bytes or flags.
+    const COMPANY: [&str; 7] = ["on_for", "off_for", "random", "ramp", "range", "size", "flags"];
     let alone = |option: &FaultOption| !COMPANY.contains(&option.param.name);
     let options = OPTIONS.iter().enumerate().filter(|(_, option)| alone(option));
     let options: Vec<usize> = options.map(|(place, _)| place).collect();
@@ -116,17 +132,26 @@ pub(crate) fn faults() -> BoxedStrategy<FaultWords> {
     };
     let some = prop::sample::subsequence(options, 0..4);
     let some = some.prop_flat_map(move |some| some.into_iter().map(one).collect::<Vec<_>>());
+    let some = (some, prop::option::of(phases()), prop::option::of(values(ParamType::Ramp)));
     let made = (0..KINDS.len()).prop_flat_map(|place| (Just(place), settings(KINDS[place])));
-    let fault = |((place, params), options): ((usize, Args), Vec<(String, Value)>)| {
+    type Options = (Vec<(String, Value)>, Option<Args>, Option<Value>);
+    let fault = |((place, params), (options, phases, ramp)): ((usize, Args), Options)| {
         let kind = KINDS[place];
-        let options = if kind.class().is_fault() { options } else { Vec::new() };
+        let mut options: Args =
+            if kind.class().is_fault() { options.into_iter().collect() } else { Args::new() };
+        for (name, value) in &phases.unwrap_or_default() {
+            options.insert(name, value.clone());
+        }
+        if let Some(ramp) = ramp.filter(|_| kind.can_grow()) {
+            options.insert("ramp", ramp);
+        }
         let effect = EffectWords { kind: kind.name().to_owned(), params };
         let all = kind.reach() == MethodSet::ALL;
         let methods = if all { vec!["all"] } else { kind.reach().names() };
         FaultWords {
             methods: methods.into_iter().map(str::to_owned).collect(),
             pattern: "(^|.*/)it's/.*".to_owned(),
-            options: options.into_iter().collect(),
+            options,
             effects: vec![effect],
             name: Some("one".to_owned()),
         }

@@ -36,6 +36,43 @@ fn filters_and_phases_let_by_without_counting() {
 }
 
 #[test]
+fn what_arrives_while_it_is_off_spends_nothing() {
+    let line = "error EIO -m write --after 1 --nth 2 --count 2 --on-for 10ms --off-for 20ms";
+    let live = live(fault(line));
+    let hits = |ages: &[u32]| -> Vec<bool> {
+        ages.iter().map(|age| live.strike(&aged(&live, Call::Write, *age * MS)).is_some()).collect()
+    };
+    let of_first_rounds = hits(&[0, 10, 11, 29, 1, 12, 30, 13, 31]);
+    assert_eq!(of_first_rounds, [false, false, false, false, false, false, true, false, false]);
+    assert_eq!(hits(&[25, 60, 61]), [false, true, false]);
+    assert_eq!(matched(&live), (5, 0));
+}
+
+#[test]
+fn a_delay_grows_from_its_start_also_while_it_is_off() {
+    let line = "delay 10ms -m write --starts 1s --on-for 1s --off-for 1s --ramp x1..x5/4s";
+    let live = live(fault(line));
+    let held = |ms| {
+        let op = aged(&live, Call::Write, ms * MS);
+        let mut plan = Plan::default();
+        live.plan(&op, &live.strike(&op)?, &mut plan);
+        match plan.before {
+            Hold::Until(due) => Some(due.duration_since(op.arrived()).as_millis()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        [1_000, 1_500, 2_500, 3_500, 5_000, 9_000].map(held),
+        [Some(10), Some(15), None, Some(35), Some(50), Some(50)]
+    );
+    let after = self::live(fault("delay 10ms --when after -m write --ramp x2..x2/1s"));
+    let op = aged(&after, Call::Write, MS);
+    let mut plan = Plan::default();
+    after.plan(&op, &after.strike(&op).unwrap(), &mut plan);
+    assert_eq!((plan.before, plan.after), (Hold::No, 20 * MS));
+}
+
+#[test]
 fn what_it_cannot_act_on_is_skipped_and_counts_as_no_match() {
     let (fault, _) = sketch("fsync-fail", Call::Fdatasync.methods());
     let fault = fault.with_chance(Chance { after: 1, ..Chance::default() }).unwrap();

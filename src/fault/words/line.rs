@@ -117,7 +117,7 @@ impl FaultWords {
         }
         for (name, value) in &self.options {
             if let Ok(option) = FaultOption::find(name) {
-                words.push(format!("--{} {}", option.word, quoted(&option.param.of.write(value))));
+                words.extend(typed(option.word, option.param.of, value));
             }
         }
         words.extend(self.name.as_ref().map(|name| format!("--name {name}")));
@@ -141,19 +141,21 @@ impl EffectWords {
     pub(crate) fn line(&self) -> String {
         let mut words = vec![self.kind.clone()];
         for param in kinds::find(&self.kind).map_or(&[][..], |kind| kind.params()) {
-            words.extend(typed(param, self.params.get(param.name)));
+            words.extend(self.params.get(param.name).and_then(|value| match param.first {
+                true => Some(quoted(&param.of.write(value))),
+                false => typed(&param.word(), param.of, value),
+            }));
         }
         words.join(" ")
     }
 }
 
-/// A parameter with its value as it would be typed.
-fn typed(param: &Param, value: Option<&Value>) -> Option<String> {
-    match (value?, param.first) {
-        (Value::Flag(false), _) => None,
-        (Value::Flag(true), _) => Some(format!("--{}", param.word())),
-        (value, true) => Some(quoted(&param.of.write(value))),
-        (value, false) => Some(format!("--{} {}", param.word(), quoted(&param.of.write(value)))),
+/// A word with its value as it would be typed.
+fn typed(word: &str, of: ParamType, value: &Value) -> Option<String> {
+    match value {
+        Value::Flag(false) => None,
+        Value::Flag(true) => Some(format!("--{word}")),
+        value => Some(format!("--{word} {}", quoted(&of.write(value)))),
     }
 }
 
@@ -206,10 +208,7 @@ impl Reader {
         value: Option<String>,
     ) -> Result<(), SpecError> {
         if let Some(param) = kind.params().iter().find(|param| param.word() == name) {
-            let value = match param.of {
-                ParamType::Flag => value.unwrap_or_else(|| "true".to_owned()),
-                _ => self.value(name, value)?,
-            };
+            let value = self.value_of(param.of, name, value)?;
             return self.set(place, param, value);
         }
         match name {
@@ -226,7 +225,7 @@ impl Reader {
             "name" => self.fault.name = Some(self.value(name, value)?),
             _ => {
                 let option = FaultOption::find(name)?;
-                let value = option.param.of.read(&self.value(name, value)?);
+                let value = option.param.of.read(&self.value_of(option.param.of, name, value)?);
                 let value = value.map_err(|why| SpecError::Line(format!("--{name}: {why}")))?;
                 if self.fault.options.insert(option.param.name, value).is_some() {
                     return Err(twice(name));
@@ -240,6 +239,19 @@ impl Reader {
         let effect = self.fault.effects.get_mut(place);
         let before = effect.and_then(|effect| effect.params.insert(param.name, Value::Text(value)));
         before.map_or(Ok(()), |_| Err(twice(param.name)))
+    }
+
+    /// A flag needs none.
+    fn value_of(
+        &mut self,
+        of: ParamType,
+        name: &str,
+        value: Option<String>,
+    ) -> Result<String, SpecError> {
+        match of {
+            ParamType::Flag => Ok(value.unwrap_or_else(|| "true".to_owned())),
+            _ => self.value(name, value),
+        }
     }
 
     fn value(&mut self, name: &str, value: Option<String>) -> Result<String, SpecError> {
@@ -286,6 +298,7 @@ mod tests {
             "delay 10ms -m fsync",
             "delay 1ms500us --and 'error EIO,ENOSPC' --and kill -m fsync,write -r '.*/a b/.*'",
             "hang -m all --after 2 --count 3 --for 1m --uid 0,7 --name slow",
+            "delay 5ms -m fsync --off-for 2s --on-for 1s --ramp x1..x20/1m --random --name slow",
             "error random -m write -r '.*/it'\"'\"'s' --off-for 2s --on-for 1s --probability 1%",
         ] {
             let (words, add) = parse(line).unwrap();
@@ -348,6 +361,14 @@ mod tests {
         assert!(refusal("kill -m write --and kill").contains("kill once"));
         assert!(refusal("kill -m write --name kill").contains("kind of fault"));
         assert!(refusal("kill -m write --on-for 1s").contains("together"));
+        assert!(refusal("kill -m write --off-for 1s --random").contains("together"));
+        assert!(refusal("kill -m write --on-for 0s --off-for 1s").contains("longer than 0"));
+        assert!(refusal("kill -m write --random").contains("give their means"));
+        assert!(refusal("kill -m write --random=maybe").contains("true or false"));
+        assert!(refusal("delay 1s -m write --ramp x20..x1/60s").contains("falls"));
+        assert!(refusal("kill -m write --ramp x1..x2/1s").contains("kill takes no ramp"));
+        assert!(refusal("hang -m write --ramp x1..x2/1s").contains("hang takes no ramp"));
+        assert!(refusal("throttle --iops 9 --ramp x1..x2/1s").contains("throttle takes no ramp"));
         assert!(refusal("kill -m fsync --size 0..4").contains("fsync"));
         assert!(refusal("kill -m write -r 'a").contains("not closed"));
         assert!(refusal("kill -m write -r '(a'").contains("(a"));

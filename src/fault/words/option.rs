@@ -7,6 +7,7 @@ use super::param::{Param, ParamType};
 use super::value::{Value, whole};
 use crate::fault::chance::Probability;
 use crate::fault::error::SpecError;
+use crate::fault::ramp::Ramp;
 use crate::fault::scope::{FILTERS, Filter};
 use crate::fault::spec::Fault;
 use crate::fault::suggest::closest;
@@ -92,6 +93,27 @@ pub(crate) static OPTIONS: &[FaultOption] = &[
         |fault, value| phases(fault).off = time(value),
         |fault| fault.term.phases.map(|phases| told(phases.off)),
     ),
+    own(
+        ("random", "random", ParamType::Flag),
+        "draw how long each phase is, exponentially distributed with these means",
+        |fault, value| {
+            if *value == Value::Flag(true) {
+                phases(fault).random = true;
+            }
+        },
+        |fault| fault.term.phases.filter(|phases| phases.random).map(|_| Value::Flag(true)),
+    ),
+    own(
+        ("ramp", "ramp", ParamType::Ramp),
+        "let delays grow from A to B times as long within that time",
+        |fault, value| {
+            if let Value::Text(text) = value {
+                // Straightened: it is one.
+                fault.term.ramp = Ramp::read(text).ok();
+            }
+        },
+        |fault| fault.term.ramp.map(|ramp| Value::Text(ramp.to_string())),
+    ),
     filter(0),
     filter(1),
     filter(2),
@@ -176,7 +198,7 @@ fn told(time: Duration) -> Value {
 
 /// Half of them is refused when the fault is checked.
 fn phases(fault: &mut Fault) -> &mut Phases {
-    fault.term.phases.get_or_insert(Phases { on: Duration::ZERO, off: Duration::ZERO })
+    fault.term.phases.get_or_insert_default()
 }
 
 #[cfg(test)]

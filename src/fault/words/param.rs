@@ -7,6 +7,7 @@ use super::range::ByteRange;
 use super::value::{Value, ValueError, whole};
 use super::{bytes, share, time};
 use crate::fault::distributions;
+use crate::fault::ramp::Ramp;
 use crate::fault::suggest::closest;
 
 /// One parameter of a kind, or one option of every fault.
@@ -59,6 +60,8 @@ pub enum ParamType {
     Range,
     /// A time, or how times are distributed (nanoseconds of a time, whole; else text).
     Distribution,
+    /// A factor that grows, as `x1..x20/60s` (text).
+    Ramp,
     /// What the kind itself reads; shown as this form (text).
     Form(&'static str),
 }
@@ -79,6 +82,7 @@ impl ParamType {
             ParamType::Choice(words) => Ok(Value::Text(choice(text, words)?.to_owned())),
             ParamType::Range => Ok(Value::Text(ByteRange::read(text)?.to_string())),
             ParamType::Distribution => Ok(distributions::read(text)?.value()),
+            ParamType::Ramp => Ok(Value::Text(Ramp::read(text)?.to_string())),
             ParamType::Form(_) => Ok(Value::Text(text.to_owned())),
             ParamType::Errnos | ParamType::Choices(_) | ParamType::Numbers => {
                 self.read_list(text.split(','))
@@ -142,7 +146,17 @@ impl ParamType {
             ParamType::Numbers => "numbers",
             ParamType::Range => "range",
             ParamType::Distribution => "distribution",
+            ParamType::Ramp => "ramp",
             ParamType::Form(_) => "text",
+        }
+    }
+
+    /// How a word that takes it is typed: `--for TIME`; a flag alone.
+    #[must_use]
+    pub(crate) fn typed(self, word: &str) -> String {
+        match self {
+            ParamType::Flag => format!("--{word}"),
+            of => format!("--{word} {}", of.form()),
         }
     }
 
@@ -161,6 +175,7 @@ impl ParamType {
             ParamType::Numbers => "N,...".to_owned(),
             ParamType::Range => "A..B".to_owned(),
             ParamType::Distribution => distributions::forms(),
+            ParamType::Ramp => "xA..xB/TIME".to_owned(),
             ParamType::Form(form) => form.to_owned(),
         }
     }
@@ -263,6 +278,7 @@ mod tests {
             (ParamType::Numbers, "0,1000", texts(&["0", "1000"])),
             (ParamType::Range, "0..4KiB", Value::Text("0..4KiB".into())),
             (ParamType::Distribution, "2s", Value::Whole(2_000_000_000)),
+            (ParamType::Ramp, "x1..x20/1m", Value::Text("x1..x20/1m".into())),
             (ParamType::Form("X"), "any", Value::Text("any".into())),
         ] {
             assert_eq!(of.read(text), Ok(value.clone()), "{of:?}");
