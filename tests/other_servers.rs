@@ -142,9 +142,10 @@ fn commands_set_on_an_original_server_what_it_can_and_refuse_the_rest_by_name() 
     let set = original.run(&["delay", "1ms", "--and", "kill", "-m", "fsync,write", "-p", "1%"]);
     assert!(set.status.success(), "{}", text_of(&set));
     assert_eq!(original.line(), "set_fault ['fsync', 'write'] False 0 1000  True 1000 False");
+    original.refuses(&["recipe", "fail-slow-stalling"], "cannot do hang, --on-for, --off-for");
     let recipe = original.run(&["recipe", "full"]);
     assert!(recipe.status.success(), "{}", text_of(&recipe));
-    assert_eq!(original.line(), "clear_all_faults");
+    assert_eq!(original.line(), "clear_all_faults", "once: what was refused has cleared nothing");
     assert_eq!(original.line(), "set_all_fault False 28 100000  False 0 False");
 }
 
@@ -154,6 +155,8 @@ fn what_an_older_daemon_does_not_have_is_refused_by_name_and_not_sent() {
     older.refuses(&["kill", "-m", "write"], "that daemon is slowfs 0.0.9 and has no kind kill");
     older.refuses(&["delay", "1ms", "-m", "write", "--nth", "2"], "has no option nth");
     older.refuses(&["delay", "1ms", "-m", "write", "--name", "slow"], "has no option name");
+    older.refuses(&["delay", "1ms", "-m", "write", "--ramp", "x1..x2/1s"], "has no option ramp");
+    older.refuses(&["recipe", "fail-slow-intermittent"], "no option random");
     let set = older.run(&["delay", "1ms", "-m", "write", "--count", "1"]);
     assert!(text_of(&set).contains("fault 7: delay 1ms -m write --count 1"), "{}", text_of(&set));
     assert_eq!(older.line(), "put_fault delay", "nothing was sent before");

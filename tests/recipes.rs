@@ -321,6 +321,38 @@ fn a_recipe_of_several_faults_answers_for_each() {
 }
 
 #[test]
+fn fail_slow_recipes_stand_alone_and_slow_data_and_syncs_only() {
+    let (mount, file) = mount();
+    let _cleared = mount.clear_on_drop();
+    let set = |how: &str| {
+        by_command(&mount, &format!("fail-slow-{how}"));
+        let mut faults = mount.client().list_faults().unwrap();
+        let fault = faults.pop().unwrap();
+        assert!(faults.is_empty() && fault.fault.methods.len() == 7, "{how}: {faults:?} {fault:?}");
+        fault.fault.line()
+    };
+    let long = |least: u64, operation: &dyn Fn() -> io::Result<()>| {
+        let began = Instant::now();
+        operation().unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(least), "{:?}", began.elapsed());
+    };
+    let line = set("constant");
+    assert!(line.starts_with("delay 20ms -m "), "{line}");
+    long(20, &|| write(&file));
+    long(20, &|| read(&file));
+    long(20, &|| file.sync_all());
+    fs::metadata(mount.mnt().join("file")).unwrap();
+    assert_eq!(mount.client().list_faults().unwrap()[0].fired, 3, "names and attributes are well");
+    let line = set("intermittent");
+    assert!(line.ends_with(" --off-for 15s --on-for 5s --random"), "{line}");
+    let line = set("degrading");
+    assert!(line.starts_with("delay 1ms -m ") && line.ends_with(" --ramp x1..x100/1m"), "{line}");
+    long(1, &|| write(&file));
+    let line = set("stalling");
+    assert!(line.starts_with("hang -m ") && line.ends_with(" --off-for 9s --on-for 1s --random"));
+}
+
+#[test]
 fn both_ways_offer_those_of_the_cookbook() {
     let list = stdout_of(slowfs().args(["recipe", "--list"]));
     let names: Vec<_> = list.lines().skip(1).filter_map(|l| l.split(' ').next()).collect();
@@ -328,8 +360,11 @@ fn both_ways_offer_those_of_the_cookbook() {
                   file-pattern broken-drive";
     let wanted: Vec<_> = wanted.split(' ').collect();
     assert_eq!(names[..wanted.len()], wanted);
-    // charybdefs has room for one fault a method, so its script does not have them.
-    assert_eq!(names[wanted.len()..], ["dying-disk", "flaky-fsync"]);
+    // These need more than charybdefs's calls can say, so its script does not have them.
+    let fail_slow = ["constant", "intermittent", "degrading", "stalling"];
+    let fail_slow = fail_slow.map(|how| format!("fail-slow-{how}"));
+    let own = ["dying-disk", "flaky-fsync"].into_iter().chain(fail_slow.iter().map(String::as_str));
+    assert_eq!(names[wanted.len()..], own.collect::<Vec<_>>());
     let help = stdout_of(script().arg("--help"));
     for name in wanted {
         assert!(help.contains(&format!("  --{name} ")), "--{name} in\n{help}");

@@ -16,6 +16,7 @@ Examples:
   slowfs recipe --list
   slowfs recipe full            # a disk without space, until
   slowfs recipe dying-disk
+  slowfs recipe fail-slow-stalling
   slowfs recipe clear
   slowfs recipe broken-drive --addr 127.0.0.1:9191";
 
@@ -30,7 +31,7 @@ pub(super) struct Recipe {
     lines: &'static [&'static str],
 }
 
-static RECIPES: [Recipe; 12] = [
+static RECIPES: [Recipe; 16] = [
     Recipe { name: "clear", what: "clear every fault", lines: &[] },
     Recipe {
         name: "full",
@@ -89,6 +90,29 @@ static RECIPES: [Recipe; 12] = [
         name: "flaky-fsync",
         what: "one fsync or fdatasync in ten fails with EIO",
         lines: &["error EIO -m fsync,fdatasync -p 10%"],
+    },
+    Recipe {
+        name: "fail-slow-constant",
+        what: "a disk that has become slow: each read, write and sync takes 20 ms longer",
+        lines: &["delay 20ms -m read,read_buf,write,write_buf,fsync,fdatasync,fsyncdir"],
+    },
+    Recipe {
+        name: "fail-slow-intermittent",
+        what: "one that is slow now and then: so for 5 s, then well for 15 s, on average",
+        lines: &["delay 20ms -m read,read_buf,write,write_buf,fsync,fdatasync,fsyncdir \
+                  --on-for 5s --off-for 15s --random"],
+    },
+    Recipe {
+        name: "fail-slow-degrading",
+        what: "one that becomes slower: from 1 ms longer to 100 ms longer within a minute",
+        lines: &["delay 1ms -m read,read_buf,write,write_buf,fsync,fdatasync,fsyncdir \
+                  --ramp x1..x100/60s"],
+    },
+    Recipe {
+        name: "fail-slow-stalling",
+        what: "one that stalls: nothing comes back for 1 s, then all is well for 9 s, on average",
+        lines: &["hang -m read,read_buf,write,write_buf,fsync,fdatasync,fsyncdir \
+                  --on-for 1s --off-for 9s --random"],
     },
 ];
 

@@ -34,6 +34,7 @@ pub(super) fn follow(client: &mut Client, recipe: &Recipe) -> Result<Report, Str
             Ok(together(put.iter().zip(all).map(|(put, fault)| report(put, fault)).collect()))
         }
         [only] => {
+            original::said(only)?;
             client.clear_all_faults().map_err(|e| e.to_string())?;
             plainly(client, only, false)
         }
