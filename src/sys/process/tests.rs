@@ -63,6 +63,7 @@ fn callers_of_one_process_that_come_together_are_looked_at_once() {
     let before = reads();
     for _ in 0..10 {
         assert_eq!(arrival_lately(tid, now), own);
+        assert_eq!(arrival_lately(0, now), None, "the kernel's own");
     }
     assert_eq!(reads() - before, looking, "no status was read");
     drop(end);
