@@ -280,6 +280,46 @@ fn a_pattern_that_can_match_nothing_here_is_told_with_what_may_be_meant() {
 }
 
 #[test]
+fn a_glob_is_no_pattern_and_has_an_option_of_its_own() {
+    let mount = Mount::new();
+    for (words, code, told) in [
+        (&["-r", "*.log"][..], 2, r"it is no glob: write '.*\.log', or --glob '*.log'"),
+        (&["--glob", "*", "-r", ".*"], 2, "cannot be used with"),
+        (&["--glob", "[a"], 2, "unclosed"),
+        (&["--glob", ""], 2, "a glob is missing"),
+    ] {
+        let output = run(&mount, &[&["error", "EIO", "-m", "mkdir"], words].concat());
+        let text = text_of(&output);
+        assert_eq!((output.status.code(), text.lines().count()), (Some(code), 1), "{text}");
+        assert!(text.contains(told), "{told} in {text}");
+    }
+    assert!(lines(&mount).is_empty());
+    let wal = warned(&mount, &["error", "EIO", "-m", "mkdir", "-r", "wal/*"]);
+    assert!(wal.contains("it is no glob: did you mean '.*/wal/.*', or --glob 'wal/*'?"), "{wal}");
+    let unsure = warned(&mount, &["error", "EIO", "-m", "mkdir", "-r", "(?!.*b).*/a"]);
+    assert!(unsure.contains("was not judged"), "{unsure}");
+    ok(&mount, &["list"]);
+    let set = ok(&mount, &["error", "EROFS", "-m", "mkdir", "--glob", "wal/{a,b}*"]);
+    assert!(set.contains("-m mkdir -r '.*/wal/(?:a|b)[^/]*'"), "{set}");
+    let table = ok(&mount, &["list"]);
+    assert!(table.ends_with("  --glob 'wal/{a,b}*'\n"), "{table}");
+    let wal = mount.mnt().join("deep/wal");
+    fs::create_dir_all(&wal).unwrap();
+    for name in ["a", "b1"] {
+        assert_eq!(errno_of(fs::create_dir(wal.join(name))), libc::EROFS, "{name}");
+    }
+    fs::create_dir_all(wal.join("c/a")).unwrap();
+    // What sets it again, and what a mount begins with, reads as it was typed.
+    let script = ok(&mount, &["list", "--commands"]);
+    let before = lines(&mount);
+    mount.clear();
+    sh(&script);
+    assert_eq!(lines(&mount), before);
+    let begun = Mount::with(&["--fault", "error EROFS -m mkdir --glob 'wal/{a,b}*'"]);
+    assert_eq!(lines(&begun), before);
+}
+
+#[test]
 fn recipes_and_kinds_are_listed_for_programs_too() {
     let text = stdout_of(slowfs().args(["recipe", "--list", "--json"]));
     let listed: Value = serde_json::from_str(&text).unwrap();

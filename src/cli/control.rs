@@ -8,8 +8,8 @@ use clap::{ArgGroup, Args, Subcommand};
 use super::help;
 use super::recipe::{self, Recipe};
 use super::values::{
-    Cleared, KindArg, parse_addr, parse_cleared, parse_fault, parse_interval, parse_kind,
-    parse_method, parse_number, parse_pattern, parse_time,
+    Cleared, KindArg, parse_addr, parse_cleared, parse_fault, parse_glob, parse_interval,
+    parse_kind, parse_method, parse_number, parse_pattern, parse_time,
 };
 
 /// A command to one or more running mounts.
@@ -190,13 +190,23 @@ pub(super) struct TraceArgs {
     pub(super) methods: Vec<String>,
     /// Only requests whose whole backing path matches
     #[arg(short, long, value_name = "REGEX", value_parser = parse_pattern)]
-    pub(super) regex: Option<String>,
+    regex: Option<String>,
+    /// The same by a glob, as `slowfs help delay` says
+    #[arg(long, value_name = "GLOB", value_parser = parse_glob, conflicts_with = "regex")]
+    glob: Option<String>,
     /// Write to this file instead, from its beginning
     #[arg(long, value_name = "FILE")]
     pub(super) to: Option<PathBuf>,
     /// End after this time
     #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
     pub(super) lasts: Option<Duration>,
+}
+
+impl TraceArgs {
+    /// What paths must match; empty: any.
+    pub(super) fn pattern(&self) -> &str {
+        self.regex.as_ref().or(self.glob.as_ref()).map_or("", String::as_str)
+    }
 }
 
 /// Which mounts, and how to answer.

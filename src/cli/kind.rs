@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::control::Target;
-use super::values::parse_method;
+use super::values::{parse_glob, parse_method};
 use crate::fault::SpecError;
 use crate::fault::kinds::{self, KINDS, Kind};
 use crate::fault::name::Name;
@@ -29,7 +29,7 @@ fn command(kind: &'static dyn Kind) -> Command {
         .after_help(help(kind))
         .args(kind.params().iter().map(param))
         .arg(methods(kind))
-        .arg(regex())
+        .args([regex(), glob()])
         .args(OPTIONS.iter().map(option))
         .args([and(), name(), add()]);
     Target::augment_args(own).about(kind.about())
@@ -99,6 +99,18 @@ fn regex() -> Arg {
     )
 }
 
+fn glob() -> Arg {
+    Arg::new("glob")
+        .long("glob")
+        .value_name("GLOB")
+        .help(
+            "The same by a glob: `*` and `?` within a name, `**` across directories, [a-z], [!a-z], {a,b}. \
+             Without a `/` in front it is the end of the path",
+        )
+        .conflicts_with("regex")
+        .value_parser(parse_glob)
+}
+
 fn and() -> Arg {
     Arg::new("and")
         .long("and")
@@ -149,7 +161,7 @@ fn fault(kind: &dyn Kind, matches: &ArgMatches) -> Result<FaultWords, String> {
     let text = |id: &str| matches.get_one::<String>(id).cloned();
     let words = FaultWords {
         methods: matches.get_many("methods").unwrap_or_default().cloned().collect(),
-        pattern: text("regex").unwrap_or_default(),
+        pattern: text("regex").or_else(|| text("glob")).unwrap_or_default(),
         options: OPTIONS.iter().filter_map(|option| given(&option.param)).collect(),
         effects: [first].into_iter().chain(beside).collect(),
         name: text("name"),
@@ -216,6 +228,7 @@ mod tests {
             "delay 10ms -m fsync,write -r '(^|.*/)a b/.*' -p 1%",
             "error EIO,28 -m all --count 3 --after 2 --for 1s --name slow",
             "delay 1ms --and 'error EROFS' --and kill -m read --nth 3 --uid 0,7",
+            "delay 1ms -m read --glob 'wal/{a,b}*'",
         ] {
             let (words, _) = words::line(line).unwrap();
             let fault = words.fault().unwrap();

@@ -107,7 +107,6 @@ pub(super) fn fault_rates(faults: &[ListedFault], rate: impl Fn(i64) -> String) 
 }
 
 fn fault_cells(f: &ListedFault) -> [String; 10] {
-    let path = if f.fault.pattern.is_empty() { "any" } else { &f.fault.pattern };
     [
         f.id.to_string(),
         f.fault.name.clone().unwrap_or_else(|| "-".to_owned()),
@@ -118,8 +117,17 @@ fn fault_cells(f: &ListedFault) -> [String; 10] {
         f.held.to_string(),
         limits(f),
         method_list(&f.fault.methods),
-        words::visible(path),
+        path(&f.fault.pattern),
     ]
+}
+
+/// The paths that a pattern means, as whoever set it may have typed them.
+fn path(pattern: &str) -> String {
+    match words::glob_of_regex(pattern) {
+        _ if pattern.is_empty() => "any".to_owned(),
+        Some(glob) => format!("--glob {}", words::visible(&words::quoted(&glob))),
+        None => words::visible(pattern),
+    }
 }
 
 /// The faults that have gone, and why.

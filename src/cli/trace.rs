@@ -122,7 +122,7 @@ impl<'a> Host<'a> {
     }
 
     fn start(mut self, args: &TraceArgs, marked: bool) -> Result<Host<'a>, (&'a str, String)> {
-        let (addr, pattern) = (self.addr, args.regex.as_deref().unwrap_or_default());
+        let (addr, pattern) = (self.addr, args.pattern());
         let head = self.client.trace_start(&args.methods, pattern, args.fired);
         let head = head.map_err(|e| (addr, explain(addr, e)))?;
         self.marked = marked;

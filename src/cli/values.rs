@@ -85,6 +85,12 @@ pub(super) fn parse_pattern(text: &str) -> Result<String, String> {
     Pattern::new(text).map(|pattern| pattern.as_str().to_owned()).map_err(|e| e.to_string())
 }
 
+/// The regular expression that a glob stands for.
+pub(super) fn parse_glob(text: &str) -> Result<String, String> {
+    let regex = words::glob(text).map_err(|e| e.to_string())?;
+    parse_pattern(&regex)
+}
+
 /// What `slowfs clear` clears.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cleared {

@@ -64,12 +64,17 @@ impl Bounds {
     /// The same of one that was just put in force, and which others cannot fire because of it.
     #[must_use]
     pub(crate) fn warnings_of(&self, table: &FaultTable, id: FaultId) -> Vec<String> {
-        let own = table.find(&FaultRef::Id(id));
-        let own = own.map(|own| self.warnings(&own, table.hider(id))).unwrap_or_default();
+        let fault = table.find(&FaultRef::Id(id));
+        let own = fault.as_ref().map(|own| self.warnings(own, table.hider(id)));
+        let own = own.unwrap_or_default();
         let others = table.hidden_by(id).into_iter().map(|other| {
             format!("fault {other} cannot fire as long as it stands, which always fires first")
         });
-        own.into_iter().chain(others).collect()
+        let unjudged = fault.and_then(|own| {
+            let reach = self.reach.as_ref()?;
+            reach.unjudged(&own.fault.scope().pattern)
+        });
+        own.into_iter().chain(unjudged).chain(others).collect()
     }
 
     /// That a fault on these methods never fires here, and why.

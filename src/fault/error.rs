@@ -1,6 +1,6 @@
 //! Why a fault, or a part of one, was refused: one line each, in the words of who asked.
 
-use super::words::{ErrnoError, PatternError, ValueError};
+use super::words::{ErrnoError, GlobError, PatternError, ValueError};
 use crate::ops::MethodSet;
 
 /// Why a fault, or a part of one, was refused.
@@ -33,6 +33,9 @@ pub enum SpecError {
     /// A pattern that does not compile.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// A glob that is none.
+    #[error("glob: {0}")]
+    Glob(#[from] GlobError),
     /// A probability outside 0..=1.
     #[error("probability {0} is not within 0..=1")]
     Probability(f64),

@@ -1,9 +1,9 @@
 //! Whether a pattern can match anything below a mirrored directory. No locks.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::words::{Pattern, visible};
+use super::words::{self, Pattern, visible};
 
 /// Where a mirror is. Patterns are held against whole paths, which begin with that of the backing
 /// directory (charybdefs-contract, section 2).
@@ -16,20 +16,43 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// That nothing here ever matches the pattern, if that is sure, and what may be meant. A pattern whose
-    /// automaton would be too large is not judged.
+    /// That nothing here ever matches the pattern, if that is sure, or that it was meant as a glob; and what
+    /// may be meant.
     #[must_use]
     pub(super) fn missed_by(&self, pattern: &Pattern) -> Option<String> {
-        if self.may_match(pattern) {
-            return None;
-        }
-        let meant = self.meant_by(pattern.as_str()).map(|meant| match may_be_directory(&meant) {
-            true => format!("; did you mean '{meant}' or, for what is below it, '{meant}/.*'?"),
-            false => format!("; did you mean '{meant}'?"),
-        });
-        let meant = meant.unwrap_or_default();
+        let source = pattern.as_str();
         let base = visible(&self.backing.to_string_lossy());
-        Some(format!("its pattern matches no path here, since each begins with {base}/{meant}"))
+        let dead = || format!("its pattern matches no path here, since each begins with {base}/");
+        match (self.may_match(pattern), self.meant_by_glob(source)) {
+            (false, Some(meant)) => {
+                Some(format!("{}; it is no glob: did you mean {meant}?", dead()))
+            }
+            (false, None) => {
+                let meant = self.meant_by(source).map(|meant| match may_be_directory(&meant) {
+                    true => {
+                        format!("; did you mean '{meant}' or, for what is below it, '{meant}/.*'?")
+                    }
+                    false => format!("; did you mean '{meant}'?"),
+                });
+                Some(dead() + &meant.unwrap_or_default())
+            }
+            (true, Some(meant)) => Some(format!(
+                "a star in its pattern repeats the slash before it: it is no glob; did you mean {meant}?"
+            )),
+            (true, None) => None,
+        }
+    }
+
+    /// That it cannot be told whether anything here matches: no automaton is the pattern itself.
+    #[must_use]
+    pub(super) fn unjudged(&self, pattern: &Pattern) -> Option<String> {
+        let is_known =
+            pattern.sieve().is_some() && pattern.is_sure() || pattern.as_str().is_empty();
+        (!is_known && self.may_match(pattern)).then(|| {
+            "whether its pattern matches anything here was not judged: it looks around, refers back or is \
+             too large for that"
+                .to_owned()
+        })
     }
 
     /// Whether some path below the directory may match.
@@ -47,14 +70,29 @@ impl Reach {
 
     /// One that is near and may match: the same path of the backing, or below any directory.
     fn meant_by(&self, source: &str) -> Option<String> {
-        let below = |dir: &Path| {
-            let rest = source.strip_prefix(dir.to_str()?)?;
-            Some(format!("{}{rest}", self.backing.to_str()?))
-        };
         let anywhere = format!(".*/{}", source.trim_start_matches(['^', '/']));
-        let mut all = below(&self.mountpoint).into_iter().chain([anywhere]);
-        let lives = |source: &String| Pattern::new(source).is_ok_and(|p| self.may_match(&p));
-        all.find(lives).map(|source| visible(&source))
+        let mut all = self.of_backing(source).into_iter().chain([anywhere]);
+        all.find(|source| self.lives(source)).map(|source| visible(&source))
+    }
+
+    /// What a pattern means that reads as a glob: as a regular expression, and as a glob.
+    fn meant_by_glob(&self, source: &str) -> Option<String> {
+        let source = self.of_backing(source).unwrap_or_else(|| source.to_owned());
+        let meant = words::meant_by_glob(&source).filter(|meant| self.lives(meant))?;
+        // What has more of a regular expression in it would be another glob.
+        let glob = (!source.contains(".*") && !source.contains('\\')).then_some(source);
+        let glob = glob.map(|glob| format!(", or --glob '{}'", visible(&glob)));
+        Some(format!("'{}'{}", visible(&meant), glob.unwrap_or_default()))
+    }
+
+    /// The path of the backing that a path of the mount stands for.
+    fn of_backing(&self, source: &str) -> Option<String> {
+        let rest = source.strip_prefix(self.mountpoint.to_str()?)?;
+        Some(format!("{}{rest}", self.backing.to_str()?))
+    }
+
+    fn lives(&self, source: &str) -> bool {
+        Pattern::new(source).is_ok_and(|pattern| self.may_match(&pattern))
     }
 }
 
@@ -99,6 +137,40 @@ mod tests {
                 "its pattern matches no path here, since each begins with /data/raw/; did you mean {meant}?"
             );
             assert_eq!(told(source).as_deref(), Some(&*expected), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_reads_as_a_glob_is_told_so() {
+        let reach = Reach { backing: "/data/raw".into(), mountpoint: "/mnt/etcd2".into() };
+        for (source, is_dead, meant) in [
+            ("wal/*.log", true, r"'.*/wal/.*\.log', or --glob 'wal/*.log'"),
+            ("/mnt/etcd2/wal/*", true, "'/data/raw/wal/.*', or --glob '/data/raw/wal/*'"),
+            ("/data/raw/*.log", false, r"'/data/raw/.*\.log', or --glob '/data/raw/*.log'"),
+            (".*/wal/*.log", false, r"'.*/wal/.*\.log'"),
+        ] {
+            let told = reach.missed_by(&Pattern::new(source).unwrap()).unwrap();
+            assert!(
+                told.contains(&format!("it is no glob: did you mean {meant}?")) == is_dead,
+                "{told}"
+            );
+            assert!(
+                told.contains(&format!("it is no glob; did you mean {meant}?")) != is_dead,
+                "{told}"
+            );
+            assert_eq!(told.contains("matches no path here"), is_dead, "{told}");
+        }
+    }
+
+    #[test]
+    fn what_no_automaton_is_was_not_judged() {
+        let reach = Reach { backing: "/data/raw".into(), mountpoint: "/mnt/etcd2".into() };
+        let unjudged = |source: &str| reach.unjudged(&Pattern::new(source).unwrap()).is_some();
+        for judged in ["", ".*", "/data/.*", "member/wal", "(?!/data)/other"] {
+            assert!(!unjudged(judged), "{judged}");
+        }
+        for unsure in ["(?!/data).*", r"/data/raw/(a)\1", ".*a.{20}"] {
+            assert!(unjudged(unsure), "{unsure}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use super::fault::{EffectWords, FaultWords};
+use super::glob;
 use super::option::{FaultOption, OPTIONS};
 use super::param::{Param, ParamType};
 use super::value::{Args, Value};
@@ -221,7 +222,11 @@ impl Reader {
                 let methods = self.value(name, value)?;
                 self.fault.methods.extend(methods.split(',').map(|name| name.trim().to_owned()));
             }
+            "regex" | "glob" if !self.fault.pattern.is_empty() => {
+                return Err(SpecError::Line("regex or glob is given twice".to_owned()));
+            }
             "regex" => self.fault.pattern = self.value(name, value)?,
+            "glob" => self.fault.pattern = glob::regex(&self.value(name, value)?)?,
             "name" => self.fault.name = Some(self.value(name, value)?),
             _ => {
                 let option = FaultOption::find(name)?;
@@ -308,6 +313,8 @@ mod tests {
             assert_eq!(told.line(), line);
         }
         assert!(parse("kill -m write --add").unwrap().1);
+        let (words, _) = parse("kill -m write --glob 'wal/*.log'").unwrap();
+        assert_eq!(words.line(), r"kill -m write -r '.*/wal/[^/]*\.log'");
     }
 
     #[test]
@@ -372,6 +379,11 @@ mod tests {
         assert!(refusal("kill -m fsync --size 0..4").contains("fsync"));
         assert!(refusal("kill -m write -r 'a").contains("not closed"));
         assert!(refusal("kill -m write -r '(a'").contains("(a"));
+        assert!(
+            refusal("kill -m write -r '*.log'").contains(r"write '.*\.log', or --glob '*.log'")
+        );
+        assert!(refusal("kill -m write --glob '[a'").contains("unclosed"));
+        assert!(refusal("kill -m write --glob '*' -r a").contains("regex or glob is given twice"));
         assert!(refusal("").contains("no kind of fault"));
     }
 }

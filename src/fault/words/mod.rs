@@ -11,6 +11,7 @@ mod difference;
 mod ecma;
 mod errno;
 mod fault;
+mod glob;
 mod line;
 mod loose;
 mod option;
@@ -29,6 +30,8 @@ pub use errno::Errno;
 pub(super) use errno::ErrnoError;
 pub use fault::FaultWords;
 pub(crate) use fault::{EffectWords, instead_of_method, methods};
+pub(super) use glob::meant as meant_by_glob;
+pub(crate) use glob::{GlobError, of_regex as glob_of_regex, regex as glob};
 #[cfg(test)]
 pub(crate) use line::split;
 pub(crate) use line::{beside, joined, parse as line, quoted};

@@ -9,6 +9,7 @@ use regex::bytes::RegexBuilder;
 
 use super::dfa::Dfa;
 use super::ecma::rewrite;
+use super::glob::meant;
 use super::visible::visible;
 
 /// The longest pattern accepted, in bytes.
@@ -91,7 +92,7 @@ impl Pattern {
         }
         let refuse = |reason: String| PatternError::Invalid {
             pattern: shorten(source),
-            reason: line(&reason),
+            reason: format!("{}{}", line(&reason), hint(source)),
         };
         let rewritten = rewrite(source).map_err(refuse)?;
         let whole = whole_of(&rewritten.regex);
@@ -229,6 +230,15 @@ pub fn shorten(pattern: &str) -> String {
         return visible(pattern);
     }
     visible(&pattern.chars().take(SHOWN).collect::<String>()) + "..."
+}
+
+/// What to write in the place of a glob.
+fn hint(source: &str) -> String {
+    let hint = |meant: String| {
+        let (meant, glob) = (visible(&meant), visible(source));
+        format!("; it is no glob: write '{meant}', or --glob '{glob}'")
+    };
+    meant(source).map(hint).unwrap_or_default()
 }
 
 /// The verdict of an engine's message, which may be several lines with a drawing.

@@ -139,7 +139,12 @@ fn error_says_what_is_wrong_with_what() {
     for (pattern, message) in [
         ("[a", "invalid pattern [a: unclosed class"),
         ("a)", "invalid pattern a): unopened group"),
-        ("*a", "invalid pattern *a: repetition operator missing expression"),
+        ("+a", "invalid pattern +a: repetition operator missing expression"),
+        (
+            "*a",
+            "invalid pattern *a: repetition operator missing expression; it is no glob: write \
+             '.*a', or --glob '*a'",
+        ),
         (
             "[b-a]",
             "invalid pattern [b-a]: invalid character class range, the start must be <= the end",
