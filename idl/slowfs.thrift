@@ -64,6 +64,13 @@ struct ListedFault {
     16: optional i64 set_ns,        // when it was set, by CLOCK_MONOTONIC: its times count from then
 }
 
+/** A fault that has lost methods to another or by a clear, and goes on with others. */
+struct Taken {
+    1: i64 id,
+    2: list<string> methods,        // what it has lost
+    3: list<string> left,           // what is left to it
+}
+
 /** What setting a fault has done. */
 struct Put {
     1: i64 id,
@@ -72,12 +79,14 @@ struct Put {
     4: bool unchanged,              // the very same stood under that name: it goes on, with its counts
     5: list<string> warnings,       // what it cannot do here
     6: list<string> changed,        // what is different from the one that stood under that name
+    7: list<Taken> taken,           // the faults that have lost methods to it, and stay
 }
 
 /** What clearing has done. */
 struct Cleared {
     1: list<i64> faults,            // those that have gone by it, and those named that held something
     2: i64 released,                // how many operations went on by it
+    3: list<Taken> taken,           // the faults that have lost methods by it, and stay
 }
 
 /** A parameter of a kind. */

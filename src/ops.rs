@@ -387,9 +387,15 @@ impl fmt::Debug for MethodSet {
     }
 }
 
+/// The shorter way round.
 impl fmt::Display for MethodSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::ALL { f.pad("all") } else { f.pad(&self.names().join(",")) }
+        let names = self.names();
+        match *self {
+            Self::ALL => f.pad("all"),
+            _ if names.len() <= Method::COUNT / 2 => f.pad(&names.join(",")),
+            _ => f.pad(&format!("all but {}", Self::ALL.minus(*self).names().join(","))),
+        }
     }
 }
 

@@ -45,7 +45,7 @@ fn a_fault_is_replaced_under_its_name_in_its_place() {
     let again = ok(&mount, &["delay", "1ms", "-m", "mkdir,rmdir", "--name", "slow"]);
     assert!(again.contains("it stands already"), "{again}");
     let now = ok(&mount, &["error", "EROFS", "-m", "mkdir", "--name", "slow"]);
-    for part in ["changed: delay 1ms -> error EROFS", "-m mkdir,rmdir -> mkdir", "replaced "] {
+    for part in ["changed: delay 1ms -> error EROFS", "-m mkdir,rmdir -> mkdir", "replaces "] {
         assert!(now.contains(part), "{part} in {now}");
     }
     let expected = ["error EROFS -m mkdir --name slow", "error EIO -m mkdir --count 9"];
@@ -120,6 +120,43 @@ fn setting_a_fault_tells_what_it_released() {
         let put = client.put_fault(&failing(&["mkdir"], "EIO"), false).unwrap();
         assert_eq!((put.replaced, put.released), (vec![held], 1));
         making.join().unwrap().unwrap();
+    });
+}
+
+/// In the answer, in JSON, to other clients and in the log.
+#[test]
+fn what_a_fault_replaces_takes_and_releases_is_told() {
+    let mount = Mount::new();
+    ok(&mount, &["hang", "-m", "mkdir,rmdir,unlink"]);
+    ok(&mount, &["error", "EIO", "-m", "symlink", "--add"]);
+    let _clear = mount.clear_on_drop();
+    let dir = mount.mnt().join("dir");
+    let making = thread::spawn(|| fs::create_dir(dir));
+    wait_for("it to be held", || (mount.listed(1).held == 1).then_some(()));
+    let told = ok(&mount, &["delay", "1us", "-m", "mkdir,symlink"]);
+    let done = "; replaces 2; takes mkdir from 1 (left: rmdir,unlink); released 1 held";
+    assert_eq!(told, format!("fault 3: delay 1us -m mkdir,symlink{done}\n"));
+    making.join().unwrap().unwrap();
+    wait_for(done, || mount.log_text().contains(&format!("symlink{done}")).then_some(()));
+    let put = mount.client().put_fault(&failing(&["mkdir"], "EIO"), false).unwrap();
+    let taken: Vec<_> =
+        put.taken.iter().map(|taken| (taken.id, &taken.methods, &taken.left)).collect();
+    assert_eq!(taken, [(3, &vec!["mkdir".to_owned()], &vec!["symlink".to_owned()])]);
+    let json = ok(&mount, &["kill", "-m", "unlink,rmdir,mkdir", "-p", "1%", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["replaced"], &json["taken"]),
+        (&serde_json::json!([1, 4]), &serde_json::json!([]))
+    );
+    let most = ok(&mount, &["error", "EIO", "-m", "all"]);
+    assert!(most.ends_with("; replaces 3, 5\n"), "{most}");
+    let one = ok(&mount, &["kill", "-m", "read"]);
+    assert!(one.ends_with("; takes read from 6 (left: all but read)\n"), "{one}");
+    let cleared = ok(&mount, &["clear", "mkdir"]);
+    let left = "takes mkdir from 6 (left: all but mkdir,read)";
+    assert_eq!(cleared, format!("cleared mkdir; 0 faults have gone; {left}; released 0 held\n"));
+    wait_for("the log", || {
+        mount.log_text().contains(&format!("clear: mkdir cleared; {left}")).then_some(())
     });
 }
 

@@ -103,15 +103,15 @@ fn clear_tells_how_much_and_clears_nothing_if_a_part_is_not_there() {
         let making = scope.spawn(|| fs::create_dir(&dir));
         ok(&mount, &["wait", "slow-wal", "--held", "1"]);
         let cleared = ok(&mount, &["clear", "slow-wal,rmdir"]);
-        let told = "cleared slow-wal,rmdir; 1 fault has gone, 1 operation was let go\n";
+        let told = "cleared slow-wal,rmdir; 1 fault has gone; takes rmdir from 2 (left: unlink); released 1 held\n";
         assert_eq!(cleared, told);
         making.join().unwrap().unwrap();
     });
     let all: Value = serde_json::from_str(&ok(&mount, &["clear", "--json"])).unwrap();
-    let told = ["cleared", "faults", "released"].map(|field| all[field].clone());
-    assert_eq!(told, [json!("all"), json!([2]), json!(0)]);
+    let told = ["cleared", "faults", "released", "taken"].map(|field| all[field].clone());
+    assert_eq!(told, [json!("all"), json!([2]), json!(0), json!([])]);
     let recipe = ok(&mount, &["recipe", "clear"]);
-    assert_eq!(recipe, "cleared every fault; 0 faults have gone, 0 operations were let go\n");
+    assert_eq!(recipe, "cleared every fault; 0 faults have gone; released 0 held\n");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn what_spent_faults_of_one_name_hold_is_let_go_by_that_name() {
             })
             .collect();
         let cleared = ok(&mount, &["clear", "once"]);
-        assert_eq!(cleared, "cleared once; 2 faults have gone, 2 operations were let go\n");
+        assert_eq!(cleared, "cleared once; 2 faults have gone; released 2 held\n");
         making.into_iter().for_each(|made| made.join().unwrap().unwrap());
     });
     assert_eq!(run(&mount, &["clear", "once"]).status.code(), Some(1), "it holds nothing any more");
@@ -149,7 +149,7 @@ fn faults_given_at_the_mount_are_logged_as_those_set_later() {
     ]);
     for line in [
         r"--fault: fault 1: error EIO -m mkdir -r '.*/a\nb' --name first",
-        "--fault: fault 2: delay 1ms -m lock,mkdir; replaced 1",
+        "--fault: fault 2: delay 1ms -m lock,mkdir; replaces 1",
         "--fault: fault 3: it cannot fire on this mount (lock: locks stay with the kernel",
         "--fault: fault 3: it cannot fire as long as fault 2 stands",
     ] {
@@ -235,7 +235,7 @@ fn a_fault_with_a_lifetime_is_renewed_under_its_name() {
     wait_for("time to pass", || (left() < before - 50_000_000).then_some(()));
     let old = left();
     let again = ok(&mount, &words);
-    assert!(again.contains("replaced 1") && again.contains("begin anew"), "{again}");
+    assert!(again.contains("replaces 1") && again.contains("begin anew"), "{again}");
     assert!(left() > old, "its hour begins anew");
     let lasting = ["error", "EIO", "-m", "rmdir", "--name", "b"];
     ok(&mount, &lasting);

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::counts::headline;
 use super::render::{
-    commands, ended_table, fault_table, past_cache, script, still_holds, warnings,
+    commands, ended_table, fault_table, past_cache, script, still_holds, taken, warnings,
 };
 use super::report::Report;
 use super::values::Cleared;
@@ -40,13 +40,13 @@ pub(super) fn clear(client: &mut Client, what: &[Cleared]) -> Result<Report, Cli
     let told = cleared.as_ref().map(|done| {
         let (faults, released) = (done.faults.len(), done.released);
         let have = if faults == 1 { "fault has" } else { "faults have" };
-        let were = if released == 1 { "operation was" } else { "operations were" };
-        format!("; {faults} {have} gone, {released} {were} let go")
+        format!("; {faults} {have} gone{}; released {released} held", taken(&done.taken))
     });
     let json = json!({
         "cleared": if is_all { json!("all") } else { json!(words) },
         "faults": cleared.as_ref().map(|done| &done.faults),
         "released": cleared.as_ref().map(|done| done.released),
+        "taken": cleared.as_ref().map(|done| &done.taken),
     });
     Ok(Report::new(format!("cleared {named}{}", told.unwrap_or_default()), json))
 }

@@ -198,7 +198,7 @@ mod tests {
     use crate::fault::words::{EffectWords, FaultWords};
     use crate::rpc::{
         Info, LatencyStatistics, ListedFault, MethodStatistics, PassthroughStatistics, Put,
-        Statistics, TraceEvent, TraceHead, TraceHit,
+        Statistics, Taken, TraceEvent, TraceHead, TraceHit,
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
@@ -275,6 +275,7 @@ mod tests {
         let all = [
             fields(ListedFault::default()),
             fields(Put::default()),
+            fields(Taken::default()),
             fields(FaultWords::default()),
             fields(EffectWords::default()),
             fields(TraceHead::default()),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::output;
 use crate::fault::words::{self, FaultOption, OPTIONS, Value};
 use crate::ops::Method;
-use crate::rpc::{self, ClientError, Info, ListedFault};
+use crate::rpc::{self, ClientError, Info, ListedFault, Taken};
 
 /// Why a call failed that has no counterpart among the plain calls.
 pub(super) fn explain(addr: &str, error: ClientError) -> String {
@@ -162,6 +162,15 @@ fn exceptions(fault: &ListedFault) -> String {
         let _ = write!(lines, "\nfault {id} skipped {n}: it could do nothing to them");
     }
     lines
+}
+
+/// What others have lost and go on without, behind what was done.
+pub(super) fn taken(taken: &[Taken]) -> String {
+    let told = |Taken { id, methods, left }: &Taken| {
+        let [methods, left] = [methods, left].map(|names| method_list(names));
+        format!("; takes {methods} from {id} (left: {left})")
+    };
+    taken.iter().map(told).collect()
 }
 
 /// Names of methods, the shorter way round.

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::faults;
 use super::original;
 use super::recipe::Recipe;
+use super::render;
 use super::report::Report;
 use crate::fault::words::{self, FaultWords};
 use crate::rpc::{Client, ClientError, Info, Put};
@@ -89,7 +90,7 @@ fn plainly(client: &mut Client, fault: &FaultWords, add: bool) -> Result<Report,
 }
 
 fn report(put: &Put, fault: &FaultWords) -> Report {
-    let Put { id, replaced, released, unchanged, changed, warnings } = put;
+    let Put { id, replaced, released, unchanged, changed, taken, warnings } = put;
     let mut text = format!("fault {id}: {}", words::visible(&fault.line()));
     if *unchanged {
         text += "; it stands already, and goes on";
@@ -99,14 +100,15 @@ fn report(put: &Put, fault: &FaultWords) -> Report {
     }
     if !replaced.is_empty() {
         let ids: Vec<_> = replaced.iter().map(i64::to_string).collect();
-        text += &format!("; replaced {}", ids.join(", "));
+        text += &format!("; replaces {}", ids.join(", "));
     }
+    text += &render::taken(taken);
     if *released > 0 {
-        text += &format!("; let {released} go");
+        text += &format!("; released {released} held");
     }
     let json = json!({
         "id": id, "fault": fault, "replaced": replaced, "released": released,
-        "unchanged": unchanged, "changed": changed,
+        "unchanged": unchanged, "changed": changed, "taken": taken,
     });
     let warnings = warnings.iter().map(|why| format!("fault {id}: {why}"));
     Report::new(text, json).with_warnings(warnings.collect())

@@ -1,10 +1,13 @@
 //! Lifting faults: whole, or by methods, in one step. No locks: it works on a copy of the table's rows,
 //! which its writer then puts in force whole.
 
+use std::fmt;
+
 use super::ended::Ended;
 use super::live::{FaultId, Live};
 use super::placing::withdraw;
 use super::snapshot::Row;
+use super::taken::{Effects, Taken};
 use crate::ops::MethodSet;
 
 /// A fault as people call it.
@@ -57,18 +60,24 @@ pub struct Lift {
 pub struct Lifted {
     /// The faults that have gone by it, and those named that were spent and held something.
     pub faults: Vec<FaultId>,
-    /// How many operations it let go.
+    /// Those that have lost methods by it, and stay.
+    pub taken: Vec<Taken>,
+    /// How many operations it released.
     pub released: u64,
 }
 
+/// Behind what was lifted.
+impl fmt::Display for Lifted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (gone, taken, released) = (&*self.faults, &*self.taken, self.released);
+        Effects { verb: "gone:", gone, taken, released }.fmt(f)
+    }
+}
+
 impl Lift {
-    /// Leaves those without methods that are lifted; the faults that have gone so. Or the places of
-    /// those named that are not there: nothing is changed then.
-    pub(super) fn apply(
-        &self,
-        rows: &mut [Row],
-        ended: &mut Ended,
-    ) -> Result<Vec<FaultId>, Vec<usize>> {
+    /// Leaves those without methods that are lifted; what has come of it, but for what is released yet. Or
+    /// the places of those named that are not there: nothing is changed then.
+    pub(super) fn apply(&self, rows: &mut [Row], ended: &mut Ended) -> Result<Lifted, Vec<usize>> {
         let is_there = |fault: &FaultRef| {
             rows.iter().any(|row| fault.means(&row.live)) || ended.holds(|live| fault.means(live))
         };
@@ -81,11 +90,13 @@ impl Lift {
         let is_named = |live: &Live| self.faults.iter().any(|fault| fault.means(live));
         let freed = ended.free(is_named);
         ended.withdraw(if self.everything { MethodSet::ALL } else { self.methods });
+        let before: Vec<MethodSet> = rows.iter().map(|row| row.methods).collect();
         withdraw(rows.iter_mut(), self.methods);
         for row in rows.iter_mut().filter(|row| self.everything || is_named(&row.live)) {
             row.methods = MethodSet::EMPTY;
         }
         let gone = rows.iter().filter(|row| row.methods.is_empty()).map(|row| row.live.id);
-        Ok(gone.chain(freed).collect())
+        let (faults, taken) = (gone.chain(freed).collect(), Taken::since(&before, rows));
+        Ok(Lifted { faults, taken, released: 0 })
     }
 }

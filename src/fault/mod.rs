@@ -47,6 +47,7 @@ mod standing;
 mod subject;
 pub(crate) mod suggest;
 mod table;
+mod taken;
 mod term;
 #[cfg(test)]
 mod testing;
@@ -77,5 +78,6 @@ pub use snapshot::Snapshot;
 pub use spec::Fault;
 pub use subject::{Entry, Memo, Subject};
 pub use table::{FaultTable, MAX_FAULTS, TooManyFaults};
+pub use taken::Taken;
 pub use term::Term;
 pub use words::{Errno, FaultWords, Pattern, Plain, PlainFault, shorten, time_text};

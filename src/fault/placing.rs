@@ -12,6 +12,7 @@ use super::kinds::Class;
 use super::live::{FaultId, Live, Rank};
 use super::snapshot::Row;
 use super::spec::Fault;
+use super::taken::{Effects, Taken};
 use super::term::Term;
 use super::words::{FaultWords, shorten};
 use crate::ops::MethodSet;
@@ -43,6 +44,8 @@ pub struct Put {
     pub id: FaultId,
     /// The faults that have gone for it.
     pub replaced: Vec<FaultId>,
+    /// Those that have lost methods to it, and stay.
+    pub taken: Vec<Taken>,
     /// How many operations the change let go, those of spent faults and of methods that others lost
     /// too. Told of the first that it set.
     pub released: u64,
@@ -77,11 +80,8 @@ impl fmt::Display for Put {
         if self.unchanged {
             f.write_str("; it stands already, and goes on")?;
         }
-        if !self.replaced.is_empty() {
-            let ids: Vec<_> = self.replaced.iter().map(FaultId::to_string).collect();
-            write!(f, "; replaced {}", ids.join(", "))?;
-        }
-        Ok(())
+        let (gone, taken, released) = (&*self.replaced, &*self.taken, self.released);
+        Effects { verb: "replaces", gone, taken, released }.fmt(f)
     }
 }
 
@@ -146,9 +146,10 @@ impl Staging {
             && is_same(known, &fault)
         {
             let (id, replaced, fault) = (known.live.id, Vec::new(), Arc::clone(&known.live.fault));
-            return Put { id, replaced, released: 0, unchanged: true, fault, before: None };
+            let (taken, before) = (Vec::new(), None);
+            return Put { id, replaced, taken, released: 0, unchanged: true, fault, before };
         }
-        let stood: Vec<bool> = self.rows.iter().map(|e| !e.methods.is_empty()).collect();
+        let stood: Vec<MethodSet> = self.rows.iter().map(|row| row.methods).collect();
         let rank = Rank::of(&fault);
         let stead = namesake.or_else(|| self.like(&fault));
         match stead.and_then(|place| self.rows.get_mut(place)) {
@@ -158,12 +159,14 @@ impl Staging {
             }
             None => {}
         }
-        let gone = self.rows.iter().zip(stood).filter(|(e, stood)| *stood && e.methods.is_empty());
+        let rows = self.rows.iter().zip(&stood);
+        let gone = rows.filter(|(row, stood)| !stood.is_empty() && row.methods.is_empty());
         let replaced = gone.map(|(row, _)| row.live.id).collect();
+        let taken = Taken::since(&stood, &self.rows);
         let before = namesake.and_then(|place| self.rows.get(place));
         let before = before.map(|row| Arc::clone(&row.live.fault));
         let id = self.insert(Arc::clone(&fault), stead, seed);
-        Put { id, replaced, released: 0, unchanged: false, fault, before }
+        Put { id, replaced, taken, released: 0, unchanged: false, fault, before }
     }
 
     /// Puts a fault behind that whose place it takes, or else behind all of its rank.

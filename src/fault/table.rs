@@ -132,8 +132,8 @@ impl FaultTable {
     /// something; nothing is changed then.
     pub fn lift(&self, lift: &Lift) -> Result<Lifted, Vec<usize>> {
         let edit = |rows: &mut Vec<Row>, writer: &mut Writer| lift.apply(rows, &mut writer.ended);
-        let (faults, released) = self.change(|_| Why::Cleared, edit);
-        faults.map(|faults| Lifted { faults, released })
+        let (lifted, released) = self.change(|_| Why::Cleared, edit);
+        lifted.map(|lifted| Lifted { released, ..lifted })
     }
 
     /// Lifts everything: faults, conditions and latches.

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use thrift::ApplicationErrorKind;
 use thrift::protocol::TMessageType;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::dialect::{self, Call, NoCall};
 use super::dropped::Dropped;
@@ -166,8 +166,7 @@ impl Handler {
                 self.put_all(peer, &faults, &remove, only_these)?.value()
             }
             Call::ClearAll => {
-                self.table.clear_all();
-                info!(%peer, "{name}: every fault cleared");
+                self.clear_all(peer, name);
                 None
             }
             Call::ClearFault(method) => {

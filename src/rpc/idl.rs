@@ -9,7 +9,7 @@ use thrift::protocol::{TMessageType, TType};
 
 use super::dialect::{NoCall, call};
 use super::record::Record;
-use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
+use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 use super::trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 use super::values::{MEMBERS, WirePath};
@@ -94,6 +94,7 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<EffectWords>(&mut structs);
     check::<Put>(&mut structs);
     check::<Cleared>(&mut structs);
+    check::<Taken>(&mut structs);
     check::<KindInfo>(&mut structs);
     check::<ParamInfo>(&mut structs);
     check::<ListedFault>(&mut structs);
@@ -196,6 +197,7 @@ fn faults_are_written_as_ever() {
         why: text("spent"),
         set_ns: Some(10),
     };
+    let taken = Taken { id: 6, methods: vec!["fsync".into()], left: vec!["read".into()] };
     let put = Put {
         id: 7,
         replaced: vec![3, 4],
@@ -203,13 +205,14 @@ fn faults_are_written_as_ever() {
         unchanged: true,
         warnings: vec!["one".into()],
         changed: vec!["two".into()],
+        taken: vec![taken.clone()],
     };
     is_golden("fault", fault);
     is_golden("default_fault", FaultWords::default());
     is_golden("listed", listed);
     is_golden("default_listed", ListedFault::default());
     is_golden("put", put);
-    is_golden("cleared", Cleared { faults: vec![1, 2], released: 3 });
+    is_golden("cleared", Cleared { faults: vec![1, 2], released: 3, taken: vec![taken] });
     let of_time = ParamInfo {
         name: "time".into(),
         takes: "time".into(),

@@ -47,7 +47,7 @@ pub use connection::{BadAnswer, ClientError};
 pub(crate) use describe::duration;
 pub use handler::{MountInfo, ServerConfig};
 pub use record::BadField;
-pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put};
+pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
 pub use server::Server;
 pub(crate) use socket::bind_local;
 pub use socket::{Listener, bind};

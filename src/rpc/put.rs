@@ -4,7 +4,7 @@
 use tracing::{info, warn};
 
 use super::handler::{Handler, Refusal};
-use super::records::{Cleared, Put};
+use super::records::{Cleared, Put, Taken};
 use super::wire::{printable, signed};
 use crate::fault::suggest::closest;
 use crate::fault::words::{FaultWords, PlainFault, methods, percent};
@@ -17,8 +17,8 @@ impl Handler {
     pub(super) fn clear_fault(&self, peer: Origin, name: &str, method: &str) {
         match Method::from_name(method) {
             Some(method) => {
-                self.table.clear_methods(method.into());
-                info!(%peer, "{name}: {method} cleared");
+                let lifted = self.lift(&Lift { methods: method.into(), ..Lift::default() });
+                info!(%peer, "{name}: {method} cleared{lifted}");
             }
             None => warn!(%peer, "{name}: unknown method {} ignored", printable(method)),
         }
@@ -29,9 +29,19 @@ impl Handler {
         if methods.is_empty() {
             return Err(Refusal::Own("no method is named".to_owned()));
         }
-        self.table.clear_methods(methods);
-        info!(%peer, "clear_methods: {methods} cleared");
+        let lifted = self.lift(&Lift { methods, ..Lift::default() });
+        info!(%peer, "clear_methods: {methods} cleared{lifted}");
         Ok(())
+    }
+
+    pub(super) fn clear_all(&self, peer: Origin, name: &str) {
+        let lifted = self.lift(&Lift { everything: true, ..Lift::default() });
+        info!(%peer, "{name}: every fault cleared{lifted}");
+    }
+
+    /// Lifts what names no fault, so that none can be missing.
+    fn lift(&self, lift: &Lift) -> Lifted {
+        self.table.lift(lift).unwrap_or_default()
     }
 
     /// Lifts methods, and faults by name or id; without any everything.
@@ -56,13 +66,14 @@ impl Handler {
                 missing.join("; ")
             ))
         })?;
-        let Lifted { faults, released } = lifted;
         let what: Vec<_> = what.iter().map(|word| printable(word)).collect();
         let what = if lift.everything { "everything".to_owned() } else { what.join(",") };
-        let gone = faults.len();
-        info!(%peer, "clear: {what}; faults gone: {gone}, operations let go: {released}");
-        let faults = faults.into_iter().map(|id| signed(id.0)).collect();
-        Ok(Cleared { faults, released: signed(released) })
+        info!(%peer, "clear: {what} cleared{lifted}");
+        Ok(Cleared {
+            faults: lifted.faults.iter().map(|id| signed(id.0)).collect(),
+            released: signed(lifted.released),
+            taken: lifted.taken.iter().map(Taken::of).collect(),
+        })
     }
 
     /// That there is no such fault, and what may have been meant.
@@ -82,10 +93,11 @@ impl Handler {
     /// Whether there was one of that name or id.
     pub(super) fn remove(&self, peer: Origin, fault: &str) -> bool {
         let lift = Lift { faults: vec![FaultRef::new(fault)], ..Lift::default() };
-        let removed = self.table.lift(&lift).is_ok();
-        let found = if removed { "cleared" } else { "is not there" };
+        let lifted = self.table.lift(&lift).ok();
+        let found =
+            lifted.as_ref().map_or("is not there".to_owned(), |lifted| format!("cleared{lifted}"));
         info!(%peer, "remove_fault: fault {} {found}", printable(fault));
-        removed
+        lifted.is_some()
     }
 
     /// `set_fault` and, where the methods are none, `set_all_fault`.
@@ -186,6 +198,7 @@ impl Handler {
             unchanged: set.unchanged,
             warnings: missed.into_iter().chain(warnings).collect(),
             changed: set.changed(),
+            taken: set.taken.iter().map(Taken::of).collect(),
         }
     }
 }

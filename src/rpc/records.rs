@@ -4,8 +4,11 @@ use serde::Serialize;
 
 use super::record::record;
 use super::values::WirePath;
+use super::wire::signed;
+use crate::fault;
 use crate::fault::kinds::{KINDS, Kind};
 use crate::fault::words::{Args, EffectWords, FaultWords, Param};
+use crate::ops::MethodSet;
 
 record! {
     impl FaultWords = "Fault" {
@@ -64,6 +67,27 @@ record! {
 }
 
 record! {
+    /// A fault that has lost methods to another or by a clear, and goes on with others.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Taken = "Taken" {
+        /// The fault's id.
+        1: id: i64,
+        /// What it has lost.
+        2: methods: Vec<String>,
+        /// What is left to it.
+        3: left: Vec<String>,
+    }
+}
+
+impl Taken {
+    pub(super) fn of(taken: &fault::Taken) -> Taken {
+        let names = |set: MethodSet| set.names().into_iter().map(str::to_owned).collect();
+        let fault::Taken { id, methods, left } = taken;
+        Taken { id: signed(id.0), methods: names(*methods), left: names(*left) }
+    }
+}
+
+record! {
     /// What setting a fault has done.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
     pub struct Put = "Put" {
@@ -79,6 +103,8 @@ record! {
         5: warnings: Vec<String>,
         /// What is different from the fault that stood under its name, a line each.
         6: changed: Vec<String>,
+        /// The faults that have lost methods to it, and stay.
+        7: taken: Vec<Taken>,
     }
 }
 
@@ -90,6 +116,8 @@ record! {
         1: faults: Vec<i64>,
         /// How many operations it released.
         2: released: i64,
+        /// The faults that have lost methods by it, and stay.
+        3: taken: Vec<Taken>,
     }
 }
 
@@ -309,9 +337,10 @@ mod tests {
         #[test]
         fn puts_round_trip(
             id: i64, replaced: Vec<i64>, released: i64, unchanged: bool, warnings in words(),
-            changed in words(),
+            changed in words(), taken in (words(), words()),
         ) {
-            let put = Put { id, replaced, released, unchanged, warnings, changed };
+            let taken = vec![Taken { id: 7, methods: taken.0, left: taken.1 }];
+            let put = Put { id, replaced, released, unchanged, warnings, changed, taken };
             prop_assert_eq!(Put::decode(&put.encode()), Ok(put));
         }
 

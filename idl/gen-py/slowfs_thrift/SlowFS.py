@@ -1286,21 +1286,21 @@ class put_faults_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype149, _size146) = iprot.readListBegin()
-                    for _i150 in range(_size146):
-                        _elem151 = Fault()
-                        _elem151.read(iprot)
-                        self.faults.append(_elem151)
+                    (_etype177, _size174) = iprot.readListBegin()
+                    for _i178 in range(_size174):
+                        _elem179 = Fault()
+                        _elem179.read(iprot)
+                        self.faults.append(_elem179)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.remove = []
-                    (_etype155, _size152) = iprot.readListBegin()
-                    for _i156 in range(_size152):
-                        _elem157 = iprot.readI64()
-                        self.remove.append(_elem157)
+                    (_etype183, _size180) = iprot.readListBegin()
+                    for _i184 in range(_size180):
+                        _elem185 = iprot.readI64()
+                        self.remove.append(_elem185)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1322,15 +1322,15 @@ class put_faults_args(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter158 in self.faults:
-                iter158.write(oprot)
+            for iter186 in self.faults:
+                iter186.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.remove is not None:
             oprot.writeFieldBegin('remove', TType.LIST, 2)
             oprot.writeListBegin(TType.I64, len(self.remove))
-            for iter159 in self.remove:
-                oprot.writeI64(iter159)
+            for iter187 in self.remove:
+                oprot.writeI64(iter187)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.only_these is not None:
@@ -1387,11 +1387,11 @@ class put_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype163, _size160) = iprot.readListBegin()
-                    for _i164 in range(_size160):
-                        _elem165 = Put()
-                        _elem165.read(iprot)
-                        self.success.append(_elem165)
+                    (_etype191, _size188) = iprot.readListBegin()
+                    for _i192 in range(_size188):
+                        _elem193 = Put()
+                        _elem193.read(iprot)
+                        self.success.append(_elem193)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1413,8 +1413,8 @@ class put_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter166 in self.success:
-                iter166.write(oprot)
+            for iter194 in self.success:
+                iter194.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.refused is not None:
@@ -1467,10 +1467,10 @@ class clear_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.what = []
-                    (_etype170, _size167) = iprot.readListBegin()
-                    for _i171 in range(_size167):
-                        _elem172 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.what.append(_elem172)
+                    (_etype198, _size195) = iprot.readListBegin()
+                    for _i199 in range(_size195):
+                        _elem200 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.what.append(_elem200)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1487,8 +1487,8 @@ class clear_args(object):
         if self.what is not None:
             oprot.writeFieldBegin('what', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.what))
-            for iter173 in self.what:
-                oprot.writeString(iter173.encode('utf-8') if sys.version_info[0] == 2 else iter173)
+            for iter201 in self.what:
+                oprot.writeString(iter201.encode('utf-8') if sys.version_info[0] == 2 else iter201)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1746,10 +1746,10 @@ class clear_methods_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype177, _size174) = iprot.readListBegin()
-                    for _i178 in range(_size174):
-                        _elem179 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem179)
+                    (_etype205, _size202) = iprot.readListBegin()
+                    for _i206 in range(_size202):
+                        _elem207 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem207)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1766,8 +1766,8 @@ class clear_methods_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter180 in self.methods:
-                oprot.writeString(iter180.encode('utf-8') if sys.version_info[0] == 2 else iter180)
+            for iter208 in self.methods:
+                oprot.writeString(iter208.encode('utf-8') if sys.version_info[0] == 2 else iter208)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1921,11 +1921,11 @@ class list_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype184, _size181) = iprot.readListBegin()
-                    for _i185 in range(_size181):
-                        _elem186 = ListedFault()
-                        _elem186.read(iprot)
-                        self.success.append(_elem186)
+                    (_etype212, _size209) = iprot.readListBegin()
+                    for _i213 in range(_size209):
+                        _elem214 = ListedFault()
+                        _elem214.read(iprot)
+                        self.success.append(_elem214)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1942,8 +1942,8 @@ class list_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter187 in self.success:
-                iter187.write(oprot)
+            for iter215 in self.success:
+                iter215.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2034,11 +2034,11 @@ class list_ended_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype191, _size188) = iprot.readListBegin()
-                    for _i192 in range(_size188):
-                        _elem193 = ListedFault()
-                        _elem193.read(iprot)
-                        self.success.append(_elem193)
+                    (_etype219, _size216) = iprot.readListBegin()
+                    for _i220 in range(_size216):
+                        _elem221 = ListedFault()
+                        _elem221.read(iprot)
+                        self.success.append(_elem221)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2055,8 +2055,8 @@ class list_ended_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter194 in self.success:
-                iter194.write(oprot)
+            for iter222 in self.success:
+                iter222.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2318,11 +2318,11 @@ class list_kinds_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype198, _size195) = iprot.readListBegin()
-                    for _i199 in range(_size195):
-                        _elem200 = Kind()
-                        _elem200.read(iprot)
-                        self.success.append(_elem200)
+                    (_etype226, _size223) = iprot.readListBegin()
+                    for _i227 in range(_size223):
+                        _elem228 = Kind()
+                        _elem228.read(iprot)
+                        self.success.append(_elem228)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2339,8 +2339,8 @@ class list_kinds_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter201 in self.success:
-                iter201.write(oprot)
+            for iter229 in self.success:
+                iter229.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2431,11 +2431,11 @@ class list_methods_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype205, _size202) = iprot.readListBegin()
-                    for _i206 in range(_size202):
-                        _elem207 = MethodInfo()
-                        _elem207.read(iprot)
-                        self.success.append(_elem207)
+                    (_etype233, _size230) = iprot.readListBegin()
+                    for _i234 in range(_size230):
+                        _elem235 = MethodInfo()
+                        _elem235.read(iprot)
+                        self.success.append(_elem235)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2452,8 +2452,8 @@ class list_methods_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter208 in self.success:
-                iter208.write(oprot)
+            for iter236 in self.success:
+                iter236.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2505,10 +2505,10 @@ class trace_start_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype212, _size209) = iprot.readListBegin()
-                    for _i213 in range(_size209):
-                        _elem214 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem214)
+                    (_etype240, _size237) = iprot.readListBegin()
+                    for _i241 in range(_size237):
+                        _elem242 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem242)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2535,8 +2535,8 @@ class trace_start_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter215 in self.methods:
-                oprot.writeString(iter215.encode('utf-8') if sys.version_info[0] == 2 else iter215)
+            for iter243 in self.methods:
+                oprot.writeString(iter243.encode('utf-8') if sys.version_info[0] == 2 else iter243)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.pattern is not None:

@@ -649,6 +649,103 @@ class ListedFault(object):
         return not (self == other)
 
 
+class Taken(object):
+    """
+    A fault that has lost methods to another or by a clear, and goes on with others.
+
+    Attributes:
+     - id
+     - methods
+     - left
+
+    """
+
+
+    def __init__(self, id=None, methods=None, left=None,):
+        self.id = id
+        self.methods = methods
+        self.left = left
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.id = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.LIST:
+                    self.methods = []
+                    (_etype49, _size46) = iprot.readListBegin()
+                    for _i50 in range(_size46):
+                        _elem51 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem51)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.LIST:
+                    self.left = []
+                    (_etype55, _size52) = iprot.readListBegin()
+                    for _i56 in range(_size52):
+                        _elem57 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.left.append(_elem57)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Taken')
+        if self.id is not None:
+            oprot.writeFieldBegin('id', TType.I64, 1)
+            oprot.writeI64(self.id)
+            oprot.writeFieldEnd()
+        if self.methods is not None:
+            oprot.writeFieldBegin('methods', TType.LIST, 2)
+            oprot.writeListBegin(TType.STRING, len(self.methods))
+            for iter58 in self.methods:
+                oprot.writeString(iter58.encode('utf-8') if sys.version_info[0] == 2 else iter58)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.left is not None:
+            oprot.writeFieldBegin('left', TType.LIST, 3)
+            oprot.writeListBegin(TType.STRING, len(self.left))
+            for iter59 in self.left:
+                oprot.writeString(iter59.encode('utf-8') if sys.version_info[0] == 2 else iter59)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
 class Put(object):
     """
     What setting a fault has done.
@@ -660,17 +757,19 @@ class Put(object):
      - unchanged
      - warnings
      - changed
+     - taken
 
     """
 
 
-    def __init__(self, id=None, replaced=None, released=None, unchanged=None, warnings=None, changed=None,):
+    def __init__(self, id=None, replaced=None, released=None, unchanged=None, warnings=None, changed=None, taken=None,):
         self.id = id
         self.replaced = replaced
         self.released = released
         self.unchanged = unchanged
         self.warnings = warnings
         self.changed = changed
+        self.taken = taken
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -689,10 +788,10 @@ class Put(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.replaced = []
-                    (_etype49, _size46) = iprot.readListBegin()
-                    for _i50 in range(_size46):
-                        _elem51 = iprot.readI64()
-                        self.replaced.append(_elem51)
+                    (_etype63, _size60) = iprot.readListBegin()
+                    for _i64 in range(_size60):
+                        _elem65 = iprot.readI64()
+                        self.replaced.append(_elem65)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -709,20 +808,31 @@ class Put(object):
             elif fid == 5:
                 if ftype == TType.LIST:
                     self.warnings = []
-                    (_etype55, _size52) = iprot.readListBegin()
-                    for _i56 in range(_size52):
-                        _elem57 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.warnings.append(_elem57)
+                    (_etype69, _size66) = iprot.readListBegin()
+                    for _i70 in range(_size66):
+                        _elem71 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem71)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 6:
                 if ftype == TType.LIST:
                     self.changed = []
-                    (_etype61, _size58) = iprot.readListBegin()
-                    for _i62 in range(_size58):
-                        _elem63 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.changed.append(_elem63)
+                    (_etype75, _size72) = iprot.readListBegin()
+                    for _i76 in range(_size72):
+                        _elem77 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.changed.append(_elem77)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.LIST:
+                    self.taken = []
+                    (_etype81, _size78) = iprot.readListBegin()
+                    for _i82 in range(_size78):
+                        _elem83 = Taken()
+                        _elem83.read(iprot)
+                        self.taken.append(_elem83)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -743,8 +853,8 @@ class Put(object):
         if self.replaced is not None:
             oprot.writeFieldBegin('replaced', TType.LIST, 2)
             oprot.writeListBegin(TType.I64, len(self.replaced))
-            for iter64 in self.replaced:
-                oprot.writeI64(iter64)
+            for iter84 in self.replaced:
+                oprot.writeI64(iter84)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.released is not None:
@@ -758,15 +868,22 @@ class Put(object):
         if self.warnings is not None:
             oprot.writeFieldBegin('warnings', TType.LIST, 5)
             oprot.writeListBegin(TType.STRING, len(self.warnings))
-            for iter65 in self.warnings:
-                oprot.writeString(iter65.encode('utf-8') if sys.version_info[0] == 2 else iter65)
+            for iter85 in self.warnings:
+                oprot.writeString(iter85.encode('utf-8') if sys.version_info[0] == 2 else iter85)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.changed is not None:
             oprot.writeFieldBegin('changed', TType.LIST, 6)
             oprot.writeListBegin(TType.STRING, len(self.changed))
-            for iter66 in self.changed:
-                oprot.writeString(iter66.encode('utf-8') if sys.version_info[0] == 2 else iter66)
+            for iter86 in self.changed:
+                oprot.writeString(iter86.encode('utf-8') if sys.version_info[0] == 2 else iter86)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.taken is not None:
+            oprot.writeFieldBegin('taken', TType.LIST, 7)
+            oprot.writeListBegin(TType.STRUCT, len(self.taken))
+            for iter87 in self.taken:
+                iter87.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -794,13 +911,15 @@ class Cleared(object):
     Attributes:
      - faults
      - released
+     - taken
 
     """
 
 
-    def __init__(self, faults=None, released=None,):
+    def __init__(self, faults=None, released=None, taken=None,):
         self.faults = faults
         self.released = released
+        self.taken = taken
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -814,16 +933,27 @@ class Cleared(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype70, _size67) = iprot.readListBegin()
-                    for _i71 in range(_size67):
-                        _elem72 = iprot.readI64()
-                        self.faults.append(_elem72)
+                    (_etype91, _size88) = iprot.readListBegin()
+                    for _i92 in range(_size88):
+                        _elem93 = iprot.readI64()
+                        self.faults.append(_elem93)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.I64:
                     self.released = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.LIST:
+                    self.taken = []
+                    (_etype97, _size94) = iprot.readListBegin()
+                    for _i98 in range(_size94):
+                        _elem99 = Taken()
+                        _elem99.read(iprot)
+                        self.taken.append(_elem99)
+                    iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             else:
@@ -839,13 +969,20 @@ class Cleared(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 1)
             oprot.writeListBegin(TType.I64, len(self.faults))
-            for iter73 in self.faults:
-                oprot.writeI64(iter73)
+            for iter100 in self.faults:
+                oprot.writeI64(iter100)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.released is not None:
             oprot.writeFieldBegin('released', TType.I64, 2)
             oprot.writeI64(self.released)
+            oprot.writeFieldEnd()
+        if self.taken is not None:
+            oprot.writeFieldBegin('taken', TType.LIST, 3)
+            oprot.writeListBegin(TType.STRUCT, len(self.taken))
+            for iter101 in self.taken:
+                iter101.write(oprot)
+            oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1022,21 +1159,21 @@ class Kind(object):
             elif fid == 3:
                 if ftype == TType.LIST:
                     self.params = []
-                    (_etype77, _size74) = iprot.readListBegin()
-                    for _i78 in range(_size74):
-                        _elem79 = Param()
-                        _elem79.read(iprot)
-                        self.params.append(_elem79)
+                    (_etype105, _size102) = iprot.readListBegin()
+                    for _i106 in range(_size102):
+                        _elem107 = Param()
+                        _elem107.read(iprot)
+                        self.params.append(_elem107)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 4:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype83, _size80) = iprot.readListBegin()
-                    for _i84 in range(_size80):
-                        _elem85 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem85)
+                    (_etype111, _size108) = iprot.readListBegin()
+                    for _i112 in range(_size108):
+                        _elem113 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem113)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1066,15 +1203,15 @@ class Kind(object):
         if self.params is not None:
             oprot.writeFieldBegin('params', TType.LIST, 3)
             oprot.writeListBegin(TType.STRUCT, len(self.params))
-            for iter86 in self.params:
-                iter86.write(oprot)
+            for iter114 in self.params:
+                iter114.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter87 in self.methods:
-                oprot.writeString(iter87.encode('utf-8') if sys.version_info[0] == 2 else iter87)
+            for iter115 in self.methods:
+                oprot.writeString(iter115.encode('utf-8') if sys.version_info[0] == 2 else iter115)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.category is not None:
@@ -1306,10 +1443,10 @@ class Info(object):
             elif fid == 14:
                 if ftype == TType.LIST:
                     self.capabilities = []
-                    (_etype91, _size88) = iprot.readListBegin()
-                    for _i92 in range(_size88):
-                        _elem93 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.capabilities.append(_elem93)
+                    (_etype119, _size116) = iprot.readListBegin()
+                    for _i120 in range(_size116):
+                        _elem121 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.capabilities.append(_elem121)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1321,20 +1458,20 @@ class Info(object):
             elif fid == 16:
                 if ftype == TType.LIST:
                     self.kinds = []
-                    (_etype97, _size94) = iprot.readListBegin()
-                    for _i98 in range(_size94):
-                        _elem99 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.kinds.append(_elem99)
+                    (_etype125, _size122) = iprot.readListBegin()
+                    for _i126 in range(_size122):
+                        _elem127 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.kinds.append(_elem127)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 17:
                 if ftype == TType.LIST:
                     self.features = []
-                    (_etype103, _size100) = iprot.readListBegin()
-                    for _i104 in range(_size100):
-                        _elem105 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.features.append(_elem105)
+                    (_etype131, _size128) = iprot.readListBegin()
+                    for _i132 in range(_size128):
+                        _elem133 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.features.append(_elem133)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1413,8 +1550,8 @@ class Info(object):
         if self.capabilities is not None:
             oprot.writeFieldBegin('capabilities', TType.LIST, 14)
             oprot.writeListBegin(TType.STRING, len(self.capabilities))
-            for iter106 in self.capabilities:
-                oprot.writeString(iter106.encode('utf-8') if sys.version_info[0] == 2 else iter106)
+            for iter134 in self.capabilities:
+                oprot.writeString(iter134.encode('utf-8') if sys.version_info[0] == 2 else iter134)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough_except is not None:
@@ -1424,15 +1561,15 @@ class Info(object):
         if self.kinds is not None:
             oprot.writeFieldBegin('kinds', TType.LIST, 16)
             oprot.writeListBegin(TType.STRING, len(self.kinds))
-            for iter107 in self.kinds:
-                oprot.writeString(iter107.encode('utf-8') if sys.version_info[0] == 2 else iter107)
+            for iter135 in self.kinds:
+                oprot.writeString(iter135.encode('utf-8') if sys.version_info[0] == 2 else iter135)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.features is not None:
             oprot.writeFieldBegin('features', TType.LIST, 17)
             oprot.writeListBegin(TType.STRING, len(self.features))
-            for iter108 in self.features:
-                oprot.writeString(iter108.encode('utf-8') if sys.version_info[0] == 2 else iter108)
+            for iter136 in self.features:
+                oprot.writeString(iter136.encode('utf-8') if sys.version_info[0] == 2 else iter136)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.listen is not None:
@@ -1514,11 +1651,11 @@ class Latency(object):
             elif fid == 5:
                 if ftype == TType.MAP:
                     self.buckets = {}
-                    (_ktype110, _vtype111, _size109) = iprot.readMapBegin()
-                    for _i113 in range(_size109):
-                        _key114 = iprot.readI64()
-                        _val115 = iprot.readI64()
-                        self.buckets[_key114] = _val115
+                    (_ktype138, _vtype139, _size137) = iprot.readMapBegin()
+                    for _i141 in range(_size137):
+                        _key142 = iprot.readI64()
+                        _val143 = iprot.readI64()
+                        self.buckets[_key142] = _val143
                     iprot.readMapEnd()
                 else:
                     iprot.skip(ftype)
@@ -1551,9 +1688,9 @@ class Latency(object):
         if self.buckets is not None:
             oprot.writeFieldBegin('buckets', TType.MAP, 5)
             oprot.writeMapBegin(TType.I64, TType.I64, len(self.buckets))
-            for kiter116, viter117 in self.buckets.items():
-                oprot.writeI64(kiter116)
-                oprot.writeI64(viter117)
+            for kiter144, viter145 in self.buckets.items():
+                oprot.writeI64(kiter144)
+                oprot.writeI64(viter145)
             oprot.writeMapEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1838,11 +1975,11 @@ class Statistics(object):
             elif fid == 4:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype121, _size118) = iprot.readListBegin()
-                    for _i122 in range(_size118):
-                        _elem123 = MethodStatistics()
-                        _elem123.read(iprot)
-                        self.methods.append(_elem123)
+                    (_etype149, _size146) = iprot.readListBegin()
+                    for _i150 in range(_size146):
+                        _elem151 = MethodStatistics()
+                        _elem151.read(iprot)
+                        self.methods.append(_elem151)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1900,11 +2037,11 @@ class Statistics(object):
             elif fid == 15:
                 if ftype == TType.LIST:
                     self.requests = []
-                    (_etype127, _size124) = iprot.readListBegin()
-                    for _i128 in range(_size124):
-                        _elem129 = MethodStatistics()
-                        _elem129.read(iprot)
-                        self.requests.append(_elem129)
+                    (_etype155, _size152) = iprot.readListBegin()
+                    for _i156 in range(_size152):
+                        _elem157 = MethodStatistics()
+                        _elem157.read(iprot)
+                        self.requests.append(_elem157)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1933,8 +2070,8 @@ class Statistics(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRUCT, len(self.methods))
-            for iter130 in self.methods:
-                iter130.write(oprot)
+            for iter158 in self.methods:
+                iter158.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough is not None:
@@ -1980,8 +2117,8 @@ class Statistics(object):
         if self.requests is not None:
             oprot.writeFieldBegin('requests', TType.LIST, 15)
             oprot.writeListBegin(TType.STRUCT, len(self.requests))
-            for iter131 in self.requests:
-                iter131.write(oprot)
+            for iter159 in self.requests:
+                iter159.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2396,11 +2533,11 @@ class TraceEvent(object):
             elif fid == 18:
                 if ftype == TType.LIST:
                     self.hits = []
-                    (_etype135, _size132) = iprot.readListBegin()
-                    for _i136 in range(_size132):
-                        _elem137 = TraceHit()
-                        _elem137.read(iprot)
-                        self.hits.append(_elem137)
+                    (_etype163, _size160) = iprot.readListBegin()
+                    for _i164 in range(_size160):
+                        _elem165 = TraceHit()
+                        _elem165.read(iprot)
+                        self.hits.append(_elem165)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2485,8 +2622,8 @@ class TraceEvent(object):
         if self.hits is not None:
             oprot.writeFieldBegin('hits', TType.LIST, 18)
             oprot.writeListBegin(TType.STRUCT, len(self.hits))
-            for iter138 in self.hits:
-                iter138.write(oprot)
+            for iter166 in self.hits:
+                iter166.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2536,11 +2673,11 @@ class TraceRead(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype142, _size139) = iprot.readListBegin()
-                    for _i143 in range(_size139):
-                        _elem144 = TraceEvent()
-                        _elem144.read(iprot)
-                        self.events.append(_elem144)
+                    (_etype170, _size167) = iprot.readListBegin()
+                    for _i171 in range(_size167):
+                        _elem172 = TraceEvent()
+                        _elem172.read(iprot)
+                        self.events.append(_elem172)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2567,8 +2704,8 @@ class TraceRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter145 in self.events:
-                iter145.write(oprot)
+            for iter173 in self.events:
+                iter173.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.dropped is not None:
@@ -2644,6 +2781,13 @@ ListedFault.thrift_spec = (
     (15, TType.STRING, 'why', 'UTF8', None, ),  # 15
     (16, TType.I64, 'set_ns', None, None, ),  # 16
 )
+all_structs.append(Taken)
+Taken.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'id', None, None, ),  # 1
+    (2, TType.LIST, 'methods', (TType.STRING, 'UTF8', False), None, ),  # 2
+    (3, TType.LIST, 'left', (TType.STRING, 'UTF8', False), None, ),  # 3
+)
 all_structs.append(Put)
 Put.thrift_spec = (
     None,  # 0
@@ -2653,12 +2797,14 @@ Put.thrift_spec = (
     (4, TType.BOOL, 'unchanged', None, None, ),  # 4
     (5, TType.LIST, 'warnings', (TType.STRING, 'UTF8', False), None, ),  # 5
     (6, TType.LIST, 'changed', (TType.STRING, 'UTF8', False), None, ),  # 6
+    (7, TType.LIST, 'taken', (TType.STRUCT, [Taken, None], False), None, ),  # 7
 )
 all_structs.append(Cleared)
 Cleared.thrift_spec = (
     None,  # 0
     (1, TType.LIST, 'faults', (TType.I64, None, False), None, ),  # 1
     (2, TType.I64, 'released', None, None, ),  # 2
+    (3, TType.LIST, 'taken', (TType.STRUCT, [Taken, None], False), None, ),  # 3
 )
 all_structs.append(Param)
 Param.thrift_spec = (

@@ -124,13 +124,16 @@ fn what_a_change_lets_go_is_counted_whoever_held_it() {
     hold(&partly, Call::Write);
     hold(&partly, Call::Read);
     let put = set(fault("delay 1s -m fsync,write"));
-    assert_eq!(
-        (put.released, put.replaced),
-        (2, vec![]),
-        "one fault was spent, one has a method left"
-    );
+    let told = "fault 3: delay 1s -m fsync,write; takes write from 2 (left: read); released 2 held";
+    assert_eq!(put.to_string(), told, "one fault was spent, one has a method left");
+    assert_eq!((put.released, &*put.replaced), (2, &[][..]));
+    let [taken] = put.taken.as_slice() else { panic!("{put}") };
+    let only = |line: &str| fault(line).scope().methods;
+    let expected = (partly.id, only("kill -m write"), only("kill -m read"));
+    assert_eq!((taken.id, taken.methods, taken.left), expected);
     let put = set(fault("delay 1s -m read"));
-    assert_eq!((put.released, put.replaced), (1, vec![partly.id]));
+    assert_eq!((put.released, &*put.replaced, &*put.taken), (1, &[partly.id][..], &[][..]));
+    assert_eq!(put.to_string(), "fault 4: delay 1s -m read; replaces 2; released 1 held");
 }
 
 #[test]
@@ -161,6 +164,12 @@ fn what_is_lifted_is_lifted_whole_or_not_at_all() {
     let lift = Lift { methods, faults: named(&["one", "two", "slow", "9"]), ..Lift::default() };
     assert_eq!(table.lift(&lift).unwrap_err(), [1, 3]);
     assert_eq!(ids(&table).len(), 3);
+    let reads = Lift { methods: Call::Read.methods(), ..Lift::default() };
+    let lifted = table.lift(&reads).unwrap();
+    assert_eq!(
+        (lifted.faults.len(), lifted.to_string().as_str()),
+        (0, "; takes read from 1 (left: write)")
+    );
     let lift = Lift { methods, faults: named(&["1", "slow"]), ..Lift::default() };
     let mut lifted: Vec<u64> = table.lift(&lift).unwrap().faults.iter().map(|id| id.0).collect();
     lifted.sort_unstable();
