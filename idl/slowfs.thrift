@@ -238,6 +238,23 @@ struct TraceRead {
     3: bool ended,                  // the mount ends: nothing comes after these
 }
 
+/** The files and directories that a pattern matches now. */
+struct Matched {
+    1: list<binary> paths,          // those found first, as many as were asked for, sorted
+    2: i64 matching,                // how many match
+    3: i64 seen,                    // how many were looked at
+    4: i64 left_out,                // directories not looked into: something else is mounted there, or
+                                    // they cannot be read
+    5: bool whole,                  // that was all; else there was too much to look at
+}
+
+/** What a path meets. */
+struct Met {
+    1: binary path,                 // the one in the backing, which patterns match
+    2: list<ListedFault> faults,    // that requests on it meet, in the order in which they are consulted
+    3: i64 others,                  // how many others are in force
+}
+
 service SlowFS extends charybdefs.server {
     /**
      * Sets a fault; 1,000 at once are the most. Its methods are first removed from every other fault,
@@ -305,6 +322,19 @@ service SlowFS extends charybdefs.server {
 
     /** Ends the trace of this connection, if it has one. */
     void trace_stop(),
+
+    /**
+     * The files and directories below that path (empty: all) which a pattern matches now: how many, and
+     * the paths of `most`, 1,000 at most. Looks at a million and for three seconds at most, and enters
+     * nothing else that is mounted there.
+     */
+    Matched match_files(1: string pattern, 2: binary below, 3: i64 most) throws (1: Refused refused),
+
+    /**
+     * The faults that requests on a path meet, found as requests find them: one of the mount, or of the
+     * directory behind it. It need not exist. A file with several names meets what any of them does.
+     */
+    Met match_path(1: binary path) throws (1: Refused refused),
 
     /** Who answers here, and how it is mounted. */
     Info info(),

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::control::{Control, Target};
+use super::control::{Control, MatchArgs, Target};
 use super::counts::stats_table;
 use super::faults::{self, Shown};
 use super::kind::SetFault;
@@ -21,7 +21,7 @@ use super::render::{explain, features};
 use super::report::{self, Report, print};
 use super::values::Cleared;
 use super::whom::is_bare_mountpoint;
-use super::{kinds, output, set, trace, watch, whom};
+use super::{kinds, matching, output, set, trace, watch, whom};
 use crate::fault::words::FaultWords;
 use crate::rpc::{Client, ClientError, MethodInfo};
 
@@ -38,6 +38,7 @@ enum Call<'a> {
     Wait { fault: &'a str, what: &'static str, n: i64, timeout: Duration },
     Methods,
     Stats,
+    Match(&'a MatchArgs),
     Ping,
 }
 
@@ -103,13 +104,25 @@ pub(super) fn run(command: &Control) -> ExitCode {
             of(target, |target| watch::run(*interval, *count, target))
         }
         Control::Trace { trace: args, target } => of(target, |target| trace::run(args, target)),
+        Control::Match { args, target } => {
+            let addresses = matching::addresses(args, target);
+            of_those(addresses, target, |target| ask(&Call::Match(args), target))
+        }
         Control::Ping { target } => asked(Call::Ping, target),
     }
 }
 
 /// Finds out whom a command asks, and has it ask them.
 fn of(target: &Target, act: impl FnOnce(&Target) -> ExitCode) -> ExitCode {
-    match whom::addresses(target) {
+    of_those(whom::addresses(target), target, act)
+}
+
+fn of_those(
+    addresses: Result<Vec<String>, String>,
+    target: &Target,
+    act: impl FnOnce(&Target) -> ExitCode,
+) -> ExitCode {
+    match addresses {
         Ok(addr) => act(&Target { addr, ..target.clone() }),
         Err(reason) => {
             report::nobody(&reason, target);
@@ -144,6 +157,7 @@ fn act(client: &mut Client, addr: &str, call: &Call<'_>) -> Result<Report, Strin
     let done = match call {
         Call::Put(fault, add) => return set::put(client, fault, *add),
         Call::Follow(recipe) => return set::follow(client, recipe),
+        Call::Match(args) => return matching::ask(client, addr, args),
         Call::Clear(what) => faults::clear(client, what),
         Call::List(shown) => faults::list(client, addr, shown),
         Call::Status => faults::status(client),
@@ -197,9 +211,7 @@ fn ping(client: &mut Client) -> Result<Report, ClientError> {
     let features = if info.threads > 0 { features(&info) } else { String::new() };
     let mut json = json!(info);
     for (name, path) in [("mountpoint", &info.mountpoint), ("backing", &info.backing)] {
-        if let (Some(fields), Some(bytes)) = (json.as_object_mut(), path.base64()) {
-            fields.insert(format!("{name}_base64"), bytes.into());
-        }
+        output::add_bytes(&mut json, name, path);
     }
     Ok(Report::new(text + &features, json))
 }

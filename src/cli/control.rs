@@ -149,6 +149,16 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
+    /// Show which files a pattern matches now, or which faults a path meets
+    #[command(after_help = help::MATCH)]
+    Match {
+        /// What is asked
+        #[command(flatten)]
+        args: MatchArgs,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
     /// Show who answers, and how it is mounted
     #[command(after_help = help::PING)]
     Ping {
@@ -188,12 +198,9 @@ pub(super) struct TraceArgs {
     #[arg(short, long, value_name = "METHOD,...", value_delimiter = ',',
           value_parser = parse_method)]
     pub(super) methods: Vec<String>,
-    /// Only requests whose whole backing path matches
-    #[arg(short, long, value_name = "REGEX", value_parser = parse_pattern)]
-    regex: Option<String>,
-    /// The same by a glob, as `slowfs help delay` says
-    #[arg(long, value_name = "GLOB", value_parser = parse_glob, conflicts_with = "regex")]
-    glob: Option<String>,
+    /// On which paths
+    #[command(flatten)]
+    pub(super) paths: Paths,
     /// Write to this file instead, from its beginning
     #[arg(long, value_name = "FILE")]
     pub(super) to: Option<PathBuf>,
@@ -202,10 +209,35 @@ pub(super) struct TraceArgs {
     pub(super) lasts: Option<Duration>,
 }
 
-impl TraceArgs {
-    /// What paths must match; empty: any.
-    pub(super) fn pattern(&self) -> &str {
-        self.regex.as_ref().or(self.glob.as_ref()).map_or("", String::as_str)
+/// What is matched.
+#[derive(Args, Clone, Debug)]
+pub(super) struct MatchArgs {
+    /// The path that faults are shown of, or below which files are: of a mount, or of the directory behind one
+    #[arg(value_name = "PATH", required_unless_present_any = ["regex", "glob"])]
+    pub(super) path: Option<PathBuf>,
+    /// By what pattern
+    #[command(flatten)]
+    pub(super) paths: Paths,
+    /// How many paths to show
+    #[arg(long, value_name = "N", default_value = "100", value_parser = parse_number(0..=1_000_i64))]
+    pub(super) most: i64,
+}
+
+/// Which paths.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Paths {
+    /// Only where the whole backing path matches
+    #[arg(short, long, value_name = "REGEX", value_parser = parse_pattern)]
+    regex: Option<String>,
+    /// The same by a glob, as `slowfs help delay` says
+    #[arg(long, value_name = "GLOB", value_parser = parse_glob, conflicts_with = "regex")]
+    glob: Option<String>,
+}
+
+impl Paths {
+    /// What they must match, if that is said.
+    pub(super) fn pattern(&self) -> Option<&str> {
+        self.regex.as_deref().or(self.glob.as_deref())
     }
 }
 

@@ -127,6 +127,17 @@ Examples:
   slowfs trace --fired
   slowfs trace -m fsync,write -r '.*/wal/.*' --for 30s --to wal.jsonl";
 
+pub(super) const MATCH: &str = "\
+The mount tells, as its requests find it. The path of a file that is looked for is the backing's, which patterns are held \
+against. A path need not exist; of a file with several names requests meet what any of them does. Links below a \
+mount are not followed.
+
+Examples:
+  slowfs match -r '.*/wal/.*'                         # which files that is now
+  slowfs match /mnt/slowfs/member --glob '*.wal'      # which of those below that
+  slowfs match /mnt/slowfs/member/wal/0.wal           # which faults that file meets
+  slowfs match /data/raw/member/wal/0.wal --json      # the same by the path behind the mount";
+
 pub(super) const PING: &str = "\
 Examples:
   slowfs ping

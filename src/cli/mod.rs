@@ -20,6 +20,7 @@ mod help;
 mod keys;
 mod kind;
 mod kinds;
+mod matching;
 mod meant;
 mod misunderstood;
 mod mount;
@@ -162,7 +163,8 @@ fn spelled_out(grammar: &clap::Command, args: Vec<OsString>) -> Vec<OsString> {
         true => program.iter().cloned().chain(words::joined(words.iter().cloned())).collect(),
         false => args,
     };
-    if takes("mount") { whom::spelled_out(args) } else { args }
+    let own = command.is_some_and(|of| whom::PATHS.contains(&of.get_name()));
+    if takes("mount") && !own { whom::spelled_out(args) } else { args }
 }
 
 /// Help and version go to standard output and are no error. What does not parse is told in a line.
@@ -197,8 +199,8 @@ mod tests {
     use crate::fault::KINDS as KINDS_OF_FAULT;
     use crate::fault::words::{EffectWords, FaultWords};
     use crate::rpc::{
-        Info, LatencyStatistics, ListedFault, MethodStatistics, PassthroughStatistics, Put,
-        Statistics, Taken, TraceEvent, TraceHead, TraceHit,
+        Info, LatencyStatistics, ListedFault, Matched, Met, MethodStatistics,
+        PassthroughStatistics, Put, Statistics, Taken, TraceEvent, TraceHead, TraceHit,
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
@@ -278,6 +280,8 @@ mod tests {
             fields(Taken::default()),
             fields(FaultWords::default()),
             fields(EffectWords::default()),
+            fields(Matched::default()),
+            fields(Met::default()),
             fields(TraceHead::default()),
             fields(TraceEvent::default()),
             fields(TraceHit::default()),

@@ -11,7 +11,7 @@ use super::output;
 use super::render::explain;
 use super::sink::{Sink, Woken};
 use super::traced::{Places, Traced};
-use crate::rpc::{Client, TraceEvent, TraceHead, WirePath};
+use crate::rpc::{Client, TraceEvent, TraceHead};
 use crate::sys::signals;
 
 /// How long a mount may take to answer.
@@ -122,7 +122,7 @@ impl<'a> Host<'a> {
     }
 
     fn start(mut self, args: &TraceArgs, marked: bool) -> Result<Host<'a>, (&'a str, String)> {
-        let (addr, pattern) = (self.addr, args.pattern());
+        let (addr, pattern) = (self.addr, args.paths.pattern().unwrap_or_default());
         let head = self.client.trace_start(&args.methods, pattern, args.fired);
         let head = head.map_err(|e| (addr, explain(addr, e)))?;
         self.marked = marked;
@@ -202,21 +202,15 @@ impl<'a> Host<'a> {
 
 fn head_line(head: &TraceHead) -> Value {
     let mut line = json!(head);
-    add_bytes(&mut line, "mountpoint", Some(&head.mountpoint));
-    add_bytes(&mut line, "backing", Some(&head.backing));
+    output::add_bytes(&mut line, "mountpoint", &head.mountpoint);
+    output::add_bytes(&mut line, "backing", &head.backing);
     line
 }
 
 fn line(event: &TraceEvent) -> Value {
     let mut line = json!(event);
-    add_bytes(&mut line, "path", event.path.as_ref());
-    add_bytes(&mut line, "other", event.other.as_ref());
-    line
-}
-
-/// Adds a path's bytes where text has lost some.
-fn add_bytes(line: &mut Value, name: &str, path: Option<&WirePath>) {
-    if let (Some(fields), Some(bytes)) = (line.as_object_mut(), path.and_then(WirePath::base64)) {
-        fields.insert(format!("{name}_base64"), bytes.into());
+    for (name, path) in [("path", &event.path), ("other", &event.other)] {
+        path.iter().for_each(|path| output::add_bytes(&mut line, name, path));
     }
+    line
 }

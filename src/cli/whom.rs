@@ -4,14 +4,15 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::control::Target;
 use super::mounts;
 use super::output;
 use super::values::parse_addr;
-use crate::daemon::around::mirror_around;
+use crate::daemon::around;
+pub(super) use crate::daemon::around::Lead;
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, is_ours};
 use crate::daemon::socket::{self, State};
@@ -25,6 +26,9 @@ const VARIABLE: &str = "SLOWFS_ADDR";
 
 /// How long the usual port may take to tell whose it is.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Commands whose path is both the mount and what they are asked of it.
+pub(super) const PATHS: [&str; 1] = ["match"];
 
 /// Writes a mountpoint that stands before every other argument of a control command as the option that
 /// it is.
@@ -93,6 +97,27 @@ pub(super) fn addresses(target: &Target) -> Result<Vec<String>, String> {
     }
 }
 
+/// The addresses of the mounts that a path is of: the mirror that it leads into, or those that mirror a
+/// directory above it; none if there is none.
+pub(super) fn addresses_of(path: &Path) -> Result<Vec<String>, String> {
+    let Lead { path, mirror } = lead(path)?;
+    if let Some(line) = mirror {
+        return Ok(vec![address_of(&line)?]);
+    }
+    let asked = mounts::asked(socket::live()).into_iter();
+    let behind = asked.filter(|asked| {
+        let info = asked.answer.as_ref().map(|answer| &answer.info);
+        info.is_ok_and(|info| below(&info.backing.0, &path).is_some())
+    });
+    Ok(behind.map(|asked| told(&asked.socket)).collect())
+}
+
+/// A path as one below that directory, if it is, by the way that this was named.
+pub(super) fn below(directory: &Path, path: &Path) -> Option<PathBuf> {
+    let resolved = lead(directory).ok()?.path;
+    Some(directory.join(path.strip_prefix(resolved).ok()?))
+}
+
 fn address_of_path(path: &Path) -> Result<String, String> {
     match mirror_at(path)? {
         Some(line) => address_of(&line),
@@ -105,18 +130,23 @@ fn address_of_path(path: &Path) -> Result<String, String> {
 
 /// The mirror that a path leads into.
 fn mirror_at(path: &Path) -> Result<Option<MountLine>, String> {
+    lead(path).map(|lead| lead.mirror)
+}
+
+/// Where a path leads.
+pub(super) fn lead(path: &Path) -> Result<Lead, String> {
     // The subtype may be one of the user's own.
     let is_mirror = |line: &MountLine| {
         is_ours(&line.kind)
             || line.kind.starts_with("fuse.")
                 && socket::socket_of(&line.mountpoint, line.owner).is_some()
     };
-    let found = mirror_around(path, is_mirror);
+    let found = around::lead(path, is_mirror);
     found.map_err(|error| format!("cannot find the mount of {}: {error}", path.display()))
 }
 
 /// How the daemon of a mirror is reached: by its socket; else by the usual port, if that is its own.
-fn address_of(line: &MountLine) -> Result<String, String> {
+pub(super) fn address_of(line: &MountLine) -> Result<String, String> {
     let own = socket::socket_of(&line.mountpoint, line.owner);
     if let Some((path, State::Live { .. })) = &own {
         return Ok(told(path));
@@ -184,6 +214,7 @@ mod tests {
             "slowfs list slow",
             "slowfs trace --to=a/b",
             "slowfs list -- /mnt",
+            "slowfs match /mnt/a",
             "slowfs nonsense /mnt",
             "slowfs",
         ] {

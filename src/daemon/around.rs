@@ -11,15 +11,21 @@ use super::mountinfo::{MountLine, MountTable};
 /// How many symbolic links the kernel follows on a way (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
-/// The mount that the path leads into and that is a `mirror`; none if it leads elsewhere. Nothing need be
-/// there: names that do not exist lead where they would be.
+/// Where a path leads.
+#[derive(Debug)]
+pub(crate) struct Lead {
+    /// The same path without links and steps, up to the mirror that it leads into.
+    pub(crate) path: PathBuf,
+    /// That mirror, if it leads into one.
+    pub(crate) mirror: Option<MountLine>,
+}
+
+/// Where the path leads, and the mount there if it is a `mirror`. Nothing need be there: names that do not
+/// exist lead where they would be.
 ///
 /// # Errors
 /// There is no working directory, or the mount table cannot be read.
-pub(crate) fn mirror_around(
-    path: &Path,
-    mirror: impl Fn(&MountLine) -> bool,
-) -> io::Result<Option<MountLine>> {
+pub(crate) fn lead(path: &Path, mirror: impl Fn(&MountLine) -> bool) -> io::Result<Lead> {
     let absolute = std::path::absolute(path)?;
     let table = MountTable::open()?;
     let lies_in = |path: &Path| Ok::<_, io::Error>(table.around(path)?.filter(|line| mirror(line)));
@@ -47,7 +53,8 @@ pub(crate) fn mirror_around(
             None => resolved = next,
         }
     }
-    lies_in(&resolved)
+    let mirror = lies_in(&resolved)?;
+    Ok(Lead { path: resolved, mirror })
 }
 
 /// The names of a path, the last first.
@@ -72,8 +79,8 @@ mod tests {
         link("a/../out", "twice");
         link("loop", "loop");
         let kind = |path: &str| {
-            let found = mirror_around(&dir.join(path), |line| line.kind == "proc").unwrap();
-            found.map(|line| line.mountpoint)
+            let found = lead(&dir.join(path), |line| line.kind == "proc").unwrap();
+            found.mirror.map(|line| line.mountpoint)
         };
         let proc = Some(PathBuf::from("/proc"));
         for inside in ["out", "twice/fd/none", "a/../out/../1", "none/../out"] {
@@ -84,6 +91,8 @@ mod tests {
         }
         // Below a mirror nothing is followed any more.
         let own = |line: &MountLine| line.kind != "proc";
-        assert!(mirror_around(&dir.join("out"), own).unwrap().is_some());
+        let found = lead(&dir.join("out/../x"), own).unwrap();
+        assert!(found.mirror.is_some());
+        assert_eq!(found.path, dir.join("x"));
     }
 }

@@ -20,7 +20,7 @@ use super::running::Running;
 use crate::fault::{FaultTable, Reach};
 use crate::fs::{Kernel, SlowFs};
 use crate::log::Log;
-use crate::rpc::{MountInfo, Server, ServerConfig};
+use crate::rpc::{Files, MountInfo, Server, ServerConfig};
 use crate::sys::descriptors::Shares;
 
 /// Where the mount is, and what is behind it.
@@ -50,7 +50,8 @@ pub(super) fn start(
     (paths, mounted): (&Paths, Mounted),
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
-    let (notifier, stats) = (fs.notifier(), fs.stats());
+    let (notifier, stats, survey) = (fs.notifier(), fs.stats(), fs.survey());
+    let files = Files::new(move |visit| survey.walk(visit));
     let mut loops = fuser::Config::default();
     loops.n_threads = Some(config.fs.threads.max(1));
     // A queue per thread where the device may be opened again; an ordinary user may not everywhere.
@@ -67,6 +68,7 @@ pub(super) fn start(
     notifier.attach(table, notices).map_err(other("start a thread"))?;
     let address = control.address();
     let config = server_config(config, (paths, &control), kernel, log.lost());
+    let config = ServerConfig { files, ..config };
     let (listeners, socket) = control.listeners();
     let control = Server::start(listeners, Arc::clone(table), stats, config)
         .map_err(other("serve Thrift clients"))?;
@@ -110,5 +112,6 @@ fn server_config(
         // The longest idle one is closed, rather than that nothing can be opened any more.
         max_connections: usize::try_from(Shares::now().connections).unwrap_or(1),
         log_lines_lost,
+        files: Files::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a pattern can match anything below a mirrored directory. No locks.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use super::words::{self, Pattern, visible};
 
@@ -16,6 +16,21 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// A path of the mount, or of the backing, as patterns see it; none if it is neither. Its names are taken
+    /// as they are.
+    #[must_use]
+    pub(crate) fn place(&self, path: &Path) -> Option<PathBuf> {
+        let mut parts = path.components();
+        if !path.is_absolute() || parts.any(|part| part == Component::ParentDir) {
+            return None;
+        }
+        let mut roots = [&self.mountpoint, &self.backing];
+        // One may lie in the other.
+        roots.sort_by_key(|root| std::cmp::Reverse(root.components().count()));
+        let rest = roots.into_iter().find_map(|root| path.strip_prefix(root).ok())?;
+        Some(self.backing.components().chain(rest.components()).collect())
+    }
+
     /// That nothing here ever matches the pattern, if that is sure, or that it was meant as a glob; and what
     /// may be meant.
     #[must_use]
@@ -138,6 +153,28 @@ mod tests {
             );
             assert_eq!(told(source).as_deref(), Some(&*expected), "{source}");
         }
+    }
+
+    #[test]
+    fn a_path_of_the_mount_is_told_as_one_of_the_backing() {
+        let reach = Reach { backing: "/data/raw/".into(), mountpoint: "/data".into() };
+        let place = |path: &str| reach.place(Path::new(path)).map(|p| p.display().to_string());
+        for (path, wanted) in [
+            ("/data", "/data/raw"),
+            ("/data/", "/data/raw"),
+            ("/data/x/./y/", "/data/raw/x/y"),
+            ("/data/raw", "/data/raw"),
+            ("/data/raw/x", "/data/raw/x"),
+            ("/data/rawx", "/data/raw/rawx"),
+        ] {
+            assert_eq!(place(path).as_deref(), Some(wanted), "{path}");
+        }
+        for other in ["/", "/dat", "data", "/data/../x", "/databases"] {
+            assert_eq!(place(other), None, "{other}");
+        }
+        let root = Reach { backing: "/".into(), mountpoint: "/mnt".into() };
+        assert_eq!(root.place(Path::new("/mnt/a")), Some("/a".into()));
+        assert_eq!(root.place(Path::new("/mnt")), Some("/".into()));
     }
 
     #[test]

@@ -44,6 +44,27 @@ pub struct Entry<'a> {
     pub name: &'a [u8],
 }
 
+/// A path that nothing is known of.
+pub(super) struct Bare<'a>(pub(super) &'a [u8]);
+
+impl Subject for Bare<'_> {
+    fn methods(&self) -> MethodSet {
+        MethodSet::ALL
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        None
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&[u8])) {
+        visit(self.0);
+    }
+}
+
 /// What is remembered with an inode, as last found out: which faults match any of its paths and,
 /// of a directory, how far its path leads.
 #[derive(Default)]

@@ -21,6 +21,7 @@ use super::mask::{Mask, MaskWord};
 use super::placing::{Change, Placement, Put, Staging};
 use super::snapshot::{Row, Snapshot};
 use super::spec::Fault;
+use super::subject::{Bare, with_matches};
 use super::trace::{Trace, Tracing};
 use crate::ops::MethodSet;
 
@@ -199,6 +200,17 @@ impl FaultTable {
         let snapshot = self.snapshot.load();
         let rows = (0..).zip(&snapshot.rows);
         rows.map(|(place, row)| (row.listed(), snapshot.hider(place))).collect()
+    }
+
+    /// Those that requests on a path meet, found as these find them; each as in a listing.
+    #[must_use]
+    pub(crate) fn meeting(&self, path: &[u8]) -> Vec<(Listed, Option<FaultId>)> {
+        let snapshot = self.snapshot.load();
+        with_matches(&snapshot, &Bare(path), |places| {
+            let row =
+                |place: &usize| Some((snapshot.rows.get(*place)?.listed(), snapshot.hider(*place)));
+            places.iter().filter_map(row).collect()
+        })
     }
 
     /// One of them.

@@ -7,7 +7,7 @@
 //! tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
 //! takes; `holes` finds those of mapped files; `passthrough` hands files over to the kernel, and
-//! `written_back` is what it takes where the kernel keeps what is written. Lock rule: no
+//! `written_back` is what it takes where the kernel keeps what is written; `survey` looks through the tree for control. Lock rule: no
 //! lock of this room is held while the mirror, the gate or the kernel works.
 
 use std::sync::Arc;
@@ -45,6 +45,7 @@ mod serve;
 mod space;
 mod struck;
 mod subject;
+mod survey;
 mod told;
 mod traced;
 mod trusted;
@@ -59,6 +60,7 @@ pub use init::negotiate;
 pub(crate) use kept::Keep;
 pub(crate) use notifier::Notifier;
 use passthrough::Note;
+pub(crate) use survey::Survey;
 
 /// The mirror, with each inode remembering which faults match its path and how it is open.
 pub(crate) type Tree = Mirror<Note>;
@@ -168,6 +170,12 @@ impl SlowFs {
     #[must_use]
     pub(crate) fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.core.stats)
+    }
+
+    /// The tree to be looked through, for use beside the running session.
+    #[must_use]
+    pub(crate) fn survey(&self) -> Survey {
+        Survey::new(Arc::clone(&self.core))
     }
 
     /// What tells the kernel of changes to the table, for use beside the running session.

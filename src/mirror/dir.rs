@@ -19,7 +19,7 @@ use super::room::For;
 use super::{Attr, Entry, Fh, Ino, Mirror, ROOT, stat_at};
 
 /// Bytes of entries that are read at once: about what one reply holds.
-const AT_ONCE: usize = 8192;
+pub(super) const AT_ONCE: usize = 8192;
 
 /// What the callback of a listing says.
 type Full = bool;

@@ -30,6 +30,7 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod xattr;
 
 use std::ffi::OsStr;

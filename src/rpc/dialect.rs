@@ -9,6 +9,7 @@
 use thrift::protocol::TType;
 
 use super::record::{Wire, field};
+use super::values::WirePath;
 use super::wire::{Fields, Message, Value};
 use crate::fault::words::{FaultWords, PlainFault};
 use crate::ops::MethodSet;
@@ -54,6 +55,10 @@ pub(super) enum Call {
     TraceStop,
     /// `info`
     Info,
+    /// `match_files`
+    MatchFiles { pattern: String, below: WirePath, most: i64 },
+    /// `match_path`
+    MatchPath(WirePath),
     /// `stats`
     Stats,
 }
@@ -141,6 +146,12 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
             Call::TraceRead { after: given(body, 1, "after")?, most: given(body, 2, "most")? }
         }
         "trace_stop" => Call::TraceStop,
+        "match_files" => Call::MatchFiles {
+            pattern: given(body, 1, "pattern")?,
+            below: given(body, 2, "below")?,
+            most: given(body, 3, "most")?,
+        },
+        "match_path" => Call::MatchPath(given(body, 1, "path")?),
         "list_kinds" => Call::ListKinds,
         "list_faults" => Call::ListFaults,
         "list_ended" => Call::ListEnded,

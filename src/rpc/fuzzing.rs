@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::files::Files;
 use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
 use super::server::reply;
 use super::wire::{self, Limits, Message, MessageReader, ReadError};
@@ -49,6 +50,7 @@ impl Control {
             },
             max_connections: 1,
             log_lines_lost: Arc::default(),
+            files: Files::default(),
         };
         let stats = Arc::new(Stats::default());
         Ok(Control { handler: Handler::new(Arc::clone(&table), stats, config), table })

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::dialect::{self, Call, NoCall};
 use super::dropped::Dropped;
+use super::files::Files;
 use super::record::Wire;
 use super::records::KindInfo;
 use super::wire::{Fields, Message, Value, printable};
@@ -36,6 +37,8 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// Counts the lines of the log that were lost.
     pub log_lines_lost: Arc<AtomicU64>,
+    /// What is below the mount.
+    pub files: Files,
 }
 
 /// The mount that a server controls.
@@ -193,6 +196,10 @@ impl Handler {
                 None
             }
             Call::Info => asked(self.info().value()),
+            Call::MatchFiles { pattern, below, most } => {
+                asked(self.match_files(&pattern, (&below, most), waits)?.value())
+            }
+            Call::MatchPath(path) => asked(self.match_path(&path)?.value()),
             Call::Stats => asked(self.statistics().value()),
         })
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use thrift::protocol::{TMessageType, TType};
 
 use super::dialect::{NoCall, call};
+use super::matching::{Matched, Met};
 use super::record::Record;
 use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
@@ -69,7 +70,7 @@ fn default(field: &Declared) -> Option<Value> {
         "i32" => Some(Value::I32(0)),
         "i64" => Some(Value::I64(0)),
         "string" | "binary" => Some(Value::text("")),
-        "list<string>" => Some(Value::List(TType::String, vec![])),
+        "list<string>" | "list<binary>" => Some(Value::List(TType::String, vec![])),
         "list<i64>" => Some(Value::List(TType::I64, vec![])),
         list if list.starts_with("list<") => Some(Value::List(TType::Struct, vec![])),
         "map<i64, i64>" => Some(Value::Map(TType::I64, TType::I64, vec![])),
@@ -100,6 +101,8 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<ListedFault>(&mut structs);
     check::<MethodInfo>(&mut structs);
     check::<Info>(&mut structs);
+    check::<Matched>(&mut structs);
+    check::<Met>(&mut structs);
     check::<TraceHead>(&mut structs);
     check::<TraceHit>(&mut structs);
     check::<TraceEvent>(&mut structs);
@@ -129,7 +132,7 @@ fn every_call_of_the_idls_is_known() {
             names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
         }
     }
-    assert_eq!(names.len(), 20, "{names:?}");
+    assert_eq!(names.len(), 22, "{names:?}");
     let fuzzed = include_str!("../../fuzz/control.dict");
     let missing: Vec<_> =
         names.iter().filter(|n| !fuzzed.contains(&format!("\"{n}\"\n"))).collect();
@@ -229,6 +232,14 @@ fn faults_are_written_as_ever() {
         category: "time".into(),
     };
     is_golden("kind", kind);
+}
+
+#[test]
+fn what_matches_is_written_as_ever() {
+    let path = |path: &str| WirePath(path.into());
+    let (paths, whole) = (vec![path("/a"), path("/b")], true);
+    is_golden("matched", Matched { paths, matching: 1, seen: 2, left_out: 3, whole });
+    is_golden("met", Met { path: path("/a"), faults: vec![], others: 4 });
 }
 
 #[test]

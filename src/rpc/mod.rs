@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! server, client, connection    connections              dropped   those not served to their end
-//! socket                        TCP, and a mount's own   
-//! handler                       which call does what     put, tell, wait, trace  what they do
+//! socket                        TCP, and a mount's own   files  what is below the mount
+//! handler                       which call does what     put, tell, wait, trace, matching  what they do
 //! convert                       faults as they are listed
 //! dialect, records, statistics  which fields mean what   idl       the records against the IDL
 //! record, values                a struct's fields, declared once
@@ -20,12 +20,14 @@ mod convert;
 mod describe;
 mod dialect;
 mod dropped;
+mod files;
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::panic, reason = "a fuzzer finds by panicking")]
 pub mod fuzzing;
 mod handler;
 #[cfg(test)]
 mod idl;
+mod matching;
 mod put;
 mod record;
 mod records;
@@ -45,7 +47,9 @@ pub use client::Client;
 pub(crate) use connection::resolve;
 pub use connection::{BadAnswer, ClientError};
 pub(crate) use describe::duration;
+pub use files::{Files, Visit};
 pub use handler::{MountInfo, ServerConfig};
+pub use matching::{Matched, Met};
 pub use record::BadField;
 pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
 pub use server::Server;

@@ -25,13 +25,17 @@ impl Handler {
 
     /// The faults in force, with what they cannot do here.
     pub(super) fn faults(&self) -> Vec<ListedFault> {
+        self.table.list_hidden().into_iter().map(|fault| self.listed_here(fault)).collect()
+    }
+
+    /// One of them, and the one that keeps it from firing.
+    pub(super) fn listed_here(&self, (fault, behind): (Listed, Option<FaultId>)) -> ListedFault {
         let bounds = &self.config.bounds;
-        let listed = |(fault, behind): (Listed, Option<FaultId>)| ListedFault {
+        ListedFault {
             out_of_reach: bounds.out_of_reach(fault.methods, fault.fault.pattern()),
             warnings: bounds.warnings(&fault, behind),
             ..convert::listed(&fault)
-        };
-        self.table.list_hidden().into_iter().map(listed).collect()
+        }
     }
 
     pub(super) fn ended(&self) -> Vec<ListedFault> {

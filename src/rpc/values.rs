@@ -114,6 +114,24 @@ impl Wire for WirePath {
     }
 }
 
+impl Wire for Vec<WirePath> {
+    fn value(&self) -> Option<Value> {
+        let paths = self.iter().map(|path| Value::Bytes(path.0.as_os_str().as_bytes().to_vec()));
+        Some(Value::List(TType::String, paths.collect()))
+    }
+
+    fn read(value: &Value, of: FieldId) -> Result<Vec<WirePath>, BadField> {
+        let path = |value: &Value| value.as_bytes().map(WirePath::of);
+        let paths = value.as_list().and_then(|list| list.iter().map(path).collect());
+        of.take(value, "a list of binaries", paths)
+    }
+
+    #[cfg(test)]
+    fn idl() -> String {
+        "list<binary>".to_owned()
+    }
+}
+
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

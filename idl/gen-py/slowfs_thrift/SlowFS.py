@@ -155,6 +155,31 @@ class Iface(server.server.Iface):
         """
         pass
 
+    def match_files(self, pattern, below, most):
+        """
+        The files and directories below that path (empty: all) which a pattern matches now: how many, and
+        the paths of `most`, 1,000 at most. Looks at a million and for three seconds at most, and enters
+        nothing else that is mounted there.
+
+        Parameters:
+         - pattern
+         - below
+         - most
+
+        """
+        pass
+
+    def match_path(self, path):
+        """
+        The faults that requests on a path meet, found as requests find them: one of the mount, or of the
+        directory behind it. It need not exist. A file with several names meets what any of them does.
+
+        Parameters:
+         - path
+
+        """
+        pass
+
     def info(self):
         """
         Who answers here, and how it is mounted.
@@ -637,6 +662,85 @@ class Client(server.server.Client, Iface):
         iprot.readMessageEnd()
         return
 
+    def match_files(self, pattern, below, most):
+        """
+        The files and directories below that path (empty: all) which a pattern matches now: how many, and
+        the paths of `most`, 1,000 at most. Looks at a million and for three seconds at most, and enters
+        nothing else that is mounted there.
+
+        Parameters:
+         - pattern
+         - below
+         - most
+
+        """
+        self.send_match_files(pattern, below, most)
+        return self.recv_match_files()
+
+    def send_match_files(self, pattern, below, most):
+        self._oprot.writeMessageBegin('match_files', TMessageType.CALL, self._seqid)
+        args = match_files_args()
+        args.pattern = pattern
+        args.below = below
+        args.most = most
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_match_files(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = match_files_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.refused is not None:
+            raise result.refused
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "match_files failed: unknown result")
+
+    def match_path(self, path):
+        """
+        The faults that requests on a path meet, found as requests find them: one of the mount, or of the
+        directory behind it. It need not exist. A file with several names meets what any of them does.
+
+        Parameters:
+         - path
+
+        """
+        self.send_match_path(path)
+        return self.recv_match_path()
+
+    def send_match_path(self, path):
+        self._oprot.writeMessageBegin('match_path', TMessageType.CALL, self._seqid)
+        args = match_path_args()
+        args.path = path
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_match_path(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = match_path_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.refused is not None:
+            raise result.refused
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "match_path failed: unknown result")
+
     def info(self):
         """
         Who answers here, and how it is mounted.
@@ -714,6 +818,8 @@ class Processor(server.server.Processor, Iface, TProcessor):
         self._processMap["trace_start"] = Processor.process_trace_start
         self._processMap["trace_read"] = Processor.process_trace_read
         self._processMap["trace_stop"] = Processor.process_trace_stop
+        self._processMap["match_files"] = Processor.process_match_files
+        self._processMap["match_path"] = Processor.process_match_path
         self._processMap["info"] = Processor.process_info
         self._processMap["stats"] = Processor.process_stats
         self._on_message_begin = None
@@ -1061,6 +1167,58 @@ class Processor(server.server.Processor, Iface, TProcessor):
         oprot.writeMessageEnd()
         oprot.trans.flush()
 
+    def process_match_files(self, seqid, iprot, oprot):
+        args = match_files_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = match_files_result()
+        try:
+            result.success = self._handler.match_files(args.pattern, args.below, args.most)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except Refused as refused:
+            msg_type = TMessageType.REPLY
+            result.refused = refused
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("match_files", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_match_path(self, seqid, iprot, oprot):
+        args = match_path_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = match_path_result()
+        try:
+            result.success = self._handler.match_path(args.path)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except Refused as refused:
+            msg_type = TMessageType.REPLY
+            result.refused = refused
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("match_path", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
     def process_info(self, seqid, iprot, oprot):
         args = info_args()
         args.read(iprot)
@@ -1286,21 +1444,21 @@ class put_faults_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype177, _size174) = iprot.readListBegin()
-                    for _i178 in range(_size174):
-                        _elem179 = Fault()
-                        _elem179.read(iprot)
-                        self.faults.append(_elem179)
+                    (_etype191, _size188) = iprot.readListBegin()
+                    for _i192 in range(_size188):
+                        _elem193 = Fault()
+                        _elem193.read(iprot)
+                        self.faults.append(_elem193)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.remove = []
-                    (_etype183, _size180) = iprot.readListBegin()
-                    for _i184 in range(_size180):
-                        _elem185 = iprot.readI64()
-                        self.remove.append(_elem185)
+                    (_etype197, _size194) = iprot.readListBegin()
+                    for _i198 in range(_size194):
+                        _elem199 = iprot.readI64()
+                        self.remove.append(_elem199)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1322,15 +1480,15 @@ class put_faults_args(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter186 in self.faults:
-                iter186.write(oprot)
+            for iter200 in self.faults:
+                iter200.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.remove is not None:
             oprot.writeFieldBegin('remove', TType.LIST, 2)
             oprot.writeListBegin(TType.I64, len(self.remove))
-            for iter187 in self.remove:
-                oprot.writeI64(iter187)
+            for iter201 in self.remove:
+                oprot.writeI64(iter201)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.only_these is not None:
@@ -1387,11 +1545,11 @@ class put_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype191, _size188) = iprot.readListBegin()
-                    for _i192 in range(_size188):
-                        _elem193 = Put()
-                        _elem193.read(iprot)
-                        self.success.append(_elem193)
+                    (_etype205, _size202) = iprot.readListBegin()
+                    for _i206 in range(_size202):
+                        _elem207 = Put()
+                        _elem207.read(iprot)
+                        self.success.append(_elem207)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1413,8 +1571,8 @@ class put_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter194 in self.success:
-                iter194.write(oprot)
+            for iter208 in self.success:
+                iter208.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.refused is not None:
@@ -1467,10 +1625,10 @@ class clear_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.what = []
-                    (_etype198, _size195) = iprot.readListBegin()
-                    for _i199 in range(_size195):
-                        _elem200 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.what.append(_elem200)
+                    (_etype212, _size209) = iprot.readListBegin()
+                    for _i213 in range(_size209):
+                        _elem214 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.what.append(_elem214)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1487,8 +1645,8 @@ class clear_args(object):
         if self.what is not None:
             oprot.writeFieldBegin('what', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.what))
-            for iter201 in self.what:
-                oprot.writeString(iter201.encode('utf-8') if sys.version_info[0] == 2 else iter201)
+            for iter215 in self.what:
+                oprot.writeString(iter215.encode('utf-8') if sys.version_info[0] == 2 else iter215)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1746,10 +1904,10 @@ class clear_methods_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype205, _size202) = iprot.readListBegin()
-                    for _i206 in range(_size202):
-                        _elem207 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem207)
+                    (_etype219, _size216) = iprot.readListBegin()
+                    for _i220 in range(_size216):
+                        _elem221 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem221)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1766,8 +1924,8 @@ class clear_methods_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter208 in self.methods:
-                oprot.writeString(iter208.encode('utf-8') if sys.version_info[0] == 2 else iter208)
+            for iter222 in self.methods:
+                oprot.writeString(iter222.encode('utf-8') if sys.version_info[0] == 2 else iter222)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1921,11 +2079,11 @@ class list_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype212, _size209) = iprot.readListBegin()
-                    for _i213 in range(_size209):
-                        _elem214 = ListedFault()
-                        _elem214.read(iprot)
-                        self.success.append(_elem214)
+                    (_etype226, _size223) = iprot.readListBegin()
+                    for _i227 in range(_size223):
+                        _elem228 = ListedFault()
+                        _elem228.read(iprot)
+                        self.success.append(_elem228)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1942,8 +2100,8 @@ class list_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter215 in self.success:
-                iter215.write(oprot)
+            for iter229 in self.success:
+                iter229.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2034,11 +2192,11 @@ class list_ended_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype219, _size216) = iprot.readListBegin()
-                    for _i220 in range(_size216):
-                        _elem221 = ListedFault()
-                        _elem221.read(iprot)
-                        self.success.append(_elem221)
+                    (_etype233, _size230) = iprot.readListBegin()
+                    for _i234 in range(_size230):
+                        _elem235 = ListedFault()
+                        _elem235.read(iprot)
+                        self.success.append(_elem235)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2055,8 +2213,8 @@ class list_ended_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter222 in self.success:
-                iter222.write(oprot)
+            for iter236 in self.success:
+                iter236.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2318,11 +2476,11 @@ class list_kinds_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype226, _size223) = iprot.readListBegin()
-                    for _i227 in range(_size223):
-                        _elem228 = Kind()
-                        _elem228.read(iprot)
-                        self.success.append(_elem228)
+                    (_etype240, _size237) = iprot.readListBegin()
+                    for _i241 in range(_size237):
+                        _elem242 = Kind()
+                        _elem242.read(iprot)
+                        self.success.append(_elem242)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2339,8 +2497,8 @@ class list_kinds_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter229 in self.success:
-                iter229.write(oprot)
+            for iter243 in self.success:
+                iter243.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2431,11 +2589,11 @@ class list_methods_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype233, _size230) = iprot.readListBegin()
-                    for _i234 in range(_size230):
-                        _elem235 = MethodInfo()
-                        _elem235.read(iprot)
-                        self.success.append(_elem235)
+                    (_etype247, _size244) = iprot.readListBegin()
+                    for _i248 in range(_size244):
+                        _elem249 = MethodInfo()
+                        _elem249.read(iprot)
+                        self.success.append(_elem249)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2452,8 +2610,8 @@ class list_methods_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter236 in self.success:
-                iter236.write(oprot)
+            for iter250 in self.success:
+                iter250.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2505,10 +2663,10 @@ class trace_start_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype240, _size237) = iprot.readListBegin()
-                    for _i241 in range(_size237):
-                        _elem242 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem242)
+                    (_etype254, _size251) = iprot.readListBegin()
+                    for _i255 in range(_size251):
+                        _elem256 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem256)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2535,8 +2693,8 @@ class trace_start_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter243 in self.methods:
-                oprot.writeString(iter243.encode('utf-8') if sys.version_info[0] == 2 else iter243)
+            for iter257 in self.methods:
+                oprot.writeString(iter257.encode('utf-8') if sys.version_info[0] == 2 else iter257)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.pattern is not None:
@@ -2877,6 +3035,302 @@ class trace_stop_result(object):
         return not (self == other)
 all_structs.append(trace_stop_result)
 trace_stop_result.thrift_spec = (
+)
+
+
+class match_files_args(object):
+    """
+    Attributes:
+     - pattern
+     - below
+     - most
+
+    """
+
+
+    def __init__(self, pattern=None, below=None, most=None,):
+        self.pattern = pattern
+        self.below = below
+        self.most = most
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.pattern = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.below = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.most = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('match_files_args')
+        if self.pattern is not None:
+            oprot.writeFieldBegin('pattern', TType.STRING, 1)
+            oprot.writeString(self.pattern.encode('utf-8') if sys.version_info[0] == 2 else self.pattern)
+            oprot.writeFieldEnd()
+        if self.below is not None:
+            oprot.writeFieldBegin('below', TType.STRING, 2)
+            oprot.writeBinary(self.below)
+            oprot.writeFieldEnd()
+        if self.most is not None:
+            oprot.writeFieldBegin('most', TType.I64, 3)
+            oprot.writeI64(self.most)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(match_files_args)
+match_files_args.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'pattern', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'below', 'BINARY', None, ),  # 2
+    (3, TType.I64, 'most', None, None, ),  # 3
+)
+
+
+class match_files_result(object):
+    """
+    Attributes:
+     - success
+     - refused
+
+    """
+
+
+    def __init__(self, success=None, refused=None,):
+        self.success = success
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.STRUCT:
+                    self.success = Matched()
+                    self.success.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.refused = Refused.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('match_files_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.STRUCT, 0)
+            self.success.write(oprot)
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.STRUCT, 1)
+            self.refused.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(match_files_result)
+match_files_result.thrift_spec = (
+    (0, TType.STRUCT, 'success', [Matched, None], None, ),  # 0
+    (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
+)
+
+
+class match_path_args(object):
+    """
+    Attributes:
+     - path
+
+    """
+
+
+    def __init__(self, path=None,):
+        self.path = path
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.path = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('match_path_args')
+        if self.path is not None:
+            oprot.writeFieldBegin('path', TType.STRING, 1)
+            oprot.writeBinary(self.path)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(match_path_args)
+match_path_args.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'path', 'BINARY', None, ),  # 1
+)
+
+
+class match_path_result(object):
+    """
+    Attributes:
+     - success
+     - refused
+
+    """
+
+
+    def __init__(self, success=None, refused=None,):
+        self.success = success
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.STRUCT:
+                    self.success = Met()
+                    self.success.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.refused = Refused.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('match_path_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.STRUCT, 0)
+            self.success.write(oprot)
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.STRUCT, 1)
+            self.refused.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(match_path_result)
+match_path_result.thrift_spec = (
+    (0, TType.STRUCT, 'success', [Met, None], None, ),  # 0
+    (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
 )
 
 

@@ -2732,6 +2732,207 @@ class TraceRead(object):
 
     def __ne__(self, other):
         return not (self == other)
+
+
+class Matched(object):
+    """
+    The files and directories that a pattern matches now.
+
+    Attributes:
+     - paths
+     - matching
+     - seen
+     - left_out
+     - whole
+
+    """
+
+
+    def __init__(self, paths=None, matching=None, seen=None, left_out=None, whole=None,):
+        self.paths = paths
+        self.matching = matching
+        self.seen = seen
+        self.left_out = left_out
+        self.whole = whole
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.LIST:
+                    self.paths = []
+                    (_etype177, _size174) = iprot.readListBegin()
+                    for _i178 in range(_size174):
+                        _elem179 = iprot.readBinary()
+                        self.paths.append(_elem179)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.matching = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.seen = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.left_out = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.BOOL:
+                    self.whole = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Matched')
+        if self.paths is not None:
+            oprot.writeFieldBegin('paths', TType.LIST, 1)
+            oprot.writeListBegin(TType.STRING, len(self.paths))
+            for iter180 in self.paths:
+                oprot.writeBinary(iter180)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.matching is not None:
+            oprot.writeFieldBegin('matching', TType.I64, 2)
+            oprot.writeI64(self.matching)
+            oprot.writeFieldEnd()
+        if self.seen is not None:
+            oprot.writeFieldBegin('seen', TType.I64, 3)
+            oprot.writeI64(self.seen)
+            oprot.writeFieldEnd()
+        if self.left_out is not None:
+            oprot.writeFieldBegin('left_out', TType.I64, 4)
+            oprot.writeI64(self.left_out)
+            oprot.writeFieldEnd()
+        if self.whole is not None:
+            oprot.writeFieldBegin('whole', TType.BOOL, 5)
+            oprot.writeBool(self.whole)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Met(object):
+    """
+    What a path meets.
+
+    Attributes:
+     - path
+     - faults
+     - others
+
+    """
+
+
+    def __init__(self, path=None, faults=None, others=None,):
+        self.path = path
+        self.faults = faults
+        self.others = others
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.path = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.LIST:
+                    self.faults = []
+                    (_etype184, _size181) = iprot.readListBegin()
+                    for _i185 in range(_size181):
+                        _elem186 = ListedFault()
+                        _elem186.read(iprot)
+                        self.faults.append(_elem186)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.others = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Met')
+        if self.path is not None:
+            oprot.writeFieldBegin('path', TType.STRING, 1)
+            oprot.writeBinary(self.path)
+            oprot.writeFieldEnd()
+        if self.faults is not None:
+            oprot.writeFieldBegin('faults', TType.LIST, 2)
+            oprot.writeListBegin(TType.STRUCT, len(self.faults))
+            for iter187 in self.faults:
+                iter187.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.others is not None:
+            oprot.writeFieldBegin('others', TType.I64, 3)
+            oprot.writeI64(self.others)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
 all_structs.append(Refused)
 Refused.thrift_spec = (
     None,  # 0
@@ -2950,6 +3151,22 @@ TraceRead.thrift_spec = (
     (1, TType.LIST, 'events', (TType.STRUCT, [TraceEvent, None], False), None, ),  # 1
     (2, TType.I64, 'dropped', None, None, ),  # 2
     (3, TType.BOOL, 'ended', None, None, ),  # 3
+)
+all_structs.append(Matched)
+Matched.thrift_spec = (
+    None,  # 0
+    (1, TType.LIST, 'paths', (TType.STRING, 'BINARY', False), None, ),  # 1
+    (2, TType.I64, 'matching', None, None, ),  # 2
+    (3, TType.I64, 'seen', None, None, ),  # 3
+    (4, TType.I64, 'left_out', None, None, ),  # 4
+    (5, TType.BOOL, 'whole', None, None, ),  # 5
+)
+all_structs.append(Met)
+Met.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'path', 'BINARY', None, ),  # 1
+    (2, TType.LIST, 'faults', (TType.STRUCT, [ListedFault, None], False), None, ),  # 2
+    (3, TType.I64, 'others', None, None, ),  # 3
 )
 fix_spec(all_structs)
 del all_structs
