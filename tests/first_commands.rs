@@ -135,6 +135,7 @@ const TYPED: &[(&str, Comes)] = &[
     ("slowfs help frobnicate", Says(&["no command frobnicate"])),
     ("slowfs clear ,", Says(&["'[METHOD|NAME|ID]...'", "`slowfs help clear`"])),
     ("slowfs remove", Says(&["is missing, as in `slowfs remove"])),
+    ("slowfs delay 100ms -m fsync -r '*.log'", Says(&["no glob", ".*\\.log", "--glob '*.log'"])),
 ];
 
 /// A text with the places of that mount for M and D, where they stand alone.
