@@ -53,6 +53,7 @@ bench: setup-bench $(SLOWFS)
 	cargo bench --locked --bench pauses
 	$(PYTHON) benches/delays.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/names.py --slowfs $(SLOWFS)
+	$(PYTHON) benches/devices.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/floor.py --slowfs $(SLOWFS)
 	$(SLOWFS) selftest
 
@@ -60,6 +61,7 @@ bench: setup-bench $(SLOWFS)
 performance: setup-bench $(SLOWFS)
 	$(PYTHON) benches/floor.py --slowfs $(SLOWFS) --clients --rounds 11 --most 41 || [ $$? = 1 ]
 	$(PYTHON) benches/performance.py
+	$(PYTHON) benches/devices.py --slowfs $(SLOWFS) --write || [ $$? = 1 ]
 
 # mount(8) finds its helpers in /sbin only. What is no link of ours is left alone.
 install: $(SLOWFS)

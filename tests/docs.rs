@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose files the documents name from the root of the repository.
-const FOLDERS: [&str; 8] =
-    ["src/", "tests/", "benches/", "examples/", "docs/", "idl/", "scripts/", "fuzz/"];
+const FOLDERS: [&str; 9] =
+    ["src/", "tests/", "benches/", "examples/", "docs/", "idl/", "scripts/", "fuzz/", "devices/"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

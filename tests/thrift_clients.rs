@@ -40,6 +40,7 @@ fn start_with(max_connections: usize) -> Running {
     let stats = Arc::<Stats>::default();
     let config = ServerConfig {
         scale: ProbabilityScale::Auto,
+        auto_delay: None,
         bounds: Bounds { obstacles: vec![Obstacle::KernelChecksAccess], ..Bounds::default() },
         mount: MountInfo {
             version: "1.2.3".into(),

@@ -89,7 +89,19 @@ pub(super) fn run(command: &Control) -> ExitCode {
             };
             asked(Call::Wait { fault, what, n, timeout: *timeout }, target)
         }
-        Control::Kinds { kind, markdown, json } => {
+        Control::Kinds { kind: Some(kind), file: Some(file), .. } => {
+            match kinds::file(kind, file) {
+                Ok(text) => {
+                    output::out(text);
+                    ExitCode::SUCCESS
+                }
+                Err(why) => {
+                    output::error(&why);
+                    ExitCode::from(2)
+                }
+            }
+        }
+        Control::Kinds { kind, markdown, json, .. } => {
             let shown = match (json, markdown) {
                 (true, _) => kinds::json(kind.as_ref()),
                 (_, true) => kinds::reference(),

@@ -105,6 +105,9 @@ pub(super) enum Control {
         /// Which kind
         #[arg(value_name = "KIND", value_parser = parse_kind)]
         kind: Option<KindArg>,
+        /// Print this of the files that come with the kind, to be changed and given by its path
+        #[arg(value_name = "FILE", conflicts_with_all = ["markdown", "json"])]
+        file: Option<String>,
         /// Print the reference of all kinds, docs/kinds.md
         #[arg(long, conflicts_with_all = ["kind", "json"])]
         markdown: bool,

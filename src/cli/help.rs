@@ -92,7 +92,8 @@ Examples:
 pub(super) const KINDS: &str = "\
 Examples:
   slowfs kinds
-  slowfs kinds delay";
+  slowfs kinds delay
+  slowfs kinds device nvme";
 
 pub(super) const METHODS: &str = "\
 Examples:

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::control::Target;
-use super::values::{parse_glob, parse_method};
+use super::values::{parse_glob, parse_method, read_file};
 use crate::fault::SpecError;
 use crate::fault::kinds::{self, KINDS, Kind};
 use crate::fault::name::Name;
@@ -166,6 +166,7 @@ fn fault(kind: &dyn Kind, matches: &ArgMatches) -> Result<FaultWords, String> {
         effects: [first].into_iter().chain(beside).collect(),
         name: text("name"),
     };
+    let words = words.with_files(&read_file).map_err(|e| e.to_string())?;
     let fault = words.fault().map_err(|why| refused(&why, &words.methods))?;
     Ok(FaultWords::of(&fault, fault.scope().methods))
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::output;
 use super::values::KindArg;
 use crate::fault::kinds::{KINDS, Kind};
+use crate::fault::suggest::closest;
 use crate::fault::words::{OPTIONS, Param};
 use crate::ops::MethodSet;
 use crate::rpc::KindInfo;
@@ -25,6 +26,23 @@ pub(super) fn shown(kind: Option<&KindArg>) -> String {
         Some(KindArg(kind)) => one(*kind),
         None => all(),
     }
+}
+
+/// One of the files that come with a kind, as it is.
+pub(super) fn file(KindArg(kind): &KindArg, name: &str) -> Result<&'static str, String> {
+    let names = || kind.files().iter().map(|(name, _)| *name);
+    let found = kind.files().iter().find(|(own, _)| *own == name);
+    found.map(|(_, text)| text.trim_end()).ok_or_else(|| {
+        let kind = kind.name();
+        match closest(name, names()) {
+            _ if names().next().is_none() => format!("{kind} comes with no files"),
+            Some(near) => format!("{kind} comes with no file {name}; did you mean {near}?"),
+            None => {
+                let all = names().collect::<Vec<_>>().join(", ");
+                format!("{kind} comes with no file {name}; there are {all}")
+            }
+        }
+    })
 }
 
 /// The same for programs, as `list_kinds` tells it.
@@ -62,6 +80,10 @@ fn one(kind: &dyn Kind) -> String {
     }
     let _ = write!(text, "\n{}", kind.details());
     let _ = write!(text, "\n\n{}", place(kind));
+    let files: Vec<_> = kind.files().iter().map(|(name, _)| *name).collect();
+    if !files.is_empty() {
+        let _ = write!(text, "\nFiles: {}.", files.join(", "));
+    }
     text
 }
 

@@ -13,14 +13,14 @@ use rustix::mount::MountFlags;
 
 use super::kind::refused;
 use super::options::MountOption;
-use super::values::parse_addr;
-use super::values::parse_number;
+use super::values::{parse_addr, parse_number, read_file};
 use super::{output, ready};
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
 use crate::daemon::{self, MountOptions, Ready, RunConfig, StartError};
-use crate::fault::words::{self, FaultWords, PatternError};
-use crate::fault::{Fault, Pattern, Placement, ProbabilityScale};
+use crate::fault::kinds;
+use crate::fault::words::{self, EffectWords, FaultWords, PatternError};
+use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
 use crate::fs::FsOptions;
 use crate::log::{Log, Target};
 use crate::rpc;
@@ -88,6 +88,10 @@ pub(super) struct MountArgs {
     /// that only delays as per mille, all others out of 100000
     #[arg(long, value_name = "auto|100000|1000", default_value = "auto")]
     probability_scale: Scale,
+    /// What charybdefs clients' auto_delay asks for: the device of that preset or file, on the methods of
+    /// the call (see `slowfs device`) [default: it is ignored]
+    #[arg(long, value_name = "PRESET|FILE", value_parser = auto_delay)]
+    auto_delay: Option<EffectWords>,
     /// What held operations may keep in memory of the data that came with them; what is more goes to
     /// a file. Sizes are 4096, 64KiB or 64K (1024), 1MB (1000)
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = words::bytes)]
@@ -157,8 +161,15 @@ impl FromStr for Scale {
 /// A fault as typed after `slowfs`, which can be.
 fn fault(line: &str) -> Result<(FaultWords, bool), String> {
     let (words, add) = words::line(line).map_err(|why| refused(&why, &[]))?;
+    let words = words.with_files(&read_file).map_err(|why| refused(&why, &[]))?;
     words.fault().map(|_| ()).map_err(|why| refused(&why, &[]))?;
     Ok((words, add))
+}
+
+/// A device as `slowfs device` takes it, which can be.
+fn auto_delay(device: &str) -> Result<EffectWords, SpecError> {
+    let device = words::auto_delay(device).with_file(&read_file)?;
+    kinds::make(&device.kind, &device.params).map(|_| device)
 }
 
 fn except(pattern: &str) -> Result<Arc<Pattern>, PatternError> {
@@ -212,6 +223,7 @@ impl MountArgs {
             fs,
             listen: self.listen.0,
             scale: self.probability_scale.0,
+            auto_delay: self.auto_delay.clone(),
             seed: self.seed,
             faults: self.faults()?,
             held_max: self.held_max,

@@ -3,6 +3,8 @@
 //! What does not parse is refused with the nearest thing that would.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -123,6 +125,18 @@ pub(super) fn parse_fault(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Name::new(text).map(|name| name.to_string()).map_err(|e| e.to_string())
+}
+
+/// What stands in a file that a fault names: a few figures.
+pub(super) fn read_file(path: &str) -> Result<String, ValueError> {
+    const MOST: u64 = 1 << 20;
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text));
+    match read {
+        Ok(bytes) if bytes as u64 > MOST => Err("it is longer than 1 MiB".into()),
+        Ok(_) => Ok(text),
+        Err(error) => Err(format!("cannot read it: {error}").into()),
+    }
 }
 
 /// A kind of fault as an argument.

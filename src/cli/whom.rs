@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) const PATHS: [&str; 1] = ["match"];
 
 /// Writes a mountpoint that stands before every other argument of a control command as the option that
-/// it is.
+/// it is. What ends with .toml is a file of figures.
 pub(super) fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
     for word in args.iter_mut().skip(2).take_while(|word| is_path(word)) {
         let mut option = OsString::from("--mount=");
@@ -45,7 +45,7 @@ pub(super) fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
 pub(super) fn is_path(word: &OsString) -> bool {
     let bytes = word.as_bytes();
     let has_slash = bytes.contains(&b'/') && !bytes.starts_with(b"-");
-    has_slash || word == "." || word == ".."
+    has_slash && !bytes.ends_with(b".toml") || word == "." || word == ".."
 }
 
 /// Whether a word without a slash names the mountpoint of a mirror all the same.
@@ -204,6 +204,7 @@ mod tests {
             ("slowfs list . slow", "slowfs list --mount=. slow"),
             ("slowfs clear mnt/x ../y fsync", "slowfs clear --mount=mnt/x --mount=../y fsync"),
             ("slowfs delay /mnt 1ms -r a/b", "slowfs delay --mount=/mnt 1ms -r a/b"),
+            ("slowfs device /mnt a/b.toml -r c/d", "slowfs device --mount=/mnt a/b.toml -r c/d"),
             ("slowfs ping .. --json", "slowfs ping --mount=.. --json"),
         ] {
             assert_eq!(spelled(typed), wanted);

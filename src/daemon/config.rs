@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use rustix::mount::MountFlags;
 
+use crate::fault::words::EffectWords;
 use crate::fault::{Bounds, Fault, Placement, ProbabilityScale, Reach};
 use crate::fs::FsOptions;
 use crate::ops::Obstacle;
@@ -25,6 +26,8 @@ pub(crate) struct RunConfig {
     pub listen: Option<SocketAddr>,
     /// How charybdefs clients' probabilities are read.
     pub scale: ProbabilityScale,
+    /// The device that their auto_delay asks for.
+    pub auto_delay: Option<EffectWords>,
     /// Makes the dice repeatable.
     pub seed: Option<u64>,
     /// Faults in force before the first operation.

@@ -92,6 +92,7 @@ fn server_config(
 ) -> ServerConfig {
     ServerConfig {
         scale: config.scale,
+        auto_delay: config.auto_delay.clone(),
         bounds: config.bounds(paths.reach()),
         mount: MountInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -30,6 +30,11 @@ impl<T: Clone + Default> Files<T> {
         self.own.entry(inode).or_insert_with(|| self.rest.clone())
     }
 
+    /// The same, as it is.
+    pub(super) fn get(&self, inode: u64) -> &T {
+        self.own.get(&inode).unwrap_or(&self.rest)
+    }
+
     fn make_room(&mut self, is_idle: impl Fn(&T) -> bool) {
         if self.until_sweep > 0 {
             self.until_sweep -= 1;

@@ -156,6 +156,11 @@ impl Live {
         self.rank == Rank::Fault
     }
 
+    /// Whether it is replaced and cleared by its methods.
+    pub(super) fn goes_by_methods(&self) -> bool {
+        self.is_fault() || self.fault.is_automatic()
+    }
+
     pub(super) fn rank(&self) -> Rank {
         self.rank
     }

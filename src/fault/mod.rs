@@ -14,6 +14,7 @@
 
 mod bounds;
 mod chance;
+mod device;
 mod distributions;
 mod ended;
 mod error;

@@ -3,7 +3,8 @@
 //!
 //! Setting a fault takes its methods from the other faults; a condition takes the place of one of
 //! its kind with the same name, or without names the same pattern; what has a name that stands takes
-//! the place of that one, whatever it is, and nothing from others.
+//! the place of that one, whatever it is, and nothing from others. The device that charybdefs's
+//! auto_delay asks for is a condition that comes and goes as faults do.
 
 use std::fmt;
 use std::sync::Arc;
@@ -124,7 +125,7 @@ impl Staging {
         let kept: Vec<FaultId> = put.iter().map(|put| put.id).collect();
         let lifted = |row: &&mut Row| {
             let is_set = kept.contains(&row.live.id) || row.methods.is_empty();
-            row.live.is_fault() && !is_set
+            row.live.goes_by_methods() && !is_set
         };
         for row in self.rows.iter_mut().filter(lifted) {
             row.methods = MethodSet::EMPTY;
@@ -150,11 +151,11 @@ impl Staging {
             return Put { id, replaced, taken, released: 0, unchanged: true, fault, before };
         }
         let stood: Vec<MethodSet> = self.rows.iter().map(|row| row.methods).collect();
-        let rank = Rank::of(&fault);
+        let by_methods = Rank::of(&fault) == Rank::Fault || fault.is_automatic();
         let stead = namesake.or_else(|| self.like(&fault));
         match stead.and_then(|place| self.rows.get_mut(place)) {
             Some(row) => row.methods = MethodSet::EMPTY,
-            None if rank == Rank::Fault && placement == Placement::Replace => {
+            None if by_methods && placement == Placement::Replace => {
                 self.withdraw(fault.scope().methods);
             }
             None => {}
@@ -198,7 +199,8 @@ impl Staging {
     /// Of a condition without a name, the one of its kind and pattern without a name.
     fn like(&self, fault: &Fault) -> Option<usize> {
         let kind = |fault: &Fault| {
-            fault.standing().filter(|class| *class == Class::Condition)?;
+            let class = fault.standing().filter(|_| !fault.is_automatic())?;
+            (class == Class::Condition).then_some(())?;
             fault.effects().first().map(|effect| effect.kind().name())
         };
         let (own, pattern) = (kind(fault)?, fault.scope().pattern.as_str());
@@ -215,9 +217,9 @@ impl Staging {
     }
 }
 
-/// Takes these methods from those that are faults, and no conditions or latches.
+/// Takes these methods from those that are faults, or came by auto_delay, and from no other conditions.
 pub(super) fn withdraw<'a>(rows: impl IntoIterator<Item = &'a mut Row>, methods: MethodSet) {
-    for row in rows.into_iter().filter(|row| row.live.is_fault()) {
+    for row in rows.into_iter().filter(|row| row.live.goes_by_methods()) {
         row.methods = row.methods.minus(methods);
     }
 }

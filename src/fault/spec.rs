@@ -20,6 +20,9 @@ pub struct Fault {
     pub(super) chance: Chance,
     pub(super) term: Term,
     pub(super) effects: Vec<Box<dyn Effect>>,
+    /// It is the device that charybdefs's auto_delay asks for: what replaces and clears faults by their
+    /// methods does so with it.
+    pub(super) automatic: bool,
 }
 
 impl Fault {
@@ -39,6 +42,7 @@ impl Fault {
             chance: Chance::default(),
             term: Term::default(),
             effects: Vec::new(),
+            automatic: false,
         })
     }
 
@@ -105,6 +109,12 @@ impl Fault {
         self.term
     }
 
+    /// Whether it is the device that charybdefs's auto_delay asks for.
+    #[must_use]
+    pub(crate) fn is_automatic(&self) -> bool {
+        self.automatic
+    }
+
     /// What it does.
     #[must_use]
     pub(crate) fn effects(&self) -> &[Box<dyn Effect>] {
@@ -122,6 +132,7 @@ impl Fault {
             chance: self.chance,
             term: self.term,
             effects: self.effects.iter().filter_map(|e| anew(e.as_ref())).collect(),
+            automatic: self.automatic,
         }
     }
 

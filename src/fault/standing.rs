@@ -76,7 +76,7 @@ fn what_answers_ends_what_is_asked_after_its_rank() {
     let room = Room::new();
     room.add(fault("error EPERM -m write"));
     room.stand("full");
-    room.stand("device");
+    room.stand("timed");
     // A full disk answers; the device is charged all the same, and the fault counts nothing.
     let hit = room.decide(Call::Write).unwrap();
     assert_eq!(errno(&hit), Some(libc::ENOSPC));
@@ -95,7 +95,7 @@ fn a_condition_of_time_adds_to_the_fault_that_fires() {
     for line in ["error EPERM -m write", "error EIO -m write"] {
         room.add(fault(line));
     }
-    room.stand("device");
+    room.stand("timed");
     let op = request(Call::Write, 0);
     let Verdict::Hit(hit) = room.gate.decide(&[&File(Call::Write.methods())], &op) else {
         panic!("nothing fired")
@@ -108,7 +108,7 @@ fn a_condition_of_time_adds_to_the_fault_that_fires() {
 #[test]
 fn what_stands_is_asked_at_each_step_of_a_call_and_faults_once() {
     let room = Room::new();
-    room.stand("device");
+    room.stand("timed");
     room.add(fault("error EIO -m getattr -p 0"));
     let mut rolled = Rolled::default();
     for call in [Call::Lookup, Call::Getattr, Call::Getattr] {

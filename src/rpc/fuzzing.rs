@@ -31,6 +31,7 @@ impl Control {
         let table = FaultTable::new(DelayLine::new()?, Some(1));
         let config = ServerConfig {
             scale: ProbabilityScale::Auto,
+            auto_delay: None,
             bounds: Bounds::default(),
             mount: MountInfo {
                 version: "0".to_owned(),

@@ -19,7 +19,7 @@ use super::files::Files;
 use super::record::Wire;
 use super::records::KindInfo;
 use super::wire::{Fields, Message, Value, printable};
-use crate::fault::words::visible;
+use crate::fault::words::{EffectWords, visible};
 use crate::fault::{Bounds, FaultTable, Origin, ProbabilityScale};
 use crate::ops::Method;
 use crate::stats::Stats;
@@ -29,6 +29,8 @@ use crate::stats::Stats;
 pub struct ServerConfig {
     /// How the plain calls' probability is read (contract, section 2).
     pub scale: ProbabilityScale,
+    /// The device that their auto_delay asks for; None: it is ignored, as charybdefs does.
+    pub auto_delay: Option<EffectWords>,
     /// What faults cannot do on this mount.
     pub bounds: Bounds,
     /// What `info` answers.

@@ -113,18 +113,22 @@ impl Handler {
             Some(names) => known(peer, name, &names),
         };
         // Judged also when no method is left, so that a client's mistake is told in any case.
-        let (fault, notes) = fault.fault(methods, self.config.scale).map_err(Refusal::Plain)?;
+        let device = self.config.auto_delay.as_ref();
+        let faults = fault.faults(methods, self.config.scale, device);
+        let (faults, notes) = faults.map_err(Refusal::Plain)?;
         for note in notes {
             warn!(%peer, "{name}: {note}");
         }
-        let Some(fault) = fault else {
+        let Some(last) = faults.last() else {
             warn!(%peer, "{name}: no known method is named, so nothing was set");
             return Ok(());
         };
         // As read: it is not always what a client of another scale means.
-        let read = percent(fault.chance().probability.as_fraction());
+        let read = percent(last.chance().probability.as_fraction());
         let name = format!("{name}: {read}");
-        self.change(peer, &name, one(fault, Placement::Replace)).map_err(Refusal::Plain)?;
+        let faults = faults.into_iter().map(|fault| (fault, Placement::Replace)).collect();
+        let change = Change { faults, ..Change::default() };
+        self.change(peer, &name, change).map_err(Refusal::Plain)?;
         Ok(())
     }
 

@@ -19,7 +19,12 @@ impl Handler {
     pub(super) fn get_faults(&self) -> Value {
         let listed = self.table.list();
         let told = listed.iter().filter(|l| PlainFault::tells(&l.fault));
-        let plain = told.map(|l| (l.methods, PlainFault::near(&l.fault)));
+        let (automatic, faults): (Vec<_>, Vec<_>) = told.partition(|l| l.fault.is_automatic());
+        let has_device = |methods| automatic.iter().any(|l| l.methods.intersects(methods));
+        let plain = faults.into_iter().chain(automatic.iter().copied()).map(|l| {
+            let auto_delay = has_device(l.methods);
+            (l.methods, PlainFault { auto_delay, ..PlainFault::near(&l.fault) })
+        });
         dialect::encode_get_faults(&plain.collect::<Vec<_>>())
     }
 

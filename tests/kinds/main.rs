@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod delay;
+mod device;
 mod filters;
 mod phases;
 mod throttle;
@@ -17,10 +18,13 @@ mod torn_write;
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
 
 use common::Mount;
 use common::trace::drain;
+use serde_json::Value;
 use slowfs::rpc::{Client, TraceEvent};
 
 const EIO: i32 = 5;
@@ -54,6 +58,18 @@ fn as_charged(mut events: Vec<TraceEvent>) -> Vec<TraceEvent> {
     events.sort_by_key(|event| event.t_ns);
     events.sort_by_cached_key(|event| charged(event).or_else(|| others.next()));
     events
+}
+
+/// What a Python script of this directory prints about that.
+fn judged(script: &str, told: &Value) -> String {
+    let script = format!("{}/tests/kinds/{script}", env!("CARGO_MANIFEST_DIR"));
+    let mut python = Command::new("python3");
+    python.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut python = python.spawn().unwrap();
+    python.stdin.take().unwrap().write_all(told.to_string().as_bytes()).unwrap();
+    let output = python.wait_with_output().unwrap();
+    assert!(output.status.success(), "python3 failed");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// What is behind the mount.

@@ -6,6 +6,7 @@
 //! a mutex of its own, for memory work only.
 
 mod delay;
+mod device;
 mod error;
 mod hang;
 mod kill;
@@ -23,7 +24,7 @@ use super::error::SpecError;
 use super::operation::{Done, Operation, Wants};
 use super::plan::Plan;
 use super::suggest::closest;
-use super::words::{Args, Param};
+use super::words::{Args, Param, ValueError};
 use crate::ops::MethodSet;
 
 /// Every kind, in the order in which they are shown.
@@ -34,6 +35,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &kill::Kill,
     &torn_write::TornWrite,
     &throttle::Throttle,
+    &device::Device,
 ];
 
 /// What a fault of a kind does to a request, by which it is decided what may stand beside what.
@@ -135,6 +137,24 @@ pub trait Kind: Sync {
     /// Where it decides reads of cached files.
     fn read_point(&self) -> ReadPoint {
         ReadPoint::Call
+    }
+
+    /// Texts that come with it, by name: to be shown, changed and given as files.
+    fn files(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// Its values with those of the file that they name, if they do. Whoever types them has it read; the
+    /// daemon opens no file that a client names.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is none for it.
+    fn with_file(
+        &self,
+        args: Args,
+        _read: &dyn Fn(&str) -> Result<String, ValueError>,
+    ) -> Result<Args, SpecError> {
+        Ok(args)
     }
 
     /// A setting of it, from values that are straightened and complete ([`make`]).

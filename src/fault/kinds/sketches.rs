@@ -1,6 +1,6 @@
 //! Kinds to come, written against the traits with bodies of a line: that these suffice for them is
-//! what compiling shows. A state on a disk, a full disk, a device, a cut of the power, a failing
-//! sync, wrong bytes. Other tests see by them how what stands goes beside faults.
+//! what compiling shows. A state on a disk, a full disk, what takes time, a cut of the power, a
+//! failing sync, wrong bytes. Other tests see by them how what stands goes beside faults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ struct Sketch {
     learns: fn(&mut State, &Operation<'_>, &Done<'_>),
 }
 
-/// How long a sketched device takes.
+/// How long a sketched condition of time takes.
 pub(in crate::fault) const SERVICE: Duration = Duration::from_millis(50);
 
 /// How large the blocks of an extent are.
@@ -101,9 +101,9 @@ static FULL: Sketch = Sketch {
 };
 
 /// It takes its time, which the backing's own counts towards.
-static DEVICE: Sketch = Sketch {
-    name: "device",
-    params: &[param("preset", ParamType::Choice(&["hdd", "ssd", "nvme"]))],
+static TIMED: Sketch = Sketch {
+    name: "timed",
+    params: &[param("disk", ParamType::Choice(&["hdd", "ssd"]))],
     class: Class::Condition,
     reach: MethodSet::ALL,
     follows: MethodSet::EMPTY,
@@ -179,7 +179,7 @@ static LATE_ERROR: Sketch = Sketch {
 };
 
 static SKETCHES: [&Sketch; 7] =
-    [&BAD_SECTOR, &FULL, &DEVICE, &CUT_AT, &FSYNC_FAIL, &CORRUPT, &LATE_ERROR];
+    [&BAD_SECTOR, &FULL, &TIMED, &CUT_AT, &FSYNC_FAIL, &CORRUPT, &LATE_ERROR];
 
 impl Kind for Sketch {
     fn name(&self) -> &'static str {

@@ -39,7 +39,7 @@ fn a_fault_in_the_same_words_goes_on_unless_it_is_spent() {
 fn conditions_and_latches_are_replaced_by_class() {
     let table = table();
     let (full, other) = (stand("full"), stand("full").with_pattern(Pattern::new("/a").unwrap()));
-    for fault in [fault("hang -m write"), full, other, stand("device")] {
+    for fault in [fault("hang -m write"), full, other, stand("timed")] {
         set(&table, fault, Placement::Replace);
     }
     assert_eq!(ids(&table), [2, 3, 4, 1], "conditions first, and none took the fault's methods");
@@ -88,7 +88,7 @@ fn what_a_change_lifts_is_cleared_and_what_it_displaces_replaced() {
 #[test]
 fn only_these_keeps_what_stands_in_the_same_words() {
     let table = table();
-    set(&table, stand("device"), Placement::Replace);
+    set(&table, stand("timed"), Placement::Replace);
     for line in ["hang -m write", "error EIO -m write --name one"] {
         set(&table, fault(line), Placement::Add);
     }

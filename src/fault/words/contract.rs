@@ -11,6 +11,7 @@ use super::pattern::Pattern;
 use super::plain::Plain;
 use crate::fault::chance::{Chance, Probability, ProbabilityScale};
 use crate::fault::error::SpecError;
+use crate::fault::kinds;
 use crate::fault::spec::Fault;
 use crate::ops::MethodSet;
 
@@ -35,9 +36,65 @@ pub struct PlainFault {
     pub one_time: bool,
 }
 
+/// What is said of auto_delay where there is no device for it.
+const IGNORED: &str = "auto_delay is not implemented, so delay_us is ignored, as charybdefs does";
+
 impl PlainFault {
-    /// The fault that a plain call sets, none if no method is left to set it on, and what the caller
-    /// ought to know about how it was read.
+    /// The faults that a plain call sets, none if no method is left to set them on, and what the caller
+    /// ought to know about how it was read. `device` is what auto_delay asks for, if that has a meaning.
+    ///
+    /// # Errors
+    /// One line about the argument that cannot be.
+    pub(crate) fn faults(
+        &self,
+        methods: MethodSet,
+        scale: ProbabilityScale,
+        device: Option<&EffectWords>,
+    ) -> Result<(Vec<Fault>, Vec<String>), String> {
+        let (plain, mut notes) = self.fault(methods, scale)?;
+        let Some(device) = device.filter(|_| self.auto_delay) else {
+            return Ok((plain.into_iter().collect(), notes));
+        };
+        notes.retain(|note| note != IGNORED);
+        if self.delay_us > 0 {
+            notes.push("auto_delay is given, so delay_us is ignored".to_owned());
+        }
+        let Some(plain) = plain else { return Ok((Vec::new(), notes)) };
+        let faults = self.beside(plain, device, &mut notes).map_err(text)?;
+        Ok((faults, notes))
+    }
+
+    /// The device that auto_delay asks for, on those of the fault's methods that a disk serves, and what
+    /// else the fault does.
+    fn beside(
+        &self,
+        mut plain: Fault,
+        device: &EffectWords,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<Fault>, SpecError> {
+        let (methods, probability) = (plain.scope().methods, plain.chance().probability);
+        let effect = kinds::make(&device.kind, &device.params)?;
+        let served = methods.minus(methods.minus(effect.kind().reach()));
+        if probability == Probability::NEVER || served.is_empty() {
+            notes.push(format!("auto_delay does nothing on {methods} so"));
+            return Ok(vec![plain]);
+        }
+        if probability != Probability::ALWAYS {
+            notes.push(
+                "auto_delay's device serves all that it matches, whatever the probability".into(),
+            );
+        }
+        let mut disk = Fault::on(served)?.with_pattern(Pattern::new(&self.regexp)?);
+        disk.effects.push(effect);
+        disk.automatic = true;
+        if plain.effects().is_empty() {
+            plain.scope.methods = methods.minus(served);
+        }
+        let rest = (!plain.scope.methods.is_empty()).then_some(plain);
+        Ok([disk.checked()?].into_iter().chain(rest).collect())
+    }
+
+    /// The fault of a plain call by itself.
     ///
     /// # Errors
     /// One line about the argument that cannot be.
@@ -76,9 +133,7 @@ impl PlainFault {
         let errnos = self.err_nos.iter().map(|n| err_no(*n)).collect::<Result<Vec<_>, _>>()?;
         let mut delay = Some(Duration::from_micros(delay_us));
         if self.auto_delay {
-            notes.push(
-                "auto_delay is not implemented, so delay_us is ignored, as charybdefs does".into(),
-            );
+            notes.push(IGNORED.to_owned());
             delay = None;
         }
         Ok(Plain { delay, hang: false, errnos, random: self.random, kill: self.kill_caller })
@@ -87,7 +142,8 @@ impl PlainFault {
     /// Whether these words tell anything of what a fault does.
     #[must_use]
     pub(crate) fn tells(fault: &Fault) -> bool {
-        fault.effects().is_empty() || Plain::of(fault) != Plain::default()
+        let is_plain = fault.effects().is_empty() || fault.is_automatic();
+        is_plain || Plain::of(fault) != Plain::default()
     }
 
     /// A fault in these words, as near as they come to it: a hang as the longest delay, what they have
@@ -104,7 +160,7 @@ impl PlainFault {
             regexp: fault.scope().pattern.as_str().to_owned(),
             kill_caller: kill,
             delay_us: if hang { longest } else { delay_us.min(longest) },
-            auto_delay: false,
+            auto_delay: fault.is_automatic(),
             one_time: fault.chance().count == Some(NonZeroU64::MIN),
         }
     }
@@ -169,8 +225,9 @@ fn text(error: impl Into<SpecError>) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::fault::FaultWords;
-    use super::super::line;
+    use super::super::{auto_delay, line};
     use super::*;
+    use crate::ops::Call;
 
     fn read(plain: &PlainFault) -> Result<(FaultWords, Vec<String>), String> {
         let read = plain.fault(MethodSet::ALL, ProbabilityScale::Auto);
@@ -222,6 +279,51 @@ mod tests {
         let auto = PlainFault { auto_delay: true, delay_us: 7, ..PlainFault::default() };
         let (words, notes) = read(&auto).unwrap();
         assert!(words.effects.is_empty() && notes.iter().any(|n| n.contains("auto_delay")));
+    }
+
+    #[test]
+    fn auto_delay_is_the_device_that_it_was_given() {
+        let device = auto_delay("nvme");
+        let read = |plain: &PlainFault, methods| {
+            let scale = ProbabilityScale::Auto;
+            let (faults, notes) = plain.faults(methods, scale, Some(&device)).unwrap();
+            let line = |fault: &Fault| FaultWords::of(fault, fault.scope().methods).line();
+            (faults.iter().map(line).collect::<Vec<_>>(), notes.join("; "))
+        };
+        let methods = Call::Fsyncdir.methods().union(Call::Getattr.methods());
+        let auto = PlainFault { auto_delay: true, ..PlainFault::default() };
+        let (lines, notes) = read(&auto, methods);
+        assert_eq!(
+            (lines.join("; "), notes),
+            ("device nvme -m fsyncdir; nothing -m getattr".into(), String::new())
+        );
+        assert_eq!(read(&auto, Call::Fsyncdir.methods()).0, ["device nvme -m fsyncdir"]);
+        let failing = PlainFault {
+            err_nos: vec![5],
+            probability: 1000,
+            delay_us: 7,
+            regexp: ".*/a".into(),
+            ..auto.clone()
+        };
+        let (lines, notes) = read(&failing, Call::Fsyncdir.methods());
+        let expected = [
+            "device nvme -m fsyncdir -r '.*/a'",
+            "error EIO -m fsyncdir -r '.*/a' --probability 1%",
+        ];
+        assert_eq!(lines, expected);
+        assert!(
+            notes.contains("delay_us is ignored") && notes.contains("whatever the probability"),
+            "{notes}"
+        );
+        for (plain, methods) in [
+            (auto.clone(), Call::Getattr.methods()),
+            (PlainFault { probability: -1, ..auto.clone() }, Call::Fsyncdir.methods()),
+        ] {
+            let (lines, notes) = read(&plain, methods);
+            assert!(lines.len() == 1 && lines[0].starts_with("nothing"), "{lines:?}");
+            assert!(notes.contains("auto_delay does nothing on"), "{notes}");
+        }
+        assert_eq!(read(&PlainFault { auto_delay: false, ..auto }, methods).0.len(), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::option::{FaultOption, OPTIONS};
 use super::pattern::Pattern;
-use super::value::{Args, Value};
+use super::value::{Args, Value, ValueError};
 use crate::fault::error::SpecError;
 use crate::fault::kinds::{self, Effect};
 use crate::fault::name::Name;
@@ -43,6 +43,18 @@ impl EffectWords {
     pub(crate) fn of(effect: &dyn Effect) -> EffectWords {
         EffectWords { kind: effect.kind().name().to_owned(), params: effect.args() }
     }
+
+    /// The same with what stands in the file that it names, if it names one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is none for its kind.
+    pub(crate) fn with_file(
+        self,
+        read: &dyn Fn(&str) -> Result<String, ValueError>,
+    ) -> Result<EffectWords, SpecError> {
+        let params = kinds::find(&self.kind)?.with_file(self.params, read)?;
+        Ok(EffectWords { params, ..self })
+    }
 }
 
 impl FaultWords {
@@ -62,6 +74,19 @@ impl FaultWords {
         self.effects
             .push(EffectWords { kind: kind.to_owned(), params: params.into_iter().collect() });
         self
+    }
+
+    /// The same with what stands in the files that they name.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is none for its kind.
+    pub(crate) fn with_files(
+        mut self,
+        read: &dyn Fn(&str) -> Result<String, ValueError>,
+    ) -> Result<FaultWords, SpecError> {
+        let read = |effect: EffectWords| effect.with_file(read);
+        self.effects = self.effects.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(self)
     }
 
     /// The fault that they ask for.

@@ -40,6 +40,7 @@ pub(crate) use param::{Param, ParamType};
 pub(crate) use pattern::PatternError;
 pub use pattern::{Pattern, shorten};
 pub use plain::Plain;
+pub(crate) use plain::auto_delay;
 pub(crate) use range::ByteRange;
 pub(crate) use share::{percent, read as share};
 pub(crate) use time::read as time;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::errno::Errno;
+use super::fault::EffectWords;
 use super::value::{Args, Value, whole};
 use crate::fault::error::SpecError;
 use crate::fault::kinds;
@@ -22,6 +23,13 @@ pub struct Plain {
     pub random: bool,
     /// Kills the caller.
     pub kill: bool,
+}
+
+/// What auto_delay asks for: such a device, by the name of a preset or of a file.
+#[must_use]
+pub(crate) fn auto_delay(device: &str) -> EffectWords {
+    let params = Args::new().with("preset", Value::Text(device.to_owned()));
+    EffectWords { kind: "device".to_owned(), params }
 }
 
 impl Plain {
