@@ -204,7 +204,7 @@ struct TraceHit {
     3: string kind,                 // of several effects with "+" between them
     4: i64 n,                       // which match it was, from 0: what went into the draw
     5: optional i64 asked_ns,       // how long to hold the request, or its answer
-    6: optional i64 due_ns,         // when a request that it held was due, by CLOCK_MONOTONIC
+    6: optional i64 due_ns,         // when a request that it held, or its answer, was due, by CLOCK_MONOTONIC
     7: string action,               // what came of it, with "+" between: "held", "killed", "failed", "changed",
                                     // "released", "let_go", "interrupted"; "passed" if nothing
 }

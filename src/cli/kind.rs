@@ -4,11 +4,13 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::control::Target;
 use super::values::{parse_glob, parse_method, read_file};
+use super::{kinds as shown, measured};
 use crate::fault::SpecError;
+use crate::fault::distributions::file_named;
 use crate::fault::kinds::{self, KINDS, Kind};
 use crate::fault::name::Name;
 use crate::fault::words::{
-    self, EffectWords, FaultOption, FaultWords, OPTIONS, Param, ParamType, Value,
+    self, EffectWords, FaultOption, FaultWords, OPTIONS, Param, ParamType, Value, ValueError,
 };
 
 /// A fault to set, and where.
@@ -41,7 +43,11 @@ fn help(kind: &dyn Kind) -> String {
         kind.details().lines().partition(|line| line.starts_with("    slowfs "));
     let text = text.join(" ");
     let examples: Vec<_> = examples.iter().map(|line| line.replacen("    ", "  ", 1)).collect();
-    format!("{}\n\nExamples:\n{}", text.trim(), examples.join("\n"))
+    let lengths = match shown::takes_distribution(kind) {
+        true => format!("\n\n{}", shown::in_short()),
+        false => String::new(),
+    };
+    format!("{}{lengths}\n\nExamples:\n{}", text.trim(), examples.join("\n"))
 }
 
 fn param(param: &'static Param) -> Arg {
@@ -67,7 +73,15 @@ fn valued(arg: Arg, param: &'static Param) -> Arg {
         of => arg
             .value_name(of.form())
             .allow_negative_numbers(true)
-            .value_parser(move |text: &str| of.read(text)),
+            .value_parser(move |text: &str| typed(of, text)),
+    }
+}
+
+/// What is in a file is read when the methods are known.
+fn typed(of: ParamType, text: &str) -> Result<Value, ValueError> {
+    match file_named(text).filter(|_| of == ParamType::Distribution) {
+        Some(_) => Ok(Value::Text(text.to_owned())),
+        None => of.read(text),
     }
 }
 
@@ -167,6 +181,7 @@ fn fault(kind: &dyn Kind, matches: &ArgMatches) -> Result<FaultWords, String> {
         name: text("name"),
     };
     let words = words.with_files(&read_file).map_err(|e| e.to_string())?;
+    let words = measured::tabled(words)?;
     let fault = words.fault().map_err(|why| refused(&why, &words.methods))?;
     Ok(FaultWords::of(&fault, fault.scope().methods))
 }

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::output;
 use super::values::KindArg;
+use crate::fault::distributions::{DISTRIBUTIONS, Form};
 use crate::fault::kinds::{KINDS, Kind};
 use crate::fault::suggest::closest;
-use crate::fault::words::{OPTIONS, Param};
+use crate::fault::words::{OPTIONS, Param, ParamType};
 use crate::ops::MethodSet;
 use crate::rpc::KindInfo;
 
@@ -78,6 +79,9 @@ fn one(kind: &dyn Kind) -> String {
     for param in kind.params() {
         let _ = writeln!(text, "{}: {}", spelled(param), param.about);
     }
+    if takes_distribution(kind) {
+        let _ = writeln!(text, "\n{}", distributions());
+    }
     let _ = write!(text, "\n{}", kind.details());
     let _ = write!(text, "\n\n{}", place(kind));
     let files: Vec<_> = kind.files().iter().map(|(name, _)| *name).collect();
@@ -85,6 +89,24 @@ fn one(kind: &dyn Kind) -> String {
         let _ = write!(text, "\nFiles: {}.", files.join(", "));
     }
     text
+}
+
+pub(super) fn takes_distribution(kind: &dyn Kind) -> bool {
+    kind.params().iter().any(|param| param.of == ParamType::Distribution)
+}
+
+/// The forms of a distribution, in a sentence.
+pub(super) fn in_short() -> String {
+    let forms: Vec<_> = DISTRIBUTIONS.iter().map(|known| known.form).collect();
+    format!("A length is one of {}; `slowfs kinds delay` says what each asks.", forms.join(", "))
+}
+
+/// The same, a line each.
+fn distributions() -> String {
+    let widest = DISTRIBUTIONS.iter().map(|known| known.form.len()).max().unwrap_or_default();
+    let line = |known: &Form| format!("  {:widest$}  {}", known.form, known.about);
+    let lines = DISTRIBUTIONS.iter().map(line).collect::<Vec<_>>().join("\n");
+    format!("{lines}\n  u is drawn, Q the normal quantile: see docs/dice.md")
 }
 
 /// Beside what it may stand, and where: `Class time; on every method.`
@@ -117,10 +139,20 @@ pub(super) fn reference() -> String {
             let typed = spelled(param).replace('|', "\\|");
             let _ = writeln!(text, "| `{}` | `{typed}` | {} |", param.name, param.about);
         }
+        if takes_distribution(*kind) {
+            text.push_str(&distribution_rows());
+        }
         let _ = write!(text, "\n{}\n", place(*kind));
     }
     text.push_str(&options());
     text.trim_end().to_owned()
+}
+
+fn distribution_rows() -> String {
+    let head = "\n| length | what it asks |\n|---|---|\n".to_owned();
+    let row = |known: &Form| format!("| `{}` | {} |\n", known.form, known.about);
+    let rows = head + &DISTRIBUTIONS.iter().map(row).collect::<String>();
+    rows + "\nu is drawn, and Q is the normal quantile: [Dice](dice.md) has both, with examples.\n"
 }
 
 fn options() -> String {
@@ -146,6 +178,11 @@ mod tests {
         for kind in KINDS {
             assert!(text.contains(&format!("\n## slowfs {}\n", kind.name())));
             assert!(one(*kind).contains(kind.about()) && all().contains(&usage(*kind)));
+        }
+        let delay = one(KINDS[0]);
+        for Form { form, about, .. } in DISTRIBUTIONS {
+            assert!(text.contains(&format!("| `{form}` | {about} |")), "{form}");
+            assert!(delay.contains(form) && delay.contains(about), "{form}");
         }
         assert!(OPTIONS.iter().all(|option| text.contains(&format!("`--{}", option.word))));
         assert!(!text.contains(" \n") && !text.ends_with('\n'));

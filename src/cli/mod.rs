@@ -22,6 +22,7 @@ mod kind;
 mod kinds;
 mod matching;
 mod meant;
+mod measured;
 mod misunderstood;
 mod mount;
 mod mount_helper;

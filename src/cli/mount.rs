@@ -12,6 +12,7 @@ use clap::Args;
 use rustix::mount::MountFlags;
 
 use super::kind::refused;
+use super::measured;
 use super::options::MountOption;
 use super::values::{parse_addr, parse_number, read_file};
 use super::{output, ready};
@@ -162,6 +163,7 @@ impl FromStr for Scale {
 fn fault(line: &str) -> Result<(FaultWords, bool), String> {
     let (words, add) = words::line(line).map_err(|why| refused(&why, &[]))?;
     let words = words.with_files(&read_file).map_err(|why| refused(&why, &[]))?;
+    let words = measured::tabled(words)?;
     words.fault().map(|_| ()).map_err(|why| refused(&why, &[]))?;
     Ok((words, add))
 }

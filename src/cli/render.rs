@@ -110,7 +110,7 @@ fn fault_cells(f: &ListedFault) -> [String; 10] {
     [
         f.id.to_string(),
         f.fault.name.clone().unwrap_or_else(|| "-".to_owned()),
-        f.fault.effect(),
+        words::shorten(&f.fault.effect()),
         words::percent(f.fault.options.share("probability").unwrap_or(1.0)),
         f.matched.to_string(),
         f.fired.to_string(),

@@ -16,6 +16,7 @@ pub(super) use crate::daemon::around::Lead;
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, is_ours};
 use crate::daemon::socket::{self, State};
+use crate::fault::distributions::file_named;
 use crate::rpc::Client;
 
 /// Whom a command asks where nothing else is said and nothing found.
@@ -44,8 +45,11 @@ pub(super) fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
 /// Whether a word is a path and nothing else.
 pub(super) fn is_path(word: &OsString) -> bool {
     let bytes = word.as_bytes();
+    // Where a delay is drawn from a file, its path stands there.
+    let is_length = word.to_str().and_then(file_named).is_some();
     let has_slash = bytes.contains(&b'/') && !bytes.starts_with(b"-");
-    has_slash && !bytes.ends_with(b".toml") || word == "." || word == ".."
+    let is_other = bytes.ends_with(b".toml") || is_length;
+    has_slash && !is_other || word == "." || word == ".."
 }
 
 /// Whether a word without a slash names the mountpoint of a mirror all the same.

@@ -75,6 +75,9 @@ pub(crate) enum StartError {
     /// More faults were given than may be.
     #[error(transparent)]
     Faults(#[from] TooManyFaults),
+    /// A fault that was given cannot be set on this kernel.
+    #[error("cannot set --fault: {0}; nothing is mounted")]
+    Fault(String),
     /// Something else of the start failed.
     #[error("cannot {0}: {1}")]
     Other(&'static str, io::Error),

@@ -17,7 +17,7 @@ use super::error::{StartError, strip};
 use super::mount;
 use super::mounted::Mounted;
 use super::running::Running;
-use crate::fault::{FaultTable, Reach};
+use crate::fault::{Bounds, FaultTable, Reach};
 use crate::fs::{Kernel, SlowFs};
 use crate::log::Log;
 use crate::rpc::{Files, MountInfo, Server, ServerConfig};
@@ -68,6 +68,10 @@ pub(super) fn start(
     notifier.attach(table, notices).map_err(other("start a thread"))?;
     let address = control.address();
     let config = server_config(config, (paths, &control), kernel, log.lost());
+    let mut given = table.list().into_iter();
+    if let Some(why) = given.find_map(|listed| config.bounds.refuses(&listed.fault)) {
+        return Err(StartError::Fault(why));
+    }
     let config = ServerConfig { files, ..config };
     let (listeners, socket) = control.listeners();
     let control = Server::start(listeners, Arc::clone(table), stats, config)
@@ -93,7 +97,7 @@ fn server_config(
     ServerConfig {
         scale: config.scale,
         auto_delay: config.auto_delay.clone(),
-        bounds: config.bounds(paths.reach()),
+        bounds: Bounds { keeps_entries: !kernel.drops_entries, ..config.bounds(paths.reach()) },
         mount: MountInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mountpoint: paths.mountpoint.clone(),

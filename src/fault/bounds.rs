@@ -5,6 +5,7 @@ use super::lift::FaultRef;
 use super::listed::Listed;
 use super::live::FaultId;
 use super::reach::Reach;
+use super::spec::Fault;
 use super::table::FaultTable;
 use super::words::{Pattern, visible};
 use crate::ops::{Call, Method, MethodSet, Obstacle};
@@ -18,9 +19,28 @@ pub struct Bounds {
     pub passthrough_except: Option<String>,
     /// Where it is, if that is known.
     pub reach: Option<Reach>,
+    /// The kernel keeps the entries that it trusts, whatever it is told.
+    pub keeps_entries: bool,
 }
 
 impl Bounds {
+    /// Why a fault cannot be set here, if so. Who is told that a name stands, and finds it in the cache
+    /// though it is gone, would see what never was.
+    #[must_use]
+    pub(crate) fn refuses(&self, fault: &Fault) -> Option<String> {
+        let late = fault.effects().iter().find(|effect| effect.fails_late())?.kind().name();
+        let removing = Call::Unlink.methods().union(Call::Rmdir.methods());
+        let all = removing.union(Call::Rename.methods());
+        let methods = fault.scope().methods;
+        let stale = methods.minus(methods.minus(all));
+        (self.keeps_entries && !stale.is_empty()).then(|| {
+            format!(
+                "{late} --when after on {stale} needs Linux 6.16 or later, as only that drops what it \
+                 knows of names; leave {stale} out"
+            )
+        })
+    }
+
     /// Why that method cannot fire, if it cannot.
     #[must_use]
     pub(crate) fn obstacle(&self, method: Method) -> Option<&'static str> {
@@ -83,5 +103,25 @@ impl Bounds {
         let among = Method::all().filter(|method| methods.intersects((*method).into()));
         let reasons: Option<Vec<String>> = among.map(reason).collect();
         reasons.map(|reasons| format!("it cannot fire on this mount ({})", reasons.join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::testing::fault;
+
+    #[test]
+    fn names_that_the_kernel_keeps_are_not_to_change_unseen() {
+        let old = Bounds { keeps_entries: true, ..Bounds::default() };
+        let late = fault("error EIO --when after -m fsync,unlink,rename");
+        let told = old.refuses(&late).unwrap();
+        assert!(told.starts_with("error --when after on rename,unlink needs Linux 6.16"), "{told}");
+        assert_eq!(Bounds::default().refuses(&late), None);
+        for line in
+            ["error EIO --when after -m fsync,mkdir", "error EIO -m unlink", "delay 1s -m all"]
+        {
+            assert_eq!(old.refuses(&fault(line)), None, "{line}");
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! holds it or not, and what the others ask still counts. What is not held is decided when it comes.
 //! No locks.
 
+mod traced;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,8 +13,7 @@ use std::{fmt, mem};
 
 use super::live::{FaultId, Live, Rank, Strike};
 use super::operation::{Done, Operation, Wants};
-use super::plan::{Hold, Plan, Reply, Sync, When};
-use super::trace;
+use super::plan::{After, Hold, Plan, Reply, When};
 use super::words::Errno;
 use crate::ops::{Call, MethodSet};
 use crate::sys::process::Process;
@@ -63,8 +64,8 @@ impl Firing {
     fn asked(&self, ran: Option<Instant>) -> Hold {
         match ran {
             None => self.plan.before,
-            Some(_) if self.plan.after.is_zero() => Hold::No,
-            Some(ran) => Hold::for_time(ran, self.plan.after),
+            Some(_) if self.plan.after.is_none() => Hold::No,
+            Some(ran) => Hold::for_time(ran, self.plan.after.wait(None)),
         }
     }
 
@@ -78,7 +79,7 @@ impl Firing {
     }
 
     fn repeat(&self) -> Firing {
-        let (before, after) = (Hold::No, Duration::ZERO);
+        let (before, after) = (Hold::No, After::No);
         Firing {
             live: Arc::clone(&self.live),
             plan: Plan { before, after, kill: false, ..self.plan.clone() },
@@ -87,44 +88,6 @@ impl Firing {
             repeated: Some(self.live.repeat()),
             ..*self
         }
-    }
-
-    /// What it asked of an operation that arrived then, and what came of that; None if it only
-    /// follows.
-    fn traced(&self, arrived: Instant, end: trace::End) -> Option<trace::Hit> {
-        let fault = &self.live.fault;
-        let kinds: Vec<_> = fault.effects().iter().map(|effect| effect.kind().name()).collect();
-        let due = match self.plan.before {
-            Hold::Until(due) => Some(due),
-            Hold::No | Hold::UntilCleared => None,
-        };
-        let asked = due.map(|due| due.saturating_duration_since(arrived));
-        let after = (!self.plan.after.is_zero()).then_some(self.plan.after);
-        Some(trace::Hit {
-            id: self.live.id.0,
-            name: fault.name().map(ToString::to_string),
-            kind: kinds.join("+"),
-            n: self.n?,
-            asked: asked.or(after),
-            due_ns: due.map(trace::monotonic_ns),
-            action: self.action(end),
-        })
-    }
-
-    /// As in "held+failed".
-    fn action(&self, end: trace::End) -> String {
-        let Plan { before, after, kill, sync, reply, change } = &self.plan;
-        let otherwise = change.is_some() || *sync != Sync::Own || *reply == Reply::Whole;
-        let acts = end.acts && !self.gone;
-        let words = [
-            (*before != Hold::No || !after.is_zero(), "held"),
-            (acts && *kill, "killed"),
-            (acts && self.plan.errno().is_some(), "failed"),
-            (acts && otherwise, "changed"),
-        ];
-        let done = words.iter().filter(|(done, _)| *done).map(|(_, word)| *word);
-        let done: Vec<_> = done.chain((!acts).then_some(end.cut)).collect();
-        if done.is_empty() { "passed".to_owned() } else { done.join("+") }
     }
 }
 
@@ -243,15 +206,26 @@ impl Hit {
         hold
     }
 
-    /// How long its answer is to be held once it has run.
+    /// Whether one asks how long the backing takes, to hold the answer by that.
     #[must_use]
-    pub fn answer_held(&self) -> Duration {
-        self.asking().map(|firing| firing.plan.after).max().unwrap_or_default()
+    pub fn is_timed(&self) -> bool {
+        self.asking().any(|firing| matches!(firing.plan.after, After::By(_)))
     }
 
-    /// It has run: from now on its answer is what is held.
-    pub fn has_run(&mut self) {
+    /// It has run, or been answered without, and the backing took so long, if that was asked: from now
+    /// on its answer is what is held.
+    pub fn has_run(&mut self, took: Option<Duration>) {
         self.ran = Some(Instant::now());
+        for firing in self.each() {
+            if !firing.plan.after.is_none() {
+                firing.plan.after = After::For(firing.plan.after.wait(took));
+            }
+        }
+    }
+
+    /// When it had run, if it has and its answer may be held.
+    pub(crate) fn ran(&self) -> Option<Instant> {
+        self.ran
     }
 
     /// What it is answered once it was held, whatever the operation itself would say; else that.
@@ -290,14 +264,6 @@ impl Hit {
     #[must_use]
     pub fn killer(&self) -> Option<FaultId> {
         self.asking().find(|firing| firing.plan.kill).map(|firing| firing.live.id)
-    }
-
-    /// What fired on it, for the trace, once it is held no longer: once for each time that a fault
-    /// counted. A repetition was counted before.
-    #[cold]
-    #[must_use]
-    pub fn traced(&self, arrived: Instant, end: trace::End) -> Vec<trace::Hit> {
-        self.told().filter_map(|firing| firing.traced(arrived, end)).collect()
     }
 
     /// The thread that asked for the operation; 0 if unknown.

@@ -82,7 +82,7 @@ mod tests {
             ("hang --and 'delay 1s' -m write", "delay beside hang does nothing"),
             ("error EIO --and hang --and kill -m write", "error and kill beside hang"),
             ("delay 5M -m write", "it holds for 5months"),
-            ("delay uniform:1ms..900years -m write", "is that the unit you mean?"),
+            ("delay uniform:1ms..900years,max=900years -m write", "is that the unit you mean?"),
             ("error EIO -m write --starts 200years", "--starts 200years is longer than a year"),
         ] {
             let lines = fault(line).futile();

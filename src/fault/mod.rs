@@ -12,10 +12,11 @@
 //! words  ->  spec  ->  kinds  ->  plan, operation, chance
 //! ```
 
+mod after;
 mod bounds;
 mod chance;
 mod device;
-mod distributions;
+pub(crate) mod distributions;
 mod ended;
 mod error;
 mod files;

@@ -7,15 +7,17 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::after::times;
+pub(crate) use super::after::{After, Slower};
 use super::words::Errno;
 
 /// What is to be done to one request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// How long it waits before it runs.
     pub before: Hold,
     /// How long its answer waits once it has run.
-    pub after: Duration,
+    pub after: After,
     /// Whether its caller is killed when it has waited.
     pub kill: bool,
     /// Whether what it includes of a sync is done.
@@ -32,7 +34,7 @@ impl Plan {
     pub fn add(&mut self, other: &Plan) {
         let Plan { before, after, kill, sync, reply, change } = other;
         self.before.add(*before);
-        self.after = self.after.max(*after);
+        self.after.add(after);
         self.kill |= kill;
         if *sync == Sync::Not {
             self.sync = Sync::Not;
@@ -51,7 +53,7 @@ impl Plan {
             let time = due.saturating_duration_since(arrived);
             self.before = Hold::for_time(arrived, times(time, factor));
         }
-        self.after = times(self.after, factor);
+        self.after.stretch(factor);
     }
 
     /// What of the operation itself is otherwise, to add to it.
@@ -74,17 +76,6 @@ impl Plan {
             Reply::Errno(errno, _) => Some(errno),
         }
     }
-}
-
-/// A time so many times, to the nearest nanosecond.
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "exact up to 104 days; no factor is negative"
-)]
-fn times(time: Duration, factor: f64) -> Duration {
-    Duration::from_nanos((time.as_nanos() as f64 * factor).round() as u64)
 }
 
 /// How long something waits.
@@ -272,9 +263,9 @@ mod tests {
         let now = Instant::now();
         let ms = Duration::from_millis;
         let stretched = |before, factor| {
-            let mut plan = Plan { before, after: ms(2), ..Plan::default() };
+            let mut plan = Plan { before, after: After::For(ms(2)), ..Plan::default() };
             plan.stretch(now, factor);
-            (plan.before, plan.after)
+            (plan.before, plan.after.wait(None))
         };
         let until = |time| Hold::Until(now + time);
         assert_eq!(stretched(until(ms(10)), 2.5), (until(ms(25)), ms(5)));

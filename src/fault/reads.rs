@@ -22,6 +22,7 @@ impl Reads {
         match () {
             () if fault.standing().is_some() => Reads::Arriving,
             () if fault.scope().filters.look_at_bytes() => Reads::PastCache,
+            () if fault.effects().iter().any(|effect| effect.looks_at_bytes()) => Reads::PastCache,
             () if points.any(|point| point == ReadPoint::Request) => Reads::PastCache,
             () => Reads::Call,
         }

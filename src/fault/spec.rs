@@ -163,6 +163,17 @@ impl Fault {
                 return refuse(format!("{} is a {what}, which stands alone", kind.name()));
             }
         }
+        let late = self.effects.iter().find(|effect| effect.fails_late()).map(|late| late.kind());
+        if let Some(late) = late
+            && let Some(other) = kinds().find(|kind| kind.class() == Class::Data)
+        {
+            return refuse(format!(
+                "{} --when after and {} exclude each other: of what is done in part nothing can be \
+                 reported as done",
+                late.name(),
+                other.name()
+            ));
+        }
         let of_data = |kind: &&dyn Kind| matches!(kind.class(), Class::Data | Class::Sync);
         let mut deciding = kinds().filter(of_data);
         match (deciding.next(), deciding.next()) {
@@ -188,11 +199,20 @@ impl Fault {
     fn check_reach(&self) -> Result<(), SpecError> {
         for effect in &self.effects {
             let kind = effect.kind();
-            let beyond = self.scope.methods.minus(kind.reach());
+            let beyond = self.scope.methods.minus(effect.reach());
             if !beyond.is_empty() {
-                let (kind, reach) = (kind.name(), kind.reach());
+                let (kind, reach) = (kind.name(), effect.reach());
                 return Err(SpecError::Reach { kind, methods: beyond, reach });
             }
+        }
+        let by_bytes = self.effects.iter().find(|effect| effect.looks_at_bytes());
+        if let Some(effect) = by_bytes.filter(|_| !self.scope.methods.intersects(with_bytes())) {
+            return Err(SpecError::Together(format!(
+                "{} by bytes needs methods that have some, and {} has none; these have: {}",
+                effect.kind().name(),
+                self.scope.methods,
+                with_bytes()
+            )));
         }
         let filters = &self.scope.filters;
         let without = self.scope.methods.minus(with_bytes());

@@ -199,6 +199,14 @@ impl Core {
         self.distrusts(ino);
     }
 
+    /// An operation has changed names that the kernel goes on trusting. To be called before the reply.
+    pub(super) fn entries_changed_unseen(&self) {
+        let Some(notices) = self.notices.get() else { return };
+        if let Err(error) = notices.expire_entries() {
+            tracing::debug!("entries not invalidated: {error}");
+        }
+    }
+
     /// A READ is going to fill the page cache: told before the backing is read, so that whoever writes
     /// there, and then finds nothing told, has written before.
     pub(super) fn pages_in(&self, fh: Fh) {

@@ -1,6 +1,6 @@
 //! What is agreed with the kernel at FUSE_INIT, and why.
 
-use fuser::{InitFlags, KernelConfig};
+use fuser::{InitFlags, KernelConfig, Version};
 
 use super::FsOptions;
 
@@ -39,7 +39,12 @@ pub struct Kernel {
     pub protocol: String,
     /// The capabilities asked for and got, by their names in linux/fuse.h.
     pub capabilities: Vec<&'static str>,
+    /// Whether it can be told that all that it knows of names may be wrong.
+    pub drops_entries: bool,
 }
+
+/// The first version of the protocol with FUSE_NOTIFY_INC_EPOCH.
+const DROPS_ENTRIES: Version = Version(7, 44);
 
 /// Asks for all of it; what an older kernel lacks is logged and done without. `stacked`: the backing
 /// lies on other filesystems itself.
@@ -76,5 +81,7 @@ pub fn negotiate(config: &mut KernelConfig, options: &FsOptions, stacked: bool) 
     for limit in limits.into_iter().filter_map(Result::err) {
         tracing::warn!("the kernel allows only {limit} where more was asked at FUSE_INIT");
     }
-    Kernel { protocol: config.kernel_abi().to_string(), capabilities }
+    let version = config.kernel_abi();
+    let drops_entries = (version.0, version.1) >= (DROPS_ENTRIES.0, DROPS_ENTRIES.1);
+    Kernel { protocol: version.to_string(), capabilities, drops_entries }
 }

@@ -6,7 +6,7 @@
 //! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `told`
 //! tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
-//! takes; `holes` finds those of mapped files; `passthrough` hands files over to the kernel, and
+//! takes; `reported` is what it takes where what is done is reported as failed; `holes` finds those of mapped files; `passthrough` hands files over to the kernel, and
 //! `written_back` is what it takes where the kernel keeps what is written; `survey` looks through the tree for control. Lock rule: no
 //! lock of this room is held while the mirror, the gate or the kernel works.
 
@@ -39,6 +39,7 @@ mod parts;
 mod passthrough;
 mod reads;
 mod reply;
+mod reported;
 mod requests;
 mod run;
 mod serve;

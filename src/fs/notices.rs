@@ -14,6 +14,9 @@ use crate::sys;
 /// FUSE_NOTIFY_INVAL_INODE of the kernel's fuse.h.
 const INVAL_INODE: i32 = 2;
 
+/// FUSE_NOTIFY_INC_EPOCH of the kernel's fuse.h, from Linux 6.16 on.
+const INC_EPOCH: i32 = 8;
+
 /// The connection.
 pub(super) struct Notices {
     connection: OwnedFd,
@@ -53,6 +56,21 @@ impl Notices {
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let (offset, length) = (signed(bytes.start), signed(bytes.end - bytes.start));
         self.invalidate(ino, offset, length.max(1)).map(drop)
+    }
+
+    /// Has the kernel look up anew every name that it knows; takes no lock and never blocks. Whoever walks
+    /// next drops what is cached below the first directory, and what is mounted there.
+    ///
+    /// # Errors
+    /// The connection is gone, or the kernel does not know this.
+    pub(super) fn expire_entries(&self) -> io::Result<()> {
+        const LENGTH: u32 = 16;
+        let unique = 0u64;
+        let mut notice = Vec::with_capacity(LENGTH as usize);
+        notice.extend(LENGTH.to_ne_bytes());
+        notice.extend(INC_EPOCH.to_ne_bytes());
+        notice.extend(unique.to_ne_bytes());
+        rustix::io::write(&self.connection, &notice).map(drop).map_err(io::Error::from)
     }
 
     /// FUSE_NOTIFY_INVAL_INODE; false if the kernel does not know the inode.

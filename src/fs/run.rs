@@ -16,7 +16,9 @@ use super::op::{Op, Operands, OwnedOperands};
 use super::reply::{Answer, Granted};
 use super::struck::Struck;
 use super::underway::Share;
+use crate::fault::hold::Moment;
 use crate::fault::operation::Done;
+use crate::fault::plan::Hold;
 use crate::fault::{Hit, trace};
 use crate::mirror::{Caller, Ino};
 use crate::stats::{Answered, is_usual};
@@ -44,7 +46,7 @@ struct Ended<R: Answer> {
     result: io::Result<R::Value>,
     /// Whether an error is a fault's.
     injected: bool,
-    /// How long it ran on the mirror, if it did and is logged or traced.
+    /// How long it ran on the mirror, if it did and somebody asks.
     took: Option<Duration>,
 }
 
@@ -191,9 +193,7 @@ impl Core {
             return Ended { result, injected: false, took };
         };
         struck.come();
-        let started = operands.noted.map(|_| Instant::now());
-        let result = self.perform_struck(op, operands, struck, (&mut *reply, run));
-        let took = started.map(|started| started.elapsed());
+        let (result, took) = self.perform_struck(op, operands, struck, (&mut *reply, run));
         match struck.error() {
             None => Ended { result, injected: false, took },
             Some(error) => {
@@ -203,7 +203,7 @@ impl Core {
         }
     }
 
-    /// The same as a fault has it, who is told of it.
+    /// The same as a fault has it, who is told of it; and how long it took, if somebody asks.
     #[cold]
     fn perform_struck<R: Answer, F: Work<R>>(
         &self,
@@ -211,19 +211,24 @@ impl Core {
         operands: Operands<'_>,
         struck: &Struck,
         (reply, run): (&mut R, F),
-    ) -> io::Result<R::Value> {
+    ) -> (io::Result<R::Value>, Option<Duration>) {
         let wants = struck.wants();
         let altered = struck.altered(operands.data, wants);
         let edited = altered.edited(operands.data);
         let data = edited.as_deref().unwrap_or(operands.data);
         let before = wants.size.then(|| self.extent_before(op, operands)).flatten();
-        let began = wants.took.then(Instant::now);
+        let changed = struck.fails_late().then(|| self.changeable(op, operands));
+        let is_timed = wants.took || operands.noted.is_some() || struck.is_timed();
+        let began = is_timed.then(Instant::now);
         let mut result =
             run(self, op.caller, Operands { data, altered: Some(&altered), ..operands }, reply);
         let took = began.map(|began| began.elapsed());
         if let Ok(value) = &mut result {
             R::edit(value, altered.edits);
             altered.space.into_iter().for_each(|space| R::limit(value, space));
+        }
+        if let (Ok(_), Some(changed)) = (&result, changed) {
+            self.reported_failed(op, &changed);
         }
         let replaced = altered.replaced.take();
         let done = Done {
@@ -240,7 +245,7 @@ impl Core {
         {
             R::pretend(value, op.span.map_or(0, |span| span.len));
         }
-        result
+        (result, took)
     }
 
     /// Answers an operation that is over, at once or when its answer is held no longer.
@@ -269,7 +274,8 @@ impl Core {
         ended: Ended<R>,
         mut struck: Box<Struck>,
     ) {
-        let hits = struck.take_hits();
+        struck.has_run(ended.took);
+        let hits = struck.hits();
         match struck.held_answer() {
             None => self.answer_now(op, operands, reply, ended, hits),
             Some(hit) => self.answer_later(*op, operands, reply, (ended, hits), hit),
@@ -285,9 +291,17 @@ impl Core {
         (ended, hits): (Ended<R>, Vec<trace::Hit>),
         hit: Hit,
     ) {
+        let ran = hit.ran().unwrap_or_else(Instant::now);
+        if let Hold::Until(due) = hit.hold() {
+            if let Some(moment) = Moment::on_the_spot(ran, due) {
+                moment.come();
+                return self.answer_now(&op, operands, reply, ended, hits);
+            }
+            self.step_answered_at(&op, due);
+        }
         let (core, operands) = (Arc::clone(self), Operands { data: &[], ..operands }.to_owned());
         let job = move |_, _| core.answer_now(&op, operands.lend(), reply, ended, hits);
-        self.line.hold(hit, Instant::now(), false, Box::new(job));
+        self.line.hold(hit, ran, false, Box::new(job));
     }
 
     /// The one place where results become replies and errors become errnos.
@@ -374,7 +388,7 @@ impl Core {
 
 /// What fired on an operation that is traced.
 fn hits_of(struck: Option<Box<Struck>>) -> Vec<trace::Hit> {
-    struck.map(|mut struck| struck.take_hits()).unwrap_or_default()
+    struck.map(|struck| struck.hits()).unwrap_or_default()
 }
 
 fn errno_of(error: &io::Error) -> i32 {

@@ -14,7 +14,7 @@ use super::op::{Op, Operands, Target};
 use super::reply::Answer;
 use super::run::{Task, Work};
 use super::struck::Struck;
-use super::{Core, SlowFs, traced};
+use super::{Core, SlowFs};
 use crate::fault::hold::Moment;
 use crate::fault::plan::Hold;
 use crate::fault::{Hit, Mask, Operation, Outcome, Verdict};
@@ -162,8 +162,10 @@ impl Core {
         if outcome == Outcome::Due && hit.errno().is_some() {
             self.read_fails(op, &hit);
         }
-        let hits =
-            op.arrived.filter(|_| op.told).map(|arrived| traced::hits(&hit, arrived, outcome));
-        Box::new(Struck::after(hit, outcome).told_as(hits.unwrap_or_default()))
+        let struck = Struck::after(hit, outcome);
+        Box::new(match op.arrived.filter(|_| op.told) {
+            Some(arrived) => struck.told_as(arrived, outcome),
+            None => struck,
+        })
     }
 }

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::altered::Altered;
 use super::op::{Op, Operands};
+use super::traced;
 use crate::fault::hold::Moment;
 use crate::fault::operation::{Done, Wants};
-use crate::fault::plan::{Change, Plan, Reply, Run, Sync};
+use crate::fault::plan::{Change, Plan, Reply, Run, Sync, When};
 use crate::fault::{FaultId, Hit, Outcome, trace};
 use crate::sys::process::Process;
 
@@ -26,15 +27,17 @@ pub(super) struct Struck {
     errno: Option<i32>,
     /// Whether that is the fault's, not what a killed caller gets.
     injects: bool,
+    /// That comes once it is done.
+    fails_late: bool,
     /// It is answered as if all of it had been done.
     whole: bool,
-    /// How long its answer is held.
-    after: Duration,
+    /// Its answer may be held, each by its own.
+    held_after: bool,
     /// Nothing of it runs, unless it must.
     only_answers: bool,
     pub(super) hit: Hit,
-    /// What fired, if somebody is told of the operation.
-    hits: Vec<trace::Hit>,
+    /// When it arrived and how its hold ended, if somebody is told of it.
+    told: Option<(Instant, Outcome)>,
 }
 
 impl Struck {
@@ -54,6 +57,7 @@ impl Struck {
         };
         let only_answers = killed || outcome != Outcome::Released && hit.only_answers();
         let whole = reply == Reply::Whole;
+        let fails_late = matches!(reply, Reply::Errno(_, When::After));
         Struck {
             due: Cell::default(),
             kill: killer,
@@ -61,22 +65,24 @@ impl Struck {
             change,
             errno,
             injects: errno.is_some() && !killed,
+            fails_late,
             whole,
-            after,
+            held_after: !after.is_none(),
             only_answers,
             hit,
-            hits: Vec::new(),
+            told: None,
         }
     }
 
-    /// The same, told so.
-    pub(super) fn told_as(self, hits: Vec<trace::Hit>) -> Struck {
-        Struck { hits, ..self }
+    /// The same, of which somebody is told: it arrived then, and this ended its hold.
+    pub(super) fn told_as(self, arrived: Instant, outcome: Outcome) -> Struck {
+        Struck { told: Some((arrived, outcome)), ..self }
     }
 
-    /// What is told of it, once.
-    pub(super) fn take_hits(&mut self) -> Vec<trace::Hit> {
-        std::mem::take(&mut self.hits)
+    /// What is told of it, once it has run or is answered without.
+    pub(super) fn hits(&self) -> Vec<trace::Hit> {
+        let told = self.told.map(|(arrived, outcome)| traced::hits(&self.hit, arrived, outcome));
+        told.unwrap_or_default()
     }
 
     /// The same, not before this moment.
@@ -98,6 +104,11 @@ impl Struck {
     /// Whether the fault gives it an error.
     pub(super) fn injects(&self) -> bool {
         self.injects
+    }
+
+    /// Whether it is done, and reported as failed.
+    pub(super) fn fails_late(&self) -> bool {
+        self.fails_late
     }
 
     /// Whether it is answered as if all of it had been done.
@@ -153,12 +164,20 @@ impl Struck {
         self.tell(op, operands, &Done { errno, ..Done::default() });
     }
 
-    /// What is held once it has run, if its answer is.
-    pub(super) fn held_answer(mut self: Box<Struck>) -> Option<Hit> {
-        if self.after.is_zero() {
-            return None;
+    /// Whether it is to be found out how long the backing takes.
+    pub(super) fn is_timed(&self) -> bool {
+        self.hit.is_timed()
+    }
+
+    /// It has run, or is answered without, and took so long on the backing, if it did and was timed.
+    pub(super) fn has_run(&mut self, took: Option<Duration>) {
+        if self.held_after {
+            self.hit.has_run(took);
         }
-        self.hit.has_run();
-        Some(self.hit)
+    }
+
+    /// What is held once it has run, if its answer is.
+    pub(super) fn held_answer(self: Box<Struck>) -> Option<Hit> {
+        self.held_after.then_some(self.hit)
     }
 }

@@ -146,13 +146,13 @@ impl Core {
         if !walk.rolled.is_empty() && walk.call.is_none() {
             walk.call = syscall::waited_in(tid, PATIENCE);
         }
-        let (held, within) = match &verdict {
-            Verdict::Hit(hit) => (hit.hold(), NEXT_WITHIN.saturating_add(hit.answer_held())),
-            Verdict::Run => (Hold::No, NEXT_WITHIN),
+        let held = match &verdict {
+            Verdict::Hit(hit) => hit.hold(),
+            Verdict::Run => Hold::No,
         };
         walk.until = match held {
-            Hold::No => arrived.checked_add(within),
-            Hold::Until(due) => due.checked_add(within),
+            Hold::No => arrived.checked_add(NEXT_WITHIN),
+            Hold::Until(due) => due.checked_add(NEXT_WITHIN),
             Hold::UntilCleared => None,
         };
         walk.first = walk.first.or(op.inode());
@@ -181,6 +181,15 @@ impl Core {
         {
             walk.at = At::Found(ino);
             walk.until = Instant::now().checked_add(NEXT_WITHIN);
+        }
+    }
+
+    /// The answer of a step waits until then, and the next step comes later still.
+    pub(super) fn step_answered_at(&self, op: &Op, due: Instant) {
+        if Core::is_step(op)
+            && let Some(walk) = self.walks.0.lock().get_mut(&op.caller.tid)
+        {
+            walk.until = walk.until.zip(due.checked_add(NEXT_WITHIN)).map(|(a, b)| a.max(b));
         }
     }
 

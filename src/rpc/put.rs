@@ -169,6 +169,10 @@ impl Handler {
 
     /// Makes the change, logs it under `name`, and tells what it did.
     fn change(&self, peer: Origin, name: &str, change: Change) -> Result<Vec<Put>, String> {
+        let refused = change.faults.iter().find_map(|(fault, _)| self.config.bounds.refuses(fault));
+        if let Some(why) = refused {
+            return Err(why);
+        }
         let only_these = change.only_these;
         let in_force = |id: &&FaultId| self.table.find(&FaultRef::Id(**id)).is_some();
         let removed: Vec<FaultId> = change.remove.iter().filter(in_force).copied().collect();

@@ -180,7 +180,7 @@ impl ParamInfo {
         ParamInfo {
             name: param.name.to_owned(),
             takes: param.of.name().to_owned(),
-            form: param.of.form(),
+            form: param.of.forms(),
             first: param.first,
             needed: param.required,
             about: param.about.to_owned(),

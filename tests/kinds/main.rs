@@ -11,7 +11,9 @@
 mod common;
 mod delay;
 mod device;
+mod draws;
 mod filters;
+mod late_error;
 mod phases;
 mod throttle;
 mod torn_write;

@@ -2,7 +2,7 @@
 
 use super::cache::{Cache, Waits};
 use super::credits::Credits;
-use crate::fault::distributions::{self, Distribution};
+use crate::fault::distributions::{self, Length};
 use crate::fault::rate::Rate;
 use crate::fault::words::{Args, Param, ParamType, ValueError};
 
@@ -79,7 +79,7 @@ const fn time(name: &'static str, about: &'static str) -> Param {
 /// What moves bytes.
 #[derive(Debug)]
 pub(super) struct Work {
-    pub(super) time: Box<dyn Distribution>,
+    pub(super) time: Length,
     /// Bytes a second; None for no time.
     pub(super) bandwidth: Option<u64>,
 }
@@ -90,9 +90,9 @@ pub(in crate::fault) struct Figures {
     pub(super) channels: u64,
     pub(super) read: Work,
     pub(super) write: Work,
-    pub(super) seek: Box<dyn Distribution>,
-    pub(super) flush: Box<dyn Distribution>,
-    pub(super) metadata: Box<dyn Distribution>,
+    pub(super) seek: Length,
+    pub(super) flush: Length,
+    pub(super) metadata: Length,
     /// Bytes a second of all channels.
     pub(super) line: Option<u64>,
     pub(super) cache: Option<Cache>,
@@ -122,9 +122,17 @@ impl Figures {
     }
 }
 
-fn length(args: &Args, name: &'static str) -> Result<Box<dyn Distribution>, Refusal> {
+fn length(args: &Args, name: &'static str) -> Result<Length, Refusal> {
     let typed = args.get(name).map(|value| ParamType::Distribution.write(value));
-    distributions::read(typed.as_deref().unwrap_or("0s")).map_err(|why| (name, why))
+    let length =
+        distributions::read(typed.as_deref().unwrap_or("0s")).map_err(|why| (name, why))?;
+    match length.factor() {
+        None => Ok(length),
+        Some(_) => {
+            let why = "a device has times of its own, not so many times those of the backing";
+            Err((name, why.into()))
+        }
+    }
 }
 
 fn size(args: &Args, name: &'static str) -> Result<Option<u64>, Refusal> {
@@ -198,6 +206,7 @@ mod tests {
             ("--channels 0", "channels: 0: it must be 1 at least"),
             ("nvme --sync-waits disk", "all, file, nothing"),
             ("nvme --read fast", "read: "),
+            ("nvme --read x10", "read: a device has times of its own"),
         ] {
             let refused = line(&format!("device {typed}")).and_then(|(words, _)| words.fault());
             let why = refused.err().unwrap().to_string();

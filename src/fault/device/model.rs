@@ -11,7 +11,7 @@ use super::channels::Channels;
 use super::credits::Spent;
 use super::figures::{Figures, Work};
 use crate::fault::chance::{Draw, Purpose};
-use crate::fault::distributions::Distribution;
+use crate::fault::distributions::Length;
 
 /// What is asked of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,18 +50,18 @@ struct Times<'a> {
 }
 
 impl Times<'_> {
-    fn nth(&self, k: u64, by: &dyn Distribution) -> u64 {
-        let time = by.at(self.draw.each_unit(Purpose::Delay, k));
+    fn nth(&self, k: u64, length: &Length) -> u64 {
+        let time = length.at(|| self.draw.each_unit(Purpose::Delay, k)).unwrap_or_default();
         u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn of(&self, work: &Work, bytes: &Bytes) -> u64 {
-        let own = self.nth(bytes.first, work.time.as_ref());
+        let own = self.nth(bytes.first, &work.time);
         own.saturating_add(transfer(bytes.len, work.bandwidth))
     }
 
     fn seek(&self, bytes: &Bytes) -> u64 {
-        self.nth(bytes.first + 1, self.figures.seek.as_ref())
+        self.nth(bytes.first + 1, &self.figures.seek)
     }
 }
 
@@ -111,13 +111,13 @@ impl Model {
             What::Metadata if figures.metadata.is_zero() => now,
             What::Metadata => {
                 let channel = self.channels.next(figures.channels, now);
-                let took = times.nth(0, figures.metadata.as_ref());
+                let took = times.nth(0, &figures.metadata);
                 channel.free = channel.free.max(now).saturating_add(took);
                 channel.free
             }
             What::Sync => {
                 let clean = self.cache.clean(asked.inode, figures.waits).max(now);
-                clean.saturating_add(times.nth(0, figures.flush.as_ref()))
+                clean.saturating_add(times.nth(0, &figures.flush))
             }
         }
     }

@@ -2,23 +2,39 @@
 
 use std::time::Duration;
 
-use super::{Class, Effect, Kind};
+use super::{Class, Effect, Kind, when};
 use crate::fault::chance::{Draw, Purpose};
-use crate::fault::distributions::{self, Distribution};
+use crate::fault::distributions::{self, Asked, Length};
 use crate::fault::error::SpecError;
 use crate::fault::operation::Operation;
-use crate::fault::plan::{Hold, Plan};
-use crate::fault::words::{Args, Param, ParamType, Value, time_text};
+use crate::fault::plan::{After, Hold, Plan, Slower, When};
+use crate::fault::words::{Args, Param, ParamType, time_text, whole};
 
 pub(super) struct Delay;
 
 const TIME: &str = "time";
-const WHEN: &str = "when";
-const BEFORE: &str = "before";
-const AFTER: &str = "after";
+const PER_BYTE: &str = "per_byte";
 
 /// No test runs longer: who writes more has mistaken a unit.
 const HARDLY_MEANT: Duration = Duration::from_secs(24 * 60 * 60);
+
+const PARAMS: &[Param] = &[
+    Param {
+        name: TIME,
+        of: ParamType::Distribution,
+        first: true,
+        required: true,
+        about: "how long, as in 300ms, 1us, 2s; or how that is distributed, as in exp:5ms",
+    },
+    Param {
+        name: PER_BYTE,
+        of: ParamType::Time,
+        first: false,
+        required: false,
+        about: "so much longer for each byte that is read, written, copied or allocated",
+    },
+    when::param("whether the operation waits, or its answer once it has run"),
+];
 
 impl Kind for Delay {
     fn name(&self) -> &'static str {
@@ -33,29 +49,21 @@ impl Kind for Delay {
         "An operation waits so long, from its arrival, before it runs. It holds up nothing else. \
          Clearing the fault lets it go at once. With `--when after` it runs at once, and its answer \
          waits so long from when it has run: done, but late.\n\
+         \n\
+         A distribution is drawn anew for each operation, and none is longer than an hour unless \
+         `,max=TIME` behind it says so.\n\
          \n    slowfs delay 300ms -m fsync,fdatasync -r '.*/wal/.*'\
+         \n    slowfs delay lognormal:p50=5ms,p99=80ms -m write,fsync\
+         \n    slowfs delay pareto:1ms,0.9,max=2s -m read\
+         \n    slowfs delay x10 -m all\
+         \n    slowfs delay 2ms --per-byte 10ns -m read,write\
          \n    slowfs delay 50ms --when after -m rename\
          \n    slowfs delay 1ms -m all -p 10%\
          \n    slowfs delay 5ms -m write,fsync --ramp x1..x20/60s"
     }
 
     fn params(&self) -> &'static [Param] {
-        &[
-            Param {
-                name: TIME,
-                of: ParamType::Distribution,
-                first: true,
-                required: true,
-                about: "how long, as in 300ms, 1us, 2s",
-            },
-            Param {
-                name: WHEN,
-                of: ParamType::Choice(&[BEFORE, AFTER]),
-                first: false,
-                required: false,
-                about: "whether the operation waits, or its answer once it has run",
-            },
-        ]
+        PARAMS
     }
 
     fn class(&self) -> Class {
@@ -73,19 +81,41 @@ impl Kind for Delay {
         };
         let refuse =
             |why| SpecError::Value { of: self.name().to_owned(), param: TIME.to_owned(), why };
-        let by = distributions::read(&time).map_err(refuse)?;
-        if by.is_zero() {
+        let length = distributions::read(&time).map_err(refuse)?;
+        let per_byte = args.time(PER_BYTE).unwrap_or_default();
+        if length.is_zero() && per_byte.is_zero() {
             return Err(SpecError::DoesNothing("a delay of no time"));
         }
-        Ok(Box::new(Delaying { by, after: args.text(WHEN) == Some(AFTER) }))
+        let when = when::read(args);
+        if when == Some(When::Before) && length.factor().is_some() {
+            let why = "what is measured by the backing's own time is waited for after it";
+            let (of, param) = (self.name().to_owned(), when::WHEN.to_owned());
+            return Err(SpecError::Value { of, param, why: why.into() });
+        }
+        Ok(Box::new(Delaying { length, per_byte, when: when.unwrap_or_default() }))
     }
 }
 
 #[derive(Debug)]
 struct Delaying {
-    by: Box<dyn Distribution>,
-    /// The answer waits, and not the operation.
-    after: bool,
+    length: Length,
+    /// So much longer for each byte.
+    per_byte: Duration,
+    /// Whether the operation waits, or its answer.
+    when: When,
+}
+
+impl Delaying {
+    /// What the bytes of an operation add.
+    fn of_bytes(&self, op: &Operation<'_>) -> Duration {
+        match op.span {
+            Some(span) if !self.per_byte.is_zero() => {
+                let each = u64::try_from(self.per_byte.as_nanos()).unwrap_or(u64::MAX);
+                Duration::from_nanos(each.saturating_mul(span.len))
+            }
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 impl Effect for Delaying {
@@ -94,24 +124,38 @@ impl Effect for Delaying {
     }
 
     fn args(&self) -> Args {
-        let args = Args::new().with(TIME, self.by.value());
-        if self.after { args.with(WHEN, Value::Text(AFTER.to_owned())) } else { args }
+        let mut args = Args::new().with(TIME, self.length.value());
+        if !self.per_byte.is_zero() {
+            args = args.with(PER_BYTE, whole(self.per_byte.as_nanos()));
+        }
+        when::told(args, self.when)
+    }
+
+    fn looks_at_bytes(&self) -> bool {
+        !self.per_byte.is_zero()
     }
 
     fn doubt(&self) -> Option<String> {
-        let half = self.by.at(0.5);
-        let told = || {
-            let half = time_text(half);
-            format!("it holds for {half}: m is a minute, M a month; is that the unit you mean?")
-        };
-        (half > HARDLY_MEANT).then(told)
+        if self.length.factor() == Some(1.0) && self.per_byte.is_zero() {
+            return Some("x1 is as long as the backing takes anyway".to_owned());
+        }
+        let half = self.length.at(|| 0.5).filter(|half| *half > HARDLY_MEANT)?;
+        let half = time_text(half);
+        Some(format!("it holds for {half}: m is a minute, M a month; is that the unit you mean?"))
     }
 
     fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
-        let time = self.by.at(draw.unit(Purpose::Delay));
-        match self.after {
-            true => plan.after = plan.after.max(time),
-            false => plan.before.add(Hold::for_time(op.arrived(), time)),
+        let plus = self.of_bytes(op);
+        match self.length.asked(|| draw.unit(Purpose::Delay)) {
+            Asked::Times(times, longest) => {
+                plan.after.add(&After::By(Box::new(Slower { times, longest, plus })));
+            }
+            Asked::Time(time) if self.when == When::After => {
+                plan.after.add(&After::For(time.saturating_add(plus)));
+            }
+            Asked::Time(time) => {
+                plan.before.add(Hold::for_time(op.arrived(), time.saturating_add(plus)));
+            }
         }
     }
 }

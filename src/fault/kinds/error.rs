@@ -1,6 +1,6 @@
 //! `error`: a request fails.
 
-use super::{Class, Effect, Kind};
+use super::{Class, Effect, Kind, when};
 use crate::fault::chance::{Draw, Purpose};
 use crate::fault::error::SpecError;
 use crate::fault::operation::Operation;
@@ -13,6 +13,42 @@ pub(super) struct Error;
 const ERRNOS: &str = "errnos";
 const RANDOM: &str = "random";
 
+/// What may be done and reported as failed: what changes something and what is to last. Of the others
+/// nobody could tell whether they were done, or the kernel would go on with what it was not given.
+const LATE: [Call; 20] = [
+    Call::SetattrMode,
+    Call::SetattrOwner,
+    Call::SetattrSize,
+    Call::SetattrSizeHandle,
+    Call::SetattrTimes,
+    Call::Mknod,
+    Call::Mkdir,
+    Call::Unlink,
+    Call::Rmdir,
+    Call::Symlink,
+    Call::Rename,
+    Call::Link,
+    Call::Write,
+    Call::Fsync,
+    Call::Fdatasync,
+    Call::Fsyncdir,
+    Call::Setxattr,
+    Call::Removexattr,
+    Call::Fallocate,
+    Call::CopyTo,
+];
+
+const PARAMS: &[Param] = &[
+    Param {
+        name: ERRNOS,
+        of: ParamType::Errnos,
+        first: true,
+        required: true,
+        about: "error names or numbers, one of which is drawn each time; or `random`",
+    },
+    when::param("whether it comes in place of the operation, or once that is done"),
+];
+
 impl Kind for Error {
     fn name(&self) -> &'static str {
         "error"
@@ -24,19 +60,16 @@ impl Kind for Error {
 
     fn details(&self) -> &'static str {
         "An operation is not done and fails with one of these errors, each equally likely; `random` \
-         is any of E2BIG to EXFULL.\n\
+         is any of E2BIG to EXFULL. With `--when after` it is done, and fails all the same: what changes \
+         something, and syncs. On unlink, rmdir and rename that takes Linux 6.16, and filesystems that are \
+         mounted within the mirror may be detached by it.\n\
          \n    slowfs error EIO -m fsync -p 1%\
-         \n    slowfs error ENOSPC,EDQUOT -m write,fallocate --for 1m"
+         \n    slowfs error ENOSPC,EDQUOT -m write,fallocate --for 1m\
+         \n    slowfs error EIO --when after -m fsync,rename --count 1"
     }
 
     fn params(&self) -> &'static [Param] {
-        &[Param {
-            name: ERRNOS,
-            of: ParamType::Errnos,
-            first: true,
-            required: true,
-            about: "error names or numbers, one of which is drawn each time; or `random`",
-        }]
+        PARAMS
     }
 
     fn class(&self) -> Class {
@@ -60,7 +93,7 @@ impl Kind for Error {
                 Errnos::OneOf(words.iter().map(errno).collect::<Result<_, _>>()?)
             }
         };
-        Ok(Box::new(Failing { errnos }))
+        Ok(Box::new(Failing { errnos, when: when::read(args).unwrap_or_default() }))
     }
 }
 
@@ -87,6 +120,7 @@ impl Errnos {
 #[derive(Debug)]
 struct Failing {
     errnos: Errnos,
+    when: When,
 }
 
 impl Effect for Failing {
@@ -99,12 +133,25 @@ impl Effect for Failing {
             Errnos::OneOf(list) => list.iter().map(Errno::to_string).collect(),
             Errnos::Random => vec![RANDOM.to_owned()],
         };
-        Args::new().with(ERRNOS, Value::Texts(texts))
+        when::told(Args::new().with(ERRNOS, Value::Texts(texts)), self.when)
+    }
+
+    fn reach(&self) -> MethodSet {
+        match self.when {
+            When::Before => MethodSet::ALL,
+            When::After => {
+                LATE.iter().fold(MethodSet::EMPTY, |set, call| set.union(call.methods()))
+            }
+        }
+    }
+
+    fn fails_late(&self) -> bool {
+        self.when == When::After
     }
 
     fn plan(&self, _: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
         if let Some(errno) = self.errnos.pick(draw.bits(Purpose::Errno)) {
-            plan.reply = Reply::Errno(errno, When::Before);
+            plan.reply = Reply::Errno(errno, self.when);
         }
     }
 }

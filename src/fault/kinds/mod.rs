@@ -16,6 +16,7 @@ pub(crate) mod sketches;
 pub(crate) mod tests;
 mod throttle;
 mod torn_write;
+mod when;
 
 use std::fmt;
 
@@ -172,6 +173,16 @@ pub trait Effect: fmt::Debug + Send + Sync {
     /// Its values: [`Kind::make`] makes the same of them.
     fn args(&self) -> Args;
 
+    /// The methods on which it makes sense: those of its kind, or fewer.
+    fn reach(&self) -> MethodSet {
+        self.kind().reach()
+    }
+
+    /// Whether what has been done is reported as failed.
+    fn fails_late(&self) -> bool {
+        false
+    }
+
     /// Whether it can do anything to this request. If not, the fault skips it, and rolls no dice.
     fn applies(&self, _: &Operation<'_>) -> bool {
         true
@@ -181,6 +192,11 @@ pub trait Effect: fmt::Debug + Send + Sync {
     /// it leaves out none.
     fn skips(&self) -> &'static str {
         ""
+    }
+
+    /// Whether it does more the more bytes a request has.
+    fn looks_at_bytes(&self) -> bool {
+        false
     }
 
     /// What of its values is hardly meant, in one clause.

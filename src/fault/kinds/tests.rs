@@ -46,6 +46,25 @@ fn every_example_is_a_fault_of_its_kind() {
     }
 }
 
+/// Lengths that are drawn, as typed.
+fn lengths() -> impl Strategy<Value = String> {
+    let time = || (1..1_000_000_000_000i64).prop_map(|ns| ParamType::Time.write(&Value::Whole(ns)));
+    let ordered = |(a, b): (i64, i64)| {
+        let time = |ns| ParamType::Time.write(&Value::Whole(ns));
+        (time(a.min(b)), time(a.max(b) + 1))
+    };
+    let pair = || (1..1_000_000_000_000i64, 1..1_000_000_000_000i64).prop_map(ordered);
+    let typed = prop_oneof![
+        pair().prop_map(|(a, b)| format!("uniform:{a}..{b}")),
+        time().prop_map(|mean| format!("exp:{mean}")),
+        (time(), time()).prop_map(|(mean, deviation)| format!("normal:{mean},{deviation}")),
+        pair().prop_map(|(p50, p99)| format!("lognormal:p50={p50},p99={p99}")),
+        (time(), 0.01..9.0f64).prop_map(|(least, alpha)| format!("pareto:{least},{alpha}")),
+        (pair(), 0.01..99.9f64).prop_map(|((a, b), q)| format!("table:0={a},{q}={b},100={b}")),
+    ];
+    typed.prop_map(|typed| format!("{typed},max=9999years"))
+}
+
 /// Any straightened value of a type.
 fn values(of: ParamType) -> BoxedStrategy<Value> {
     let text = |text: String| Value::Text(text);
@@ -74,7 +93,11 @@ fn values(of: ParamType) -> BoxedStrategy<Value> {
         ParamType::Range => (0u64..1 << 40, 1u64..1 << 40)
             .prop_map(move |(a, n)| of.read(&format!("{a}..{}", a + n)).unwrap())
             .boxed(),
-        ParamType::Distribution => (1..=i64::MAX).prop_map(Value::Whole).boxed(),
+        ParamType::Distribution => prop_oneof![
+            (1..=i64::MAX).prop_map(Value::Whole),
+            lengths().prop_map(move |typed| of.read(&typed).unwrap()),
+        ]
+        .boxed(),
         ParamType::Ramp => (0u32..10, 1u32..1_000, 1..=i64::MAX)
             .prop_map(move |(from, grown, over)| {
                 let over = ParamType::Time.write(&Value::Whole(over));
@@ -146,8 +169,8 @@ pub(crate) fn faults() -> BoxedStrategy<FaultWords> {
             options.insert("ramp", ramp);
         }
         let effect = EffectWords { kind: kind.name().to_owned(), params };
-        let all = kind.reach() == MethodSet::ALL;
-        let methods = if all { vec!["all"] } else { kind.reach().names() };
+        let reach = make(kind.name(), &effect.params).unwrap().reach();
+        let methods = if reach == MethodSet::ALL { vec!["all"] } else { reach.names() };
         FaultWords {
             methods: methods.into_iter().map(str::to_owned).collect(),
             pattern: "(^|.*/)it's/.*".to_owned(),

@@ -65,11 +65,13 @@ fn a_delay_grows_from_its_start_also_while_it_is_off() {
         [1_000, 1_500, 2_500, 3_500, 5_000, 9_000].map(held),
         [Some(10), Some(15), None, Some(35), Some(50), Some(50)]
     );
-    let after = self::live(fault("delay 10ms --when after -m write --ramp x2..x2/1s"));
-    let op = aged(&after, Call::Write, MS);
-    let mut plan = Plan::default();
-    after.plan(&op, &after.strike(&op).unwrap(), &mut plan);
-    assert_eq!((plan.before, plan.after), (Hold::No, 20 * MS));
+    for (delay, held) in [("10ms --when after", 20 * MS), ("x4,max=5ms", 10 * MS)] {
+        let after = self::live(fault(&format!("delay {delay} -m write --ramp x2..x2/1s")));
+        let op = aged(&after, Call::Write, MS);
+        let mut plan = Plan::default();
+        after.plan(&op, &after.strike(&op).unwrap(), &mut plan);
+        assert_eq!((plan.before, plan.after.wait(Some(3 * MS))), (Hold::No, held), "{delay}");
+    }
 }
 
 #[test]

@@ -174,9 +174,18 @@ impl ParamType {
             ParamType::Choices(words) => format!("{},...", words.join("|")),
             ParamType::Numbers => "N,...".to_owned(),
             ParamType::Range => "A..B".to_owned(),
-            ParamType::Distribution => distributions::forms(),
+            ParamType::Distribution => "TIME|DISTRIBUTION".to_owned(),
             ParamType::Ramp => "xA..xB/TIME".to_owned(),
             ParamType::Form(form) => form.to_owned(),
+        }
+    }
+
+    /// The same for programs, with each form of a distribution.
+    #[must_use]
+    pub(crate) fn forms(self) -> String {
+        match self {
+            ParamType::Distribution => distributions::forms(),
+            of => of.form(),
         }
     }
 
@@ -278,6 +287,7 @@ mod tests {
             (ParamType::Numbers, "0,1000", texts(&["0", "1000"])),
             (ParamType::Range, "0..4KiB", Value::Text("0..4KiB".into())),
             (ParamType::Distribution, "2s", Value::Whole(2_000_000_000)),
+            (ParamType::Distribution, "exp:2s", Value::Text("exp:2s".into())),
             (ParamType::Ramp, "x1..x20/1m", Value::Text("x1..x20/1m".into())),
             (ParamType::Form("X"), "any", Value::Text("any".into())),
         ] {

@@ -1,0 +1,65 @@
+//! What fired on an operation, as the trace tells it. No locks.
+
+use std::time::Instant;
+
+use super::{Firing, Hit};
+use crate::fault::plan::{After, Hold, Plan, Reply, Sync};
+use crate::fault::trace;
+
+impl Hit {
+    /// What fired on it, for the trace, once it is held no longer: once for each time that a fault
+    /// counted. A repetition was counted before.
+    #[cold]
+    #[must_use]
+    pub fn traced(&self, arrived: Instant, end: trace::End) -> Vec<trace::Hit> {
+        self.told().filter_map(|firing| firing.traced((arrived, self.ran), end)).collect()
+    }
+}
+
+impl Firing {
+    /// What it asked of an operation that arrived then, and that has run then if it has; and what came
+    /// of that. None if it only follows.
+    fn traced(
+        &self,
+        (arrived, ran): (Instant, Option<Instant>),
+        end: trace::End,
+    ) -> Option<trace::Hit> {
+        let fault = &self.live.fault;
+        let kinds: Vec<_> = fault.effects().iter().map(|effect| effect.kind().name()).collect();
+        let due = match self.plan.before {
+            Hold::Until(due) => Some(due),
+            Hold::No | Hold::UntilCleared => None,
+        };
+        let asked = due.map(|due| due.saturating_duration_since(arrived));
+        let after = match self.plan.after {
+            After::For(time) => Some(time),
+            After::No | After::By(_) => None,
+        };
+        let late = ran.zip(after).and_then(|(ran, after)| ran.checked_add(after));
+        Some(trace::Hit {
+            id: self.live.id.0,
+            name: fault.name().map(ToString::to_string),
+            kind: kinds.join("+"),
+            n: self.n?,
+            asked: asked.or(after),
+            due_ns: due.or(late).map(trace::monotonic_ns),
+            action: self.action(end),
+        })
+    }
+
+    /// As in "held+failed".
+    fn action(&self, end: trace::End) -> String {
+        let Plan { before, after, kill, sync, reply, change } = &self.plan;
+        let otherwise = change.is_some() || *sync != Sync::Own || *reply == Reply::Whole;
+        let acts = end.acts && !self.gone;
+        let words = [
+            (*before != Hold::No || !after.is_none(), "held"),
+            (acts && *kill, "killed"),
+            (acts && self.plan.errno().is_some(), "failed"),
+            (acts && otherwise, "changed"),
+        ];
+        let done = words.iter().filter(|(done, _)| *done).map(|(_, word)| *word);
+        let done: Vec<_> = done.chain((!acts).then_some(end.cut)).collect();
+        if done.is_empty() { "passed".to_owned() } else { done.join("+") }
+    }
+}

@@ -1,0 +1,140 @@
+//! `error --when after`: what is done is reported as failed, and everybody sees that it is done.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FallocateFlags, Mode, Timespec, Timestamps, XattrFlags};
+
+use super::EIO;
+use super::common::calls::truncate;
+use super::common::{Mount, errno_of, slowfs, stdout_of, text_of};
+
+/// All that is told of what lies below a directory, by lstat(2) and read(2).
+fn told(dir: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut left = vec![dir.to_owned()];
+    while let Some(path) = left.pop() {
+        let meta = fs::symlink_metadata(&path).unwrap();
+        let name = path.strip_prefix(dir).unwrap().display();
+        let content = if meta.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
+        let size = if meta.is_dir() { 0 } else { meta.len() };
+        let figures = [meta.nlink(), u64::from(meta.mode()), u64::from(meta.uid()), size];
+        let times = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
+        all.push(format!("{name} {figures:?} {times:?} {}", content.len()));
+        all.push(format!("{content:?}"));
+        if meta.is_dir() {
+            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Files and directories as each case finds them, all of them in the kernel's caches.
+fn prepare(mnt: &Path) {
+    for dir in ["full", "empty"] {
+        fs::create_dir(mnt.join(dir)).unwrap();
+    }
+    for file in ["a", "b", "full/c"] {
+        fs::write(mnt.join(file), vec![b'x'; 9000]).unwrap();
+    }
+    fs::hard_link(mnt.join("a"), mnt.join("full/a2")).unwrap();
+    told(mnt);
+}
+
+type Case = (&'static str, fn(&Path) -> std::io::Result<()>);
+
+fn open(mnt: &Path) -> File {
+    OpenOptions::new().read(true).write(true).open(mnt.join("a")).unwrap()
+}
+
+const CASES: [Case; 22] = [
+    ("mkdir", |mnt| fs::create_dir(mnt.join("new"))),
+    ("mknod", |mnt| {
+        let fifo = rustix::fs::FileType::Fifo;
+        Ok(rustix::fs::mknodat(rustix::fs::CWD, mnt.join("new"), fifo, Mode::RUSR, 0)?)
+    }),
+    ("symlink", |mnt| symlink("b", mnt.join("new"))),
+    ("link", |mnt| fs::hard_link(mnt.join("b"), mnt.join("new"))),
+    ("unlink", |mnt| fs::remove_file(mnt.join("b"))),
+    ("unlink", |mnt| fs::remove_file(mnt.join("full/a2"))),
+    ("rmdir", |mnt| fs::remove_dir(mnt.join("empty"))),
+    ("rename", |mnt| fs::rename(mnt.join("b"), mnt.join("new"))),
+    ("rename", |mnt| fs::rename(mnt.join("b"), mnt.join("full/c"))),
+    ("rename", |mnt| fs::rename(mnt.join("full"), mnt.join("moved"))),
+    ("chmod", |mnt| fs::set_permissions(mnt.join("a"), Permissions::from_mode(0o600))),
+    ("chown", |mnt| std::os::unix::fs::chown(mnt.join("a"), Some(7), Some(7))),
+    ("truncate", |mnt| truncate(mnt.join("a"), 100)),
+    ("ftruncate", |mnt| open(mnt).set_len(20_000)),
+    ("utimens", |mnt| {
+        let second = Timespec { tv_sec: 77, tv_nsec: 5 };
+        let times = Timestamps { last_access: second, last_modification: second };
+        Ok(rustix::fs::utimensat(rustix::fs::CWD, mnt.join("a"), &times, AtFlags::empty())?)
+    }),
+    ("setxattr", |mnt| {
+        Ok(rustix::fs::setxattr(mnt.join("a"), "user.x", b"y", XattrFlags::empty())?)
+    }),
+    ("write", |mnt| open(mnt).write_all_at(b"yyyy", 4090)),
+    ("write", |mnt| open(mnt).write_all_at(b"yyyy", 12_000)),
+    ("fallocate", |mnt| {
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        Ok(rustix::fs::fallocate(open(mnt), hole, 0, 4096)?)
+    }),
+    ("fallocate", |mnt| Ok(rustix::fs::fallocate(open(mnt), FallocateFlags::empty(), 0, 30_000)?)),
+    ("copy_file_range", |mnt| {
+        let from = File::open(mnt.join("b"))?;
+        Ok(rustix::fs::copy_file_range(from.as_fd(), None, open(mnt), None, 9000).map(drop)?)
+    }),
+    ("fsync", |mnt| open(mnt).sync_all()),
+];
+
+/// What fails is done, and through the mount everything is as behind it, at once and not when caches run
+/// out.
+#[test]
+fn what_is_reported_as_failed_is_done_and_seen() {
+    for (place, (method, case)) in CASES.into_iter().enumerate() {
+        let mount = Mount::new();
+        prepare(&mount.mnt());
+        let plain = tempfile::tempdir().unwrap();
+        prepare(plain.path());
+        let before = told(&mount.raw());
+        let line = format!("error EIO --when after -m {method} --count 1");
+        let mut command = slowfs();
+        command.args(line.split(' ')).args(["--addr", &mount.addr]);
+        stdout_of(&mut command);
+        assert_eq!(errno_of(case(&mount.mnt())), EIO, "case {place}: {method}");
+        let (through, behind) = (told(&mount.mnt()), told(&mount.raw()));
+        assert_eq!(through, behind, "case {place}: {method}");
+        if method != "fsync" {
+            assert_ne!(before, behind, "case {place}: {method} was not done");
+        }
+        // And as it would be if it had been told as done.
+        case(plain.path()).unwrap();
+        let names = |told: Vec<String>| -> Vec<String> {
+            told.iter().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+        };
+        assert_eq!(names(behind), names(told(plain.path())), "case {place}: {method}");
+    }
+}
+
+#[test]
+fn what_nobody_could_tell_to_be_done_is_refused() {
+    let mount = Mount::new();
+    let why = |line: &[&str]| {
+        let output = slowfs().args(line).args(["--addr", &mount.addr]).output().unwrap();
+        assert!(!output.status.success(), "{line:?}");
+        text_of(&output)
+    };
+    let read = why(&["error", "EIO", "--when", "after", "-m", "read,fsync"]);
+    assert!(read.contains("error makes no sense on read; it can be set on "), "{read}");
+    let all = why(&["error", "EIO", "--when", "after", "-m", "all"]);
+    assert!(all.contains("error makes no sense on "), "{all}");
+    let torn = why(&["torn-write", "random", "--and", "error EIO --when after", "-m", "write"]);
+    assert!(torn.contains("exclude each other"), "{torn}");
+    let when = why(&["delay", "x10", "--when", "before", "-m", "all"]);
+    assert!(when.contains("delay: --when: what is measured"), "{when}");
+    let bytes = why(&["delay", "1ms", "--per-byte", "1ns", "-m", "fsync,mkdir"]);
+    assert!(bytes.contains("delay by bytes needs methods that have some"), "{bytes}");
+}
