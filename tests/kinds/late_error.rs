@@ -32,13 +32,25 @@ fn told(dir: &Path) -> Vec<String> {
     all
 }
 
+/// What stands at each name that a case may touch, by the name alone: who reads a directory first has
+/// the kernel learn its names anew.
+fn found(dir: &Path) -> Vec<String> {
+    let names = ["a", "b", "new", "moved", "moved/c", "empty", "full", "full/c", "full/a2"];
+    let stat = |name: &str| {
+        let meta = fs::symlink_metadata(dir.join(name));
+        let told = meta.map(|meta| (meta.mode(), meta.is_file().then_some(meta.len())));
+        format!("{name} {:?}", told.map_err(|error| error.kind()))
+    };
+    names.map(stat).into()
+}
+
 /// Files and directories as each case finds them, all of them in the kernel's caches.
 fn prepare(mnt: &Path) {
     for dir in ["full", "empty"] {
         fs::create_dir(mnt.join(dir)).unwrap();
     }
-    for file in ["a", "b", "full/c"] {
-        fs::write(mnt.join(file), vec![b'x'; 9000]).unwrap();
+    for (file, len) in [("a", 9000), ("b", 9001), ("full/c", 9002)] {
+        fs::write(mnt.join(file), vec![b'x'; len]).unwrap();
     }
     fs::hard_link(mnt.join("a"), mnt.join("full/a2")).unwrap();
     told(mnt);
@@ -104,7 +116,9 @@ fn what_is_reported_as_failed_is_done_and_seen() {
         let mut command = slowfs();
         command.args(line.split(' ')).args(["--addr", &mount.addr]);
         stdout_of(&mut command);
+        found(&mount.mnt());
         assert_eq!(errno_of(case(&mount.mnt())), EIO, "case {place}: {method}");
+        assert_eq!(found(&mount.mnt()), found(&mount.raw()), "case {place}: {method}");
         let (through, behind) = (told(&mount.mnt()), told(&mount.raw()));
         assert_eq!(through, behind, "case {place}: {method}");
         if method != "fsync" {
