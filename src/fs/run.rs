@@ -99,7 +99,7 @@ impl Core {
                 let ended = Ended { result: Err(error), injected: false, took: None };
                 let hits = hits_of(Some(struck));
                 if owed {
-                    self.answer_now(&op, operands, reply, ended, hits)
+                    self.answer_now(&op, operands, reply, ended, || hits)
                 } else {
                     self.take_back(&op, operands, reply, ended, hits)
                 }
@@ -259,7 +259,7 @@ impl Core {
         struck: Option<Box<Struck>>,
     ) {
         match struck {
-            None => self.answer_now(op, operands, reply, ended, Vec::new()),
+            None => self.answer_now(op, operands, reply, ended, Vec::new),
             Some(struck) => self.answer_struck(op, operands, reply, ended, struck),
         }
     }
@@ -277,7 +277,7 @@ impl Core {
         struck.has_run(ended.took);
         let hits = struck.hits();
         match struck.held_answer() {
-            None => self.answer_now(op, operands, reply, ended, hits),
+            None => self.answer_now(op, operands, reply, ended, || hits),
             Some(hit) => self.answer_later(*op, operands, reply, (ended, hits), hit),
         }
     }
@@ -295,16 +295,17 @@ impl Core {
         if let Hold::Until(due) = hit.hold() {
             if let Some(moment) = Moment::on_the_spot(ran, due) {
                 moment.come();
-                return self.answer_now(&op, operands, reply, ended, hits);
+                return self.answer_now(&op, operands, reply, ended, || hits);
             }
             self.step_answered_at(&op, due);
         }
         let (core, operands) = (Arc::clone(self), Operands { data: &[], ..operands }.to_owned());
-        let job = move |_, _| core.answer_now(&op, operands.lend(), reply, ended, hits);
+        let job = move |_, _| core.answer_now(&op, operands.lend(), reply, ended, || hits);
         self.line.hold(hit, ran, false, Box::new(job));
     }
 
-    /// The one place where results become replies and errors become errnos.
+    /// The one place where results become replies and errors become errnos. What fired is asked for
+    /// if somebody is told of it.
     #[inline]
     fn answer_now<R: Answer>(
         &self,
@@ -312,7 +313,7 @@ impl Core {
         operands: Operands<'_>,
         reply: R,
         Ended { result, injected, took }: Ended<R>,
-        hits: Vec<trace::Hit>,
+        hits: impl FnOnce() -> Vec<trace::Hit>,
     ) {
         let answered = match &result {
             Ok(_) => Answered::Well,
@@ -323,7 +324,8 @@ impl Core {
         self.count(op, answered);
         if let Some(noted) = operands.noted {
             let bytes = result.as_ref().map_or(0, R::moved);
-            self.tell(op, operands, noted, result.as_ref().err(), Told { took, bytes, hits });
+            let told = Told { took, bytes, hits: hits() };
+            self.tell(op, operands, noted, result.as_ref().err(), told);
         }
         match result {
             Ok(value) => reply.ok(value),

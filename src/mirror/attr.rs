@@ -103,18 +103,16 @@ impl Changes {
 impl<N: Default> Mirror<N> {
     /// The attributes of an inode, through the handle if there is one.
     pub(crate) fn getattr(&self, ino: Ino, fh: Option<Fh>) -> io::Result<Attr> {
-        let (inode, stat) = match fh {
+        match fh {
             Some(fh) => {
                 let handle = self.handles.get(fh)?;
-                (handle.inode.clone(), stat_of(handle.as_fd())?)
+                stat_of(handle.as_fd()).map(|stat| attr_of(&handle.inode, &stat))
             }
             None => {
                 let inode = self.inode(ino)?;
-                let stat = self.stat_inode(&inode)?;
-                (inode, stat)
+                self.stat_inode(&inode).map(|stat| attr_of(&inode, &stat))
             }
-        };
-        Ok(attr_of(&inode, &stat))
+        }
     }
 
     /// Without a descriptor its name will do, if that still leads to it.
