@@ -151,21 +151,20 @@ pub(crate) enum Purpose {
 /// bits the highest u would round to 1. Ten values are in this file's tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draw {
-    dice: u64,
+    dice: Dice,
     n: u64,
 }
 
 impl Draw {
     /// Of the n-th match, counted from 0, of the fault with these dice.
     pub(super) fn new(dice: Dice, n: u64) -> Draw {
-        Draw { dice: dice.0, n }
+        Draw { dice, n }
     }
 
     /// 64 even bits.
     #[must_use]
     pub(crate) fn bits(self, purpose: Purpose) -> u64 {
-        let stream = mix(self.dice.wrapping_add((purpose as u64).wrapping_mul(GOLDEN)));
-        mix(stream.wrapping_add(self.n.wrapping_add(1).wrapping_mul(GOLDEN)))
+        mix(self.dice.stream(purpose).wrapping_add(self.n.wrapping_add(1).wrapping_mul(GOLDEN)))
     }
 
     /// The k-th of several, counted from 0, where a purpose takes more than one:
@@ -190,12 +189,28 @@ impl Draw {
 
 /// The dice of a fault: what its seed and key come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dice(u64);
+pub(super) struct Dice {
+    own: u64,
+    /// The stream that is drawn from at every match.
+    fire: u64,
+}
 
 impl Dice {
     pub(super) fn new(seed: u64, key: u64) -> Dice {
-        Dice(mix(seed ^ mix(key)))
+        let own = mix(seed ^ mix(key));
+        Dice { own, fire: stream(own, Purpose::Fire) }
     }
+
+    fn stream(self, purpose: Purpose) -> u64 {
+        match purpose {
+            Purpose::Fire => self.fire,
+            other => stream(self.own, other),
+        }
+    }
+}
+
+fn stream(dice: u64, purpose: Purpose) -> u64 {
+    mix(dice.wrapping_add((purpose as u64).wrapping_mul(GOLDEN)))
 }
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;

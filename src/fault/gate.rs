@@ -124,16 +124,22 @@ impl Gate {
         op: &Operation<'_>,
         roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
     ) -> Verdict {
+        let mut hit = None;
+        self.ask(&mut hit, subjects, op, roll);
+        // So what was not hit has no room moved for a hit.
+        hit.map_or(Verdict::Run, Verdict::Hit)
+    }
+
+    fn ask(
+        &self,
+        hit: &mut Option<Hit>,
+        subjects: &[&dyn Subject],
+        op: &Operation<'_>,
+        roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
+    ) {
         let snapshot = self.table.snapshot();
-        let mut verdict = Verdict::Run;
-        let mut decision = Decision {
-            op,
-            snapshot: &snapshot,
-            roll,
-            verdict: &mut verdict,
-            ended: None,
-            spent: false,
-        };
+        let mut decision =
+            Decision { op, snapshot: &snapshot, roll, hit, ended: None, spent: false };
         if let [subject] = subjects {
             let methods = subject.methods();
             with_matches(&snapshot, *subject, |places| {
@@ -145,18 +151,15 @@ impl Gate {
             decision.ask_all(matches_of_all(&snapshot, subjects), all);
         }
         if decision.spent {
-            self.retire(&verdict);
+            self.retire(decision.hit.as_ref());
         }
-        verdict
     }
 
     /// Those that have fired for the last time leave the table.
     #[cold]
-    fn retire(&self, verdict: &Verdict) {
-        if let Verdict::Hit(hit) = verdict {
-            let spent = hit.firings().filter(|firing| firing.last);
-            spent.for_each(|firing| self.table.retire(firing.live.id));
-        }
+    fn retire(&self, hit: Option<&Hit>) {
+        let firings = hit.into_iter().flat_map(Hit::firings);
+        firings.filter(|firing| firing.last).for_each(|firing| self.table.retire(firing.live.id));
     }
 
     /// Whether a fault could fire on the operation so that the kernel must not answer it by itself:
@@ -202,7 +205,7 @@ struct Decision<'a, R> {
     op: &'a Operation<'a>,
     snapshot: &'a Snapshot,
     roll: R,
-    verdict: &'a mut Verdict,
+    hit: &'a mut Option<Hit>,
     /// After this rank nobody is asked, within it if it is that of faults; those that follow still
     /// learn of it.
     ended: Option<Rank>,
@@ -237,12 +240,16 @@ impl<R: FnMut(&Arc<Live>) -> Option<Strike>> Decision<'_, R> {
         if strike.is_none() && !live.follows().intersects(methods) {
             return;
         }
-        let firing = Firing::new(live, strike.as_ref(), methods);
-        match &mut *self.verdict {
-            Verdict::Hit(hit) => hit.add(firing),
-            run @ Verdict::Run => *run = Verdict::Hit(Hit::new(firing, self.op)),
-        }
-        if let (Verdict::Hit(hit), Some(strike)) = (&mut *self.verdict, strike) {
+        // Each is made where it stays.
+        let firing = || Firing::new(live, strike.as_ref(), methods);
+        let hit = match &mut *self.hit {
+            Some(hit) => {
+                hit.add(firing());
+                hit
+            }
+            none => none.insert(Hit::new(firing(), self.op)),
+        };
+        if let Some(strike) = strike {
             self.ended = self.ended.or(hit.fire(self.op, &strike).ends());
             self.spent |= strike.last;
         }

@@ -98,27 +98,38 @@ pub(super) fn with_matches<T>(
 ) -> T {
     // Before the paths, so that an answer is never remembered under a later epoch than its own.
     let epoch = subject.epoch();
-    let version = snapshot.version();
+    let known = subject.memo().map(|memo| memo.0.load());
+    let matches = known.as_deref().and_then(|known| known.as_ref()?.matches.as_ref());
+    let found;
+    then(match matches.filter(|k| k.version == snapshot.version() && k.epoch == epoch) {
+        Some(known) => &known.places,
+        None => {
+            found = find(snapshot, subject, epoch);
+            &found
+        }
+    })
+}
+
+/// Finds them afresh, and remembers them where there is a memo.
+#[inline(never)]
+fn find(snapshot: &Snapshot, subject: &dyn Subject, epoch: u64) -> Box<[usize]> {
     let Some(memo) = subject.memo() else {
         let mut found = Found::new(snapshot, subject.methods());
         match subject.entry() {
             Some(entry) => found.of_entry(subject, epoch, &entry),
             None => found.of_paths(subject),
         }
-        return then(&found.places);
+        return found.places.into();
     };
-    let known = memo.0.load();
-    let matches = known.as_ref().and_then(|known| known.matches.as_ref());
-    if let Some(known) = matches.filter(|k| k.version == version && k.epoch == epoch) {
-        return then(&known.places);
-    }
     let mut found = Found::new(snapshot, MethodSet::ALL);
     found.of_paths(subject);
-    let result = then(&found.places);
-    let matches = Some(Matches { version, epoch, places: found.places.into() });
+    let places: Box<[usize]> = found.places.into();
+    let version = snapshot.version();
+    let matches = Some(Matches { version, epoch, places: places.clone() });
+    let known = memo.0.load();
     let below = known.as_ref().and_then(|known| known.below.clone());
     memo.0.store(Some(Arc::new(Known { matches, below })));
-    result
+    places
 }
 
 impl Memo {

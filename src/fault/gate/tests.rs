@@ -196,8 +196,8 @@ fn behind_one_that_fires_nobody_is_looked_at_unless_somebody_follows() {
         let (op, snapshot) = (request(Call::Write, 0), gate.table.snapshot());
         let roll = |live: &Arc<Live>| live.strike(&op);
         let (snapshot, op) = (&**snapshot, &op);
-        let verdict = &mut Verdict::Run;
-        let mut decision = Decision { op, snapshot, roll, verdict, ended: None, spent: false };
+        let hit = &mut None;
+        let mut decision = Decision { op, snapshot, roll, hit, ended: None, spent: false };
         let mut places = (0..snapshot.rows.len()).map(|place| (place, methods));
         decision.ask_all(&mut places, methods);
         places.count()
