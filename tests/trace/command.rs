@@ -212,7 +212,7 @@ fn a_signal_ends_a_trace_that_waits_for_its_file() {
         let now = fs::read_to_string(&doing).unwrap();
         (now.split(' ').next() == Some(opens.as_str())).then_some(())
     });
-    kill_process(Pid::from_child(&command), Signal::INT).unwrap();
+    kill_process(Pid::from_child(&command), Signal::TERM).unwrap();
     let status = wait_for("its end", || command.try_wait().unwrap());
-    assert_eq!(status.signal(), Some(libc::SIGINT));
+    assert_eq!(status.signal(), Some(libc::SIGTERM));
 }
