@@ -246,6 +246,7 @@ struct Matched {
     4: i64 left_out,                // directories not looked into: something else is mounted there, or
                                     // they cannot be read
     5: bool whole,                  // that was all; else there was too much to look at
+    6: list<string> warnings,       // that the pattern never matches here, with what may be meant
 }
 
 /** What a path meets. */

@@ -82,6 +82,8 @@ start mnt raw
 start mnt2 raw2 --listen none
 refused slowfs clear
 says '2 mounts are there' "$PWD/mnt, $PWD/mnt2"
+refused slowfs match /etc/passwd
+says '/etc/passwd is below no mirror'
 [ "$(slowfs clear --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["ok"])')" = False ]
 at mnt2 slowfs ping ./mnt2
 here=$PWD

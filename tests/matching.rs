@@ -88,6 +88,23 @@ fn the_files_that_a_pattern_matches_are_shown_and_counted() {
 }
 
 #[test]
+fn a_pattern_that_can_match_nothing_here_is_told_as_when_it_is_set() {
+    let mount = filled();
+    let (raw, mnt) = (mount.raw(), mount.mnt());
+    let (raw, mnt) = (raw.display(), mnt.to_str().unwrap());
+    let output = run(&["-r", "a/wal", mnt]);
+    assert!(output.status.success() && output.stdout.starts_with(b"0 of 10"));
+    let told = String::from_utf8(output.stderr).unwrap();
+    let wanted = format!(
+        "the pattern matches no path here, since each begins with {raw}/; did you mean '.*/a/wal' or, for \
+         what is below it, '.*/a/wal/.*'?"
+    );
+    assert!(told.contains(&wanted) && told.lines().count() == 1, "{told}");
+    assert_eq!(answer(&["-r", "a/wal", mnt])["warnings"], json!([wanted]));
+    assert_eq!(answer(&["-r", ".*/none", mnt])["warnings"], json!([]));
+}
+
+#[test]
 fn a_path_meets_the_faults_that_requests_on_it_do() {
     let mount = filled();
     mount.add(&on_path(failing(&["unlink"], "EIO"), ".*/wal/.*"));

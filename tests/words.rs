@@ -269,14 +269,48 @@ fn a_pattern_that_can_match_nothing_here_is_told_with_what_may_be_meant() {
     let backing = format!("{raw}/member/wal/.*");
     for (pattern, meant, below) in [
         ("member/wal", ".*/member/wal", " or, for what is below it, '.*/member/wal/.*'"),
-        (&mounted, &backing, ""),
+        (&mounted, &backing, &format!(", or --glob '{raw}/member/wal/**'")),
+        (mnt, raw, &format!(" or, for what is below it, '{raw}/.*'")),
         ("/wal/.*\\.log", ".*/wal/.*\\.log", ""),
+        ("a.log|b.txt", ".*/(a.log|b.txt)", ""),
     ] {
         let told = warned(&mount, &["error", "EIO", "-m", "mkdir", "-r", pattern]);
         let hint = format!("begins with {raw}/; did you mean '{meant}'{below}?");
         assert!(told.contains(&hint), "{told}");
         ok(&mount, &["error", "EIO", "-m", "mkdir", "-r", meant]);
     }
+    for glob in ["**", "*.log"] {
+        let mounted = format!("{mnt}/{glob}");
+        let told = warned(&mount, &["error", "EIO", "-m", "mkdir", "--glob", &mounted]);
+        let meant = format!("{raw}/{glob}");
+        assert!(told.contains(&format!("--glob '{meant}'?")), "{told}");
+        ok(&mount, &["error", "EIO", "-m", "mkdir", "--glob", &meant]);
+    }
+    let told = warned(&mount, &["error", "EIO", "-m", "mkdir", "--glob", "/member/*"]);
+    assert!(told.contains("did you mean --glob 'member/*'?"), "{told}");
+}
+
+#[test]
+fn the_mirrored_directory_itself_is_a_path_and_no_path_ends_in_a_slash() {
+    let mount = Mount::new();
+    let raw = mount.raw();
+    let raw = raw.to_str().unwrap();
+    ok(&mount, &["error", "EACCES", "-m", "opendir", "-r", raw]);
+    assert_eq!(errno_of(fs::read_dir(mount.mnt())), libc::EACCES);
+    let told = warned(&mount, &["error", "EACCES", "-m", "opendir", "-r", &format!("{raw}/")]);
+    let hint = format!(
+        "no path ends in a slash or has two in a row; did you mean '{raw}' or, for what is below it,"
+    );
+    assert!(told.contains(&hint), "{told}");
+    fs::read_dir(mount.mnt()).unwrap();
+}
+
+#[test]
+fn a_glob_may_begin_here() {
+    let mount = Mount::new();
+    ok(&mount, &["error", "EROFS", "-m", "mkdir", "--glob", "./member/*"]);
+    fs::create_dir(mount.mnt().join("member")).unwrap();
+    assert_eq!(errno_of(fs::create_dir(mount.mnt().join("member/a"))), libc::EROFS);
 }
 
 #[test]

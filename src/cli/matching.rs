@@ -23,7 +23,14 @@ pub(super) fn addresses(args: &MatchArgs, target: &Target) -> Result<Vec<String>
     match &args.path {
         Some(path) if target.mount.is_empty() && target.addr.is_empty() => {
             let found = whom::addresses_of(path)?;
-            if found.is_empty() { whom::addresses(target) } else { Ok(found) }
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            let is_below_none = |_| {
+                let path = visible(&path.to_string_lossy());
+                format!("{path} is below no mirror; `slowfs ps` shows the mounts that there are")
+            };
+            whom::addresses(target).map_err(is_below_none)
         }
         _ => whom::addresses(target),
     }
@@ -70,7 +77,7 @@ fn meant(client: &mut Client, addr: &str, path: &Path) -> Result<PathBuf, String
 }
 
 fn files(found: &Matched) -> Report {
-    let Matched { paths, matching, seen, left_out, whole } = found;
+    let Matched { paths, matching, seen, left_out, whole, warnings } = found;
     let mut lines: Vec<_> = paths.iter().map(shown).collect();
     let some = match paths.len() {
         all if i64::try_from(all) == Ok(*matching) => String::new(),
@@ -88,7 +95,8 @@ fn files(found: &Matched) -> Report {
     if let Some(fields) = json.as_object_mut() {
         fields.insert("paths".to_owned(), paths.iter().map(told).collect());
     }
-    Report::new(lines.join("\n"), json).with_warnings(cut.into_iter().chain(left_out).collect())
+    let warnings = warnings.iter().cloned().chain(cut).chain(left_out).collect();
+    Report::new(lines.join("\n"), json).with_warnings(warnings)
 }
 
 fn faults(met: &Met) -> Report {

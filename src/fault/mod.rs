@@ -31,6 +31,7 @@ mod listed;
 mod live;
 mod mask;
 pub(crate) mod name;
+mod near;
 pub(crate) mod operation;
 mod origin;
 mod patterns;

@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use super::near;
 use super::words::{self, Pattern, visible};
 
 /// Where a mirror is. Patterns are held against whole paths, which begin with that of the backing
@@ -34,28 +35,18 @@ impl Reach {
     /// That nothing here ever matches the pattern, if that is sure, or that it was meant as a glob; and what
     /// may be meant.
     #[must_use]
-    pub(super) fn missed_by(&self, pattern: &Pattern) -> Option<String> {
+    pub(crate) fn missed_by(&self, pattern: &Pattern) -> Option<String> {
         let source = pattern.as_str();
-        let base = visible(&self.backing.to_string_lossy());
-        let dead = || format!("its pattern matches no path here, since each begins with {base}/");
-        match (self.may_match(pattern), self.meant_by_glob(source)) {
-            (false, Some(meant)) => {
-                Some(format!("{}; it is no glob: did you mean {meant}?", dead()))
-            }
-            (false, None) => {
-                let meant = self.meant_by(source).map(|meant| match may_be_directory(&meant) {
-                    true => {
-                        format!("; did you mean '{meant}' or, for what is below it, '{meant}/.*'?")
-                    }
-                    false => format!("; did you mean '{meant}'?"),
-                });
-                Some(dead() + &meant.unwrap_or_default())
-            }
-            (true, Some(meant)) => Some(format!(
-                "a star in its pattern repeats the slash before it: it is no glob; did you mean {meant}?"
-            )),
-            (true, None) => None,
-        }
+        let is_alive = self.may_match(pattern);
+        let Some(meant) = self.meant_by_glob(source) else {
+            return (!is_alive).then(|| self.dead(source) + &self.meant_by(source));
+        };
+        Some(match is_alive {
+            true => format!(
+                "a star in the pattern repeats the slash before it: it is no glob; did you mean {meant}?"
+            ),
+            false => format!("{}; it is no glob: did you mean {meant}?", self.dead(source)),
+        })
     }
 
     /// That it cannot be told whether anything here matches: no automaton is the pattern itself.
@@ -64,57 +55,91 @@ impl Reach {
         let is_known =
             pattern.sieve().is_some() && pattern.is_sure() || pattern.as_str().is_empty();
         (!is_known && self.may_match(pattern)).then(|| {
-            "whether its pattern matches anything here was not judged: it looks around, refers back or is \
+            "whether the pattern matches anything here was not judged: it looks around, refers back or is \
              too large for that"
                 .to_owned()
         })
     }
 
-    /// Whether some path below the directory may match.
+    /// Whether the directory or some path below it may match.
     fn may_match(&self, pattern: &Pattern) -> bool {
         let Some(sieve) = pattern.sieve() else { return true };
         let base = self.backing.as_os_str().as_bytes();
         let root = base.strip_suffix(b"/").unwrap_or(base);
-        let mut path = root.iter().chain(b"/");
-        let mut state = sieve.start();
-        !path.any(|byte| {
-            state = sieve.step(state, *byte);
-            sieve.is_dead(state)
-        })
+        let at = root.iter().fold(sieve.start(), |state, byte| sieve.step(state, *byte));
+        let itself = if root.is_empty() { sieve.step(at, b'/') } else { at };
+        sieve.accepts_at(itself) || sieve.accepts_below(at)
     }
 
-    /// One that is near and may match: the same path of the backing, or below any directory.
-    fn meant_by(&self, source: &str) -> Option<String> {
-        let anywhere = format!(".*/{}", source.trim_start_matches(['^', '/']));
-        let mut all = self.of_backing(source).into_iter().chain([anywhere]);
-        all.find(|source| self.lives(source)).map(|source| visible(&source))
+    /// Why a pattern matches nothing.
+    fn dead(&self, source: &str) -> String {
+        let whole = near::tidied(source);
+        let why = match whole != source && self.lives(&whole) {
+            true => "no path ends in a slash or has two in a row".to_owned(),
+            false => {
+                let base = visible(&self.backing.to_string_lossy());
+                format!("each begins with {}/", base.trim_end_matches('/'))
+            }
+        };
+        format!("the pattern matches no path here, since {why}")
+    }
+
+    /// What is near and may match, as an expression and as a glob: what was typed may have been either.
+    fn meant_by(&self, source: &str) -> String {
+        let (mountpoint, backing) = self.roots();
+        let near = near::patterns(source, mountpoint, backing);
+        let pattern = near.into_iter().find(|near| self.lives(near));
+        let glob = near::typed_as(source).and_then(|glob| {
+            let near = near::globs(&glob, mountpoint, backing);
+            near.into_iter().find(|near| self.lives_as_glob(near))
+        });
+        let is_glob = words::glob_of_regex(source).is_some();
+        let shown = pattern.as_ref().filter(|_| !is_glob || glob.is_none()).map(|meant| {
+            let is_directory = near::may_be_directory(meant) || *meant == near::literal(backing);
+            let meant = visible(meant);
+            match is_directory {
+                true => format!("'{meant}' or, for what is below it, '{meant}/.*'"),
+                false => format!("'{meant}'"),
+            }
+        });
+        let glob = glob.filter(|glob| pattern.as_ref() != Some(glob));
+        let glob = glob.map(|glob| format!("--glob '{}'", visible(&glob)));
+        let all: Vec<_> = shown.into_iter().chain(glob).collect();
+        if all.is_empty() {
+            String::new()
+        } else {
+            format!("; did you mean {}?", all.join(", or "))
+        }
     }
 
     /// What a pattern means that reads as a glob: as a regular expression, and as a glob.
     fn meant_by_glob(&self, source: &str) -> Option<String> {
-        let source = self.of_backing(source).unwrap_or_else(|| source.to_owned());
-        let meant = words::meant_by_glob(&source).filter(|meant| self.lives(meant))?;
+        let (mountpoint, backing) = self.roots();
+        let mut near = near::typed_globs(source, mountpoint, backing).into_iter();
+        let (source, meant) = near.find_map(|source| {
+            let meant = words::meant_by_glob(&source).filter(|meant| self.lives(meant))?;
+            Some((source, meant))
+        })?;
         // What has more of a regular expression in it would be another glob.
         let glob = (!source.contains(".*") && !source.contains('\\')).then_some(source);
         let glob = glob.map(|glob| format!(", or --glob '{}'", visible(&glob)));
         Some(format!("'{}'{}", visible(&meant), glob.unwrap_or_default()))
     }
 
-    /// The path of the backing that a path of the mount stands for.
-    fn of_backing(&self, source: &str) -> Option<String> {
-        let rest = source.strip_prefix(self.mountpoint.to_str()?)?;
-        Some(format!("{}{rest}", self.backing.to_str()?))
+    /// Both places as text, without the slash that may end them; empty if they are no text.
+    fn roots(&self) -> (&str, &str) {
+        let [mountpoint, backing] = [&self.mountpoint, &self.backing].map(|path| path.to_str());
+        let (mountpoint, backing) = mountpoint.zip(backing).unwrap_or_default();
+        (mountpoint.trim_end_matches('/'), backing.trim_end_matches('/'))
     }
 
     fn lives(&self, source: &str) -> bool {
         Pattern::new(source).is_ok_and(|pattern| self.may_match(&pattern))
     }
-}
 
-/// Whether a pattern ends in a plain name without an ending, as directories mostly have.
-fn may_be_directory(source: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    source.rsplit('/').next().is_some_and(|name| !name.is_empty() && name.chars().all(plain))
+    fn lives_as_glob(&self, glob: &str) -> bool {
+        words::glob(glob).is_ok_and(|regex| self.lives(&regex))
+    }
 }
 
 #[cfg(test)]
@@ -137,19 +162,38 @@ mod tests {
             ".*wal",
             "(?!/data).*|/data/raw/x",
             r"/data/raw/(a)\1",
+            "/data/raw/member",
         ] {
-            let known = source == "/data/raw";
-            assert_eq!(told(source).is_some(), known, "{source}: {:?}", told(source));
+            assert_eq!(told(source), None, "{source}");
         }
         for (source, meant) in [
             ("member/wal", "'.*/member/wal' or, for what is below it, '.*/member/wal/.*'"),
-            ("/mnt/etcd2/member/.*", "'/data/raw/member/.*'"),
-            ("/wal/.*", "'.*/wal/.*'"),
+            ("/mnt/etcd2", "'/data/raw' or, for what is below it, '/data/raw/.*'"),
+            ("/mnt/etcd2/a.b", "'/data/raw/a.b'"),
+            ("/mnt/etcd2/member/.*", "'/data/raw/member/.*', or --glob '/data/raw/member/**'"),
+            ("^/mnt/etcd2/.*", "'/data/raw/.*'"),
+            ("(/mnt/etcd2/x/.*|/mnt/etcd2/y)", "'(/data/raw/x/.*|/data/raw/y)'"),
+            (r"/mnt/etcd2/[^/]*\.log", "--glob '/data/raw/*.log'"),
+            ("/member/[^/]*", "--glob 'member/*'"),
+            ("/wal/.*", "'.*/wal/.*', or --glob 'wal/**'"),
             ("^wal/.*", "'.*/wal/.*'"),
-            ("/data/raws/.*", "'.*/data/raws/.*'"),
+            ("./member/.*", "'.*/member/.*'"),
+            ("a.log|b.txt", "'.*/(a.log|b.txt)'"),
+            (r"\.log", r"'.*\.log'"),
+            ("/data/raws/.*", "'.*/data/raws/.*', or --glob 'data/raws/**'"),
         ] {
             let expected = format!(
-                "its pattern matches no path here, since each begins with /data/raw/; did you mean {meant}?"
+                "the pattern matches no path here, since each begins with /data/raw/; did you mean {meant}?"
+            );
+            assert_eq!(told(source).as_deref(), Some(&*expected), "{source}");
+        }
+        for (source, meant) in [
+            ("/data/raw/", "'/data/raw' or, for what is below it, '/data/raw/.*'"),
+            (".*/wal/", "'.*/wal' or, for what is below it, '.*/wal/.*'"),
+            ("/data/raw//a.b", "'/data/raw/a.b'"),
+        ] {
+            let expected = format!(
+                "the pattern matches no path here, since no path ends in a slash or has two in a row; did you mean {meant}?"
             );
             assert_eq!(told(source).as_deref(), Some(&*expected), "{source}");
         }
@@ -185,6 +229,7 @@ mod tests {
             ("/mnt/etcd2/wal/*", true, "'/data/raw/wal/.*', or --glob '/data/raw/wal/*'"),
             ("/data/raw/*.log", false, r"'/data/raw/.*\.log', or --glob '/data/raw/*.log'"),
             (".*/wal/*.log", false, r"'.*/wal/.*\.log'"),
+            ("/wal/*", true, "'.*/wal/.*', or --glob 'wal/*'"),
         ] {
             let told = reach.missed_by(&Pattern::new(source).unwrap()).unwrap();
             assert!(

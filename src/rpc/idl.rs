@@ -238,7 +238,8 @@ fn faults_are_written_as_ever() {
 fn what_matches_is_written_as_ever() {
     let path = |path: &str| WirePath(path.into());
     let (paths, whole) = (vec![path("/a"), path("/b")], true);
-    is_golden("matched", Matched { paths, matching: 1, seen: 2, left_out: 3, whole });
+    let warnings = vec!["w".to_owned()];
+    is_golden("matched", Matched { paths, matching: 1, seen: 2, left_out: 3, whole, warnings });
     is_golden("met", Met { path: path("/a"), faults: vec![], others: 4 });
 }
 

@@ -45,6 +45,8 @@ record! {
         4: left_out: i64,
         /// Whether that was all; else there were too many.
         5: whole: bool,
+        /// That the pattern never matches here, with what may be meant.
+        6: warnings: Vec<String>,
     }
 }
 
@@ -70,6 +72,7 @@ impl Handler {
         waits: &dyn Fn() -> bool,
     ) -> Result<Matched, Refusal> {
         let pattern = Pattern::new(pattern).map_err(|e| Refusal::Own(e.to_string()))?;
+        let missed = self.reach().missed_by(&pattern);
         let below = match below.0.as_os_str().is_empty() {
             true => self.reach().backing,
             false => self.place(&below.0)?,
@@ -86,6 +89,7 @@ impl Handler {
         })?;
         let Search { mut found, .. } = search;
         found.left_out = signed(left_out);
+        found.warnings.extend(missed);
         found.paths.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         Ok(found)
     }

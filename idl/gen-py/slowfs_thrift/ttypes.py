@@ -2744,16 +2744,18 @@ class Matched(object):
      - seen
      - left_out
      - whole
+     - warnings
 
     """
 
 
-    def __init__(self, paths=None, matching=None, seen=None, left_out=None, whole=None,):
+    def __init__(self, paths=None, matching=None, seen=None, left_out=None, whole=None, warnings=None,):
         self.paths = paths
         self.matching = matching
         self.seen = seen
         self.left_out = left_out
         self.whole = whole
+        self.warnings = warnings
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -2794,6 +2796,16 @@ class Matched(object):
                     self.whole = iprot.readBool()
                 else:
                     iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.LIST:
+                    self.warnings = []
+                    (_etype183, _size180) = iprot.readListBegin()
+                    for _i184 in range(_size180):
+                        _elem185 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem185)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -2807,8 +2819,8 @@ class Matched(object):
         if self.paths is not None:
             oprot.writeFieldBegin('paths', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.paths))
-            for iter180 in self.paths:
-                oprot.writeBinary(iter180)
+            for iter186 in self.paths:
+                oprot.writeBinary(iter186)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.matching is not None:
@@ -2826,6 +2838,13 @@ class Matched(object):
         if self.whole is not None:
             oprot.writeFieldBegin('whole', TType.BOOL, 5)
             oprot.writeBool(self.whole)
+            oprot.writeFieldEnd()
+        if self.warnings is not None:
+            oprot.writeFieldBegin('warnings', TType.LIST, 6)
+            oprot.writeListBegin(TType.STRING, len(self.warnings))
+            for iter187 in self.warnings:
+                oprot.writeString(iter187.encode('utf-8') if sys.version_info[0] == 2 else iter187)
+            oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -2879,11 +2898,11 @@ class Met(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype184, _size181) = iprot.readListBegin()
-                    for _i185 in range(_size181):
-                        _elem186 = ListedFault()
-                        _elem186.read(iprot)
-                        self.faults.append(_elem186)
+                    (_etype191, _size188) = iprot.readListBegin()
+                    for _i192 in range(_size188):
+                        _elem193 = ListedFault()
+                        _elem193.read(iprot)
+                        self.faults.append(_elem193)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2909,8 +2928,8 @@ class Met(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter187 in self.faults:
-                iter187.write(oprot)
+            for iter194 in self.faults:
+                iter194.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.others is not None:
@@ -3160,6 +3179,7 @@ Matched.thrift_spec = (
     (3, TType.I64, 'seen', None, None, ),  # 3
     (4, TType.I64, 'left_out', None, None, ),  # 4
     (5, TType.BOOL, 'whole', None, None, ),  # 5
+    (6, TType.LIST, 'warnings', (TType.STRING, 'UTF8', False), None, ),  # 6
 )
 all_structs.append(Met)
 Met.thrift_spec = (

@@ -3,6 +3,8 @@
 //! It is made when a fault is set, whole, and never changes. Each takes at most [`LIMIT`] bytes: a
 //! number of a state fits in 16 bits. No locks.
 
+use std::collections::HashSet;
+
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson;
 use regex_automata::util::primitives::StateID;
@@ -20,7 +22,7 @@ const MAKING_LIMIT: usize = 256 << 10;
 const PROGRAM_LIMIT: usize = 1 << 20;
 
 /// A state of an automaton.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::fault) struct State(pub(in crate::fault) u16);
 
 /// An automaton.
@@ -78,6 +80,30 @@ impl Dfa {
     /// Whether all of the path is accepted.
     pub(in crate::fault) fn accepts(&self, path: &[u8]) -> bool {
         self.accepts_at(path.iter().fold(self.start, |state, byte| self.step(state, *byte)))
+    }
+
+    /// Whether it accepts anything that goes on from there as a path does: names, each behind a slash.
+    pub(in crate::fault) fn accepts_below(&self, from: State) -> bool {
+        let classes = self.dfa.byte_classes();
+        let others =
+            classes.representatives(1..=b'.').chain(classes.representatives(b'0'..=u8::MAX));
+        let in_names: Vec<u8> = others.filter_map(|class| class.as_u8()).collect();
+        let begin = (self.step(from, b'/'), true);
+        let mut known = HashSet::from([begin]);
+        let mut open = vec![begin];
+        while let Some((state, is_behind_slash)) = open.pop() {
+            if !is_behind_slash && self.accepts_at(state) {
+                return true;
+            }
+            let slash = (!is_behind_slash).then_some(b'/');
+            for byte in slash.into_iter().chain(in_names.iter().copied()) {
+                let next = (self.step(state, byte), byte == b'/');
+                if !self.is_dead(next.0) && known.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        false
     }
 
     /// Marks with 1 each byte that it tells from the one before.

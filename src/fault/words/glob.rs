@@ -33,6 +33,7 @@ pub(crate) fn regex(glob: &str) -> Result<String, GlobError> {
         let why = format!("no path ends in a slash; {glob}** is all that is below");
         return Err(GlobError(why));
     }
+    let glob = &without_dots(glob)?;
     let anchored = glob.starts_with('/') || glob.starts_with("**");
     let whole = if anchored { glob.to_owned() } else { format!("{ANYWHERE}{glob}") };
     let made = GlobBuilder::new(&whole).literal_separator(true).empty_alternates(true).build();
@@ -43,6 +44,23 @@ pub(crate) fn regex(glob: &str) -> Result<String, GlobError> {
         Some(rest) => Ok(format!("{BELOW}{}", plain(rest)?)),
         None => plain(inside),
     }
+}
+
+/// The same without what a path has no name for: `.` and doubled slashes.
+fn without_dots(glob: &str) -> Result<String, GlobError> {
+    let mut names: Vec<_> = glob.split('/').collect();
+    let last = names.pop().unwrap_or_default();
+    if last == "." || last == ".." || names.contains(&"..") {
+        let why = "no path has a name . or .. in it; ** is all that is below";
+        return Err(GlobError(why.to_owned()));
+    }
+    let mut place = 0;
+    names.retain(|name| {
+        place += 1;
+        *name != "." && (place == 1 || !name.is_empty())
+    });
+    names.push(last);
+    Ok(names.join("/"))
 }
 
 /// The same with nothing escaped that need not be, and characters for bytes.
@@ -84,9 +102,12 @@ fn plain(regex: &str) -> Result<String, GlobError> {
 
 /// The glob that a regular expression was made of, if it may have been: no more than a glob writes so.
 pub(crate) fn of_regex(pattern: &str) -> Option<String> {
-    if !pattern.contains("[^/") && !pattern.contains(BETWEEN) {
-        return None;
-    }
+    let is_one = pattern.contains("[^/") || pattern.contains(BETWEEN);
+    if is_one { maybe_of_regex(pattern) } else { None }
+}
+
+/// The same if people may have written it, too.
+pub(in crate::fault) fn maybe_of_regex(pattern: &str) -> Option<String> {
     let rest = pattern.strip_prefix(BELOW).unwrap_or(pattern);
     let glob = glob_of(rest)?;
     regex(&glob).is_ok_and(|again| again == pattern).then_some(glob)
@@ -199,6 +220,10 @@ mod tests {
             ("{a,b}?", ".*/(?:a|b)[^/]"),
             ("[!a-c]", ".*/[^/a-c]"),
             ("gr\u{fc}n", ".*/gr\u{fc}n"),
+            ("./wal/*", ".*/wal/[^/]*"),
+            ("././x", ".*/x"),
+            ("/data/./raw//x", "/data/raw/x"),
+            (".x/..y", r".*/\.x/\.\.y"),
         ] {
             assert_eq!(regex(glob).as_deref(), Ok(expected), "{glob}");
         }
@@ -245,6 +270,9 @@ mod tests {
             ("a}", "unopened"),
             ("[b-a]", "invalid range"),
             ("wal/", "wal/** is all"),
+            (".", "no path has a name . or .."),
+            ("../x", "no path has a name . or .."),
+            ("wal/..", "no path has a name . or .."),
             ("[\u{e4}]", "ASCII only"),
             ("a\\", "dangling"),
         ] {
