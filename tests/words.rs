@@ -115,6 +115,21 @@ fn clear_tells_how_much_and_clears_nothing_if_a_part_is_not_there() {
 }
 
 #[test]
+fn what_a_recipe_replaces_has_lost_nothing_to_it() {
+    let mount = Mount::new();
+    ok(&mount, &["recipe", "full"]);
+    let told = ok(&mount, &["recipe", "dying-disk"]);
+    let replaces: Vec<_> = told.lines().map(|line| line.contains("; replaces 1")).collect();
+    assert!(replaces == [true, false] && !told.contains("takes"), "{told}");
+    ok(&mount, &["recipe", "full"]);
+    let json: Value =
+        serde_json::from_str(&ok(&mount, &["recipe", "dying-disk", "--json"])).unwrap();
+    let told = |field: &str| [0, 1].map(|place| json["faults"][place][field].clone());
+    assert_eq!(told("replaced"), [json!([4]), json!([])], "{json}");
+    assert_eq!(told("taken"), [json!([]), json!([])], "{json}");
+}
+
+#[test]
 fn what_spent_faults_of_one_name_hold_is_let_go_by_that_name() {
     let mount = Mount::new();
     let _clear = mount.clear_on_drop();

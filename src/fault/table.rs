@@ -22,6 +22,7 @@ use super::placing::{Change, Placement, Put, Staging};
 use super::snapshot::{Row, Snapshot};
 use super::spec::Fault;
 use super::subject::{Bare, with_matches};
+use super::taken::Taken;
 use super::trace::{Trace, Tracing};
 use crate::ops::MethodSet;
 
@@ -97,6 +98,7 @@ impl FaultTable {
             if change.only_these {
                 staging.lift_others(&mut put);
             }
+            put.iter_mut().for_each(|put| Taken::settle(&mut put.taken, &staging.rows));
             if staging.rows.iter().filter(|row| !row.methods.is_empty()).count() > MAX_FAULTS {
                 return Err(TooManyFaults);
             }

@@ -27,6 +27,16 @@ impl Taken {
         };
         before.iter().zip(rows).filter_map(taken).collect()
     }
+
+    /// Forgets those of which the rest of the change left nothing, since it tells that they are replaced;
+    /// to the others is left what they have at its end.
+    pub(super) fn settle(all: &mut Vec<Taken>, rows: &[Row]) {
+        all.retain_mut(|taken| {
+            let row = rows.iter().find(|row| row.live.id == taken.id);
+            taken.left = row.map_or(MethodSet::EMPTY, |row| row.methods);
+            !taken.left.is_empty()
+        });
+    }
 }
 
 /// As in `fsync from 3 (left: fdatasync)`.

@@ -107,6 +107,37 @@ fn only_these_keeps_what_stands_in_the_same_words() {
 }
 
 #[test]
+fn what_is_gone_at_the_end_of_a_change_has_lost_no_methods_to_it() {
+    let table = table();
+    for line in ["error ENOSPC -m read,write,fsync", "hang -m mkdir,rmdir,unlink"] {
+        set(&table, fault(line), Placement::Add);
+    }
+    let change = |lines: &[&str], only_these| Change {
+        faults: lines.iter().map(|line| (fault(line), Placement::Replace)).collect(),
+        only_these,
+        ..Change::default()
+    };
+    let told = |change| {
+        let put = table.put_all(change).unwrap();
+        put.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let lines = ["kill -m read,mkdir", "delay 1s -m write,fsync,rmdir"];
+    assert_eq!(
+        told(change(&lines, false)),
+        [
+            "fault 3: kill -m mkdir,read; takes mkdir from 2 (left: unlink)",
+            "fault 4: delay 1s -m fsync,rmdir,write; replaces 1; takes rmdir from 2 (left: unlink)"
+        ]
+    );
+    let other = ["hang -m write", "hang -m read"];
+    assert_eq!(
+        told(change(&other, true)),
+        ["fault 5: hang -m write; replaces 2, 3, 4", "fault 6: hang -m read"],
+        "what only lost a method is lifted with the others"
+    );
+}
+
+#[test]
 fn what_a_change_lets_go_is_counted_whoever_held_it() {
     let line = DelayLine::new().unwrap();
     let table = FaultTable::new(Arc::clone(&line), Some(1));
