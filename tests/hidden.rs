@@ -119,6 +119,28 @@ slowfs clear ./mnt >/dev/null
 }
 
 #[test]
+fn what_is_mounted_below_a_mount_is_named_where_it_keeps_it() {
+    alone(
+        r#"
+mkdir -p raw/tmp raw/sub other
+start mnt --subdir raw
+mount -t tmpfs none mnt/tmp
+! slowfs umount mnt 2>said || die 'it went'
+grep -qF -- "cannot unmount mnt: it is busy: $PWD/mnt/tmp is mounted below it: unmount that first" said ||
+    die "$(cat said)"
+mv log first.log
+start mnt/sub --subdir other --listen none
+! slowfs umount mnt 2>said || die 'it went'
+grep -qF -- "$PWD/mnt/sub, $PWD/mnt/tmp are mounted below it: unmount those first" said || die "$(cat said)"
+[ "$(wc -l <said)" = 1 ] || die "$(cat said)"
+umount mnt/tmp
+slowfs umount mnt/sub
+slowfs umount mnt
+"#,
+    );
+}
+
+#[test]
 fn who_keeps_a_mount_busy_is_named_and_force_ends_it() {
     alone(
         r#"

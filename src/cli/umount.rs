@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::mount::mirror_at;
 use super::mounts::{self, Answer, Asked};
+use crate::daemon::beneath::listed;
 use crate::daemon::mark::{self, Server};
 use crate::daemon::mountinfo::{MountLine, MountTable};
 use crate::daemon::socket::{self, State};
@@ -85,6 +86,8 @@ fn ended(servers: Vec<Server>, typed: &Path) -> anyhow::Result<()> {
 /// What keeps a mount busy.
 struct Busy {
     openers: Openers,
+    /// What is mounted below it.
+    below: Vec<String>,
     /// How many operations faults hold, if its daemon tells.
     held: Option<i64>,
 }
@@ -93,7 +96,7 @@ impl Busy {
     fn of(line: &MountLine) -> Busy {
         let device = line.device;
         let openers = process::openers(SEARCHING, |_| true, move |open| open.device == device);
-        Busy { openers, held: held(line) }
+        Busy { openers, below: below(line), held: held(line) }
     }
 
     /// Who it is, and what to do about it.
@@ -101,6 +104,13 @@ impl Busy {
         let typed = typed.display();
         let mut why = Vec::new();
         let mut what = Vec::new();
+        if !self.below.is_empty() {
+            let (is, that) = if self.below.len() == 1 { ("is", "that") } else { ("are", "those") };
+            why.push(format!(
+                "{} {is} mounted below it: unmount {that} first",
+                listed(&self.below)
+            ));
+        }
         if !self.openers.found.is_empty() {
             why.push(format!("files are open of {}", self.openers.named()));
             what.push("end these programs".to_owned());
@@ -121,6 +131,19 @@ impl Busy {
     }
 }
 
+/// The places that lie on that mount, in the order of their names.
+fn below(line: &MountLine) -> Vec<String> {
+    let lines = MountTable::open().and_then(|table| table.mounts()).unwrap_or_default();
+    let on_it = lines.into_iter().filter(|other| {
+        // The root of all lies on itself.
+        other.parent == line.number && other.number != line.number
+    });
+    let mut places: Vec<_> = on_it.map(|on| on.mountpoint.display().to_string()).collect();
+    places.sort();
+    places.dedup();
+    places
+}
+
 fn held(line: &MountLine) -> Option<i64> {
     let found = socket::socket_of(&line.mountpoint, line.owner);
     let Some((socket, State::Live { pid })) = found else { return None };
@@ -137,7 +160,8 @@ mod tests {
     fn what_is_told_is_what_can_be_done() {
         let opener = |pid| Opener { pid, program: "cat".into(), first: "/m/f".into(), more: 0 };
         let busy = |found: Vec<_>, unseen, held| {
-            Busy { openers: Openers { found, unseen }, held }.told(Path::new("/m"))
+            let below = Vec::new();
+            Busy { openers: Openers { found, unseen }, below, held }.told(Path::new("/m"))
         };
         let force = "`slowfs umount --force /m` ends it all the same, and who uses it gets errors";
         assert_eq!(

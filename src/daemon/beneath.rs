@@ -94,7 +94,8 @@ fn names(dir: &OwnedFd) -> io::Result<Vec<String>> {
     Ok(names.filter(|name| name != "." && name != "..").take(COUNTED).collect())
 }
 
-fn listed(names: &[String]) -> String {
+/// Some of the names, and how many more there are.
+pub(crate) fn listed(names: &[String]) -> String {
     let some: Vec<_> = names.iter().take(TOLD).map(String::as_str).collect();
     let more = match names.len() {
         n if n <= TOLD => String::new(),
