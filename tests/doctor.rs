@@ -64,6 +64,7 @@ fn what_fuse_needs_and_lacks_is_found() {
     alone(
         r#"
 finds fusermount3 ok
+finds limits ok 'none is in the way'
 echo '# user_allow_other' >conf
 touch /etc/fuse.conf
 mount --bind conf /etc/fuse.conf

@@ -70,7 +70,7 @@ silent WARN
 stop mnt
 touch mnt/{a,b,c,d,e}
 start mnt --subdir raw
-told "$PWD/mnt was not empty and is not what is mirrored: until the end of the mount nobody finds"
+told "$PWD/mnt was not empty and is not what is mirrored; files hidden while mounted:"
 told ' and 2 more'
 stop mnt
 # The same directory by another name.

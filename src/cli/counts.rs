@@ -78,7 +78,7 @@ fn taken_line(stats: &Statistics) -> String {
         [stats.held_bytes_in_memory, stats.held_bytes_in_file].map(mebibytes);
     let kept = format!("\nheld operations keep {in_memory} MiB in memory, {in_file} MiB in a file");
     format!(
-        "\n{} threads for what may block (of 8192){}{}{}",
+        "\n{} worker threads (at most 8192){}{}{}",
         stats.threads,
         told(stats.waiting, "operations wait for one"),
         told(stats.callers_freed, "killed callers freed from what was blocked"),

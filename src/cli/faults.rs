@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::counts::headline;
 use super::render::{
-    commands, ended_table, fault_table, past_cache, script, still_holds, taken, warnings,
+    commands, ended_table, fault_table, past_cache, script, still_holds, taken as lost, warnings,
 };
 use super::report::Report;
 use super::values::Cleared;
-use crate::rpc::{Client, ClientError, ListedFault};
+use crate::rpc::{self, Client, ClientError, ListedFault};
 
 /// What `slowfs list` shows.
 #[derive(Clone, Debug)]
@@ -36,19 +36,31 @@ pub(super) fn clear(client: &mut Client, what: &[Cleared]) -> Result<Report, Cli
         }
         other => Some(other?),
     };
-    let named = if is_all { "every fault".to_owned() } else { words.join(",") };
-    let told = cleared.as_ref().map(|done| {
-        let (faults, released) = (done.faults.len(), done.released);
-        let have = if faults == 1 { "fault has" } else { "faults have" };
-        format!("; {faults} {have} gone{}; released {released} held", taken(&done.taken))
-    });
+    let named = (!is_all).then(|| words.join(","));
     let json = json!({
         "cleared": if is_all { json!("all") } else { json!(words) },
         "faults": cleared.as_ref().map(|done| &done.faults),
         "released": cleared.as_ref().map(|done| done.released),
         "taken": cleared.as_ref().map(|done| &done.taken),
     });
-    Ok(Report::new(format!("cleared {named}{}", told.unwrap_or_default()), json))
+    Ok(Report::new(told(named.as_deref(), cleared.as_ref()), json))
+}
+
+/// What has come of clearing that, or everything, as far as the server tells.
+fn told(named: Option<&str>, cleared: Option<&rpc::Cleared>) -> String {
+    let Some(rpc::Cleared { faults, released, taken }) = cleared else {
+        return format!("cleared {}", named.unwrap_or("every fault"));
+    };
+    if faults.is_empty() && taken.is_empty() && *released == 0 {
+        return named.map_or("no fault was set".to_owned(), |named| format!("no fault on {named}"));
+    }
+    let have = if faults.len() == 1 { "fault has" } else { "faults have" };
+    format!(
+        "cleared {}; {} {have} gone{}; released {released} held",
+        named.unwrap_or("every fault"),
+        faults.len(),
+        lost(taken)
+    )
 }
 
 /// By the calls of a slowfs before `clear` or, for methods alone, by charybdefs's. A server that has

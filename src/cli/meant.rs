@@ -4,7 +4,7 @@
 use clap::Command;
 
 /// Words in the place of a command, and what to write.
-const COMMANDS: [(&[&str], &str); 13] = [
+const COMMANDS: [(&[&str], &str); 14] = [
     (
         &["add", "set", "inject", "create", "new", "fault", "faults", "toxic", "enable", "put"],
         "a fault is set by its kind, as in `slowfs delay 300ms -m fsync`; `slowfs kinds` lists them",
@@ -33,6 +33,7 @@ const COMMANDS: [(&[&str], &str); 13] = [
         &["log", "logs", "tail", "strace"],
         "`slowfs trace` shows each request; the log is where `slowfs mount` was told",
     ),
+    (&["record", "replay"], "not in this version; `slowfs trace` shows each request"),
     (&["recipes", "cookbook", "scenario"], "`slowfs recipe --list` shows ready-made faults"),
     (&["version"], "write `slowfs --version`"),
     (&["man", "usage", "commands", "?"], "write `slowfs --help`"),
@@ -118,10 +119,7 @@ const OPTIONS: [Meant; 26] = [
     (&["-s", "--single"], &[("threads", "--threads 1")]),
     (&["--writable", "--rw", "-w"], &[("read_only", "nothing: it is written to")]),
     (&["--format", "--output", "-o"], &[("json", "--json")]),
-    (
-        &["-f", "--force", "-l", "--lazy"],
-        &[("mountpoint", "nothing: SIGTERM has the daemon release what is held and unmount")],
-    ),
+    (&["-l", "--lazy"], &[("force", "--force")]),
 ];
 
 /// What to write in the place of a word that is no command.

@@ -3,6 +3,7 @@
 //! No locks.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
@@ -116,11 +117,15 @@ impl Line<'_> {
         let names =
             || self.grammar.get_subcommands().flat_map(Command::get_name_and_visible_aliases);
         match closest(&word, names()) {
-            _ if self.words.iter().any(is_path) && self.would_mount() => {
+            _ if begins_with_place(self.words) && self.would_mount() => {
                 format!("{no}; to mount, write `slowfs mount {}`", shown(self.words))
             }
             Some(near) => format!("{no}; did you mean {near}?"),
-            None if self.words.len() == 2 && self.would_mount() => {
+            // Of a path, what stands before it would be done to it.
+            None if self.words.len() == 2
+                && !self.words.iter().any(is_path)
+                && self.would_mount() =>
+            {
                 format!("{no}; to mount, write `slowfs mount {}`", shown(self.words))
             }
             None => format!("{no}; `slowfs` alone shows those there are"),
@@ -130,7 +135,7 @@ impl Line<'_> {
     /// An option before its command, in the place of one, or of charybdefs's and mount(8)'s grammar.
     fn no_command_but_option(&self, word: &str) -> String {
         let is_command = |word: &&OsString| self.grammar.find_subcommand(word).is_some();
-        let no = format!("the command comes first, and {} is none", quoted(word));
+        let no = format!("no command stands before {}", quoted(word));
         if let Some(command) = self.words.iter().find(is_command) {
             let others = self.words.iter().filter(|other| *other != command);
             let line = shown([command].into_iter().chain(others));
@@ -149,8 +154,13 @@ impl Line<'_> {
 
     /// Whether it is what `slowfs mount` takes.
     fn would_mount(&self) -> bool {
-        let before = ["slowfs", "mount"].map(OsString::from);
-        let line = before.into_iter().chain(self.words.iter().cloned());
+        let before = [OsString::from("mount")];
+        self.parses(before.into_iter().chain(self.words.iter().cloned()))
+    }
+
+    fn parses(&self, words: impl Iterator<Item = OsString>) -> bool {
+        let line = [OsString::from("slowfs")].into_iter().chain(words).collect();
+        let line = super::spelled_out(self.grammar, line);
         self.grammar.clone().try_get_matches_from(line).is_ok()
     }
 
@@ -239,11 +249,19 @@ impl Line<'_> {
 
     /// A method in the place of what a kind takes.
     fn method_first(&self, command: &Command) -> Option<String> {
-        let word = self.words.get(1)?.to_str()?;
+        let place = self.words.iter().skip(1).position(|word| !is_path(word))? + 1;
+        let word = self.words.get(place)?.to_str()?;
         let method = parse_method(word).ok()?;
         let takes = |id| command.get_arguments().any(|arg| arg.get_id() == id);
         let example = example(command).filter(|_| takes("methods") && takes("regex"))?;
-        Some(format!("{word} is a method, which is written -m {method}, as in `{example}`"))
+        let mut turned = self.words.to_vec();
+        turned.remove(place);
+        turned.extend(["-m".into(), method.to_string().into()]);
+        let no = format!("{word} is a method, which is written -m {method}");
+        Some(match self.parses(turned.iter().cloned()) {
+            true => format!("{no}: write `slowfs {}`", shown(&turned)),
+            false => format!("{no}, as in `{example}`"),
+        })
     }
 
     /// The methods of the -m right before that word.
@@ -284,6 +302,13 @@ fn own_option(error: &Error, command: &Command) -> Option<String> {
     let long = name.replace('_', "-");
     let is_own = command.get_arguments().any(|arg| arg.get_long() == Some(&*long));
     is_own.then(|| format!("{value} is no option of mount(8); write --{long}{rest}"))
+}
+
+/// Whether the first word is a directory, and not what is to be done with one.
+fn begins_with_place(words: &[OsString]) -> bool {
+    let others = words.iter().any(is_path);
+    let is_place = |word: &OsString| is_path(word) || Path::new(word).is_dir();
+    others && words.first().is_some_and(is_place)
 }
 
 /// The first example of a command's help.

@@ -55,7 +55,7 @@ impl Hidden {
         let path = mountpoint.display();
         match &self.names {
             Some(names) if !names.is_empty() && !self.is_mirrored => tracing::warn!(
-                "{path} was not empty and is not what is mirrored: until the end of the mount nobody finds {}",
+                "{path} was not empty and is not what is mirrored; files hidden while mounted: {}",
                 listed(names)
             ),
             _ => {}

@@ -81,7 +81,11 @@ mod tests {
             ("error EIO -m release", "error does nothing on release"),
             ("hang --and 'delay 1s' -m write", "delay beside hang does nothing"),
             ("error EIO --and hang --and kill -m write", "error and kill beside hang"),
-            ("delay 5M -m write", "it holds for 5months"),
+            ("delay 5M -m write", "it holds for 5months; is that"),
+            (
+                "delay 3000000000s -m write",
+                "it holds for 95years23days11h20m; is that the unit you mean?",
+            ),
             ("delay uniform:1ms..900years,max=900years -m write", "is that the unit you mean?"),
             ("error EIO -m write --starts 200years", "--starts 200years is longer than a year"),
         ] {

@@ -81,7 +81,7 @@ pub(super) fn descriptors(_: &Scene) -> Finding {
 pub(super) fn limits(_: &Scene) -> Finding {
     let staying = if may_lift() { Vec::new() } else { that_would_stay() };
     if staying.is_empty() {
-        return Finding::ok("none is felt", "a mount is not ended or crippled by one");
+        return Finding::ok("none is in the way", "a mount is not ended or crippled by one");
     }
     Finding::to_do(
         format!("{} cannot be lifted", super::scene::counted(staying.len(), "limit")),

@@ -140,8 +140,7 @@ impl Effect for Delaying {
             return Some("x1 is as long as the backing takes anyway".to_owned());
         }
         let half = self.length.at(|| 0.5).filter(|half| *half > HARDLY_MEANT)?;
-        let half = time_text(half);
-        Some(format!("it holds for {half}: m is a minute, M a month; is that the unit you mean?"))
+        Some(format!("it holds for {}; is that the unit you mean?", time_text(half)))
     }
 
     fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
