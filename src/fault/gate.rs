@@ -12,7 +12,7 @@ use super::mask::Mask;
 use super::operation::Operation;
 use super::rolled::Rolled;
 use super::snapshot::{Row, Snapshot};
-use super::subject::{Subject, with_matches};
+use super::subject::{Subject, is_free, with_matches};
 use super::table::FaultTable;
 use super::trace::Tracing;
 use crate::ops::MethodSet;
@@ -124,6 +124,10 @@ impl Gate {
         op: &Operation<'_>,
         roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
     ) -> Verdict {
+        let version = self.table.version();
+        if subjects.iter().all(|subject| is_free(version, *subject)) {
+            return Verdict::Run;
+        }
         let mut hit = None;
         self.ask(&mut hit, subjects, op, roll);
         // So what was not hit has no room moved for a hit.

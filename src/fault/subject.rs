@@ -6,6 +6,7 @@
 //! No locks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -68,7 +69,26 @@ impl Subject for Bare<'_> {
 /// What is remembered with an inode, as last found out: which faults match any of its paths and,
 /// of a directory, how far its path leads.
 #[derive(Default)]
-pub struct Memo(ArcSwapOption<Known>);
+pub struct Memo {
+    known: ArcSwapOption<Known>,
+    /// Of which table and paths no fault matches; both in one word, so that they are of one moment.
+    free: AtomicU64,
+}
+
+/// Version and epoch in a word that no other two have. None where they are too large for that.
+#[inline]
+fn both(version: u64, epoch: u64) -> Option<u64> {
+    let (version, epoch) = (u32::try_from(version).ok()?, u32::try_from(epoch).ok()?);
+    Some(u64::from(version) << 32 | u64::from(epoch))
+}
+
+/// Whether it is remembered that no fault of the table's version matches the subject. An empty table,
+/// version 0, is not asked.
+#[inline]
+pub(super) fn is_free(version: u64, subject: &dyn Subject) -> bool {
+    let Some(memo) = subject.memo() else { return false };
+    version != 0 && both(version, subject.epoch()) == Some(memo.free.load(Ordering::Relaxed))
+}
 
 struct Known {
     matches: Option<Matches>,
@@ -98,7 +118,7 @@ pub(super) fn with_matches<T>(
 ) -> T {
     // Before the paths, so that an answer is never remembered under a later epoch than its own.
     let epoch = subject.epoch();
-    let known = subject.memo().map(|memo| memo.0.load());
+    let known = subject.memo().map(|memo| memo.known.load());
     let matches = known.as_deref().and_then(|known| known.as_ref()?.matches.as_ref());
     let found;
     then(match matches.filter(|k| k.version == snapshot.version() && k.epoch == epoch) {
@@ -125,19 +145,22 @@ fn find(snapshot: &Snapshot, subject: &dyn Subject, epoch: u64) -> Box<[usize]> 
     found.of_paths(subject);
     let places: Box<[usize]> = found.places.into();
     let version = snapshot.version();
+    if places.is_empty() {
+        memo.free.store(both(version, epoch).unwrap_or_default(), Ordering::Relaxed);
+    }
     let matches = Some(Matches { version, epoch, places: places.clone() });
-    let known = memo.0.load();
+    let known = memo.known.load();
     let below = known.as_ref().and_then(|known| known.below.clone());
-    memo.0.store(Some(Arc::new(Known { matches, below })));
+    memo.known.store(Some(Arc::new(Known { matches, below })));
     places
 }
 
 impl Memo {
     /// Remembers how far the directory's path leads, beside the rest.
     fn lead(&self, below: Below) {
-        let known = self.0.load();
+        let known = self.known.load();
         let matches = known.as_ref().and_then(|known| known.matches.clone());
-        self.0.store(Some(Arc::new(Known { matches, below: Some(Arc::new(below)) })));
+        self.known.store(Some(Arc::new(Known { matches, below: Some(Arc::new(below)) })));
     }
 }
 
@@ -166,7 +189,7 @@ impl<'a> Found<'a> {
 
     /// Goes on where the directory's path led.
     fn of_entry(&mut self, subject: &dyn Subject, epoch: u64, entry: &Entry<'_>) {
-        let known = entry.directory.0.load();
+        let known = entry.directory.known.load();
         let below = known.as_ref().and_then(|known| known.below.as_ref());
         let lead = below.filter(|below| below.epoch == epoch).map(|below| below.lead);
         let patterns = &self.snapshot.patterns;

@@ -7,6 +7,7 @@
 //! Lock rule: writers take turns by a mutex over memory only; the delay line and the subscribers
 //! are called after it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -48,6 +49,8 @@ pub struct FaultTable {
     mask: MaskWord,
     trace: Trace,
     snapshot: ArcSwap<Snapshot>,
+    /// Of the snapshot, or already of the next: who has found nothing in the former asks again.
+    version: AtomicU64,
     writer: Mutex<Writer>,
     subscribers: Mutex<Vec<Subscriber>>,
     line: Arc<DelayLine>,
@@ -64,6 +67,7 @@ impl FaultTable {
             mask: MaskWord::default(),
             trace: Trace::default(),
             snapshot: ArcSwap::default(),
+            version: AtomicU64::new(0),
             writer: Mutex::default(),
             subscribers: Mutex::default(),
             line,
@@ -280,6 +284,12 @@ impl FaultTable {
         self.mask.log_all();
     }
 
+    /// The snapshot's, or already the next one's.
+    #[inline]
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     pub(super) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.snapshot.load()
     }
@@ -333,6 +343,8 @@ impl FaultTable {
         rows.retain(|row| !row.methods.is_empty());
         let next = Snapshot::after(before, rows);
         let armed = next.armed();
+        // First: whoever has met the new snapshot finds nothing remembered of the old one.
+        self.version.store(next.version(), Ordering::Release);
         self.snapshot.store(Arc::new(next));
         self.mask.arm(armed);
     }

@@ -310,3 +310,33 @@ proptest! {
         prop_assert_eq!(counts(&gate), model);
     }
 }
+
+/// What is remembered of a file that nothing matches holds for that table and those paths only, also
+/// where their numbers do not fit where it is remembered.
+#[test]
+fn a_file_that_nothing_matches_is_met_by_what_comes_later() {
+    for epoch in [0, u64::from(u32::MAX) - 2, u64::from(u32::MAX) + 1] {
+        let gate = gate();
+        let file = File::new("/a/x");
+        file.epoch.store(epoch, Ordering::Relaxed);
+        let met = || decided(&gate, &[&file.on(Call::Write)]);
+        let matching = gate.table.put(fault(Call::Write, ".*/b/.*"), Placement::Add).unwrap();
+        for _ in 0..3 {
+            assert_eq!(met(), None);
+            assert_eq!(file.asked.load(Ordering::Relaxed), 1, "it is remembered");
+        }
+        for _ in 0..4 {
+            file.rename("/b/x");
+            assert_eq!(met(), Some(matching), "{epoch}");
+            file.rename("/a/x");
+            assert_eq!(met(), None);
+            assert_eq!(met(), None);
+        }
+        let other = gate.table.put(fault(Call::Write, ".*/a/.*"), Placement::Add).unwrap();
+        assert_eq!(met(), Some(other));
+        gate.table.clear_all();
+        assert_eq!(met(), None);
+        let again = gate.table.put(fault(Call::Write, ".*/a/.*"), Placement::Add).unwrap();
+        assert_eq!(met(), Some(again));
+    }
+}
