@@ -39,6 +39,7 @@ done
 at mnt slowfs ping mnt/
 at mnt slowfs ping
 at mnt slowfs ping --addr "$socket"
+(cd /run && slowfs ping --addr "slowfs/${socket##*/}" >/dev/null)
 (cd mnt/deep && slowfs delay . 1ms -m fsync | grep -q '^fault 1: delay 1ms')
 grep -q "put_fault: fault 1: .*peer=pid:[0-9]*,uid:0,gid:0" mnt.log || die 'no credentials'
 # charybdefs's clients are served there, too.
@@ -69,7 +70,23 @@ stop mnt
 refused slowfs ping mnt/
 says "mnt/ lies on no mirror"
 refused slowfs ping
+says 'cannot connect to 127.0.0.1:9090' 'no mount is named and none was found'
+SLOWFS_ADDR=127.0.0.1:1 refused slowfs ping
+says 'cannot connect to 127.0.0.1:1:' 'that address is of $SLOWFS_ADDR'
+for command in trace watch; do
+    refused slowfs $command
+    says 'no mount is named and none was found'
+done
+refused slowfs ping --addr 127.0.0.1
 says 'cannot connect to 127.0.0.1:9090'
+! grep -F 'none was found' said || die 'it was named'
+echo 127.0.0.1:9090 >'an addr'
+for path in "$PWD/an addr" './an addr'; do
+    refused slowfs ping --addr "$path"
+    says 'it is no socket' "--addr \"\$(cat '$PWD/an addr')\""
+done
+refused slowfs ping --addr 'an addr'
+says "--addr \"\$(cat 'an addr')\""
 "#,
     );
 }
@@ -121,7 +138,11 @@ stop mnt3
 kill -9 "$(cat mnt2.pid)"
 soon gone "$(cat mnt2.pid)"
 [ "$(sockets)" = 2 ]
-slowfs ps | grep -q "$PWD/mnt2 .*dead" || die "$(slowfs ps)"
+slowfs ps >table
+grep -qE "^$PWD/mnt2 .* dead +-$" table || die "$(cat table)"
+grep -qF "$PWD/mnt2 has no daemon any more: \`slowfs umount $PWD/mnt2\`" table || die "$(cat table)"
+refused slowfs list mnt2/
+says "the mirror at $PWD/mnt2 is dead" "\`slowfs umount $PWD/mnt2\`"
 [ "$(sockets)" = 1 ]
 at mnt slowfs ping
 slowfs umount mnt2
@@ -236,13 +257,32 @@ stop mnt2
 start mnt2 raw2
 at mnt2 me slowfs ping mnt2/
 at mnt2 me slowfs ping
-me slowfs ps | grep -q "$PWD/mnt2 .*closed" || die "$(me slowfs ps)"
+me slowfs ps >table
+grep -qE "^$PWD/mnt2 .* of user 0 +-$" table || die "$(cat table)"
+grep -qF "$PWD/mnt2 can be asked by its user and by root" table || die "$(cat table)"
+refused me slowfs umount mnt2
+says "cannot unmount mnt2: it belongs to user 0"
+refused me slowfs umount --force mnt2
+says "cannot unmount mnt2: it belongs to user 0"
 
 me slowfs mount mnt --subdir raw --listen none --daemon 2>log
+# Root may ask where the socket is not found, which says so.
+for who in '' 'as 65534 env -u XDG_RUNTIME_DIR'; do
+    $who slowfs ps >table
+    grep -qE "^$PWD/mnt .* no socket +-$" table || die "$who: $(cat table)"
+    grep -qF "$PWD/mnt has no control socket that is found" table || die "$(cat table)"
+done
 [ "$(stat -c '%a %u' /mnt/run/slowfs /mnt/run/slowfs/* | xargs)" = '700 65534 600 65534' ] || die "$(ls -la /mnt/run/slowfs)"
 at mnt me slowfs ping
 at mnt me slowfs ping mnt/
 me slowfs umount mnt
+
+# Root asks an ordinary user's where it lies as ever.
+as 65534 env -u XDG_RUNTIME_DIR slowfs mount mnt --subdir raw --listen none --daemon 2>log
+slowfs ps >table
+grep -qE "^$PWD/mnt .* 0 +0 +live +[0-9a-z ]+ ago$" table || die "$(cat table)"
+slowfs ps --json | grep -F "\"$PWD/mnt\"" | grep -qF '"owner":65534,' || die "$(slowfs ps --json)"
+as 65534 slowfs umount mnt
 
 # A directory that somebody else has is not used.
 rm -r /mnt/run/slowfs

@@ -158,6 +158,14 @@ finds mounts ok 'there are none'
 [ -z "$(ls /run/slowfs)" ] || die "$(ls /run/slowfs)"
 slowfs umount mnt
 finds 'dead mounts' ok
+mkdir 'a mnt'
+start 'a mnt' --subdir raw --pid-file pid
+kill -STOP "$(cat pid)"
+finds mounts 'to do' "\`slowfs umount --force '$PWD/a mnt'\`"
+kill -9 "$(cat pid)"
+soon ended slowfs
+finds 'dead mounts' 'to do' "\`slowfs umount '$PWD/a mnt'\`"
+slowfs umount 'a mnt'
 start mnt --subdir raw --pid-file pid
 kill -9 "$(cat pid)"
 soon ended slowfs

@@ -167,3 +167,45 @@ wait $held || die 'what was held failed'
 "#,
     );
 }
+
+/// Its helper, fusermount3, tells errors by words only.
+#[test]
+fn an_ordinary_user_hears_the_same_of_a_busy_mount() {
+    alone(
+        r#"
+mknod fuse c 10 229
+chmod 666 fuse
+mount --bind fuse /dev/fuse
+cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
+mv bin/slowfs.copy bin/slowfs
+mkdir 'a mnt'
+chown nobody raw mnt 'a mnt'
+user=(setpriv --reuid nobody --clear-groups env -u XDG_RUNTIME_DIR LC_ALL=C.UTF-8)
+"${user[@]}" bash -c 'slowfs mount "a mnt" --subdir raw --listen none --daemon 2>/dev/null; echo data >"a mnt/f"'
+"${user[@]}" bash -c 'exec sleep 100 3<"a mnt/f"' & open=$!
+"${user[@]}" slowfs hang './a mnt' -m mkdir >/dev/null
+"${user[@]}" mkdir 'a mnt/d' & held=$!
+soon "${user[@]}" slowfs wait './a mnt' 1 --held 1 >/dev/null
+! "${user[@]}" slowfs umount 'a mnt' 2>said || die 'it went'
+for part in 'cannot unmount a mnt: it is busy: files are open of' "$open (sleep: $PWD/a mnt/f)" \
+    'faults hold 1 operation;' "\`slowfs clear 'a mnt'\`" "\`slowfs umount --force 'a mnt'\`"; do
+    grep -qF -- "$part" said || die "no $part in $(cat said)"
+done
+"${user[@]}" slowfs umount --force 'a mnt'
+! mountpoint -q 'a mnt' || die 'it stays'
+wait $held || die 'what was held failed'
+kill $open
+
+# The dead go, busy or not.
+"${user[@]}" slowfs mount mnt --subdir raw --listen none --daemon --pid-file raw/pid 2>/dev/null
+"${user[@]}" touch mnt/f
+"${user[@]}" bash -c 'exec sleep 100 3<mnt/f' & open=$!
+soon test -L /proc/$open/fd/3
+kill -9 "$(cat raw/pid)"
+soon ended slowfs
+"${user[@]}" slowfs umount mnt
+! mountpoint -q mnt || die 'the dead one stays'
+kill $open
+"#,
+    );
+}

@@ -17,10 +17,10 @@ use super::counts::stats_table;
 use super::faults::{self, Shown};
 use super::kind::SetFault;
 use super::recipe::{self, Recipe};
-use super::render::{explain, features};
+use super::render::{explain, features, unreached};
 use super::report::{self, Report, print};
 use super::values::Cleared;
-use super::whom::is_bare_mountpoint;
+use super::whom::{Meant, is_bare_mountpoint};
 use super::{kinds, matching, output, set, trace, watch, whom};
 use crate::fault::words::FaultWords;
 use crate::rpc::{Client, ClientError, MethodInfo};
@@ -117,8 +117,8 @@ pub(super) fn run(command: &Control) -> ExitCode {
         }
         Control::Trace { trace: args, target } => of(target, |target| trace::run(args, target)),
         Control::Match { args, target } => {
-            let addresses = matching::addresses(args, target);
-            of_those(addresses, target, |target| ask(&Call::Match(args), target))
+            let meant = matching::addresses(args, target);
+            of_those(meant, target, |target| ask(&Call::Match(args), target))
         }
         Control::Ping { target } => asked(Call::Ping, target),
     }
@@ -130,12 +130,12 @@ fn of(target: &Target, act: impl FnOnce(&Target) -> ExitCode) -> ExitCode {
 }
 
 fn of_those(
-    addresses: Result<Vec<String>, String>,
+    meant: Result<Meant, String>,
     target: &Target,
     act: impl FnOnce(&Target) -> ExitCode,
 ) -> ExitCode {
-    match addresses {
-        Ok(addr) => act(&Target { addr, ..target.clone() }),
+    match meant {
+        Ok((addr, origin)) => act(&Target { addr, origin, ..target.clone() }),
         Err(reason) => {
             report::nobody(&reason, target);
             ExitCode::FAILURE
@@ -145,7 +145,7 @@ fn of_those(
 
 fn ask(call: &Call<'_>, target: &Target) -> ExitCode {
     let ask = |addr: &str| {
-        let client = Client::connect(addr, TIMEOUT).map_err(|e| e.to_string());
+        let client = Client::connect(addr, TIMEOUT).map_err(|e| unreached(&e, target.origin));
         let done = client.and_then(|mut client| act(&mut client, addr, call));
         done.map_err(|why| match call.named().find(|word| is_bare_mountpoint(OsStr::new(word))) {
             Some(place) => format!("{why}; a mountpoint has a slash in it: ./{place}"),

@@ -264,4 +264,7 @@ pub(super) struct Target {
     /// Print JSON, one object per line and address
     #[arg(long)]
     pub(super) json: bool,
+    /// Where the addresses come from, if not from the command line
+    #[arg(skip)]
+    pub(super) origin: Option<&'static str>,
 }

@@ -10,7 +10,7 @@ use super::control::{MatchArgs, Target};
 use super::output;
 use super::render::{self, explain};
 use super::report::Report;
-use super::whom::{self, Lead};
+use super::whom::{self, Lead, Meant};
 use crate::daemon::mountinfo::MountLine;
 use crate::fault::words::visible;
 use crate::rpc::{Client, Info, Matched, Met, WirePath};
@@ -19,12 +19,12 @@ use crate::rpc::{Client, Info, Matched, Met, WirePath};
 ///
 /// # Errors
 /// None is, or one of several; why, and what to do.
-pub(super) fn addresses(args: &MatchArgs, target: &Target) -> Result<Vec<String>, String> {
+pub(super) fn addresses(args: &MatchArgs, target: &Target) -> Result<Meant, String> {
     match &args.path {
         Some(path) if target.mount.is_empty() && target.addr.is_empty() => {
             let found = whom::addresses_of(path)?;
             if !found.is_empty() {
-                return Ok(found);
+                return Ok((found, None));
             }
             let is_below_none = |_| {
                 let path = visible(&path.to_string_lossy());

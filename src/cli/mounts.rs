@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use crate::daemon::mountinfo::MountLine;
+use crate::daemon::socket::{self, State};
 use crate::rpc::{Client, ClientError, Info, ListedFault};
 
 /// How long one may take for each answer before it is shown without.
@@ -32,6 +34,21 @@ impl Asked {
         let place = self.answer.as_ref().map_or(&self.socket, |answer| &answer.info.mountpoint.0);
         place.display().to_string()
     }
+}
+
+/// All the sockets that can be asked: these, and those of these mounts that are others', whom root may ask.
+pub(super) fn with_others(
+    mut live: Vec<(PathBuf, u32)>,
+    lines: &[MountLine],
+) -> Vec<(PathBuf, u32)> {
+    for line in lines {
+        if let Some((path, State::Live { pid })) = socket::socket_of(&line.mountpoint, line.owner)
+            && live.iter().all(|(known, _)| *known != path)
+        {
+            live.push((path, pid));
+        }
+    }
+    live
 }
 
 /// Asks them all at once.

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::geteuid;
 use serde::Serialize;
 
 use super::mounts::{self, Answer, Asked};
 use super::output;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
 use crate::daemon::{mark, mount, socket};
+use crate::fault::words::quoted;
 use crate::rpc::WirePath;
 
 /// What `slowfs ps` is told.
@@ -32,6 +34,7 @@ pub(super) struct Row {
     faults: Option<i32>,
     held: Option<i64>,
     started_unix_ms: Option<i64>,
+    owner: Option<u32>,
     state: &'static str,
 }
 
@@ -39,29 +42,31 @@ pub(super) struct Row {
 const LIVE: &str = "live";
 /// Its daemon is there, and did not answer in time.
 const SILENT: &str = "silent";
-/// Whoever asks may not ask its daemon.
+/// It is another user's, and whoever asks may not ask its daemon.
 const CLOSED: &str = "closed";
+/// No control socket of it is found.
+const UNFOUND: &str = "no socket";
 /// Nobody serves it.
 const DEAD: &str = "dead";
 
 /// Shows them all.
 pub(super) fn run(args: &PsArgs) -> ExitCode {
     let table = MountTable::open().and_then(|table| table.mounts());
-    let lines = match table {
-        Ok(lines) => lines,
+    let lines: Vec<_> = match table {
+        Ok(lines) => lines.into_iter().filter(|line| is_ours(&line.kind)).collect(),
         Err(error) => {
             output::error(&format!("cannot read /proc/self/mountinfo: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    let asked = mounts::asked(socket::live());
+    let asked = mounts::asked(mounts::with_others(socket::live(), &lines));
+    let owners = lines.iter().map(|line| (line.mountpoint.clone(), line.owner)).collect();
     let mut rows = unasked(lines, &asked);
     let is_told = |rows: &[Row], asked: &Asked| {
         rows.iter().any(|row| row.socket.as_ref() == Some(&asked.socket))
     };
-    let others: Vec<_> =
-        asked.into_iter().filter(|asked| !is_told(&rows, asked)).map(row).collect();
-    rows.extend(others);
+    let others: Vec<_> = asked.into_iter().filter(|asked| !is_told(&rows, asked)).collect();
+    rows.extend(others.into_iter().map(|asked| row(asked, &owners)));
     rows.sort_by(|a, b| a.mountpoint.cmp(&b.mountpoint));
     if args.json {
         for row in &rows {
@@ -70,17 +75,25 @@ pub(super) fn run(args: &PsArgs) -> ExitCode {
     } else if rows.is_empty() {
         output::out("no mounts");
     } else {
-        let headers = ["MOUNT", "BACKING", "PID", "ADDRESSES", "FAULTS", "HELD", "SINCE"];
-        let cells = rows.iter().map(|row| row.cells(SystemTime::now())).collect();
-        output::out(&output::table(headers, &[2, 4, 5], cells));
+        output::out(&text(&rows, SystemTime::now()));
     }
     ExitCode::SUCCESS
 }
 
-fn row(asked: Asked) -> Row {
+/// The table, and below it what to do.
+fn text(rows: &[Row], now: SystemTime) -> String {
+    let headers = ["MOUNT", "BACKING", "PID", "ADDRESSES", "FAULTS", "HELD", "STATE", "SINCE"];
+    let cells = rows.iter().map(|row| row.cells(now)).collect();
+    let table = output::table(headers, &[2, 4, 5], cells);
+    let todo: Vec<_> = rows.iter().filter_map(Row::todo).collect();
+    if todo.is_empty() { table } else { format!("{table}\n\n{}", todo.join("\n")) }
+}
+
+fn row(asked: Asked, owners: &BTreeMap<PathBuf, u32>) -> Row {
     let pid = Some(asked.pid).filter(|pid| *pid > 0);
     match asked.answer {
         Ok(Answer { info, held, .. }) => Row {
+            owner: owners.get(&info.mountpoint.0).copied(),
             mountpoint: info.mountpoint.0,
             backing: Some(info.backing.0),
             pid: u32::try_from(info.pid).ok(),
@@ -104,7 +117,7 @@ fn row(asked: Asked) -> Row {
 /// The mirrors among the mounts of which no socket was found that answers.
 fn unasked(lines: Vec<MountLine>, asked: &[Asked]) -> Vec<Row> {
     let mut places: BTreeMap<_, Vec<MountLine>> = BTreeMap::new();
-    for line in lines.into_iter().filter(|line| is_ours(&line.kind)) {
+    for line in lines {
         places.entry(line.device).or_default().push(line);
     }
     places.into_values().filter_map(|places| unasked_at(&places, asked)).collect()
@@ -127,14 +140,24 @@ fn unasked_at(places: &[MountLine], asked: &[Asked]) -> Option<Row> {
         (Some(Asked { answer: Ok(_), .. }), _) => return None,
         (Some(silent), _) => (SILENT, Some(silent.socket.clone())),
         (None, None) if mount::is_dead(&line.mountpoint) => (DEAD, None),
-        _ => (CLOSED, None),
+        _ => match socket::socket_of(&line.mountpoint, line.owner) {
+            Some((path, _)) => (CLOSED, Some(path)),
+            None if is_anothers(line.owner) => (CLOSED, None),
+            None => (UNFOUND, None),
+        },
     };
     let (mountpoint, backing) = (line.mountpoint.clone(), Some(line.source.clone()));
-    Some(Row { mountpoint, backing, pid, socket, state, ..Row::default() })
+    Some(Row { mountpoint, backing, pid, socket, owner: Some(line.owner), state, ..Row::default() })
+}
+
+/// Whether the calling user may not ask mounts of that one.
+fn is_anothers(owner: u32) -> bool {
+    let user = geteuid();
+    !user.is_root() && user.as_raw() != owner
 }
 
 impl Row {
-    fn cells(&self, now: SystemTime) -> [String; 7] {
+    fn cells(&self, now: SystemTime) -> [String; 8] {
         fn shown<T: ToString>(value: Option<&T>) -> String {
             value.map_or("-".to_owned(), ToString::to_string)
         }
@@ -147,23 +170,49 @@ impl Row {
             if addresses.is_empty() { "-".to_owned() } else { addresses.join(", ") },
             shown(self.faults.as_ref()),
             shown(self.held.as_ref()),
-            self.since(now),
+            self.state_told(),
+            self.started_unix_ms.map_or("-".to_owned(), |started| since(started, now)),
         ]
     }
 
-    /// When it was mounted, or why that cannot be told.
-    fn since(&self, now: SystemTime) -> String {
-        match (self.state, self.started_unix_ms) {
-            (LIVE, Some(started)) => {
-                let started = Duration::from_millis(started.unsigned_abs());
-                let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                let up = Duration::from_secs(now.saturating_sub(started).as_secs());
-                format!("{} ago", humantime::format_duration(up))
-            }
-            (DEAD, _) => "dead; unmount it".to_owned(),
+    fn state_told(&self) -> String {
+        match (self.state, self.owner) {
+            (CLOSED, Some(owner)) => format!("of user {owner}"),
             (state, _) => state.to_owned(),
         }
     }
+
+    /// What to do about its state.
+    fn todo(&self) -> Option<String> {
+        let mount = self.mountpoint.display().to_string();
+        let quoted = quoted(&mount);
+        let told = match self.state {
+            DEAD => format!("{mount} has no daemon any more: `slowfs umount {quoted}`"),
+            // Where only the socket is known no mount can be named.
+            SILENT if self.backing.is_some() => format!(
+                "{mount} does not answer: see its log; `slowfs umount --force {quoted}` ends it"
+            ),
+            SILENT => format!("{mount} does not answer: see the log of its mount"),
+            CLOSED => format!(
+                "{mount} can be asked by its user and by root, or by its port if it has one: --addr \
+                 HOST:PORT"
+            ),
+            UNFOUND => format!(
+                "{mount} has no control socket that is found (was $XDG_RUNTIME_DIR another?): ask by its \
+                 port if it has one: --addr HOST:PORT"
+            ),
+            _ => return None,
+        };
+        Some(told)
+    }
+}
+
+/// How long ago that was.
+fn since(started: i64, now: SystemTime) -> String {
+    let started = Duration::from_millis(started.unsigned_abs());
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let up = Duration::from_secs(now.saturating_sub(started).as_secs());
+    format!("{} ago", humantime::format_duration(up))
 }
 
 /// The names of the fields of a row.
@@ -189,11 +238,20 @@ mod tests {
             faults: Some(2),
             held: Some(3),
             started_unix_ms: Some(40_500),
+            owner: Some(0),
             state: LIVE,
         };
         let addresses = "127.0.0.1:9090, /run/slowfs/m";
-        assert_eq!(live.cells(now), ["/m", "/b", "7", addresses, "2", "3", "59s ago"]);
-        let dead = Row { mountpoint: "/m".into(), state: DEAD, ..Row::default() };
-        assert_eq!(dead.cells(now), ["/m", "-", "-", "-", "-", "-", "dead; unmount it"]);
+        assert_eq!(live.cells(now), ["/m", "/b", "7", addresses, "2", "3", "live", "59s ago"]);
+        assert_eq!(text(&[live], now).lines().count(), 2);
+        let dead = Row { mountpoint: "/a m".into(), state: DEAD, ..Row::default() };
+        assert_eq!(dead.cells(now), ["/a m", "-", "-", "-", "-", "-", "dead", "-"]);
+        let told = text(&[dead], now);
+        assert!(
+            told.ends_with("\n\n/a m has no daemon any more: `slowfs umount '/a m'`"),
+            "{told}"
+        );
+        let closed = Row { owner: Some(7), state: CLOSED, ..Row::default() };
+        assert_eq!(closed.cells(now)[6], "of user 7");
     }
 }

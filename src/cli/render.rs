@@ -18,6 +18,12 @@ pub(super) fn explain(addr: &str, error: ClientError) -> String {
     }
 }
 
+/// Why nobody is reached, and why that address was asked.
+pub(super) fn unreached(error: &ClientError, origin: Option<&str>) -> String {
+    let origin = origin.map(|origin| format!("; {origin}"));
+    format!("{error}{}", origin.unwrap_or_default())
+}
+
 /// What the faults cannot do on this mount, a line each.
 pub(super) fn warnings<'a>(faults: impl IntoIterator<Item = &'a ListedFault>) -> Vec<String> {
     let lines = |f: &'a ListedFault| {

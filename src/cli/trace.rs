@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::control::{Target, TraceArgs};
 use super::output;
-use super::render::explain;
+use super::render::{explain, unreached};
 use super::sink::{Sink, Woken};
 use super::traced::{Places, Traced};
 use crate::rpc::{Client, TraceEvent, TraceHead};
@@ -43,7 +43,7 @@ pub(super) fn run(args: &TraceArgs, target: &Target) -> ExitCode {
 
 /// Whether every mount was traced to the end.
 fn trace(args: &TraceArgs, target: &Target) -> Result<bool, String> {
-    let mut hosts = reached(target.addr.iter().map(|addr| Host::reach(addr)));
+    let mut hosts = reached(target.addr.iter().map(|addr| Host::reach(addr, target.origin)));
     let places = Places::of(hosts.iter().map(|host| &host.traced));
     let mut sink = Sink::open(args.to.as_deref(), &places)?;
     // Not before: what opens a file may have to wait, and a signal ends that.
@@ -113,8 +113,9 @@ enum Followed {
 }
 
 impl<'a> Host<'a> {
-    fn reach(addr: &'a str) -> Result<Host<'a>, (&'a str, String)> {
-        let mut client = Client::connect(addr, PATIENCE).map_err(|e| (addr, e.to_string()))?;
+    fn reach(addr: &'a str, origin: Option<&str>) -> Result<Host<'a>, (&'a str, String)> {
+        let mut client =
+            Client::connect(addr, PATIENCE).map_err(|e| (addr, unreached(&e, origin)))?;
         let info = client.info().map_err(|e| (addr, explain(addr, e)))?;
         let (is_here, head) = (client.is_here(), Value::Null);
         let traced = Traced { mountpoint: info.mountpoint.0, pid: info.pid, is_here };

@@ -1,10 +1,12 @@
 //! `slowfs umount`: ends a mirror, and says who is in the way.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use rustix::process::geteuid;
 
 use super::mount::mirror_at;
 use super::mounts::{self, Answer, Asked};
@@ -13,6 +15,7 @@ use crate::daemon::mark::{self, Server};
 use crate::daemon::mountinfo::{MountLine, MountTable};
 use crate::daemon::socket::{self, State};
 use crate::daemon::{self, StartError};
+use crate::fault::words::quoted;
 use crate::sys::process::{self, Openers};
 
 /// How long a daemon may take to end once its mount is gone.
@@ -38,6 +41,14 @@ pub(super) struct UmountArgs {
 pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
     let typed = &args.mountpoint;
     let line = mirror_at(typed, "unmount")?;
+    let user = geteuid();
+    if !user.is_root() && line.owner != user.as_raw() {
+        bail!(
+            "cannot unmount {}: it belongs to user {}; unmount it as that user, or as root",
+            typed.display(),
+            line.owner
+        );
+    }
     let servers = mark::servers_of(line.device);
     let table = MountTable::open().map_err(StartError::Mountinfo)?;
     let places = table.places_of(line.device).map_err(StartError::Mountinfo)?;
@@ -47,16 +58,7 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
         return ended(servers, typed);
     }
     match daemon::mount::unmount_idle(&line.mountpoint) {
-        Err(error)
-            if error.raw_os_error() == Some(libc::EBUSY)
-                && daemon::mount::detach_dead(&line.mountpoint).unwrap_or(false) => {}
-        Err(error) if error.raw_os_error() == Some(libc::EBUSY) && args.force => bail!(
-            "cannot end the daemon of {0}: it cannot be seen from here; `umount -l {0}` detaches the mount",
-            typed.display()
-        ),
-        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-            bail!("cannot unmount {}: it is busy: {}", typed.display(), Busy::of(&line).told(typed))
-        }
+        Err(error) if is_busy(&error) => unmount_busy(args, &line)?,
         other => other.with_context(|| format!("cannot unmount {}", typed.display()))?,
     }
     if places.len() > 1 {
@@ -64,6 +66,35 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     ended(servers, typed)
+}
+
+fn is_busy(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EBUSY)
+}
+
+/// Detaches it if nobody serves it any more.
+///
+/// # Errors
+/// Somebody does: who is in the way, and what to do.
+fn unmount_busy(args: &UmountArgs, line: &MountLine) -> anyhow::Result<()> {
+    let typed = args.mountpoint.display();
+    let detached = daemon::mount::detach_dead(&line.mountpoint);
+    if detached.with_context(|| format!("cannot detach {typed}, which is dead"))? {
+        return Ok(());
+    }
+    if args.force {
+        let detach = if geteuid().is_root() { "umount -l" } else { "fusermount3 -uz" };
+        bail!(
+            "cannot end the daemon of {typed}: it cannot be seen from here; `{detach} {}` detaches the mount",
+            typed_again(&args.mountpoint)
+        );
+    }
+    bail!("cannot unmount {typed}: it is busy: {}", Busy::of(line).told(&args.mountpoint))
+}
+
+/// As a word of a command.
+fn typed_again(path: &Path) -> String {
+    quoted(&path.display().to_string())
 }
 
 /// Waits until they are gone.
@@ -101,7 +132,7 @@ impl Busy {
 
     /// Who it is, and what to do about it.
     fn told(&self, typed: &Path) -> String {
-        let typed = typed.display();
+        let typed = typed_again(typed);
         let mut why = Vec::new();
         let mut what = Vec::new();
         if !self.below.is_empty() {
@@ -124,9 +155,11 @@ impl Busy {
         if why.is_empty() {
             why.push("who uses it cannot be seen from here".to_owned());
         }
-        what.push(format!(
+        let force = format!(
             "`slowfs umount --force {typed}` ends it all the same, and who uses it gets errors"
-        ));
+        );
+        let gently = Some(what.join(" and ")).filter(|steps| !steps.is_empty());
+        let what: Vec<_> = gently.into_iter().chain([force]).collect();
         format!("{}; {}", why.join("; "), what.join(", or "))
     }
 }
@@ -167,7 +200,7 @@ mod tests {
         assert_eq!(
             busy(vec![opener(7)], 0, Some(2)),
             format!(
-                "files are open of 7 (cat: /m/f); faults hold 2 operations; end these programs, or \
+                "files are open of 7 (cat: /m/f); faults hold 2 operations; end these programs and \
                  release what is held by `slowfs clear /m`, or {force}"
             )
         );
@@ -175,6 +208,14 @@ mod tests {
         assert_eq!(
             busy(vec![], 3, Some(0)),
             format!("3 processes could not be looked at; {force}")
+        );
+        let openers = Openers { found: vec![opener(7)], unseen: 0 };
+        let below = vec!["/m m/a".into(), "/m m/b".into()];
+        assert_eq!(
+            Busy { below, openers, held: None }.told(Path::new("/m m")),
+            "/m m/a, /m m/b are mounted below it: unmount those first; files are open of 7 (cat: /m/f); \
+             end these programs, or `slowfs umount --force '/m m'` ends it all the same, and who uses it \
+             gets errors"
         );
     }
 }

@@ -41,10 +41,12 @@ pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// An address as it was typed, but for a port alone, which is one of this machine.
+/// An address as it was typed, but for a port alone, which is one of this machine, and the path of a
+/// socket, which becomes absolute: no host has a slash in its name.
 pub(super) fn parse_addr(text: &str) -> Result<String, String> {
-    if text.starts_with('/') {
-        return Ok(text.to_owned());
+    if text.contains('/') && !text.contains("://") {
+        let path = std::path::absolute(text).map_err(|error| error.to_string())?;
+        return Ok(path.display().to_string());
     }
     let port = text.strip_prefix(':').unwrap_or(text);
     if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -172,6 +174,10 @@ mod tests {
         }
         for bad in ["", ":", ":99999", "99999", "127.0.0.1:65536", "db1:", "[::1]"] {
             assert!(parse_addr(bad).is_err(), "{bad}");
+        }
+        let here = std::env::current_dir().unwrap().join("run/mnt");
+        for path in ["run/mnt", "./run/mnt"] {
+            assert_eq!(parse_addr(path).as_deref(), Ok(here.to_str().unwrap()));
         }
         for port in ["9191", ":9191"] {
             assert_eq!(parse_addr(port).as_deref(), Ok("127.0.0.1:9191"));

@@ -16,7 +16,7 @@ use super::activity::{Activity, Sample};
 use super::control::Target;
 use super::keys::Keys;
 use super::output;
-use super::render::{explain, fault_rates, fault_table};
+use super::render::{explain, fault_rates, fault_table, unreached};
 use super::screen::Screen;
 use crate::rpc::Client;
 use crate::sys::signals;
@@ -36,7 +36,7 @@ pub(super) fn run(interval: Duration, count: Option<u64>, target: &Target) -> Ex
         }
     };
     let mut watch = Watch {
-        hosts: target.addr.iter().map(|addr| Host::new(addr)).collect(),
+        hosts: target.addr.iter().map(|addr| Host::new(addr, target.origin)).collect(),
         json: target.json,
         screen: None,
         keys: None,
@@ -55,14 +55,17 @@ pub(super) fn run(interval: Duration, count: Option<u64>, target: &Target) -> Ex
 /// One mount: how to reach it, and its last two answers.
 struct Host {
     addr: String,
+    /// Why that one is asked.
+    origin: Option<&'static str>,
     client: Option<Client>,
     before: Option<Sample>,
     now: Result<Sample, String>,
 }
 
 impl Host {
-    fn new(addr: &str) -> Host {
-        Host { addr: addr.to_owned(), client: None, before: None, now: Err(String::new()) }
+    fn new(addr: &str, origin: Option<&'static str>) -> Host {
+        let now = Err(String::new());
+        Host { addr: addr.to_owned(), origin, client: None, before: None, now }
     }
 
     fn ask(&mut self) {
@@ -77,7 +80,10 @@ impl Host {
         let told = |e| explain(&self.addr, e);
         let client = match &mut self.client {
             Some(client) => client,
-            none => none.insert(Client::connect(&self.addr, PATIENCE).map_err(told)?),
+            none => {
+                let reached = Client::connect(&self.addr, PATIENCE);
+                none.insert(reached.map_err(|e| unreached(&e, self.origin))?)
+            }
         };
         let stats = client.stats().map_err(told)?;
         Ok(Sample { stats, faults: client.list_faults().map_err(told)? })

@@ -13,10 +13,11 @@ use super::output;
 use super::values::parse_addr;
 use crate::daemon::around;
 pub(super) use crate::daemon::around::Lead;
-use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, is_ours};
 use crate::daemon::socket::{self, State};
+use crate::daemon::{mark, mount};
 use crate::fault::distributions::file_named;
+use crate::fault::words;
 use crate::rpc::Client;
 
 /// Whom a command asks where nothing else is said and nothing found.
@@ -61,33 +62,41 @@ pub(super) fn is_bare_mountpoint(word: &OsStr) -> bool {
     is_name && mirror_at(path).is_ok_and(|line| line.is_some_and(is_there))
 }
 
+/// The addresses that are meant, and where they come from if that was not typed.
+pub(super) type Meant = (Vec<String>, Option<&'static str>);
+
 /// The addresses that are meant.
 ///
 /// # Errors
 /// None is, or one of several; why, and what to do.
-pub(super) fn addresses(target: &Target) -> Result<Vec<String>, String> {
+pub(super) fn addresses(target: &Target) -> Result<Meant, String> {
     if !target.mount.is_empty() {
         if !target.addr.is_empty() {
             output::warning("--addr is not asked: the mount that is named comes before it");
         }
-        return target.mount.iter().map(|path| address_of_path(path)).collect();
+        let named: Result<_, _> = target.mount.iter().map(|path| address_of_path(path)).collect();
+        return Ok((named?, None));
     }
     if !target.addr.is_empty() {
-        return Ok(target.addr.clone());
+        return Ok((target.addr.clone(), None));
     }
     if let Some(typed) = env::var_os(VARIABLE).filter(|typed| !typed.is_empty()) {
         let typed = typed.to_string_lossy();
         let wrong = |word, why| format!("{VARIABLE}: {word:?}: {why}");
         let read = |word| parse_addr(word).map_err(|why| wrong(word, why));
-        return typed.split(',').map(read).collect();
+        let read: Result<_, _> = typed.split(',').map(read).collect();
+        return Ok((read?, Some("that address is of $SLOWFS_ADDR")));
     }
     if let Some(line) = mirror_at(Path::new("."))? {
-        return Ok(vec![address_of(&line)?]);
+        return Ok((vec![address_of(&line)?], None));
     }
     let mut live = socket::live();
     match (live.pop(), live.len()) {
-        (None, _) => Ok(vec![DEFAULT_ADDR.to_owned()]),
-        (Some((only, _)), 0) => Ok(vec![told(&only)]),
+        (None, _) => Ok((
+            vec![DEFAULT_ADDR.to_owned()],
+            Some("no mount is named and none was found, so the usual address was asked"),
+        )),
+        (Some((only, _)), 0) => Ok((vec![told(&only)], None)),
         (Some(last), _) => {
             live.push(last);
             let names: Vec<_> = mounts::asked(live).iter().map(mounts::Asked::name).collect();
@@ -165,6 +174,12 @@ pub(super) fn address_of(line: &MountLine) -> Result<String, String> {
         return Ok(DEFAULT_ADDR.to_owned());
     }
     let mountpoint = line.mountpoint.display();
+    if own.is_none() && is_dead(line) {
+        return Err(format!(
+            "the mirror at {mountpoint} is dead, as its daemon has ended: `slowfs umount {}`",
+            words::quoted(&mountpoint.to_string())
+        ));
+    }
     Err(match own {
         Some((path, _)) => format!(
             "the mirror at {mountpoint} belongs to user {}, who alone may use its control socket {}; \
@@ -177,6 +192,11 @@ pub(super) fn address_of(line: &MountLine) -> Result<String, String> {
              ended, is older, or belongs to somebody else; name its port by --addr, if it has one"
         ),
     })
+}
+
+/// Whether nobody serves it.
+fn is_dead(line: &MountLine) -> bool {
+    mark::servers_of(line.device).is_empty() && mount::is_dead(&line.mountpoint)
 }
 
 /// The socket of a mount that was moved, or is bound elsewhere: it keeps the name of its first place.

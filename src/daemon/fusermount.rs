@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use rustix::io::FdFlags;
+use rustix::io::{Errno, FdFlags};
 use rustix::mount::MountFlags;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
@@ -60,11 +60,21 @@ pub(super) fn mount(
 /// Unmounts through the helper.
 ///
 /// # Errors
-/// The helper is missing, or refuses, with its own words.
+/// The helper is missing, or refuses, with its own words; busy is EBUSY, as of umount2(2).
 pub(super) fn unmount(mountpoint: &Path, lazily: bool) -> io::Result<()> {
     let how = if lazily { "-uz" } else { "-u" };
-    let output = Command::new(HELPER).arg(how).arg("--").arg(mountpoint).output()?;
-    if output.status.success() { Ok(()) } else { Err(refusal(&output)) }
+    let output =
+        Command::new(HELPER).arg(how).arg("--").arg(mountpoint).env("LC_ALL", "C").output()?;
+    match output.status.success() {
+        true => Ok(()),
+        false if says_busy(&output.stderr) => Err(Errno::BUSY.into()),
+        false => Err(refusal(&output)),
+    }
+}
+
+/// Whether the helper's words are those for EBUSY: its exit code tells no errors apart.
+fn says_busy(words: &[u8]) -> bool {
+    words.trim_ascii_end().ends_with(b": Device or resource busy")
 }
 
 fn refusal(output: &Output) -> io::Error {
@@ -105,4 +115,22 @@ fn receive(socket: &OwnedFd) -> Option<OwnedFd> {
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_is_told_from_other_refusals() {
+        let busy = b"fusermount3: failed to unmount /m: Device or resource busy\n";
+        assert!(says_busy(busy));
+        for other in [
+            &b""[..],
+            b"fusermount3: entry for /a: Device or resource busy not found in /etc/mtab\n",
+            b"fusermount3: failed to unmount /m: Invalid argument\n",
+        ] {
+            assert!(!says_busy(other));
+        }
+    }
 }

@@ -3,8 +3,10 @@
 //! Invariant: no call waits longer than the timeout for the next bytes; after an error that
 //! leaves the stream inside a message the connection is not to be used again. No locks.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use thrift::{ApplicationErrorKind, TransportErrorKind};
 use super::record::{BadField, Wire, field};
 use super::socket::Stream;
 use super::wire::{self, BadMessage, Fields, Limits, Message, MessageReader, ReadError, Value};
+use crate::fault::words::quoted;
 
 /// The port of charybdefs, and slowfs's own default.
 pub(crate) const DEFAULT_PORT: u16 = 9090;
@@ -26,7 +29,7 @@ pub enum ClientError {
     /// Nothing answers there.
     #[error("cannot connect to {addr}: {reason}")]
     Connect {
-        /// The address as given.
+        /// The address, with its port.
         addr: String,
         /// What the system said, and what to do.
         reason: String,
@@ -114,8 +117,9 @@ impl Connection {
     /// # Errors
     /// [`ClientError::Connect`].
     pub(super) fn connect(addr: &str, timeout: Duration) -> Result<Connection, ClientError> {
-        let failed = |reason: String| ClientError::Connect { addr: addr.to_owned(), reason };
         let is_local = addr.starts_with('/');
+        let asked = if is_local { addr.to_owned() } else { with_port(addr) };
+        let failed = |reason: String| ClientError::Connect { addr: asked.clone(), reason };
         let dialled = match is_local {
             true => Stream::connect(Path::new(addr), timeout),
             false => dial(addr, timeout),
@@ -126,11 +130,16 @@ impl Connection {
                     "connection refused (nothing listens there; `slowfs ps` shows the mounts)"
                         .into()
                 }
-                (io::ErrorKind::ConnectionRefused, true) => {
-                    "connection refused (the daemon that made this socket has ended)".into()
-                }
+                (io::ErrorKind::ConnectionRefused, true) => refused_by(Path::new(addr)),
                 (io::ErrorKind::TimedOut, _) => {
                     format!("no answer within {}", humantime::format_duration(timeout))
+                }
+                _ if !is_local && Path::new(addr).is_file() => {
+                    format!(
+                        "{}; {addr} is a file{}",
+                        wire::os_text(&e),
+                        address_file(Path::new(addr))
+                    )
                 }
                 _ => wire::os_text(&e),
             })
@@ -244,11 +253,32 @@ fn message_of(exception: &Fields) -> String {
 
 /// What `HOST:PORT` stands for, or `HOST`, then of port 9090.
 pub(crate) fn resolve(addr: &str) -> io::Result<impl Iterator<Item = SocketAddr>> {
-    let with_port = addr.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    with_port(addr).to_socket_addrs()
+}
+
+/// `HOST:PORT` of that, or of `HOST`.
+fn with_port(addr: &str) -> String {
+    let has_port = addr.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     match addr.parse::<IpAddr>() {
-        Err(_) if with_port => addr.to_socket_addrs(),
-        _ => (addr, DEFAULT_PORT).to_socket_addrs(),
+        Ok(IpAddr::V6(_)) => format!("[{addr}]:{DEFAULT_PORT}"),
+        Err(_) if has_port => addr.to_owned(),
+        _ => format!("{addr}:{DEFAULT_PORT}"),
     }
+}
+
+/// Why nobody listens at a path. connect(2) says the same of a file that is no socket at all.
+fn refused_by(path: &Path) -> String {
+    let is_socket = |found: fs::Metadata| found.file_type().is_socket();
+    if fs::metadata(path).is_ok_and(|found| !is_socket(found)) {
+        return format!("it is no socket{}", address_file(path));
+    }
+    "connection refused (the daemon that made this socket has ended)".to_owned()
+}
+
+/// What to write if the file is one that `slowfs mount` has made.
+fn address_file(path: &Path) -> String {
+    let path = quoted(&path.display().to_string());
+    format!(" (is it an --addr-file? then write --addr \"$(cat {path})\")")
 }
 
 /// Tries each address that the name resolves to.
@@ -262,4 +292,24 @@ fn dial(addr: &str, timeout: Duration) -> io::Result<Stream> {
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_with_its_port() {
+        for (typed, whole) in [
+            ("127.0.0.1", "127.0.0.1:9090"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("::1", "[::1]:9090"),
+            ("[::1]:7", "[::1]:7"),
+            ("db-1", "db-1:9090"),
+            ("db-1:7", "db-1:7"),
+        ] {
+            assert_eq!(with_port(typed), whole);
+        }
+        assert_eq!(resolve("::1").unwrap().next(), Some(([0, 0, 0, 0, 0, 0, 0, 1], 9090).into()));
+    }
 }

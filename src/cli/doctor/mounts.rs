@@ -7,6 +7,7 @@ use super::scene::{Mirror, Scene, counted};
 use crate::cli::render::warnings;
 use crate::daemon::beneath::openers_beneath;
 use crate::daemon::mount;
+use crate::fault::words::quoted;
 
 /// How long the search for processes may take, for each mount.
 const SEARCHING: Duration = Duration::from_secs(2);
@@ -30,7 +31,7 @@ pub(super) fn answers(scene: &Scene) -> Finding {
         return Finding::to_do(
             format!("{} does not answer", silent.join(", ")),
             "its daemon is stopped or takes too long",
-            "look at its log and its processor time; `slowfs umount --force` ends it",
+            format!("look at its log and its processor time; {}", each("umount --force", &silent)),
         );
     }
     if !closed.is_empty() {
@@ -53,12 +54,17 @@ pub(super) fn dead(scene: &Scene) -> Finding {
     if names.is_empty() {
         return Finding::ok("there are none", "every mirror has its daemon");
     }
-    let commands: Vec<_> = names.iter().map(|name| format!("`slowfs umount {name}`")).collect();
     Finding::to_do(
         names.join(", "),
         "the daemon was killed or crashed: all that is asked there fails with ENOTCONN",
-        format!("{}, or mount there again", commands.join(", ")),
+        format!("{}, or mount there again", each("umount", &names)),
     )
+}
+
+/// The command for each of these mounts.
+fn each(command: &str, names: &[String]) -> String {
+    let commands = names.iter().map(|name| format!("`slowfs {command} {}`", quoted(name)));
+    commands.collect::<Vec<_>>().join(", ")
 }
 
 fn is_dead(mirror: &Mirror) -> bool {

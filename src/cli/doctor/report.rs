@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::finding::{Finding, Verdict};
 use crate::cli::output;
 
-/// How wide a column is at most, unless a word is longer.
+/// How wide a column is at most.
 const WIDTH: usize = 46;
 
 /// A check's name, and what it found.
@@ -46,7 +46,7 @@ fn cells((name, found): &Row) -> Vec<[String; 4]> {
     (0..is.len().max(means.len())).map(line).collect()
 }
 
-/// A text in lines of that many characters, where its words allow it.
+/// A text in lines of that many characters.
 fn folded(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -55,10 +55,25 @@ fn folded(text: &str) -> Vec<String> {
                 line.push(' ');
                 line.push_str(word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.extend(cut(word)),
         }
     }
     lines
+}
+
+/// A word in parts that are no wider than a column: a path behind a slash, if there is one.
+fn cut(word: &str) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut rest = word;
+    while let Some((end, _)) = rest.char_indices().nth(WIDTH) {
+        let (fits, _) = rest.split_at(end);
+        let end = fits.rfind('/').filter(|slash| *slash > 0).map_or(end, |slash| slash + 1);
+        let (part, behind) = rest.split_at(end);
+        parts.push(part.to_owned());
+        rest = behind;
+    }
+    parts.push(rest.to_owned());
+    parts
 }
 
 pub(super) fn json(rows: &[Row]) -> Value {
@@ -125,5 +140,14 @@ if you need it:
         );
         assert_eq!((rows[0][0].as_str(), rows[0][3].as_str()), ("one", "it means"));
         assert!(rows[1..].iter().all(|row| row[0].is_empty() && row[3].is_empty()));
+    }
+
+    #[test]
+    fn a_path_is_cut_where_it_is_wider_than_a_column() {
+        let names = format!("{}/{}", "/name".repeat(20), "é".repeat(100));
+        let lines = folded(&format!("mounted at {names} (1 fault)"));
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:?}");
+        assert_eq!(lines[1], "/name".repeat(9) + "/");
+        assert_eq!(lines.concat(), format!("mounted at{names} (1 fault)"));
     }
 }

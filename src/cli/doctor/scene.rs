@@ -64,7 +64,8 @@ impl Scene {
             }
         };
         let mut sockets = socket::all();
-        let asked = mounts::asked(std::mem::take(&mut sockets.live));
+        let live = mounts::with_others(std::mem::take(&mut sockets.live), &lines);
+        let asked = mounts::asked(live);
         let mirrors = lines.into_iter().map(Mirror::at).collect();
         Ok(Scene { is_root: geteuid().is_root(), sockets, asked, mirrors })
     }
