@@ -285,7 +285,7 @@ fn a_pattern_that_can_match_nothing_here_is_told_with_what_may_be_meant() {
     for (pattern, meant, below) in [
         ("member/wal", ".*/member/wal", " or, for what is below it, '.*/member/wal/.*'"),
         (&mounted, &backing, &format!(", or --glob '{raw}/member/wal/**'")),
-        (mnt, raw, &format!(" or, for what is below it, '{raw}/.*'")),
+        (mnt, raw, &format!(" or, for what is below it, '{raw}/.*', or --glob '{raw}/**'")),
         ("/wal/.*\\.log", ".*/wal/.*\\.log", ""),
         ("a.log|b.txt", ".*/(a.log|b.txt)", ""),
     ] {

@@ -94,15 +94,21 @@ impl Reach {
             near.into_iter().find(|near| self.lives_as_glob(near))
         });
         let is_glob = words::glob_of_regex(source).is_some();
+        let may_be_directory =
+            |meant: &str| near::may_be_directory(meant) || meant == near::literal(backing);
         let shown = pattern.as_ref().filter(|_| !is_glob || glob.is_none()).map(|meant| {
-            let is_directory = near::may_be_directory(meant) || *meant == near::literal(backing);
+            let is_directory = may_be_directory(meant);
             let meant = visible(meant);
             match is_directory {
                 true => format!("'{meant}' or, for what is below it, '{meant}/.*'"),
                 false => format!("'{meant}'"),
             }
         });
-        let glob = glob.filter(|glob| pattern.as_ref() != Some(glob));
+        // Where both are the same, what is below is not.
+        let glob = glob.and_then(|glob| match pattern.as_ref() == Some(&glob) {
+            true => may_be_directory(&glob).then(|| format!("{glob}/**")),
+            false => Some(glob),
+        });
         let glob = glob.map(|glob| format!("--glob '{}'", visible(&glob)));
         let all: Vec<_> = shown.into_iter().chain(glob).collect();
         if all.is_empty() {
@@ -168,7 +174,10 @@ mod tests {
         }
         for (source, meant) in [
             ("member/wal", "'.*/member/wal' or, for what is below it, '.*/member/wal/.*'"),
-            ("/mnt/etcd2", "'/data/raw' or, for what is below it, '/data/raw/.*'"),
+            (
+                "/mnt/etcd2",
+                "'/data/raw' or, for what is below it, '/data/raw/.*', or --glob '/data/raw/**'",
+            ),
             ("/mnt/etcd2/a.b", "'/data/raw/a.b'"),
             ("/mnt/etcd2/member/.*", "'/data/raw/member/.*', or --glob '/data/raw/member/**'"),
             ("^/mnt/etcd2/.*", "'/data/raw/.*'"),
