@@ -154,6 +154,8 @@ const TYPED: &[(&str, Comes)] = &[
     ("slowfs help frobnicate", Says(&["no command frobnicate"])),
     ("slowfs clear ,", Says(&["'[METHOD|NAME|ID]...'", "`slowfs help clear`"])),
     ("slowfs remove", Says(&["is missing, as in `slowfs remove"])),
+    ("slowfs error EIO ENOSPC -m write", Says(&["several errnos are written EIO,ENOSPC"])),
+    ("slowfs error EIO,EROFS ENOSPC", Says(&["written EIO,EROFS,ENOSPC"])),
     ("slowfs delay 100ms -m fsync -r '*.log'", Says(&["no glob", ".*\\.log", "--glob '*.log'"])),
 ];
 

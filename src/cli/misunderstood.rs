@@ -12,7 +12,7 @@ use super::meant;
 use super::values::parse_method;
 use super::whom::{is_bare_mountpoint, is_path};
 use crate::fault::suggest::closest;
-use crate::fault::words::{self, quoted};
+use crate::fault::words::{self, Errno, quoted};
 
 /// A line as it was typed, and the command that it names.
 struct Line<'a> {
@@ -218,6 +218,11 @@ impl Line<'_> {
                 None => format!("{no}; methods are written -m {method}"),
             };
         }
+        if Errno::from_name(wrong).is_ok()
+            && let Some(before) = self.errno_before(wrong)
+        {
+            return format!("{no}; several errnos are written {before},{wrong}");
+        }
         match () {
             () if is_path(&wrong.into()) && has("regex") => format!(
                 "{no}; a mount is named before all other arguments or by --mount, files by -r REGEX"
@@ -274,6 +279,13 @@ impl Line<'_> {
             }
             _ => None,
         }
+    }
+
+    /// The errnos, or the one, that stand right before that word.
+    fn errno_before(&self, wrong: &str) -> Option<String> {
+        let place = self.words.iter().position(|word| word == wrong)?;
+        let before = self.words.get(place.checked_sub(1)?)?.to_str()?;
+        before.split(',').all(|errno| Errno::from_name(errno).is_ok()).then(|| before.to_owned())
     }
 
     fn missing(&self, error: &Error, command: &Command) -> Option<String> {
