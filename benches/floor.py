@@ -196,7 +196,7 @@ def machine(busy):
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     return {"cores": os.cpu_count(), "processor": models[0] if models else platform.machine(),
-            "kernel": platform.release(), "busy_cores_before": round(busy, 2)}
+            "kernel": ".".join(platform.release().split(".")[:2]), "busy_cores_before": round(busy, 2)}
 
 
 def busy_cores():
