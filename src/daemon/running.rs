@@ -47,6 +47,15 @@ enum Ending {
     Disconnected,
 }
 
+impl Ending {
+    /// Whether the session's error tells of nothing else: a connection that is detached may be aborted
+    /// as well before its end is read, and the kernel then says so (ECONNABORTED in place of ENODEV).
+    fn is_told_by(&self, error: &io::Error) -> bool {
+        let detached = matches!(self, Ending::Signal(_) | Ending::Unmounted);
+        detached && error.raw_os_error() == Some(libc::ECONNABORTED)
+    }
+}
+
 /// What the mount table shows of the mount.
 #[derive(Clone, Copy)]
 enum View {
@@ -103,6 +112,10 @@ impl Running {
         }
         let session = self.session.join();
         let session = session.unwrap_or_else(|_| Err(io::Error::other("its thread panicked")));
+        let session = session.or_else(|error| match ending.is_told_by(&error) {
+            true => Ok(()),
+            false => Err(error),
+        });
         let session = session.map_err(|e| StartError::Session(mountpoint, strip(&e)));
         session.inspect_err(|error| tracing::error!("{error}")).and(detached)
     }
@@ -198,4 +211,19 @@ fn has_ended(ended: &PipeReader) -> io::Result<bool> {
     let mut fds = [PollFd::from_borrowed_fd(ended.as_fd(), PollFlags::IN)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     Ok(poll(&mut fds, Some(&now))? > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abort_of_what_is_detached_is_no_failure() {
+        let aborted = io::Error::from_raw_os_error(libc::ECONNABORTED);
+        assert!(Ending::Signal(libc::SIGTERM).is_told_by(&aborted));
+        assert!(Ending::Unmounted.is_told_by(&aborted));
+        assert!(!Ending::Disconnected.is_told_by(&aborted));
+        let other = io::Error::from_raw_os_error(libc::EIO);
+        assert!(!Ending::Signal(libc::SIGTERM).is_told_by(&other));
+    }
 }
