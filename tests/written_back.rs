@@ -61,6 +61,23 @@ fn a_write_ends_in_the_cache_and_reaches_the_backing_by_fsync_and_close() {
     assert_eq!(fs::read(mount.raw().join("f")).unwrap()[..4], *b"end\x07");
 }
 
+/// Its clock ticks slowly: a write in the tick of the creation changes no time that it would tell.
+#[test]
+fn the_backing_has_the_time_that_the_kernel_keeps_however_late_it_writes_back() {
+    let mount = written_back();
+    for n in 0..20 {
+        let name = format!("f{n}");
+        let file = opened(mount.mnt().join(&name), 0);
+        file.write_all_at(b"x", 0).unwrap();
+        thread::sleep(Duration::from_millis(10));
+        let kept = file.metadata().unwrap();
+        drop(file);
+        let stored = fs::metadata(mount.raw().join(&name)).unwrap();
+        let times = [&kept, &stored].map(|of| (of.mtime(), of.mtime_nsec()));
+        assert_eq!(times[0], times[1], "{name}");
+    }
+}
+
 #[test]
 fn an_error_of_a_write_comes_with_fsync_and_with_close() {
     let mount = written_back();

@@ -188,6 +188,29 @@ impl<N: Default> Mirror<N> {
         Ok(attr_of(&inode, &stat_of(fd)?))
     }
 
+    /// Changes bytes that the kernel has kept, and with them the time of that change: it tells its own
+    /// only if that is another than it was told last, which within a tick of its clock it is not. The
+    /// owner's file only; of somebody else's it is the time of the write, and of several writes at once
+    /// it may be.
+    pub(crate) fn keeping_time<T>(
+        &self,
+        fh: Fh,
+        change: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let handle = self.handles.get(fh)?;
+        let fd = handle.as_fd();
+        let before = stat_of(fd)?.stx_mtime;
+        let changed = change()?;
+        let times = Timestamps {
+            last_access: timespec(None),
+            last_modification: timespec(Some(TimeChange::At(before.tv_sec, before.tv_nsec))),
+        };
+        let name = DecInt::from_fd(fd);
+        // Who may not set it leaves it, and the bytes are written all the same.
+        let _ = rustix::fs::utimensat(&self.proc_fds, name, &times, AtFlags::empty());
+        Ok(changed)
+    }
+
     /// Sets the size without a handle, by truncate(2): whether the times of a file change that has
     /// that size already is for the backing to say. To 0 it is more likely open(2) with O_TRUNC,
     /// which the kernel does not tell apart and which always changes them.
