@@ -168,10 +168,6 @@ impl Core {
         data: &[u8],
     ) -> io::Result<Written> {
         match write.stored {
-            true if self.options.writeback_cache => {
-                let put = || self.tree.write_back(ordinary, write.fh, at, data);
-                self.tree.keeping_time(write.fh, put)
-            }
             true => self.tree.write_back(ordinary, write.fh, at, data),
             false => self.tree.write(ordinary, write.fh, at, data),
         }

@@ -172,6 +172,9 @@ impl<N: Default> Mirror<N> {
                 None => self.truncate(fd, size)?,
             }
         }
+        if let Some(time) = changes.mtime.filter(|_| self.written_back) {
+            self.settling.told(inode.ino, time);
+        }
         if changes.atime.is_some() || changes.mtime.is_some() {
             let times = Timestamps {
                 last_access: timespec(changes.atime),
@@ -186,29 +189,6 @@ impl<N: Default> Mirror<N> {
             }
         }
         Ok(attr_of(&inode, &stat_of(fd)?))
-    }
-
-    /// Changes bytes that the kernel has kept, and with them the time of that change: it tells its own
-    /// only if that is another than it was told last, which within a tick of its clock it is not. The
-    /// owner's file only; of somebody else's it is the time of the write, and of several writes at once
-    /// it may be.
-    pub(crate) fn keeping_time<T>(
-        &self,
-        fh: Fh,
-        change: impl FnOnce() -> io::Result<T>,
-    ) -> io::Result<T> {
-        let handle = self.handles.get(fh)?;
-        let fd = handle.as_fd();
-        let before = stat_of(fd)?.stx_mtime;
-        let changed = change()?;
-        let times = Timestamps {
-            last_access: timespec(None),
-            last_modification: timespec(Some(TimeChange::At(before.tv_sec, before.tv_nsec))),
-        };
-        let name = DecInt::from_fd(fd);
-        // Who may not set it leaves it, and the bytes are written all the same.
-        let _ = rustix::fs::utimensat(&self.proc_fds, name, &times, AtFlags::empty());
-        Ok(changed)
     }
 
     /// Sets the size without a handle, by truncate(2): whether the times of a file change that has
@@ -299,7 +279,7 @@ fn judged(caller: &Caller) -> io::Result<creds::Grouped> {
     creds::in_groups(caller.gid, &process::groups(caller.tid, caller.process))
 }
 
-fn timespec(change: Option<TimeChange>) -> Timespec {
+pub(super) fn timespec(change: Option<TimeChange>) -> Timespec {
     match change {
         None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         Some(TimeChange::Now) => Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },

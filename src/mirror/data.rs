@@ -218,7 +218,9 @@ impl<N: Default> Mirror<N> {
         data: &[u8],
     ) -> io::Result<Written> {
         let handle = self.handles.get(fh)?;
-        write_to(ordinary, (&handle, handle.in_place().as_fd()), Some(offset), data)
+        let fd = handle.in_place();
+        let write = || write_to(ordinary, (&handle, fd.as_fd()), Some(offset), data);
+        self.writing_back(&handle.inode, fd.as_fd(), write)
     }
 
     /// The same at the end of the file, wherever in the backing that is by then.

@@ -99,6 +99,11 @@ impl<N> Inode<N> {
         }
     }
 
+    /// It changes by what was asked here, so that what was told tells nothing of others.
+    pub(super) fn forget_told(&self) {
+        self.state.lock().forget_told();
+    }
+
     /// Whether the content may have changed unseen since this was last asked: size and time of
     /// modification were set to what they had been, as far as what was told of the inode shows.
     #[must_use]

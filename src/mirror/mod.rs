@@ -26,6 +26,7 @@ mod names;
 mod numbers;
 mod path;
 mod room;
+mod settling;
 mod state;
 mod table;
 #[cfg(test)]
@@ -58,6 +59,7 @@ use handle::Handles;
 use inode::Identity;
 use mix::digest;
 use room::Room;
+use settling::Settling;
 use state::{Change, State};
 use table::Table;
 
@@ -105,6 +107,7 @@ pub(crate) struct Mirror<N> {
     kept: KeptTimes,
     /// The kernel keeps what is written in pages, which it fills and writes back by any handle.
     written_back: bool,
+    settling: Settling,
 }
 
 /// Which files keep their time of access when they are read here. What else moves it, by the
@@ -158,6 +161,7 @@ impl<N: Default> Mirror<N> {
             stacked,
             kept: KeptTimes::None,
             written_back: false,
+            settling: Settling::default(),
         })
     }
 

@@ -216,6 +216,10 @@ impl State {
         let before = self.told.replace(told);
         before.is_some_and(|b| b.content == told.content && b.changed != told.changed)
     }
+
+    pub(super) fn forget_told(&mut self) {
+        self.told = None;
+    }
 }
 
 /// What was last told of a file: digests of its size and time of modification, and of when the inode

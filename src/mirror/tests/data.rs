@@ -241,3 +241,47 @@ fn handle_numbers_are_distinct_while_open() {
     let inode = disk.mirror.inode(ino).unwrap();
     assert!(inode.state.lock().open().is_empty());
 }
+
+/// Two WRITEs of the kernel's cache at once, and what it tells of the time meanwhile.
+#[test]
+fn what_is_written_back_changes_no_time_but_the_one_that_is_told() {
+    let mut disk = Disk::new();
+    disk.mirror.written_back = true;
+    let ino = disk.make_file("a");
+    let fh = disk.mirror.open(ino, libc::O_RDWR).unwrap();
+    let tell = |mtime| {
+        let changes = Changes { mtime: Some(mtime), ..Changes::default() };
+        disk.mirror.setattr(&ROOT_USER, ino, Some(fh), &changes).unwrap();
+    };
+    let write = || disk.mirror.write_back(None, fh, 0, b"new").map(drop);
+    let time = || disk.mirror.getattr(ino, Some(fh)).unwrap().mtime;
+    let (old, new) = (TimeChange::At(1_000, 1), TimeChange::At(2_000, 2));
+    let handle = disk.mirror.handle(fh).unwrap();
+    let writing = |meanwhile: &dyn Fn()| {
+        tell(old);
+        let both = || {
+            meanwhile();
+            write()
+        };
+        disk.mirror.writing_back(&handle.inode, handle.as_fd(), both).unwrap();
+        time()
+    };
+    assert_eq!(writing(&|| {}), (1_000, 1));
+    assert_eq!(writing(&|| write().unwrap()), (1_000, 1));
+    assert_eq!(writing(&|| tell(new)), (2_000, 2));
+    assert_eq!(
+        writing(&|| [write().unwrap(), tell(new), write().unwrap()].into_iter().collect()),
+        (2_000, 2)
+    );
+    assert!(writing(&|| tell(TimeChange::Now)).0 > 1_000_000, "the backing's clock tells");
+    tell(new);
+    let _ = handle.inode.take_doubt();
+    write().unwrap();
+    assert_eq!(time(), (2_000, 2));
+    assert!(!handle.inode.take_doubt(), "nobody else has changed it");
+    // Nothing is remembered of it once it is written.
+    let file = fs::File::options().write(true).open(disk.backing.join("a")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    write().unwrap();
+    assert_eq!(time(), (0, 0));
+}
