@@ -10,12 +10,18 @@
 
 mod alone;
 
-/// `start ARGUMENTS...`; `told TEXT`: the log says so; `silent TEXT`: it does not.
+/// `start ARGUMENTS...`; `told TEXT`: the log says so; `silent TEXT`: it does not; `follow BEGINNING
+/// [COMMAND...]`: the command with that beginning among those that `said` shows is run, by another command.
 const HARNESS: &str = r#"
 start() { slowfs mount "$@" --listen none --daemon --log-file log; }
 told() { grep -qF -- "$1" log || { cat log; die "not told: $1"; }; }
 silent() { ! grep -F -- "$1" log || die "told: $1"; }
 stop() { slowfs umount --force "$1"; rm log; }
+follow() {
+    local tip
+    tip=$(grep -oE '`[^`]*`' said | tr -d '`' | grep -- "^$1") || die "no tip $1 in $(cat said)"
+    (cd / && "${@:2}" bash -c "$tip")
+}
 "#;
 
 fn alone(script: &str) {
@@ -154,15 +160,20 @@ soon slowfs wait ./mnt 1 --held 1 >/dev/null
 ! slowfs umount mnt 2>said || die 'it went'
 [ "$(wc -l <said)" = 1 ] || die "$(cat said)"
 for part in "cannot unmount mnt: it is busy: files are open of" "$open (sleep: $PWD/mnt/f)" \
-    "$inside (sleep: working directory $PWD/mnt)" 'faults hold 1 operation;' '`slowfs clear mnt`' \
-    '`slowfs umount --force mnt`'; do
+    "$inside (sleep: working directory $PWD/mnt)" 'faults hold 1 operation;'; do
     grep -qF -- "$part" said || die "no $part in $(cat said)"
 done
-mountpoint -q mnt || die 'it is gone'
-slowfs umount --force mnt
-! mountpoint -q mnt || die 'it stays'
+follow 'slowfs clear' >/dev/null
 wait $held || die 'what was held failed'
 [ -d raw/d ] || die 'it was not released'
+slowfs hang ./mnt -m mkdir >/dev/null
+mkdir mnt/e & held=$!
+soon slowfs wait ./mnt 2 --held 1 >/dev/null
+mountpoint -q mnt || die 'it is gone'
+follow 'slowfs umount --force'
+! mountpoint -q mnt || die 'it stays'
+wait $held || die 'what was held failed'
+[ -d raw/e ] || die 'it was not released'
 ! pidof slowfs || die 'a daemon runs'
 "#,
     );
@@ -188,13 +199,20 @@ user=(setpriv --reuid nobody --clear-groups env -u XDG_RUNTIME_DIR LC_ALL=C.UTF-
 soon "${user[@]}" slowfs wait './a mnt' 1 --held 1 >/dev/null
 ! "${user[@]}" slowfs umount 'a mnt' 2>said || die 'it went'
 for part in 'cannot unmount a mnt: it is busy: files are open of' "$open (sleep: $PWD/a mnt/f)" \
-    'faults hold 1 operation;' "\`slowfs clear 'a mnt'\`" "\`slowfs umount --force 'a mnt'\`"; do
+    'faults hold 1 operation;'; do
     grep -qF -- "$part" said || die "no $part in $(cat said)"
 done
-"${user[@]}" slowfs umount --force 'a mnt'
-! mountpoint -q 'a mnt' || die 'it stays'
+follow 'slowfs clear' "${user[@]}" >/dev/null
 wait $held || die 'what was held failed'
+follow 'slowfs umount --force' "${user[@]}"
+! mountpoint -q 'a mnt' || die 'it stays'
 kill $open
+
+# Whoever mounts there once more is told how to end it.
+"${user[@]}" slowfs mount 'a mnt' --subdir raw --listen none --daemon 2>/dev/null
+refused "${user[@]}" slowfs mount 'a mnt' --subdir raw --listen none
+follow 'slowfs umount' "${user[@]}"
+! mountpoint -q 'a mnt' || die 'it stays'
 
 # The dead go, busy or not.
 "${user[@]}" slowfs mount mnt --subdir raw --listen none --daemon --pid-file raw/pid 2>/dev/null

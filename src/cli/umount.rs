@@ -15,7 +15,7 @@ use crate::daemon::mark::{self, Server};
 use crate::daemon::mountinfo::{MountLine, MountTable};
 use crate::daemon::socket::{self, State};
 use crate::daemon::{self, StartError};
-use crate::fault::words::quoted;
+use crate::fault::words::quoted_path;
 use crate::sys::process::{self, Openers};
 
 /// How long a daemon may take to end once its mount is gone.
@@ -86,15 +86,10 @@ fn unmount_busy(args: &UmountArgs, line: &MountLine) -> anyhow::Result<()> {
         let detach = if geteuid().is_root() { "umount -l" } else { "fusermount3 -uz" };
         bail!(
             "cannot end the daemon of {typed}: it cannot be seen from here; `{detach} {}` detaches the mount",
-            typed_again(&args.mountpoint)
+            quoted_path(&line.mountpoint)
         );
     }
-    bail!("cannot unmount {typed}: it is busy: {}", Busy::of(line).told(&args.mountpoint))
-}
-
-/// As a word of a command.
-fn typed_again(path: &Path) -> String {
-    quoted(&path.display().to_string())
+    bail!("cannot unmount {typed}: it is busy: {}", Busy::of(line).told(&line.mountpoint))
 }
 
 /// Waits until they are gone.
@@ -130,9 +125,10 @@ impl Busy {
         Busy { openers, below: below(line), held: held(line) }
     }
 
-    /// Who it is, and what to do about it.
-    fn told(&self, typed: &Path) -> String {
-        let typed = typed_again(typed);
+    /// Who it is, and what to do about it. The commands name the mountpoint itself: what was typed may be no
+    /// mountpoint to other commands, or only in this directory.
+    fn told(&self, mountpoint: &Path) -> String {
+        let mountpoint = quoted_path(mountpoint);
         let mut why = Vec::new();
         let mut what = Vec::new();
         if !self.below.is_empty() {
@@ -149,14 +145,14 @@ impl Busy {
         if let Some(held @ 1..) = self.held {
             let s = if held == 1 { "" } else { "s" };
             why.push(format!("faults hold {held} operation{s}"));
-            what.push(format!("release what is held by `slowfs clear {typed}`"));
+            what.push(format!("release what is held by `slowfs clear {mountpoint}`"));
         }
         why.extend(self.openers.blind_spot());
         if why.is_empty() {
             why.push("who uses it cannot be seen from here".to_owned());
         }
         let force = format!(
-            "`slowfs umount --force {typed}` ends it all the same, and who uses it gets errors"
+            "`slowfs umount --force {mountpoint}` ends it all the same, and who uses it gets errors"
         );
         let gently = Some(what.join(" and ")).filter(|steps| !steps.is_empty());
         let what: Vec<_> = gently.into_iter().chain([force]).collect();

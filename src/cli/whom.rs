@@ -177,7 +177,7 @@ pub(super) fn address_of(line: &MountLine) -> Result<String, String> {
     if own.is_none() && is_dead(line) {
         return Err(format!(
             "the mirror at {mountpoint} is dead, as its daemon has ended: `slowfs umount {}`",
-            words::quoted(&mountpoint.to_string())
+            words::quoted_path(&line.mountpoint)
         ));
     }
     Err(match own {

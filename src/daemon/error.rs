@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::fault::TooManyFaults;
+use crate::fault::words::quoted_path;
 
 /// Why a run did not start, or did not end well. Each is one line: what failed, on what, why, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -11,9 +12,12 @@ pub(crate) enum StartError {
     /// The mountpoint cannot be used.
     #[error("cannot mount on {0}: {1}")]
     Mountpoint(PathBuf, io::Error),
-    /// The mountpoint carries a live mount of ours.
-    #[error("cannot mount on {0}: it is already a {1} mount; end it with `slowfs umount {0}`")]
-    AlreadyMounted(PathBuf, String),
+    /// The mountpoint, as it was typed, carries a live mount of ours: its kind, and where it is.
+    #[error(
+        "cannot mount on {0}: it is already a {1} mount; end it with `slowfs umount {tip}`",
+        tip = quoted_path(.2)
+    )]
+    AlreadyMounted(PathBuf, String, PathBuf),
     /// The mountpoint lies inside what it would mirror.
     #[error(
         "cannot mount on {0}: it lies inside {1}, which it would mirror; mount on that directory itself or outside of it"

@@ -38,7 +38,8 @@ pub(super) fn prepare(typed: &Path) -> Result<Mountpoint, StartError> {
         let ours = on_top.filter(|line| line.device == device && is_ours(&line.kind));
         let Some(line) = ours else { return Ok(mountpoint) };
         if !lost_its_daemon(&mountpoint.dir) {
-            return Err(StartError::AlreadyMounted(typed.to_owned(), line.kind));
+            let place = mountpoint.path;
+            return Err(StartError::AlreadyMounted(typed.to_owned(), line.kind, place));
         }
         detach(mountpoint.dir.as_fd(), &mountpoint.path).map_err(failed)?;
         tracing::warn!(

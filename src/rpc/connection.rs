@@ -18,7 +18,7 @@ use thrift::{ApplicationErrorKind, TransportErrorKind};
 use super::record::{BadField, Wire, field};
 use super::socket::Stream;
 use super::wire::{self, BadMessage, Fields, Limits, Message, MessageReader, ReadError, Value};
-use crate::fault::words::quoted;
+use crate::fault::words::quoted_path;
 
 /// The port of charybdefs, and slowfs's own default.
 pub(crate) const DEFAULT_PORT: u16 = 9090;
@@ -277,7 +277,7 @@ fn refused_by(path: &Path) -> String {
 
 /// What to write if the file is one that `slowfs mount` has made.
 fn address_file(path: &Path) -> String {
-    let path = quoted(&path.display().to_string());
+    let path = quoted_path(path);
     format!(" (is it an --addr-file? then write --addr \"$(cat {path})\")")
 }
 
