@@ -227,3 +227,50 @@ kill $open
 "#,
     );
 }
+
+/// Any process can be handed a descriptor: another user's mark says nothing of who holds it.
+#[test]
+fn a_forged_mark_ends_nobody() {
+    alone(
+        r#"
+cat >victim.py <<'END'
+import os, socket, sys
+here = socket.socket(socket.AF_UNIX)
+here.bind('victim')
+os.chmod('victim', 0o777)
+here.listen()
+while True:
+    _, given, _, _ = socket.recv_fds(here.accept()[0], 1, 1)
+    open('given', 'w').close()
+END
+cat >forger.py <<'END'
+import os, socket, sys
+it = os.stat(sys.argv[1]).st_dev
+mark = os.memfd_create('slowfs-serves-%d:%d' % (os.major(it), os.minor(it)))
+there = socket.socket(socket.AF_UNIX)
+there.connect('victim')
+socket.send_fds(there, [b'x'], [mark])
+END
+start mnt --subdir raw --allow-other
+python3 victim.py & victim=$!
+soon test -S victim
+setpriv --reuid nobody --clear-groups python3 forger.py mnt
+soon test -e given
+ls -l /proc/$victim/fd | grep -qF slowfs-serves- || die 'it has no mark'
+slowfs umount --force mnt
+! mountpoint -q mnt || die 'it stays'
+kill -0 $victim || die 'a process that serves nothing was ended'
+# Nor does it pass for the daemon of a mount that is dead.
+start mnt --subdir raw --allow-other --pid-file pid
+rm given
+setpriv --reuid nobody --clear-groups python3 forger.py mnt
+soon test -e given
+kill -9 "$(cat pid)"
+soon ended slowfs
+slowfs ps | grep -qE "^$PWD/mnt .* dead +-$" || die "$(slowfs ps)"
+slowfs umount mnt
+kill -0 $victim || die 'a process that serves nothing was ended'
+kill $victim
+"#,
+    );
+}

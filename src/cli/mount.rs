@@ -363,7 +363,7 @@ pub(super) fn mirror_at(typed: &Path, verb: &str) -> anyhow::Result<MountLine> {
     let line = MountTable::open().and_then(|table| table.at(&resolved));
     let line = line.map_err(StartError::Mountinfo)?;
     // The subtype may be one of the user's own.
-    let ours = |line: &MountLine| is_ours(&line.kind) || !mark::servers_of(line.device).is_empty();
+    let ours = |line: &MountLine| is_ours(&line.kind) || !mark::servers_of(line).is_empty();
     match line.filter(ours) {
         Some(line) => Ok(line),
         None => bail!("cannot {verb} {}: no mirror is mounted there", typed.display()),

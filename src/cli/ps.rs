@@ -132,7 +132,7 @@ fn unasked_at(places: &[MountLine], asked: &[Asked]) -> Option<Row> {
         return None;
     }
     let line = places.first()?;
-    let servers = mark::servers_of(line.device);
+    let servers = mark::servers_of(line);
     let pid = servers.first().map(|server| server.pid.unsigned_abs());
     let own = asked.iter().find(|asked| pid == Some(asked.pid));
     let (state, socket) = match (own, pid) {

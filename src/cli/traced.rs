@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 
 use crate::daemon::mark;
-use crate::daemon::mountinfo::{Device, MountLine, MountTable, is_ours};
+use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
 use crate::sys::{process, signals};
 
 /// As many symbolic links as the kernel follows on one way.
@@ -27,11 +27,10 @@ pub(super) struct Traced {
 }
 
 impl Traced {
-    /// Whether it is this one; `servers` are the processes that serve a filesystem.
-    fn is_at(&self, line: &MountLine, servers: impl Fn(Device) -> Vec<i32>) -> bool {
+    /// Whether it is this one; `servers` are the processes that serve what a line tells.
+    fn is_at(&self, line: &MountLine, servers: impl Fn(&MountLine) -> Vec<i32>) -> bool {
         let by_here = || self.is_here && is_ours(&line.kind);
-        line.mountpoint == self.mountpoint
-            && (by_here() || servers(line.device).contains(&self.pid))
+        line.mountpoint == self.mountpoint && (by_here() || servers(line).contains(&self.pid))
     }
 }
 
@@ -94,9 +93,9 @@ fn look(at: BorrowedFd<'_>, step: &OsStr) -> Option<OwnedFd> {
     openat(at, step, flags, Mode::empty()).ok()
 }
 
-/// The processes that serve that filesystem. A thread that looks may stay behind, and takes no signals.
-fn servers(device: Device) -> Vec<i32> {
-    let found = signals::masked(|| mark::servers_of(device)).unwrap_or_default();
+/// The processes that serve what is mounted there. A thread that looks may stay behind, and takes no signals.
+fn servers(line: &MountLine) -> Vec<i32> {
+    let found = signals::masked(|| mark::servers_of(line)).unwrap_or_default();
     found.iter().map(|server| server.pid).collect()
 }
 

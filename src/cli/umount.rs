@@ -49,7 +49,7 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
             line.owner
         );
     }
-    let servers = mark::servers_of(line.device);
+    let servers = mark::servers_of(&line);
     let table = MountTable::open().map_err(StartError::Mountinfo)?;
     let places = table.places_of(line.device).map_err(StartError::Mountinfo)?;
     if args.force && !servers.is_empty() {

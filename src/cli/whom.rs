@@ -196,12 +196,12 @@ pub(super) fn address_of(line: &MountLine) -> Result<String, String> {
 
 /// Whether nobody serves it.
 fn is_dead(line: &MountLine) -> bool {
-    mark::servers_of(line.device).is_empty() && mount::is_dead(&line.mountpoint)
+    mark::servers_of(line).is_empty() && mount::is_dead(&line.mountpoint)
 }
 
 /// The socket of a mount that was moved, or is bound elsewhere: it keeps the name of its first place.
 fn socket_of_moved(line: &MountLine) -> Option<String> {
-    let servers = mark::servers_of(line.device);
+    let servers = mark::servers_of(line);
     let serves = |pid: u32| servers.iter().any(|server| server.pid.unsigned_abs() == pid);
     socket::live().into_iter().find(|(_, pid)| serves(*pid)).map(|(path, _)| told(&path))
 }

@@ -2,18 +2,20 @@
 //! filesystem its holder serves. /proc shows the name among the holder's descriptors, to root and to
 //! the holder's own user, and the kernel takes it back when the process ends, however it ends.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::MemfdFlags;
+use rustix::fs::{AtFlags, CWD, MemfdFlags, StatxFlags};
+use rustix::path::Arg;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::mountinfo::Device;
-use crate::sys::process::look_at_each;
+use super::mountinfo::{Device, MountLine};
+use crate::sys::process::{self, look_at_each};
 
 /// How long the search may take, of which hardly any is needed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -70,48 +72,110 @@ impl Server {
     }
 }
 
-/// The processes that serve that filesystem: one, or a former one too that is about to end. None is
-/// found of another user, nor in a pid namespace that cannot be seen.
+/// The processes that serve the filesystem of that line: one, or a former one too that is about to end. None
+/// is found of another user, nor in a pid namespace that cannot be seen.
+///
+/// A mark can be handed to any process, which need not even take it: so it counts only if the mount's owner
+/// has made it, and runs its holder.
 ///
 /// To look at a process that executes a program may take until that is done, which a held operation
 /// can prevent: such a one is passed over, since it serves nothing.
 #[must_use]
-pub(crate) fn servers_of(device: Device) -> Vec<Server> {
-    let looks = look_at_each(PATIENCE, move |pid| server(i32::try_from(pid).ok()?, device));
+pub(crate) fn servers_of(line: &MountLine) -> Vec<Server> {
+    Wanted::of(line.device, line.owner).map_or_else(|_| Vec::new(), holders)
+}
+
+fn holders(wanted: Wanted) -> Vec<Server> {
+    let looks = look_at_each(PATIENCE, move |pid| server(pid, &wanted));
     looks.seen.into_iter().flatten().collect()
 }
 
-fn server(pid: i32, device: Device) -> Option<Server> {
-    if !has_mark(pid, device) {
-        return None;
-    }
-    let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-    // The number may have gone to another process in between.
-    has_mark(pid, device).then_some(Server { pid, process })
+/// A mark as it must be.
+struct Wanted {
+    /// What /proc shows of it.
+    link: OsString,
+    /// Who must have made it, and run its holder.
+    owner: u32,
+    /// Where the kernel has files in memory that have no path, and nobody else has any.
+    memory: Device,
 }
 
-fn has_mark(pid: i32, device: Device) -> bool {
-    let mark = format!("/memfd:{} (deleted)", name(device));
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    descriptors
-        .filter_map(|descriptor| fs::read_link(descriptor.path()).ok())
-        .any(|target| target.as_os_str().as_bytes() == mark.as_bytes())
+impl Wanted {
+    fn of(device: Device, owner: u32) -> io::Result<Wanted> {
+        let other = rustix::fs::memfd_create("slowfs-looks", MemfdFlags::CLOEXEC)?;
+        let link = format!("/memfd:{} (deleted)", name(device)).into();
+        Ok(Wanted { link, owner, memory: seen(other, c"", AtFlags::EMPTY_PATH)?.0 })
+    }
+
+    fn is_held_by(&self, pid: u32) -> bool {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut links = descriptors.map(|descriptor| descriptor.path());
+        process::user_of(pid) == Some(self.owner) && links.any(|link| self.is_at(&link))
+    }
+
+    fn is_at(&self, link: &Path) -> bool {
+        let is_named_so = fs::read_link(link).is_ok_and(|path| path.as_os_str() == self.link);
+        let quiet = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+        is_named_so && seen(CWD, link, quiet).is_ok_and(|it| it == (self.memory, self.owner))
+    }
+}
+
+/// The filesystem of a file, and whose it is.
+fn seen(at: impl AsFd, path: impl Arg, flags: AtFlags) -> rustix::io::Result<(Device, u32)> {
+    let seen = rustix::fs::statx(at, path, flags, StatxFlags::UID)?;
+    Ok(((seen.stx_dev_major, seen.stx_dev_minor), seen.stx_uid))
+}
+
+fn server(pid: u32, wanted: &Wanted) -> Option<Server> {
+    if !wanted.is_held_by(pid) {
+        return None;
+    }
+    let number = i32::try_from(pid).ok()?;
+    let process = pidfd_open(Pid::from_raw(number)?, PidfdFlags::empty()).ok()?;
+    // The number may have gone to another process in between.
+    wanted.is_held_by(pid).then_some(Server { pid: number, process })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{Gid, Uid, fchown};
+
+    fn found(device: Device, owner: u32) -> Vec<Server> {
+        holders(Wanted::of(device, owner).unwrap())
+    }
+
+    fn own() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
 
     #[test]
     fn a_mark_is_found_while_it_is_held() {
         let device = (0, u32::MAX);
-        assert!(servers_of(device).is_empty());
+        assert!(found(device, own()).is_empty());
         let mark = Mark::leave(device).unwrap();
-        let found = servers_of(device);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].pid.unsigned_abs(), std::process::id());
-        assert!(!found[0].ends_within(Duration::from_millis(1)));
+        let servers = found(device, own());
+        assert_eq!(servers.len(), 1);
+        assert_eq!(servers[0].pid.unsigned_abs(), std::process::id());
+        assert!(!servers[0].ends_within(Duration::from_millis(1)));
         drop(mark);
-        assert!(servers_of(device).is_empty());
+        assert!(found(device, own()).is_empty());
+    }
+
+    #[test]
+    fn a_mark_counts_only_if_the_owner_of_the_mount_has_made_it_and_holds_it() {
+        let device = (0, u32::MAX - 1);
+        let mark = Mark::leave(device).unwrap();
+        assert!(found(device, own() + 1).is_empty(), "its holder is another user's");
+        fchown(&mark.0, Some(Uid::from_raw(own() + 1)), Some(Gid::ROOT)).unwrap();
+        assert!(found(device, own()).is_empty(), "another user has made it");
+        drop(mark);
+        // A file of that name that somebody's filesystem has.
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        let _file = fs::File::create(&file).unwrap();
+        let wanted = Wanted::of(device, own()).unwrap();
+        let wanted = Wanted { link: file.canonicalize().unwrap().into(), ..wanted };
+        assert!(!wanted.is_held_by(std::process::id()), "it is no file in memory");
     }
 }

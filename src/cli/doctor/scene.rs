@@ -32,7 +32,7 @@ pub(super) struct Mirror {
 
 impl Mirror {
     fn at(line: MountLine) -> Mirror {
-        let servers = mark::servers_of(line.device);
+        let servers = mark::servers_of(&line);
         Mirror { pids: servers.iter().map(|server| server.pid.unsigned_abs()).collect(), line }
     }
 

@@ -144,6 +144,13 @@ pub(crate) fn groups(tid: u32, process: Option<Process>) -> Vec<u32> {
     if Process::numbered(process.pid) == Some(process) { groups } else { Vec::new() }
 }
 
+/// The user that a process was started by and acts for, if that is one. None of one that is gone, or where
+/// /proc is another pid namespace's.
+#[must_use]
+pub(crate) fn user_of(pid: u32) -> Option<u32> {
+    Status::of_thread(pid).ok()?.user()
+}
+
 /// Lets this thread's timed waits end as close to their time as the machine can: the kernel
 /// otherwise adds up to 50 us to gather wake-ups (prctl(2), PR_SET_TIMERSLACK).
 ///

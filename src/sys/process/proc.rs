@@ -49,6 +49,8 @@ pub(super) struct Status {
     /// Those pending for its process.
     shared: u64,
     dumping: bool,
+    /// Real and effective, then others.
+    users: String,
     groups: String,
 }
 
@@ -87,6 +89,7 @@ impl Status {
             own: 0,
             shared: 0,
             dumping: false,
+            users: String::new(),
             groups: String::new(),
         };
         for line in String::from_utf8_lossy(text).lines() {
@@ -103,6 +106,7 @@ impl Status {
             "Tgid" => self.process = value.parse().ok(),
             "PPid" => self.parent = value.parse().ok(),
             "FDSize" => self.has_files = value != "0",
+            "Uid" => value.clone_into(&mut self.users),
             "Groups" => self.groups = value.to_owned(),
             "Kthread" => self.kernel = Some(value == "1"),
             "VmSize" => self.has_memory = true,
@@ -161,6 +165,13 @@ impl Status {
         self.dumping
     }
 
+    /// The user that it was started by and acts for, if that is one.
+    pub(super) fn user(&self) -> Option<u32> {
+        let mut users = self.users.split_ascii_whitespace();
+        let (real, effective) = (users.next()?, users.next()?);
+        if real == effective { real.parse().ok() } else { None }
+    }
+
     pub(super) fn groups(&self) -> Vec<u32> {
         let groups = self.groups.split_ascii_whitespace();
         groups.filter_map(|group| group.parse().ok()).collect()
@@ -213,6 +224,9 @@ mod tests {
         assert_eq!(pending(none, none).process(), Some(12));
         assert!(!pending(none, none).is_kernel() && pending(none, none).groups().is_empty());
         assert_eq!(status("Groups:\t0 4 4000000000 \n").groups(), [0, 4, 4_000_000_000]);
+        assert_eq!(status("Uid:\t1000\t1000\t0\t0\n").user(), Some(1000));
+        assert_eq!(status("Uid:\t1000\t0\t0\t0\n").user(), None);
+        assert_eq!(status("").user(), None);
     }
 
     #[test]
