@@ -245,7 +245,7 @@ struct Matched {
     3: i64 seen,                    // how many were looked at
     4: i64 left_out,                // directories not looked into: something else is mounted there, or
                                     // they cannot be read
-    5: bool whole,                  // that was all; else there was too much to look at
+    5: bool whole,                  // that was all; else there was too much to look at, or it took too long
     6: list<string> warnings,       // that the pattern never matches here, with what may be meant
 }
 

@@ -15,10 +15,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Output;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{Mount, Within, errno_of, failing, hanging, slowfs, stdout_of, text_of, wait_for};
 use serde_json::{Value, json};
 use slowfs::fault::FaultWords;
+use slowfs::rpc::Matched;
 
 fn on_path(fault: FaultWords, pattern: &str) -> FaultWords {
     FaultWords { pattern: pattern.to_owned(), ..fault }
@@ -160,6 +162,37 @@ fn nothing_below_a_mount_that_holds_everything_is_touched() {
     assert!(found.contains("3 of 10"), "{found}");
     mount.clear();
     looking.join().unwrap().unwrap();
+}
+
+/// The backing is a mirror itself here, told to hold.
+#[test]
+fn a_backing_that_hangs_keeps_nobody_who_asks_and_one_thread() {
+    const SOON: Duration = Duration::from_secs(3);
+    let inner = filled();
+    let scratch = common::scratch();
+    std::os::unix::fs::symlink(inner.mnt(), scratch.path().join("raw")).unwrap();
+    let outer = Mount::over(scratch, &[] as &[&str]);
+    let _clear = inner.clear_on_drop();
+    let hang = inner.add(&on_path(hanging(&["opendir", "readdir"]), ".*/b"));
+    let ask = || outer.client().match_files(r".*\.wal", Path::new(""), 10);
+    let began = Instant::now();
+    let Matched { seen, whole, .. } = ask().unwrap();
+    assert!(!whole && seen > 0 && began.elapsed() >= SOON, "{seen} {:?}", began.elapsed());
+    assert_eq!(inner.listed(hang).held, 1);
+    // However often it is asked meanwhile.
+    thread::scope(|scope| {
+        let asked = [(); 4].map(|()| scope.spawn(ask));
+        for refused in asked.map(|asked| asked.join().unwrap()) {
+            let why = refused.unwrap_err().to_string();
+            assert!(why.contains("an earlier look through it has not come to its end"), "{why}");
+        }
+    });
+    let tasks = fs::read_dir(format!("/proc/{}/task", outer.pid())).unwrap();
+    let names = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("comm")));
+    assert_eq!(names.flatten().filter(|name| name == "slowfs-match\n").count(), 1);
+    inner.clear();
+    let found = wait_for("the look to end", || ask().ok());
+    assert_eq!((found.matching, found.whole), (3, true));
 }
 
 /// The mirrored directory is its own mountpoint's: what it has can be seen by its daemon only.

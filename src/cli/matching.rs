@@ -84,7 +84,8 @@ fn files(found: &Matched) -> Report {
         told => format!("; {told} of them are shown"),
     };
     lines.push(format!("{matching} of {seen} files and directories match{some}"));
-    let cut = (!whole).then(|| "there was too much to look at: more may match".to_owned());
+    let cut = (!whole)
+        .then(|| "there was too much to look at, or it took too long: more may match".to_owned());
     let left_out = (*left_out > 0).then(|| {
         let s = if *left_out == 1 { "y was" } else { "ies were" };
         format!(

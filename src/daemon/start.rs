@@ -20,7 +20,8 @@ use super::running::Running;
 use crate::fault::{Bounds, FaultTable, Reach};
 use crate::fs::{Kernel, SlowFs};
 use crate::log::Log;
-use crate::rpc::{Files, MountInfo, Server, ServerConfig};
+use crate::mirror::Walked;
+use crate::rpc::{Files, MountInfo, Server, ServerConfig, Visited};
 use crate::sys::descriptors::Shares;
 
 /// Where the mount is, and what is behind it.
@@ -51,7 +52,10 @@ pub(super) fn start(
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let (notifier, stats, survey) = (fs.notifier(), fs.stats(), fs.survey());
-    let files = Files::new(move |visit| survey.walk(visit));
+    let files = Files::new(move |goes_on, visit| {
+        let Walked { left_out, whole } = survey.walk(goes_on, visit)?;
+        Ok(Visited { left_out, whole })
+    });
     let mut loops = fuser::Config::default();
     loops.n_threads = Some(config.fs.threads.max(1));
     // A queue per thread where the device may be opened again; an ordinary user may not everywhere.

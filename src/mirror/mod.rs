@@ -52,6 +52,7 @@ pub(crate) use dir::DirEntry;
 pub(crate) use handle::Handle;
 pub(crate) use inode::Inode;
 pub(crate) use numbers::{Fh, Ino, ROOT};
+pub(crate) use walk::Walked;
 pub(crate) use xattr::Xattr;
 
 use fds::Ring;

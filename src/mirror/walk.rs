@@ -1,8 +1,8 @@
 //! All that is below the root now, whether the kernel knows it or not.
 //!
-//! Invariant: one directory is open at a time, so that neither many nor deep ones take descriptors.
-//! Nothing else that is mounted below is entered: it might not answer, or be this mirror's own place.
-//! No locks.
+//! Invariant: one directory is open at a time, so that neither many nor deep ones take descriptors, and what
+//! is kept of those to come is bounded. Nothing else that is mounted below is entered: it might not answer,
+//! or be this mirror's own place. No locks.
 
 use std::ffi::OsStr;
 use std::io;
@@ -18,32 +18,50 @@ use super::dir::AT_ONCE;
 use super::room::For;
 use super::{Mirror, ROOT};
 
+/// How much the paths of directories that are still to be looked into may take.
+const MOST_PENDING: usize = 32 << 20;
+
+/// What a visit has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walked {
+    /// Directories that were left out, as something else is mounted there or they cannot be read.
+    pub(crate) left_out: u64,
+    /// Whether all others were looked into.
+    pub(crate) whole: bool,
+}
+
 impl<N: Default> Mirror<N> {
     /// Visits the path of the root and of all that is below it, a directory before what it has. The visitor
-    /// says whether what is in that is visited too, or ends it. How many directories were left out, as
-    /// something else is mounted there or they cannot be read. What comes or goes meanwhile may be missed.
+    /// says whether what is in that is visited too, or ends it; so does `goes_on`, which is asked before each
+    /// directory is opened and at each name. What comes or goes meanwhile may be missed.
     ///
     /// # Errors
     /// The root cannot be read.
     pub(crate) fn visit_all(
         &self,
+        goes_on: &dyn Fn() -> bool,
         visit: &mut dyn FnMut(&[u8]) -> ControlFlow<(), bool>,
-    ) -> io::Result<u64> {
+    ) -> io::Result<Walked> {
         let root = self.inode(ROOT)?;
         let top = self.descriptor(&root)?;
         let mut path = Vec::new();
         self.path(&root, &mut path);
-        let ControlFlow::Continue(true) = visit(&path) else { return Ok(0) };
-        let mut left_out = 0;
-        // Below the root, with a slash behind each.
-        let mut pending = vec![Vec::new()];
+        let mut walked = Walked { left_out: 0, whole: true };
+        match visit(&path) {
+            ControlFlow::Continue(true) => {}
+            end => return Ok(Walked { whole: end.is_continue(), ..walked }),
+        }
+        let mut pending = Pending::default();
+        pending.push(b"", b"");
         while let Some(directory) = pending.pop() {
-            let opened = self.open_below(top.as_fd(), &directory);
-            let opened = match opened {
+            if !goes_on() {
+                return Ok(Walked { whole: false, ..walked });
+            }
+            let opened = match self.open_below(top.as_fd(), &directory) {
                 Ok(opened) => opened,
                 Err(error) if directory.is_empty() => return Err(error),
                 Err(error) => {
-                    left_out += u64::from(!is_gone(&error));
+                    walked.left_out += u64::from(!is_gone(&error));
                     continue;
                 }
             };
@@ -55,7 +73,7 @@ impl<N: Default> Mirror<N> {
             let before = path.len();
             while let Some(entry) = entries.next() {
                 let Ok(entry) = entry else {
-                    left_out += 1;
+                    walked.left_out += 1;
                     break;
                 };
                 let name = entry.file_name().to_bytes();
@@ -65,15 +83,15 @@ impl<N: Default> Mirror<N> {
                 path.truncate(before);
                 path.extend_from_slice(name);
                 let enter = match visit(&path) {
-                    ControlFlow::Continue(enter) => enter,
-                    ControlFlow::Break(()) => return Ok(left_out),
+                    ControlFlow::Continue(enter) if goes_on() => enter,
+                    _ => return Ok(Walked { whole: false, ..walked }),
                 };
                 if enter && matches!(entry.file_type(), FileType::Directory | FileType::Unknown) {
-                    pending.push([&directory, name, b"/"].concat());
+                    walked.whole &= pending.push(&directory, name);
                 }
             }
         }
-        Ok(left_out)
+        Ok(walked)
     }
 
     fn open_below(&self, top: impl AsFd, directory: &[u8]) -> io::Result<OwnedFd> {
@@ -90,6 +108,38 @@ impl<N: Default> Mirror<N> {
                 opened => opened,
             }
         })
+    }
+}
+
+/// The directories that are still to be looked into: paths below the root, with a slash behind each.
+#[derive(Default)]
+struct Pending {
+    paths: Vec<Box<[u8]>>,
+    bytes: usize,
+}
+
+impl Pending {
+    fn cost(path: &[u8]) -> usize {
+        size_of_val(path) + size_of::<Box<[u8]>>()
+    }
+
+    /// Keeps one more, unless it is too much.
+    fn push(&mut self, directory: &[u8], name: &[u8]) -> bool {
+        let slash: &[u8] = if name.is_empty() { b"" } else { b"/" };
+        let path = [directory, name, slash].concat().into_boxed_slice();
+        let bytes = self.bytes + Pending::cost(&path);
+        let fits = bytes <= MOST_PENDING;
+        if fits {
+            self.bytes = bytes;
+            self.paths.push(path);
+        }
+        fits
+    }
+
+    fn pop(&mut self) -> Option<Box<[u8]>> {
+        let path = self.paths.pop()?;
+        self.bytes -= Pending::cost(&path);
+        Some(path)
     }
 }
 

@@ -8,30 +8,45 @@ use std::sync::Arc;
 /// Told each path; says whether what is below it is visited too, or ends the visit.
 pub type Visit<'a> = dyn FnMut(&[u8]) -> ControlFlow<(), bool> + 'a;
 
-/// Visits all that is below a mount; how many directories were left out.
-type Walk = dyn Fn(&mut Visit<'_>) -> io::Result<u64> + Send + Sync;
+/// What a visit has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Visited {
+    /// Directories that were not looked into, though they were to be.
+    pub left_out: u64,
+    /// Whether the visit came to its end, and left out no others.
+    pub whole: bool,
+}
+
+/// Visits all that is below a mount, for as long as that is wanted.
+type Walk = dyn Fn(&dyn Fn() -> bool, &mut Visit<'_>) -> io::Result<Visited> + Send + Sync;
 
 /// What is below the mount.
 #[derive(Clone)]
 pub struct Files(Arc<Walk>);
 
 impl Files {
-    /// As `walk` visits them: a directory before what it has; it tells how many it left out.
+    /// As `walk` visits them: a directory before what it has, and before each it asks whether to go on.
     #[must_use]
-    pub fn new(walk: impl Fn(&mut Visit<'_>) -> io::Result<u64> + Send + Sync + 'static) -> Files {
+    pub fn new(
+        walk: impl Fn(&dyn Fn() -> bool, &mut Visit<'_>) -> io::Result<Visited> + Send + Sync + 'static,
+    ) -> Files {
         Files(Arc::new(walk))
     }
 
-    /// Visits them; how many directories were left out.
-    pub(super) fn walk(&self, visit: &mut Visit<'_>) -> io::Result<u64> {
-        (self.0)(visit)
+    /// Visits them, as long as `goes_on` says so.
+    pub(super) fn walk(
+        &self,
+        goes_on: &dyn Fn() -> bool,
+        visit: &mut Visit<'_>,
+    ) -> io::Result<Visited> {
+        (self.0)(goes_on, visit)
     }
 }
 
 /// Nothing is there.
 impl Default for Files {
     fn default() -> Files {
-        Files::new(|_| Ok(0))
+        Files::new(|_, _| Ok(Visited { left_out: 0, whole: true }))
     }
 }
 

@@ -2,7 +2,6 @@
 //! tests only. No locks of its own.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,7 +9,7 @@ use super::files::Files;
 use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
 use super::server::reply;
 use super::wire::{self, Limits, Message, MessageReader, ReadError};
-use crate::fault::{Bounds, DelayLine, FaultTable, Origin, ProbabilityScale};
+use crate::fault::{Bounds, DelayLine, FaultTable, Origin, ProbabilityScale, Reach};
 use crate::stats::Stats;
 
 /// Whose connection it is.
@@ -29,14 +28,16 @@ impl Control {
     /// If the delay line's threads cannot start.
     pub fn new() -> io::Result<Control> {
         let table = FaultTable::new(DelayLine::new()?, Some(1));
+        let reach = Reach { backing: "/b".into(), mountpoint: "/m".into() };
+        let Reach { backing, mountpoint } = reach.clone();
         let config = ServerConfig {
             scale: ProbabilityScale::Auto,
             auto_delay: None,
-            bounds: Bounds::default(),
+            bounds: Bounds { reach: Some(reach), ..Bounds::default() },
             mount: MountInfo {
                 version: "0".to_owned(),
-                mountpoint: PathBuf::from("/m"),
-                backing: PathBuf::from("/b"),
+                mountpoint,
+                backing,
                 pid: 1,
                 started: SystemTime::UNIX_EPOCH,
                 threads: 1,

@@ -18,6 +18,7 @@ use super::dropped::Dropped;
 use super::files::Files;
 use super::record::Wire;
 use super::records::KindInfo;
+use super::search::Place;
 use super::wire::{Fields, Message, Value, printable};
 use crate::fault::words::{EffectWords, visible};
 use crate::fault::{Bounds, FaultTable, Origin, ProbabilityScale};
@@ -105,11 +106,13 @@ pub(super) struct Handler {
     pub(super) stats: Arc<Stats>,
     pub(super) config: ServerConfig,
     pub(super) dropped: Dropped,
+    pub(super) looking: Place,
 }
 
 impl Handler {
     pub(super) fn new(table: Arc<FaultTable>, stats: Arc<Stats>, config: ServerConfig) -> Handler {
-        Handler { table, stats, config, dropped: Dropped::default() }
+        let (dropped, looking) = (Dropped::default(), Place::default());
+        Handler { table, stats, config, dropped, looking }
     }
 
     pub(super) fn answer(&self, peer: Peer<'_>, message: &Message) -> Answer {

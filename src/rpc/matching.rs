@@ -2,8 +2,6 @@
 //! a path meets. What is there is found by who serves the mount; no path that a client names is opened. No
 //! locks.
 
-use std::ffi::OsStr;
-use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,21 +13,17 @@ use super::connection::{ClientError, arguments};
 use super::handler::{Handler, Refusal};
 use super::record::{Wire, record};
 use super::records::ListedFault;
+use super::search::{Failed, Found, Wanted, search};
 use super::values::WirePath;
 use super::wire::{os_text, signed};
 use crate::fault::words::visible;
 use crate::fault::{Pattern, Reach};
 
-/// Paths that are told of at once, and the bytes that they may have together.
+/// Paths that are told of at once.
 const MOST: i64 = 1_000;
-const MOST_BYTES: usize = 1 << 20;
 
-/// How much is looked at for one call, and how long.
-const MOST_SEEN: u64 = 1_000_000;
+/// How long a call may look.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// After so many it is asked whether somebody still waits, and how late it is.
-const STEP: u64 = 1_024;
 
 record! {
     /// The files and directories that a pattern matches now.
@@ -43,7 +37,7 @@ record! {
         3: seen: i64,
         /// Directories that were not looked into: others are mounted there, or they cannot be read.
         4: left_out: i64,
-        /// Whether that was all; else there were too many.
+        /// Whether that was all; else there was too much, or it took too long.
         5: whole: bool,
         /// That the pattern never matches here, with what may be meant.
         6: warnings: Vec<String>,
@@ -71,27 +65,31 @@ impl Handler {
         (below, most): (&WirePath, i64),
         waits: &dyn Fn() -> bool,
     ) -> Result<Matched, Refusal> {
+        let until = Instant::now() + PATIENCE;
         let pattern = Pattern::new(pattern).map_err(|e| Refusal::Own(e.to_string()))?;
-        let missed = self.reach().missed_by(&pattern);
+        let reach = self.reach()?;
+        let missed = reach.missed_by(&pattern);
         let below = match below.0.as_os_str().is_empty() {
-            true => self.reach().backing,
+            true => reach.backing.clone(),
             false => self.place(&below.0)?,
         };
         let most = usize::try_from(most.clamp(0, MOST)).unwrap_or_default();
-        let began = Instant::now();
-        let found = Matched { whole: true, ..Matched::default() };
-        let mut search =
-            Search { pattern, below: &below, most, waits, began, visited: 0, bytes: 0, found };
-        let walked = self.config.files.walk(&mut |path| search.visit(path));
-        let left_out = walked.map_err(|error| {
-            let backing = visible(&self.config.mount.backing.to_string_lossy());
-            Refusal::Own(format!("cannot read {backing}: {}", os_text(&error)))
+        let wanted = Wanted { pattern, below, most };
+        let found = search((&self.looking, &self.config.files), wanted, until, waits);
+        let Found { mut paths, matching, seen, visited } = found.map_err(|failed| {
+            let backing = visible(&reach.backing.to_string_lossy());
+            Refusal::Own(match failed {
+                Failed::Error(error) => format!("cannot read {backing}: {}", os_text(&error)),
+                Failed::Busy => format!(
+                    "cannot read {backing}: an earlier look through it has not come to its end; ask again \
+                     once it answers"
+                ),
+            })
         })?;
-        let Search { mut found, .. } = search;
-        found.left_out = signed(left_out);
-        found.warnings.extend(missed);
-        found.paths.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        Ok(found)
+        paths.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        let [matching, seen, left_out] = [matching, seen, visited.left_out].map(signed);
+        let (whole, warnings) = (visited.whole, missed.into_iter().collect());
+        Ok(Matched { paths, matching, seen, left_out, whole, warnings })
     }
 
     /// The faults that requests on a path meet, found as requests find them.
@@ -105,7 +103,7 @@ impl Handler {
 
     /// A path of the mount, or of what is behind it, as the faults' patterns see it.
     fn place(&self, path: &Path) -> Result<PathBuf, Refusal> {
-        let reach = self.reach();
+        let reach = self.reach()?;
         reach.place(path).ok_or_else(|| {
             let shown = |path: &Path| visible(&path.to_string_lossy());
             Refusal::Own(format!(
@@ -117,46 +115,9 @@ impl Handler {
         })
     }
 
-    fn reach(&self) -> Reach {
-        let mount = &self.config.mount;
-        Reach { backing: mount.backing.clone(), mountpoint: mount.mountpoint.clone() }
-    }
-}
-
-/// One look through what is there.
-struct Search<'a> {
-    pattern: Pattern,
-    below: &'a Path,
-    most: usize,
-    waits: &'a dyn Fn() -> bool,
-    began: Instant,
-    visited: u64,
-    /// Of the paths that are told.
-    bytes: usize,
-    found: Matched,
-}
-
-impl Search<'_> {
-    fn visit(&mut self, path: &[u8]) -> ControlFlow<(), bool> {
-        self.visited += 1;
-        let is_late = || self.began.elapsed() >= PATIENCE || !(self.waits)();
-        if self.visited > MOST_SEEN || self.visited.is_multiple_of(STEP) && is_late() {
-            self.found.whole = false;
-            return ControlFlow::Break(());
-        }
-        let place = Path::new(OsStr::from_bytes(path));
-        if !place.starts_with(self.below) {
-            return ControlFlow::Continue(self.below.starts_with(place));
-        }
-        self.found.seen += 1;
-        if self.pattern.matches(path) {
-            self.found.matching += 1;
-            self.bytes += path.len();
-            if self.found.paths.len() < self.most && self.bytes <= MOST_BYTES {
-                self.found.paths.push(WirePath::of(path));
-            }
-        }
-        ControlFlow::Continue(true)
+    fn reach(&self) -> Result<&Reach, Refusal> {
+        let reach = self.config.bounds.reach.as_ref();
+        reach.ok_or_else(|| Refusal::Own("this server does not know what is mirrored".to_owned()))
     }
 }
 
@@ -173,7 +134,7 @@ impl Client {
         most: i64,
     ) -> Result<Matched, ClientError> {
         let wanted = [pattern.to_owned().value(), WirePath(below.to_owned()).value(), most.value()];
-        self.0.fetch("match_files", arguments(wanted))
+        self.0.fetch_within(PATIENCE, "match_files", arguments(wanted))
     }
 
     /// The faults that requests on a path meet: one of the mount, or of the directory behind it.
@@ -182,37 +143,5 @@ impl Client {
     /// Any of [`ClientError`]; `Refused` if the path is not of that mount.
     pub fn match_path(&mut self, path: &Path) -> Result<Met, ClientError> {
         self.0.fetch("match_path", arguments([WirePath(path.to_owned()).value()]))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn search<'a>(below: &'a Path, waits: &'a dyn Fn() -> bool) -> Search<'a> {
-        let found = Matched { whole: true, ..Matched::default() };
-        let (pattern, began) = (Pattern::new(".*a").unwrap(), Instant::now());
-        Search { pattern, below, most: 2, waits, began, visited: 0, bytes: 0, found }
-    }
-
-    #[test]
-    fn only_the_way_and_what_is_below_is_looked_into() {
-        let mut search = search(Path::new("/d/b"), &|| true);
-        let mut enters = |path: &str| search.visit(path.as_bytes()) == ControlFlow::Continue(true);
-        assert!(enters("/d") && enters("/d/b") && enters("/d/b/a") && enters("/d/b/aa"));
-        assert!(!enters("/d/a") && !enters("/d/ba") && enters("/d/b/aaa"));
-        let Matched { paths, matching, seen, whole, .. } = search.found;
-        assert_eq!((paths.len(), matching, seen, whole), (2, 3, 4, true));
-    }
-
-    #[test]
-    fn a_search_ends_when_nobody_waits_or_too_much_is_there() {
-        let mut gone = search(Path::new("/"), &|| false);
-        let visited = (1..).find(|_| gone.visit(b"/x").is_break());
-        assert_eq!((visited, gone.found.whole), (Some(STEP), false));
-        let mut endless = search(Path::new("/"), &|| true);
-        endless.visited = MOST_SEEN - 1;
-        assert!(endless.visit(b"/x").is_continue() && endless.visit(b"/x").is_break());
-        assert!(!endless.found.whole);
     }
 }

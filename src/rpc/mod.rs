@@ -4,7 +4,7 @@
 //! ```text
 //! server, client, connection    connections              dropped   those not served to their end
 //! socket                        TCP, and a mount's own   files  what is below the mount
-//! handler                       which call does what     put, tell, wait, trace, matching  what they do
+//! handler                       which call does what     put, tell, wait, trace, matching  what they do; search  through the files
 //! convert                       faults as they are listed
 //! dialect, records, statistics  which fields mean what   idl       the records against the IDL
 //! record, values                a struct's fields, declared once
@@ -31,6 +31,7 @@ mod matching;
 mod put;
 mod record;
 mod records;
+mod search;
 mod server;
 mod socket;
 mod statistics;
@@ -47,7 +48,7 @@ pub use client::Client;
 pub(crate) use connection::resolve;
 pub use connection::{BadAnswer, ClientError};
 pub(crate) use describe::duration;
-pub use files::{Files, Visit};
+pub use files::{Files, Visit, Visited};
 pub use handler::{MountInfo, ServerConfig};
 pub use matching::{Matched, Met};
 pub use record::BadField;

@@ -20,14 +20,12 @@ use tracing::{debug, warn};
 
 use super::dropped::Dropped;
 use super::handler::{Answer, Handler, Peer};
+use super::search::STACK;
 use super::socket::{Listener, Stream};
 use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
 use crate::fault::Origin;
 use crate::sys::memory;
 
-/// Stack of a connection's thread: what [`crate::fault::Pattern`] needs, whose engines recurse, and
-/// as much again. An overflow would end the daemon. It is address space only, until used.
-const STACK: usize = 2 * 1024 * 1024;
 /// How long a peer may take to accept a reply.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `stop` waits for the threads of connections.

@@ -6,6 +6,7 @@ mod data;
 mod dir;
 mod names;
 mod reach;
+mod walk;
 
 use std::ffi::OsStr;
 use std::fs;
