@@ -105,7 +105,7 @@ fn what_finds_no_room_in_the_file_stays_in_memory() {
 fn a_directory_that_cannot_be_used_is_told_at_the_start() {
     let mount = Mount::with(&["--held-max", "0", "--held-dir", "/proc/none"]);
     let _clear = mount.clear_on_drop();
-    assert!(mount.log_text().contains("cannot make a file in /proc/none"));
+    mount.wait_until_logged("cannot make a file in /proc/none");
     let writers = hold_all(&mount, 3);
     mount.clear();
     writers.into_iter().for_each(|writer| writer.join().unwrap());

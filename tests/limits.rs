@@ -144,11 +144,11 @@ fn a_soft_limit_is_raised_and_a_hard_one_is_told() {
     let (wrote, size) = write(&soft);
     wrote.unwrap();
     assert_eq!(size, 2 * megabyte);
-    assert!(!soft.log_text().contains("WARN"), "{}", soft.log_text());
     soft.stop();
+    assert!(!soft.log_text().contains("WARN"), "{}", soft.log_text());
 
     let mut hard = Mount::with_limits(&["--fsize=1048576:1048576"]);
-    assert!(hard.log_text().contains("file size (ulimit -f, bytes) stays at 1048576"));
+    hard.wait_until_logged("file size (ulimit -f, bytes) stays at 1048576");
     let (wrote, size) = write(&hard);
     assert_eq!(errno_of(wrote), libc::EFBIG);
     assert_eq!(size, megabyte);

@@ -153,7 +153,7 @@ fn a_mount_that_lost_its_daemon_is_detached_and_reused() {
     mount.wait();
     assert!(is_ours(&mount.mnt()), "the dead mount is still there");
     mount.start(&[] as &[&str]);
-    assert!(mount.log_text().contains("without a daemon"), "{}", mount.log_text());
+    mount.wait_until_logged("without a daemon");
     assert_eq!(fs::read_to_string(mount.mnt().join("kept")).unwrap(), "kept");
     mount.stop();
 }

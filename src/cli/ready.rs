@@ -1,8 +1,15 @@
 //! The line about a mount that answers.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::daemon::Ready;
+
+/// The address in a line for programs: the port, or else the socket.
+pub(super) fn address(line: &str) -> Option<String> {
+    let ready: Value = serde_json::from_str(line).ok()?;
+    let address = ["listen", "socket"].into_iter().find_map(|name| ready.get(name)?.as_str())?;
+    Some(address.to_owned())
+}
 
 /// For people or for programs.
 pub(super) fn line(ready: &Ready, as_json: bool) -> String {
@@ -23,4 +30,24 @@ pub(super) fn line(ready: &Ready, as_json: bool) -> String {
         backing.display(),
         addresses.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_finds_the_address() {
+        let ready = |listen: Option<&str>| Ready {
+            mountpoint: "/mnt".into(),
+            backing: "/raw".into(),
+            pid: 7,
+            listen: listen.map(|address| address.parse().unwrap()),
+            socket: Some("/run/slowfs/mnt".into()),
+        };
+        let told = |listen| address(&line(&ready(listen), true));
+        assert_eq!(told(Some("127.0.0.1:9")).as_deref(), Some("127.0.0.1:9"));
+        assert_eq!(told(None).as_deref(), Some("/run/slowfs/mnt"));
+        assert_eq!(address(&line(&ready(None), false)), None);
+    }
 }

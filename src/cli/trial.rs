@@ -15,6 +15,7 @@ use anyhow::{Context, bail, ensure};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::ready;
 use crate::rpc::Client;
 use crate::sys::{process, signals};
 
@@ -117,26 +118,25 @@ impl Mirror {
         fs::create_dir(&mnt)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("mount").arg(&mnt).arg("--subdir").arg(&raw);
-        command.args(["--listen", wanted.listen]).args(&wanted.options);
+        command.args(["--json", "--listen", wanted.listen]).args(&wanted.options);
         process::end_with_parent(&mut command);
         let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        let log = child.stderr.take();
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let (told, log) = (child.stdout.take(), child.stderr.take());
         let mut mirror = Mirror { child, addr: String::new(), raw, mnt };
-        let mut lines = BufReader::new(log.context("the daemon has no log")?).lines();
-        let mut last = String::new();
-        mirror.addr = loop {
-            let Some(line) = lines.next().transpose()? else {
-                mirror.child.wait()?;
-                bail!("the mount did not start: {}", last.trim_start_matches("slowfs: "));
-            };
-            if let Some((_, addr)) = line.rsplit_once("served on ") {
-                break addr.trim().to_owned();
-            }
-            last = line;
-        };
-        // The rest of the log is of no interest, but its pipe must not fill up.
-        thread::spawn(move || lines.for_each(drop));
+        let told = told.context("the daemon has no standard output")?;
+        let log = BufReader::new(log.context("the daemon has no log")?);
+        // Of the log only the last line is of interest, if it does not start; its pipe must not fill up.
+        let last = thread::spawn(move || log.lines().map_while(Result::ok).last());
+        let mut line = String::new();
+        BufReader::new(told).read_line(&mut line)?;
+        if line.is_empty() {
+            mirror.child.wait()?;
+            let last = last.join().ok().flatten().unwrap_or_default();
+            bail!("the mount did not start: {}", last.trim_start_matches("slowfs: "));
+        }
+        mirror.addr =
+            ready::address(&line).context("the daemon does not say where it is reached")?;
         Ok(mirror)
     }
 

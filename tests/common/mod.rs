@@ -11,13 +11,14 @@ pub mod xattr;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use slowfs::fault::{FaultWords, time_text};
 use slowfs::rpc::{Client, ListedFault};
@@ -151,15 +152,10 @@ impl Mount {
         let log = File::create(self.log()).unwrap();
         command.arg("mount").arg(self.mnt()).arg("--subdir").arg(self.raw());
         command.args(["--listen", "127.0.0.1:0"]).args(options);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
-        self.daemon = Some(command.spawn().unwrap());
-        self.addr = wait_for("the daemon to listen", || {
-            let log = self.log_text();
-            let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{log}");
-            let rest = log.split("served on ").nth(1)?;
-            rest.lines().next().map(|line| line.trim().to_owned())
-        });
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
+        let told = self.daemon.insert(command.arg("--json").spawn().unwrap()).stdout.take();
+        self.addr = address_told(told.unwrap())
+            .unwrap_or_else(|| panic!("the daemon has ended:\n{}", self.log_text()));
         assert_fuse(&self.mnt());
     }
 
@@ -184,6 +180,11 @@ impl Mount {
     /// Everything the daemon has logged.
     pub fn log_text(&self) -> String {
         fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Waits until the daemon has logged that.
+    pub fn wait_until_logged(&self, part: &str) {
+        wait_for(&format!("{part:?} in the log"), || self.log_text().contains(part).then_some(()));
     }
 
     pub fn pid(&self) -> u32 {
@@ -317,6 +318,22 @@ impl Drop for Within {
     fn drop(&mut self) {
         let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
+}
+
+/// The address in the line that a mount writes once it answers; none if it ends instead.
+fn address_told(told: ChildStdout) -> Option<String> {
+    let patience = Timespec::try_from(PATIENCE).unwrap();
+    let mut fds = [PollFd::new(&told, PollFlags::IN)];
+    assert_eq!(
+        poll(&mut fds, Some(&patience)),
+        Ok(1),
+        "waited {PATIENCE:?} for the daemon to answer"
+    );
+    let mut line = String::new();
+    BufReader::new(told).read_line(&mut line).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).ok()?;
+    let listen = ready["listen"].as_str().or(ready["socket"].as_str());
+    Some(listen.expect("an address of the mount").to_owned())
 }
 
 /// Detaches whatever a test has left mounted on `path`.
