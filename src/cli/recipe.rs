@@ -137,7 +137,7 @@ pub(super) fn parse(name: &str) -> Result<Recipe, String> {
     })
 }
 
-/// One for programs. `fault` is from before recipes could have several.
+/// One for programs. `fault` is for those that know recipes of one fault only.
 fn told(recipe: &Recipe) -> Value {
     let faults = recipe.faults().unwrap_or_default();
     let only = if let [only] = faults.as_slice() { Some(only) } else { None };
