@@ -249,7 +249,7 @@ impl Core {
     }
 
     /// Answers an operation that is over, at once or when its answer is held no longer.
-    #[inline]
+    #[inline(always)]
     fn answer<R: Answer>(
         self: &Arc<Self>,
         op: &Op,
