@@ -2,8 +2,8 @@
 //! no daemon opens a path that somebody names.
 
 use std::collections::BTreeSet;
-use std::fs;
 
+use super::values::read_up_to;
 use crate::fault::distributions::file_named;
 use crate::fault::kinds;
 use crate::fault::words::{self, FaultWords, Param, ParamType, Value, time};
@@ -14,6 +14,9 @@ const QUANTILES: [f64; 27] = [
     0.0, 1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0, 55.0, 60.0, 65.0, 70.0,
     75.0, 80.0, 85.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99, 100.0,
 ];
+
+/// How long a file may be, in MiB: rows of some millions of requests.
+const MOST: u64 = 64;
 
 /// The columns that a file of rows has.
 const COLUMNS: [&str; 3] = ["method", "len", "latency_ns"];
@@ -39,7 +42,7 @@ pub(super) fn tabled(mut fault: FaultWords) -> Result<FaultWords, String> {
 
 /// What is in that file, as a table; of rows those of these methods.
 fn table(path: &str, methods: &[String]) -> Result<String, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let text = read_up_to(MOST, path).map_err(|why| format!("{path}: {why}"))?;
     let is_told = |line: &str| !line.is_empty() && !line.starts_with('#');
     let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| is_told(line));
     let lines: Vec<(usize, &str)> = lines.collect();
@@ -130,6 +133,8 @@ fn at(sorted: &[u64], percent: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read(text: &str, fault: &str) -> Result<String, String> {
@@ -194,7 +199,11 @@ mod tests {
         ] {
             assert!(why(text).contains(told) && !why(text).contains('\n'), "{}", why(text));
         }
-        let (none, _) = words::line("delay file:/none/such -m fsync").unwrap();
-        assert!(tabled(none).unwrap_err().starts_with("cannot read /none/such: No such file"));
+        let told = |path: &str| {
+            let (fault, _) = words::line(&format!("delay file:{path} -m fsync")).unwrap();
+            tabled(fault).unwrap_err()
+        };
+        assert!(told("/none/such").starts_with("/none/such: cannot read it: No such file"));
+        assert_eq!(told("/dev/zero"), "/dev/zero: it is longer than 64 MiB");
     }
 }
