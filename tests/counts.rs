@@ -46,6 +46,8 @@ fn errors_are_told_by_whose_they_are() {
     let mut value = [0u8; 16];
     let unset = rustix::fs::getxattr(at("f"), "user.none", &mut value);
     assert_eq!(unset, Err(rustix::io::Errno::NODATA));
+    // It is no terminal.
+    assert!(!rustix::termios::isatty(&file));
     // A fault's.
     mount.add(&failing(&["rmdir"], "EIO"));
     assert_eq!(errno_of(fs::remove_dir(at("other"))), libc::EIO);
@@ -60,10 +62,11 @@ fn errors_are_told_by_whose_they_are() {
     };
     assert_eq!(more("getattr"), [5, 0, 5]);
     assert_eq!(more("getxattr"), [1, 0, 1]);
+    assert_eq!(more("ioctl"), [1, 0, 1]);
     assert_eq!(more("rmdir"), [1, 1, 0]);
     assert_eq!(more("rename"), [1, 0, 0]);
     let total = |field: &str| after[field].as_i64().unwrap() - before[field].as_i64().unwrap();
-    assert_eq!(["errors", "injected", "usual"].map(total), [8, 1, 6]);
+    assert_eq!(["errors", "injected", "usual"].map(total), [9, 1, 7]);
     let text = told(&mount, &["stats"]);
     assert!(text.contains(" calls, 1 errors and 1 injected ones in "), "{text}");
 }
@@ -125,9 +128,12 @@ fn how_often_each_fault_fires_is_told() {
         let rate = &line["rates"][0];
         assert_eq!(rate["id"], id);
         let fired = rate["fired_per_s"].as_f64().unwrap();
-        assert!(fired > 0.0 && fired <= 1001.0, "{line}");
-        assert_eq!(rate["fired_per_s"], rate["matched_per_s"]);
-        assert!(line["injected_per_s"].as_f64().unwrap() > 0.0, "{line}");
+        assert!(fired > 0.0, "{line}");
+        // What is under way at that moment may be in one and not yet in the other.
+        for same in [&rate["matched_per_s"], &line["injected_per_s"]] {
+            let same = same.as_f64().unwrap();
+            assert!(same <= 2.0 * fired + 20.0 && fired <= 2.0 * same + 20.0, "{line}");
+        }
     }
 }
 

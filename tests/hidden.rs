@@ -22,6 +22,8 @@ follow() {
     tip=$(grep -oE '`[^`]*`' said | tr -d '`' | grep -- "^$1") || die "no tip $1 in $(cat said)"
     (cd / && "${@:2}" bash -c "$tip")
 }
+# begun PID: it runs its own program by now, no longer the shell that began it
+begun() { soon grep -qxE 'sleep|program|python3' "/proc/$1/comm"; }
 "#;
 
 fn alone(script: &str) {
@@ -45,6 +47,7 @@ print(flush=True)
 time.sleep(100)' >mapped & mapping=$!
 sleep 100 5<"$PWD" & outside=$!
 soon test -s mapped
+for each in $open $inside $running $mapping $outside; do begun $each; done
 start raw
 told "no fault reaches files below $PWD/raw that were opened before the mount: restart"
 told "$open (sleep: $PWD/raw/f and 1 more)"
@@ -54,9 +57,15 @@ told "$mapping (python3: mapped $PWD/raw/f)"
 silent "$outside (sleep"
 silent 'not empty'
 silent 'could not be looked at'
-# What is opened on the mirror is no matter.
-(cd raw; exec sleep 100) & later=$!
 [ "$(grep -c WARN log)" = 1 ] || die "$(cat log)"
+# What is opened on the mirror is no matter.
+(cd raw; exec sleep 100 3<f) & later=$!
+begun $later
+! slowfs doctor --json >found || die 'nothing is to do'
+for each in $open $inside $running $mapping; do
+    grep -qF " $each (" found || die "$each is not told: $(cat found)"
+done
+! grep -F " $later (" found || die 'the mirror was taken for what is beneath'
 stop raw
 kill $open $inside $running $mapping $outside $later
 wait

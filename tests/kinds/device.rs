@@ -252,15 +252,27 @@ fn auto_delay_is_the_device_of_the_mount() {
         (act().err().and_then(|error| error.raw_os_error()), begun.elapsed())
     };
     let open = open(&mount, 0);
+    let mut tracing = mount.client();
+    tracing.trace_start(&[], "", false).unwrap();
     let (sync, write) = (|| open.sync_all(), || open.write_all_at(b"y", 0));
+    let mut traced = Vec::new();
+    // The request of that number, once the trace has it.
+    let mut is_delayed = |method: &str, n: usize| {
+        wait_for("the request in the trace", || {
+            traced.extend(all_of(&mut tracing));
+            let event = traced.iter().filter(|event: &&TraceEvent| event.method == method).nth(n);
+            event.map(|event| event.hits.iter().any(|hit| hit.asked_ns.is_some()))
+        })
+    };
     for (act, least) in [(&sync as &dyn Fn() -> _, 80), (&write, 90)] {
         let (errno, time) = took(act);
         assert!(errno == Some(super::EIO) && time >= Duration::from_millis(least), "{time:?}");
     }
+    assert!(is_delayed("write", 0) && is_delayed("fsync", 0));
     // The next call takes its methods from both.
     set(&["write"], PlainFault::default());
-    let (errno, time) = took(&write);
-    assert!(errno.is_none() && time < Duration::from_millis(90), "{time:?}");
+    assert_eq!(took(&write).0, None);
+    assert!(!is_delayed("write", 1));
     set(&["fsync"], auto);
     let (errno, time) = took(&sync);
     assert!(errno.is_none() && time >= Duration::from_millis(80), "{time:?}");
@@ -269,8 +281,8 @@ fn auto_delay_is_the_device_of_the_mount() {
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with("device ") && lines[0].contains("-m fsync"), "{lines:?}");
     mount.client().clear_fault("fsync").unwrap();
-    let (errno, time) = took(&sync);
-    assert!(errno.is_none() && time < Duration::from_millis(80), "{time:?}");
+    assert_eq!(took(&sync).0, None);
+    assert!(!is_delayed("fsync", 2));
     // Devices of others stay.
     stdout_of(slowfs().args(["device", "--write", "1ms", "-m", "write", "--addr", &mount.addr]));
     mount.client().clear_fault("write").unwrap();

@@ -5,7 +5,8 @@ use std::sync::mpsc::channel;
 use super::tests::{PATIENCE, delayed, hit, hold_hit, live, outcome};
 use super::*;
 use crate::fault::live::Live;
-use crate::ops::MethodSet;
+use crate::fault::testing;
+use crate::ops::{Call, MethodSet};
 
 const CROWD: usize = 2_000;
 
@@ -94,8 +95,10 @@ fn who_is_awake_does_what_is_due_before_the_leader_comes() {
     };
     line.lift_at(Instant::now(), live.left(), Box::new(lift));
     is_busy.recv_timeout(PATIENCE).unwrap();
-    let due = hold_hit(&line, hit(&live, 0), Instant::now());
-    std::thread::sleep(2 * delay);
+    // It arrived so long ago that it is due.
+    let arrived = Instant::now().checked_sub(2 * delay).unwrap();
+    let late = testing::request(Call::Write, 0).arrived_at(arrived);
+    let due = hold_hit(&line, testing::strike_on(&[&live], &late).unwrap(), arrived);
     drop(go_on);
     assert_eq!(outcome(&due), Outcome::Due);
     drop(open);
