@@ -95,7 +95,9 @@ says "--addr \"\$(cat 'an addr')\""
 fn of_several_mounts_one_is_named_or_none_is_taken() {
     alone(
         r#"
-start mnt raw
+# A mount makes an address, and asks none: the variable is not for it.
+SLOWFS_ADDR=127.0.0.1:9292 start mnt raw
+slowfs mount --help | grep -qF '$SLOWFS_ADDR is for the commands that ask a mount: this one does not heed it.'
 start mnt2 raw2 --listen none
 refused slowfs clear
 says '2 mounts are there' "$PWD/mnt, $PWD/mnt2"
@@ -130,9 +132,23 @@ assert (row["faults"], row["held"]) == (0, 0) and os.path.exists(row["socket"]),
 mkdir raw3 mnt3
 refused slowfs mount mnt3 --subdir raw3
 says 9090 'in use' '--listen none' 'nothing was mounted'
-start mnt3 raw3 --listen 9191
-at mnt3 slowfs ping --addr 9191
-stop mnt3
+for port in 9191 :9191; do
+    start mnt3 raw3 --listen "$port"
+    at mnt3 slowfs ping --addr 127.0.0.1:9191
+    stop mnt3
+done
+
+# What stands and what is held there is shown beside each.
+slowfs hang ./mnt -m mkdir >/dev/null
+slowfs error ./mnt EIO -m rmdir >/dev/null
+mkdir mnt/dir & making=$!
+soon slowfs wait ./mnt 1 --held 1 >/dev/null
+slowfs ps >table
+grep -qE "^$PWD/mnt .* 2 +1 +live " table || die "$(cat table)"
+grep -qE "^$PWD/mnt2 .* 0 +0 +live " table || die "$(cat table)"
+slowfs ps --json | grep -F "\"$PWD/mnt\"" | grep -F '"faults":2,' | grep -qF '"held":1,' || die "$(slowfs ps --json)"
+slowfs clear ./mnt >/dev/null
+wait $making
 
 # The dead are shown, and leave nothing.
 kill -9 "$(cat mnt2.pid)"
@@ -148,6 +164,10 @@ at mnt slowfs ping
 slowfs umount mnt2
 stop mnt
 ! slowfs ps | grep -F "$PWD"
+# An address alone has the usual port.
+start mnt raw --listen 127.0.0.1
+at mnt slowfs ping --addr 127.0.0.1:9090
+stop mnt
 "#,
     );
 }
@@ -282,7 +302,16 @@ as 65534 env -u XDG_RUNTIME_DIR slowfs mount mnt --subdir raw --listen none --da
 slowfs ps >table
 grep -qE "^$PWD/mnt .* 0 +0 +live +[0-9a-z ]+ ago$" table || die "$(cat table)"
 slowfs ps --json | grep -F "\"$PWD/mnt\"" | grep -qF '"owner":65534,' || die "$(slowfs ps --json)"
+[ "$(stat -c '%a %u' /tmp/slowfs-65534)" = '700 65534' ] || die "$(ls -lad /tmp/slowfs-65534)"
 as 65534 slowfs umount mnt
+# One that somebody has made there before is not used. The user is nobody else's: /tmp is everybody's.
+theirs=$((4000000 + $(od -An -N2 -tu2 /dev/urandom)))
+mkdir -m 777 /tmp/slowfs-$theirs
+chown $theirs raw mnt
+refused as $theirs env -u XDG_RUNTIME_DIR slowfs mount mnt --subdir raw --listen none
+rmdir /tmp/slowfs-$theirs
+says "/tmp/slowfs-$theirs/" "it belongs to user 0, not to $theirs" 'nothing was mounted'
+chown 65534 raw mnt
 
 # A directory that somebody else has is not used.
 rm -r /mnt/run/slowfs

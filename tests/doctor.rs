@@ -216,6 +216,13 @@ slowfs delay 1ms -m fsync >/dev/null
 finds faults ok '1 fault'
 slowfs error EIO -m flock >/dev/null 2>&1
 finds faults 'to do' "$PWD/mnt: fault 2: " 'slowfs clear ID'
+only() { slowfs clear >/dev/null; slowfs error EIO -m mkdir "$@" >/dev/null 2>&1; }
+only -r member/wal
+finds faults 'to do' "$PWD/mnt: fault 3: the pattern matches no path here" "did you mean '.*/member/wal'"
+only -p 0
+finds faults 'to do' "$PWD/mnt: fault 4: it never fires: its probability is 0"
+only -r '.*/wal' -p 1%
+finds faults ok '1 fault'
 "#,
     );
 }

@@ -224,6 +224,7 @@ fn what_is_taken_away_is_what_was_named() {
         ("slowfs clear write -m read", &["fsync"]),
         ("slowfs remove write", &["read", "fsync"]),
         ("slowfs remove -m read -m write", &["fsync"]),
+        ("slowfs remove $ID", &["write", "fsync"]),
         ("slowfs rm M $ID", &["write", "fsync"]),
         ("slowfs delete slow", &["write", "fsync"]),
         ("slowfs reset", &[]),

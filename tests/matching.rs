@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use common::{Mount, Within, errno_of, failing, hanging, slowfs, stdout_of, text_of, wait_for};
 use serde_json::{Value, json};
-use slowfs::fault::FaultWords;
+use slowfs::fault::{FaultWords, PlainFault};
 use slowfs::rpc::Matched;
 
 fn on_path(fault: FaultWords, pattern: &str) -> FaultWords {
@@ -106,6 +106,23 @@ fn a_pattern_that_can_match_nothing_here_is_told_as_when_it_is_set() {
     assert_eq!(answer(&["-r", ".*/none", mnt])["warnings"], json!([]));
 }
 
+/// Whoever sets it: clients of charybdefs have no other answer.
+#[test]
+fn the_log_tells_of_a_pattern_that_can_match_nothing_here() {
+    let mount = Mount::new();
+    let why = format!(
+        "the pattern matches no path here, since each begins with {}/",
+        mount.raw().display()
+    );
+    let mut client = mount.client();
+    client.put_fault(&on_path(failing(&["mkdir"], "EIO"), "member/wal"), false).unwrap();
+    mount.wait_until_logged(&format!("put_fault: fault 1: {why}"));
+    let regexp = "member/wal".to_owned();
+    let dead = PlainFault { err_nos: vec![5], regexp, ..PlainFault::default() };
+    client.set_fault(Some(&["rmdir".to_owned()]), &dead).unwrap();
+    mount.wait_until_logged(&format!("set_fault: 100%: fault 2: {why}"));
+}
+
 #[test]
 fn a_path_meets_the_faults_that_requests_on_it_do() {
     let mount = filled();
@@ -143,6 +160,13 @@ fn a_path_meets_the_faults_that_requests_on_it_do() {
     let table = text(&[mount.mnt().join("a/wal/1.wal").to_str().unwrap()]);
     let head = format!("{}/a/wal/1.wal meets 3 of 4 faults", mount.raw().display());
     assert!(table.starts_with(&(head + "\nID")) && table.contains("error EIO"), "{table}");
+    // For which methods, too.
+    let met = answer(&[mount.mnt().join("a/wal/1.wal").to_str().unwrap()]);
+    let methods =
+        met["faults"].as_array().unwrap().iter().map(|fault| fault["fault"]["methods"].clone());
+    let wanted = [json!(["unlink"]), json!(["rename", "unlink"]), json!(["mkdir"])];
+    assert_eq!(methods.collect::<Vec<_>>(), wanted, "{met}");
+    assert!(table.contains(" rename,unlink ") && table.contains(" mkdir "), "{table}");
     mount.clear();
     let none = text(&[mount.mnt().to_str().unwrap()]);
     assert_eq!(none, format!("{} meets 0 of 0 faults\n", mount.raw().display()));

@@ -124,6 +124,18 @@ fn setting_a_fault_tells_what_it_released() {
         assert_eq!((put.replaced, put.released), (vec![held], 1));
         making.join().unwrap().unwrap();
     });
+    // In JSON: by a fault that comes, and by one that goes.
+    for words in [&["error", "EIO", "-m", "rmdir", "--json"][..], &["clear", "rmdir", "--json"]] {
+        let held = client.put_fault(&hanging(&["rmdir"]), false).unwrap().id;
+        fs::create_dir_all(mount.raw().join("dir")).unwrap();
+        thread::scope(|scope| {
+            let removing = scope.spawn(|| fs::remove_dir(&dir));
+            wait_for("it to be held", || (mount.listed(held).held == 1).then_some(()));
+            let told: serde_json::Value = serde_json::from_str(&ok(&mount, words)).unwrap();
+            assert_eq!(told["released"], 1, "{told}");
+            removing.join().unwrap().unwrap();
+        });
+    }
 }
 
 /// In the answer, in JSON, to other clients and in the log.

@@ -147,6 +147,19 @@ fn it_is_unmounted_though_it_was_killed() {
 }
 
 #[test]
+fn a_mount_that_does_not_start_is_told_with_its_reason() {
+    alone::run(
+        r#"
+mount --bind /dev/null /dev/fuse
+for command in 'selftest --quick' demo; do
+    refused slowfs $command
+    says 'the mount did not start: cannot mount on '
+done
+"#,
+    );
+}
+
+#[test]
 fn a_drawing_that_cannot_be_written_is_refused_first() {
     let dir = temporary();
     let output = on(&dir, &["selftest", "--svg", "/proc/none/x.svg"]).output().unwrap();
