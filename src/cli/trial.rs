@@ -22,8 +22,8 @@ use crate::sys::{process, signals};
 /// Those that end what is tried; afterwards all is as it was.
 const ENDING: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-/// How long a daemon may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a daemon may take to answer. To set a hundred faults takes long where the machine is busy.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a mirror is mounted.
 pub(super) struct Wanted<'a> {
