@@ -54,6 +54,7 @@ bench: setup-bench $(SLOWFS)
 	$(PYTHON) benches/delays.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/names.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/devices.py --slowfs $(SLOWFS)
+	$(PYTHON) benches/exact.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/floor.py --slowfs $(SLOWFS)
 	$(SLOWFS) selftest
 
