@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fault::TooManyFaults;
 use crate::fault::words::quoted_path;
+use crate::sys::text_of;
 
 /// Why a run did not start, or did not end well. Each is one line: what failed, on what, why, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -93,9 +94,7 @@ impl StartError {
     }
 }
 
-/// The same error without Rust's "(os error N)".
+/// The same error in plain words.
 pub(super) fn strip(error: &io::Error) -> io::Error {
-    let text = error.to_string();
-    let plain = text.split(" (os error").next().unwrap_or(&text).to_owned();
-    io::Error::new(error.kind(), plain)
+    io::Error::new(error.kind(), text_of(error))
 }

@@ -19,6 +19,7 @@ use super::record::{BadField, Wire, field};
 use super::socket::Stream;
 use super::wire::{self, BadMessage, Fields, Limits, Message, MessageReader, ReadError, Value};
 use crate::fault::words::quoted_path;
+use crate::sys::text_of;
 
 /// The port of charybdefs, and slowfs's own default.
 pub(crate) const DEFAULT_PORT: u16 = 9090;
@@ -135,18 +136,14 @@ impl Connection {
                     format!("no answer within {}", humantime::format_duration(timeout))
                 }
                 _ if !is_local && Path::new(addr).is_file() => {
-                    format!(
-                        "{}; {addr} is a file{}",
-                        wire::os_text(&e),
-                        address_file(Path::new(addr))
-                    )
+                    format!("{}; {addr} is a file{}", text_of(&e), address_file(Path::new(addr)))
                 }
-                _ => wire::os_text(&e),
+                _ => text_of(&e),
             })
         })?;
         let prepared =
             stream.let_read_take(Some(timeout)).and_then(|()| stream.let_write_take(timeout));
-        prepared.map_err(|e| failed(wire::os_text(&e)))?;
+        prepared.map_err(|e| failed(text_of(&e)))?;
         let stream = Arc::new(stream);
         let reader = MessageReader::new(Timed(Arc::clone(&stream)), Limits::REPLY);
         Ok(Connection { addr: addr.to_owned(), timeout, stream, reader, seq: 0 })
@@ -173,7 +170,7 @@ impl Connection {
     /// Sets how long an answer may take.
     fn let_take(&self, within: Duration, call: &'static str) -> Result<(), ClientError> {
         let set = self.stream.let_read_take(Some(within));
-        set.map_err(|e| self.lost(call, wire::os_text(&e)))
+        set.map_err(|e| self.lost(call, text_of(&e)))
     }
 
     /// A call that returns a value.
@@ -197,7 +194,7 @@ impl Connection {
             Message { name: call.to_owned(), kind: TMessageType::Call, seq: self.seq, body: args };
         let bytes =
             wire::encode(&message, false).map_err(|e| self.garbled(call, BadAnswer::NoCall(e)))?;
-        (&*self.stream).write_all(&bytes).map_err(|e| self.lost(call, wire::os_text(&e)))?;
+        (&*self.stream).write_all(&bytes).map_err(|e| self.lost(call, text_of(&e)))?;
         let reply = match self.reader.read() {
             Ok(Some(reply)) => reply,
             Ok(None) => return Err(self.lost(call, "the server closed the connection".into())),

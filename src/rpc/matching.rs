@@ -15,9 +15,10 @@ use super::record::{Wire, record};
 use super::records::ListedFault;
 use super::search::{Failed, Found, Wanted, search};
 use super::values::WirePath;
-use super::wire::{os_text, signed};
+use super::wire::signed;
 use crate::fault::words::visible;
 use crate::fault::{Pattern, Reach};
+use crate::sys::text_of;
 
 /// Paths that are told of at once.
 const MOST: i64 = 1_000;
@@ -79,7 +80,7 @@ impl Handler {
         let Found { mut paths, matching, seen, visited } = found.map_err(|failed| {
             let backing = visible(&reach.backing.to_string_lossy());
             Refusal::Own(match failed {
-                Failed::Error(error) => format!("cannot read {backing}: {}", os_text(&error)),
+                Failed::Error(error) => format!("cannot read {backing}: {}", text_of(&error)),
                 Failed::Busy => format!(
                     "cannot read {backing}: an earlier look through it has not come to its end; ask again \
                      once it answers"

@@ -16,9 +16,9 @@ use rustix::net::{
     getpeername, getsockname, recv, send,
 };
 
-use super::wire;
 use crate::fault::Origin;
 use crate::sys::peer::{Peer, peer_of};
+use crate::sys::text_of;
 
 /// How many peers may wait to be accepted: beyond that the kernel drops their first packet, and
 /// they try again after a second. std's 128 are soon there; the system may allow fewer.
@@ -42,7 +42,7 @@ pub fn bind(addr: impl ToSocketAddrs + std::fmt::Display) -> io::Result<TcpListe
             io::ErrorKind::PermissionDenied => " (ports below 1024 need root)",
             _ => "",
         };
-        io::Error::new(e.kind(), format!("cannot listen on {addr}: {}{hint}", wire::os_text(&e)))
+        io::Error::new(e.kind(), format!("cannot listen on {addr}: {}{hint}", text_of(&e)))
     })
 }
 

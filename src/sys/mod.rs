@@ -26,6 +26,16 @@ fn checked(code: libc::c_int) -> io::Result<libc::c_int> {
     if code < 0 { Err(io::Error::last_os_error()) } else { Ok(code) }
 }
 
+/// An error's text without the ` (os error N)` that Rust appends.
+#[must_use]
+pub(crate) fn text_of(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
+}
+
 /// close(2) that tells its error, which dropping an `OwnedFd` swallows.
 ///
 /// # Errors

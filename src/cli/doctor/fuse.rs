@@ -12,6 +12,7 @@ use super::finding::Finding;
 use super::scene::Scene;
 use crate::daemon::offer::{Offer, offer};
 use crate::daemon::timeouts::request_timeouts;
+use crate::sys::text_of;
 
 /// Its number (devices.txt: 10, 229).
 const FUSE: (u32, u32) = (10, 229);
@@ -24,7 +25,7 @@ const SETUID: u32 = 0o4000;
 
 pub(super) fn device(_: &Scene) -> Finding {
     let opened = rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    let is = |error: Errno| format!("it cannot be opened: {}", plain(&error.into()));
+    let is = |error: Errno| format!("it cannot be opened: {}", text_of(&error.into()));
     let means = "nothing can be mounted";
     match opened {
         Ok(device) if fstat(&device).is_ok_and(|stat| stat.st_rdev == makedev(FUSE.0, FUSE.1)) => {
@@ -191,12 +192,6 @@ pub(super) fn timeouts(_: &Scene) -> Finding {
         "the kernel aborts a mount when a fault holds an operation that long",
         format!("`sysctl {}`, as root", listed(|(name, _)| format!("fs.fuse.{name}=0")).join(" ")),
     )
-}
-
-/// An error without its number.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]

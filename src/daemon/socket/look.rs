@@ -10,6 +10,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::place::{self, Place};
 use crate::sys::peer::peer_of;
+use crate::sys::text_of;
 
 /// What became of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub(crate) fn all() -> Sockets {
             Ok(dir) => dir,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    let why = super::super::error::strip(&error);
+                    let why = text_of(&error);
                     found.unusable.push(format!("{}: {why}", place.path().display()));
                 }
                 continue;

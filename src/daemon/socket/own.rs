@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::place::{self, Place};
 use crate::rpc;
+use crate::sys::text_of;
 
 /// Has its name in the directory until it is dropped, unless another mount has that by then.
 pub(crate) struct ControlSocket {
@@ -29,7 +30,7 @@ impl ControlSocket {
         let place = Place::own();
         let path = place.socket_of(mountpoint);
         let told = |error: io::Error| {
-            let text = super::super::error::strip(&error);
+            let text = text_of(&error);
             io::Error::new(error.kind(), format!("{}: {text}", path.display()))
         };
         if place.path().starts_with(mountpoint) {

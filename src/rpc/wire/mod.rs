@@ -16,8 +16,6 @@ mod source;
 mod value;
 mod writer;
 
-use std::io;
-
 use thrift::protocol::TMessageType;
 
 pub use error::BadMessage;
@@ -66,15 +64,6 @@ pub(super) fn printable(name: &str) -> String {
 /// A count as Thrift has it; beyond that, the most.
 pub(super) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// An I/O error's text without the ` (os error N)` that Rust appends.
-pub(super) fn os_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" (os error ") {
-        Some((text, _)) => text.to_owned(),
-        None => text,
-    }
 }
 
 #[cfg(test)]

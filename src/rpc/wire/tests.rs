@@ -1,6 +1,6 @@
 //! What is read and written, and what is refused.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use proptest::prelude::*;
 use thrift::TransportErrorKind;
