@@ -77,7 +77,11 @@ ln -s "$(readlink bin/slowfs)" bin2/slowfs
 finds fusermount3 note 'package fuse3' -- env "PATH=$PWD/bin2" slowfs
 finds fusermount3 'to do' 'package fuse3' -- setpriv --reuid 1234 --regid 1234 --clear-groups env "PATH=$PWD/bin2" slowfs
 cp "$(command -v fusermount3)" bin2/fusermount3
-finds fusermount3 note 'not setuid' -- env "PATH=$PWD/bin2" slowfs
+finds fusermount3 note "$PWD/bin2/fusermount3 is not setuid" 'fuse3 again' -- env "PATH=$PWD/bin2" slowfs
+# No right is given to what lies first on PATH, whoever put it there.
+finds fusermount3 note "$PWD/bin2/fusermount3 hides $(command -v fusermount3)" -- env "PATH=$PWD/bin2:$PATH" slowfs
+PATH=$PWD/bin2 bin/slowfs doctor >advice || true
+! grep -E 'chown|chmod' advice || die 'rights are given away'
 # Another device, and none.
 mount --bind /dev/null /dev/fuse
 finds /dev/fuse 'to do' '10:229'
@@ -94,8 +98,7 @@ fn a_request_timeout_is_found() {
     alone(
         r#"
 settings=/proc/sys/fs/fuse
-# Older kernels have neither.
-[ -e $settings/max_request_timeout ] || { [ ! -e $settings/default_request_timeout ]; exit; }
+[ -e $settings/max_request_timeout ] || die "this test needs a kernel with $settings/max_request_timeout"
 finds 'request timeouts' ok
 echo 60 >timeout
 mount --bind timeout $settings/max_request_timeout

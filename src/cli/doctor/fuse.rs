@@ -47,21 +47,32 @@ pub(super) fn device(_: &Scene) -> Finding {
 
 pub(super) fn helper(scene: &Scene) -> Finding {
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|dir| dir.join("fusermount3")).find(|it| it.is_file());
+    let there = env::split_paths(&path).map(|dir| dir.join("fusermount3"));
+    let there: Vec<_> = there.filter(|it| it.is_file()).collect();
     let is_setuid = |path: &PathBuf| {
         fs::metadata(path).is_ok_and(|stat| stat.mode() & SETUID != 0 && stat.uid() == 0)
     };
-    match found {
-        None => {
-            no_helper(scene, "it is not on PATH".to_owned(), "install the package fuse3".to_owned())
-        }
-        Some(path) if !is_setuid(&path) => {
-            let path = path.display();
-            let todo = format!("`chown root {path} && chmod u+s {path}`, as root");
-            no_helper(scene, format!("{path} is not setuid root"), todo)
-        }
-        Some(path) => Finding::ok(path.display().to_string(), "ordinary users can mount"),
+    let Some(first) = there.first() else {
+        let todo = "install the package fuse3";
+        return no_helper(scene, "it is not on PATH".to_owned(), todo.to_owned());
+    };
+    if is_setuid(first) {
+        return Finding::ok(first.display().to_string(), "ordinary users can mount");
     }
+    // Whoever put it there: rights are given to no file by its name.
+    let is = format!("{} is not setuid root", first.display());
+    no_helper(
+        scene,
+        is,
+        match there.iter().find(|path| is_setuid(path)) {
+            Some(whole) => format!(
+                "{} hides {}, which is: remove it, or put it behind on PATH",
+                first.display(),
+                whole.display()
+            ),
+            None => "install the package fuse3 again, which makes it so".to_owned(),
+        },
+    )
 }
 
 fn no_helper(scene: &Scene, is: String, todo: String) -> Finding {
