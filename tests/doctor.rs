@@ -144,6 +144,39 @@ time.sleep(100)' >listens & taken=$!
 soon test -s listens
 finds 'port 9090' 'to do' "process $taken (python3) listens" '--listen none'
 kill $taken
+wait
+# Of IPv6 only: it is in nobody's way.
+python3 -c 'import socket, time
+s = socket.socket(socket.AF_INET6)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+s.bind(("::", 9090))
+s.listen()
+print(flush=True)
+time.sleep(100)' >second &
+soon test -s second
+finds 'port 9090' ok 'it is free'
+"#,
+    );
+}
+
+/// Whoever connected meanwhile would talk to the doctor.
+#[test]
+fn nobody_listens_at_a_port_that_is_free() {
+    alone(
+        r#"
+cat >mute.py <<'END'
+import ctypes, os, platform, struct, sys
+# listen(2) fails with EPERM: linux/seccomp.h, linux/filter.h.
+call = {'x86_64': 50, 'aarch64': 201}[platform.machine()]
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, call), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in code))
+program = struct.pack('HP', 4, ctypes.addressof(code))
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(38, 1, 0, 0, 0)
+assert libc.prctl(22, 2, program, 0, 0) == 0, ctypes.get_errno()
+os.execvp(sys.argv[1], sys.argv[1:])
+END
+finds 'port 9090' ok 'it is free' -- python3 mute.py slowfs
 "#,
     );
 }
@@ -188,6 +221,7 @@ fn a_daemon_that_does_not_answer_is_found() {
 start mnt --subdir raw --pid-file pid
 kill -STOP "$(cat pid)"
 finds mounts 'to do' "$PWD/mnt does not answer" 'slowfs umount --force'
+finds 'control sockets' ok '0 sockets answered to, 1 silent'
 kill -CONT "$(cat pid)"
 finds mounts ok
 "#,

@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
 use super::finding::Finding;
 use super::scene::{Scene, counted};
-use crate::sys::process;
+use crate::sys::{process, text_of};
 
 /// The usual one of charybdefs's clients.
 const PORT: u16 = 9090;
@@ -17,8 +20,8 @@ const PORT: u16 = 9090;
 const SEARCHING: Duration = Duration::from_secs(2);
 
 pub(super) fn port(scene: &Scene) -> Finding {
-    let error = match TcpListener::bind(("127.0.0.1", PORT)) {
-        Ok(_) => return Finding::ok("it is free", "the next mount serves clients there"),
+    let error = match bind() {
+        Ok(()) => return Finding::ok("it is free", "the next mount serves clients there"),
         Err(error) => error,
     };
     let another = "for a further mount name another port: `slowfs mount --listen 127.0.0.1:0`, or none by \
@@ -32,10 +35,31 @@ pub(super) fn port(scene: &Scene) -> Finding {
     }
     let is = match error.kind() {
         io::ErrorKind::AddrInUse => format!("{} listens there", listener()),
-        _ => format!("it cannot be bound: {error}"),
+        _ => format!("it cannot be bound: {}", text_of(&error)),
     };
     let means = "`slowfs mount` is refused unless another port is named";
     Finding::to_do(is, means, format!("end that, or {another}"))
+}
+
+/// Whether a mount could listen there. Nobody can connect meanwhile, as nobody listens; and the port is bound
+/// only where somebody listens at that port, perhaps of another address.
+fn bind() -> io::Result<()> {
+    let is_seen = |table: &io::Result<String>| {
+        table.as_ref().map_or(true, |table| socket_of(table).is_some())
+    };
+    // Port 0 is any that nobody has.
+    let port = if tables().iter().any(is_seen) { PORT } else { 0 };
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    set_socket_reuseaddr(&socket, true)?;
+    Ok(rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?)
+}
+
+/// The tables of sockets; without IPv6 there is no second.
+fn tables() -> Vec<io::Result<String>> {
+    let mut tables = vec![fs::read_to_string("/proc/net/tcp")];
+    tables.extend(fs::read_to_string("/proc/net/tcp6").ok().map(Ok));
+    tables
 }
 
 /// The mount that has the port.
@@ -50,8 +74,7 @@ fn own(scene: &Scene) -> Option<String> {
 
 /// Who listens, as far as that can be seen.
 fn listener() -> String {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
-    let socket = tables.iter().flatten().find_map(|table| socket_of(table));
+    let socket = tables().iter().flatten().find_map(|table| socket_of(table));
     let Some(socket) = socket else { return "somebody".to_owned() };
     let link = format!("socket:[{socket}]");
     let found = process::openers(SEARCHING, move |path| path == Path::new(&link), |_| true);
@@ -80,11 +103,16 @@ pub(super) fn sockets(scene: &Scene) -> Finding {
             "make it a directory of its owner's that nobody else may write to, or remove it",
         );
     }
-    let live = counted(scene.asked.len(), "socket");
+    let answered = scene.asked.iter().filter(|asked| asked.answer.is_ok()).count();
+    let mut is = format!("{} answered to", counted(answered, "socket"));
+    match scene.asked.len() - answered {
+        0 => {}
+        silent => is.push_str(&format!(", {silent} silent")),
+    }
     match sockets.dead.len() {
-        0 => Finding::ok(format!("{live} answered to"), "commands find mounts by their paths"),
+        0 => Finding::ok(is, "commands find mounts by their paths"),
         n => Finding::ok(
-            format!("{live} answered to, {n} without a daemon"),
+            format!("{is}, {n} without a daemon"),
             "what a killed daemon left is taken away by the next look of its owner, as this one",
         ),
     }
