@@ -77,6 +77,19 @@ stop raw
 }
 
 #[test]
+fn the_look_at_all_processes_keeps_no_line_waiting() {
+    alone(
+        r#"
+touch raw/f
+sleep 100 3<raw/f &
+slowfs mount raw --listen none --json >all 2>&1 &
+soon grep -q 'no fault reaches' all
+grep -E '^\{|no fault reaches' all | head -1 | grep -q '^{' || die "$(cat all)"
+"#,
+    );
+}
+
+#[test]
 fn a_directory_that_is_hidden_is_told_unless_it_is_what_is_mirrored() {
     alone(
         r#"

@@ -108,8 +108,9 @@ pub(crate) fn run(
     announce(&config, &ready);
     // The command that waits for this daemon stands where it was typed, and ends.
     let waiting = report.as_ref().map(|_| parent_id());
-    hidden.warn(&ready.mountpoint, device, waiting.as_slice());
     tell(&ready);
+    // A look at every process takes its time; the terminal of a daemon is there until its command ends.
+    hidden.warn(&ready.mountpoint, device, waiting.as_slice());
     if let Some(report) = report.take() {
         // Standard error is the terminal's until then.
         log.flush();
