@@ -1,7 +1,7 @@
 //! `slowfs ps`: the mounts of this machine, those that nobody serves any more too. No locks.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -120,20 +120,19 @@ fn unasked(lines: Vec<MountLine>, asked: &[Asked]) -> Vec<Row> {
     for line in lines {
         places.entry(line.device).or_default().push(line);
     }
-    places.into_values().filter_map(|places| unasked_at(&places, asked)).collect()
+    let answers = |line: &MountLine| {
+        let mut info = asked.iter().filter_map(|asked| asked.answer.as_ref().ok());
+        info.any(|answer| answer.info.mountpoint.0 == line.mountpoint)
+    };
+    places.retain(|_, places| !places.iter().any(answers));
+    let lines: Vec<_> =
+        places.into_values().filter_map(|places| places.into_iter().next()).collect();
+    let servers = mark::servers_of_each(&lines);
+    let server = |line: &MountLine| Some(servers.get(&line.device)?.first()?.pid.unsigned_abs());
+    lines.iter().filter_map(|line| unasked_at(line, server(line), asked)).collect()
 }
 
-fn unasked_at(places: &[MountLine], asked: &[Asked]) -> Option<Row> {
-    let answers = |at: &Path| {
-        let info = asked.iter().filter_map(|asked| asked.answer.as_ref().ok());
-        info.into_iter().any(|answer| answer.info.mountpoint.0 == at)
-    };
-    if places.iter().any(|line| answers(&line.mountpoint)) {
-        return None;
-    }
-    let line = places.first()?;
-    let servers = mark::servers_of(line);
-    let pid = servers.first().map(|server| server.pid.unsigned_abs());
+fn unasked_at(line: &MountLine, pid: Option<u32>, asked: &[Asked]) -> Option<Row> {
     let own = asked.iter().find(|asked| pid == Some(asked.pid));
     let (state, socket) = match (own, pid) {
         // It was moved, or is bound elsewhere, and answers.

@@ -2,11 +2,14 @@
 //! filesystem its holder serves. /proc shows the name among the holder's descriptors, to root and to
 //! the holder's own user, and the kernel takes it back when the process ends, however it ends.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,6 +33,9 @@ impl Mark {
         Ok(Mark(rustix::fs::memfd_create(name(device), MemfdFlags::CLOEXEC)?))
     }
 }
+
+/// What every mark looks like in /proc, up to the numbers of its filesystem.
+const MARKS: &[u8] = b"/memfd:slowfs-serves-";
 
 fn name((major, minor): Device) -> String {
     format!("slowfs-serves-{major}:{minor}")
@@ -82,16 +88,52 @@ impl Server {
 /// can prevent: such a one is passed over, since it serves nothing.
 #[must_use]
 pub(crate) fn servers_of(line: &MountLine) -> Vec<Server> {
-    Wanted::of(line.device, line.owner).map_or_else(|_| Vec::new(), holders)
+    servers_of_each(slice::from_ref(line)).remove(&line.device).unwrap_or_default()
 }
 
-fn holders(wanted: Wanted) -> Vec<Server> {
-    let looks = look_at_each(PATIENCE, move |pid| server(pid, &wanted));
-    looks.seen.into_iter().flatten().collect()
+/// The same of each line that has any, by one look, whose bound is for all of them. No two are of one
+/// filesystem.
+#[must_use]
+pub(crate) fn servers_of_each(lines: &[MountLine]) -> HashMap<Device, Vec<Server>> {
+    let wanted = lines.iter().filter_map(|line| Wanted::of(line.device, line.owner).ok());
+    holders(wanted.collect())
+}
+
+fn holders(wanted: Vec<Wanted>) -> HashMap<Device, Vec<Server>> {
+    let mut servers: HashMap<_, Vec<_>> = HashMap::new();
+    if wanted.is_empty() {
+        return servers;
+    }
+    for (device, server) in
+        look_at_each(PATIENCE, move |pid| held(pid, &wanted)).seen.into_iter().flatten()
+    {
+        servers.entry(device).or_default().push(server);
+    }
+    servers
+}
+
+/// Which of these marks a process holds, and itself for each.
+fn held(pid: u32, wanted: &[Wanted]) -> Vec<(Device, Server)> {
+    let is_mark = |link: PathBuf| {
+        fs::read_link(link).is_ok_and(|path| path.as_os_str().as_bytes().starts_with(MARKS))
+    };
+    // Hardly any process holds one, and many may be wanted.
+    if !links(pid).any(is_mark) {
+        return Vec::new();
+    }
+    wanted.iter().filter_map(|wanted| Some((wanted.device, server(pid, wanted)?))).collect()
+}
+
+/// What /proc shows of each descriptor of a process.
+fn links(pid: u32) -> impl Iterator<Item = PathBuf> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    descriptors.map(|descriptor| descriptor.path())
 }
 
 /// A mark as it must be.
 struct Wanted {
+    /// The filesystem that it tells of.
+    device: Device,
     /// What /proc shows of it.
     link: OsString,
     /// Who must have made it, and run its holder.
@@ -104,13 +146,11 @@ impl Wanted {
     fn of(device: Device, owner: u32) -> io::Result<Wanted> {
         let other = rustix::fs::memfd_create("slowfs-looks", MemfdFlags::CLOEXEC)?;
         let link = format!("/memfd:{} (deleted)", name(device)).into();
-        Ok(Wanted { link, owner, memory: seen(other, c"", AtFlags::EMPTY_PATH)?.0 })
+        Ok(Wanted { device, link, owner, memory: seen(other, c"", AtFlags::EMPTY_PATH)?.0 })
     }
 
     fn is_held_by(&self, pid: u32) -> bool {
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        let mut links = descriptors.map(|descriptor| descriptor.path());
-        process::user_of(pid) == Some(self.owner) && links.any(|link| self.is_at(&link))
+        process::user_of(pid) == Some(self.owner) && links(pid).any(|link| self.is_at(&link))
     }
 
     fn is_at(&self, link: &Path) -> bool {
@@ -142,7 +182,8 @@ mod tests {
     use rustix::fs::{Gid, Uid, fchown};
 
     fn found(device: Device, owner: u32) -> Vec<Server> {
-        holders(Wanted::of(device, owner).unwrap())
+        let mut servers = holders(vec![Wanted::of(device, owner).unwrap()]);
+        servers.remove(&device).unwrap_or_default()
     }
 
     fn own() -> u32 {
@@ -160,6 +201,18 @@ mod tests {
         assert!(!servers[0].ends_within(Duration::from_millis(1)));
         drop(mark);
         assert!(found(device, own()).is_empty());
+    }
+
+    #[test]
+    fn one_look_finds_the_servers_of_several() {
+        let devices = [1, 2, 3].map(|n| (1, u32::MAX - n));
+        let _marks = [devices[0], devices[1]].map(|device| Mark::leave(device).unwrap());
+        let found = holders(devices.map(|device| Wanted::of(device, own()).unwrap()).into());
+        assert_eq!(found.len(), 2);
+        for device in &devices[..2] {
+            assert_eq!(found[device].len(), 1);
+            assert_eq!(found[device][0].pid.unsigned_abs(), std::process::id());
+        }
     }
 
     #[test]

@@ -31,9 +31,14 @@ pub(super) struct Mirror {
 }
 
 impl Mirror {
-    fn at(line: MountLine) -> Mirror {
-        let servers = mark::servers_of(&line);
-        Mirror { pids: servers.iter().map(|server| server.pid.unsigned_abs()).collect(), line }
+    /// Each of these.
+    fn all(lines: Vec<MountLine>) -> Vec<Mirror> {
+        let servers = mark::servers_of_each(&lines);
+        let pids = |line: &MountLine| {
+            let servers = servers.get(&line.device).into_iter().flatten();
+            servers.map(|server| server.pid.unsigned_abs()).collect()
+        };
+        lines.into_iter().map(|line| Mirror { pids: pids(&line), line }).collect()
     }
 
     pub(super) fn name(&self) -> String {
@@ -66,8 +71,7 @@ impl Scene {
         let mut sockets = socket::all();
         let live = mounts::with_others(std::mem::take(&mut sockets.live), &lines);
         let asked = mounts::asked(live);
-        let mirrors = lines.into_iter().map(Mirror::at).collect();
-        Ok(Scene { is_root: geteuid().is_root(), sockets, asked, mirrors })
+        Ok(Scene { is_root: geteuid().is_root(), sockets, asked, mirrors: Mirror::all(lines) })
     }
 
     /// Each mirror, and what became of the question who it is; none where its socket is not to be found.
