@@ -41,6 +41,7 @@ mod running;
 mod signals;
 pub(crate) mod socket;
 mod start;
+mod strangers;
 pub(crate) mod timeouts;
 
 pub(crate) use announce::Ready;

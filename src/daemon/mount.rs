@@ -23,6 +23,8 @@ use super::error::StartError;
 use super::fusermount;
 use super::mountinfo::{Device, MountTable, is_ours};
 use super::mountpoint::{Identity, Mountpoint, directory};
+use super::strangers;
+
 /// The mountpoint, ready to be mounted on. A mount of ours that lost its daemon is detached first,
 /// with a log line.
 ///
@@ -50,12 +52,17 @@ pub(super) fn prepare(typed: &Path) -> Result<Mountpoint, StartError> {
     }
 }
 
-/// Whether nobody serves the mount any more. STATFS is never answered from a cache; a live mount
-/// may hold it, so the question is asked by a thread and silence counts as life.
+/// Whether nobody serves the mount any more.
 pub(super) fn lost_its_daemon(mount: &OwnedFd) -> bool {
+    mount.try_clone().is_ok_and(|mount| is_of_nobody(move || Ok(mount)))
+}
+
+/// Whether nobody serves that mount. STATFS is never answered from a cache; a live mount may hold it, and
+/// one on the way to it what leads there, so the question is asked by a thread and silence counts as life.
+fn is_of_nobody(mount: impl FnOnce() -> io::Result<OwnedFd> + Send + 'static) -> bool {
     let (told, answer) = mpsc::channel();
-    let Ok(mount) = mount.try_clone() else { return false };
-    let asking = thread::Builder::new().spawn(move || told.send(rustix::fs::fstatfs(mount).err()));
+    let ask = move || told.send(rustix::fs::fstatfs(mount().ok()?).err()).ok();
+    let asking = thread::Builder::new().spawn(ask);
     let answer = answer.recv_timeout(Duration::from_secs(1));
     let dead = |e: Errno| matches!(e, Errno::NOTCONN | Errno::CONNABORTED);
     asking.is_ok() && answer.ok().flatten().is_some_and(dead)
@@ -244,7 +251,8 @@ pub(super) fn detach(mount: BorrowedFd<'_>, path: &Path) -> io::Result<bool> {
 /// Whether nobody serves what is on top at `mountpoint`, as far as the calling user may know.
 #[must_use]
 pub(crate) fn is_dead(mountpoint: &Path) -> bool {
-    directory(mountpoint, OFlags::NOFOLLOW).is_ok_and(|root| lost_its_daemon(&root))
+    let mountpoint = mountpoint.to_owned();
+    is_of_nobody(move || strangers::reached(&mountpoint))
 }
 
 /// Detaches what is on top at `mountpoint`, busy or not, if nobody serves it; says whether it was so.

@@ -76,7 +76,8 @@ impl Mountpoint {
     }
 }
 
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// How a directory is opened of which nothing is asked.
+pub(super) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Opens a directory with O_PATH: what is mounted there is not asked.
 pub(super) fn directory(path: &Path, more: OFlags) -> rustix::io::Result<OwnedFd> {

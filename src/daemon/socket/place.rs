@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::super::strangers;
 use super::name::{LONGEST_PATH, MOST, name_of};
 
 /// Root's sockets. Everybody sees which mounts there are, and only root may connect.
@@ -122,9 +123,16 @@ impl Place {
 /// Opens a directory that must belong to that user.
 fn opened(path: &Path, owner: u32) -> io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| match error {
-        Errno::LOOP | Errno::NOTDIR => io::Error::other("it is no directory"),
-        other => other.into(),
+    let is_trusted = [0, geteuid().as_raw()].contains(&owner);
+    let dir = if is_trusted {
+        rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)
+    } else {
+        // Its owner may have mounted there what never answers.
+        strangers::opened(path)
+    };
+    let dir = dir.map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::LOOP | Errno::NOTDIR) => io::Error::other("it is no directory"),
+        _ => error,
     })?;
     let found = rustix::fs::fstat(&dir)?.st_uid;
     if found != owner {
