@@ -9,7 +9,12 @@
 
 mod alone;
 
-/// `mounts TYPE DIR`: user 1234 has mounted a filesystem there that never answers. `state DIR`: what `ps` says of the mount there.
+/// `mounts TYPE DIR`: user 1234 has mounted a filesystem there that never answers. `socket_for DIR`: where the
+/// control socket of a mount there would be. `serves MODE SOCKET`: somebody listens there, and
+/// - drips: answers a byte each half second;
+/// - floods: answers without an end, and tells in `sent` how much was taken;
+/// - hears: tells in `heard` what is asked;
+/// - swaps: puts a link to the socket `$VICTIM` in place of its own once somebody has come.
 const HARNESS: &str = r#"
 cat >fuse.py <<'END'
 import ctypes, os, sys, time
@@ -20,12 +25,46 @@ libc = ctypes.CDLL(None, use_errno=True)
 assert libc.mount(b'none', where.encode(), kind.encode(), 6, data.encode()) == 0, ctypes.get_errno()
 time.sleep(1000)
 END
+cat >serves.py <<'END'
+import os, socket, struct, sys, threading, time
+mode, path = sys.argv[1:]
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen(100)
+def drip(peer):
+    for byte in b'\x80\1\0\2\0\0\3\0' + b'a' * 768:
+        peer.send(bytes([byte]))
+        time.sleep(0.5)
+def flood(peer):
+    sent = 0
+    try:
+        if not peer.recv(1000): return
+        peer.sendall(b'\x80\1\0\2\0\0\0\4info\0\0\0\1')
+        while True:
+            sent += peer.send(b'\x0b\0\x63' + struct.pack('>i', 60_000) + b'a' * 60_000)
+    except OSError:
+        open('sent', 'w').write(f'{sent}\n')
+def hear(peer):
+    open('heard', 'ab').write(peer.recv(1000))
+def swap(peer):
+    os.symlink(os.environ['VICTIM'], path + '~')
+    os.rename(path + '~', path)
+    time.sleep(1000)
+act = {'drips': drip, 'floods': flood, 'hears': hear, 'swaps': swap}[mode]
+while True:
+    threading.Thread(target=act, args=[listener.accept()[0]], daemon=True).start()
+END
 mounts() { python3 fuse.py "$@" & soon is_mounted "$2"; }
+socket_for() { python3 -c 'import re, sys
+print(re.sub(r"[^a-zA-Z0-9:_./]", lambda at: "\\x%02x" % ord(at[0]), sys.argv[1]).strip("/").replace("/", "-"))' "$1"; }
+fails() { ! "$@"; }
+serves() { python3 serves.py "$@" & soon test -S "$2"; }
 # The sessions of other scripts are nobody's business here.
 mkdir -p /run/user
 mount -t tmpfs none /run/user
 mkdir -p /run/user/1234/slowfs
 chown -R 1234 /run/user/1234
+# state DIR: what `ps` says of the mount there
 state() { python3 -c 'import json, sys
 print(*[row["state"] for row in map(json.loads, open("rows")) if sys.argv[1] in (row["mountpoint"], row["socket"])])' "$1"; }
 "#;
@@ -50,6 +89,75 @@ mounts fuse.other "$PWD/deep"
 within 60000 timeout -k 1 30 slowfs ps --json >rows
 [ "$(state "$PWD/deep/mnt")" = 'no socket' ] || die "$(cat rows)"
 within 60000 timeout -k 1 30 slowfs doctor >table || [ -s table ] || die 'the doctor waits'
+"#,
+    );
+}
+
+#[test]
+fn who_answers_by_drops_is_not_waited_for() {
+    alone(
+        r#"
+for n in $(seq 20); do serves drips /run/slowfs/$n; done
+timeout -k 1 30 slowfs ps --json >rows & ps=$!
+most=0
+while kill -0 $ps 2>/dev/null; do
+    for now in $(sed -n 's/^Threads:\s*//p' /proc/$(pgrep -x slowfs)/status 2>/dev/null); do
+        most=$((now > most ? now : most))
+    done
+done
+wait $ps || die 'it waits'
+[ "$(state /run/slowfs/7)" = silent ] || die "$(cat rows)"
+[ "$(wc -l <rows)" = 20 ] || die "$(cat rows)"
+((most > 1 && most < 20)) || die "$most threads"
+"#,
+    );
+}
+
+#[test]
+fn who_answers_without_an_end_is_not_listened_to() {
+    alone(
+        r#"
+serves floods /run/slowfs/x
+within 30000 slowfs ps --json >rows
+[ "$(state /run/slowfs/x)" = silent ] || die "$(cat rows)"
+soon test -s sent
+(($(cat sent) < 8000000)) || die "$(cat sent) bytes were taken"
+"#,
+    );
+}
+
+#[test]
+fn in_the_place_of_a_user_nobody_else_is_asked() {
+    alone(
+        r#"
+mounts fuse.slowfs "$PWD/mnt"
+serves hears "/run/user/1234/slowfs/$(socket_for "$PWD/mnt")"
+slowfs ps --json >rows
+[ "$(state "$PWD/mnt")" = 'no socket' ] || die "$(cat rows)"
+! [ -s heard ] || die "$(cat heard)"
+"#,
+    );
+}
+
+#[test]
+fn a_link_in_the_place_of_a_socket_leads_to_nobody() {
+    alone(
+        r#"
+mkdir raw2 mnt2 mnt3
+slowfs mount mnt2 --subdir raw --listen none --daemon --log-file log
+mounts fuse.slowfs "$PWD/mnt"
+socket=/run/user/1234/slowfs/$(socket_for "$PWD/mnt")
+export VICTIM=$(echo /run/slowfs/*)
+setpriv --reuid 1234 --regid 1234 --clear-groups python3 serves.py swaps "$socket" &
+soon test -S "$socket"
+# The look at what is left of this one waits for the lock, while the link comes.
+slowfs mount mnt3 --subdir raw2 --listen none --daemon --pid-file pid 2>/dev/null
+kill -9 "$(cat pid)"
+flock /run/slowfs/.lock sleep 100 & soon fails flock -n /run/slowfs/.lock true
+slowfs ps --json >rows
+test -L "$socket" || die 'nothing was swapped'
+[ "$(state "$socket")" = silent ] || die "$(cat rows)"
+[ "$(state "$PWD/mnt2")" = live ] || die "$(cat rows)"
 "#,
     );
 }

@@ -1,12 +1,14 @@
 //! The client: the calls of slowfs's own interface and, for a charybdefs server, the plain ones. No
 //! locks.
 
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::connection::{ClientError, Connection, arguments};
 use super::dialect::encode_plain;
 use super::record::Wire;
 use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, Put};
+use super::socket::Stream;
 use super::statistics::Statistics;
 use super::wire::{Fields, Value};
 use crate::fault::words::{FaultWords, PlainFault};
@@ -23,6 +25,20 @@ impl Client {
     /// [`ClientError::Connect`].
     pub fn connect(addr: &str, timeout: Duration) -> Result<Client, ClientError> {
         Connection::connect(addr, timeout).map(Client)
+    }
+
+    /// Asks over a socket of this machine that is connected to `addr`, whoever serves it: there are a few
+    /// short answers at most, within that time in all. `timeout` is for each wait.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`].
+    pub(crate) fn brief(
+        socket: UnixStream,
+        addr: &str,
+        timeout: Duration,
+        whole: Duration,
+    ) -> Result<Client, ClientError> {
+        Connection::brief(Stream::of_local(socket), addr, timeout, whole).map(Client)
     }
 
     /// Whether the server was reached on this machine.

@@ -1,7 +1,8 @@
 //! One connection to a server: how a call is made there, and why it fails.
 //!
-//! Invariant: no call waits longer than the timeout for the next bytes; after an error that
-//! leaves the stream inside a message the connection is not to be used again. No locks.
+//! Invariant: no call waits longer than the timeout for the next bytes, nor beyond the end of all that a
+//! brief connection has; after an error that leaves the stream inside a message the connection is not to
+//! be used again. No locks.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -9,7 +10,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use thrift::protocol::TMessageType;
@@ -100,11 +101,22 @@ pub(super) struct Connection {
 
 /// A stream whose read timeout is told as such: the system says EAGAIN.
 #[derive(Debug)]
-struct Timed(Arc<Stream>);
+struct Timed {
+    stream: Arc<Stream>,
+    /// How long one read may take at most, and when all must have come that is read.
+    whole: Option<(Duration, Instant)>,
+}
 
 impl Read for Timed {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        (&*self.0).read(out).map_err(|e| match e.kind() {
+        if let Some((each, end)) = self.whole {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.stream.let_read_take(Some(left.min(each)))?;
+        }
+        (&*self.stream).read(out).map_err(|e| match e.kind() {
             io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
             _ => e,
         })
@@ -141,11 +153,38 @@ impl Connection {
                 _ => text_of(&e),
             })
         })?;
-        let prepared =
-            stream.let_read_take(Some(timeout)).and_then(|()| stream.let_write_take(timeout));
-        prepared.map_err(|e| failed(text_of(&e)))?;
+        let made = Connection::over(stream, addr, timeout, None, Limits::REPLY);
+        made.map_err(|e| failed(text_of(&e)))
+    }
+
+    /// For a few short answers of a server that need not mean well: whatever it does, they have come within
+    /// that time in all, or do not come. `timeout` is for each wait.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`].
+    pub(super) fn brief(
+        stream: Stream,
+        addr: &str,
+        timeout: Duration,
+        whole: Duration,
+    ) -> Result<Connection, ClientError> {
+        let whole = Some((timeout, Instant::now() + whole));
+        let made = Connection::over(stream, addr, timeout, whole, Limits::GLANCE);
+        let failed = |e| ClientError::Connect { addr: addr.to_owned(), reason: text_of(&e) };
+        made.map_err(failed)
+    }
+
+    fn over(
+        stream: Stream,
+        addr: &str,
+        timeout: Duration,
+        whole: Option<(Duration, Instant)>,
+        limits: Limits,
+    ) -> io::Result<Connection> {
+        stream.let_read_take(Some(timeout))?;
+        stream.let_write_take(timeout)?;
         let stream = Arc::new(stream);
-        let reader = MessageReader::new(Timed(Arc::clone(&stream)), Limits::REPLY);
+        let reader = MessageReader::new(Timed { stream: Arc::clone(&stream), whole }, limits);
         Ok(Connection { addr: addr.to_owned(), timeout, stream, reader, seq: 0 })
     }
 

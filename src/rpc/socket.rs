@@ -105,7 +105,7 @@ impl Listener {
             Listener::Local(listener) => {
                 let (stream, _) = listener.accept()?;
                 let origin = local_origin(&stream)?;
-                Ok((Stream(stream.into()), origin))
+                Ok((Stream::of_local(stream), origin))
             }
         }
     }
@@ -136,6 +136,11 @@ impl Stream {
     pub(super) fn of_net(stream: TcpStream) -> io::Result<Stream> {
         stream.set_nodelay(true)?;
         Ok(Stream(stream.into()))
+    }
+
+    /// One of this machine.
+    pub(super) fn of_local(stream: UnixStream) -> Stream {
+        Stream(stream.into())
     }
 
     /// Connects to a socket of this machine; waits that long at most while too many do.

@@ -2,10 +2,13 @@
 //! nobody listens to any more is taken away.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::place::{self, Place};
@@ -82,18 +85,35 @@ pub(crate) fn live() -> Vec<(PathBuf, u32)> {
     all().live
 }
 
+/// Connects to a socket that was found, if it is still what it was: one that its place's owner serves.
+///
+/// # Errors
+/// It is not, or nobody lets this in within that time.
+pub(crate) fn connect(path: &Path, within: Duration) -> io::Result<UnixStream> {
+    let no_place = || io::Error::other("it lies where no control sockets are");
+    let place = path.parent().and_then(Place::at).ok_or_else(no_place)?;
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(no_place)?;
+    let socket = local(SocketFlags::empty())?;
+    set_socket_timeout(&socket, Timeout::Send, Some(within))?;
+    match reach(&socket, &place, &place.open()?, name) {
+        Ok(_) => Ok(socket.into()),
+        Err(Errno::AGAIN) => Err(io::ErrorKind::TimedOut.into()),
+        Err(Errno::LOOP | Errno::NOTSOCK) => Err(io::Error::other("it is no socket any more")),
+        Err(STRANGER) => Err(io::Error::other("another user listens there")),
+        Err(other) => Err(other.into()),
+    }
+}
+
 /// What became of the socket of that name; None if there is none (any more).
 fn look(place: &Place, dir: &OwnedFd, name: &str) -> Option<State> {
-    place::identity(dir, name)?;
-    let path = place.path().join(name);
-    match knock(&path) {
+    match knock(place, dir, name) {
         Ok(pid) => Some(State::Live { pid }),
         Err(Errno::ACCESS | Errno::PERM) => Some(State::Forbidden),
         // In others' directories nothing is made and nothing taken away.
         Err(Errno::CONNREFUSED) if place.is_own() => {
             let _locked = place::lock(dir).ok()?;
             // Another may have taken the name meanwhile.
-            match knock(&path) {
+            match knock(place, dir, name) {
                 Ok(pid) => Some(State::Live { pid }),
                 Err(Errno::CONNREFUSED) => {
                     let _ = place::remove(dir, name);
@@ -107,16 +127,28 @@ fn look(place: &Place, dir: &OwnedFd, name: &str) -> Option<State> {
 }
 
 /// Who listens there.
-fn knock(path: &Path) -> rustix::io::Result<u32> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+fn knock(place: &Place, dir: &OwnedFd, name: &str) -> rustix::io::Result<u32> {
+    match reach(&local(SocketFlags::NONBLOCK)?, place, dir, name) {
         // Too many are waiting to be let in: it lives.
         Err(Errno::AGAIN) => Ok(0),
-        other => other.map(|()| pid_of(&socket).unwrap_or_default()),
+        other => other,
     }
 }
 
-fn pid_of(socket: &OwnedFd) -> io::Result<u32> {
-    peer_of(socket).map(|peer| peer.pid)
+/// Who listens is not the owner of the directory.
+const STRANGER: Errno = Errno::CONNABORTED;
+
+/// Connects, and says to whom. Neither a link at that name is followed, nor one that takes the name
+/// meanwhile: it could lead to a server that this user trusts, or that only this user may speak to.
+fn reach(socket: &OwnedFd, place: &Place, dir: &OwnedFd, name: &str) -> rustix::io::Result<u32> {
+    let file = place::socket(dir, name)?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::net::connect(socket, &SocketAddrUnix::new(path)?)?;
+    let peer = peer_of(socket).map_err(|_| STRANGER)?;
+    if peer.uid == place.owner() { Ok(peer.pid) } else { Err(STRANGER) }
+}
+
+fn local(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | flags;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }

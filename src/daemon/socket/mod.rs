@@ -14,5 +14,5 @@ mod name;
 mod own;
 mod place;
 
-pub(crate) use look::{Sockets, State, all, live, socket_of};
+pub(crate) use look::{Sockets, State, all, connect, live, socket_of};
 pub(super) use own::ControlSocket;

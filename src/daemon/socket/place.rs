@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, flock};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags, flock};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -68,6 +68,15 @@ impl Place {
         places
     }
 
+    /// The one whose directory that is.
+    pub(super) fn at(dir: &Path) -> Option<Place> {
+        // The only number in such a path is its owner's.
+        let mut words = dir.to_str()?.split(['/', '-']);
+        let owner = words.find_map(|word| word.parse().ok()).unwrap_or(0);
+        let own = Place::of(geteuid().as_raw());
+        Place::of(owner).into_iter().chain(own).find(|place| place.path == dir)
+    }
+
     /// In the user's own runtime directory, if there is one that is the user's and has a path that is not
     /// too long for a socket's.
     fn of_session(owner: u32) -> Option<Place> {
@@ -84,6 +93,10 @@ impl Place {
     /// Whether it is the calling user's.
     pub(super) fn is_own(&self) -> bool {
         self.owner == geteuid().as_raw()
+    }
+
+    pub(super) fn owner(&self) -> u32 {
+        self.owner
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -176,6 +189,19 @@ pub(super) fn identity(dir: &OwnedFd, name: &str) -> Option<(u64, u64)> {
     let found = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let is_socket = FileType::from_raw_mode(found.st_mode) == FileType::Socket;
     is_socket.then_some((found.st_dev, found.st_ino))
+}
+
+/// The socket of that name itself, opened with O_PATH: not one that a symbolic link leads to, nor one that
+/// takes its name later. A filesystem that is mounted there is not asked.
+pub(super) fn socket(dir: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+    let quietly = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let found = rustix::fs::statx(&file, "", quietly, StatxFlags::TYPE)?;
+    match FileType::from_raw_mode(found.stx_mode.into()) {
+        FileType::Socket => Ok(file),
+        _ => Err(Errno::NOTSOCK),
+    }
 }
 
 /// Takes a name away from a socket.

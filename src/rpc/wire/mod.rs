@@ -45,6 +45,10 @@ impl Limits {
     /// What a server may answer: a listing of very many faults.
     pub(super) const REPLY: Limits =
         Limits { message: 64 * 1024 * 1024, string: 1024 * 1024, container: 100_000 };
+    /// What a server may answer that is asked only because it is there, with many others: faults, as many
+    /// as there may be of the usual length.
+    pub(super) const GLANCE: Limits =
+        Limits { message: 2 * 1024 * 1024, string: 64 * 1024, container: 10_000 };
 }
 
 /// One message: a call, a reply or an exception.
