@@ -195,7 +195,7 @@ fn a_backing_that_hangs_keeps_nobody_who_asks_and_one_thread() {
     let inner = filled();
     let scratch = common::scratch();
     std::os::unix::fs::symlink(inner.mnt(), scratch.path().join("raw")).unwrap();
-    let outer = Mount::over(scratch, &[] as &[&str]);
+    let mut outer = Mount::over(scratch, &[] as &[&str]);
     let _clear = inner.clear_on_drop();
     let hang = inner.add(&on_path(hanging(&["opendir", "readdir"]), ".*/b"));
     let ask = || outer.client().match_files(r".*\.wal", Path::new(""), 10);
@@ -217,6 +217,10 @@ fn a_backing_that_hangs_keeps_nobody_who_asks_and_one_thread() {
     inner.clear();
     let found = wait_for("the look to end", || ask().ok());
     assert_eq!((found.matching, found.whole), (3, true));
+    // Nor does it keep the daemon.
+    let hang = inner.add(&on_path(hanging(&["opendir"]), ".*/b"));
+    assert!(!ask().unwrap().whole && inner.listed(hang).held == 1);
+    outer.stop();
 }
 
 /// The mirrored directory is its own mountpoint's: what it has can be seen by its daemon only.
