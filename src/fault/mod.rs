@@ -25,6 +25,7 @@ mod futile;
 mod gate;
 mod hiding;
 pub(crate) mod hold;
+mod io_size;
 pub(crate) mod kinds;
 mod lift;
 mod listed;

@@ -143,12 +143,49 @@ fn each_part_of_a_device_serves_as_the_model_does() {
         // Forty credits are spent within 40 ms, then ten are earned in 50.
         json!({ "iops": "200", "burst_iops": "1000", "credits": "40", "io_size": "4KiB" }),
     ] {
-        let typed = figures.as_object().unwrap().iter().map(|(name, value)| {
+        hold_against_the_model(&served(&typed(&figures), 6), "", &figures);
+    }
+}
+
+/// A device with these figures, as it is typed.
+fn typed(figures: &Value) -> String {
+    let words =
+        figures.as_object().unwrap().iter().map(|(name, value)| {
             format!("--{} {}", name.replace('_', "-"), value.as_str().unwrap())
         });
-        let fault = format!("device {}", typed.collect::<Vec<_>>().join(" "));
-        hold_against_the_model(&served(&fault, 6), "", &figures);
-    }
+    format!("device {}", words.collect::<Vec<_>>().join(" "))
+}
+
+/// Whose writes have drained is looked at when more than a thousand files have been written: by a write
+/// that waits until the cache is empty, while syncs come that do not.
+#[test]
+fn each_of_more_than_a_thousand_files_is_synced_as_the_model_does() {
+    const FILES: usize = 1025;
+    let figures = json!({
+        "channels": "8", "cache": "1MiB", "drain": "400KiB", "sync_waits": "file", "flush": "1ms"
+    });
+    let mount = mount(&[&typed(&figures)]);
+    let _clear = mount.clear_on_drop();
+    let file = |n: usize| {
+        OpenOptions::new().write(true).open(mount.mnt().join(format!("small{n}"))).unwrap()
+    };
+    (1..=FILES).for_each(|n| fs::write(mount.raw().join(format!("small{n}")), "").unwrap());
+    let mut client = mount.client();
+    client.trace_start(&METHODS.map(str::to_owned), "", false).unwrap();
+    (1..=FILES).for_each(|n| file(n).write_all_at(&[b'x'; 1000], 0).unwrap());
+    thread::scope(|scope| {
+        scope.spawn(|| open(&mount, 0).write_all_at(&vec![b'y'; 1 << 20], 0).unwrap());
+        wait_for("the large one to wait", || {
+            (mount.client().list_faults().unwrap()[0].held == 1).then_some(())
+        });
+        for n in FILES - 7..=FILES {
+            scope.spawn(move || file(n).sync_all().unwrap());
+        }
+    });
+    let events = as_charged(all_of(&mut client));
+    let is_held = |event: &&TraceEvent| event.method == "fsync" && !event.hits.is_empty();
+    assert_eq!(events.iter().filter(is_held).count(), 8, "they had drained");
+    hold_against_the_model(&events, "", &figures);
 }
 
 /// A log on one disk, data on another: each serves its own, and no more.

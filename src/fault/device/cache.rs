@@ -43,10 +43,11 @@ impl Cache {
 }
 
 impl Content {
-    /// A write of that file is in it from `at` on, and takes so long to drain.
-    pub(super) fn put(&mut self, inode: u64, at: u64, takes: u64) {
+    /// A write of that file, which came at `came`, is in it from `at` on, and takes so long to drain. What
+    /// comes next may come before `at`: what drains until then is waited for still.
+    pub(super) fn put(&mut self, inode: u64, (came, at): (u64, u64), takes: u64) {
         self.clean = self.clean.max(at).saturating_add(takes);
-        *self.files.of(inode, |clean| *clean <= at) = self.clean;
+        *self.files.of(inode, |clean| *clean <= came) = self.clean;
     }
 
     /// When what a sync of that file waits for is on the medium.
@@ -70,7 +71,7 @@ mod tests {
         let mut content = Content::default();
         let mut write = |inode, at, takes| {
             let room = cache.room(&content, at, takes);
-            content.put(inode, room, takes);
+            content.put(inode, (at, room), takes);
             room
         };
         assert_eq!([write(1, 0, 600), write(2, 0, 400)], [0, 0]);

@@ -1,5 +1,6 @@
 //! Operations a second as cloud disks count them: so many at all, more as long as credits last. No locks.
 
+use crate::fault::io_size::operations;
 use crate::fault::rate::{Place, Rate};
 
 /// How many operations a device takes.
@@ -23,7 +24,7 @@ pub(super) struct Spent {
 impl Credits {
     /// When it takes a request of so many bytes that comes at `now`.
     pub(super) fn admit(&self, spent: &mut Spent, now: u64, len: u64) -> u64 {
-        let cost = len.div_ceil(self.io_size).max(1);
+        let cost = operations(len, self.io_size);
         let burst = self.burst.take(&mut spent.burst, now, cost);
         burst.max(self.earned.take(&mut spent.earned, now, cost))
     }

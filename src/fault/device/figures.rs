@@ -3,6 +3,7 @@
 use super::cache::{Cache, Waits};
 use super::credits::Credits;
 use crate::fault::distributions::{self, Length};
+use crate::fault::io_size::{self, IO_SIZE};
 use crate::fault::rate::Rate;
 use crate::fault::words::{Args, Param, ParamType, ValueError};
 
@@ -21,10 +22,9 @@ const SYNC_WAITS: &str = "sync_waits";
 pub(super) const IOPS: &str = "iops";
 pub(super) const BURST_IOPS: &str = "burst_iops";
 pub(super) const CREDITS: &str = "credits";
-const IO_SIZE: &str = "io_size";
 
-/// All that a device has, until it is told otherwise.
-const LARGEST: u64 = 256 << 10;
+/// Each request looks at all channels; no disk takes as many requests at once.
+const MOST_CHANNELS: u64 = 1024;
 
 /// What of the cache a sync waits for.
 const WAITS: [(&str, Waits); 3] =
@@ -42,7 +42,11 @@ pub(in crate::fault) const PRESET: Param = Param {
 /// All parameters.
 pub(in crate::fault) static PARAMS: &[Param] = &[
     PRESET,
-    param(CHANNELS, ParamType::Positive, "how many requests it serves at once [default: 1]"),
+    param(
+        CHANNELS,
+        ParamType::Positive,
+        "how many requests it serves at once, 1024 at most [default: 1]",
+    ),
     time(READ, "how long a read takes besides its bytes"),
     time(WRITE, "how long a write takes besides its bytes; into the cache, if there is one"),
     time(SEEK, "how long it takes to get elsewhere than where the last one ended"),
@@ -61,11 +65,7 @@ pub(in crate::fault) static PARAMS: &[Param] = &[
     param(IOPS, ParamType::Positive, "operations a second, and credits that are earned a second"),
     param(BURST_IOPS, ParamType::Positive, "operations a second as long as credits last"),
     param(CREDITS, ParamType::Positive, "credits at most, of which it has as many at first"),
-    param(
-        IO_SIZE,
-        ParamType::Size,
-        "how many bytes count as one operation at most [default: 256KiB]",
-    ),
+    io_size::PARAM,
 ];
 
 const fn param(name: &'static str, of: ParamType, about: &'static str) -> Param {
@@ -108,7 +108,7 @@ impl Figures {
     /// Values that do not go together.
     pub(in crate::fault) fn of(args: &Args) -> Result<Figures, Refusal> {
         Ok(Figures {
-            channels: args.whole(CHANNELS).unwrap_or(1),
+            channels: channels(args)?,
             read: Work { time: length(args, READ)?, bandwidth: size(args, READ_BW)? },
             write: Work { time: length(args, WRITE)?, bandwidth: size(args, WRITE_BW)? },
             seek: length(args, SEEK)?,
@@ -119,6 +119,15 @@ impl Figures {
             waits: waits(args)?,
             credits: credits(args)?,
         })
+    }
+}
+
+fn channels(args: &Args) -> Result<u64, Refusal> {
+    match args.whole(CHANNELS) {
+        Some(more) if more > MOST_CHANNELS => {
+            Err((CHANNELS, format!("{more}: it must be {MOST_CHANNELS} at most").into()))
+        }
+        channels => Ok(channels.unwrap_or(1)),
     }
 }
 
@@ -182,7 +191,7 @@ fn credits(args: &Args) -> Result<Option<Credits>, Refusal> {
     }
     let burst = Rate { each_second: peak.unwrap_or(iops), burst: 1 };
     let earned = Rate { each_second: iops, burst: credits.unwrap_or(1) };
-    Ok(Some(Credits { burst, earned, io_size: io_size.unwrap_or(LARGEST) }))
+    Ok(Some(Credits { burst, earned, io_size: io_size.unwrap_or(io_size::DEFAULT) }))
 }
 
 #[cfg(test)]
@@ -204,6 +213,8 @@ mod tests {
             ("--iops 10 --burst-iops 20", "burst_iops: it needs --credits"),
             ("--iops 10 --credits 20", "credits: they need --burst-iops"),
             ("--channels 0", "channels: 0: it must be 1 at least"),
+            ("--channels 1025", "channels: 1025: it must be 1024 at most"),
+            ("nvme --channels 1000000000000", "channels: 1000000000000: it must be 1024 at most"),
             ("nvme --sync-waits disk", "all, file, nothing"),
             ("nvme --read fast", "read: "),
             ("nvme --read x10", "read: a device has times of its own"),

@@ -47,6 +47,8 @@ pub(in crate::fault) struct Model {
 struct Times<'a> {
     figures: &'a Figures,
     draw: &'a Draw,
+    /// When it came.
+    came: u64,
 }
 
 impl Times<'_> {
@@ -100,7 +102,7 @@ impl Model {
         now: u64,
         draw: &Draw,
     ) -> u64 {
-        let (bytes, times) = (Bytes::of(asked), Times { figures, draw });
+        let (bytes, times) = (Bytes::of(asked), Times { figures, draw, came: now });
         match asked.what {
             What::Read => self.read(&bytes, now, &times),
             What::Write => self.write(&bytes, now, &times),
@@ -158,7 +160,7 @@ impl Model {
         let ends = begins.saturating_add(times.of(&times.figures.write, bytes));
         let due = pass(&mut self.line, begins, ends, transfer(bytes.len, times.figures.line));
         channel.free = due;
-        self.cache.put(bytes.inode, due, drains);
+        self.cache.put(bytes.inode, (times.came, due), drains);
         self.cache.head = bytes.end();
         due
     }
@@ -229,6 +231,20 @@ mod tests {
             assert_eq!(disk.due(0, What::Sync, 1, 0, 0), own, "{waits}");
             assert_eq!(disk.due(0, What::Sync, 2, 0, 0), other, "{waits}");
             assert_eq!(disk.due(400, What::Sync, 2, 0, 0), 405, "{waits}");
+        }
+    }
+
+    /// Files are swept after 1,024 new ones, by a write that waits for room until most of them have drained.
+    #[test]
+    fn a_sync_waits_for_its_file_among_thousands_that_are_written_at_once() {
+        let mut disk = Disk::new("channels=1000 cache=1MB drain=1MB sync_waits=file");
+        for inode in 1..=3_000 {
+            assert_eq!(disk.due(0, What::Write, inode, 0, 10_000), (10 * inode).max(1_000) - 1_000);
+        }
+        // A copy reads first, for as long.
+        disk.due(0, What::Copy, 3_001, 0, 10_000);
+        for inode in (1..=3_000).rev() {
+            assert_eq!(disk.due(0, What::Sync, inode, 0, 0), 10 * inode, "{inode}");
         }
     }
 

@@ -6,6 +6,7 @@ use super::{Class, Effect, Kind, ReadPoint};
 use crate::fault::chance::Draw;
 use crate::fault::error::SpecError;
 use crate::fault::files::Files;
+use crate::fault::io_size::{self, IO_SIZE, operations};
 use crate::fault::operation::Operation;
 use crate::fault::plan::Plan;
 use crate::fault::rate::{Clock, Place, Rate};
@@ -18,24 +19,16 @@ const IOPS: &str = "iops";
 const READ_BW: &str = "read_bw";
 const WRITE_BW: &str = "write_bw";
 const BURST: &str = "burst";
-const IO_SIZE: &str = "io_size";
 const PER: &str = "per";
 const MOUNT: &str = "mount";
 const FILE: &str = "file";
-
-/// As cloud disks count.
-const LARGEST: u64 = 256 << 10;
 
 static PARAMS: &[Param] = &[
     optional(IOPS, ParamType::Count, "operations a second"),
     optional(READ_BW, ParamType::Size, "bytes a second that are read"),
     optional(WRITE_BW, ParamType::Size, "bytes a second that are written"),
     optional(BURST, ParamType::Positive, "how many may come at once after a rest [default: 1]"),
-    optional(
-        IO_SIZE,
-        ParamType::Size,
-        "how many bytes count as one operation at most [default: 256KiB]",
-    ),
+    io_size::PARAM,
     optional(
         PER,
         ParamType::Choice(&[MOUNT, FILE]),
@@ -86,7 +79,7 @@ impl Kind for Throttle {
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
         let io_size = match args.whole(IO_SIZE) {
             Some(0) => return Err(self.refuse(IO_SIZE, "it must be above 0".into())),
-            size => size.unwrap_or(LARGEST),
+            size => size.unwrap_or(io_size::DEFAULT),
         };
         let burst = args.whole(BURST).unwrap_or(1);
         let rate = |name, burst| match args.whole(name) {
@@ -189,7 +182,7 @@ impl Throttling {
             // A copy does both.
             _ => (true, true),
         };
-        let ops = len.div_ceil(self.io_size).max(1);
+        let ops = operations(len, self.io_size);
         Cost { ops, read: reads.then_some(len), write: writes.then_some(len) }
     }
 }
@@ -210,7 +203,7 @@ impl Effect for Throttling {
         if self.burst != 1 {
             args.insert(BURST, whole(self.burst));
         }
-        if self.io_size != LARGEST {
+        if self.io_size != io_size::DEFAULT {
             args.insert(IO_SIZE, whole(self.io_size));
         }
         if self.per_file {
