@@ -1,8 +1,10 @@
 //! How late sleeps end on this machine, as was seen, and so how long before a moment to wake. No locks.
+//!
+//! What is known of a moment so far off is taught by the last sleep before such a moment, and by no other.
 
 use std::time::Duration;
 
-/// Sleeps up to this long are apart: longer ones let the processor sink into an idle state that takes
+/// Moments up to this far off are apart: a longer sleep lets the processor sink into an idle state that takes
 /// time to leave.
 const BRIEF: Duration = Duration::from_micros(200);
 
@@ -18,7 +20,7 @@ const MARGIN: Duration = Duration::from_micros(16);
 /// To wait busily for longer helps nobody: a machine as late as that is busy with something else.
 const MOST: Duration = Duration::from_micros(250);
 
-/// The median lateness of sleeps, brief and longer ones.
+/// The median lateness of sleeps before a moment that is near, and farther off.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Alarm([Duration; 2]);
 
@@ -36,10 +38,10 @@ impl Alarm {
         (late + late / 4 + MARGIN).min(MOST)
     }
 
-    /// A sleep of so long ended as late as that.
-    pub(super) fn rang(&mut self, asleep: Duration, late: Duration) {
+    /// The last sleep before a moment that was so far off ended as late as that.
+    pub(super) fn rang(&mut self, left: Duration, late: Duration) {
         let [brief, longer] = &mut self.0;
-        let known = if asleep <= BRIEF { brief } else { longer };
+        let known = if left <= BRIEF { brief } else { longer };
         *known = if late > *known { (*known + STEP).min(MOST) } else { known.saturating_sub(STEP) };
     }
 }

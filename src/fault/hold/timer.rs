@@ -20,35 +20,45 @@ use super::workers::Recruit;
 /// the leader wakes once this long before, too, and sleeps lightly from there.
 const FIRST_CALL: Duration = Duration::from_millis(1);
 
-/// Waiting busily for operations that are due this close to each other would take a processor for good.
+/// Waiting busily for operations that are due this close to each other would take a processor for good, and
+/// so it would for those that are due within twice the time that it takes.
 const CROWD: Duration = Duration::from_micros(200);
 
 /// What the leader does next.
 enum Next {
-    Sleep(Duration),
+    Sleep(Sleep),
     /// Several are due.
     Crowd,
     /// The earliest runs at its moment.
     Run(Moment),
 }
 
+/// A sleep of the leader's.
+#[derive(Debug, PartialEq)]
+struct Sleep {
+    time: Duration,
+    /// How far off the moment is, if no other sleep comes before it.
+    last_before: Option<Duration>,
+}
+
 impl Next {
     /// The earliest being due then.
-    fn of(queue: &Queue, due: Instant) -> Next {
-        let now = Instant::now();
+    fn of(queue: &Queue, due: Instant, now: Instant) -> Next {
         let left = due.saturating_duration_since(now);
         if left > 2 * FIRST_CALL {
-            return Next::Sleep(left - FIRST_CALL);
+            return Next::Sleep(Sleep { time: left - FIRST_CALL, last_before: None });
         }
         if left.is_zero() {
             return if queue.is_crowded(now) { Next::Crowd } else { Next::Run(Moment::due(due)) };
         }
-        if !queue.is_alone(CROWD) {
-            return Next::Sleep(left);
+        let until = |time| Next::Sleep(Sleep { time, last_before: Some(left) });
+        let head_start = queue.alarm.head_start(left);
+        if !queue.is_alone(CROWD.max(2 * head_start)) {
+            return until(left);
         }
-        match left.checked_sub(queue.alarm.head_start(left)) {
-            Some(time) if !time.is_zero() => Next::Sleep(time),
-            _ => Moment::spared(due).map_or(Next::Sleep(left), Next::Run),
+        match left.checked_sub(head_start) {
+            Some(time) if !time.is_zero() => until(time),
+            _ => Moment::spared(due).map_or_else(|| until(left), Next::Run),
         }
     }
 }
@@ -65,13 +75,13 @@ impl Line {
                 MutexGuard::unlocked(queue, || self.answer(ready));
                 continue;
             }
-            let moment = match queue.earliest().map(|due| Next::of(queue, due)) {
+            let moment = match queue.earliest().map(|due| Next::of(queue, due, Instant::now())) {
                 None => {
                     self.lead.wait(queue);
                     continue;
                 }
-                Some(Next::Sleep(time)) => {
-                    self.sleep(queue, time);
+                Some(Next::Sleep(sleep)) => {
+                    self.sleep(queue, &sleep);
                     continue;
                 }
                 Some(Next::Crowd) => {
@@ -92,10 +102,12 @@ impl Line {
     }
 
     /// Sleeps until somebody calls, or for so long. How much longer that was tells when to wake next time.
-    fn sleep(&self, queue: &mut MutexGuard<'_, Queue>, time: Duration) {
+    fn sleep(&self, queue: &mut MutexGuard<'_, Queue>, sleep: &Sleep) {
         let asleep = Instant::now();
-        if self.lead.wait_for(queue, time).timed_out() {
-            queue.alarm.rang(time, asleep.elapsed().saturating_sub(time));
+        if self.lead.wait_for(queue, sleep.time).timed_out()
+            && let Some(left) = sleep.last_before
+        {
+            queue.alarm.rang(left, asleep.elapsed().saturating_sub(sleep.time));
         }
     }
 
@@ -135,5 +147,56 @@ impl Line {
             queue.leading = true;
         }
         passed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::delayed;
+    use super::*;
+
+    const US: Duration = Duration::from_micros(1);
+
+    /// What waits, being due so many microseconds after the first moment.
+    fn waiting(dues: &[u32]) -> (Queue, Instant) {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let live = delayed(US);
+        for due in dues {
+            queue.lift(now + *due * US, live.left(), Box::new(|| {}));
+        }
+        (queue, now)
+    }
+
+    fn next(queue: &Queue, now: Instant) -> Next {
+        Next::of(queue, queue.earliest().unwrap(), now)
+    }
+
+    #[test]
+    fn no_more_than_half_of_the_time_is_waited_busily() {
+        // Sleeps end as late as can be: to wake early enough would leave nothing of them.
+        for second in [301, 350, 599] {
+            let (mut queue, now) = waiting(&[100, second]);
+            (0..1000).for_each(|_| queue.alarm.rang(100 * US, Duration::from_secs(1)));
+            let head_start = queue.alarm.head_start(100 * US);
+            assert_eq!(head_start, 250 * US);
+            assert!(matches!(next(&queue, now), Next::Sleep(_)), "{second}");
+        }
+    }
+
+    #[test]
+    fn the_last_sleep_before_a_moment_teaches_what_is_known_of_such_moments() {
+        let sleep = |due| {
+            let (queue, now) = waiting(&[due]);
+            let Next::Sleep(Sleep { time, last_before }) = next(&queue, now) else {
+                panic!("{due} us are worth a sleep")
+            };
+            (time, last_before, queue.alarm.head_start(due * US))
+        };
+        let (time, last_before, _) = sleep(60_000);
+        assert_eq!((time, last_before), (59_000 * US, None), "another one comes before it");
+        for near in [150, 220, 1_000] {
+            let (time, last_before, head_start) = sleep(near);
+            assert_eq!((time, last_before), (near * US - head_start, Some(near * US)));
+        }
     }
 }
