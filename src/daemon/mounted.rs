@@ -4,7 +4,9 @@
 //! a mount may have been moved, bound elsewhere, renamed along with a directory, or covered. Its
 //! number alone tells nothing, since the next filesystem gets it; but the kernel ends the connection
 //! before it gives the number away. So while the connection lives, the filesystem of that number is
-//! ours. Once it has ended, a mount of that number is ours if its unique id is, or if it is dead.
+//! ours. Once it has ended, a mount of that number is ours if its unique id is one of those that ours had
+//! while it lived; where the kernel has no such ids, if it is dead.
+//! Lock rule: the lock of the ids covers memory work only.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -22,7 +25,7 @@ use super::mark::Mark;
 use super::mount::{self, lost_its_daemon};
 use super::mountinfo::{Device, MountLine, MountTable, is_ours};
 use super::mountpoint::{self, Identity, Mountpoint, directory};
-use crate::sys::namespace;
+use crate::sys::{mounts, namespace};
 
 /// How long a mount must not be seen to be gone: who takes off what lies beneath it puts it back.
 pub(super) const SETTLED: Duration = Duration::from_millis(200);
@@ -40,6 +43,8 @@ pub(super) struct Mounted {
     identity: Identity,
     connection: OwnedFd,
     table: MountTable,
+    /// The unique ids of the places where it lay when it was last looked for, alive.
+    ids: Mutex<Vec<u64>>,
     _mark: Mark,
     /// Somebody has detached it, or has heard why not.
     told: AtomicBool,
@@ -73,6 +78,7 @@ impl Mounted {
             identity,
             connection: connection.try_clone_to_owned()?,
             table,
+            ids: Mutex::default(),
             _mark: Mark::leave(identity.device)?,
             told: AtomicBool::new(false),
         })
@@ -108,6 +114,13 @@ impl Mounted {
     /// # Errors
     /// What reading the mount table reports.
     pub(super) fn is_visible(&self) -> io::Result<bool> {
+        let ids = mounts::mounts_of(self.identity.device);
+        // They were its own if it lives still.
+        if let Ok(ids) = ids
+            && self.is_connected()
+        {
+            *self.ids.lock() = ids;
+        }
         Ok(!self.table.places_of(self.identity.device)?.is_empty())
     }
 
@@ -192,8 +205,11 @@ impl Mounted {
         if seen.device != self.identity.device {
             return Ok(if alive { Found::Other(root) } else { Found::Foreign });
         }
-        let ours =
-            alive || seen.id.is_some() && seen.id == self.identity.id || lost_its_daemon(&root);
+        let ours = alive
+            || match (seen.id, self.identity.id) {
+                (Some(id), Some(first)) => id == first || self.ids.lock().contains(&id),
+                _ => lost_its_daemon(&root),
+            };
         Ok(if ours { Found::Ours(root) } else { Found::Foreign })
     }
 
@@ -280,95 +296,4 @@ impl Drop for Mounted {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::ffi::OsStr;
-    use std::sync::atomic::AtomicU64;
-
-    use rustix::mount::UnmountFlags;
-
-    use super::*;
-    use crate::daemon::MountOptions;
-
-    /// A mount that nobody serves, and that is attached nowhere.
-    fn made(mountpoint: &Mountpoint) -> (Mounted, OwnedFd) {
-        let device = mount::open_device().unwrap();
-        let root = mount::create(&device, OsStr::new("none"), &MountOptions::default()).unwrap();
-        let identity = Identity::of(&root).unwrap();
-        let table = MountTable::open().unwrap();
-        (Mounted::new(&mountpoint.path, identity, device.as_fd(), table).unwrap(), root)
-    }
-
-    #[test]
-    fn what_was_made_first_may_lie_on_top() {
-        let dir = tempfile::tempdir().unwrap();
-        let mountpoint = Mountpoint::open(dir.path()).unwrap();
-        let (first, upper) = made(&mountpoint);
-        let (second, lower) = made(&mountpoint);
-        mount::attach(&lower, &mountpoint.dir).unwrap();
-        mount::attach(&upper, &mountpoint.dir).unwrap();
-        drop((lower, upper));
-        second.detach().unwrap();
-        assert!(!second.is_left());
-        assert!(first.is_at(dir.path()));
-        first.detach().unwrap();
-        assert!(!first.is_left());
-    }
-
-    /// The number of the connection is that of the filesystem, which the next one gets.
-    #[test]
-    fn an_abort_spares_who_has_the_number_now() {
-        let dir = tempfile::tempdir().unwrap();
-        let mountpoint = Mountpoint::open(dir.path()).unwrap();
-        let taken_over = (0..50).find_map(|_| {
-            let (first, root) = made(&mountpoint);
-            // Attached nowhere it ends with its last descriptor.
-            drop(root);
-            let (second, root) = made(&mountpoint);
-            // Else another test has taken the number.
-            (first.device() == second.device()).then_some((first, second, root))
-        });
-        let (first, second, _root) = taken_over.expect("the number is taken over once");
-        assert!(!first.is_connected() && second.is_connected());
-        first.abort().unwrap();
-        assert!(second.is_connected());
-        second.abort().unwrap();
-        assert!(!second.is_connected());
-    }
-
-    /// Others mount and unmount there all the while.
-    #[test]
-    fn what_lies_on_it_may_go_while_it_is_detached() {
-        let dir = tempfile::tempdir().unwrap();
-        let mountpoint = Mountpoint::open(dir.path()).unwrap();
-        let (over, covers) = (AtomicBool::new(false), AtomicU64::new(0));
-        // A cover may have got the number of its filesystem.
-        let is_left = |mounted: &Mounted| {
-            let here = |line: &MountLine| line.mountpoint == mountpoint.path && is_ours(&line.kind);
-            mounted.table.mounts().unwrap().iter().any(here)
-        };
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    let flags = MountFlags::empty();
-                    // What it would lie on may go just then.
-                    let covered = rustix::mount::mount("cover", dir.path(), "tmpfs", flags, None);
-                    covers.fetch_add(u64::from(covered.is_ok()), Ordering::Relaxed);
-                    let _ = rustix::mount::unmount(dir.path(), UnmountFlags::DETACH);
-                }
-            });
-            let results: Vec<_> = (0..500)
-                .map(|_| {
-                    let (mounted, root) = made(&mountpoint);
-                    mount::attach(&root, &mountpoint.dir).unwrap();
-                    drop(root);
-                    mounted.detach().map(|()| is_left(&mounted))
-                })
-                .collect();
-            over.store(true, Ordering::Relaxed);
-            let failed: Vec<_> = results.iter().filter(|it| !matches!(it, Ok(false))).collect();
-            assert!(failed.is_empty(), "{failed:?}");
-        });
-        while rustix::mount::unmount(dir.path(), UnmountFlags::DETACH).is_ok() {}
-        assert!(covers.load(Ordering::Relaxed) > 0);
-    }
-}
+pub(super) mod tests;

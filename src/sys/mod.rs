@@ -9,6 +9,7 @@ pub(crate) mod daemonize;
 pub(crate) mod descriptors;
 pub(crate) mod ioctl;
 pub(crate) mod memory;
+pub(crate) mod mounts;
 pub(crate) mod namespace;
 pub(crate) mod peer;
 pub(crate) mod process;
