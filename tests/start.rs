@@ -396,7 +396,8 @@ fn a_forced_unmount_ends_the_daemon_and_leaves_no_dead_mount() {
     let started = Instant::now();
     // Busy: umount -f aborts the connection and may still say EBUSY.
     let _ = Command::new("umount").arg("-f").arg(mount.mnt()).output().unwrap();
-    mount.wait();
+    let status = mount.wait();
+    assert!(status.success(), "{status}: {}", mount.log_text());
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert!(!is_ours(&mount.mnt()));
     drop(open);

@@ -215,7 +215,36 @@ fn has_ended(ended: &PipeReader) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::pipe;
+
+    use super::super::mount;
+    use super::super::mounted::tests::made;
+    use super::super::mountpoint::Mountpoint;
     use super::*;
+
+    #[test]
+    fn a_session_that_fails_is_an_error_and_leaves_no_mount() {
+        let dir = tempfile::tempdir().unwrap();
+        let mountpoint = Mountpoint::open(dir.path()).unwrap();
+        let (mounted, root) = made(&mountpoint);
+        mount::attach(&root, &mountpoint.dir).unwrap();
+        drop(root);
+        let mounted = Arc::new(mounted);
+        assert!(mounted.is_left());
+        let (ended, ending) = pipe().unwrap();
+        let session = thread::spawn(move || {
+            let _ending = ending;
+            Err(io::Error::from_raw_os_error(libc::EIO))
+        });
+        let (control, address, socket) = (None, None, None);
+        let running =
+            Running { mounted: Arc::clone(&mounted), control, address, socket, session, ended };
+        let (line, stop) = (DelayLine::new().unwrap(), Signals::block(None).unwrap());
+        let table = FaultTable::new(Arc::clone(&line), None);
+        let error = running.serve(&stop, &table, &line).unwrap_err();
+        assert!(matches!(error, StartError::Session(..)), "{error}");
+        assert!(!mounted.is_left());
+    }
 
     #[test]
     fn an_abort_of_what_is_detached_is_no_failure() {
