@@ -53,7 +53,13 @@ impl RunConfig {
         }
         let except = self.fs.passthrough_except.as_ref();
         let passthrough_except = except.map(|pattern| pattern.as_str().to_owned());
-        Bounds { obstacles, passthrough_except, reach: Some(reach), keeps_entries: false }
+        Bounds {
+            obstacles,
+            passthrough_except,
+            reach: Some(reach),
+            keeps_entries: false,
+            keeps_sizes: self.fs.writeback_cache,
+        }
     }
 }
 

@@ -21,24 +21,45 @@ pub struct Bounds {
     pub reach: Option<Reach>,
     /// The kernel keeps the entries that it trusts, whatever it is told.
     pub keeps_entries: bool,
+    /// The kernel keeps the sizes and times of files, whatever it is told (`--writeback-cache`).
+    pub keeps_sizes: bool,
 }
+
+/// What changes the size of a file or its time of modification.
+const RESIZING: [Call; 6] = [
+    Call::Write,
+    Call::CopyTo,
+    Call::Fallocate,
+    Call::SetattrSize,
+    Call::SetattrSizeHandle,
+    Call::SetattrTimes,
+];
 
 impl Bounds {
     /// Why a fault cannot be set here, if so. Who is told that a name stands, and finds it in the cache
-    /// though it is gone, would see what never was.
+    /// though it is gone, would see what never was; and so would who finds a file's old size.
     #[must_use]
     pub(crate) fn refuses(&self, fault: &Fault) -> Option<String> {
         let late = fault.effects().iter().find(|effect| effect.fails_late())?.kind().name();
-        let removing = Call::Unlink.methods().union(Call::Rmdir.methods());
-        let all = removing.union(Call::Rename.methods());
-        let methods = fault.scope().methods;
-        let stale = methods.minus(methods.minus(all));
-        (self.keeps_entries && !stale.is_empty()).then(|| {
-            format!(
-                "{late} --when after on {stale} needs Linux 6.16 or later, as only that drops what it \
-                 knows of names; leave {stale} out"
-            )
-        })
+        let among = |calls: &[Call]| {
+            let all = calls.iter().fold(MethodSet::EMPTY, |all, call| all.union(call.methods()));
+            let methods = fault.scope().methods;
+            Some(methods.minus(methods.minus(all))).filter(|among| !among.is_empty())
+        };
+        if self.keeps_sizes
+            && let Some(resizing) = among(&RESIZING)
+        {
+            return Some(format!(
+                "{late} --when after on {resizing} cannot be on a mount with --writeback-cache, as the kernel \
+                 takes no size and no time of a file from there; leave {resizing} out"
+            ));
+        }
+        let removing = [Call::Unlink, Call::Rmdir, Call::Rename];
+        let stale = among(&removing).filter(|_| self.keeps_entries)?;
+        Some(format!(
+            "{late} --when after on {stale} needs Linux 6.16 or later, as only that drops what it \
+             knows of names; leave {stale} out"
+        ))
     }
 
     /// Why that method cannot fire, if it cannot.
@@ -117,7 +138,26 @@ mod tests {
         let late = fault("error EIO --when after -m fsync,unlink,rename");
         let told = old.refuses(&late).unwrap();
         assert!(told.starts_with("error --when after on rename,unlink needs Linux 6.16"), "{told}");
-        assert_eq!(Bounds::default().refuses(&late), None);
+        let sized = Bounds { keeps_sizes: true, ..Bounds::default() };
+        for method in [
+            "write",
+            "write_buf",
+            "copy_file_range",
+            "fallocate",
+            "truncate",
+            "ftruncate",
+            "utimens",
+        ] {
+            let told = sized.refuses(&fault(&format!("error EIO --when after -m fsync,{method}")));
+            let told = told.unwrap();
+            assert!(told.starts_with("error --when after on "), "{told}");
+            assert!(told.contains(" cannot be on a mount with --writeback-cache"), "{told}");
+            assert!(!told.contains("fsync"), "{told}");
+        }
+        for bounds in [Bounds::default(), sized] {
+            assert_eq!(bounds.refuses(&late), None);
+            assert_eq!(bounds.refuses(&fault("error EIO -m write,truncate")), None);
+        }
         for line in
             ["error EIO --when after -m fsync,mkdir", "error EIO -m unlink", "delay 1s -m all"]
         {

@@ -11,8 +11,9 @@ use super::EIO;
 use super::common::calls::truncate;
 use super::common::{Mount, errno_of, slowfs, stdout_of, text_of};
 
-/// All that is told of what lies below a directory, by lstat(2) and read(2).
-fn told(dir: &Path) -> Vec<String> {
+/// All that is told of what lies below a directory, by lstat(2) and read(2). When an inode was changed last
+/// (ctime) is the backing's own matter where the kernel keeps the times.
+fn told(dir: &Path, kept: bool) -> Vec<String> {
     let mut all = Vec::new();
     let mut left = vec![dir.to_owned()];
     while let Some(path) = left.pop() {
@@ -21,7 +22,8 @@ fn told(dir: &Path) -> Vec<String> {
         let content = if meta.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
         let size = if meta.is_dir() { 0 } else { meta.len() };
         let figures = [meta.nlink(), u64::from(meta.mode()), u64::from(meta.uid()), size];
-        let times = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
+        let changed = (!kept).then(|| (meta.ctime(), meta.ctime_nsec()));
+        let times = (meta.mtime(), meta.mtime_nsec(), changed);
         all.push(format!("{name} {figures:?} {times:?} {}", content.len()));
         all.push(format!("{content:?}"));
         if meta.is_dir() {
@@ -53,7 +55,7 @@ fn prepare(mnt: &Path) {
         fs::write(mnt.join(file), vec![b'x'; len]).unwrap();
     }
     fs::hard_link(mnt.join("a"), mnt.join("full/a2")).unwrap();
-    told(mnt);
+    told(mnt, false);
 }
 
 type Case = (&'static str, fn(&Path) -> std::io::Result<()>);
@@ -106,31 +108,60 @@ const CASES: [Case; 22] = [
 /// out.
 #[test]
 fn what_is_reported_as_failed_is_done_and_seen() {
-    for (place, (method, case)) in CASES.into_iter().enumerate() {
-        let mount = Mount::new();
-        prepare(&mount.mnt());
-        let plain = tempfile::tempdir().unwrap();
-        prepare(plain.path());
-        let before = told(&mount.raw());
-        let line = format!("error EIO --when after -m {method} --count 1");
-        let mut command = slowfs();
-        command.args(line.split(' ')).args(["--addr", &mount.addr]);
-        stdout_of(&mut command);
-        found(&mount.mnt());
-        assert_eq!(errno_of(case(&mount.mnt())), EIO, "case {place}: {method}");
-        assert_eq!(found(&mount.mnt()), found(&mount.raw()), "case {place}: {method}");
-        let (through, behind) = (told(&mount.mnt()), told(&mount.raw()));
-        assert_eq!(through, behind, "case {place}: {method}");
-        if method != "fsync" {
-            assert_ne!(before, behind, "case {place}: {method} was not done");
-        }
-        // And as it would be if it had been told as done.
-        case(plain.path()).unwrap();
-        let names = |told: Vec<String>| -> Vec<String> {
-            told.iter().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
-        };
-        assert_eq!(names(behind), names(told(plain.path())), "case {place}: {method}");
+    for (place, case) in CASES.into_iter().enumerate() {
+        assert_done_and_seen(place, case, &[]);
     }
+}
+
+/// With `--writeback-cache` the kernel takes neither size nor times from the mount: what would change these
+/// cannot be set, and all else is seen as ever.
+#[test]
+fn where_the_kernel_keeps_sizes_what_changes_them_is_refused() {
+    const RESIZING: [&str; 6] =
+        ["write", "truncate", "ftruncate", "utimens", "fallocate", "copy_file_range"];
+    let written_back = ["--writeback-cache"];
+    let mount = Mount::with(&written_back);
+    for method in RESIZING {
+        let line = ["error", "EIO", "--when", "after", "-m", method, "--addr", &mount.addr];
+        let output = slowfs().args(line).output().unwrap();
+        let told = text_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("cannot be on a mount with --writeback-cache"), "{told}");
+        assert!(told.contains(method), "{told}");
+    }
+    assert_eq!(mount.client().list_faults().unwrap().len(), 0);
+    for (place, case) in CASES.into_iter().enumerate() {
+        if !RESIZING.contains(&case.0) {
+            assert_done_and_seen(place, case, &written_back);
+        }
+    }
+}
+
+fn assert_done_and_seen(place: usize, (method, case): Case, options: &[&str]) {
+    let mount = Mount::with(options);
+    prepare(&mount.mnt());
+    let plain = tempfile::tempdir().unwrap();
+    prepare(plain.path());
+    let kept = !options.is_empty();
+    let before = told(&mount.raw(), false);
+    let line = format!("error EIO --when after -m {method} --count 1");
+    let mut command = slowfs();
+    command.args(line.split(' ')).args(["--addr", &mount.addr]);
+    stdout_of(&mut command);
+    found(&mount.mnt());
+    assert_eq!(errno_of(case(&mount.mnt())), EIO, "case {place}: {method}");
+    assert_eq!(found(&mount.mnt()), found(&mount.raw()), "case {place}: {method}");
+    let (through, behind) = (told(&mount.mnt(), kept), told(&mount.raw(), kept));
+    assert_eq!(through, behind, "case {place}: {method}");
+    if method != "fsync" {
+        assert_ne!(before, told(&mount.raw(), false), "case {place}: {method} was not done");
+    }
+    // And as it would be if it had been told as done.
+    case(plain.path()).unwrap();
+    let names = |told: Vec<String>| -> Vec<String> {
+        told.iter().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    };
+    assert_eq!(names(behind), names(told(plain.path(), kept)), "case {place}: {method}");
 }
 
 #[test]

@@ -62,7 +62,8 @@ impl Kind for Error {
         "An operation is not done and fails with one of these errors, each equally likely; `random` \
          is any of E2BIG to EXFULL. With `--when after` it is done, and fails all the same: what changes \
          something, and syncs. On unlink, rmdir and rename that takes Linux 6.16, and filesystems that are \
-         mounted within the mirror may be detached by it.\n\
+         mounted within the mirror may be detached by it. With `--writeback-cache` it cannot be set on what \
+         changes the size of a file or its time of modification.\n\
          \n    slowfs error EIO -m fsync -p 1%\
          \n    slowfs error ENOSPC,EDQUOT -m write,fallocate --for 1m\
          \n    slowfs error EIO --when after -m fsync,rename --count 1"
