@@ -12,7 +12,7 @@ use super::underway::Claim;
 use crate::sys::process::{self, Process};
 
 /// How often what is under way is looked at. What is seen twice is blocked: then its caller is
-/// looked at, too, and free 200 ms after a SIGKILL at the latest.
+/// looked at, too, and free within three more looks after a SIGKILL.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
 /// After so many looks that saw nothing the warden sleeps.

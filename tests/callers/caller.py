@@ -13,7 +13,6 @@ ahead                has FILE read ahead, and at a line truncates it
 direct               opens FILE, has it go past the page cache by fcntl(2), and at a line writes to it
 shut                 opens FILE; at a line it closes it; a SIGUSR1 does nothing
 sync                 HOW threads, or if negative processes, sync FILE0, FILE1, ...; tells the processes
-rest                 the same, which do nothing
 
 HOW is exit, abort, msync or stay. It says `ready` when a line is due, and what comes of it. With
 GROUPS set it acts as user and group 1234 with these supplementary groups.
@@ -143,18 +142,18 @@ def shut(path):
     os.close(fd)
 
 
-def crowd(path, many, do):
+def crowd(path, many):
     threading.stack_size(65536)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     children = []
     for n in range(abs(many)):
         fd = os.open(f"{path}{n}", os.O_CREAT | os.O_WRONLY)
         if many > 0:
-            threading.Thread(target=do, args=(fd,)).start()
+            threading.Thread(target=os.fsync, args=(fd,)).start()
         else:
             children.append(os.fork())
             if children[-1] == 0:
-                do(fd)
+                os.fsync(fd)
                 os._exit(0)
     say("ready")
     say(*children)
@@ -188,5 +187,5 @@ elif what == "direct":
     direct(path)
 elif what == "shut":
     shut(path)
-elif what in ("sync", "rest"):
-    crowd(path, int(how[0]), os.fsync if what == "sync" else lambda _: time.sleep(600))
+elif what == "sync":
+    crowd(path, int(how[0]))

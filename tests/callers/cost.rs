@@ -22,10 +22,10 @@ fn share_of_a_core(pid: u32, span: Duration) -> f64 {
     (processor_time(pid) - before).as_secs_f64() / began.elapsed().as_secs_f64()
 }
 
-/// So many threads of a process, or if negative processes, each with a file of the mount, which do this;
-/// and those processes.
-fn crowd(mount: &Mount, what: &str, many: i64) -> (Caller, Vec<Pid>) {
-    let mut crowd = Caller::new(mount, &[what, &many.to_string()]);
+/// So many threads of a process, or if negative processes, each of which syncs a file of the mount; and
+/// those processes.
+fn crowd(mount: &Mount, many: i64) -> (Caller, Vec<Pid>) {
+    let mut crowd = Caller::new(mount, &["sync", &many.to_string()]);
     crowd.hear("ready");
     let children = crowd.lines.next().unwrap().unwrap();
     let pids =
@@ -43,25 +43,18 @@ fn slowest_to_end(pids: &[Pid]) -> Duration {
     pids.iter().map(ended_after).max().unwrap_or_default()
 }
 
-/// Kills all of them; when that was, and how long it takes until they have ended.
-fn ended_after(mut crowd: Caller, meanwhile: impl FnOnce(Instant)) -> Duration {
-    let began = Instant::now();
-    rustix::process::kill_process_group(Pid::from_child(&crowd.child), Signal::KILL).unwrap();
-    meanwhile(began);
-    assert!(crowd.lines.next().is_none(), "the last has closed what it says things through");
-    began.elapsed()
-}
-
-/// After how long half of them, and all, are held no more.
-fn freed_after(mount: &Mount, id: i64, many: i64, began: Instant) -> [Duration; 2] {
-    [many / 2, 0].map(|left| {
+/// After how long half of them, and all, are held no more when all are killed at once.
+fn freed_after(mount: &Mount, id: i64, callers: &Caller) -> [Duration; 2] {
+    let (held, began) = (mount.listed(id).held, Instant::now());
+    rustix::process::kill_process_group(Pid::from_child(&callers.child), Signal::KILL).unwrap();
+    [held / 2, 0].map(|left| {
         wait_for("them to be freed", || (mount.listed(id).held <= left).then(|| began.elapsed()))
     })
 }
 
-/// The share of a core that is the daemon's while that many are held, and how much later they end when
-/// killed than others do. The second is what is promised: how fast a machine ends a thousand processes
-/// is its own matter.
+/// The share of a core that is the daemon's while that many are held, and in the same try how long a killed
+/// one is held: the slowest of some processes killed one by one among the others, or all threads of the one
+/// process. How fast a machine ends a thousand processes at once is its own matter: that is printed.
 #[test]
 fn watching_the_held_costs_little_and_a_killed_one_is_free_soon() {
     // Those of the optimised program; a busy machine makes each look dearer, and all later.
@@ -78,33 +71,22 @@ fn watching_the_held_costs_little_and_a_killed_one_is_free_soon() {
         let _clear = mount.clear_on_drop();
         let id = mount.add(&hanging(&["fsync"]));
         // The best of a few counts.
-        let shares = (0..4).map(|_| {
-            let (callers, pids) = crowd(&mount, "sync", many);
+        let is_good = |_: &i32| {
+            let (mut callers, pids) = crowd(&mount, many);
             wait_until_held(&mount, id, held);
             let share = share_of_a_core(mount.pid(), span);
             let each: Vec<_> =
                 pids.into_iter().step_by(usize::try_from(held).unwrap() / 20).collect();
             let slowest = slowest_to_end(&each);
-            let held = held - i64::try_from(each.len()).unwrap();
-            let mut freed = [Duration::ZERO; 2];
-            let took = ended_after(callers, |began| freed = freed_after(&mount, id, held, began));
-            let floor = ended_after(crowd(&mount, "rest", many).0, drop);
+            let freed = freed_after(&mount, id, &callers);
+            assert!(callers.lines.next().is_none(), "all of them have ended");
             println!("{many}: {:.1}% of a core", share * 100.0);
-            if !each.is_empty() {
-                println!("{many}: {} killed one by one: the slowest after {slowest:?}", each.len());
-            }
-            println!("{many}: half and all free after {freed:?}, ended {took:?}, others {floor:?}");
-            (share, slowest.max(took.saturating_sub(floor)))
-        });
-        let (mut cheap, mut soon) = (false, false);
-        for (share, later) in shares {
-            cheap |= share <= most;
-            soon |= later < free;
-            if cheap && soon {
-                break;
-            }
-        }
-        assert!(cheap, "{many}: always above {:.1}% of a core", most * 100.0);
-        assert!(soon, "{many}: always later than {free:?}");
+            println!("{many}: {} killed one by one: the slowest after {slowest:?}", each.len());
+            println!("{many}: killed at once half and all are free after {freed:?}");
+            let took = if many > 0 { freed[1] } else { slowest };
+            share <= most && took < free
+        };
+        let good = (0..4).find(is_good);
+        assert!(good.is_some(), "{many}: never below {:.1}% of a core and {free:?}", most * 100.0);
     }
 }

@@ -99,10 +99,10 @@ impl Line {
                 continue;
             }
             let calm = watch.stuck.is_empty() && !watch.search.goes_on();
-            let pause = if calm { watch.pace() } else { STUCK_EVERY };
+            let pause = if calm { pace(watch.watched.len()) } else { STUCK_EVERY };
             self.watch.wait_for(&mut queue, pause);
             self.look_for_stuck(&mut watch, &mut queue);
-            if !watch.is_due() {
+            if !watch.is_due(Instant::now(), pace(watch.watched.len())) {
                 continue;
             }
             self.look_at_all(&mut watch, &mut queue);
@@ -170,18 +170,11 @@ impl Line {
 }
 
 impl Watch {
-    /// The time from round to round.
-    fn pace(&self) -> Duration {
-        let processes = u32::try_from(self.watched.len()).unwrap_or(u32::MAX);
-        OFTEN.saturating_add(LATER_EACH.saturating_mul(processes)).min(SELDOM)
-    }
-
-    /// Whether it is time for the next round.
-    fn is_due(&mut self) -> bool {
-        let now = Instant::now();
+    /// Whether it is time for the next round, at that pace.
+    fn is_due(&mut self, now: Instant, pace: Duration) -> bool {
         let due = self.round.is_none_or(|round| round <= now);
         if due {
-            self.round = now.checked_add(self.pace() - STUCK_EVERY / 2);
+            self.round = now.checked_add(pace - STUCK_EVERY / 2);
         }
         due
     }
@@ -298,6 +291,12 @@ impl Watched {
     }
 }
 
+/// The time from round to round, with so many processes.
+fn pace(processes: usize) -> Duration {
+    let processes = u32::try_from(processes).unwrap_or(u32::MAX);
+    OFTEN.saturating_add(LATER_EACH.saturating_mul(processes)).min(SELDOM)
+}
+
 /// Of a thread for which nothing is held, nobody knows what it waits for.
 fn are_wakable(threads: &Threads, tid: u32) -> bool {
     threads.get(&tid).is_some_and(|waits| waits.are_wakable())
@@ -309,4 +308,38 @@ fn retain_lasting(leaving: &mut HashSet<Caller>) {
     leaving.retain(|(process, tid)| {
         process.plight() == Plight::Leaving || process.plight_of(*tid) == Plight::Leaving
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long after a look at a process the next one comes at the latest, of so many.
+    fn from_look_to_look(processes: usize, calm: bool) -> Duration {
+        let dearest = Duration::from_micros(9);
+        let pace = pace(processes);
+        let (mut watch, begun) = (Watch::default(), Instant::now());
+        assert!(watch.is_due(begun, pace));
+        let mut now = begun + dearest * u32::try_from(processes).unwrap();
+        loop {
+            now += if calm { pace } else { STUCK_EVERY };
+            if watch.is_due(now, pace) {
+                return now - begun;
+            }
+        }
+    }
+
+    #[test]
+    fn each_process_is_looked_at_often_enough_however_many_there_are() {
+        let promised = Duration::from_millis(200);
+        for processes in (0..=5_000).chain([u32::MAX as usize, usize::MAX]) {
+            assert!(pace(processes) >= OFTEN && pace(processes) < promised * 3 / 5, "{processes}");
+        }
+        for calm in [true, false] {
+            for processes in [0, 1, 10, 100, 350, 1_000, 5_000] {
+                let latest = from_look_to_look(processes, calm);
+                assert!(latest < promised * 9 / 10, "{processes}: {latest:?}");
+            }
+        }
+    }
 }
