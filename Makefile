@@ -37,10 +37,12 @@ test-clients: setup-clients
 
 # The same tests at full length: minutes of attack and of races, a hundred thousand reads, 300,000
 # files, millions of operations of the suites, dozens of crashes of databases. Figures are printed.
+# What callers cost has the bars of the optimised program.
 test-long: setup-test
 	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test reads --test suites --test programs -- --nocapture --test-threads 1
-	SLOWFS_TESTS=long cargo test --locked --test beneath --test callers --test escape --test held_data --test permissions --test places --test slow_backing --test width -- --nocapture --test-threads 1
-	SLOWFS_TESTS=long cargo test --locked --test mirror links:: -- --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test beneath --test escape --test held_data --test permissions --test places --test slow_backing --test width -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test mirror -- links:: mapping:: --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --release --test callers -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test kinds throttle:: -- --nocapture --test-threads 1
 
 # What a control connection may bring, for FUZZ_SECONDS.

@@ -108,3 +108,43 @@ fn documents_are_read_as_they_are_written() {
     assert_eq!(quoted(text), ["src/a.rs", "docs/b.md"]);
     assert_eq!(anchors(text), ["a-b-c-d"]);
 }
+
+/// The Rust files below a directory of the tests.
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (dirs, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let files =
+        files.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    files.chain(dirs.iter().flat_map(|dir| sources(dir))).collect()
+}
+
+/// `make test-long` runs each file that has a long form: its whole binary, or its module of it.
+#[test]
+fn what_has_a_long_form_is_run_at_that_length() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let runs: Vec<Vec<&str>> = makefile
+        .lines()
+        .filter(|line| line.contains("SLOWFS_TESTS=long"))
+        .map(|line| line.split(' ').collect())
+        .collect();
+    let tests = root().join("tests");
+    let mut missing = Vec::new();
+    for path in sources(&tests) {
+        let name = path.strip_prefix(&tests).unwrap().with_extension("");
+        let parts: Vec<_> = name.iter().map(|part| part.to_str().unwrap()).collect();
+        let long = fs::read_to_string(&path).unwrap().contains(concat!("long_or", "("));
+        if !long || parts[0] == "common" {
+            continue;
+        }
+        let module = parts.get(1).map(|module| format!("{module}::"));
+        let is_run = runs.iter().any(|words| {
+            let only: Vec<_> = words.iter().filter(|word| word.ends_with("::")).collect();
+            let of_it = words.windows(2).any(|two| two == ["--test", parts[0]]);
+            of_it && (only.is_empty() || only.iter().any(|only| Some(**only) == module.as_deref()))
+        });
+        if !is_run {
+            missing.push(name);
+        }
+    }
+    assert!(missing.is_empty(), "`make test-long` does not run {missing:?}");
+}
