@@ -55,7 +55,7 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
     if args.force && !servers.is_empty() {
         let asked = servers.iter().try_for_each(Server::end);
         asked.with_context(|| format!("cannot end the daemon of {}", typed.display()))?;
-        return ended(servers, typed);
+        return ended(servers, typed, PATIENCE);
     }
     match daemon::mount::unmount_idle(&line.mountpoint) {
         Err(error) if is_busy(&error) => unmount_busy(args, &line)?,
@@ -65,7 +65,7 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
         // It is mounted elsewhere, too: the daemon goes on.
         return Ok(());
     }
-    ended(servers, typed)
+    ended(servers, typed, PATIENCE)
 }
 
 fn is_busy(error: &io::Error) -> bool {
@@ -92,9 +92,9 @@ fn unmount_busy(args: &UmountArgs, line: &MountLine) -> anyhow::Result<()> {
     bail!("cannot unmount {typed}: it is busy: {}", Busy::of(line).told(&line.mountpoint))
 }
 
-/// Waits until they are gone.
-fn ended(servers: Vec<Server>, typed: &Path) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+/// Waits until they are gone, for so long in all.
+fn ended(servers: Vec<Server>, typed: &Path, patience: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + patience;
     for server in servers {
         if !server.ends_within(deadline.saturating_duration_since(Instant::now())) {
             bail!(
@@ -102,7 +102,7 @@ fn ended(servers: Vec<Server>, typed: &Path) -> anyhow::Result<()> {
                  has the mount, or the backing directory does not answer",
                 typed.display(),
                 server.pid,
-                PATIENCE.as_secs()
+                patience.as_secs()
             );
         }
     }
@@ -184,6 +184,19 @@ fn held(line: &MountLine) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::sys::process::Opener;
+
+    /// Two daemons that go on, which this process stands for.
+    #[test]
+    fn a_daemon_that_goes_on_is_waited_for_and_told_of() {
+        let servers = vec![Server::own(), Server::own()];
+        let (began, patience) = (Instant::now(), Duration::from_millis(1100));
+        let told = ended(servers, Path::new("/m"), patience).unwrap_err().to_string();
+        assert!(began.elapsed() >= patience && began.elapsed() < 20 * patience);
+        let own = std::process::id();
+        let begins = format!("unmounted /m, but its daemon (pid {own}) runs on after 1 s: ");
+        assert!(told.starts_with(&begins), "{told}");
+        assert!(ended(Vec::new(), Path::new("/m"), Duration::ZERO).is_ok());
+    }
 
     #[test]
     fn what_is_told_is_what_can_be_done() {

@@ -50,6 +50,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// This process, which stands for one that goes on.
+    #[cfg(test)]
+    pub(crate) fn own() -> Server {
+        let own = rustix::process::getpid();
+        let process = pidfd_open(own, PidfdFlags::empty()).unwrap();
+        Server { pid: own.as_raw_nonzero().get(), process }
+    }
+
     /// Has it end: it releases what is held, and detaches its mount.
     ///
     /// # Errors
