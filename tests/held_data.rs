@@ -15,6 +15,7 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 use common::{Mount, Within, hanging, long_or, scratch, slowfs, text_of, wait_for};
+use tempfile::TempDir;
 
 const MIB: usize = 1 << 20;
 
@@ -121,4 +122,84 @@ fn the_file_lies_not_below_the_mount() {
     let output = command.arg(scratch.path().join("inside")).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text_of(&output).contains("lies below"), "{}", text_of(&output));
+}
+
+/// As on a disk that has stopped. More wait for it than there are threads that take requests.
+#[test]
+fn a_directory_that_blocks_keeps_nobody_else_waiting() {
+    const MANY: usize = 24;
+    let blocked = Mount::new();
+    let _let_go = blocked.clear_on_drop();
+    let store = blocked.add(&hanging(&["write"]));
+    let dir = blocked.mnt().to_str().unwrap().to_owned();
+    let mount =
+        Mount::with(&["--direct-io", "--threads", "2", "--held-max", "1M", "--held-dir", &dir]);
+    let _clear = mount.clear_on_drop();
+    let writers = hold_all(&mount, MANY);
+    wait_for("what is kept to be written there", || {
+        (blocked.listed(store).held >= 1).then_some(())
+    });
+    let mnt = mount.mnt();
+    let others = thread::spawn(move || {
+        for n in 0..100 {
+            let name = mnt.join(format!("dir{n}"));
+            fs::create_dir(&name).unwrap();
+            assert_eq!(fs::read(mnt.join(format!("file{}", n % MANY))).unwrap(), b"");
+            fs::remove_dir(name).unwrap();
+        }
+    });
+    wait_for("others to be done", || others.is_finished().then_some(()));
+    others.join().unwrap();
+    let stats = mount.client().stats().unwrap();
+    assert_eq!(stats.held_bytes_in_file, 0, "{stats:?}");
+    // What goes on does not wait for it either.
+    mount.clear();
+    wait_for("the writes", || writers.iter().all(JoinHandle::is_finished).then_some(()));
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    assert_written(&mount, MANY);
+    assert!(blocked.listed(store).held >= 1, "it blocks still");
+    blocked.clear();
+}
+
+/// A mirror whose directory for temporary files is that one, within the scratch directory.
+fn with_tmpdir(scratch: TempDir, name: &str) -> Mount {
+    fs::create_dir_all(scratch.path().join(name)).unwrap();
+    let mut program = slowfs();
+    program.env("TMPDIR", scratch.path().join(name));
+    Mount::run(program, scratch, &["--direct-io", "--held-max", "0"])
+}
+
+#[test]
+fn unless_told_the_file_lies_where_temporary_files_do() {
+    let mount = with_tmpdir(scratch(), "temporary");
+    let _clear = mount.clear_on_drop();
+    let writers = hold_all(&mount, 3);
+    wait_for("the file to be used", || {
+        (mount.client().stats().unwrap().held_bytes_in_memory == 0).then_some(())
+    });
+    let open = fs::read_dir(format!("/proc/{}/fd", mount.pid())).unwrap();
+    let dir = mount.scratch().join("temporary");
+    let within = open
+        .filter_map(|fd| fs::read_link(fd.unwrap().path()).ok())
+        .filter(|path| path.starts_with(&dir));
+    assert_eq!(within.count(), 1);
+    mount.clear();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    assert_written(&mount, 3);
+}
+
+#[test]
+fn where_temporary_files_lie_below_the_mount_all_stays_in_memory() {
+    let mount = with_tmpdir(scratch(), "mnt/temporary");
+    let _clear = mount.clear_on_drop();
+    let log = mount.log_text();
+    assert!(log.contains("mnt/temporary lies below the mountpoint"), "{log}");
+    assert!(log.contains("stays in memory (name a directory with --held-dir)"), "{log}");
+    let writers = hold_all(&mount, 3);
+    let stats = mount.client().stats().unwrap();
+    assert_eq!(stats.held_bytes_in_file, 0, "{stats:?}");
+    assert!(stats.held_bytes_in_memory > 2 * MIB as i64, "{stats:?}");
+    mount.clear();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    assert_written(&mount, 3);
 }
