@@ -379,8 +379,50 @@ fn hangup_ends_what_is_in_the_foreground_with_a_log_file_too() {
     daemon.signal(Signal::HUP);
     assert!(daemon.wait().success());
     assert!(!is_ours(&daemon.mnt()));
-    // The unmount comes before the line that tells of it.
     assert!(fs::read_to_string(log).unwrap().contains("signal 1: unmounted"));
+}
+
+#[test]
+fn hangup_ends_a_daemon_without_a_log_file() {
+    let scratch = common::scratch();
+    let pid_file = scratch.path().join("pid");
+    let daemon = Daemon { scratch, child: None, addr: "none".into() };
+    for dir in ["raw", "mnt"] {
+        fs::create_dir(daemon.scratch.path().join(dir)).unwrap();
+    }
+    let output = daemon.command().arg("--daemon").arg("--pid-file").arg(&pid_file).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", text_of(&output));
+    assert!(is_fuse(&daemon.mnt()));
+    let pid = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::HUP).unwrap();
+    wait_for("the daemon to end", || (!pid_file.exists()).then_some(()));
+    assert!(!is_ours(&daemon.mnt()));
+}
+
+/// At the moment when the line comes nothing of the mount is left, at whatever number of places it lay.
+#[test]
+fn the_unmount_comes_before_the_line_that_tells_of_it() {
+    const PLACES: usize = 60;
+    let (reader, writer) = pipe().unwrap();
+    let mut daemon = Daemon::start(common::scratch(), &[], to(&writer));
+    drop(writer);
+    let places: Vec<_> =
+        (0..PLACES).map(|n| daemon.scratch.path().join(format!("at{n}"))).collect();
+    for place in &places {
+        fs::create_dir(place).unwrap();
+        rustix::mount::mount_bind(daemon.mnt(), place).unwrap();
+        assert!(is_ours(place));
+    }
+    daemon.signal(Signal::TERM);
+    let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
+    let told = lines.find(|line| line.contains("signal 15: unmounted"));
+    let left = places.iter().chain([&daemon.mnt()]).filter(|place| is_ours(place)).count();
+    assert!(told.is_some());
+    places.iter().for_each(|place| common::detach_all(place));
+    assert_eq!(left, 0, "the line comes first");
+    drop(lines);
+    assert!(daemon.wait().success());
 }
 
 #[test]

@@ -75,8 +75,14 @@ done_with
 
 mount -t fuse.slowfs raw mnt -o ro,noexec,seed=7,threads=2,log_file=$PWD/log,listen=none
 options | grep -q '^ro,.*noexec'
+# logrotate's way
+mv log log.1
+pkill -HUP -x slowfs
+soon grep -qs 'SIGHUP: the log goes on' log
+is_mounted mnt || die 'SIGHUP has ended it'
 done_with
-grep -q 'mirrors' log
+grep -q 'mirrors' log.1
+grep -q 'unmounted' log
 
 refused mount -t fuse.slowfs raw mnt -o remount,ro
 says 'no mirror is mounted there'
