@@ -136,8 +136,18 @@ fn a_soft_limit_is_raised_and_a_hard_one_is_told() {
         "--as=4000000000:",
         "--data=1000000000:",
         "--nproc=1000:",
+        "--stack=4194304:",
+        "--rttime=50000000:",
     ]);
-    for name in ["file size", "cpu time", "address space", "data size", "processes"] {
+    for name in [
+        "file size",
+        "cpu time",
+        "address space",
+        "data size",
+        "processes",
+        "stack size",
+        "realtime timeout",
+    ] {
         let [current, most] = limit(&soft, &format!("Max {name}"));
         assert_eq!(current, most, "{name}");
     }
@@ -155,6 +165,47 @@ fn a_soft_limit_is_raised_and_a_hard_one_is_told() {
     // It lives, and so does its log beyond that size.
     File::create(hard.mnt().join("another")).unwrap().write_all(b"x").unwrap();
     hard.stop();
+}
+
+/// Each row of the table: what the daemon says of a hard limit that it may not lift, and goes on.
+#[test]
+fn each_hard_limit_that_may_be_felt_is_told() {
+    for (limit, kernels, told) in [
+        (
+            "--as=4000000000:4000000000",
+            "address space",
+            "address space (ulimit -v, bytes) stays at 4000000000: the daemon ends",
+        ),
+        (
+            "--data=1000000000:1000000000",
+            "data size",
+            "data (ulimit -d, bytes) stays at 1000000000: the daemon ends",
+        ),
+        (
+            "--stack=4194304:4194304",
+            "stack size",
+            "stack (ulimit -s, bytes) stays at 4194304: the daemon may end",
+        ),
+        (
+            "--nproc=1000:1000",
+            "processes",
+            "processes of the user (ulimit -u) stays at 1000: held operations may end late",
+        ),
+        (
+            "--rttime=50000000:50000000",
+            "realtime timeout",
+            "real-time processor time (ulimit -R, microseconds) stays at 49000000: the daemon unmounts",
+        ),
+    ] {
+        let mut mount = Mount::with_limits(&[limit]);
+        let log = mount.log_text();
+        assert!(log.contains(&format!("WARN the limit of {told}")), "{limit}: {log}");
+        assert_eq!(log.matches("WARN").count(), 1, "{limit}: {log}");
+        let [_, most] = self::limit(&mount, &format!("Max {kernels}"));
+        assert!(limit.ends_with(&format!(":{most}")), "{limit}: {most}");
+        File::create(mount.mnt().join("file")).unwrap().write_all(b"x").unwrap();
+        mount.stop();
+    }
 }
 
 #[test]
