@@ -12,6 +12,7 @@ mod common;
 mod cost;
 mod ending;
 mod executing;
+mod unseen;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -79,7 +80,10 @@ impl Drop for Caller {
 
 /// A mirror with a file `f` of 64 KiB that anybody may use.
 fn mount() -> Mount {
-    let mount = Mount::new();
+    with_file(Mount::new())
+}
+
+fn with_file(mount: Mount) -> Mount {
     fs::write(mount.mnt().join("f"), [0; 65536]).unwrap();
     fs::set_permissions(mount.mnt().join("f"), PermissionsExt::from_mode(0o666)).unwrap();
     mount
