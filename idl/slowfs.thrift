@@ -87,6 +87,7 @@ struct Cleared {
     1: list<i64> faults,            // those that have gone by it, and those named that held something
     2: i64 released,                // how many operations went on by it
     3: list<Taken> taken,           // the faults that have lost methods by it, and stay
+    4: optional string scenario,    // the one that it has ended, if one ran
 }
 
 /** A parameter of a kind. */
@@ -256,6 +257,68 @@ struct Met {
     3: i64 others,                  // how many others are in force
 }
 
+/** One line of a scenario. */
+struct Step {
+    1: i64 line,                    // its number in the file: what is told of it begins with that
+    2: optional i64 at_ns,          // when it is done, since the start
+    3: optional string once,        // or the fault, by name or id, at whose firing
+    4: i64 fired,                   // which firing of that, from 1
+    5: string command,              // "put", "only", "clear" or "end"
+    6: list<Fault> faults,          // what "put" sets, one, or "only", in the place of every other fault
+    7: bool add,                    // whether "put" adds it beside the others of its methods
+    8: list<string> clear,          // what "clear" clears, as the call does; none: everything
+    9: string text,                 // the command as it was typed
+}
+
+/** What a mount is to do by itself. What has one time is one change of the table. */
+struct Scenario {
+    1: string name,
+    2: list<Step> steps,            // 1,000 at most
+    3: i64 end_ns,                  // when it ends, since its start: all times are before that
+    4: optional string seed,        // of the dice of its faults, a number of 64 bits; else the mount's
+    5: bool timed,                  // all requests are timed meanwhile, and counted with each event
+    6: bool detached,               // it goes on without its connection
+}
+
+/** Where a scenario is. */
+struct Run {
+    1: string name,
+    2: string state,                // "loaded", "running" or "ended"
+    3: i64 done,                    // lines
+    4: i64 steps,                   // of so many
+    5: i64 elapsed_ns,
+    6: i64 end_ns,
+    7: optional string next,        // the next line that has a time
+    8: optional i64 next_ns,        // when that is, since the start
+    9: optional i64 started_ns,     // by CLOCK_MONOTONIC
+    10: optional i64 started_unix_ns, // the same moment since 1970
+    11: bool detached,
+    12: string by,                  // who began it
+    13: optional string why,        // it has ended
+    14: bool failed,                // it ended without coming to its end, nor by run_stop
+    15: string seed,
+}
+
+/** Something that a scenario did. */
+struct RunEvent {
+    1: i64 seq,                     // from 1
+    2: string what,                 // "started", "step" or "ended"
+    3: i64 line,                    // of a step
+    4: optional i64 planned_ns,     // when that was to be, since the start; not set of one at a firing
+    5: i64 at_ns,                   // when it was in force, since the start
+    6: string text,                 // what came of it
+    7: list<i64> faults,            // those that it set
+    8: list<string> warnings,       // what these cannot do here
+    9: optional i64 counted_ns,     // how long the mount had counted its requests then, if they are timed
+    10: list<MethodStatistics> requests, // what it had served by then, each request once
+}
+
+/** What a scenario has come to. */
+struct RunRead {
+    1: optional Run run,            // the one that runs, or else the last that did
+    2: list<RunEvent> events,
+}
+
 service SlowFS extends charybdefs.server {
     /**
      * Sets a fault; 1,000 at once are the most. Its methods are first removed from every other fault,
@@ -323,6 +386,22 @@ service SlowFS extends charybdefs.server {
 
     /** Ends the trace of this connection, if it has one. */
     void trace_stop(),
+
+    /**
+     * Takes a scenario: all of it is checked, and nothing happens until run_start. It is of this
+     * connection and ends with it, unless it is detached and has begun. Refused if a step cannot be on
+     * this mount, or while another one is here.
+     */
+    Run run_load(1: Scenario scenario) throws (1: Refused refused),
+
+    /** Begins the scenario that this connection has loaded. */
+    Run run_start() throws (1: Refused refused),
+
+    /** The scenario that runs, or the last that did, of whomever; and what it did after that event. */
+    RunRead run_read(1: i64 after),
+
+    /** Ends the scenario of this connection, if one runs: the faults that it has set are cleared. */
+    RunRead run_stop(),
 
     /**
      * The files and directories below that path (empty: all) which a pattern matches now: how many, and

@@ -10,7 +10,9 @@
 //!             /     \
 //!           fs       rpc     FUSE requests              Thrift calls
 //!          /  \       |
-//!     mirror   fault--+      the directory              what is wrong with it
+//!         |    |   scenario  what comes and goes by itself
+//!         |    |     /
+//!     mirror   fault         the directory              what is wrong with it
 //!          \   /
 //!    ops, stats, log, sys     the table of methods, the counts, the log, all unsafe code
 //!    measure                  samples, intervals and the machine's own floor, for cli and the benches
@@ -30,5 +32,6 @@ pub mod measure;
 mod mirror;
 pub mod ops;
 pub mod rpc;
+mod scenario;
 pub mod stats;
 mod sys;

@@ -11,12 +11,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms of this crate it may use.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("main", &["cli"]),
-    ("cli", &["daemon", "fs", "rpc", "fault", "mirror", "stats", "ops", "log", "sys", "measure"]),
+    (
+        "cli",
+        &[
+            "daemon", "fs", "rpc", "scenario", "fault", "mirror", "stats", "ops", "log", "sys",
+            "measure",
+        ],
+    ),
     ("daemon", &["fs", "rpc", "fault", "mirror", "stats", "ops", "log", "sys"]),
     ("fs", &["fault", "mirror", "stats", "ops", "sys"]),
-    ("rpc", &["fault", "stats", "ops", "sys"]),
+    ("rpc", &["scenario", "fault", "stats", "ops", "sys"]),
+    ("scenario", &["fault", "stats", "ops"]),
     ("fault", &["ops", "sys"]),
     ("mirror", &["ops", "sys"]),
     ("stats", &["ops"]),

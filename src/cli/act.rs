@@ -21,7 +21,7 @@ use super::render::{explain, features, unreached};
 use super::report::{self, Report, print};
 use super::values::Cleared;
 use super::whom::{Meant, is_bare_mountpoint};
-use super::{kinds, matching, output, set, trace, watch, whom};
+use super::{kinds, matching, output, scenario, set, trace, watch, whom};
 use crate::fault::words::FaultWords;
 use crate::rpc::{Client, ClientError, MethodInfo};
 
@@ -120,6 +120,7 @@ pub(super) fn run(command: &Control) -> ExitCode {
             let meant = matching::addresses(args, target);
             of_those(meant, target, |target| ask(&Call::Match(args), target))
         }
+        Control::Run { args, target } => scenario::run(args, target),
         Control::Ping { target } => asked(Call::Ping, target),
     }
 }

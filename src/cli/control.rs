@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use super::help;
 use super::recipe::{self, Recipe};
+use super::scenario::RunArgs;
 use super::values::{
     Cleared, KindArg, parse_addr, parse_cleared, parse_fault, parse_glob, parse_interval,
     parse_kind, parse_method, parse_number, parse_pattern, parse_time,
@@ -158,6 +159,16 @@ pub(super) enum Control {
         /// What is asked
         #[command(flatten)]
         args: MatchArgs,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Run a scenario: faults that come and go at their times, until its end
+    #[command(after_help = help::RUN)]
+    Run {
+        /// Which one
+        #[command(flatten)]
+        args: RunArgs,
         /// Which mounts
         #[command(flatten)]
         target: Target,

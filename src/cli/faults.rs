@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::counts::headline;
 use super::render::{
-    commands, ended_table, fault_table, past_cache, script, still_holds, taken as lost, warnings,
+    commands, ended_table, fault_table, past_cache, scenario, script, still_holds, taken as lost,
+    warnings,
 };
 use super::report::Report;
 use super::values::Cleared;
-use crate::rpc::{self, Client, ClientError, ListedFault};
+use crate::fault::words;
+use crate::rpc::{self, Client, ClientError, ListedFault, Run};
 
 /// What `slowfs list` shows.
 #[derive(Clone, Debug)]
@@ -42,21 +44,27 @@ pub(super) fn clear(client: &mut Client, what: &[Cleared]) -> Result<Report, Cli
         "faults": cleared.as_ref().map(|done| &done.faults),
         "released": cleared.as_ref().map(|done| done.released),
         "taken": cleared.as_ref().map(|done| &done.taken),
+        "scenario": cleared.as_ref().and_then(|done| done.scenario.as_ref()),
     });
     Ok(Report::new(told(named.as_deref(), cleared.as_ref()), json))
 }
 
 /// What has come of clearing that, or everything, as far as the server tells.
 fn told(named: Option<&str>, cleared: Option<&rpc::Cleared>) -> String {
-    let Some(rpc::Cleared { faults, released, taken }) = cleared else {
+    let Some(rpc::Cleared { faults, released, taken, scenario }) = cleared else {
         return format!("cleared {}", named.unwrap_or("every fault"));
     };
+    let ended =
+        scenario.as_ref().map(|name| format!("; scenario {} is ended", words::visible(name)));
+    let ended = ended.unwrap_or_default();
     if faults.is_empty() && taken.is_empty() && *released == 0 {
-        return named.map_or("no fault was set".to_owned(), |named| format!("no fault on {named}"));
+        let none =
+            named.map_or("no fault was set".to_owned(), |named| format!("no fault on {named}"));
+        return none + &ended;
     }
     let have = if faults.len() == 1 { "fault has" } else { "faults have" };
     format!(
-        "cleared {}; {} {have} gone{}; released {released} held",
+        "cleared {}; {} {have} gone{}; released {released} held{ended}",
         named.unwrap_or("every fault"),
         faults.len(),
         lost(taken)
@@ -109,7 +117,26 @@ pub(super) fn list(client: &mut Client, addr: &str, shown: &Shown) -> Result<Rep
         return Ok(listing(&client.list_ended()?, addr, shown, "ended"));
     }
     let (faults, warnings) = in_force(client)?;
-    Ok(listing(&faults, addr, shown, "faults").with_warnings(warnings))
+    let report = listing(&faults, addr, shown, "faults").with_warnings(warnings);
+    Ok(if shown.commands { report } else { with_scenario(report, running(client)?) })
+}
+
+/// The scenario that runs, if one does.
+fn running(client: &mut Client) -> Result<Option<Run>, ClientError> {
+    match client.run_read(i64::MAX) {
+        Err(ClientError::UnknownCall { .. }) => Ok(None),
+        read => Ok(read?.run.filter(|run| run.state == "running")),
+    }
+}
+
+fn with_scenario(mut report: Report, run: Option<Run>) -> Report {
+    if let Some(run) = &run {
+        report.text += &format!("\n{}", scenario(run));
+    }
+    if let Value::Object(fields) = &mut report.json {
+        fields.insert("scenario".into(), json!(run));
+    }
+    report
 }
 
 /// How much goes on, and the faults in force.
@@ -120,7 +147,7 @@ pub(super) fn status(client: &mut Client) -> Result<Report, ClientError> {
     let json = json!({
         "elapsed_ns": stats.elapsed_ns, "calls": stats.calls, "errors": stats.errors, "faults": faults,
     });
-    Ok(Report::new(text, json).with_warnings(warnings))
+    Ok(with_scenario(Report::new(text, json).with_warnings(warnings), running(client)?))
 }
 
 /// The faults in force, and what is to be said of them and of those that have gone.

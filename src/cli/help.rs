@@ -100,6 +100,17 @@ Examples:
   slowfs methods
   slowfs methods --addr 127.0.0.1:9091 --json";
 
+pub(super) const RUN: &str = "\
+A line is a time and a command as it is typed after `slowfs`: a kind of fault, clear or recipe; `60s end` \
+says when all that it has set is cleared. `once NAME fired N: ..` does it at that firing, `seed N` makes the \
+dice repeatable, @MOUNT before a line is for that mount, # begins a comment. The file is read whole before \
+anything starts. It ends with this command, or by `slowfs clear`. docs/scenarios.md says more.
+
+Examples:
+  slowfs run degrading-disk.scenario
+  slowfs run /mnt/slowfs degrading-disk.scenario
+  slowfs run --detach degrading-disk.scenario";
+
 pub(super) const STATS: &str = "\
 Each request counts once, fsync and fdatasync apart. INJECTED errors are those that faults gave; USUAL ones \
 are answers that nothing is wrong for, as that a name is not there, an attribute not set or a caller killed; \

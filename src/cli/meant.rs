@@ -4,7 +4,7 @@
 use clap::Command;
 
 /// Words in the place of a command, and what to write.
-const COMMANDS: [(&[&str], &str); 14] = [
+const COMMANDS: [(&[&str], &str); 15] = [
     (
         &["add", "set", "inject", "create", "new", "fault", "faults", "toxic", "enable", "put"],
         "a fault is set by its kind, as in `slowfs delay 300ms -m fsync`; `slowfs kinds` lists them",
@@ -25,7 +25,7 @@ const COMMANDS: [(&[&str], &str); 14] = [
         &["stop", "end", "quit", "exit", "down", "off", "disable", "shutdown", "detach"],
         "`slowfs clear` takes the faults away, `slowfs umount MOUNTPOINT` the mount",
     ),
-    (&["start", "run", "serve", "bind", "mirror", "up"], "`slowfs mount DIR MOUNTPOINT` mounts"),
+    (&["start", "serve", "bind", "mirror", "up"], "`slowfs mount DIR MOUNTPOINT` mounts"),
     (&["info", "show", "inspect", "get", "state"], "`slowfs status`, `list` and `ping` show it"),
     (&["mounts", "who", "find", "df"], "`slowfs ps` shows the mounts"),
     (&["top", "monitor", "live"], "`slowfs watch` shows what goes on"),
@@ -34,7 +34,8 @@ const COMMANDS: [(&[&str], &str); 14] = [
         "`slowfs trace` shows each request; the log is where `slowfs mount` was told",
     ),
     (&["record", "replay"], "not in this version; `slowfs trace` shows each request"),
-    (&["recipes", "cookbook", "scenario"], "`slowfs recipe --list` shows ready-made faults"),
+    (&["recipes", "cookbook"], "`slowfs recipe --list` shows ready-made faults"),
+    (&["scenario", "script", "play"], "`slowfs run FILE` runs a scenario"),
     (&["version"], "write `slowfs --version`"),
     (&["man", "usage", "commands", "?"], "write `slowfs --help`"),
 ];

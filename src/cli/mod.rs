@@ -37,6 +37,7 @@ mod ready;
 mod recipe;
 mod render;
 mod report;
+mod scenario;
 mod screen;
 mod selftest;
 mod set;
@@ -201,7 +202,8 @@ mod tests {
     use crate::fault::words::{EffectWords, FaultWords};
     use crate::rpc::{
         Info, LatencyStatistics, ListedFault, Matched, Met, MethodStatistics,
-        PassthroughStatistics, Put, Statistics, Taken, TraceEvent, TraceHead, TraceHit,
+        PassthroughStatistics, Put, Run, RunEvent, ScenarioWords, Statistics, StepWords, Taken,
+        TraceEvent, TraceHead, TraceHit,
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
@@ -286,6 +288,10 @@ mod tests {
             fields(TraceHead::default()),
             fields(TraceEvent::default()),
             fields(TraceHit::default()),
+            fields(Run::default()),
+            fields(RunEvent::default()),
+            fields(StepWords::default()),
+            fields(ScenarioWords::default()),
             fields(Info::default()),
             fields(Statistics::default()),
             fields(MethodStatistics::default()),

@@ -7,9 +7,10 @@ use super::help;
 use crate::fault::kinds::KINDS;
 
 /// Which commands stand under which word; those of no other, and so new ones, under [`LOOK`].
-const GROUPS: [(&str, &[&str]); 3] = [
+const GROUPS: [(&str, &[&str]); 4] = [
     ("Mount", &["mount", "umount", "ps", "doctor"]),
-    ("Faults", &["recipe", "clear"]),
+    ("Faults", &["clear"]),
+    ("Scripts", &["recipe", "run"]),
     ("Try it", &["demo", "selftest"]),
 ];
 
@@ -24,7 +25,7 @@ fn groups(grammar: &Command) -> Vec<(&'static str, Vec<&Command>)> {
         let is_kind = KINDS.iter().any(|kind| kind.name() == name);
         known.map_or(if is_kind { "Faults" } else { LOOK }, |(word, _)| *word)
     };
-    let words = ["Mount", "Faults", LOOK, "Try it"];
+    let words = ["Mount", "Faults", "Scripts", LOOK, "Try it"];
     words.map(|word| (word, shown().filter(|command| of(command) == word).collect())).into()
 }
 

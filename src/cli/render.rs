@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::output;
 use crate::fault::words::{self, FaultOption, OPTIONS, Value};
 use crate::ops::Method;
-use crate::rpc::{self, ClientError, Info, ListedFault, Taken};
+use crate::rpc::{self, ClientError, Info, ListedFault, Run, Taken};
 
 /// Why a call failed that has no counterpart among the plain calls.
 pub(super) fn explain(addr: &str, error: ClientError) -> String {
@@ -54,6 +54,22 @@ pub(super) fn past_cache(ended: &ListedFault) -> Option<String> {
             "fault {id} has gone; {past_cache} {files} opened under it and stay past the page cache until closed"
         )
     })
+}
+
+/// Where a scenario is, in a line.
+pub(super) fn scenario(run: &Run) -> String {
+    let time = |ns: i64| words::time_text(Duration::from_nanos(ns.unsigned_abs()));
+    let next = run.next.as_ref().zip(run.next_ns);
+    let next = next.map(|(text, at)| format!("; next at {}: {}", time(at), words::visible(text)));
+    let Run { name, done, steps, .. } = run;
+    format!(
+        "scenario {} of {}: {done} of {steps} lines done, at {} of {}{}",
+        words::visible(name),
+        run.by,
+        output::short_time(run.elapsed_ns),
+        time(run.end_ns),
+        next.unwrap_or_default()
+    )
 }
 
 /// How it is mounted, a line each: what was asked, what the kernel gave.

@@ -29,8 +29,9 @@ const VARIABLE: &str = "SLOWFS_ADDR";
 /// How long the usual port may take to tell whose it is.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Commands whose path is both the mount and what they are asked of it.
-pub(super) const PATHS: [&str; 1] = ["match"];
+/// Commands that take paths of their own: of `match` it is both the mount and what is asked of it, of `run`
+/// the last one is a file.
+pub(super) const PATHS: [&str; 2] = ["match", "run"];
 
 /// Writes a mountpoint that stands before every other argument of a control command as the option that
 /// it is. What ends with .toml is a file of figures.
@@ -131,7 +132,8 @@ pub(super) fn below(directory: &Path, path: &Path) -> Option<PathBuf> {
     Some(directory.join(path.strip_prefix(resolved).ok()?))
 }
 
-fn address_of_path(path: &Path) -> Result<String, String> {
+/// How the daemon of the mirror that a path leads into is reached.
+pub(super) fn address_of_path(path: &Path) -> Result<String, String> {
     match mirror_at(path)? {
         Some(line) => address_of(&line),
         None => Err(format!(

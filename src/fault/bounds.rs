@@ -1,7 +1,7 @@
 //! What faults cannot do: on this mount, beside each other, or at all. Told to who sets them and who
 //! lists them. No locks.
 
-use super::lift::FaultRef;
+use super::called::FaultRef;
 use super::listed::Listed;
 use super::live::FaultId;
 use super::reach::Reach;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, mem};
 
 use super::live::{FaultId, Live, Rank, Strike};
+use super::once::Said;
 use super::operation::{Done, Operation, Wants};
 use super::plan::{After, Hold, Plan, Reply, When};
 use super::words::Errno;
@@ -105,6 +106,8 @@ pub struct Hit {
     unasked: bool,
     /// When it had run, if it has, and its answer is held.
     ran: Option<Instant>,
+    /// What was done because of it, of which all have to know before it is answered.
+    said: Option<Box<Said>>,
 }
 
 impl Hit {
@@ -118,6 +121,7 @@ impl Hit {
             process: None,
             unasked: false,
             ran: None,
+            said: None,
         }
     }
 
@@ -126,16 +130,35 @@ impl Hit {
         self.more.push(firing);
     }
 
-    /// The latest has fired: it says what it does. Whom it is going to kill is known now: when it is
-    /// due the thread may have ended.
+    /// The latest has fired: it says what it does.
     #[inline]
     pub(super) fn fire(&mut self, op: &Operation<'_>, strike: &Strike) -> &Firing {
         let latest = self.more.last_mut().unwrap_or(&mut self.first);
         latest.n = latest.live.plan(op, strike, &mut latest.plan);
-        if latest.plan.kill && self.process.is_none() {
+        latest
+    }
+
+    /// Whom it is going to kill is found now: when it is due the thread may have ended.
+    #[inline]
+    pub(super) fn find_victim(&mut self, op: &Operation<'_>) {
+        if self.process.is_none() && self.firings().any(|firing| firing.plan.kill) {
             self.process = op.victim();
         }
-        latest
+    }
+
+    /// Those that fired on it.
+    pub(super) fn fired(&self) -> impl Iterator<Item = &Live> {
+        self.firings().filter(|firing| firing.fired()).map(|firing| &*firing.live)
+    }
+
+    /// It is not answered before that.
+    pub(super) fn awaits(&mut self, said: Said) {
+        self.said = Some(Box::new(said));
+    }
+
+    /// What it is to wait for before it is answered, if there is such. For one caller.
+    pub(crate) fn take_said(&mut self) -> Option<Said> {
+        self.said.take().map(|said| *said)
     }
 
     pub(super) fn firings(&self) -> impl Iterator<Item = &Firing> {
@@ -175,7 +198,9 @@ impl Hit {
     pub fn repeat(&self) -> Option<Hit> {
         let failed = |firing: &&Firing| firing.live.is_fault() && firing.plan.errno().is_some();
         let first = self.asking().find(failed)?.repeat();
-        Some(Hit { first, more: Vec::new(), ..*self })
+        let Hit { caller, unwakable, process, unasked, ran, .. } = *self;
+        let (more, said) = (Vec::new(), None);
+        Some(Hit { first, more, caller, unwakable, process, unasked, ran, said })
     }
 
     /// Whether it is such a repetition.

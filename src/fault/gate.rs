@@ -130,6 +130,9 @@ impl Gate {
         }
         let mut hit = None;
         self.ask(&mut hit, subjects, op, roll);
+        if let Some(hit) = &mut hit {
+            hit.find_victim(op);
+        }
         // So what was not hit has no room moved for a hit.
         hit.map_or(Verdict::Run, Verdict::Hit)
     }
@@ -142,21 +145,31 @@ impl Gate {
         roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
     ) {
         let snapshot = self.table.snapshot();
-        let mut decision =
-            Decision { op, snapshot: &snapshot, roll, hit, ended: None, spent: false };
-        if let [subject] = subjects {
-            let methods = subject.methods();
-            with_matches(&snapshot, *subject, |places| {
-                decision.ask_all(places.iter().map(|place| (*place, methods)), methods);
-            });
-        } else {
-            let all = subjects.iter().map(|subject| subject.methods());
-            let all = all.fold(MethodSet::EMPTY, MethodSet::union);
-            decision.ask_all(matches_of_all(&snapshot, subjects), all);
+        let spent = match snapshot.is_watched() {
+            false => ask_by(&snapshot, hit, (subjects, op), roll),
+            true => self.ask_in_turn(&snapshot, hit, (subjects, op), roll),
+        };
+        if spent {
+            self.retire(hit.as_ref());
         }
-        if decision.spent {
-            self.retire(decision.hit.as_ref());
+    }
+
+    /// The same while something is to be done at a firing. What takes a system call comes before the turn
+    /// or after it.
+    #[cold]
+    fn ask_in_turn(
+        &self,
+        before: &Snapshot,
+        hit: &mut Option<Hit>,
+        (subjects, op): (&[&dyn Subject], &Operation<'_>),
+        roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
+    ) -> bool {
+        if before.asks_for_process() {
+            op.pid();
         }
+        let mut spent = false;
+        self.table.in_turn(hit, |now, hit| spent = ask_by(now, hit, (subjects, op), roll));
+        spent
     }
 
     /// Those that have fired for the last time leave the table.
@@ -202,6 +215,28 @@ impl Gate {
             rows.find(could_fire).map(|row| then(&row.live))
         })
     }
+}
+
+/// Asks those of a snapshot that match; whether one has fired for the last time.
+#[inline]
+fn ask_by(
+    snapshot: &Snapshot,
+    hit: &mut Option<Hit>,
+    (subjects, op): (&[&dyn Subject], &Operation<'_>),
+    roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
+) -> bool {
+    let mut decision = Decision { op, snapshot, roll, hit, ended: None, spent: false };
+    if let [subject] = subjects {
+        let methods = subject.methods();
+        with_matches(snapshot, *subject, |places| {
+            decision.ask_all(places.iter().map(|place| (*place, methods)), methods);
+        });
+    } else {
+        let all = subjects.iter().map(|subject| subject.methods());
+        let all = all.fold(MethodSet::EMPTY, MethodSet::union);
+        decision.ask_all(matches_of_all(snapshot, subjects), all);
+    }
+    decision.spent
 }
 
 /// What is decided about one operation, fault by fault.

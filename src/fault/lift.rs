@@ -3,46 +3,12 @@
 
 use std::fmt;
 
+use super::called::FaultRef;
 use super::ended::Ended;
 use super::live::{FaultId, Live};
-use super::placing::withdraw;
-use super::snapshot::Row;
+use super::snapshot::{Row, withdraw};
 use super::taken::{Effects, Taken};
 use crate::ops::MethodSet;
-
-/// A fault as people call it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FaultRef {
-    /// By its number.
-    Id(FaultId),
-    /// By its name; of those that were spent all of that name.
-    Name(String),
-}
-
-impl FaultRef {
-    /// A number, else a name.
-    #[must_use]
-    pub(crate) fn new(name_or_id: &str) -> FaultRef {
-        match name_or_id.parse() {
-            Ok(id) => FaultRef::Id(FaultId(id)),
-            Err(_) => FaultRef::Name(name_or_id.to_owned()),
-        }
-    }
-
-    /// Whether that fault is meant.
-    #[must_use]
-    pub(crate) fn is(&self, id: FaultId, name: Option<&str>) -> bool {
-        match self {
-            FaultRef::Id(own) => *own == id,
-            FaultRef::Name(own) => name == Some(own),
-        }
-    }
-
-    /// Whether that fault is meant.
-    pub(super) fn means(&self, live: &Live) -> bool {
-        self.is(live.id, live.fault.name().map(|name| name.as_str()))
-    }
-}
 
 /// What to lift in one step.
 #[derive(Clone, Debug, Default)]

@@ -18,7 +18,13 @@ const TRACED: u64 = 1 << 62;
 /// Every operation that is answered is logged.
 const LOGGED: u64 = 1 << 61;
 
-const _: () = assert!(Method::COUNT < 61, "methods and flags share a word");
+/// Every operation is timed, as a scenario runs that reports it.
+const TIMED_FOR_RUN: u64 = 1 << 60;
+
+const _: () = assert!(Method::COUNT < 60, "methods and flags share a word");
+
+/// All that are no methods.
+const FLAGS: u64 = TIMED | TRACED | LOGGED | TIMED_FOR_RUN;
 
 /// What the word says at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +79,7 @@ impl MaskWord {
 
     /// Has these methods armed and no others.
     pub(super) fn arm(&self, methods: MethodSet) {
-        let armed = |word: u64| Some(word & (TIMED | TRACED | LOGGED) | methods.bits());
+        let armed = |word: u64| Some(word & FLAGS | methods.bits());
         // It never answers none.
         let _ = self.0.fetch_update(Ordering::Release, Ordering::Relaxed, armed);
     }
@@ -87,10 +93,18 @@ impl MaskWord {
     }
 
     pub(super) fn trace(&self, on: bool) {
+        self.turn(TRACED, on);
+    }
+
+    pub(super) fn time_for_run(&self, on: bool) {
+        self.turn(TIMED_FOR_RUN, on);
+    }
+
+    fn turn(&self, flag: u64, on: bool) {
         if on {
-            self.0.fetch_or(TRACED, Ordering::Release);
+            self.0.fetch_or(flag, Ordering::Release);
         } else {
-            self.0.fetch_and(!TRACED, Ordering::Release);
+            self.0.fetch_and(!flag, Ordering::Release);
         }
     }
 }

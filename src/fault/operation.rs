@@ -66,6 +66,7 @@ pub struct Operation<'a> {
     /// Whether it is a read that was decided when the kernel asked for attributes before it.
     pub is_announced: bool,
     arrived: Cell<Option<Instant>>,
+    pid: OnceCell<Option<u32>>,
     victim: OnceCell<Option<Process>>,
 }
 
@@ -86,6 +87,7 @@ impl<'a> Operation<'a> {
             is_paged: false,
             is_announced: false,
             arrived: Cell::new(None),
+            pid: OnceCell::new(),
             victim: OnceCell::new(),
         }
     }
@@ -109,7 +111,8 @@ impl<'a> Operation<'a> {
 
     /// The number of the caller's process, if it can be seen.
     pub fn pid(&self) -> Option<u32> {
-        process::arrival(self.caller.tid).map(|arrival| arrival.process.pid())
+        let find = || process::arrival(self.caller.tid).map(|arrival| arrival.process.pid());
+        *self.pid.get_or_init(find)
     }
 
     /// The caller's process, if it can be killed: not for the kernel's own requests, for pid 1, this

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::kinds::Class;
 use super::live::{FaultId, Live, Rank};
-use super::snapshot::Row;
+use super::snapshot::{Row, withdraw};
 use super::spec::Fault;
 use super::taken::{Effects, Taken};
 use super::term::Term;
@@ -36,6 +36,8 @@ pub struct Change {
     pub remove: Vec<FaultId>,
     /// Whether all other faults are lifted; conditions and latches stay.
     pub only_these: bool,
+    /// What the dice of these faults are seeded with, if not as the table's.
+    pub seed: Option<u64>,
 }
 
 /// How a fault was put in force.
@@ -214,13 +216,6 @@ impl Staging {
     fn find(&self, is_it: impl Fn(&Fault) -> bool) -> Option<usize> {
         let in_force = |row: &Row| !row.methods.is_empty() && is_it(&row.live.fault);
         self.rows.iter().position(in_force)
-    }
-}
-
-/// Takes these methods from those that are faults, or came by auto_delay, and from no other conditions.
-pub(super) fn withdraw<'a>(rows: impl IntoIterator<Item = &'a mut Row>, methods: MethodSet) {
-    for row in rows.into_iter().filter(|row| row.live.goes_by_methods()) {
-        row.methods = row.methods.minus(methods);
     }
 }
 

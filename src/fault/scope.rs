@@ -53,6 +53,12 @@ impl Filters {
         !self.pids.is_empty() && !op.writeback && op.caller.tid == 0
     }
 
+    /// Whether one of them asks for the process of a request.
+    #[must_use]
+    pub(crate) fn ask_for_process(&self) -> bool {
+        !self.pids.is_empty()
+    }
+
     /// Whether one of them looks at how the file was opened.
     #[must_use]
     pub(crate) fn look_at_flags(&self) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::listed::Listed;
 use super::live::{FaultId, Live};
+use super::once::Once;
 use super::patterns::Patterns;
 use crate::ops::MethodSet;
 
@@ -27,6 +28,13 @@ impl Row {
     }
 }
 
+/// Takes these methods from those that are faults, or came by auto_delay, and from no other conditions.
+pub(super) fn withdraw<'a>(rows: impl IntoIterator<Item = &'a mut Row>, methods: MethodSet) {
+    for row in rows.into_iter().filter(|row| row.live.goes_by_methods()) {
+        row.methods = row.methods.minus(methods);
+    }
+}
+
 /// The table at one moment.
 #[derive(Default)]
 pub struct Snapshot {
@@ -37,6 +45,8 @@ pub struct Snapshot {
     pub(super) patterns: Patterns,
     /// The methods that one of them follows.
     pub(super) follows: MethodSet,
+    /// What is to be done at the firings of some of them.
+    pub(super) onces: Arc<[Arc<Once>]>,
 }
 
 impl Snapshot {
@@ -46,7 +56,20 @@ impl Snapshot {
         let follows = follows.fold(MethodSet::EMPTY, MethodSet::union);
         let patterns = rows.iter().map(|row| (row.live.id, &row.live.fault.scope().pattern));
         let patterns = Patterns::after(&before.patterns, patterns);
-        Snapshot { version: before.version + 1, rows, patterns, follows }
+        let onces = Arc::clone(&before.onces);
+        Snapshot { version: before.version + 1, rows, patterns, follows, onces }
+    }
+
+    /// Whether something is to be done at a firing. What is done is in force with a next snapshot, and
+    /// taken from that: who still has this one takes a turn, and finds the next.
+    #[inline]
+    pub(super) fn is_watched(&self) -> bool {
+        !self.onces.is_empty()
+    }
+
+    /// Whether one of them asks for the process of a request.
+    pub(super) fn asks_for_process(&self) -> bool {
+        self.rows.iter().any(|row| row.live.fault.scope().filters.ask_for_process())
     }
 
     /// How many changes led to it.

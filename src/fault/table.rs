@@ -13,17 +13,19 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::called::FaultRef;
 use super::ended::{Ended, Gone, Why};
 use super::hold::DelayLine;
-use super::lift::{FaultRef, Lift, Lifted};
+use super::lift::{Lift, Lifted};
 use super::listed::Listed;
 use super::live::{FaultId, Live};
 use super::mask::{Mask, MaskWord};
-use super::placing::{Change, Placement, Put, Staging};
+use super::once::Once;
+use super::placing::{Change, Placement};
 use super::snapshot::{Row, Snapshot};
 use super::spec::Fault;
 use super::subject::{Bare, with_matches};
-use super::taken::Taken;
+use super::swapped::Swapped;
 use super::trace::{Trace, Tracing};
 use crate::ops::MethodSet;
 
@@ -53,6 +55,8 @@ pub struct FaultTable {
     version: AtomicU64,
     writer: Mutex<Writer>,
     subscribers: Mutex<Vec<Subscriber>>,
+    /// Decisions take turns while something is to be done at a firing.
+    turn: Mutex<()>,
     line: Arc<DelayLine>,
     seed: u64,
     own: Weak<FaultTable>,
@@ -70,6 +74,7 @@ impl FaultTable {
             version: AtomicU64::new(0),
             writer: Mutex::default(),
             subscribers: Mutex::default(),
+            turn: Mutex::default(),
             line,
             seed: seed.unwrap_or_else(rand::random),
             own: Weak::clone(own),
@@ -85,39 +90,6 @@ impl FaultTable {
         let put = self.put_all(change)?;
         // One for each fault.
         put.first().map(|put| put.id).ok_or(TooManyFaults)
-    }
-
-    /// Makes several changes in one step.
-    ///
-    /// # Errors
-    /// There would be more faults than may be; nothing is changed then.
-    pub(crate) fn put_all(&self, change: Change) -> Result<Vec<Put>, TooManyFaults> {
-        let removed = change.remove.clone();
-        let why = |id| if removed.contains(&id) { Why::Cleared } else { Why::Replaced };
-        let (made, released) = self.change(why, |rows, writer| {
-            let mut staging = Staging::new(rows.clone(), writer.last_id, &change);
-            change.remove.iter().for_each(|id| staging.remove(*id));
-            let place = |(fault, placement)| staging.place(Arc::new(fault), placement, self.seed);
-            let mut put: Vec<Put> = change.faults.into_iter().map(place).collect();
-            if change.only_these {
-                staging.lift_others(&mut put);
-            }
-            put.iter_mut().for_each(|put| Taken::settle(&mut put.taken, &staging.rows));
-            if staging.rows.iter().filter(|row| !row.methods.is_empty()).count() > MAX_FAULTS {
-                return Err(TooManyFaults);
-            }
-            writer.ended.withdraw(staging.withdrawn);
-            writer.ended.free(|live| change.remove.contains(&live.id));
-            writer.last_id = staging.last_id;
-            *rows = staging.rows;
-            Ok((put, staging.new))
-        });
-        let (mut put, new) = made?;
-        if let Some(first) = put.first_mut() {
-            first.released = released;
-        }
-        new.iter().for_each(|live| self.end_in_time(live));
-        Ok(put)
     }
 
     /// Has a fault with a lifetime end when that is over.
@@ -183,7 +155,7 @@ impl FaultTable {
         let Some(place) = rows.iter().position(|row| row.live.id == id) else { return };
         let Row { live, methods } = rows.remove(place);
         writer.ended.push(live, methods, Why::Spent);
-        self.install(&old, rows);
+        self.install(&old, rows, Arc::clone(&old.onces));
         drop(writer);
         let own = Weak::clone(&self.own);
         self.line.help(Box::new(move || {
@@ -280,6 +252,11 @@ impl FaultTable {
         self.mask.time_all();
     }
 
+    /// Has every operation timed while a scenario runs, or no longer.
+    pub(crate) fn time_for_run(&self, on: bool) {
+        self.mask.time_for_run(on);
+    }
+
     pub(super) fn log_all(&self) {
         self.mask.log_all();
     }
@@ -301,6 +278,16 @@ impl FaultTable {
         why: impl Fn(FaultId) -> Why,
         edit: impl FnOnce(&mut Vec<Row>, &mut Writer) -> T,
     ) -> (T, u64) {
+        let (result, swapped) = self.alter(why, edit);
+        (result, self.spread(swapped))
+    }
+
+    /// The same, told to nobody.
+    fn alter<T>(
+        &self,
+        why: impl Fn(FaultId) -> Why,
+        edit: impl FnOnce(&mut Vec<Row>, &mut Writer) -> T,
+    ) -> (T, Swapped) {
         let (result, altered) = {
             let mut writer = self.writer.lock();
             let old = self.snapshot.load_full();
@@ -317,16 +304,21 @@ impl FaultTable {
                         writer.ended.push(Arc::clone(&old.live), old.methods, why(old.live.id));
                     }
                 }
-                self.install(&old, rows);
+                self.install(&old, rows, Arc::clone(&old.onces));
             }
             (result, altered)
         };
+        (result, Swapped { altered })
+    }
+
+    /// Lets go what a change has let go, and has all know of it. How many operations that were.
+    pub(crate) fn spread(&self, swapped: Swapped) -> u64 {
         // Also where nothing was altered: another caller may have cleared it and not yet released.
         let released = self.line.release();
-        if altered {
+        if swapped.altered {
             self.tell();
         }
-        (result, u64::try_from(released).unwrap_or(u64::MAX))
+        u64::try_from(released).unwrap_or(u64::MAX)
     }
 
     fn tell(&self) {
@@ -336,12 +328,12 @@ impl FaultTable {
     }
 
     /// Puts these rows in force. Only with the writer's lock.
-    fn install(&self, before: &Snapshot, mut rows: Vec<Row>) {
+    fn install(&self, before: &Snapshot, mut rows: Vec<Row>, onces: Arc<[Arc<Once>]>) {
         for row in rows.iter().filter(|row| row.methods != row.live.methods()) {
             row.live.reduce(row.methods);
         }
         rows.retain(|row| !row.methods.is_empty());
-        let next = Snapshot::after(before, rows);
+        let next = Snapshot { onces, ..Snapshot::after(before, rows) };
         let armed = next.armed();
         // First: whoever has met the new snapshot finds nothing remembered of the old one.
         self.version.store(next.version(), Ordering::Release);
@@ -349,6 +341,9 @@ impl FaultTable {
         self.mask.arm(armed);
     }
 }
+
+mod swap;
+mod turn;
 
 #[cfg(test)]
 mod placing;

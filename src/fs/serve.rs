@@ -10,14 +10,14 @@ use std::time::Instant;
 use fuser::INodeNo;
 
 use super::kept::Kept;
-use super::op::{Op, Operands, Target};
+use super::op::{Op, Operands, OwnedOperands, Target};
 use super::reply::Answer;
 use super::run::{Task, Work};
 use super::struck::Struck;
 use super::{Core, SlowFs};
 use crate::fault::hold::Moment;
 use crate::fault::plan::Hold;
-use crate::fault::{Hit, Mask, Operation, Outcome, Verdict};
+use crate::fault::{Hit, Mask, Operation, Outcome, Said, Verdict};
 use crate::mirror::{Caller, Ino};
 use crate::ops::{Call, MethodSet};
 
@@ -92,44 +92,59 @@ impl SlowFs {
     fn serve_armed<R: Answer, F: Work<R>>(&self, mut task: Task<R, F>, operands: Operands<'_>) {
         let arrived = *task.op.arrived.get_or_insert_with(Instant::now);
         let view = task.op.view(operands);
-        let Verdict::Hit(hit) = self.core.decide(&task.op, operands, view) else {
+        let Verdict::Hit(mut hit) = self.core.decide(&task.op, operands, view) else {
             return self.core.run(&task.op, operands, None, task.reply, task.run);
         };
-        match hit.hold() {
-            Hold::No => {
-                let struck = self.core.struck(&mut task.op, hit, Outcome::Due);
-                self.core.run_struck(task, operands, struck);
-            }
+        let said = hit.take_said();
+        let struck = match hit.hold() {
+            Hold::No => self.core.struck(&mut task.op, hit, Outcome::Due),
             Hold::Until(due) => match Moment::on_the_spot(arrived, due) {
                 Some(moment) => {
                     let struck = self.core.struck(&mut task.op, hit, Outcome::Due);
-                    self.core.run_struck(task, operands, struck.at(moment));
+                    struck.at(moment)
                 }
-                None => self.hold(hit, arrived, task, operands),
+                None => return self.hold((hit, said), arrived, task, operands),
             },
-            Hold::UntilCleared => self.hold(hit, arrived, task, operands),
+            Hold::UntilCleared => return self.hold((hit, said), arrived, task, operands),
+        };
+        match said {
+            None => self.core.run_struck(task, operands, struck),
+            Some(said) => {
+                let (operands, kept) = self.own(operands);
+                self.core.run_once_said(said, task, operands, kept, struck);
+            }
         }
     }
 
     /// Holds an operation, and what it keeps where there is room.
     fn hold<R: Answer, F: Work<R>>(
         &self,
-        hit: Hit,
+        (hit, said): (Hit, Option<Said>),
         arrived: Instant,
         mut task: Task<R, F>,
         operands: Operands<'_>,
     ) {
         let (core, must_run) = (Arc::clone(&self.core), task.op.must_run);
-        let kept = (!operands.data.is_empty()).then(|| Kept::new(&core.keep, operands.data));
-        let (operands, own) = (Operands { data: &[], ..operands }.to_owned(), kept.clone());
+        let (operands, kept) = self.own(operands);
+        let own = kept.clone();
         let job = move |hit: Hit, outcome: Outcome| {
             let struck = core.struck(&mut task.op, hit, outcome);
-            core.run_held(task, &operands, own, struck);
+            match said {
+                None => core.run_held(task, &operands, own, struck),
+                Some(said) => core.run_once_said(said, task, operands, own, struck),
+            }
         };
         self.core.line.hold(hit, arrived, must_run, Box::new(job));
         if let Some(kept) = kept.filter(|kept| kept.is_too_much()) {
             self.core.line.help(Box::new(move || kept.store()));
         }
+    }
+
+    /// What an operation takes with it from the thread on which it came.
+    fn own(&self, operands: Operands<'_>) -> (OwnedOperands, Option<Arc<Kept>>) {
+        let has_data = !operands.data.is_empty();
+        let kept = has_data.then(|| Kept::new(&self.core.keep, operands.data));
+        (Operands { data: &[], ..operands }.to_owned(), kept)
     }
 }
 
@@ -151,6 +166,23 @@ impl Core {
             (Some(one), None) | (None, Some(one)) => self.gate.decide(&[one], &view),
             (None, None) => Verdict::Run,
         }
+    }
+
+    /// Runs an operation as [`Core::run_held`] does, on a thread that waits until all know of what its
+    /// firing has done.
+    fn run_once_said<R: Answer, F: Work<R>>(
+        self: &Arc<Self>,
+        said: Said,
+        task: Task<R, F>,
+        operands: OwnedOperands,
+        kept: Option<Arc<Kept>>,
+        struck: Box<Struck>,
+    ) {
+        let core = Arc::clone(self);
+        self.line.run(Box::new(move || {
+            said.wait();
+            core.run_held(task, &operands, kept, struck);
+        }));
     }
 
     /// What a fault still does to an operation that is held no longer. Whose it is, is known by now.

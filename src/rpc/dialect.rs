@@ -9,6 +9,7 @@
 use thrift::protocol::TType;
 
 use super::record::{Wire, field};
+use super::scenario::ScenarioWords;
 use super::values::WirePath;
 use super::wire::{Fields, Message, Value};
 use crate::fault::words::{FaultWords, PlainFault};
@@ -53,6 +54,14 @@ pub(super) enum Call {
     TraceRead { after: i64, most: i64 },
     /// `trace_stop`
     TraceStop,
+    /// `run_load`
+    RunLoad(ScenarioWords),
+    /// `run_start`
+    RunStart,
+    /// `run_read`
+    RunRead { after: i64 },
+    /// `run_stop`
+    RunStop,
     /// `info`
     Info,
     /// `match_files`
@@ -146,6 +155,10 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
             Call::TraceRead { after: given(body, 1, "after")?, most: given(body, 2, "most")? }
         }
         "trace_stop" => Call::TraceStop,
+        "run_load" => Call::RunLoad(given(body, 1, "scenario")?),
+        "run_start" => Call::RunStart,
+        "run_read" => Call::RunRead { after: given(body, 1, "after")? },
+        "run_stop" => Call::RunStop,
         "match_files" => Call::MatchFiles {
             pattern: given(body, 1, "pattern")?,
             below: given(body, 2, "below")?,

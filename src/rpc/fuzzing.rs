@@ -10,6 +10,7 @@ use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
 use super::server::reply;
 use super::wire::{self, Limits, Message, MessageReader, ReadError};
 use crate::fault::{Bounds, DelayLine, FaultTable, Origin, ProbabilityScale, Reach};
+use crate::scenario::Why;
 use crate::stats::Stats;
 
 /// Whose connection it is.
@@ -80,6 +81,10 @@ impl Control {
             // Nobody waits: a call that would is over at once.
             let peer = Peer { addr: PEER, waits: &|| false };
             let answer = self.handler.answer(peer, &call);
+            if call.name == "run_start" {
+                // What changed the table by itself could not be told from what a refused call did.
+                self.handler.stage.end(Why::Unmounted);
+            }
             if let Some(text) = refusal(&answer) {
                 assert!(!text.contains('\n'), "several lines: {text:?}");
                 assert_eq!(before, self.ids(), "{text:?} changed something");
@@ -87,6 +92,7 @@ impl Control {
             let reply = reply(call.name, call.seq, answer);
             assert_eq!(again(&reply, framed, Limits::REPLY), encoded(&reply, framed));
         }
+        self.handler.stage.lose(PEER);
         self.table.clear_all();
         assert!(self.table.list().is_empty());
     }

@@ -23,6 +23,7 @@ use super::wire::{Fields, Message, Value, printable};
 use crate::fault::words::{EffectWords, visible};
 use crate::fault::{Bounds, FaultTable, Origin, ProbabilityScale};
 use crate::ops::Method;
+use crate::scenario::Stage;
 use crate::stats::Stats;
 
 /// How to serve.
@@ -107,12 +108,16 @@ pub(super) struct Handler {
     pub(super) config: ServerConfig,
     pub(super) dropped: Dropped,
     pub(super) looking: Place,
+    /// Where its scenarios run.
+    pub(super) stage: Stage,
 }
 
 impl Handler {
     pub(super) fn new(table: Arc<FaultTable>, stats: Arc<Stats>, config: ServerConfig) -> Handler {
         let (dropped, looking) = (Dropped::default(), Place::default());
-        Handler { table, stats, config, dropped, looking }
+        let bounds = config.bounds.clone();
+        let stage = Stage::new(Arc::clone(&table), Arc::clone(&stats), bounds);
+        Handler { table, stats, config, dropped, looking, stage }
     }
 
     pub(super) fn answer(&self, peer: Peer<'_>, message: &Message) -> Answer {
@@ -200,6 +205,10 @@ impl Handler {
                 self.trace_stop(peer);
                 None
             }
+            Call::RunLoad(scenario) => asked(self.run_load(peer, scenario)?.value()),
+            Call::RunStart => asked(self.run_start(peer)?.value()),
+            Call::RunRead { after } => asked(self.run_read(after).value()),
+            Call::RunStop => asked(self.run_stop(peer).value()),
             Call::Info => asked(self.info().value()),
             Call::MatchFiles { pattern, below, most } => {
                 asked(self.match_files(&pattern, (&below, most), waits)?.value())

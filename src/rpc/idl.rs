@@ -11,6 +11,7 @@ use super::dialect::{NoCall, call};
 use super::matching::{Matched, Met};
 use super::record::Record;
 use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
+use super::scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 use super::trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 use super::values::{MEMBERS, WirePath};
@@ -111,6 +112,11 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<MethodStatistics>(&mut structs);
     check::<PassthroughStatistics>(&mut structs);
     check::<Statistics>(&mut structs);
+    check::<StepWords>(&mut structs);
+    check::<ScenarioWords>(&mut structs);
+    check::<Run>(&mut structs);
+    check::<RunEvent>(&mut structs);
+    check::<RunRead>(&mut structs);
     assert!(structs.is_empty(), "no records for {:?}", structs.keys());
 }
 
@@ -132,7 +138,7 @@ fn every_call_of_the_idls_is_known() {
             names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
         }
     }
-    assert_eq!(names.len(), 22, "{names:?}");
+    assert_eq!(names.len(), 26, "{names:?}");
     let fuzzed = include_str!("../../fuzz/control.dict");
     let missing: Vec<_> =
         names.iter().filter(|n| !fuzzed.contains(&format!("\"{n}\"\n"))).collect();
@@ -215,7 +221,10 @@ fn faults_are_written_as_ever() {
     is_golden("listed", listed);
     is_golden("default_listed", ListedFault::default());
     is_golden("put", put);
-    is_golden("cleared", Cleared { faults: vec![1, 2], released: 3, taken: vec![taken] });
+    is_golden(
+        "cleared",
+        Cleared { faults: vec![1, 2], released: 3, taken: vec![taken], scenario: text("slow") },
+    );
     let of_time = ParamInfo {
         name: "time".into(),
         takes: "time".into(),
@@ -319,6 +328,57 @@ fn traces_are_written_as_ever() {
     };
     let events = vec![event, TraceEvent::default()];
     is_golden("trace_read", TraceRead { events, dropped: 18, ended: true });
+}
+
+#[test]
+fn scenarios_are_written_as_ever() {
+    let step = StepWords {
+        line: 1,
+        at_ns: Some(2),
+        once: text("slow"),
+        fired: 3,
+        command: "put".into(),
+        faults: vec![FaultWords::default()],
+        add: true,
+        clear: vec!["fsync".into()],
+        text: "kill".into(),
+    };
+    let steps = vec![step, StepWords::default()];
+    let (name, seed) = ("disk".to_owned(), text("5"));
+    let scenario = ScenarioWords { name, steps, end_ns: 4, seed, timed: true, detached: true };
+    is_golden("scenario", scenario);
+    let run = Run {
+        name: "disk".into(),
+        state: "ended".into(),
+        done: 1,
+        steps: 2,
+        elapsed_ns: 3,
+        end_ns: 4,
+        next: text("kill"),
+        next_ns: Some(5),
+        started_ns: Some(6),
+        started_unix_ns: Some(7),
+        detached: true,
+        by: "pid:1".into(),
+        why: text("it was stopped"),
+        failed: true,
+        seed: "8".into(),
+    };
+    is_golden("run", run.clone());
+    is_golden("default_run", Run::default());
+    let event = RunEvent {
+        seq: 1,
+        what: "step".into(),
+        line: 2,
+        planned_ns: Some(3),
+        at_ns: 4,
+        text: "fault 5".into(),
+        faults: vec![5],
+        warnings: vec!["w".into()],
+        counted_ns: Some(6),
+        requests: vec![MethodStatistics::default()],
+    };
+    is_golden("run_read", RunRead { run: Some(run), events: vec![event, RunEvent::default()] });
 }
 
 #[test]

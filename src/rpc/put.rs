@@ -35,6 +35,7 @@ impl Handler {
     }
 
     pub(super) fn clear_all(&self, peer: Origin, name: &str) {
+        self.end_run(peer);
         let lifted = self.lift(&Lift { everything: true, ..Lift::default() });
         info!(%peer, "{name}: every fault cleared{lifted}");
     }
@@ -58,6 +59,7 @@ impl Handler {
                 }
             }
         }
+        let scenario = lift.everything.then(|| self.end_run(peer)).flatten();
         let lifted = self.table.lift(&lift).map_err(|missing| {
             let missing = missing.into_iter().filter_map(|place| faults.get(place));
             let missing: Vec<_> = missing.map(|fault| self.missing(fault)).collect();
@@ -73,6 +75,7 @@ impl Handler {
             faults: lifted.faults.iter().map(|id| signed(id.0)).collect(),
             released: signed(lifted.released),
             taken: lifted.taken.iter().map(Taken::of).collect(),
+            scenario,
         })
     }
 

@@ -118,6 +118,8 @@ record! {
         2: released: i64,
         /// The faults that have lost methods by it, and stay.
         3: taken: Vec<Taken>,
+        /// The scenario that it has ended, if one ran.
+        4: scenario: Option<String>,
     }
 }
 

@@ -24,6 +24,7 @@ use super::search::STACK;
 use super::socket::{Listener, Stream};
 use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
 use crate::fault::Origin;
+use crate::scenario::Why;
 use crate::sys::memory;
 
 /// How long a peer may take to accept a reply.
@@ -116,6 +117,7 @@ impl Server {
             let _ = acceptor.join();
         }
         self.shared.handler.dropped.tell();
+        self.shared.handler.stage.end(Why::Unmounted);
         self.shared.handler.trace_end();
         let deadline = Instant::now() + STOP_TIMEOUT;
         let mut state = self.shared.state.lock();
@@ -224,6 +226,7 @@ struct Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.shared.handler.trace_stop(self.peer);
+        self.shared.handler.stage.lose(self.peer);
         let mut state = self.shared.state.lock();
         state.open.remove(&self.id);
         state.threads -= 1;

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::record::record;
 use super::wire::signed;
-use crate::ops::{Call, Method};
-use crate::stats::{Count, Latency, Passthrough, Stats};
+use crate::ops::Method;
+use crate::stats::{Count, Latency, Passthrough, Requests, Stats};
 
 record! {
     /// What a mount has served since it was mounted.
@@ -102,11 +102,6 @@ impl Statistics {
         let method = |method: Method| {
             MethodStatistics::of(method, stats.method(method), &stats.latency(method))
         };
-        let own = |method: Method| {
-            let calls =
-                || method.calls().iter().copied().filter(move |call| is_named(*call, method));
-            MethodStatistics::of(method, stats.sum(calls()), &stats.latency_of(calls()))
-        };
         Statistics {
             elapsed_ns: i64::try_from(stats.elapsed().as_nanos()).unwrap_or(i64::MAX),
             calls: signed(total.calls),
@@ -122,17 +117,18 @@ impl Statistics {
             held_bytes_in_file: signed(taken.held_in_file),
             injected: signed(total.injected),
             usual: signed(total.usual),
-            requests: Method::all().map(own).filter(|method| method.calls > 0).collect(),
+            requests: MethodStatistics::of_all(&stats.requests()),
         }
     }
 }
 
-/// Whether the request is called by that method of those that it consults.
-fn is_named(call: Call, method: Method) -> bool {
-    call.name() == method.name()
-}
-
 impl MethodStatistics {
+    /// Of requests that are counted once.
+    pub(super) fn of_all(requests: &[Requests]) -> Vec<MethodStatistics> {
+        let one = |of: &Requests| MethodStatistics::of(of.method, of.count, &of.latency);
+        requests.iter().map(one).collect()
+    }
+
     fn of(method: Method, count: Count, latency: &Latency) -> MethodStatistics {
         MethodStatistics {
             name: method.name().to_owned(),
@@ -190,6 +186,7 @@ mod tests {
 
     use super::super::record::Record;
     use super::*;
+    use crate::ops::Call;
     use crate::stats::Answered;
 
     #[test]

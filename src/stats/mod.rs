@@ -58,6 +58,17 @@ impl Count {
     }
 }
 
+/// What there was of the requests that a method names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requests {
+    /// The method.
+    pub method: Method,
+    /// How many.
+    pub count: Count,
+    /// How long they took, as far as they were timed.
+    pub latency: Latency,
+}
+
 /// Two cache lines, since processors fetch them in pairs.
 #[repr(align(128))]
 struct Shard {
@@ -262,6 +273,17 @@ impl Stats {
             times.filter_map(OnceLock::get).for_each(|histogram| histogram.add_to(&mut sum));
         }
         sum
+    }
+
+    /// All requests, each once: by the method that names it of those that it consults.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Requests> {
+        let own = |method: Method| {
+            let named = move |call: &Call| call.name() == method.name();
+            let calls = || method.calls().iter().copied().filter(named);
+            Requests { method, count: self.sum(calls()), latency: self.latency_of(calls()) }
+        };
+        Method::all().map(own).filter(|requests| requests.count.calls > 0).collect()
     }
 
     /// The count of all requests, each once.

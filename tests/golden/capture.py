@@ -8,7 +8,7 @@ where DIR has the stubs: thrift --gen py -out DIR tests/golden/dialects.thrift
 from dialects import listed, older, once, positive
 from server import server
 from slowfs_thrift import SlowFS
-from slowfs_thrift.ttypes import Effect, Fault, Value
+from slowfs_thrift.ttypes import Effect, Fault, Scenario, Step, Value
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport.TTransport import TFramedTransport, TMemoryBuffer
 
@@ -74,5 +74,14 @@ capture("list_methods", SlowFS, lambda c: c.send_list_methods())
 capture("trace_start", SlowFS, lambda c: c.send_trace_start(["write"], ".*/wal/.*", True))
 capture("trace_read", SlowFS, lambda c: c.send_trace_read(7, 100))
 capture("trace_stop", SlowFS, lambda c: c.send_trace_stop())
+SCENARIO = Scenario(name="disk", end_ns=60_000_000_000, seed="7", timed=True, detached=True, steps=[
+    Step(line=1, at_ns=0, command="put", faults=[KILL], add=True, text="kill -m all --add"),
+    Step(line=2, once="slow", fired=3, command="clear", clear=["slow"], text="clear slow"),
+    Step(line=3, at_ns=5, command="only", faults=[HANG_WAL, KILL], text="recipe full"),
+    Step(line=4, once="7", fired=1, command="end", text="end")])
+capture("run_load", SlowFS, lambda c: c.send_run_load(SCENARIO))
+capture("run_start", SlowFS, lambda c: c.send_run_start())
+capture("run_read", SlowFS, lambda c: c.send_run_read(7))
+capture("run_stop", SlowFS, lambda c: c.send_run_stop())
 capture("info", SlowFS, lambda c: c.send_info())
 capture("stats", SlowFS, lambda c: c.send_stats())

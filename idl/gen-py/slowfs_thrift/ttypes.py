@@ -912,14 +912,16 @@ class Cleared(object):
      - faults
      - released
      - taken
+     - scenario
 
     """
 
 
-    def __init__(self, faults=None, released=None, taken=None,):
+    def __init__(self, faults=None, released=None, taken=None, scenario=None,):
         self.faults = faults
         self.released = released
         self.taken = taken
+        self.scenario = scenario
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -956,6 +958,11 @@ class Cleared(object):
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.scenario = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -983,6 +990,10 @@ class Cleared(object):
             for iter101 in self.taken:
                 iter101.write(oprot)
             oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.scenario is not None:
+            oprot.writeFieldBegin('scenario', TType.STRING, 4)
+            oprot.writeString(self.scenario.encode('utf-8') if sys.version_info[0] == 2 else self.scenario)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -2952,6 +2963,769 @@ class Met(object):
 
     def __ne__(self, other):
         return not (self == other)
+
+
+class Step(object):
+    """
+    One line of a scenario.
+
+    Attributes:
+     - line
+     - at_ns
+     - once
+     - fired
+     - command
+     - faults
+     - add
+     - clear
+     - text
+
+    """
+
+
+    def __init__(self, line=None, at_ns=None, once=None, fired=None, command=None, faults=None, add=None, clear=None, text=None,):
+        self.line = line
+        self.at_ns = at_ns
+        self.once = once
+        self.fired = fired
+        self.command = command
+        self.faults = faults
+        self.add = add
+        self.clear = clear
+        self.text = text
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.line = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.at_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.once = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.fired = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.STRING:
+                    self.command = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.LIST:
+                    self.faults = []
+                    (_etype198, _size195) = iprot.readListBegin()
+                    for _i199 in range(_size195):
+                        _elem200 = Fault()
+                        _elem200.read(iprot)
+                        self.faults.append(_elem200)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.BOOL:
+                    self.add = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.LIST:
+                    self.clear = []
+                    (_etype204, _size201) = iprot.readListBegin()
+                    for _i205 in range(_size201):
+                        _elem206 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.clear.append(_elem206)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.STRING:
+                    self.text = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Step')
+        if self.line is not None:
+            oprot.writeFieldBegin('line', TType.I64, 1)
+            oprot.writeI64(self.line)
+            oprot.writeFieldEnd()
+        if self.at_ns is not None:
+            oprot.writeFieldBegin('at_ns', TType.I64, 2)
+            oprot.writeI64(self.at_ns)
+            oprot.writeFieldEnd()
+        if self.once is not None:
+            oprot.writeFieldBegin('once', TType.STRING, 3)
+            oprot.writeString(self.once.encode('utf-8') if sys.version_info[0] == 2 else self.once)
+            oprot.writeFieldEnd()
+        if self.fired is not None:
+            oprot.writeFieldBegin('fired', TType.I64, 4)
+            oprot.writeI64(self.fired)
+            oprot.writeFieldEnd()
+        if self.command is not None:
+            oprot.writeFieldBegin('command', TType.STRING, 5)
+            oprot.writeString(self.command.encode('utf-8') if sys.version_info[0] == 2 else self.command)
+            oprot.writeFieldEnd()
+        if self.faults is not None:
+            oprot.writeFieldBegin('faults', TType.LIST, 6)
+            oprot.writeListBegin(TType.STRUCT, len(self.faults))
+            for iter207 in self.faults:
+                iter207.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.add is not None:
+            oprot.writeFieldBegin('add', TType.BOOL, 7)
+            oprot.writeBool(self.add)
+            oprot.writeFieldEnd()
+        if self.clear is not None:
+            oprot.writeFieldBegin('clear', TType.LIST, 8)
+            oprot.writeListBegin(TType.STRING, len(self.clear))
+            for iter208 in self.clear:
+                oprot.writeString(iter208.encode('utf-8') if sys.version_info[0] == 2 else iter208)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.text is not None:
+            oprot.writeFieldBegin('text', TType.STRING, 9)
+            oprot.writeString(self.text.encode('utf-8') if sys.version_info[0] == 2 else self.text)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Scenario(object):
+    """
+    What a mount is to do by itself. What has one time is one change of the table.
+
+    Attributes:
+     - name
+     - steps
+     - end_ns
+     - seed
+     - timed
+     - detached
+
+    """
+
+
+    def __init__(self, name=None, steps=None, end_ns=None, seed=None, timed=None, detached=None,):
+        self.name = name
+        self.steps = steps
+        self.end_ns = end_ns
+        self.seed = seed
+        self.timed = timed
+        self.detached = detached
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.LIST:
+                    self.steps = []
+                    (_etype212, _size209) = iprot.readListBegin()
+                    for _i213 in range(_size209):
+                        _elem214 = Step()
+                        _elem214.read(iprot)
+                        self.steps.append(_elem214)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.end_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.BOOL:
+                    self.timed = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.BOOL:
+                    self.detached = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Scenario')
+        if self.name is not None:
+            oprot.writeFieldBegin('name', TType.STRING, 1)
+            oprot.writeString(self.name.encode('utf-8') if sys.version_info[0] == 2 else self.name)
+            oprot.writeFieldEnd()
+        if self.steps is not None:
+            oprot.writeFieldBegin('steps', TType.LIST, 2)
+            oprot.writeListBegin(TType.STRUCT, len(self.steps))
+            for iter215 in self.steps:
+                iter215.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.end_ns is not None:
+            oprot.writeFieldBegin('end_ns', TType.I64, 3)
+            oprot.writeI64(self.end_ns)
+            oprot.writeFieldEnd()
+        if self.seed is not None:
+            oprot.writeFieldBegin('seed', TType.STRING, 4)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
+            oprot.writeFieldEnd()
+        if self.timed is not None:
+            oprot.writeFieldBegin('timed', TType.BOOL, 5)
+            oprot.writeBool(self.timed)
+            oprot.writeFieldEnd()
+        if self.detached is not None:
+            oprot.writeFieldBegin('detached', TType.BOOL, 6)
+            oprot.writeBool(self.detached)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Run(object):
+    """
+    Where a scenario is.
+
+    Attributes:
+     - name
+     - state
+     - done
+     - steps
+     - elapsed_ns
+     - end_ns
+     - next
+     - next_ns
+     - started_ns
+     - started_unix_ns
+     - detached
+     - by
+     - why
+     - failed
+     - seed
+
+    """
+
+
+    def __init__(self, name=None, state=None, done=None, steps=None, elapsed_ns=None, end_ns=None, next=None, next_ns=None, started_ns=None, started_unix_ns=None, detached=None, by=None, why=None, failed=None, seed=None,):
+        self.name = name
+        self.state = state
+        self.done = done
+        self.steps = steps
+        self.elapsed_ns = elapsed_ns
+        self.end_ns = end_ns
+        self.next = next
+        self.next_ns = next_ns
+        self.started_ns = started_ns
+        self.started_unix_ns = started_unix_ns
+        self.detached = detached
+        self.by = by
+        self.why = why
+        self.failed = failed
+        self.seed = seed
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.state = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.done = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.steps = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.elapsed_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.end_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.STRING:
+                    self.next = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.I64:
+                    self.next_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.I64:
+                    self.started_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 10:
+                if ftype == TType.I64:
+                    self.started_unix_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 11:
+                if ftype == TType.BOOL:
+                    self.detached = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 12:
+                if ftype == TType.STRING:
+                    self.by = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 13:
+                if ftype == TType.STRING:
+                    self.why = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 14:
+                if ftype == TType.BOOL:
+                    self.failed = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 15:
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Run')
+        if self.name is not None:
+            oprot.writeFieldBegin('name', TType.STRING, 1)
+            oprot.writeString(self.name.encode('utf-8') if sys.version_info[0] == 2 else self.name)
+            oprot.writeFieldEnd()
+        if self.state is not None:
+            oprot.writeFieldBegin('state', TType.STRING, 2)
+            oprot.writeString(self.state.encode('utf-8') if sys.version_info[0] == 2 else self.state)
+            oprot.writeFieldEnd()
+        if self.done is not None:
+            oprot.writeFieldBegin('done', TType.I64, 3)
+            oprot.writeI64(self.done)
+            oprot.writeFieldEnd()
+        if self.steps is not None:
+            oprot.writeFieldBegin('steps', TType.I64, 4)
+            oprot.writeI64(self.steps)
+            oprot.writeFieldEnd()
+        if self.elapsed_ns is not None:
+            oprot.writeFieldBegin('elapsed_ns', TType.I64, 5)
+            oprot.writeI64(self.elapsed_ns)
+            oprot.writeFieldEnd()
+        if self.end_ns is not None:
+            oprot.writeFieldBegin('end_ns', TType.I64, 6)
+            oprot.writeI64(self.end_ns)
+            oprot.writeFieldEnd()
+        if self.next is not None:
+            oprot.writeFieldBegin('next', TType.STRING, 7)
+            oprot.writeString(self.next.encode('utf-8') if sys.version_info[0] == 2 else self.next)
+            oprot.writeFieldEnd()
+        if self.next_ns is not None:
+            oprot.writeFieldBegin('next_ns', TType.I64, 8)
+            oprot.writeI64(self.next_ns)
+            oprot.writeFieldEnd()
+        if self.started_ns is not None:
+            oprot.writeFieldBegin('started_ns', TType.I64, 9)
+            oprot.writeI64(self.started_ns)
+            oprot.writeFieldEnd()
+        if self.started_unix_ns is not None:
+            oprot.writeFieldBegin('started_unix_ns', TType.I64, 10)
+            oprot.writeI64(self.started_unix_ns)
+            oprot.writeFieldEnd()
+        if self.detached is not None:
+            oprot.writeFieldBegin('detached', TType.BOOL, 11)
+            oprot.writeBool(self.detached)
+            oprot.writeFieldEnd()
+        if self.by is not None:
+            oprot.writeFieldBegin('by', TType.STRING, 12)
+            oprot.writeString(self.by.encode('utf-8') if sys.version_info[0] == 2 else self.by)
+            oprot.writeFieldEnd()
+        if self.why is not None:
+            oprot.writeFieldBegin('why', TType.STRING, 13)
+            oprot.writeString(self.why.encode('utf-8') if sys.version_info[0] == 2 else self.why)
+            oprot.writeFieldEnd()
+        if self.failed is not None:
+            oprot.writeFieldBegin('failed', TType.BOOL, 14)
+            oprot.writeBool(self.failed)
+            oprot.writeFieldEnd()
+        if self.seed is not None:
+            oprot.writeFieldBegin('seed', TType.STRING, 15)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class RunEvent(object):
+    """
+    Something that a scenario did.
+
+    Attributes:
+     - seq
+     - what
+     - line
+     - planned_ns
+     - at_ns
+     - text
+     - faults
+     - warnings
+     - counted_ns
+     - requests
+
+    """
+
+
+    def __init__(self, seq=None, what=None, line=None, planned_ns=None, at_ns=None, text=None, faults=None, warnings=None, counted_ns=None, requests=None,):
+        self.seq = seq
+        self.what = what
+        self.line = line
+        self.planned_ns = planned_ns
+        self.at_ns = at_ns
+        self.text = text
+        self.faults = faults
+        self.warnings = warnings
+        self.counted_ns = counted_ns
+        self.requests = requests
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.seq = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.what = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.line = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.planned_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.at_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.STRING:
+                    self.text = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.LIST:
+                    self.faults = []
+                    (_etype219, _size216) = iprot.readListBegin()
+                    for _i220 in range(_size216):
+                        _elem221 = iprot.readI64()
+                        self.faults.append(_elem221)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.LIST:
+                    self.warnings = []
+                    (_etype225, _size222) = iprot.readListBegin()
+                    for _i226 in range(_size222):
+                        _elem227 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem227)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.I64:
+                    self.counted_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 10:
+                if ftype == TType.LIST:
+                    self.requests = []
+                    (_etype231, _size228) = iprot.readListBegin()
+                    for _i232 in range(_size228):
+                        _elem233 = MethodStatistics()
+                        _elem233.read(iprot)
+                        self.requests.append(_elem233)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('RunEvent')
+        if self.seq is not None:
+            oprot.writeFieldBegin('seq', TType.I64, 1)
+            oprot.writeI64(self.seq)
+            oprot.writeFieldEnd()
+        if self.what is not None:
+            oprot.writeFieldBegin('what', TType.STRING, 2)
+            oprot.writeString(self.what.encode('utf-8') if sys.version_info[0] == 2 else self.what)
+            oprot.writeFieldEnd()
+        if self.line is not None:
+            oprot.writeFieldBegin('line', TType.I64, 3)
+            oprot.writeI64(self.line)
+            oprot.writeFieldEnd()
+        if self.planned_ns is not None:
+            oprot.writeFieldBegin('planned_ns', TType.I64, 4)
+            oprot.writeI64(self.planned_ns)
+            oprot.writeFieldEnd()
+        if self.at_ns is not None:
+            oprot.writeFieldBegin('at_ns', TType.I64, 5)
+            oprot.writeI64(self.at_ns)
+            oprot.writeFieldEnd()
+        if self.text is not None:
+            oprot.writeFieldBegin('text', TType.STRING, 6)
+            oprot.writeString(self.text.encode('utf-8') if sys.version_info[0] == 2 else self.text)
+            oprot.writeFieldEnd()
+        if self.faults is not None:
+            oprot.writeFieldBegin('faults', TType.LIST, 7)
+            oprot.writeListBegin(TType.I64, len(self.faults))
+            for iter234 in self.faults:
+                oprot.writeI64(iter234)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.warnings is not None:
+            oprot.writeFieldBegin('warnings', TType.LIST, 8)
+            oprot.writeListBegin(TType.STRING, len(self.warnings))
+            for iter235 in self.warnings:
+                oprot.writeString(iter235.encode('utf-8') if sys.version_info[0] == 2 else iter235)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.counted_ns is not None:
+            oprot.writeFieldBegin('counted_ns', TType.I64, 9)
+            oprot.writeI64(self.counted_ns)
+            oprot.writeFieldEnd()
+        if self.requests is not None:
+            oprot.writeFieldBegin('requests', TType.LIST, 10)
+            oprot.writeListBegin(TType.STRUCT, len(self.requests))
+            for iter236 in self.requests:
+                iter236.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class RunRead(object):
+    """
+    What a scenario has come to.
+
+    Attributes:
+     - run
+     - events
+
+    """
+
+
+    def __init__(self, run=None, events=None,):
+        self.run = run
+        self.events = events
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRUCT:
+                    self.run = Run()
+                    self.run.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.LIST:
+                    self.events = []
+                    (_etype240, _size237) = iprot.readListBegin()
+                    for _i241 in range(_size237):
+                        _elem242 = RunEvent()
+                        _elem242.read(iprot)
+                        self.events.append(_elem242)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('RunRead')
+        if self.run is not None:
+            oprot.writeFieldBegin('run', TType.STRUCT, 1)
+            self.run.write(oprot)
+            oprot.writeFieldEnd()
+        if self.events is not None:
+            oprot.writeFieldBegin('events', TType.LIST, 2)
+            oprot.writeListBegin(TType.STRUCT, len(self.events))
+            for iter243 in self.events:
+                iter243.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
 all_structs.append(Refused)
 Refused.thrift_spec = (
     None,  # 0
@@ -3025,6 +3799,7 @@ Cleared.thrift_spec = (
     (1, TType.LIST, 'faults', (TType.I64, None, False), None, ),  # 1
     (2, TType.I64, 'released', None, None, ),  # 2
     (3, TType.LIST, 'taken', (TType.STRUCT, [Taken, None], False), None, ),  # 3
+    (4, TType.STRING, 'scenario', 'UTF8', None, ),  # 4
 )
 all_structs.append(Param)
 Param.thrift_spec = (
@@ -3187,6 +3962,68 @@ Met.thrift_spec = (
     (1, TType.STRING, 'path', 'BINARY', None, ),  # 1
     (2, TType.LIST, 'faults', (TType.STRUCT, [ListedFault, None], False), None, ),  # 2
     (3, TType.I64, 'others', None, None, ),  # 3
+)
+all_structs.append(Step)
+Step.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'line', None, None, ),  # 1
+    (2, TType.I64, 'at_ns', None, None, ),  # 2
+    (3, TType.STRING, 'once', 'UTF8', None, ),  # 3
+    (4, TType.I64, 'fired', None, None, ),  # 4
+    (5, TType.STRING, 'command', 'UTF8', None, ),  # 5
+    (6, TType.LIST, 'faults', (TType.STRUCT, [Fault, None], False), None, ),  # 6
+    (7, TType.BOOL, 'add', None, None, ),  # 7
+    (8, TType.LIST, 'clear', (TType.STRING, 'UTF8', False), None, ),  # 8
+    (9, TType.STRING, 'text', 'UTF8', None, ),  # 9
+)
+all_structs.append(Scenario)
+Scenario.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'name', 'UTF8', None, ),  # 1
+    (2, TType.LIST, 'steps', (TType.STRUCT, [Step, None], False), None, ),  # 2
+    (3, TType.I64, 'end_ns', None, None, ),  # 3
+    (4, TType.STRING, 'seed', 'UTF8', None, ),  # 4
+    (5, TType.BOOL, 'timed', None, None, ),  # 5
+    (6, TType.BOOL, 'detached', None, None, ),  # 6
+)
+all_structs.append(Run)
+Run.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'name', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'state', 'UTF8', None, ),  # 2
+    (3, TType.I64, 'done', None, None, ),  # 3
+    (4, TType.I64, 'steps', None, None, ),  # 4
+    (5, TType.I64, 'elapsed_ns', None, None, ),  # 5
+    (6, TType.I64, 'end_ns', None, None, ),  # 6
+    (7, TType.STRING, 'next', 'UTF8', None, ),  # 7
+    (8, TType.I64, 'next_ns', None, None, ),  # 8
+    (9, TType.I64, 'started_ns', None, None, ),  # 9
+    (10, TType.I64, 'started_unix_ns', None, None, ),  # 10
+    (11, TType.BOOL, 'detached', None, None, ),  # 11
+    (12, TType.STRING, 'by', 'UTF8', None, ),  # 12
+    (13, TType.STRING, 'why', 'UTF8', None, ),  # 13
+    (14, TType.BOOL, 'failed', None, None, ),  # 14
+    (15, TType.STRING, 'seed', 'UTF8', None, ),  # 15
+)
+all_structs.append(RunEvent)
+RunEvent.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'seq', None, None, ),  # 1
+    (2, TType.STRING, 'what', 'UTF8', None, ),  # 2
+    (3, TType.I64, 'line', None, None, ),  # 3
+    (4, TType.I64, 'planned_ns', None, None, ),  # 4
+    (5, TType.I64, 'at_ns', None, None, ),  # 5
+    (6, TType.STRING, 'text', 'UTF8', None, ),  # 6
+    (7, TType.LIST, 'faults', (TType.I64, None, False), None, ),  # 7
+    (8, TType.LIST, 'warnings', (TType.STRING, 'UTF8', False), None, ),  # 8
+    (9, TType.I64, 'counted_ns', None, None, ),  # 9
+    (10, TType.LIST, 'requests', (TType.STRUCT, [MethodStatistics, None], False), None, ),  # 10
+)
+all_structs.append(RunRead)
+RunRead.thrift_spec = (
+    None,  # 0
+    (1, TType.STRUCT, 'run', [Run, None], None, ),  # 1
+    (2, TType.LIST, 'events', (TType.STRUCT, [RunEvent, None], False), None, ),  # 2
 )
 fix_spec(all_structs)
 del all_structs

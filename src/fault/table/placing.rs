@@ -69,7 +69,7 @@ fn what_a_change_lifts_is_cleared_and_what_it_displaces_replaced() {
     let change = Change {
         faults: vec![(fault("delay 1s -m read"), Placement::Replace)],
         remove: vec![FaultId(1)],
-        only_these: false,
+        ..Change::default()
     };
     table.put_all(change).unwrap();
     let why = |table: &FaultTable| {

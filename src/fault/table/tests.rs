@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
+use crate::fault::Put;
 use crate::fault::{Hit, MOST_ENDED, Outcome, testing};
 use crate::ops::{Call, Method};
 
@@ -388,7 +389,7 @@ fn several_changes_are_one_step() {
     let faults = ["hang -m write", "kill -m write"];
     let faults = faults.map(|line| (testing::fault(line), Placement::Add)).into();
     let remove = vec![FaultId(1)];
-    let put = table.put_all(Change { faults, remove, only_these: false }).unwrap();
+    let put = table.put_all(Change { faults, remove, ..Change::default() }).unwrap();
     assert_eq!(put.iter().map(|put| put.id.0).collect::<Vec<_>>(), [3, 4]);
     assert_eq!(told.load(Ordering::Relaxed), 1);
     assert_eq!(listed(&table), [(2, vec!["read"]), (3, vec!["write"]), (4, vec!["write"])]);

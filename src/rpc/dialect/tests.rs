@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use thrift::protocol::TMessageType;
 
+use super::super::scenario::{ScenarioWords, StepWords};
 use super::super::wire::tests::{golden, read_one};
 use super::*;
 use crate::fault::words::{self, Args, EffectWords};
@@ -112,9 +113,9 @@ fn own_calls_of_the_python_stubs_are_read() {
         ..FaultWords::default()
     };
     let all = vec![fault, bare.clone()];
-    let put = Call::PutAll { faults: all, remove: vec![7, 8], only_these: true };
+    let put = Call::PutAll { faults: all.clone(), remove: vec![7, 8], only_these: true };
     assert_eq!(golden_call("put_faults"), put);
-    assert_eq!(golden_call("put_fault_bare"), Call::Put { fault: bare, add: false });
+    assert_eq!(golden_call("put_fault_bare"), Call::Put { fault: bare.clone(), add: false });
     let what = texts(&["fsync", "slow-wal", "7"]);
     assert_eq!(golden_call("clear"), Call::Clear(what));
     assert_eq!(golden_call("remove_fault"), Call::Remove("7".into()));
@@ -128,6 +129,10 @@ fn own_calls_of_the_python_stubs_are_read() {
     assert_eq!(golden_call("trace_start"), Call::TraceStart(traced));
     assert_eq!(golden_call("trace_read"), Call::TraceRead { after: 7, most: 100 });
     assert_eq!(golden_call("trace_stop"), Call::TraceStop);
+    assert_eq!(golden_call("run_load"), Call::RunLoad(scenario(bare, all)));
+    assert_eq!(golden_call("run_start"), Call::RunStart);
+    assert_eq!(golden_call("run_read"), Call::RunRead { after: 7 });
+    assert_eq!(golden_call("run_stop"), Call::RunStop);
     assert_eq!(golden_call("info"), Call::Info);
     assert_eq!(golden_call("stats"), Call::Stats);
     let wait = Wait {
@@ -137,6 +142,34 @@ fn own_calls_of_the_python_stubs_are_read() {
         timeout_ns: 2_000_000_000,
     };
     assert_eq!(golden_call("wait"), Call::Wait(wait));
+}
+
+/// What the golden `run_load` brings, with these faults.
+fn scenario(kill: FaultWords, all: Vec<FaultWords>) -> ScenarioWords {
+    let of = |line, command: &str, text: &str| StepWords {
+        line,
+        command: command.to_owned(),
+        text: text.to_owned(),
+        ..StepWords::default()
+    };
+    let steps = vec![
+        StepWords {
+            at_ns: Some(0),
+            faults: vec![kill],
+            add: true,
+            ..of(1, "put", "kill -m all --add")
+        },
+        StepWords {
+            once: Some("slow".into()),
+            fired: 3,
+            clear: vec!["slow".into()],
+            ..of(2, "clear", "clear slow")
+        },
+        StepWords { at_ns: Some(5), faults: all, ..of(3, "only", "recipe full") },
+        StepWords { once: Some("7".into()), fired: 1, ..of(4, "end", "end") },
+    ];
+    let (name, seed) = ("disk".to_owned(), Some("7".to_owned()));
+    ScenarioWords { name, steps, end_ns: 60_000_000_000, seed, timed: true, detached: true }
 }
 
 #[test]

@@ -1,0 +1,63 @@
+//! A scenario's file, read whole. No locks.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::command;
+use super::super::values::read_file;
+use super::step;
+use crate::fault::words::visible;
+use crate::scenario::text::{self, Text, Wrong};
+use crate::scenario::{MOST_STEPS, Step};
+
+/// What a file asks for.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// What it is called: as the file, without its ending.
+    pub(super) name: String,
+    pub(super) seed: Option<u64>,
+    pub(super) end: Duration,
+    /// Its steps, with the mount that each is for, if it says one.
+    pub(super) steps: Vec<(Option<String>, Step)>,
+}
+
+/// Reads it.
+///
+/// # Errors
+/// All that is wrong with it, a line each.
+pub(super) fn read(file: &Path) -> Result<Written, Vec<String>> {
+    let shown = visible(&file.display().to_string());
+    let text = read_file(&file.display().to_string());
+    let text = text.map_err(|why| vec![format!("{shown}: {why}")])?;
+    let told = |Wrong { line, why }: Wrong| match line {
+        0 => format!("{shown}: {why}"),
+        line => format!("{shown}:{line}: {why}"),
+    };
+    let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+    written(name, &text).map_err(|wrong| wrong.into_iter().map(told).collect())
+}
+
+fn written(name: String, text: &str) -> Result<Written, Vec<Wrong>> {
+    let (mut wrong, Text { seed, end, lines }) = match text::read(text) {
+        Ok(text) => (Vec::new(), text),
+        // What stands in the lines that can be read is told as well.
+        Err((wrong, text)) => (wrong, text),
+    };
+    let grammar = command();
+    let mut steps = Vec::new();
+    for line in lines {
+        match step::read(&grammar, &line.words) {
+            Ok(command) => {
+                let text = line.command();
+                let step = Step { line: line.number, when: line.when, command, text };
+                steps.push((line.mount, step));
+            }
+            Err(why) => wrong.push(Wrong { line: line.number, why }),
+        }
+    }
+    if steps.len() > MOST_STEPS {
+        wrong.push(Wrong { line: 0, why: format!("it has more than {MOST_STEPS} steps") });
+    }
+    wrong.sort_by_key(|wrong| wrong.line);
+    if wrong.is_empty() { Ok(Written { name, seed, end, steps }) } else { Err(wrong) }
+}

@@ -1,0 +1,361 @@
+//! One run of a scenario: its state, and the thread that does its steps at their times.
+//!
+//! It owns the faults that it has set: when it ends, these are lifted, and no others. Invariant: once it
+//! has ended it changes nothing any more.
+//! Lock rule: the state's lock is held over memory work only, a change of the table among it; nobody is
+//! told of a change under it. A step at a firing takes it under the table's turn.
+
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+use std::{io, mem};
+
+use parking_lot::{Condvar, Mutex};
+use tracing::{info, warn};
+
+use super::event::{Did, Event, Raw, What};
+use super::phase::{Phase, Progress, Why};
+use super::prepared::{Act, prepared};
+use super::script::{Script, Step, When};
+use crate::fault::words::{time_text, visible};
+use crate::fault::{
+    Bounds, Change, FaultId, FaultRef, FaultTable, Lift, NoSwap, Once, Origin, Swapped,
+    TooManyFaults,
+};
+use crate::stats::Stats;
+
+pub(super) struct Run {
+    pub(super) script: Script,
+    pub(super) by: Origin,
+    on: On,
+    state: Mutex<State>,
+    /// Told when there is something to note, and at the end.
+    woken: Condvar,
+    own: Weak<Run>,
+}
+
+/// What a run acts on.
+#[derive(Clone)]
+pub(super) struct On {
+    pub(super) table: Arc<FaultTable>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) bounds: Bounds,
+}
+
+struct State {
+    phase: Phase,
+    began: Option<(Instant, SystemTime)>,
+    elapsed: Duration,
+    /// What is still to be done; those that are done are taken away.
+    acts: Vec<Option<Act>>,
+    done: usize,
+    faults: Vec<FaultId>,
+    raw: Vec<Raw>,
+    events: Vec<Event>,
+}
+
+impl Run {
+    /// A run of that script, all of whose steps can be.
+    pub(super) fn new(script: Script, by: Origin, on: On) -> Result<Arc<Run>, String> {
+        let acts = prepared(&script, &on.table, &on.bounds)?.into_iter().map(Some).collect();
+        let state = State {
+            phase: Phase::Loaded,
+            began: None,
+            elapsed: Duration::ZERO,
+            acts,
+            done: 0,
+            faults: Vec::new(),
+            raw: Vec::new(),
+            events: Vec::new(),
+        };
+        let (state, woken) = (Mutex::new(state), Condvar::new());
+        let own = |own: &Weak<Run>| Run { script, by, on, state, woken, own: Weak::clone(own) };
+        Ok(Arc::new_cyclic(own))
+    }
+
+    /// Begins it.
+    ///
+    /// # Errors
+    /// It has begun before, or its thread cannot start: it has ended then.
+    pub(super) fn start(self: &Arc<Run>) -> Result<(), String> {
+        {
+            let mut state = self.state.lock();
+            match state.phase {
+                Phase::Loaded => state.phase = Phase::Running,
+                Phase::Running => return Err("it runs already".to_owned()),
+                Phase::Ended(_) => return Err("it has ended".to_owned()),
+            }
+            state.began = Some((Instant::now(), SystemTime::now()));
+            let (steps, end) = (self.script.steps.len(), time_text(self.script.end));
+            let s = if steps == 1 { "" } else { "s" };
+            let told = format!("started: {steps} step{s}, ends at {end}");
+            state.note(What::Started, Did::Told(told));
+        }
+        self.on.table.time_for_run(self.script.timed);
+        let swapped = self.on.table.watch(self.onces());
+        self.on.table.spread(swapped);
+        let run = Arc::clone(self);
+        let thread = thread::Builder::new().name("slowfs-scenario".into());
+        thread.spawn(move || run.play()).map(drop).map_err(|error: io::Error| {
+            self.end(Why::Unmounted);
+            format!("cannot start a thread for it: {error}")
+        })
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let state = self.state.lock();
+        let next = state.acts.iter().flatten().find_map(|act| match act.when {
+            When::At(at) => Some((at, self.texts(&act.steps))),
+            When::Fired(..) => None,
+        });
+        Progress {
+            phase: state.phase.clone(),
+            done: state.done,
+            elapsed: state.elapsed(),
+            began: state.began,
+            next: next.filter(|_| !matches!(state.phase, Phase::Ended(_))),
+        }
+    }
+
+    /// What it has done after that event.
+    pub(super) fn events_after(&self, seq: u64) -> Vec<Event> {
+        let state = self.state.lock();
+        state.events.iter().filter(|event| event.seq > seq).cloned().collect()
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.state.lock().phase != Phase::Loaded
+    }
+
+    /// Whether another of that connection may take its place.
+    pub(super) fn makes_room_for(&self, by: Origin) -> bool {
+        match self.state.lock().phase {
+            Phase::Loaded => self.by == by,
+            Phase::Running => false,
+            Phase::Ended(_) => true,
+        }
+    }
+
+    /// Ends it, and lifts what it has set. Whether it had not ended before.
+    pub(super) fn end(&self, why: Why) -> bool {
+        let mut state = self.state.lock();
+        let ended = self.end_with(&mut state, why);
+        drop(state);
+        if let Some(swapped) = ended {
+            self.on.table.spread(swapped);
+        }
+        ended.is_some()
+    }
+
+    /// The same, told to nobody.
+    fn end_with(&self, state: &mut State, why: Why) -> Option<Swapped> {
+        if matches!(state.phase, Phase::Ended(_)) {
+            return None;
+        }
+        state.elapsed = state.elapsed();
+        let had_begun = state.phase == Phase::Running;
+        state.phase = Phase::Ended(why.clone());
+        state.acts.clear();
+        let remove = mem::take(&mut state.faults);
+        let lifted = remove.len();
+        let mut swapped = Swapped::default();
+        if had_begun {
+            self.on.table.unwatch();
+            self.on.table.time_for_run(false);
+            let change = Change { remove, ..Change::default() };
+            if let Ok((_, _, done)) = self.on.table.swap(change, &Lift::default()) {
+                swapped = done;
+            }
+            let s = if lifted == 1 { "" } else { "s" };
+            let told = format!("ended: {why}; of its own {lifted} fault{s} none is left");
+            state.note(What::Ended, Did::Told(told));
+        }
+        self.woken.notify_all();
+        Some(swapped)
+    }
+
+    /// What its thread does.
+    fn play(self: Arc<Run>) {
+        loop {
+            self.note_all();
+            let mut state = self.state.lock();
+            let (Phase::Running, Some((began, _))) = (&state.phase, state.began) else {
+                drop(state);
+                self.note_all();
+                return;
+            };
+            let place = state
+                .acts
+                .iter()
+                .position(|act| act.as_ref().is_some_and(|act| matches!(act.when, When::At(_))));
+            let act = place.and_then(|place| state.acts.get(place)?.as_ref());
+            let at = match act.map(|act| &act.when) {
+                Some(When::At(at)) => *at,
+                _ => self.script.end,
+            };
+            let due = began.checked_add(at);
+            if due.is_none_or(|due| Instant::now() < due) {
+                if state.raw.is_empty() {
+                    match due {
+                        Some(due) => drop(self.woken.wait_until(&mut state, due)),
+                        None => self.woken.wait(&mut state),
+                    }
+                }
+                continue;
+            }
+            let swapped = match place {
+                Some(place) => self.act(&mut state, place),
+                None => self.end_with(&mut state, Why::Done),
+            };
+            drop(state);
+            if let Some(swapped) = swapped {
+                self.on.table.spread(swapped);
+            }
+        }
+    }
+
+    /// What is to be done at firings.
+    fn onces(&self) -> Vec<Once> {
+        let state = self.state.lock();
+        let acts = state.acts.iter().enumerate();
+        let onces = acts.filter_map(|(place, act)| match &act.as_ref()?.when {
+            When::At(_) => None,
+            When::Fired(fault, n) => {
+                let run = Weak::clone(&self.own);
+                let act = move || {
+                    let run = run.upgrade()?;
+                    let swapped = run.act(&mut run.state.lock(), place);
+                    run.woken.notify_all();
+                    swapped
+                };
+                Some(Once::new(FaultRef::new(fault), *n, act))
+            }
+        });
+        onces.collect()
+    }
+
+    /// Does what stands at that place, if it runs and that is not done; told to nobody.
+    fn act(&self, state: &mut State, place: usize) -> Option<Swapped> {
+        if state.phase != Phase::Running {
+            return None;
+        }
+        let act = state.acts.get_mut(place)?.take()?;
+        let (refs, is_last) = (act.lift.faults.clone(), act.ends);
+        match self.on.table.swap(act.change, &act.lift) {
+            Ok((put, lifted, swapped)) => {
+                state.faults.extend(put.iter().filter(|put| !put.unchanged).map(|put| put.id));
+                let (mut put, mut lifted) = (put.into_iter(), Some(lifted));
+                for step in act.steps.iter().filter_map(|step| self.script.steps.get(*step)) {
+                    let did = match step.command.faults().len() {
+                        0 if is_last => Did::Told("ends it".to_owned()),
+                        0 => Did::Cleared(lifted.take()),
+                        faults => Did::Put(put.by_ref().take(faults).collect()),
+                    };
+                    state.note(step.what(), did);
+                    state.done += 1;
+                }
+                let ended = is_last.then(|| self.end_with(state, Why::Done)).flatten();
+                Some(swapped.and(ended.unwrap_or_default()))
+            }
+            Err(no) => {
+                let step = act.steps.iter().find_map(|step| self.script.steps.get(*step));
+                let line = step.map_or(0, |step| step.line);
+                self.end_with(state, Why::Refused { line, why: told(&no, &refs) })
+            }
+        }
+    }
+
+    /// Finds out what else is to be told of what was done, and logs it.
+    fn note_all(&self) {
+        loop {
+            let raw = {
+                let mut state = self.state.lock();
+                if state.raw.is_empty() {
+                    return;
+                }
+                state.raw.remove(0)
+            };
+            let event = self.event(raw);
+            let mut state = self.state.lock();
+            let seq = state.events.len() as u64 + 1;
+            state.events.push(Event { seq, ..event });
+        }
+    }
+
+    fn event(&self, raw: Raw) -> Event {
+        let counted =
+            self.script.timed.then(|| (self.on.stats.elapsed(), self.on.stats.requests()));
+        let (table, bounds) = (&self.on.table, &self.on.bounds);
+        let faults = raw.did.faults();
+        let warnings = |id: &FaultId| {
+            let warnings = bounds.warnings_of(table, *id).into_iter();
+            warnings.map(|why| format!("fault {id}: {why}")).collect::<Vec<_>>()
+        };
+        let warnings: Vec<String> = faults.iter().flat_map(warnings).collect();
+        let text = visible(&raw.did.text(self.command(&raw.what)));
+        self.log(&raw, &text);
+        let (peer, name) = (self.by, &self.script.name);
+        warnings.iter().for_each(|why| warn!(%peer, "scenario {name}: {why}"));
+        Event { seq: 0, what: raw.what, at: raw.at, text, faults, warnings, counted }
+    }
+
+    fn log(&self, raw: &Raw, text: &str) {
+        let (peer, name) = (self.by, visible(&self.script.name));
+        match raw.what {
+            What::Started | What::Ended => info!(%peer, "scenario {name}: {text}"),
+            What::Step { line, .. } => {
+                let at = raw.at.as_secs_f64();
+                info!(%peer, "scenario {name}: line {line} at {at:.3}s: {text}");
+            }
+        }
+    }
+
+    /// What was typed in that line.
+    fn command(&self, what: &What) -> &str {
+        let What::Step { line, .. } = what else { return "" };
+        let step = self.script.steps.iter().find(|step| step.line == *line);
+        step.map_or("", |step| step.text.as_str())
+    }
+
+    fn texts(&self, steps: &[usize]) -> String {
+        let steps = steps.iter().filter_map(|step| self.script.steps.get(*step));
+        steps.map(|step| step.text.as_str()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl State {
+    /// How long it has run, or ran.
+    fn elapsed(&self) -> Duration {
+        match (&self.phase, self.began) {
+            (Phase::Running, Some((began, _))) => began.elapsed(),
+            _ => self.elapsed,
+        }
+    }
+
+    fn note(&mut self, what: What, did: Did) {
+        let at = self.elapsed();
+        self.raw.push(Raw { what, at, did });
+    }
+}
+
+impl Step {
+    fn what(&self) -> What {
+        let planned = match self.when {
+            When::At(at) => Some(at),
+            When::Fired(..) => None,
+        };
+        What::Step { line: self.line, planned }
+    }
+}
+
+/// Why a change was not made.
+fn told(no: &NoSwap, named: &[FaultRef]) -> String {
+    match no {
+        NoSwap::TooMany => TooManyFaults.to_string(),
+        NoSwap::Missing(places) => {
+            let missing = places.iter().filter_map(|place| named.get(*place));
+            let missing: Vec<_> = missing.map(ToString::to_string).collect();
+            format!("there is no fault {} any more", missing.join(", "))
+        }
+    }
+}

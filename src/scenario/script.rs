@@ -1,0 +1,87 @@
+//! What a scenario does, as data. No locks.
+
+use std::time::Duration;
+
+use crate::fault::FaultWords;
+
+/// How many steps a scenario may have: each is a change of the table at most.
+pub(crate) const MOST_STEPS: usize = 1_000;
+
+/// A whole scenario of one mount.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Script {
+    /// What it is called, as in the log.
+    pub(crate) name: String,
+    /// In the order of their times; those at a firing among them.
+    pub(crate) steps: Vec<Step>,
+    /// When it ends, from its start on.
+    pub(crate) end: Duration,
+    /// What the dice of its faults are seeded with, if not as the mount's.
+    pub(crate) seed: Option<u64>,
+    /// Whether every request is timed meanwhile, and each step told with what was counted by then.
+    pub(crate) timed: bool,
+    /// Whether it goes on when the connection that began it ends.
+    pub(crate) detached: bool,
+}
+
+/// One line of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Step {
+    /// Its number in the file, from 1.
+    pub(crate) line: u32,
+    pub(crate) when: When,
+    pub(crate) command: Command,
+    /// The command as it was typed.
+    pub(crate) text: String,
+}
+
+/// When a step is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// So long after the start.
+    At(Duration),
+    /// When the fault of that name or id has fired so often.
+    Fired(String, u64),
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Command {
+    /// Sets a fault; whether it is added beside the others of its methods.
+    Put { fault: Box<FaultWords>, add: bool },
+    /// Sets these faults in the place of every other one.
+    Only(Vec<FaultWords>),
+    /// Clears these methods and faults; none: everything.
+    Clear(Vec<String>),
+    /// Ends the scenario.
+    End,
+}
+
+impl Script {
+    /// Whether one of its steps sets a fault of that name.
+    pub(super) fn names(&self, name: &str) -> bool {
+        let is_it = |fault: &FaultWords| fault.name.as_deref() == Some(name);
+        self.steps.iter().flat_map(|step| step.command.faults()).any(is_it)
+    }
+}
+
+impl Command {
+    /// The faults that it sets.
+    pub(super) fn faults(&self) -> &[FaultWords] {
+        match self {
+            Command::Put { fault, .. } => std::slice::from_ref(fault),
+            Command::Only(faults) => faults,
+            Command::Clear(_) | Command::End => &[],
+        }
+    }
+
+    /// In which order the commands of one time stand: what takes away stands before what sets.
+    pub(crate) fn rank(&self) -> u8 {
+        match self {
+            Command::Clear(_) => 0,
+            Command::Only(_) => 1,
+            Command::Put { .. } => 2,
+            Command::End => 3,
+        }
+    }
+}

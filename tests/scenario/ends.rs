@@ -1,0 +1,137 @@
+//! How a scenario ends, and what it leaves.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::common::{Mount, failing, slowfs, text_of, wait_for};
+use super::{begin, command, json, logged, names, run, state};
+
+const LONG: &str = "0s error EIO -m mkdir --name first\n60s end";
+
+fn set(mount: &Mount) {
+    wait_for("the step", || names(&mut mount.client()).contains(&"first".to_owned()).then_some(()));
+}
+
+fn gone(mount: &Mount) {
+    let mut client = mount.client();
+    wait_for("its end", || (state(&mut client) == "ended").then_some(()));
+    wait_for("its fault to go", || {
+        (!names(&mut client).contains(&"first".to_owned())).then_some(())
+    });
+}
+
+#[test]
+fn a_killed_command_clears_what_it_has_set_and_nothing_else() {
+    let mount = Mount::new();
+    let others = mount.add(&failing(&["rmdir"], "EIO"));
+    let mut command = begin(&mount, LONG);
+    set(&mount);
+    command.0.kill().unwrap();
+    gone(&mount);
+    assert_eq!(mount.listed(others).fault.methods, ["rmdir"]);
+    logged(&mount, "ended: its connection has gone");
+}
+
+#[test]
+fn a_signal_ends_it_and_says_so() {
+    let mount = Mount::new();
+    let mut command = begin(&mount, LONG);
+    set(&mount);
+    kill_process(Pid::from_child(&command.0), Signal::INT).unwrap();
+    assert_eq!(command.wait().code(), Some(1));
+    gone(&mount);
+    logged(&mount, "ended: it was stopped");
+}
+
+#[test]
+fn a_detached_one_goes_on_to_its_end() {
+    let mount = Mount::new();
+    let output = command(&mount, "0s error EIO -m mkdir --name first\n700ms end")
+        .arg("--detach")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text_of(&output));
+    assert!(text_of(&output).contains("scenario disk runs by itself"), "{}", text_of(&output));
+    let mut client = mount.client();
+    let run = client.run_read(0).unwrap().run.unwrap();
+    assert!(run.detached && run.state == "running", "{run:?}");
+    set(&mount);
+    gone(&mount);
+    let read = client.run_read(0).unwrap();
+    assert!(read.events.last().unwrap().at_ns >= 700_000_000);
+    assert!(!read.run.unwrap().failed);
+}
+
+#[test]
+fn clearing_everything_ends_it_and_says_so() {
+    let mount = Mount::new();
+    for detach in [false, true] {
+        let mut running = match detach {
+            true => {
+                assert!(command(&mount, LONG).arg("--detach").status().unwrap().success());
+                None
+            }
+            false => Some(begin(&mount, LONG)),
+        };
+        set(&mount);
+        let part = slowfs().args(["clear", "fsync", "--addr", &mount.addr]).output().unwrap();
+        assert!(!text_of(&part).contains("scenario"), "{}", text_of(&part));
+        assert_eq!(state(&mut mount.client()), "running");
+        let clear = slowfs().args(["clear", "--addr", &mount.addr]).output().unwrap();
+        assert!(text_of(&clear).contains("scenario disk is ended"), "{}", text_of(&clear));
+        gone(&mount);
+        if let Some(running) = &mut running {
+            assert_eq!(running.wait().code(), Some(1));
+        }
+    }
+    logged(&mount, "ended: everything was cleared by 127.0.0.1:");
+    assert!(command(&mount, LONG).arg("--detach").status().unwrap().success());
+    set(&mount);
+    assert_eq!(json(&mount, &["clear"])["scenario"], "disk");
+    assert!(command(&mount, LONG).arg("--detach").status().unwrap().success());
+    set(&mount);
+    mount.clear();
+    gone(&mount);
+}
+
+#[test]
+fn a_step_that_cannot_be_ends_it_and_clears() {
+    let mount = Mount::new();
+    let text = "0s error EIO -m mkdir --name first\n\
+                0s error EIO -m rmdir --for 50ms --name brief\n\
+                800ms clear brief\n60s end";
+    let began = Instant::now();
+    let output = run(&mount, text);
+    assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
+    let told = "line 3 was refused: there is no fault brief any more";
+    assert!(text_of(&output).contains(told), "{}", text_of(&output));
+    assert!(began.elapsed() >= Duration::from_millis(800));
+    gone(&mount);
+    fs::create_dir(mount.mnt().join("a")).unwrap();
+    assert!(mount.client().run_read(0).unwrap().run.unwrap().failed);
+}
+
+#[test]
+fn a_fault_of_somebody_else_by_its_name_stays() {
+    let mount = Mount::new();
+    let mut command = begin(&mount, LONG);
+    set(&mount);
+    let other = failing(&["mkdir"], "ENOSPC");
+    let id = mount.add(&slowfs::fault::FaultWords { name: Some("first".to_owned()), ..other });
+    command.0.kill().unwrap();
+    let mut client = mount.client();
+    wait_for("its end", || (state(&mut client) == "ended").then_some(()));
+    assert_eq!(mount.listed(id).fault.name.as_deref(), Some("first"));
+}
+
+#[test]
+fn the_end_of_the_mount_is_its_end() {
+    let mut mount = Mount::new();
+    let mut command = begin(&mount, LONG);
+    set(&mount);
+    mount.stop();
+    assert_eq!(command.wait().code(), Some(1));
+    logged(&mount, "scenario disk: ended: the mount ends");
+}
