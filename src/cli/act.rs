@@ -21,7 +21,7 @@ use super::render::{explain, features, unreached};
 use super::report::{self, Report, print};
 use super::values::Cleared;
 use super::whom::{Meant, is_bare_mountpoint};
-use super::{kinds, matching, output, scenario, set, trace, watch, whom};
+use super::{kinds, matching, output, record, scenario, set, trace, watch, whom};
 use crate::fault::words::FaultWords;
 use crate::rpc::{Client, ClientError, MethodInfo};
 
@@ -116,6 +116,7 @@ pub(super) fn run(command: &Control) -> ExitCode {
             of(target, |target| watch::run(*interval, *count, target))
         }
         Control::Trace { trace: args, target } => of(target, |target| trace::run(args, target)),
+        Control::Record { record, target } => record::run(record, target),
         Control::Match { args, target } => {
             let meant = matching::addresses(args, target);
             of_those(meant, target, |target| ask(&Call::Match(args), target))

@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use super::help;
 use super::recipe::{self, Recipe};
+use super::record::RecordArgs;
 use super::scenario::RunArgs;
 use super::values::{
     Cleared, KindArg, parse_addr, parse_cleared, parse_fault, parse_glob, parse_interval,
@@ -149,6 +150,16 @@ pub(super) enum Control {
         /// Which requests, and where to
         #[command(flatten)]
         trace: TraceArgs,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Record how long a mount's backing takes, or a disk, for delays and devices to draw from
+    #[command(after_help = help::RECORD)]
+    Record {
+        /// Of what, and where to
+        #[command(flatten)]
+        record: RecordArgs,
         /// Which mounts
         #[command(flatten)]
         target: Target,

@@ -139,6 +139,17 @@ Examples:
   slowfs trace --fired
   slowfs trace -m fsync,write -r '.*/wal/.*' --for 30s --to wal.jsonl";
 
+pub(super) const RECORD: &str = "\
+What is recorded is how long the backing itself takes, without what faults add, in quantiles for each method and \
+size. Of a mount its own traffic counts, of a directory elsewhere a probe with files of its own in it, which are removed. \
+`slowfs delay file:FILE` and `slowfs device FILE` draw from FILE, which is for people to read and change, too.
+
+Examples:
+  slowfs record /mnt/slowfs --for 60s --to disk.toml          # what the mount's traffic takes
+  slowfs record /var/lib --for 10s --to disk.toml             # what a probe of that disk takes
+  slowfs record -m write,fsync -r '.*/wal/.*' --to wal.toml   # until ctrl-C
+  slowfs record /mnt/slowfs --for 1m --to disk.toml --force --json";
+
 pub(super) const MATCH: &str = "\
 The mount tells, as its requests find it. The path of a file that is looked for is the backing's, which patterns are held \
 against. A path need not exist; of a file with several names requests meet what any of them does. Links below a \

@@ -33,7 +33,10 @@ const COMMANDS: [(&[&str], &str); 15] = [
         &["log", "logs", "tail", "strace"],
         "`slowfs trace` shows each request; the log is where `slowfs mount` was told",
     ),
-    (&["record", "replay"], "not in this version; `slowfs trace` shows each request"),
+    (
+        &["replay", "calibrate"],
+        "`slowfs delay file:FILE -m ...` and `slowfs device FILE` replay what `slowfs record` has written",
+    ),
     (&["recipes", "cookbook"], "`slowfs recipe --list` shows ready-made faults"),
     (&["scenario", "script", "play"], "`slowfs run FILE` runs a scenario"),
     (&["version"], "write `slowfs --version`"),

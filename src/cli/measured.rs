@@ -1,134 +1,64 @@
-//! Files of measured times that a delay is drawn from. They are read here and sent as a table, so that
+//! Files of measured times that a delay is drawn from. They are read here and sent as what is in them, so that
 //! no daemon opens a path that somebody names.
 
-use std::collections::BTreeSet;
-
-use super::values::read_up_to;
+use super::output;
+use super::values::read_file;
 use crate::fault::distributions::file_named;
 use crate::fault::kinds;
-use crate::fault::words::{self, FaultWords, Param, ParamType, Value, time};
-use crate::ops::{Method, MethodSet};
+use crate::fault::recording::{Drawn, Recording};
+use crate::fault::words::{self, FaultWords, Param, ParamType, Value};
+use crate::ops::{Call, Method, MethodSet};
 
-/// The quantiles that are told of the rows of a file, in percent.
-const QUANTILES: [f64; 27] = [
-    0.0, 1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0, 55.0, 60.0, 65.0, 70.0,
-    75.0, 80.0, 85.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99, 100.0,
-];
-
-/// How long a file may be, in MiB: rows of some millions of requests.
-const MOST: u64 = 64;
-
-/// The columns that a file of rows has.
-const COLUMNS: [&str; 3] = ["method", "len", "latency_ns"];
-
-/// The same fault, with a table in the place of each file that it names.
+/// The same fault, with its times in the place of each file that it names. What a file has no times of is told.
 ///
 /// # Errors
 /// A file cannot be read, or is none: one line.
 pub(super) fn tabled(mut fault: FaultWords) -> Result<FaultWords, String> {
     for effect in &mut fault.effects {
-        let params = kinds::find(&effect.kind).map_or(&[][..], |kind| kind.params());
-        for Param { name, .. } in params.iter().filter(|param| param.of == ParamType::Distribution)
+        let Ok(kind) = kinds::find(&effect.kind) else { continue };
+        for Param { name, .. } in
+            kind.params().iter().filter(|param| param.of == ParamType::Distribution)
         {
             let typed = effect.params.text(name).unwrap_or_default();
             if let Some((path, rest)) = file_named(typed) {
-                let table = table(path, &fault.methods)? + rest;
-                effect.params.insert(name, Value::Text(table));
+                let methods = match &fault.methods[..] {
+                    [] => kind.reach(),
+                    named => words::methods(named).map_err(|error| error.to_string())?,
+                };
+                let (length, missed) = drawn(path, methods)?;
+                missed.iter().for_each(|missed| output::warning(missed));
+                effect.params.insert(name, Value::Text(length + rest));
             }
         }
     }
     Ok(fault)
 }
 
-/// What is in that file, as a table; of rows those of these methods.
-fn table(path: &str, methods: &[String]) -> Result<String, String> {
-    let text = read_up_to(MOST, path).map_err(|why| format!("{path}: {why}"))?;
-    let is_told = |line: &str| !line.is_empty() && !line.starts_with('#');
-    let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| is_told(line));
-    let lines: Vec<(usize, &str)> = lines.collect();
-    let points = match lines.split_first() {
-        None => Err(format!("it is empty; {}", forms())),
-        Some(((_, head), rows)) if head.contains(COLUMNS[2]) => of_rows(head, rows, methods),
-        Some(_) => of_quantiles(&lines),
+/// What requests of these methods draw from that file, and what is to be told of it.
+fn drawn(path: &str, methods: MethodSet) -> Result<(String, Option<String>), String> {
+    let wanted = || Call::all().filter(|call| call.methods().intersects(methods));
+    let read = || {
+        let recording = Recording::read(&read_file(path)?)?.of_times()?;
+        let drawn = recording.drawn(wanted())?;
+        let length = drawn.shortest().ok_or_else(|| {
+            let mut there: Vec<_> = recording.rows().map(|row| row.method.name()).collect();
+            there.dedup();
+            words::ValueError(format!("it has no times of {methods}, but of {}", there.join(", ")))
+        })?;
+        Ok((length, missed(path, &drawn)))
     };
-    points.map(|points| format!("table:{points}")).map_err(|why| format!("{path}: {why}"))
+    read().map_err(|why: words::ValueError| format!("{path}: {why}"))
 }
 
-fn forms() -> String {
-    let columns = COLUMNS.join(",");
-    format!("write a line as in 99=30ms for each quantile, or CSV that begins with {columns}")
-}
-
-/// Lines `QUANTILE=TIME`.
-fn of_quantiles(lines: &[(usize, &str)]) -> Result<String, String> {
-    let is_point = |line: &str| {
-        line.split_once('=').is_some_and(|(quantile, at)| {
-            quantile.trim().parse::<f64>().is_ok() && time(at.trim()).is_ok()
-        })
-    };
-    match lines.iter().find(|(_, line)| !is_point(line)) {
-        Some((number, _)) => Err(format!("line {number} is no quantile; {}", forms())),
-        None => Ok(lines.iter().map(|(_, line)| *line).collect::<Vec<_>>().join(",")),
+/// Which methods were not measured, in a line.
+fn missed(path: &str, drawn: &Drawn) -> Option<String> {
+    let near = |(method, by): &(Method, Method)| format!("{method} takes those of {by}");
+    let mut told: Vec<_> = drawn.near.iter().map(near).collect();
+    if !drawn.none.is_empty() {
+        let names: Vec<_> = drawn.none.iter().map(|method| method.name()).collect();
+        told.push(format!("{}: no delay", names.join(", ")));
     }
-}
-
-/// Rows of single requests, under a line that names the columns.
-fn of_rows(head: &str, rows: &[(usize, &str)], methods: &[String]) -> Result<String, String> {
-    let columns: Vec<_> = head.split(',').map(str::trim).collect();
-    let places = COLUMNS.map(|name| columns.iter().position(|column| *column == name));
-    let [Some(method_at), Some(_), Some(latency_at)] = places else {
-        return Err(format!("its first line names not all of {}", COLUMNS.join(", ")));
-    };
-    let wanted = words::methods(methods).map_err(|error| error.to_string())?;
-    let (mut times, mut others) = (Vec::new(), BTreeSet::new());
-    for (number, row) in rows {
-        let cells: Vec<_> = row.split(',').map(str::trim).collect();
-        let cell = |place: usize| cells.get(place).copied().unwrap_or_default();
-        let (name, latency) = (cell(method_at), cell(latency_at));
-        let wrong = |what: &str| format!("line {number}: {what}");
-        let method =
-            Method::from_name(name).ok_or_else(|| wrong(&format!("no method {name:?}")))?;
-        let latency: u64 =
-            latency.parse().map_err(|_| wrong("latency_ns is no whole number of nanoseconds"))?;
-        if is_among(method, wanted) {
-            times.push(latency);
-        } else {
-            others.insert(name);
-        }
-    }
-    if times.is_empty() {
-        let others = others.into_iter().collect::<Vec<_>>().join(", ");
-        let has = if others.is_empty() { "no row".to_owned() } else { format!("rows of {others}") };
-        return Err(format!("it has no row of {wanted}, and {has}"));
-    }
-    times.sort_unstable();
-    let point = |quantile: &f64| {
-        let at = words::time_text(std::time::Duration::from_nanos(at(&times, *quantile)));
-        format!("{quantile}={at}")
-    };
-    Ok(QUANTILES.iter().map(point).collect::<Vec<_>>().join(","))
-}
-
-/// Whether it is one of these by any of its names.
-fn is_among(method: Method, wanted: MethodSet) -> bool {
-    let same = |other: &Method| *other == method || other.calls() == method.calls();
-    wanted.iter().any(|other| same(&other))
-}
-
-/// A quantile of what is sorted, straight between two of them, to the nearest nanosecond.
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a place among them, and a share of their distance"
-)]
-fn at(sorted: &[u64], percent: f64) -> u64 {
-    let place = (sorted.len().saturating_sub(1)) as f64 * percent / 100.0;
-    let below = place.floor();
-    let get =
-        |place: f64| sorted.get(place as usize).or(sorted.last()).copied().unwrap_or_default();
-    let (low, high) = (get(below), get(below + 1.0));
-    low + ((place - below) * (high - low) as f64).round() as u64
+    (!told.is_empty()).then(|| format!("{path} has not the times of all: {}", told.join("; ")))
 }
 
 #[cfg(test)]
@@ -137,17 +67,22 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str, fault: &str) -> Result<String, String> {
+    fn file(text: &str) -> (tempfile::TempDir, String) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("measured,1");
         fs::write(&path, text).unwrap();
-        let line = fault.replace("FILE", &path.display().to_string());
-        let (fault, _) = words::line(&line).unwrap();
+        let path = path.display().to_string();
+        (dir, path)
+    }
+
+    fn read(text: &str, fault: &str) -> Result<String, String> {
+        let (_dir, path) = file(text);
+        let (fault, _) = words::line(&fault.replace("FILE", &path)).unwrap();
         let told = tabled(fault).map(|fault| {
             fault.fault().unwrap();
             fault.line()
         });
-        told.map_err(|why| why.replace(&path.display().to_string(), "FILE"))
+        told.map_err(|why| why.replace(&path, "FILE"))
     }
 
     #[test]
@@ -155,30 +90,59 @@ mod tests {
         let text = "# of a disk\n0=1ms\n 50 = 2ms\n\n99.9=30ms\n100=2s\n";
         assert_eq!(
             read(text, "delay file:FILE -m fsync").unwrap(),
-            "delay 'table:0=1ms,50 = 2ms,99.9=30ms,100=2s' -m fsync"
+            "delay table:0=1ms,50=2ms,99.9=30ms,100=2s -m fsync"
         );
         let limited = read("0=1ms\n100=2s", "error EIO --and 'delay file:FILE,max=1s' -m fsync");
         assert_eq!(limited.unwrap(), "error EIO --and 'delay table:0=1ms,100=2s,max=1s' -m fsync");
     }
 
     #[test]
-    fn rows_of_the_methods_become_a_table() {
+    fn rows_of_the_methods_become_tables() {
         let mut text = "method,len,latency_ns\n".to_owned();
         for n in 0..=100 {
             text += &format!("fsync,0,{}\nwrite,4096,{}\n", (n * 37 % 101) * 1000, n + 7_000_000);
         }
         let told = read(&text, "delay file:FILE -m fsync").unwrap();
         let points: Vec<_> = told.split([':', ' ']).nth(2).unwrap().split(',').collect();
-        assert_eq!(points.len(), QUANTILES.len());
+        assert_eq!(points.len(), 27);
         for (point, known) in [(0, "0=0s"), (1, "1=1us"), (11, "50=50us"), (23, "99.5=99us500ns")] {
             assert_eq!(points[point], known);
         }
         assert_eq!(points[26], "100=100us");
-        // By either name, and of several methods all rows.
+        // By either name.
         let written = read(&text, "delay file:FILE -m write_buf").unwrap();
-        assert!(written.contains("0=7ms,"), "{written}");
-        let both = read(&text, "delay file:FILE -m all").unwrap();
-        assert!(both.contains("0=0s,") && both.contains("100=7ms100ns"), "{both}");
+        assert!(written.contains("table:0=7ms,"), "{written}");
+        // Of several methods each has its own, in the quotes that a shell needs.
+        let both = read(&text, "delay file:FILE,max=1s -m fsync,write").unwrap();
+        for part in [
+            "delay 'recorded:fdatasync+fsync:0=0s,",
+            ";copy_file_range.4KiB+write.4KiB:0=7ms,",
+            ",100=7ms100ns,max=1s' -m fsync,write",
+        ] {
+            assert!(both.contains(part), "{part}: {both}");
+        }
+        let on_device = read(&text, "device --flush file:FILE").unwrap();
+        assert!(
+            on_device.contains("--flush 'recorded:fdatasync+fsync+fsyncdir:0=0s"),
+            "{on_device}"
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_is_told() {
+        let (_dir, path) = file("fsync,0,1000\nwrite,4096,2000\n");
+        let missed = |method: &[&str]| {
+            let methods = method.iter().map(|name| Method::from_name(name).unwrap()).collect();
+            drawn(&path, methods).unwrap().1
+        };
+        assert_eq!(missed(&["fsync", "write"]), None);
+        let told = missed(&["fsyncdir", "write", "flush", "read"]).unwrap();
+        assert!(
+            told.ends_with(
+                "has not the times of all: fsyncdir takes those of fsync; flush, read: no delay"
+            ),
+            "{told}"
+        );
     }
 
     #[test]
@@ -187,15 +151,10 @@ mod tests {
         let csv = "method,len,latency_ns\n";
         for (text, told) in [
             ("", "FILE: it is empty; write a line as in 99=30ms"),
-            ("# nothing\n", "it is empty"),
             ("0=1ms\nhalf=2ms", "FILE: line 2 is no quantile; write a line as in 99=30ms"),
-            ("0=1ms\n100=2", "line 2 is no quantile"),
-            ("method,latency_ns\nfsync,1", "names not all of method, len, latency_ns"),
-            (&format!("{csv}fsync,0,soon"), "line 2: latency_ns is no whole number"),
-            (&format!("{csv}fsync,0,-1"), "line 2: latency_ns is no whole number"),
-            (&format!("{csv}# a\nfsycn,0,1"), "line 3: no method \"fsycn\""),
-            (&format!("{csv}write,0,1"), "it has no row of fsync, and rows of write"),
-            (csv, "it has no row of fsync, and no row"),
+            ("channels = 4", "FILE: line 1 is no quantile"),
+            (&format!("{csv}fsync,0,soon"), "FILE: line 2: latency_ns is no whole number"),
+            (&format!("{csv}write,0,1"), "FILE: it has no times of fsync, but of write"),
         ] {
             assert!(why(text).contains(told) && !why(text).contains('\n'), "{}", why(text));
         }

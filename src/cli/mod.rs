@@ -35,6 +35,7 @@ mod progress;
 mod ps;
 mod ready;
 mod recipe;
+mod record;
 mod render;
 mod report;
 mod scenario;
@@ -301,6 +302,7 @@ mod tests {
             selftest::field_names(),
             ps::field_names(),
             doctor::field_names(),
+            record::field_names(),
         ];
         for name in all.iter().flatten() {
             assert!(DOCUMENTATION.contains(&format!("`{name}`")), "{name}");

@@ -11,7 +11,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Mount", &["mount", "umount", "ps", "doctor"]),
     ("Faults", &["clear"]),
     ("Scripts", &["recipe", "run"]),
-    ("Try it", &["demo", "selftest"]),
+    ("Measure", &["record", "demo", "selftest"]),
 ];
 
 const LOOK: &str = "Look";
@@ -25,7 +25,7 @@ fn groups(grammar: &Command) -> Vec<(&'static str, Vec<&Command>)> {
         let is_kind = KINDS.iter().any(|kind| kind.name() == name);
         known.map_or(if is_kind { "Faults" } else { LOOK }, |(word, _)| *word)
     };
-    let words = ["Mount", "Faults", "Scripts", LOOK, "Try it"];
+    let words = ["Mount", "Faults", "Scripts", LOOK, "Measure"];
     words.map(|word| (word, shown().filter(|command| of(command) == word).collect())).into()
 }
 

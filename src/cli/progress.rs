@@ -21,6 +21,14 @@ impl Progress {
         self.last = step.to_owned();
     }
 
+    /// A count that goes on, on a terminal only.
+    pub(super) fn count(&mut self, text: &str) {
+        if io::stderr().is_terminal() && text != self.last {
+            output::progress(&format!("\r\x1b[K{text}"));
+            text.clone_into(&mut self.last);
+        }
+    }
+
     pub(super) fn clear(&self) {
         if io::stderr().is_terminal() {
             output::progress("\r\x1b[K");

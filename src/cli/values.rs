@@ -129,18 +129,14 @@ pub(super) fn parse_fault(text: &str) -> Result<String, String> {
     Name::new(text).map(|name| name.to_string()).map_err(|e| e.to_string())
 }
 
-/// What stands in a file that a fault names: a few figures.
+/// What stands in a file that a fault names: a few figures, or what was recorded. A path that was mistyped may
+/// be one without an end.
 pub(super) fn read_file(path: &str) -> Result<String, ValueError> {
-    read_up_to(1, path)
-}
-
-/// What stands in a file that may have so many MiB: a path that was mistyped may be one without an end.
-pub(super) fn read_up_to(most: u64, path: &str) -> Result<String, ValueError> {
+    const MOST: u64 = 64 << 20;
     let mut text = String::new();
-    let room = most << 20;
-    let read = File::open(path).and_then(|file| file.take(room + 1).read_to_string(&mut text));
+    let read = File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text));
     match read {
-        Ok(bytes) if bytes as u64 > room => Err(format!("it is longer than {most} MiB").into()),
+        Ok(bytes) if bytes as u64 > MOST => Err("it is longer than 64 MiB".into()),
         Ok(_) => Ok(text),
         Err(error) => Err(format!("cannot read it: {error}").into()),
     }

@@ -16,6 +16,7 @@ pub(super) use crate::daemon::around::Lead;
 use crate::daemon::mountinfo::{MountLine, is_ours};
 use crate::daemon::socket::{self, State};
 use crate::daemon::{mark, mount};
+use crate::fault::device;
 use crate::fault::distributions::file_named;
 use crate::fault::words;
 use crate::rpc::Client;
@@ -29,12 +30,12 @@ const VARIABLE: &str = "SLOWFS_ADDR";
 /// How long the usual port may take to tell whose it is.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Commands that take paths of their own: of `match` it is both the mount and what is asked of it, of `run`
-/// the last one is a file.
-pub(super) const PATHS: [&str; 2] = ["match", "run"];
+/// Commands that take paths of their own: of `match` and `record` it is both the mount and what is asked of it, of
+/// `run` the last one is a file.
+pub(super) const PATHS: [&str; 3] = ["match", "record", "run"];
 
 /// Writes a mountpoint that stands before every other argument of a control command as the option that
-/// it is. What ends with .toml is a file of figures.
+/// it is. A device's file is none.
 pub(super) fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
     for word in args.iter_mut().skip(2).take_while(|word| is_path(word)) {
         let mut option = OsString::from("--mount=");
@@ -50,7 +51,7 @@ pub(super) fn is_path(word: &OsString) -> bool {
     // Where a delay is drawn from a file, its path stands there.
     let is_length = word.to_str().and_then(file_named).is_some();
     let has_slash = bytes.contains(&b'/') && !bytes.starts_with(b"-");
-    let is_other = bytes.ends_with(b".toml") || is_length;
+    let is_other = word.to_str().is_some_and(device::is_file) || is_length;
     has_slash && !is_other || word == "." || word == ".."
 }
 

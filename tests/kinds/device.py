@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from dice import GOLDEN, MASK, asked, draw, mix, time, unit
+from dice import GOLDEN, MASK, asked, draw, mix, unit
 
 DEVICES = Path(__file__).resolve().parents[2] / "devices"
 SECOND = 10**9
@@ -75,9 +75,10 @@ class Device:
                 Pace(iops, int(figures.get("credits", 1))),
             ]
 
-    def length(self, name, k):
+    def length(self, name, k, method=None, size=0):
         number = mix(draw(self.seed, self.key, self.n) + (k + 1) * GOLDEN & MASK)
-        return math.floor(asked(str(self.figures.get(name, "0s")), unit(number)) + 0.5)
+        typed = str(self.figures.get(name, "0s"))
+        return math.floor(asked(typed, unit(number), size=size, method=method) + 0.5)
 
     def transfer(self, name, length):
         if name not in self.figures:
@@ -104,7 +105,7 @@ class Device:
         channel = self.channel(at)
         begins = max(channel[0], at)
         seek = self.length("seek", k + 1) if begin is None or channel[1] != begin else 0
-        ends = begins + seek + self.length(name, k) + self.transfer(f"{name}_bw", length)
+        ends = begins + seek + self.length(name, k, name, length) + self.transfer(f"{name}_bw", length)
         due = self.passed(begins, ends, length)
         channel[:] = [due, begin and (begin[0], begin[1] + length)]
         return due
@@ -119,7 +120,7 @@ class Device:
         begins = max(channel[0], at)
         room = max(self.clean, begins) + drains - self.transfer("drain", size(self.figures["cache"]))
         begins = max(begins, room)
-        ends = begins + self.length("write", k) + self.transfer("write_bw", length)
+        ends = begins + self.length("write", k, "write", length) + self.transfer("write_bw", length)
         due = channel[0] = self.passed(begins, ends, length)
         self.clean = self.of_file[inode] = max(self.clean, due) + drains
         self.cache_head = (inode, offset + length)
@@ -137,12 +138,12 @@ class Device:
         if method in ("fsync", "fdatasync", "fsyncdir"):
             waits = self.figures.get("sync_waits", "all")
             clean = {"all": self.clean, "file": self.of_file.get(inode, 0), "nothing": 0}[waits]
-            return max(now, clean) + self.length("flush", 0)
+            return max(now, clean) + self.length("flush", 0, method)
         assert method in METADATA, method
-        if time(str(self.figures.get("metadata", "0s"))) == 0:
+        if str(self.figures.get("metadata", "0s")) == "0s":
             return now
         channel = self.channel(now)
-        channel[0] = max(channel[0], now) + self.length("metadata", 0)
+        channel[0] = max(channel[0], now) + self.length("metadata", 0, method)
         return channel[0]
 
 

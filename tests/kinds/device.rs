@@ -140,6 +140,14 @@ fn each_part_of_a_device_serves_as_the_model_does() {
         json!({ "write": "100us", "cache": "16KiB", "drain": "1MB", "seek": "500us", "flush": "1ms" }),
         json!({ "channels": "8", "cache": "1MiB", "drain": "1MB", "sync_waits": "file", "flush": "1ms" }),
         json!({ "channels": "8", "cache": "1MiB", "drain": "1MB", "sync_waits": "nothing", "flush": "1ms" }),
+        // As recorded, each method and size by its own.
+        json!({
+            "channels": "8",
+            "read": "recorded:read.256:0=100us,100=300us;read.8KiB:0=1ms,50=2ms,100=4ms",
+            "write": "recorded:write.2KiB:0=200us,100=1ms;write.16KiB:0=1ms,100=3ms",
+            "flush": "recorded:fsync+fsyncdir:0=1ms,100=3ms;fdatasync:0=4ms,100=5ms",
+            "metadata": "recorded:create+rename:0=1ms,100=2ms;unlink:0=3ms,100=3ms;ftruncate:0=500us,100=600us",
+        }),
         // Forty credits are spent within 40 ms, then ten are earned in 50.
         json!({ "iops": "200", "burst_iops": "1000", "credits": "40", "io_size": "4KiB" }),
     ] {

@@ -58,7 +58,34 @@ def between(points, percent):
     raise ValueError(percent)
 
 
-def asked(length, u, backing=None):
+def bytes_of(text):
+    name = text.lstrip("0123456789")
+    return int(text[: len(text) - len(name)]) * {"": 1, "KiB": 1 << 10, "MiB": 1 << 20}[name]
+
+
+def table_of(text):
+    points = [part.split("=") for part in text.split(",")]
+    return [(float(percent), time(at)) for percent, at in points]
+
+
+def recorded(text, method, size):
+    """The table of that method whose size is nearest, as so many times; of two the larger."""
+    found = []
+    for part in text.split(";"):
+        classes, _, table = part.partition(":")
+        for name in classes.split("+"):
+            of, _, about = name.partition(".")
+            if of == method:
+                found.append((bytes_of(about or "0"), table_of(table)))
+    found.sort()
+    nearest = found[0]
+    for other in found[1:]:
+        if size * size >= nearest[0] * other[0]:
+            nearest = other
+    return nearest[1]
+
+
+def asked(length, u, backing=None, size=0, method="write"):
     """Nanoseconds, not rounded yet."""
     longest = time("1h")
     if ",max=" in length:
@@ -80,8 +107,9 @@ def asked(length, u, backing=None):
         least, alpha = rest.split(",")
         ns = time(least) * (1 - u) ** (-1 / float(alpha))
     elif name == "table":
-        points = [part.split("=") for part in rest.split(",")]
-        ns = between([(float(percent), time(at)) for percent, at in points], u * 100)
+        ns = between(table_of(rest), u * 100)
+    elif name == "recorded":
+        ns = between(recorded(rest, method, size), u * 100)
     elif name == "file":
         ns = between(quantiles_of(rest), u * 100)
     elif name.startswith("x"):

@@ -19,7 +19,7 @@ def main():
         key = fault["key"] if isinstance(fault["key"], int) else fnv(fault["key"])
         per_byte = time(fault["per_byte"])
         for n, got, size, backing in fault["hits"]:
-            expected = asked(fault["length"], unit(draw(told["seed"], key, n)), backing) + size * per_byte
+            expected = asked(fault["length"], unit(draw(told["seed"], key, n)), backing, size) + size * per_byte
             if abs(got - expected) > 1:
                 print(f"{fault['length']}: match {n} asked {got} for {expected}")
             looked += 1

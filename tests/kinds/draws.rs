@@ -17,6 +17,10 @@ use super::common::{Mount, fault_on, slowfs, stdout_of};
 const SEED: u64 = 7;
 const THREADS: usize = 4;
 
+/// Of writes of 1 to 8 bytes, told apart at 4.
+const RECORDED: &str = "recorded:read:0=1ms,100=1ms;fsync+write.2:0=1us,50=3us,100=20us;\
+                        write.8:0=30us,100=90us";
+
 /// What a fault asked of one write: the number of the match, how long, of how many bytes, and how long
 /// the backing took.
 type Asked = (i64, i64, i64, i64);
@@ -82,6 +86,7 @@ fn what_a_delay_asks_is_what_anybody_computes() {
         ("pareto:1us,0.5,max=300us", "0ns", "before"),
         ("table:0=1us,50=3us,99=30us,100=200us", "0ns", "before"),
         (&*file, "0ns", "before"),
+        (RECORDED, "100ns", "before"),
         ("x3", "0ns", "after"),
         ("x1.5,max=20us", "500ns", "after"),
     ];

@@ -6,13 +6,14 @@ use crate::fault::distributions::{self, Length};
 use crate::fault::io_size::{self, IO_SIZE};
 use crate::fault::rate::Rate;
 use crate::fault::words::{Args, Param, ParamType, ValueError};
+use crate::ops::Call;
 
-const CHANNELS: &str = "channels";
-const READ: &str = "read";
-const WRITE: &str = "write";
+pub(super) const CHANNELS: &str = "channels";
+pub(super) const READ: &str = "read";
+pub(super) const WRITE: &str = "write";
 const SEEK: &str = "seek";
-const FLUSH: &str = "flush";
-const METADATA: &str = "metadata";
+pub(super) const FLUSH: &str = "flush";
+pub(super) const METADATA: &str = "metadata";
 const READ_BW: &str = "read_bw";
 const WRITE_BW: &str = "write_bw";
 pub(super) const TOTAL_BW: &str = "total_bw";
@@ -119,6 +120,21 @@ impl Figures {
             waits: waits(args)?,
             credits: credits(args)?,
         })
+    }
+
+    /// What takes no time although others were recorded.
+    pub(in crate::fault) fn lacking(&self) -> Vec<&'static str> {
+        let all = [
+            (&self.read.time, Call::Read, "reads"),
+            (&self.write.time, Call::Write, "writes"),
+            (&self.flush, Call::Fsync, "syncs"),
+            (&self.metadata, Call::Create, "metadata"),
+        ];
+        let is_recorded = all.iter().any(|(length, ..)| length.is_recorded());
+        let lacks = |length: &Length, call| length.is_zero() || length.lacks(call);
+        let lacking =
+            all.into_iter().filter(|(length, call, _)| is_recorded && lacks(length, *call));
+        lacking.map(|(.., name)| name).collect()
     }
 }
 

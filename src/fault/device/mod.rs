@@ -19,4 +19,5 @@ mod presets;
 
 pub(super) use figures::{Figures, PARAMS, PRESET};
 pub(super) use model::{Asked, Model, What};
-pub(super) use presets::{PRESETS, is_file, of_file, of_preset};
+pub(crate) use presets::is_file;
+pub(super) use presets::{PRESETS, of_file, of_preset};

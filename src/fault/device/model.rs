@@ -11,7 +11,8 @@ use super::channels::Channels;
 use super::credits::Spent;
 use super::figures::{Figures, Work};
 use crate::fault::chance::{Draw, Purpose};
-use crate::fault::distributions::Length;
+use crate::fault::distributions::{Length, Of};
+use crate::ops::Call;
 
 /// What is asked of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +25,39 @@ pub(in crate::fault) enum What {
     Sync,
 }
 
+impl What {
+    /// What a request asks of a disk, if it asks anything: the rest a filesystem has in memory.
+    pub(in crate::fault) fn of(call: Call) -> Option<What> {
+        match call {
+            Call::Read => Some(What::Read),
+            Call::Write => Some(What::Write),
+            Call::CopyFrom | Call::CopyTo => Some(What::Copy),
+            Call::Fsync | Call::Fdatasync | Call::Fsyncdir => Some(What::Sync),
+            Call::Create
+            | Call::Fallocate
+            | Call::Link
+            | Call::Mkdir
+            | Call::Mknod
+            | Call::Removexattr
+            | Call::Rename
+            | Call::Rmdir
+            | Call::SetattrMode
+            | Call::SetattrOwner
+            | Call::SetattrSize
+            | Call::SetattrSizeHandle
+            | Call::SetattrTimes
+            | Call::Setxattr
+            | Call::Symlink
+            | Call::Unlink => Some(What::Metadata),
+            _ => None,
+        }
+    }
+}
+
 /// One request.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::fault) struct Asked {
-    pub(in crate::fault) what: What,
+    pub(in crate::fault) call: Call,
     pub(in crate::fault) inode: u64,
     pub(in crate::fault) offset: u64,
     pub(in crate::fault) len: u64,
@@ -52,23 +82,25 @@ struct Times<'a> {
 }
 
 impl Times<'_> {
-    fn nth(&self, k: u64, length: &Length) -> u64 {
-        let time = length.at(|| self.draw.each_unit(Purpose::Delay, k)).unwrap_or_default();
+    fn nth(&self, k: u64, length: &Length, of: Of) -> u64 {
+        let time = length.of(of, || self.draw.each_unit(Purpose::Delay, k)).unwrap_or_default();
         u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn of(&self, work: &Work, bytes: &Bytes) -> u64 {
-        let own = self.nth(bytes.first, &work.time);
+        let own = self.nth(bytes.first, &work.time, bytes.of());
         own.saturating_add(transfer(bytes.len, work.bandwidth))
     }
 
     fn seek(&self, bytes: &Bytes) -> u64 {
-        self.nth(bytes.first + 1, &self.figures.seek)
+        self.nth(bytes.first + 1, &self.figures.seek, bytes.of())
     }
 }
 
 /// Bytes that are moved.
 struct Bytes {
+    /// How: a copy reads, then writes.
+    call: Call,
     inode: u64,
     /// Where they begin, if that is known.
     begin: Option<Place>,
@@ -78,9 +110,13 @@ struct Bytes {
 }
 
 impl Bytes {
-    fn of(asked: &Asked) -> Bytes {
-        let Asked { inode, offset, len, .. } = *asked;
-        Bytes { inode, begin: Some((inode, offset)), len, first: 0 }
+    fn new(asked: &Asked) -> Bytes {
+        let Asked { call, inode, offset, len, .. } = *asked;
+        Bytes { call, inode, begin: Some((inode, offset)), len, first: 0 }
+    }
+
+    fn of(&self) -> Of {
+        Of { call: self.call, len: self.len }
     }
 
     fn end(&self) -> Option<Place> {
@@ -102,24 +138,26 @@ impl Model {
         now: u64,
         draw: &Draw,
     ) -> u64 {
-        let (bytes, times) = (Bytes::of(asked), Times { figures, draw, came: now });
-        match asked.what {
+        let (bytes, times) = (Bytes::new(asked), Times { figures, draw, came: now });
+        let Some(what) = What::of(asked.call) else { return now };
+        match what {
             What::Read => self.read(&bytes, now, &times),
             What::Write => self.write(&bytes, now, &times),
             What::Copy => {
-                let read = self.read(&Bytes { begin: None, ..Bytes::of(asked) }, now, &times);
-                self.write(&Bytes { first: 2, ..bytes }, read, &times)
+                let from = Bytes { call: Call::Read, begin: None, ..Bytes::new(asked) };
+                let read = self.read(&from, now, &times);
+                self.write(&Bytes { call: Call::Write, first: 2, ..bytes }, read, &times)
             }
             What::Metadata if figures.metadata.is_zero() => now,
             What::Metadata => {
                 let channel = self.channels.next(figures.channels, now);
-                let took = times.nth(0, &figures.metadata);
+                let took = times.nth(0, &figures.metadata, bytes.of());
                 channel.free = channel.free.max(now).saturating_add(took);
                 channel.free
             }
             What::Sync => {
                 let clean = self.cache.clean(asked.inode, figures.waits).max(now);
-                clean.saturating_add(times.nth(0, &figures.flush))
+                clean.saturating_add(times.nth(0, &figures.flush, bytes.of()))
             }
         }
     }
@@ -196,7 +234,14 @@ mod tests {
 
         /// When a request that comes at `ms` is due, in milliseconds.
         fn due(&mut self, ms: u64, what: What, inode: u64, offset: u64, len: u64) -> u64 {
-            let asked = Asked { what, inode, offset, len };
+            let call = match what {
+                What::Read => Call::Read,
+                What::Write => Call::Write,
+                What::Copy => Call::CopyTo,
+                What::Metadata => Call::Create,
+                What::Sync => Call::Fsync,
+            };
+            let asked = Asked { call, inode, offset, len };
             let draw = Draw::new(Dice::new(1, 1), 0);
             let due = self.0.due(&self.1, &asked, ms * MS, &draw);
             assert_eq!(due % MS, 0, "{due}");
@@ -260,10 +305,11 @@ mod tests {
     fn what_no_clock_can_add_up_is_never_due() {
         let mut disk = Disk::new("write=400years write_bw=1");
         for _ in 0..4 {
-            let asked = Asked { what: What::Write, inode: 1, offset: u64::MAX, len: u64::MAX };
+            let (call, offset, len) = (Call::Write, u64::MAX, u64::MAX);
+            let asked = Asked { call, inode: 1, offset, len };
             disk.0.due(&disk.1, &asked, u64::MAX, &Draw::new(Dice::new(1, 1), 0));
         }
-        let asked = Asked { what: What::Read, inode: 1, offset: 0, len: 1 };
+        let asked = Asked { call: Call::Read, inode: 1, offset: 0, len: 1 };
         assert_eq!(disk.0.due(&disk.1, &asked, 0, &Draw::new(Dice::new(1, 1), 0)), u64::MAX);
     }
 }

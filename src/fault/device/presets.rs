@@ -7,9 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{BURST_IOPS, CREDITS, IOPS, PARAMS, PRESET, TOTAL_BW};
+use super::figures::{
+    BURST_IOPS, CHANNELS, CREDITS, FLUSH, IOPS, METADATA, PARAMS, PRESET, READ, TOTAL_BW, WRITE,
+};
+use super::model::What;
+use crate::fault::recording::Recording;
 use crate::fault::suggest::closest;
 use crate::fault::words::{Args, Param, ParamType, Value, ValueError, whole};
+use crate::ops::Call;
 
 /// Names, and what stands in their files.
 pub(in crate::fault) static PRESETS: &[(&str, &str)] = &[
@@ -41,10 +46,18 @@ static OWN: [(&str, ParamType); 7] = [
     (SMALL_BW, ParamType::Size),
 ];
 
+/// Figures that are drawn from what was recorded of such requests.
+const RECORDED: [(&str, What); 4] =
+    [(READ, What::Read), (WRITE, What::Write), (FLUSH, What::Sync), (METADATA, What::Metadata)];
+
+/// How many requests a recorded device serves at once: what they waited for each other is in their times.
+const AT_ONCE: u64 = 64;
+
 /// Whether that is the name of a file, and none of a preset.
 #[must_use]
-pub(in crate::fault) fn is_file(word: &str) -> bool {
-    std::path::Path::new(word).extension().is_some_and(|end| end == "toml")
+pub(crate) fn is_file(word: &str) -> bool {
+    let end = std::path::Path::new(word).extension();
+    end.is_some_and(|end| end == "toml" || end == "csv")
 }
 
 /// The figures of a preset, as in `ebs-gp3:6000,250MiB`.
@@ -68,7 +81,23 @@ pub(in crate::fault) fn of_preset(word: &str) -> Result<Args, ValueError> {
 /// # Errors
 /// What is wrong with it, by its line.
 pub(in crate::fault) fn of_file(text: &str) -> Result<Args, ValueError> {
-    Sheet::read(text)?.figures()
+    let recording = Recording::read(text)?;
+    let mut args = Sheet::read(&recording.figures())?.figures()?;
+    if recording.is_empty() {
+        return Ok(args);
+    }
+    for (name, what) in RECORDED {
+        let calls = Call::all().filter(|call| What::of(*call) == Some(what));
+        if let Some(length) = recording.drawn(calls)?.length()
+            && args.insert(name, ParamType::Distribution.read(&length)?).is_some()
+        {
+            return Err(format!("{name} is given, and was recorded").into());
+        }
+    }
+    if args.get(CHANNELS).is_none() {
+        args.insert(CHANNELS, whole(AT_ONCE));
+    }
+    Ok(args)
 }
 
 fn unknown(name: &str) -> ValueError {
@@ -80,7 +109,8 @@ fn unknown(name: &str) -> ValueError {
     let hint = closest(name, names()).map(|near| format!("; did you mean {near}?"));
     let all = names().collect::<Vec<_>>().join(", ");
     let hint = hint.unwrap_or_default();
-    format!("there is no such device among {all}{hint} (a file's name ends with .toml)").into()
+    format!("there is no such device among {all}{hint} (a file's name ends with .toml or .csv)")
+        .into()
 }
 
 /// What stands in a file.

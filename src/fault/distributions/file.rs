@@ -10,13 +10,14 @@ const PREFIX: &str = "file:";
 pub(super) const FORM: Form = Form {
     prefix: PREFIX,
     form: "file:FILE",
-    about: "as measured: FILE has quantiles, a line `QUANTILE=TIME` each, or is CSV with the columns \
-            method,len,latency_ns; it is sent as a table",
+    about: "as measured, each method and size by its own: FILE is what `slowfs record` writes, lines \
+            `QUANTILE=TIME`, or CSV with the columns method,len,latency_ns; what is in it is sent",
     read,
 };
 
 fn read(_: &str) -> Result<Shape, ValueError> {
-    Err("the command line reads such a file; send what is in it as table:0=T,...,100=T".into())
+    Err("the command line reads such a file; send what is in it as table:0=T,...,100=T, or as recorded:METHOD:0=T,...,100=T;..."
+        .into())
 }
 
 /// The file that a length as typed names, and what is typed behind it.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{DISTRIBUTIONS, Distribution, Form, Shape, nanoseconds};
+use super::{DISTRIBUTIONS, Form, Of, Shape, nanoseconds};
 use crate::fault::suggest::closest;
 use crate::fault::words::{Value, ValueError, time, time_text, whole};
+use crate::ops::Call;
 
 /// The longest time of a distribution, unless another is given.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -70,21 +71,51 @@ impl Length {
         }
     }
 
-    /// How long, for what `unit` draws: an even number between 0 and 1.
+    /// How long for that request, for what `unit` draws: an even number between 0 and 1.
     #[inline]
-    pub(in crate::fault) fn asked(&self, unit: impl FnOnce() -> f64) -> Asked {
+    pub(in crate::fault) fn asked(&self, of: Of, unit: impl FnOnce() -> f64) -> Asked {
         match &self.shape {
             Shape::Fixed(time) => Asked::Time(*time),
-            Shape::Drawn(by) => Asked::Time(self.drawn(by.as_ref(), unit())),
+            Shape::Drawn(by) => Asked::Time(self.rounded(by.of(of, unit()))),
             Shape::Times(factor) => Asked::Times(*factor, self.longest),
         }
     }
 
     /// The same, unless it is known only once the operation has run.
-    pub(in crate::fault) fn at(&self, unit: impl FnOnce() -> f64) -> Option<Duration> {
-        match self.asked(unit) {
+    pub(in crate::fault) fn of(&self, of: Of, unit: impl FnOnce() -> f64) -> Option<Duration> {
+        match self.asked(of, unit) {
             Asked::Time(time) => Some(time),
             Asked::Times(..) => None,
+        }
+    }
+
+    /// The same of the request that takes longest.
+    pub(in crate::fault) fn at(&self, unit: impl FnOnce() -> f64) -> Option<Duration> {
+        match &self.shape {
+            Shape::Fixed(time) => Some(*time),
+            Shape::Drawn(by) => Some(self.rounded(by.at(unit()))),
+            Shape::Times(_) => None,
+        }
+    }
+
+    /// Whether others were recorded, and none of these.
+    pub(in crate::fault) fn lacks(&self, call: Call) -> bool {
+        match &self.shape {
+            Shape::Drawn(by) => by.lacks(call),
+            Shape::Fixed(_) | Shape::Times(_) => false,
+        }
+    }
+
+    /// Whether its times are those of methods and sizes.
+    pub(in crate::fault) fn is_recorded(&self) -> bool {
+        matches!(&self.shape, Shape::Drawn(by) if by.is_recorded())
+    }
+
+    /// Whether it must know the bytes of a request.
+    pub(in crate::fault) fn is_by_bytes(&self) -> bool {
+        match &self.shape {
+            Shape::Drawn(by) => by.is_by_bytes(),
+            Shape::Fixed(_) | Shape::Times(_) => false,
         }
     }
 
@@ -102,8 +133,8 @@ impl Length {
         clippy::cast_sign_loss,
         reason = "what is negative is 0, what is too long the longest"
     )]
-    fn drawn(&self, by: &dyn Distribution, u: f64) -> Duration {
-        Duration::from_nanos(by.at(u).round() as u64).min(self.longest)
+    fn rounded(&self, ns: f64) -> Duration {
+        Duration::from_nanos(ns.round() as u64).min(self.longest)
     }
 
     /// As data: nanoseconds of a time, else the text that reads the same.
@@ -181,6 +212,8 @@ mod tests {
             "pareto:1ms,1,max=2s",
             "table:0=1ms,50=2ms,99=30ms,100=2s",
             "table:0=0s,99.9=2ms,100=2ms",
+            "recorded:fsync+fdatasync:0=1ms,100=2s",
+            "recorded:write.4KiB:0=1ms,100=2ms;write.1MiB:0=3ms,50=4ms,100=5ms,max=4ms",
             "exp:5ms,max=1s",
             "x10",
             "x1.5",
@@ -243,6 +276,13 @@ mod tests {
             ("table:0=1ms,NaN=2ms,100=3ms", "NaN is no quantile"),
             ("table:0=1ms", "begin with 0 and end with 100"),
             ("table:0=-1ms,100=2ms", "negative"),
+            ("recorded:", "write it as in recorded:fsync:0=1ms,100=2s;write.4KiB:0=1ms,100=9ms"),
+            ("recorded:fsycn:0=1ms,100=2ms", "no method \"fsycn\""),
+            ("recorded:write.big:0=1ms,100=2ms", "write.SIZE: write a size"),
+            ("recorded:fsync:0=1ms,99=2ms", "fsync: it must begin with 0 and end with 100"),
+            ("recorded:fsync:0=1ms,100=2ms;fsync:0=1ms,100=2ms", "fsync is there twice"),
+            ("recorded:write:0=1ms,100=2ms;write.4KiB:0=1ms,100=2ms", "with and without a size"),
+            ("recorded:fsync.4KiB:0=1ms,100=2ms", "fsync moves no bytes, so it has no size"),
             ("x0.5", "x0.5: N is a number from 1 to 10000, as in x10"),
             ("x10001", "from 1 to 10000"),
             ("xNaN", "from 1 to 10000"),
@@ -269,7 +309,9 @@ mod tests {
         }
         assert!(!Length::read("normal:0s,1ms").unwrap().is_zero());
         assert_eq!(Length::read("normal:1ms,2ms").unwrap().at(|| 0.01), Some(Duration::ZERO));
-        let factor = Length::read("x10,max=5s").unwrap().asked(|| unreachable!("it is not drawn"));
+        let of = Of { call: Call::Fsync, len: 0 };
+        let factor =
+            Length::read("x10,max=5s").unwrap().asked(of, || unreachable!("it is not drawn"));
         assert_eq!(factor, Asked::Times(10.0, Duration::from_secs(5)));
     }
 }

@@ -12,6 +12,7 @@ mod lognormal;
 mod normal;
 mod normal_quantile;
 mod pareto;
+mod recorded;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -23,13 +24,44 @@ use std::time::Duration;
 
 pub(crate) use file::named as file_named;
 pub(super) use length::{Asked, Length};
+pub(super) use recorded::{Class, Part, Recorded, nearer, own_method};
+pub(super) use table::Table;
 
 use super::words::{ValueError, time};
+use crate::ops::Call;
+
+/// What of a request decides how long, where times were recorded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Of {
+    pub(super) call: Call,
+    /// The bytes that it moves.
+    pub(super) len: u64,
+}
 
 /// How long, for an even number between 0 and 1.
 trait Distribution: fmt::Debug + Send + Sync {
     /// The time at `u`, which is above 0 and below 1, in nanoseconds. What is below 0 counts as 0.
     fn at(&self, u: f64) -> f64;
+
+    /// The same for one request, where that makes a difference.
+    fn of(&self, _: Of, u: f64) -> f64 {
+        self.at(u)
+    }
+
+    /// Whether it has no time for such requests at all.
+    fn lacks(&self, _: Call) -> bool {
+        false
+    }
+
+    /// Whether its times are those of methods and sizes.
+    fn is_recorded(&self) -> bool {
+        false
+    }
+
+    /// Whether it must know the bytes of a request.
+    fn is_by_bytes(&self) -> bool {
+        false
+    }
 
     /// As it is typed.
     fn typed(&self) -> String;
@@ -72,6 +104,7 @@ pub(crate) const DISTRIBUTIONS: &[Form] = &[
     lognormal::FORM,
     pareto::FORM,
     table::FORM,
+    recorded::FORM,
     file::FORM,
     times::FORM,
 ];

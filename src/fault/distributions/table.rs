@@ -15,8 +15,8 @@ pub(super) const FORM: Form = Form {
 /// As much as anybody measures.
 const MOST: usize = 1_000;
 
-#[derive(Debug)]
-struct Table {
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::fault) struct Table {
     /// Quantiles in percent, from 0 to 100, ascending, and the times there, none below that before.
     points: Vec<(f64, Duration)>,
 }
@@ -37,13 +37,52 @@ impl Distribution for Table {
     }
 
     fn typed(&self) -> String {
-        let point = |(quantile, time): &(f64, Duration)| format!("{quantile}={}", time_text(*time));
-        format!("table:{}", self.points.iter().map(point).collect::<Vec<_>>().join(","))
+        format!("table:{}", self.text())
     }
 }
 
 fn read(text: &str) -> Result<Shape, ValueError> {
-    let points = text.split(',').map(point).collect::<Result<Vec<_>, _>>()?;
+    Ok(Shape::Drawn(Box::new(Table::read(text)?)))
+}
+
+impl Table {
+    /// Quantiles as typed, `0=T,Q=T,...,100=T`.
+    ///
+    /// # Errors
+    /// They are no table; one clause.
+    pub(super) fn read(text: &str) -> Result<Table, ValueError> {
+        Table::of(text.split(',').map(point).collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// # Errors
+    /// They are no table; one clause.
+    pub(in crate::fault) fn of(points: Vec<(f64, Duration)>) -> Result<Table, ValueError> {
+        checked(&points)?;
+        Ok(Table { points })
+    }
+
+    /// As it is typed.
+    pub(in crate::fault) fn text(&self) -> String {
+        let point = |(quantile, time): &(f64, Duration)| format!("{quantile}={}", time_text(*time));
+        self.points.iter().map(point).collect::<Vec<_>>().join(",")
+    }
+
+    pub(in crate::fault) fn points(&self) -> &[(f64, Duration)] {
+        &self.points
+    }
+
+    /// The time at a quantile in percent, in whole nanoseconds.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "no time is negative, and what is too long the longest"
+    )]
+    pub(in crate::fault) fn time_at(&self, percent: f64) -> Duration {
+        Duration::from_nanos(self.at(percent / 100.0).round() as u64)
+    }
+}
+
+fn checked(points: &[(f64, Duration)]) -> Result<(), ValueError> {
     if points.len() > MOST {
         return Err(format!("it has {} quantiles; {MOST} are the most", points.len()).into());
     }
@@ -63,7 +102,7 @@ fn read(text: &str) -> Result<Shape, ValueError> {
             );
         }
     }
-    Ok(Shape::Drawn(Box::new(Table { points })))
+    Ok(())
 }
 
 fn point(text: &str) -> Result<(f64, Duration), ValueError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Class, Effect, Kind, when};
 use crate::fault::chance::{Draw, Purpose};
-use crate::fault::distributions::{self, Asked, Length};
+use crate::fault::distributions::{self, Asked, Length, Of};
 use crate::fault::error::SpecError;
 use crate::fault::operation::Operation;
 use crate::fault::plan::{After, Hold, Plan, Slower, When};
@@ -132,7 +132,7 @@ impl Effect for Delaying {
     }
 
     fn looks_at_bytes(&self) -> bool {
-        !self.per_byte.is_zero()
+        !self.per_byte.is_zero() || self.length.is_by_bytes()
     }
 
     fn doubt(&self) -> Option<String> {
@@ -145,7 +145,8 @@ impl Effect for Delaying {
 
     fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
         let plus = self.of_bytes(op);
-        match self.length.asked(|| draw.unit(Purpose::Delay)) {
+        let of = Of { call: op.call, len: op.span.map_or(0, |span| span.len) };
+        match self.length.asked(of, || draw.unit(Purpose::Delay)) {
             Asked::Times(times, longest) => {
                 plan.after.add(&After::By(Box::new(Slower { times, longest, plus })));
             }

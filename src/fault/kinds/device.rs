@@ -32,7 +32,9 @@ impl Kind for Device {
          earned again. A request that is due then runs, so that the mount's own time comes on top. Reads \
          that the page cache answers take no time. Several devices stand beside each other, each for the \
          files that it matches. `slowfs kinds device NAME` prints the file of a preset; change it, and give \
-         its path instead. Beside a preset or a file single figures can be given.\n\
+         its path instead. A file may also be \
+         what `slowfs record` writes, or CSV with the columns method,len,latency_ns: then each method and size takes \
+         the times that were recorded. Beside a preset or a file single figures can be given.\n\
          \n    slowfs device nvme -r '.*/wal/.*'\
          \n    slowfs device hdd -r '.*/data/.*'\
          \n    slowfs device ebs-gp3:6000,250MiB\
@@ -50,7 +52,7 @@ impl Kind for Device {
 
     fn reach(&self) -> MethodSet {
         Call::all()
-            .filter(|call| asked_by(*call).is_some())
+            .filter(|call| What::of(*call).is_some())
             .fold(MethodSet::EMPTY, |set, call| set.union(call.methods()))
     }
 
@@ -98,33 +100,6 @@ fn refuse(param: &str, why: ValueError) -> SpecError {
     SpecError::Value { of: Device.name().to_owned(), param: param.to_owned(), why }
 }
 
-/// What a request asks of a disk, if it asks anything: the rest a filesystem has in memory.
-fn asked_by(call: Call) -> Option<What> {
-    match call {
-        Call::Read => Some(What::Read),
-        Call::Write => Some(What::Write),
-        Call::CopyFrom | Call::CopyTo => Some(What::Copy),
-        Call::Fsync | Call::Fdatasync | Call::Fsyncdir => Some(What::Sync),
-        Call::Create
-        | Call::Fallocate
-        | Call::Link
-        | Call::Mkdir
-        | Call::Mknod
-        | Call::Removexattr
-        | Call::Rename
-        | Call::Rmdir
-        | Call::SetattrMode
-        | Call::SetattrOwner
-        | Call::SetattrSize
-        | Call::SetattrSizeHandle
-        | Call::SetattrTimes
-        | Call::Setxattr
-        | Call::Symlink
-        | Call::Unlink => Some(What::Metadata),
-        _ => None,
-    }
-}
-
 #[derive(Debug)]
 struct Serving {
     args: Args,
@@ -147,13 +122,25 @@ impl Effect for Serving {
         self.args.clone()
     }
 
+    fn doubt(&self) -> Option<String> {
+        let lacking = self.figures.lacking();
+        (!lacking.is_empty()).then(|| {
+            let lacking = lacking.join(", ");
+            format!(
+                "others were recorded, and no times of {lacking}: the device takes none for them"
+            )
+        })
+    }
+
     fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
-        let Some(what) = asked_by(op.call) else { return };
+        if What::of(op.call).is_none() {
+            return;
+        }
         let (arrived, inode) = (op.arrived(), op.inode);
         let (offset, len) = op.span.map_or((0, 0), |span| (span.offset, span.len));
         let mut state = self.state.lock();
         let State { clock, model } = &mut *state;
-        let asked = Asked { what, inode, offset, len };
+        let asked = Asked { call: op.call, inode, offset, len };
         let due = model.due(&self.figures, &asked, clock.ns(arrived), draw);
         plan.before.add(clock.hold(arrived, due));
     }
