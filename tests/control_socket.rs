@@ -102,7 +102,14 @@ start mnt2 raw2 --listen none
 refused slowfs clear
 says '2 mounts are there' "$PWD/mnt, $PWD/mnt2"
 refused slowfs match /etc/passwd
-says '/etc/passwd is below no mirror'
+says "/etc/passwd is below no mirror; 2 mounts are there, and none is named: $PWD/mnt, $PWD/mnt2;"
+SLOWFS_ADDR=9090,nowhere: refused slowfs match /etc/passwd
+says '/etc/passwd is below no mirror; SLOWFS_ADDR: "nowhere:"'
+kill -STOP "$(cat mnt2.pid)"
+refused slowfs match /etc/passwd
+says '/etc/passwd is below no mirror that answers (no answer from /run/slowfs/' 'mnt2: nothing came within 1s'
+slowfs match "$PWD/raw/f" | grep -qF "$PWD/raw/f meets 0 of 0 faults"
+kill -CONT "$(cat mnt2.pid)"
 [ "$(slowfs clear --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["ok"])')" = False ]
 at mnt2 slowfs ping ./mnt2
 here=$PWD
@@ -149,6 +156,25 @@ grep -qE "^$PWD/mnt2 .* 0 +0 +live " table || die "$(cat table)"
 slowfs ps --json | grep -F "\"$PWD/mnt\"" | grep -F '"faults":2,' | grep -qF '"held":1,' || die "$(slowfs ps --json)"
 slowfs clear ./mnt >/dev/null
 wait $making
+
+# Who stands nowhere stands in no mount: the next that may be meant is.
+here=$PWD
+nowhere() {
+    mkdir "$here/left"
+    (cd "$here/left" && rmdir "$here/left" && "$@")
+    mkdir "$here/left"
+    mount -t tmpfs none "$here/left"
+    (cd "$here/left" && umount -l "$here/left" && "$@")
+    rmdir "$here/left"
+}
+unnamed() { ! slowfs ping 2>>"$here/said"; }
+: >said
+nowhere unnamed
+[ "$(grep -c '2 mounts are there, and none is named' said)" = 2 ] || die "$(cat said)"
+stop mnt2
+asked() { slowfs ping | grep -qF " at $here/mnt,"; }
+nowhere asked
+start mnt2 raw2 --listen none
 
 # The dead are shown, and leave nothing.
 kill -9 "$(cat mnt2.pid)"

@@ -279,6 +279,15 @@ fn status_is_the_headline_and_the_faults() {
     let json: Value =
         serde_json::from_str(&text_of(&typed(&mount, "slowfs status --json"))).unwrap();
     assert!(json["calls"].as_i64() > Some(0) && json["faults"][0]["fired"] == 1, "{json}");
+    // What the headline tells apart.
+    let _ = std::fs::metadata(mount.mnt().join("none")).unwrap_err();
+    let both = ["slowfs status --json", "slowfs stats --json"];
+    let [status, stats] =
+        both.map(|line| serde_json::from_str::<Value>(&text_of(&typed(&mount, line))).unwrap());
+    for (field, least) in [("errors", 2), ("injected", 1), ("usual", 1)] {
+        assert!(status[field].as_i64() >= Some(least), "{field}: {status}");
+        assert_eq!(status[field], stats[field], "{field}");
+    }
 }
 
 /// With the port, the mounts and the sockets to itself.

@@ -119,7 +119,8 @@ fn who_answers_without_an_end_is_not_listened_to() {
         r#"
 serves floods /run/slowfs/x
 within 30000 slowfs ps --json >rows
-[ "$(state /run/slowfs/x)" = silent ] || die "$(cat rows)"
+[ "$(state /run/slowfs/x)" = wrong ] || die "$(cat rows)"
+grep -qF 'is larger than the' rows || die "$(cat rows)"
 soon test -s sent
 (($(cat sent) < 8000000)) || die "$(cat sent) bytes were taken"
 "#,
@@ -156,8 +157,55 @@ kill -9 "$(cat pid)"
 flock /run/slowfs/.lock sleep 100 & soon fails flock -n /run/slowfs/.lock true
 slowfs ps --json >rows
 test -L "$socket" || die 'nothing was swapped'
-[ "$(state "$socket")" = silent ] || die "$(cat rows)"
+[ "$(state "$PWD/mnt")" = wrong ] || die "$(cat rows)"
+grep -qF 'it is no socket any more' rows || die "$(cat rows)"
 [ "$(state "$PWD/mnt2")" = live ] || die "$(cat rows)"
+"#,
+    );
+}
+
+/// Root sees the mounts of all users, by every command.
+#[test]
+fn root_is_asked_of_which_users_mount_it_means() {
+    alone(
+        r#"
+mknod -m 666 fuse c 10 229
+mount --bind fuse /dev/fuse
+cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
+mv bin/slowfs.copy bin/slowfs
+mkdir raw2 mnt2 raw3 mnt3
+chown 65534 raw raw3 mnt mnt3
+at() { local dir=$1; shift; "$@" | grep -qF " at $PWD/$dir," || die "not $dir: $*"; }
+theirs() { setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR slowfs "$@"; }
+theirs mount mnt --subdir raw --listen none --daemon 2>log
+at mnt slowfs ping
+slowfs delay 1ms -m fsync
+slowfs match "$PWD/raw/f" | grep -qF "$PWD/raw/f meets 1 of 1 fault"
+slowfs mount mnt2 --subdir raw2 --listen none --daemon 2>log
+refused slowfs clear
+says '2 mounts are there' "$PWD/mnt" "$PWD/mnt2"
+slowfs match "$PWD/raw/f" | grep -qF "$PWD/raw/f meets 1 of 1 fault"
+slowfs match "$PWD/raw2/f" | grep -qF "$PWD/raw2/f meets 0 of 0 faults"
+
+# What one's daemon answers holds for the mount by which it was found, for no other.
+theirs mount mnt3 --subdir raw3 --listen none --daemon 2>log
+first=$(echo /tmp/slowfs-65534/*"${PWD##*-}"-mnt) third=$(echo /tmp/slowfs-65534/*"${PWD##*-}"-mnt3)
+cp -l "$first" "$first.kept"
+mv "$third" "$third.kept"
+ln -f "$third.kept" "$first"
+slowfs ps >table
+grep -qE "^$PWD/mnt .* wrong +-$" table || die "$(cat table)"
+grep -qF "$PWD/mnt cannot be asked: the socket $first of another user answers for $PWD/mnt3" table || die "$(cat table)"
+grep -qE "^$PWD/mnt3 .* no socket +-$" table || die "$(cat table)"
+! slowfs doctor >table || die 'nothing is to do'
+tr -d '\n' <table | tr -s ' ' | grep -qF "ask it by the slowfs that mounted it" || die "$(cat table)"
+mv "$first.kept" "$first"
+mv "$third.kept" "$third"
+slowfs ps >table
+for name in mnt mnt2 mnt3; do grep -qE "^$PWD/$name .* live " table || die "$(cat table)"; done
+theirs umount mnt
+theirs umount mnt3
+slowfs umount mnt2
 "#,
     );
 }

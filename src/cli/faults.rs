@@ -145,7 +145,8 @@ pub(super) fn status(client: &mut Client) -> Result<Report, ClientError> {
     let stats = client.stats()?;
     let text = format!("{}\n{}", headline(&stats), fault_table(&faults));
     let json = json!({
-        "elapsed_ns": stats.elapsed_ns, "calls": stats.calls, "errors": stats.errors, "faults": faults,
+        "elapsed_ns": stats.elapsed_ns, "calls": stats.calls, "errors": stats.errors,
+        "injected": stats.injected, "usual": stats.usual, "faults": faults,
     });
     Ok(with_scenario(Report::new(text, json).with_warnings(warnings), running(client)?))
 }
@@ -160,7 +161,7 @@ fn in_force(client: &mut Client) -> Result<(Vec<ListedFault>, Vec<String>), Clie
 }
 
 /// Those that have gone; none where that cannot be asked.
-fn ended(client: &mut Client) -> Result<Vec<ListedFault>, ClientError> {
+pub(super) fn ended(client: &mut Client) -> Result<Vec<ListedFault>, ClientError> {
     match client.list_ended() {
         Err(ClientError::UnknownCall { .. }) => Ok(Vec::new()),
         other => other,

@@ -10,7 +10,7 @@ use super::control::{MatchArgs, Target};
 use super::output;
 use super::render::{self, explain};
 use super::report::Report;
-use super::whom::{self, Lead, Meant};
+use super::whom::{self, Around, Lead, Meant};
 use crate::daemon::mountinfo::MountLine;
 use crate::fault::words::visible;
 use crate::rpc::{Client, Info, Matched, Met, WirePath};
@@ -22,15 +22,20 @@ use crate::rpc::{Client, Info, Matched, Met, WirePath};
 pub(super) fn addresses(args: &MatchArgs, target: &Target) -> Result<Meant, String> {
     match &args.path {
         Some(path) if target.mount.is_empty() && target.addr.is_empty() => {
-            let found = whom::addresses_of(path)?;
-            if !found.is_empty() {
-                return Ok((found, None));
+            let Around { addresses, unknown } = whom::addresses_of(path)?;
+            if !addresses.is_empty() {
+                return Ok((addresses, None));
             }
-            let is_below_none = |_| {
+            whom::addresses(target).map_err(|why| {
                 let path = visible(&path.to_string_lossy());
-                format!("{path} is below no mirror; `slowfs ps` shows the mounts that there are")
-            };
-            whom::addresses(target).map_err(is_below_none)
+                match unknown.is_empty() {
+                    true => format!("{path} is below no mirror; {why}"),
+                    false => {
+                        let unknown = unknown.join("; ");
+                        format!("{path} is below no mirror that answers ({unknown}); {why}")
+                    }
+                }
+            })
         }
         _ => whom::addresses(target),
     }

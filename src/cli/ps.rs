@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use rustix::process::geteuid;
 use serde::Serialize;
 
-use super::mounts::{self, Answer, Asked};
+use super::mounts::{self, Answer, Asked, Door, Unanswered};
 use super::output;
-use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
+use crate::daemon::mountinfo::MountLine;
 use crate::daemon::{mark, mount, socket};
 use crate::fault::words::quoted;
 use crate::rpc::WirePath;
@@ -36,12 +36,16 @@ pub(super) struct Row {
     started_unix_ms: Option<i64>,
     owner: Option<u32>,
     state: &'static str,
+    /// What its daemon said in the place of an answer.
+    error: Option<String>,
 }
 
 /// It answers.
 const LIVE: &str = "live";
 /// Its daemon is there, and did not answer in time.
 const SILENT: &str = "silent";
+/// Its daemon is there, and what came was no answer.
+const WRONG: &str = "wrong";
 /// It is another user's, and whoever asks may not ask its daemon.
 const CLOSED: &str = "closed";
 /// No control socket of it is found.
@@ -51,11 +55,10 @@ const DEAD: &str = "dead";
 
 /// Shows them all.
 pub(super) fn run(args: &PsArgs) -> ExitCode {
-    let table = MountTable::open().and_then(|table| table.mounts());
-    let lines: Vec<_> = match table {
-        Ok(lines) => lines.into_iter().filter(|line| is_ours(&line.kind)).collect(),
+    let lines = match mounts::mirrors() {
+        Ok(lines) => lines,
         Err(error) => {
-            output::error(&format!("cannot read /proc/self/mountinfo: {error}"));
+            output::error(&error.to_string());
             return ExitCode::FAILURE;
         }
     };
@@ -63,7 +66,7 @@ pub(super) fn run(args: &PsArgs) -> ExitCode {
     let owners = lines.iter().map(|line| (line.mountpoint.clone(), line.owner)).collect();
     let mut rows = unasked(lines, &asked);
     let is_told = |rows: &[Row], asked: &Asked| {
-        rows.iter().any(|row| row.socket.as_ref() == Some(&asked.socket))
+        rows.iter().any(|row| row.socket.as_ref() == Some(&asked.door.socket))
     };
     let others: Vec<_> = asked.into_iter().filter(|asked| !is_told(&rows, asked)).collect();
     rows.extend(others.into_iter().map(|asked| row(asked, &owners)));
@@ -90,28 +93,39 @@ fn text(rows: &[Row], now: SystemTime) -> String {
 }
 
 fn row(asked: Asked, owners: &BTreeMap<PathBuf, u32>) -> Row {
-    let pid = Some(asked.pid).filter(|pid| *pid > 0);
+    let Door { socket, pid, line } = asked.door;
+    let pid = Some(pid).filter(|pid| *pid > 0);
     match asked.answer {
         Ok(Answer { info, held, .. }) => Row {
-            owner: owners.get(&info.mountpoint.0).copied(),
+            owner: match &line {
+                Some(line) => Some(line.owner),
+                None => owners.get(&info.mountpoint.0).copied(),
+            },
             mountpoint: info.mountpoint.0,
             backing: Some(info.backing.0),
-            pid: u32::try_from(info.pid).ok(),
+            // The kernel tells of another user's, not that one's daemon.
+            pid: pid.filter(|_| line.is_some()).or_else(|| u32::try_from(info.pid).ok()),
             listen: info.listen,
-            socket: Some(info.socket.map_or(asked.socket, |WirePath(path)| path)),
+            socket: match info.socket {
+                Some(WirePath(path)) if line.is_none() => Some(path),
+                _ => Some(socket),
+            },
             faults: Some(info.faults),
             held: Some(held),
             started_unix_ms: Some(info.started_unix_ms),
             state: LIVE,
+            error: None,
         },
-        Err(_) => Row {
-            mountpoint: asked.socket.clone(),
-            pid,
-            socket: Some(asked.socket),
-            state: SILENT,
-            ..Row::default()
-        },
+        Err(why) => {
+            let (state, error) = unanswered(&why);
+            let (mountpoint, socket) = (socket.clone(), Some(socket));
+            Row { mountpoint, pid, socket, state, error, ..Row::default() }
+        }
     }
+}
+
+fn unanswered(why: &Unanswered) -> (&'static str, Option<String>) {
+    if why.is_silence() { (SILENT, None) } else { (WRONG, Some(why.to_string())) }
 }
 
 /// The mirrors among the mounts of which no socket was found that answers.
@@ -120,33 +134,35 @@ fn unasked(lines: Vec<MountLine>, asked: &[Asked]) -> Vec<Row> {
     for line in lines {
         places.entry(line.device).or_default().push(line);
     }
-    let answers = |line: &MountLine| {
-        let mut info = asked.iter().filter_map(|asked| asked.answer.as_ref().ok());
-        info.any(|answer| answer.info.mountpoint.0 == line.mountpoint)
-    };
+    let answers =
+        |line: &MountLine| asked.iter().any(|asked| asked.answer.is_ok() && asked.is_of(line, &[]));
     places.retain(|_, places| !places.iter().any(answers));
-    let lines: Vec<_> =
-        places.into_values().filter_map(|places| places.into_iter().next()).collect();
-    let servers = mark::servers_of_each(&lines);
-    let server = |line: &MountLine| Some(servers.get(&line.device)?.first()?.pid.unsigned_abs());
-    lines.iter().filter_map(|line| unasked_at(line, server(line), asked)).collect()
+    let firsts: Vec<_> = places.values().filter_map(|places| places.first().cloned()).collect();
+    let servers = mark::servers_of_each(&firsts);
+    let pids = |device| {
+        let servers = servers.get(device).into_iter().flatten();
+        servers.map(|server| server.pid.unsigned_abs()).collect::<Vec<_>>()
+    };
+    places.iter().filter_map(|(device, places)| unasked_at(places, &pids(device), asked)).collect()
 }
 
-fn unasked_at(line: &MountLine, pid: Option<u32>, asked: &[Asked]) -> Option<Row> {
-    let own = asked.iter().find(|asked| pid == Some(asked.pid));
-    let (state, socket) = match (own, pid) {
+fn unasked_at(places: &[MountLine], pids: &[u32], asked: &[Asked]) -> Option<Row> {
+    let line = places.first()?;
+    let is_its = |asked: &&Asked| places.iter().any(|line| asked.is_of(line, pids));
+    let ((state, error), socket) = match asked.iter().find(is_its) {
+        Some(Asked { door, answer: Err(why) }) => (unanswered(why), Some(door.socket.clone())),
         // It was moved, or is bound elsewhere, and answers.
-        (Some(Asked { answer: Ok(_), .. }), _) => return None,
-        (Some(silent), _) => (SILENT, Some(silent.socket.clone())),
-        (None, None) if mount::is_dead(&line.mountpoint) => (DEAD, None),
-        _ => match socket::socket_of(&line.mountpoint, line.owner) {
-            Some((path, _)) => (CLOSED, Some(path)),
-            None if is_anothers(line.owner) => (CLOSED, None),
-            None => (UNFOUND, None),
+        Some(_) => return None,
+        None if pids.is_empty() && mount::is_dead(&line.mountpoint) => ((DEAD, None), None),
+        None => match socket::socket_of(&line.mountpoint, line.owner) {
+            Some((path, _)) => ((CLOSED, None), Some(path)),
+            None if is_anothers(line.owner) => ((CLOSED, None), None),
+            None => ((UNFOUND, None), None),
         },
     };
     let (mountpoint, backing) = (line.mountpoint.clone(), Some(line.source.clone()));
-    Some(Row { mountpoint, backing, pid, socket, owner: Some(line.owner), state, ..Row::default() })
+    let (pid, owner) = (pids.first().copied(), Some(line.owner));
+    Some(Row { mountpoint, backing, pid, socket, owner, state, error, ..Row::default() })
 }
 
 /// Whether the calling user may not ask mounts of that one.
@@ -192,6 +208,10 @@ impl Row {
                 "{mount} does not answer: see its log; `slowfs umount --force {quoted}` ends it"
             ),
             SILENT => format!("{mount} does not answer: see the log of its mount"),
+            WRONG => {
+                let error = self.error.as_deref().unwrap_or_default();
+                format!("{mount} cannot be asked: {error}")
+            }
             CLOSED => format!(
                 "{mount} can be asked by its user and by root, or by its port if it has one: --addr \
                  HOST:PORT"
@@ -239,6 +259,7 @@ mod tests {
             started_unix_ms: Some(40_500),
             owner: Some(0),
             state: LIVE,
+            error: None,
         };
         let addresses = "127.0.0.1:9090, /run/slowfs/m";
         assert_eq!(live.cells(now), ["/m", "/b", "7", addresses, "2", "3", "live", "59s ago"]);

@@ -9,7 +9,7 @@ use clap::Args;
 use rustix::process::geteuid;
 
 use super::mount::mirror_at;
-use super::mounts::{self, Answer, Asked};
+use super::mounts::{self, Answer, Asked, Door};
 use crate::daemon::beneath::listed;
 use crate::daemon::mark::{self, Server};
 use crate::daemon::mountinfo::{MountLine, MountTable};
@@ -176,7 +176,8 @@ fn below(line: &MountLine) -> Vec<String> {
 fn held(line: &MountLine) -> Option<i64> {
     let found = socket::socket_of(&line.mountpoint, line.owner);
     let Some((socket, State::Live { pid })) = found else { return None };
-    let answer = mounts::asked(vec![(socket, pid)]).pop().map(|Asked { answer, .. }| answer);
+    let door = Door { socket, pid, line: Some(line.clone()) };
+    let answer = mounts::asked(vec![door]).pop().map(|Asked { answer, .. }| answer);
     answer?.ok().map(|Answer { held, .. }| held)
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::control::Target;
-use super::mounts;
+use super::mounts::{self, Door};
 use super::output;
 use super::values::parse_addr;
 use crate::daemon::around;
@@ -89,19 +89,20 @@ pub(super) fn addresses(target: &Target) -> Result<Meant, String> {
         let read: Result<_, _> = typed.split(',').map(read).collect();
         return Ok((read?, Some("that address is of $SLOWFS_ADDR")));
     }
-    if let Some(line) = mirror_at(Path::new("."))? {
+    // Who stands nowhere, or in what was detached or removed, stands in no mount.
+    if let Ok(Some(line)) = mirror_at(Path::new(".")) {
         return Ok((vec![address_of(&line)?], None));
     }
-    let mut live = socket::live();
-    match (live.pop(), live.len()) {
+    let mut doors = doors()?;
+    match (doors.pop(), doors.len()) {
         (None, _) => Ok((
             vec![DEFAULT_ADDR.to_owned()],
             Some("no mount is named and none was found, so the usual address was asked"),
         )),
-        (Some((only, _)), 0) => Ok((vec![told(&only)], None)),
+        (Some(only), 0) => Ok((vec![told(&only.socket)], None)),
         (Some(last), _) => {
-            live.push(last);
-            let names: Vec<_> = mounts::asked(live).iter().map(mounts::Asked::name).collect();
+            doors.push(last);
+            let names: Vec<_> = mounts::asked(doors).iter().map(mounts::Asked::name).collect();
             Err(format!(
                 "{} mounts are there, and none is named: {}; name one before all other arguments, or \
                  by --mount or --addr",
@@ -112,19 +113,35 @@ pub(super) fn addresses(target: &Target) -> Result<Meant, String> {
     }
 }
 
-/// The addresses of the mounts that a path is of: the mirror that it leads into, or those that mirror a
-/// directory above it; none if there is none.
-pub(super) fn addresses_of(path: &Path) -> Result<Vec<String>, String> {
+/// The mounts that a path is of.
+#[derive(Default)]
+pub(super) struct Around {
+    pub(super) addresses: Vec<String>,
+    /// Why others could not tell what they mirror.
+    pub(super) unknown: Vec<String>,
+}
+
+/// The mounts that a path is of: the mirror that it leads into, or those that mirror a directory above it.
+pub(super) fn addresses_of(path: &Path) -> Result<Around, String> {
     let Lead { path, mirror } = lead(path)?;
     if let Some(line) = mirror {
-        return Ok(vec![address_of(&line)?]);
+        return Ok(Around { addresses: vec![address_of(&line)?], ..Around::default() });
     }
-    let asked = mounts::asked(socket::live()).into_iter();
-    let behind = asked.filter(|asked| {
-        let info = asked.answer.as_ref().map(|answer| &answer.info);
-        info.is_ok_and(|info| below(&info.backing.0, &path).is_some())
-    });
-    Ok(behind.map(|asked| told(&asked.socket)).collect())
+    let mut around = Around::default();
+    for asked in mounts::asked(doors()?) {
+        match &asked.answer {
+            Ok(answer) if below(&answer.info.backing.0, &path).is_some() => {
+                around.addresses.push(told(&asked.door.socket));
+            }
+            Ok(_) => {}
+            Err(why) => around.unknown.push(why.to_string()),
+        }
+    }
+    Ok(around)
+}
+
+fn doors() -> Result<Vec<Door>, String> {
+    mounts::doors().map_err(|error| format!("cannot look for mounts: {error}"))
 }
 
 /// A path as one below that directory, if it is, by the way that this was named.
@@ -167,7 +184,9 @@ pub(super) fn address_of(line: &MountLine) -> Result<String, String> {
     if let Some((path, State::Live { .. })) = &own {
         return Ok(told(path));
     }
-    if let Some(path) = own.is_none().then(|| socket_of_moved(line)).flatten() {
+    if own.is_none()
+        && let Some(path) = socket_of_moved(line)?
+    {
         return Ok(path);
     }
     if Client::connect(DEFAULT_ADDR, PATIENCE)
@@ -203,10 +222,10 @@ fn is_dead(line: &MountLine) -> bool {
 }
 
 /// The socket of a mount that was moved, or is bound elsewhere: it keeps the name of its first place.
-fn socket_of_moved(line: &MountLine) -> Option<String> {
+fn socket_of_moved(line: &MountLine) -> Result<Option<String>, String> {
     let servers = mark::servers_of(line);
     let serves = |pid: u32| servers.iter().any(|server| server.pid.unsigned_abs() == pid);
-    socket::live().into_iter().find(|(_, pid)| serves(*pid)).map(|(path, _)| told(&path))
+    Ok(doors()?.into_iter().find(|door| serves(door.pid)).map(|door| told(&door.socket)))
 }
 
 fn told(path: &Path) -> String {

@@ -35,6 +35,8 @@ pub enum ClientError {
         addr: String,
         /// What the system said, and what to do.
         reason: String,
+        /// Whether it did not come to that in time.
+        late: bool,
     },
     /// The connection failed, or no answer came in time.
     #[error("no answer from {addr}: {reason}")]
@@ -45,6 +47,8 @@ pub enum ClientError {
         call: &'static str,
         /// What happened.
         reason: String,
+        /// Whether nothing came in time.
+        late: bool,
     },
     /// The server answered, but not as a Thrift server of this interface does.
     #[error("{addr} does not speak slowfs's protocol ({reason})")]
@@ -67,6 +71,23 @@ pub enum ClientError {
     /// The server refused, and changed nothing. Its own words.
     #[error("{0}")]
     Refused(String),
+}
+
+impl ClientError {
+    /// Why nobody at that address lets this in.
+    pub(crate) fn connect(addr: &str, error: &io::Error) -> ClientError {
+        let late = error.kind() == io::ErrorKind::TimedOut;
+        ClientError::Connect { addr: addr.to_owned(), reason: text_of(error), late }
+    }
+
+    /// Whether the other end was silent for as long as it was waited for: it may be stopped, or busy.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self,
+            ClientError::Connect { late: true, .. } | ClientError::Lost { late: true, .. }
+        )
+    }
 }
 
 /// What is wrong with an answer.
@@ -132,13 +153,13 @@ impl Connection {
     pub(super) fn connect(addr: &str, timeout: Duration) -> Result<Connection, ClientError> {
         let is_local = addr.starts_with('/');
         let asked = if is_local { addr.to_owned() } else { with_port(addr) };
-        let failed = |reason: String| ClientError::Connect { addr: asked.clone(), reason };
         let dialled = match is_local {
             true => Stream::connect(Path::new(addr), timeout),
             false => dial(addr, timeout),
         };
         let stream = dialled.map_err(|e| {
-            failed(match (e.kind(), is_local) {
+            let late = e.kind() == io::ErrorKind::TimedOut;
+            let reason = match (e.kind(), is_local) {
                 (io::ErrorKind::ConnectionRefused, false) => {
                     "connection refused (nothing listens there; `slowfs ps` shows the mounts)"
                         .into()
@@ -151,10 +172,11 @@ impl Connection {
                     format!("{}; {addr} is a file{}", text_of(&e), address_file(Path::new(addr)))
                 }
                 _ => text_of(&e),
-            })
+            };
+            ClientError::Connect { addr: asked.clone(), reason, late }
         })?;
         let made = Connection::over(stream, addr, timeout, None, Limits::REPLY);
-        made.map_err(|e| failed(text_of(&e)))
+        made.map_err(|e| ClientError::connect(&asked, &e))
     }
 
     /// For a few short answers of a server that need not mean well: whatever it does, they have come within
@@ -170,8 +192,7 @@ impl Connection {
     ) -> Result<Connection, ClientError> {
         let whole = Some((timeout, Instant::now() + whole));
         let made = Connection::over(stream, addr, timeout, whole, Limits::GLANCE);
-        let failed = |e| ClientError::Connect { addr: addr.to_owned(), reason: text_of(&e) };
-        made.map_err(failed)
+        made.map_err(|e| ClientError::connect(addr, &e))
     }
 
     fn over(
@@ -209,7 +230,7 @@ impl Connection {
     /// Sets how long an answer may take.
     fn let_take(&self, within: Duration, call: &'static str) -> Result<(), ClientError> {
         let set = self.stream.let_read_take(Some(within));
-        set.map_err(|e| self.lost(call, text_of(&e)))
+        set.map_err(|e| self.lost(call, text_of(&e), false))
     }
 
     /// A call that returns a value.
@@ -233,16 +254,24 @@ impl Connection {
             Message { name: call.to_owned(), kind: TMessageType::Call, seq: self.seq, body: args };
         let bytes =
             wire::encode(&message, false).map_err(|e| self.garbled(call, BadAnswer::NoCall(e)))?;
-        (&*self.stream).write_all(&bytes).map_err(|e| self.lost(call, text_of(&e)))?;
+        (&*self.stream)
+            .write_all(&bytes)
+            .map_err(|e| self.lost(call, text_of(&e), e.kind() == io::ErrorKind::WouldBlock))?;
         let reply = match self.reader.read() {
             Ok(Some(reply)) => reply,
-            Ok(None) => return Err(self.lost(call, "the server closed the connection".into())),
+            Ok(None) => {
+                return Err(self.lost(call, "the server closed the connection".into(), false));
+            }
             Err(ReadError::Lost(TransportErrorKind::TimedOut, _)) => {
                 let waited = humantime::format_duration(self.timeout);
                 let hint = "is that a control port?";
-                return Err(self.lost(call, format!("nothing came within {waited} ({hint})")));
+                return Err(self.lost(
+                    call,
+                    format!("nothing came within {waited} ({hint})"),
+                    true,
+                ));
             }
-            Err(ReadError::Lost(_, reason)) => return Err(self.lost(call, reason)),
+            Err(ReadError::Lost(_, reason)) => return Err(self.lost(call, reason, false)),
             Err(ReadError::Bad { reason, .. }) => {
                 return Err(self.garbled(call, reason.into()));
             }
@@ -267,8 +296,8 @@ impl Connection {
         ClientError::Refused(message_of(body))
     }
 
-    fn lost(&self, call: &'static str, reason: String) -> ClientError {
-        ClientError::Lost { addr: self.addr.clone(), call, reason }
+    fn lost(&self, call: &'static str, reason: String, late: bool) -> ClientError {
+        ClientError::Lost { addr: self.addr.clone(), call, reason, late }
     }
 
     fn garbled(&self, call: &'static str, reason: BadAnswer) -> ClientError {

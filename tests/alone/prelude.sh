@@ -6,6 +6,7 @@ ip link set lo up
 # Mounts of other scripts are nobody's business here.
 mkdir -p /run/slowfs
 mount -t tmpfs -o mode=755 none /run/slowfs
+(findmnt -rn -t fuse.slowfs,fuse.charybdefs -o TARGET || true) | while read -r other; do umount -l "$other"; done
 mkdir -p raw mnt
 
 die() { echo "FAILED: $*" >&9; cat log said >&9 2>/dev/null || true; trap - ERR; exit 1; }

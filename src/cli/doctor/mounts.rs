@@ -14,7 +14,8 @@ const SEARCHING: Duration = Duration::from_secs(2);
 
 pub(super) fn answers(scene: &Scene) -> Finding {
     let alive = scene.answers().filter(|(mirror, asked)| asked.is_some() || !is_dead(mirror));
-    let (mut told, mut silent, mut closed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut told, mut silent) = (Vec::new(), Vec::new());
+    let (mut wrong, mut closed) = (Vec::new(), Vec::new());
     for (mirror, asked) in alive {
         match asked.map(|asked| &asked.answer) {
             Some(Ok(answer)) => told.push(format!(
@@ -23,7 +24,8 @@ pub(super) fn answers(scene: &Scene) -> Finding {
                 counted(answer.faults.len(), "fault"),
                 answer.held
             )),
-            Some(Err(_)) => silent.push(mirror.name()),
+            Some(Err(why)) if why.is_silence() => silent.push(mirror.name()),
+            Some(Err(why)) => wrong.push(format!("{}: {why}", mirror.name())),
             None => closed.push(mirror.name()),
         }
     }
@@ -32,6 +34,13 @@ pub(super) fn answers(scene: &Scene) -> Finding {
             format!("{} does not answer", silent.join(", ")),
             "its daemon is stopped or takes too long",
             format!("look at its log and its processor time; {}", each("umount --force", &silent)),
+        );
+    }
+    if !wrong.is_empty() {
+        return Finding::to_do(
+            wrong.join("; "),
+            "commands that name no other address fail there",
+            "look at its log; ask it by the slowfs that mounted it",
         );
     }
     if !closed.is_empty() {

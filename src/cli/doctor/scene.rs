@@ -6,9 +6,8 @@ use rustix::process::geteuid;
 
 use crate::cli::mount::mirror_at;
 use crate::cli::mounts::{self, Answer, Asked};
-use crate::daemon::StartError;
 use crate::daemon::mark;
-use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
+use crate::daemon::mountinfo::MountLine;
 use crate::daemon::socket::{self, Sockets};
 
 /// The machine as the calling user sees it.
@@ -44,41 +43,33 @@ impl Mirror {
     pub(super) fn name(&self) -> String {
         self.line.mountpoint.display().to_string()
     }
-
-    /// Whether that is what its daemon said.
-    fn is_of(&self, asked: &Asked) -> bool {
-        let told = asked.answer.as_ref().ok().map(|answer| &answer.info.mountpoint.0);
-        told == Some(&self.line.mountpoint) || self.pids.contains(&asked.pid)
-    }
 }
 
 impl Scene {
     /// # Errors
     /// No mirror is mounted at what was named, or the mount table cannot be read.
     pub(super) fn look(named: Option<&Path>) -> anyhow::Result<Scene> {
-        let lines = match named {
+        let mut all = mounts::mirrors()?;
+        let mut lines = match named {
             Some(named) => vec![mirror_at(named, "examine")?],
-            None => {
-                let table = MountTable::open().and_then(|table| table.mounts());
-                let mut lines = table.map_err(StartError::Mountinfo)?;
-                lines.retain(|line| is_ours(&line.kind));
-                // What is bound to several places is one mirror.
-                lines.sort_by_key(|line| line.device);
-                lines.dedup_by_key(|line| line.device);
-                lines
-            }
+            None => all.clone(),
         };
+        // A named one may have a type of its own.
+        all.extend_from_slice(&lines);
+        // What is bound to several places is one mirror.
+        lines.sort_by_key(|line| line.device);
+        lines.dedup_by_key(|line| line.device);
         let mut sockets = socket::all();
-        let live = mounts::with_others(std::mem::take(&mut sockets.live), &lines);
-        let asked = mounts::asked(live);
+        let asked = mounts::asked(mounts::with_others(std::mem::take(&mut sockets.live), &all));
         Ok(Scene { is_root: geteuid().is_root(), sockets, asked, mirrors: Mirror::all(lines) })
     }
 
     /// Each mirror, and what became of the question who it is; none where its socket is not to be found.
     pub(super) fn answers(&self) -> impl Iterator<Item = (&Mirror, Option<&Asked>)> {
-        self.mirrors
-            .iter()
-            .map(|mirror| (mirror, self.asked.iter().find(|asked| mirror.is_of(asked))))
+        self.mirrors.iter().map(|mirror| {
+            let is_its = |asked: &&Asked| asked.is_of(&mirror.line, &mirror.pids);
+            (mirror, self.asked.iter().find(is_its))
+        })
     }
 
     /// The mirrors that answered.
