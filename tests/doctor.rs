@@ -216,12 +216,35 @@ finds 'control sockets' 'to do' '/run/slowfs: others may write to it'
 fn a_daemon_that_does_not_answer_is_found() {
     alone(
         r#"
+touch raw/f
 start mnt --subdir raw --pid-file pid
-kill -STOP "$(cat pid)"
+pid=$(cat pid)
+kill -STOP "$pid"
 finds mounts 'to do' "$PWD/mnt does not answer" 'slowfs umount --force'
 finds 'control sockets' ok '0 sockets answered to, 1 silent'
-kill -CONT "$(cat pid)"
+kill -CONT "$pid"
 finds mounts ok
+# What it says to do helps: with the mount gone, and then the daemon.
+mkdir 'an other'
+mount --bind mnt 'an other'
+sleep 100 3<mnt/f & open=$!
+soon test -L /proc/$open/fd/3
+kill -STOP "$pid"
+for command in doctor ps; do
+    slowfs $command >said || true
+    grep -qF "does not answer" said || die "$(cat said)"
+    grep -qE '`slowfs umount --force [^`]+`' said || die "$(cat said)"
+done
+! follow 'slowfs umount --force' 2>told || die 'it did not say that the daemon runs'
+mv told said
+says "detached $PWD/mnt, but its daemon (pid $pid) has not ended after 5 s: it is stopped or stuck"
+is_gone mnt
+is_gone 'an other'
+finds mounts ok 'there are none'
+follow 'kill -9'
+soon ended slowfs
+finds 'dead mounts' ok
+kill $open
 "#,
     );
 }

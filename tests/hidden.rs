@@ -10,18 +10,12 @@
 
 mod alone;
 
-/// `start ARGUMENTS...`; `told TEXT`: the log says so; `silent TEXT`: it does not; `follow BEGINNING
-/// [COMMAND...]`: the command with that beginning among those that `said` shows is run, by another command.
+/// `start ARGUMENTS...`; `told TEXT`: the log says so; `silent TEXT`: it does not.
 const HARNESS: &str = r#"
 start() { slowfs mount "$@" --listen none --daemon --log-file log; }
 told() { grep -qF -- "$1" log || { cat log; die "not told: $1"; }; }
 silent() { ! grep -F -- "$1" log || die "told: $1"; }
 stop() { slowfs umount --force "$1"; rm log; }
-follow() {
-    local tip
-    tip=$(grep -oE '`[^`]*`' said | tr -d '`' | grep -- "^$1") || die "no tip $1 in $(cat said)"
-    (cd / && "${@:2}" bash -c "$tip")
-}
 # begun PID: it runs its own program by now, no longer the shell that began it
 begun() { soon grep -qxE 'sleep|program|python3' "/proc/$1/comm"; }
 "#;
@@ -235,6 +229,19 @@ kill $open
 refused "${user[@]}" slowfs mount 'a mnt' --subdir raw --listen none
 follow 'slowfs umount' "${user[@]}"
 ! mountpoint -q 'a mnt' || die 'it stays'
+
+# One that does not end loses its mount all the same.
+"${user[@]}" slowfs mount mnt --subdir raw --listen none --daemon --pid-file raw/pid 2>/dev/null
+"${user[@]}" bash -c 'exec sleep 100 3>mnt/f' & open=$!
+soon test -L /proc/$open/fd/3
+pid=$(cat raw/pid)
+kill -STOP "$pid"
+refused "${user[@]}" slowfs umount --force mnt
+says "detached mnt, but its daemon (pid $pid) has not ended after 5 s: it is stopped or stuck"
+! mountpoint -q mnt || die 'it stays'
+kill -CONT "$pid"
+soon ended slowfs
+kill $open
 
 # The dead go, busy or not.
 "${user[@]}" slowfs mount mnt --subdir raw --listen none --daemon --pid-file raw/pid 2>/dev/null

@@ -12,7 +12,7 @@ use super::mount::mirror_at;
 use super::mounts::{self, Answer, Asked, Door};
 use crate::daemon::beneath::listed;
 use crate::daemon::mark::{self, Server};
-use crate::daemon::mountinfo::{MountLine, MountTable};
+use crate::daemon::mountinfo::{Device, MountLine, MountTable};
 use crate::daemon::socket::{self, State};
 use crate::daemon::{self, StartError};
 use crate::fault::words::quoted_path;
@@ -37,7 +37,7 @@ pub(super) struct UmountArgs {
 /// Unmounts a mirror that is idle, dead, or to go by force, and returns when its daemon is gone.
 ///
 /// # Errors
-/// It is busy, or no mirror; or it is unmounted, but its daemon does not end.
+/// It is busy, or no mirror; or it is gone, but its daemon does not end.
 pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
     let typed = &args.mountpoint;
     let line = mirror_at(typed, "unmount")?;
@@ -55,7 +55,7 @@ pub(super) fn umount(args: &UmountArgs) -> anyhow::Result<()> {
     if args.force && !servers.is_empty() {
         let asked = servers.iter().try_for_each(Server::end);
         asked.with_context(|| format!("cannot end the daemon of {}", typed.display()))?;
-        return ended(servers, typed, PATIENCE);
+        return ended_by_force(servers, line.device, typed);
     }
     match daemon::mount::unmount_idle(&line.mountpoint) {
         Err(error) if is_busy(&error) => unmount_busy(args, &line)?,
@@ -94,19 +94,51 @@ fn unmount_busy(args: &UmountArgs, line: &MountLine) -> anyhow::Result<()> {
 
 /// Waits until they are gone, for so long in all.
 fn ended(servers: Vec<Server>, typed: &Path, patience: Duration) -> anyhow::Result<()> {
-    let deadline = Instant::now() + patience;
-    for server in servers {
-        if !server.ends_within(deadline.saturating_duration_since(Instant::now())) {
-            bail!(
-                "unmounted {}, but its daemon (pid {}) runs on after {} s: another mount namespace \
-                 has the mount, or the backing directory does not answer",
-                typed.display(),
-                server.pid,
-                patience.as_secs()
-            );
-        }
+    match left(servers, patience) {
+        None => Ok(()),
+        Some(pid) => bail!(
+            "unmounted {}, but its daemon (pid {pid}) runs on after {} s: it is stopped, another mount \
+             namespace has the mount, or the backing directory does not answer",
+            typed.display(),
+            patience.as_secs()
+        ),
     }
-    Ok(())
+}
+
+/// Waits until they have ended as they were told, and takes the mount from one that has not.
+fn ended_by_force(servers: Vec<Server>, device: Device, typed: &Path) -> anyhow::Result<()> {
+    let Some(pid) = left(servers, PATIENCE) else { return Ok(()) };
+    let (typed, waited) = (typed.display(), PATIENCE.as_secs());
+    let detached = detach_everywhere(device);
+    let failed = || format!("cannot detach {typed}, whose daemon (pid {pid}) does not end");
+    let done = if detached.with_context(failed)? { "detached" } else { "unmounted" };
+    bail!(
+        "{done} {typed}, but its daemon (pid {pid}) has not ended after {waited} s: it is stopped or stuck; \
+         `kill -9 {pid}` ends it, and what it still serves gets errors"
+    )
+}
+
+/// The first of them that does not end in time.
+fn left(servers: Vec<Server>, patience: Duration) -> Option<i32> {
+    let deadline = Instant::now() + patience;
+    let mut late = servers
+        .into_iter()
+        .filter(|server| !server.ends_within(deadline.saturating_duration_since(Instant::now())));
+    late.next().map(|server| server.pid)
+}
+
+/// Detaches that filesystem wherever it is mounted; says whether it was anywhere.
+fn detach_everywhere(device: Device) -> anyhow::Result<bool> {
+    let table = MountTable::open().map_err(StartError::Mountinfo)?;
+    let places = || table.places_of(device).map_err(StartError::Mountinfo);
+    let mut detached = false;
+    for place in places()? {
+        detached |= daemon::mount::detach_from(&place, device)?;
+    }
+    match places()?.first() {
+        Some(place) => bail!("at {} another mount lies on it", place.display()),
+        None => Ok(detached),
+    }
 }
 
 /// What keeps a mount busy.

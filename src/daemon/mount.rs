@@ -268,6 +268,16 @@ pub(crate) fn detach_dead(mountpoint: &Path) -> io::Result<bool> {
     Ok(dead)
 }
 
+/// Detaches that filesystem from a place where it is on top, busy or not; says whether it was. Asks it nothing.
+///
+/// # Errors
+/// What umount2(2) or fusermount3 reports.
+pub(crate) fn detach_from(mountpoint: &Path, device: Device) -> io::Result<bool> {
+    let root = directory(mountpoint, OFlags::NOFOLLOW)?;
+    let is_it = Identity::of(&root)?.device == device;
+    Ok(is_it && detach(root.as_fd(), mountpoint)?)
+}
+
 /// Unmounts what is on top at `mountpoint`; busy is EBUSY, as on any filesystem.
 ///
 /// # Errors

@@ -6,6 +6,8 @@ ip link set lo up
 # Mounts of other scripts are nobody's business here.
 mkdir -p /run/slowfs
 mount -t tmpfs -o mode=755 none /run/slowfs
+install -d -m 700 -o 65534 -g 65534 /tmp/slowfs-65534
+mount -t tmpfs -o mode=700,uid=65534,gid=65534 none /tmp/slowfs-65534
 (findmnt -rn -t fuse.slowfs,fuse.charybdefs -o TARGET || true) | while read -r other; do umount -l "$other"; done
 mkdir -p raw mnt
 
@@ -38,6 +40,14 @@ says() {
     for word in "$@"; do
         grep -E '^(slowfs|charybdefs|umount|mount|fusermount3?): ' said | grep -qF -- "$word" || die "'$word' was not said"
     done
+}
+
+# follow BEGINNING [COMMAND...]: the command with that beginning among those that `said` shows is run, by another
+# command; it need not succeed
+follow() {
+    local tip
+    tip=$(grep -oE '`[^`]*`' said | tr -d '`' | grep -- "^$1") || die "no tip $1 in $(cat said)"
+    (cd / && "${@:2}" bash -c "$tip")
 }
 
 is_mounted() { findmnt -rn "$1" >/dev/null; }
