@@ -141,7 +141,12 @@ print(flush=True)
 time.sleep(100)' >listens & taken=$!
 soon test -s listens
 finds 'port 9090' 'to do' "process $taken (python3) listens" '--listen none'
+# It is no matter who has that port in another network.
+unshare --net bash -c 'ip link set lo up; exec slowfs mount mnt --subdir raw --daemon --log-file log'
+slowfs ping | grep -qF " at $PWD/mnt,"
+finds 'port 9090' 'to do' "process $taken (python3) listens" '--listen none'
 kill $taken
+slowfs umount mnt
 wait
 # Of IPv6 only: it is in nobody's way.
 python3 -c 'import socket, time
@@ -300,6 +305,43 @@ finds 'open beneath' ok
 slowfs clear ./mnt >/dev/null
 wait $held
 kill $open
+"#,
+    );
+}
+
+#[test]
+fn what_others_name_tells_a_terminal_nothing() {
+    alone(
+        r#"
+mknod -m 666 fuse c 10 229
+mount --bind fuse /dev/fuse
+cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
+mv bin/slowfs.copy bin/slowfs
+name=$'a\e[31m\nmnt'
+mkdir "$name"
+chown 65534 raw "$name"
+theirs=(setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR)
+"${theirs[@]}" slowfs mount "$name" --subdir raw --listen none --daemon --pid-file raw/pid >/dev/null 2>log
+"${theirs[@]}" bash -c 'exec sleep 100 3>"$0/f"' "$name" & open=$!
+soon test -L /proc/$open/fd/3
+slowfs ps >seen
+slowfs ping >>seen
+slowfs doctor >>seen || true
+refused slowfs umount "./$name"
+cat said >>seen
+kill -STOP "$(cat raw/pid)"
+slowfs ps >>seen
+slowfs doctor >>seen || true
+kill -9 "$(cat raw/pid)"
+soon ended slowfs
+slowfs ps >>seen
+refused slowfs list "./$name"
+cat said >>seen
+[ "$(grep -cF 'a\u{1b}[31m\nmnt' seen)" -ge 9 ] || die "$(cat seen)"
+! grep -q $'\e' seen || die "$(cat -v seen)"
+! grep -q '^mnt' seen || die "$(cat -v seen)"
+kill $open
+slowfs umount "./$name"
 "#,
     );
 }

@@ -22,7 +22,7 @@ use super::report::{self, Report, print};
 use super::values::Cleared;
 use super::whom::{Meant, is_bare_mountpoint};
 use super::{kinds, matching, output, record, scenario, set, trace, watch, whom};
-use crate::fault::words::FaultWords;
+use crate::fault::words::{FaultWords, visible};
 use crate::rpc::{Client, ClientError, MethodInfo};
 
 /// How long to wait for a connection, and for each answer.
@@ -227,5 +227,5 @@ fn ping(client: &mut Client) -> Result<Report, ClientError> {
     for (name, path) in [("mountpoint", &info.mountpoint), ("backing", &info.backing)] {
         output::add_bytes(&mut json, name, path);
     }
-    Ok(Report::new(text + &features, json))
+    Ok(Report::new(visible(&text) + &features, json))
 }

@@ -1,4 +1,7 @@
 //! What commands print: aligned tables, one-line errors, colour only for a terminal that wants it.
+//!
+//! Names and messages may be others' (a mountpoint, a program, what a daemon says): on a line for people
+//! they stay on that line, and tell a terminal nothing.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -7,6 +10,7 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
+use crate::fault::words::visible;
 use crate::rpc::WirePath;
 
 const BOLD: &str = "\x1b[1m";
@@ -38,12 +42,12 @@ pub(super) fn offer(line: &str) {
 /// One line: what failed, on what, why.
 pub(super) fn error(text: &str) {
     let label = paint("slowfs:", RED, coloured(&io::stderr()));
-    told(&format!("{label} {text}\n"));
+    told(&format!("{label} {}\n", visible(text)));
 }
 
 /// One line that is neither an error nor an answer.
 pub(super) fn note(text: &str) {
-    told(&format!("slowfs: {text}\n"));
+    told(&format!("slowfs: {}\n", visible(text)));
 }
 
 /// Text about work that goes on, as it is.
@@ -53,7 +57,7 @@ pub(super) fn progress(text: &str) {
 
 /// The same of a daemon, by the name that it was started by.
 pub(super) fn complain(program: &str, text: &str) {
-    told(&format!("{program}: {text}\n"));
+    told(&format!("{program}: {}\n", visible(text)));
 }
 
 /// Writes to standard error, unless nobody takes it: that must not keep a command from its end.
@@ -98,7 +102,7 @@ pub(super) fn add_bytes(object: &mut Value, name: &str, path: &WirePath) {
 /// One line: done, but.
 pub(super) fn warning(text: &str) {
     let label = paint("slowfs: warning:", YELLOW, coloured(&io::stderr()));
-    told(&format!("{label} {text}\n"));
+    told(&format!("{label} {}\n", visible(text)));
 }
 
 /// Aligned columns under their headers; those in `right` to the right. No trailing blanks.
@@ -109,6 +113,7 @@ pub(super) fn table<const N: usize>(
 ) -> String {
     let bold = coloured(&io::stdout());
     let headers = headers.map(str::to_owned);
+    let rows: Vec<_> = rows.into_iter().map(|row| row.map(|cell| visible(&cell))).collect();
     let mut widths = [0; N];
     for row in rows.iter().chain([&headers]) {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -12,7 +12,7 @@ use super::mounts::{self, Answer, Asked, Door, Unanswered};
 use super::output;
 use crate::daemon::mountinfo::MountLine;
 use crate::daemon::{mark, mount, socket};
-use crate::fault::words::quoted;
+use crate::fault::words::{quoted, visible};
 use crate::rpc::WirePath;
 
 /// What `slowfs ps` is told.
@@ -88,7 +88,7 @@ fn text(rows: &[Row], now: SystemTime) -> String {
     let headers = ["MOUNT", "BACKING", "PID", "ADDRESSES", "FAULTS", "HELD", "STATE", "SINCE"];
     let cells = rows.iter().map(|row| row.cells(now)).collect();
     let table = output::table(headers, &[2, 4, 5], cells);
-    let todo: Vec<_> = rows.iter().filter_map(Row::todo).collect();
+    let todo: Vec<_> = rows.iter().filter_map(Row::todo).map(|todo| visible(&todo)).collect();
     if todo.is_empty() { table } else { format!("{table}\n\n{}", todo.join("\n")) }
 }
 

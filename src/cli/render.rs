@@ -198,7 +198,7 @@ pub(super) fn taken(taken: &[Taken]) -> String {
 /// Names of methods, the shorter way round.
 fn method_list(names: &[String]) -> String {
     if names.len() <= Method::COUNT / 2 {
-        return names.join(",");
+        return words::visible(&names.join(","));
     }
     let others = Method::all().map(Method::name).filter(|m| names.iter().all(|n| n != m));
     format!("all but {}", others.collect::<Vec<_>>().join(","))

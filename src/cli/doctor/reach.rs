@@ -11,7 +11,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::finding::Finding;
 use super::scene::{Scene, counted};
-use crate::sys::{process, text_of};
+use crate::sys::process::{self, Openers};
+use crate::sys::text_of;
 
 /// The usual one of charybdefs's clients.
 const PORT: u16 = 9090;
@@ -26,7 +27,8 @@ pub(super) fn port(scene: &Scene) -> Finding {
     };
     let another = "for a further mount name another port: `slowfs mount --listen 127.0.0.1:0`, or none by \
                    `--listen none`";
-    if let Some(own) = own(scene) {
+    let found = listeners();
+    if let Some(own) = own(scene, found.as_ref()) {
         return Finding::note(
             format!("{own} listens there"),
             "it is reached as charybdefs is; a further mount needs a port of its own",
@@ -34,7 +36,7 @@ pub(super) fn port(scene: &Scene) -> Finding {
         );
     }
     let is = match error.kind() {
-        io::ErrorKind::AddrInUse => format!("{} listens there", listener()),
+        io::ErrorKind::AddrInUse => format!("{} listens there", named(found.as_ref())),
         _ => format!("it cannot be bound: {}", text_of(&error)),
     };
     let means = "`slowfs mount` is refused unless another port is named";
@@ -62,22 +64,30 @@ fn tables() -> Vec<io::Result<String>> {
     tables
 }
 
-/// The mount that has the port.
-fn own(scene: &Scene) -> Option<String> {
+/// The mount that has the port. One of another network says so too; another user's may say anything.
+fn own(scene: &Scene, found: Option<&Openers>) -> Option<String> {
     let ending = format!(":{PORT}");
+    let seen = found.map_or(&[][..], |found| &found.found);
     let has_port = |asked: &&crate::cli::mounts::Asked| {
         let listen = asked.answer.as_ref().ok().and_then(|answer| answer.info.listen.as_ref());
         listen.is_some_and(|listen| listen.ends_with(&ending))
+            && match asked.door.line {
+                None if seen.is_empty() => true,
+                _ => seen.iter().any(|it| it.pid == asked.door.pid),
+            }
     };
     scene.asked.iter().find(has_port).map(|asked| format!("the mount {}", asked.name()))
 }
 
-/// Who listens, as far as that can be seen.
-fn listener() -> String {
+/// Who listens, as far as that can be seen; none if no socket does.
+fn listeners() -> Option<Openers> {
     let socket = tables().iter().flatten().find_map(|table| socket_of(table));
-    let Some(socket) = socket else { return "somebody".to_owned() };
-    let link = format!("socket:[{socket}]");
-    let found = process::openers(SEARCHING, move |path| path == Path::new(&link), |_| true);
+    let link = format!("socket:[{}]", socket?);
+    Some(process::openers(SEARCHING, move |path| path == Path::new(&link), |_| true))
+}
+
+fn named(found: Option<&Openers>) -> String {
+    let Some(found) = found else { return "somebody".to_owned() };
     let named: Vec<_> =
         found.found.iter().map(|it| format!("process {} ({})", it.pid, it.program)).collect();
     if named.is_empty() { "a process that cannot be seen".to_owned() } else { named.join(", ") }

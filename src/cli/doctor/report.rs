@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::finding::{Finding, Verdict};
 use crate::cli::output;
+use crate::fault::words::visible;
 
 /// How wide a column is at most.
 const WIDTH: usize = 46;
@@ -23,7 +24,9 @@ pub(super) fn text(rows: &[Row]) -> String {
     for (verdict, heading) in [(Verdict::ToDo, "to do:"), (Verdict::Note, "if you need it:")] {
         let lines = rows.iter().filter(|(_, found)| found.verdict == verdict);
         let lines: Vec<_> = lines
-            .filter_map(|(name, found)| Some(format!("  {name}: {}", found.todo.as_ref()?)))
+            .filter_map(|(name, found)| {
+                Some(format!("  {name}: {}", visible(found.todo.as_ref()?)))
+            })
             .collect();
         if !lines.is_empty() {
             parts.push(format!("{heading}\n{}", lines.join("\n")));
@@ -37,7 +40,7 @@ pub(super) fn text(rows: &[Row]) -> String {
 
 /// A row of the table, and more of them for what is too long for one.
 fn cells((name, found): &Row) -> Vec<[String; 4]> {
-    let (is, means) = (folded(&found.is), folded(&found.means));
+    let (is, means) = (folded(&visible(&found.is)), folded(&visible(&found.means)));
     let line = |n: usize| {
         let (name, verdict) = if n == 0 { (*name, found.verdict.word()) } else { ("", "") };
         let part = |text: &[String]| text.get(n).cloned().unwrap_or_default();
