@@ -29,11 +29,22 @@ fn groups(grammar: &Command) -> Vec<(&'static str, Vec<&Command>)> {
     words.map(|word| (word, shown().filter(|command| of(command) == word).collect())).into()
 }
 
-/// One line a group.
+/// How wide a small terminal is.
+const WIDTH: usize = 80;
+
+/// One paragraph a group.
 pub(super) fn short(grammar: &Command) -> String {
     let lines = groups(grammar).into_iter().map(|(word, commands)| {
-        let names: Vec<_> = commands.iter().map(|command| command.get_name()).collect();
-        format!("{:<8} {}", format!("{word}:"), names.join(", "))
+        let mut lines = vec![format!("{:<8}", format!("{word}:"))];
+        for (place, command) in commands.iter().enumerate() {
+            let comma = if place + 1 < commands.len() { "," } else { "" };
+            let name = format!(" {}{comma}", command.get_name());
+            match lines.last_mut().filter(|line| line.len() + name.len() <= WIDTH) {
+                Some(line) => line.push_str(&name),
+                None => lines.push(format!("{:<8}{name}", "")),
+            }
+        }
+        lines.join("\n")
     });
     let examples = help::SLOWFS.split("\n\n").find(|part| part.starts_with("Examples:"));
     format!(

@@ -40,12 +40,23 @@ impl Bounds {
     /// though it is gone, would see what never was; and so would who finds a file's old size.
     #[must_use]
     pub(crate) fn refuses(&self, fault: &Fault) -> Option<String> {
-        let late = fault.effects().iter().find(|effect| effect.fails_late())?.kind().name();
+        let effects = fault.effects();
         let among = |calls: &[Call]| {
             let all = calls.iter().fold(MethodSet::EMPTY, |all, call| all.union(call.methods()));
             let methods = fault.scope().methods;
             Some(methods.minus(methods.minus(all))).filter(|among| !among.is_empty())
         };
+        let spares = effects.iter().find(|effect| effect.spares_the_kernel());
+        if let Some(spares) = spares.filter(|_| self.keeps_sizes)
+            && let Some(writing) = among(&[Call::Write])
+        {
+            let kind = spares.kind().name();
+            return Some(format!(
+                "{kind} on {writing} cannot be on a mount with --writeback-cache, where all writes are the \
+                 kernel's own, which it leaves alone; leave {writing} out"
+            ));
+        }
+        let late = effects.iter().find(|effect| effect.fails_late())?.kind().name();
         if self.keeps_sizes
             && let Some(resizing) = among(&RESIZING)
         {
@@ -163,5 +174,15 @@ mod tests {
         {
             assert_eq!(old.refuses(&fault(line)), None, "{line}");
         }
+    }
+
+    #[test]
+    fn what_spares_the_kernel_needs_writes_of_others() {
+        let back = Bounds { keeps_sizes: true, ..Bounds::default() };
+        let short = fault("short -m read,write");
+        let told = back.refuses(&short).unwrap();
+        assert!(told.starts_with("short on write cannot be on a mount"), "{told}");
+        assert_eq!(back.refuses(&fault("short -m read")), None);
+        assert_eq!(Bounds::default().refuses(&short), None);
     }
 }

@@ -18,6 +18,7 @@ mod called;
 mod chance;
 pub(crate) mod device;
 pub(crate) mod distributions;
+mod edit;
 mod ended;
 mod error;
 mod files;
@@ -49,6 +50,7 @@ mod rolled;
 mod scope;
 mod snapshot;
 mod spec;
+pub(crate) mod spoil;
 #[cfg(test)]
 mod standing;
 mod subject;

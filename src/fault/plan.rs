@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::after::times;
 pub(crate) use super::after::{After, Slower};
+pub(crate) use super::edit::Edit;
+use super::spoil::Spoil;
 use super::words::Errno;
 
 /// What is to be done to one request.
@@ -64,7 +66,9 @@ impl Plan {
     /// Whether what it reads or writes is otherwise: then it runs, whatever is answered.
     #[must_use]
     pub fn changes_data(&self) -> bool {
-        let changes = |change: &Change| change.run != Run::Whole || !change.edits.is_empty();
+        let changes = |change: &Change| {
+            change.run != Run::Whole || !change.edits.is_empty() || change.spoil.is_some()
+        };
         self.change.as_deref().is_some_and(changes)
     }
 
@@ -117,50 +121,24 @@ pub struct Change {
     /// What its bytes are instead: those of a WRITE before it runs, those of a READ once it has run.
     /// A COPY_FILE_RANGE brings none.
     pub edits: Vec<Edit>,
+    /// Which of its bytes are spoilt, likewise, and of a COPY_FILE_RANGE once they are copied.
+    pub spoil: Option<Spoil>,
+    /// Whether what is stored keeps its time of modification, though it is not what was written.
+    pub hidden: bool,
     /// How much space a STATFS tells of.
     pub space: Option<Space>,
 }
 
 impl Change {
-    fn add(&mut self, Change { run, edits, space }: &Change) {
+    fn add(&mut self, Change { run, edits, spoil, hidden, space }: &Change) {
         self.run = self.run.both(run);
         self.edits.extend_from_slice(edits);
+        self.spoil = self.spoil.or(*spoil);
+        self.hidden |= hidden;
         self.space = match (self.space, *space) {
             (Some(own), Some(other)) => Some(own.least(other)),
             (own, other) => own.or(other),
         };
-    }
-}
-
-/// Some bytes that are others than they were.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edit {
-    /// The first of them, counted from the request's first byte.
-    pub at: u64,
-    /// What is done to them, each by one of these.
-    pub bytes: Box<[u8]>,
-    /// How.
-    pub how: EditBy,
-}
-
-/// How bytes become others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EditBy {
-    /// They are these.
-    Putting,
-    /// The bits that are set in these are flipped.
-    Flipping,
-}
-
-impl Edit {
-    /// Edits the bytes of a request; what is beyond them is not there.
-    pub fn apply(&self, data: &mut [u8]) {
-        let at = usize::try_from(self.at).unwrap_or(usize::MAX);
-        let bytes = data.get_mut(at..).unwrap_or_default().iter_mut().zip(&self.bytes);
-        match self.how {
-            EditBy::Putting => bytes.for_each(|(byte, put)| *byte = *put),
-            EditBy::Flipping => bytes.for_each(|(byte, bits)| *byte ^= bits),
-        }
     }
 }
 
@@ -196,7 +174,7 @@ pub enum Run {
     #[default]
     Whole,
     /// Of a write these ranges of its bytes, ascending and apart, and no others: none, if there is
-    /// none.
+    /// none. Of a read as many bytes as the first has, and fewer than are there.
     Part(Box<[Range<u64>]>),
 }
 
@@ -241,6 +219,7 @@ pub enum When {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::edit::EditBy;
 
     #[test]
     fn the_latest_due_wins() {
@@ -272,20 +251,6 @@ mod tests {
         assert_eq!(stretched(until(ms(10)), 0.0), (until(ms(0)), ms(0)));
         assert_eq!(stretched(Hold::No, 2.0), (Hold::No, ms(4)));
         assert_eq!(stretched(Hold::UntilCleared, 0.5), (Hold::UntilCleared, ms(1)));
-    }
-
-    #[test]
-    fn edits_stay_within_the_bytes() {
-        let edited = |at, bytes: &[u8], how| {
-            let mut data = [1, 2, 3];
-            Edit { at, bytes: bytes.into(), how }.apply(&mut data);
-            data
-        };
-        assert_eq!(edited(1, &[7], EditBy::Putting), [1, 7, 3]);
-        assert_eq!(edited(2, &[1, 1], EditBy::Flipping), [1, 2, 2]);
-        for at in [3, 4, u64::MAX] {
-            assert_eq!(edited(at, &[7], EditBy::Putting), [1, 2, 3], "{at}");
-        }
     }
 
     #[test]

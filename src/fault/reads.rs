@@ -12,6 +12,8 @@ pub(super) enum Reads {
     Call,
     /// At each READ past the page cache: it looks at the bytes of the request.
     PastCache,
+    /// The same, as it changes the bytes; it is told of the others, which it leaves out.
+    Bytes,
     /// At each READ that arrives, as a disk does.
     Arriving,
 }
@@ -21,9 +23,9 @@ impl Reads {
         let mut points = fault.effects().iter().map(|effect| effect.kind().read_point());
         match () {
             () if fault.standing().is_some() => Reads::Arriving,
+            () if points.any(|point| point == ReadPoint::Request) => Reads::Bytes,
             () if fault.scope().filters.look_at_bytes() => Reads::PastCache,
             () if fault.effects().iter().any(|effect| effect.looks_at_bytes()) => Reads::PastCache,
-            () if points.any(|point| point == ReadPoint::Request) => Reads::PastCache,
             () => Reads::Call,
         }
     }
@@ -33,6 +35,8 @@ impl Reads {
         let elsewhere = match self {
             Reads::Call => op.is_announced,
             Reads::PastCache => op.is_paged || op.call == Call::GetattrHandle,
+            // A copy is a write of its target, whatever it is to its source.
+            Reads::Bytes => op.call != Call::Read,
             Reads::Arriving => op.call == Call::GetattrHandle,
         };
         if elsewhere { methods.minus(Call::Read.methods()) } else { methods }
@@ -44,7 +48,7 @@ impl Reads {
     pub(super) fn hidden_by_caches(self, methods: MethodSet) -> MethodSet {
         match self {
             Reads::Call => methods,
-            Reads::PastCache => methods.minus(Call::Read.methods()),
+            Reads::PastCache | Reads::Bytes => methods.minus(Call::Read.methods()),
             Reads::Arriving => MethodSet::EMPTY,
         }
     }

@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::slice;
 
+use crate::fault::operation::Span;
 use crate::fault::plan::{Edit, Run, Space};
+use crate::fault::spoil::Spoil;
 use crate::mirror::Buffer;
 
 /// Part of what a request writes.
@@ -14,12 +16,16 @@ pub(super) struct Parts<'a> {
     pub(super) ranges: &'a [Range<u64>],
     /// Whether it is answered as if all were written: then the file grows as if it were.
     pub(super) whole: bool,
+    /// Whether the file keeps its time of modification.
+    pub(super) hidden: bool,
 }
 
 /// What is otherwise about an operation that runs, and what it leaves for those who asked.
 pub(super) struct Altered<'a> {
     pub(super) run: &'a Run,
     pub(super) edits: &'a [Edit],
+    pub(super) spoil: Option<Spoil>,
+    pub(super) hidden: bool,
     pub(super) space: Option<Space>,
     /// No sync is done.
     pub(super) unsynced: bool,
@@ -29,8 +35,12 @@ pub(super) struct Altered<'a> {
     pub(super) wants_replaced: bool,
     /// That, once it was read.
     pub(super) replaced: Cell<Option<Buffer>>,
-    /// All the bytes that came with it.
+    /// The bytes that it is about.
+    pub(super) span: Option<Span>,
+    /// All the bytes that it writes.
     pub(super) all: Range<u64>,
+    /// How many it would have moved, where that is not what it asked for.
+    pub(super) would_move: Cell<Option<u64>>,
 }
 
 impl Altered<'_> {
@@ -39,19 +49,35 @@ impl Altered<'_> {
     pub(super) fn parts(&self) -> Option<Parts<'_>> {
         let ranges = match self.run {
             Run::Part(ranges) => ranges,
-            Run::Whole if self.edits.is_empty() || self.all.is_empty() => return None,
+            Run::Whole if !self.is_edited() || self.all.is_empty() => return None,
             Run::Whole => slice::from_ref(&self.all),
         };
-        Some(Parts { ranges, whole: self.whole })
+        Some(Parts { ranges, whole: self.whole, hidden: self.hidden })
+    }
+
+    fn is_edited(&self) -> bool {
+        !self.edits.is_empty() || self.spoil.is_some()
     }
 
     /// What is written in place of these bytes, if others are.
     pub(super) fn edited(&self, data: &[u8]) -> Option<Vec<u8>> {
-        if self.edits.is_empty() || data.is_empty() {
+        if !self.is_edited() || data.is_empty() {
             return None;
         }
         let mut data = data.to_vec();
-        self.edits.iter().for_each(|edit| edit.apply(&mut data));
+        self.edits_of(data.len() as u64).iter().for_each(|edit| edit.apply(&mut data));
         Some(data)
+    }
+
+    /// What is done to its bytes, if it has moved so many.
+    pub(super) fn edits_of(&self, len: u64) -> Vec<Edit> {
+        let offset = self.span.map_or(0, |span| span.offset);
+        let spoilt = self.spoil.map(|spoil| spoil.edits(Span { offset, len }));
+        [self.edits, &spoilt.unwrap_or_default()].concat()
+    }
+
+    /// How many bytes it is told to have moved, if it is answered as if all were done.
+    pub(super) fn pretended(&self) -> u64 {
+        self.would_move.get().or(self.span.map(|span| span.len)).unwrap_or_default()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `requests` is the door, where fuser's types end; `names`, `inodes`, `files`, `writes` and `listings`
 //! make of each request an `op::Op` and a closure on the mirror. `serve` asks the gate for all of them,
-//! `struck` takes apart what is planned for one, `run` has it run here or away and answers, `underway`
+//! `struck` takes apart what is planned for one, `carried` carries it out, `run` has it run here or away and answers, `underway`
 //! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `told`
 //! tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
@@ -21,6 +21,7 @@ use crate::stats::{Stats, Taken};
 mod altered;
 mod attributes;
 mod caches;
+mod carried;
 mod extents;
 mod files;
 mod freed;

@@ -7,7 +7,11 @@ use super::Core;
 use super::altered::{Altered, Parts};
 use super::op::Operands;
 use super::writes::Write;
+use crate::fault::plan::Edit;
 use crate::mirror::{Buffer, Caller, Changes, Fh, Ino, TimeChange, Written};
+
+/// Source and target of a copy, each a handle and an offset, and their inodes.
+pub(super) type Copied = ((Fh, u64), (Ino, Ino), (Fh, u64));
 
 impl Core {
     /// Reads what is written over, if somebody asks for it. One that appends writes over nothing.
@@ -58,6 +62,43 @@ impl Core {
         Ok(Written { bytes, mode_changed })
     }
 
+    /// Copies part of what is to be copied, or spoils it.
+    #[cold]
+    pub(super) fn copy_torn(
+        &self,
+        (from, (source, ino), to): Copied,
+        caller: Caller,
+        len: u64,
+        altered: &Altered<'_>,
+    ) -> io::Result<usize> {
+        let Some(parts) = altered.parts() else { return Ok(0) };
+        // Also what is told as done ends where the source does.
+        let end = self.tree.getattr(source, Some(from.0))?.size;
+        let len = len.min(end.saturating_sub(from.1));
+        altered.would_move.set(Some(len));
+        self.write_parts((ino, to.0), caller, (to.1, len), parts, |part| {
+            let part = part.start.min(len)..part.end.min(len);
+            let at = |(fh, offset): (Fh, u64)| (fh, offset.saturating_add(part.start));
+            let whole = part.end - part.start;
+            let copied = self.tree.copy_file_range(&caller, at(from), at(to), whole, 0)?;
+            self.spoil_copied(to, altered, copied as u64)?;
+            Ok(copied)
+        })
+    }
+
+    /// Edits what was copied, where it came to be.
+    fn spoil_copied(&self, to: (Fh, u64), altered: &Altered<'_>, len: u64) -> io::Result<()> {
+        for edit in altered.edits_of(len) {
+            let at = to.1.saturating_add(edit.at);
+            let mut bytes = Buffer::new();
+            let size = u32::try_from(edit.bytes.len()).unwrap_or(u32::MAX);
+            self.tree.read_back(to.0, at, size, &mut bytes)?;
+            Edit { at: 0, ..edit }.apply(&mut bytes);
+            self.tree.write(None, to.0, at, &bytes)?;
+        }
+        Ok(())
+    }
+
     /// Has `put` write each part of what was to be so many bytes from an offset; how many they were.
     /// What the kernel has in its cache is no longer what the file has: with another time of
     /// modification it drops that before the next read(2).
@@ -79,7 +120,10 @@ impl Core {
             _ => Ok(()),
         };
         // Also if one of them failed: others may have been written.
-        let moved = self.move_mtime((ino, fh), &caller, before);
+        let moved = match parts.hidden {
+            true => self.keep_mtime((ino, fh), &caller, before),
+            false => self.move_mtime((ino, fh), &caller, before),
+        };
         let bytes = bytes?;
         grown.and(moved)?;
         Ok(bytes)
@@ -116,10 +160,21 @@ impl Core {
         }
         let (seconds, nanoseconds) = before;
         let later = match nanoseconds + 1 {
-            1_000_000_000 => TimeChange::At(seconds + 1, 0),
-            nanoseconds => TimeChange::At(seconds, nanoseconds),
+            1_000_000_000 => (seconds + 1, 0),
+            nanoseconds => (seconds, nanoseconds),
         };
-        let changes = Changes { mtime: Some(later), ..Changes::default() };
+        self.keep_mtime((ino, fh), caller, later)
+    }
+
+    /// Has the file that time of modification.
+    fn keep_mtime(
+        &self,
+        (ino, fh): (Ino, Fh),
+        caller: &Caller,
+        (seconds, nanoseconds): (i64, u32),
+    ) -> io::Result<()> {
+        let mtime = Some(TimeChange::At(seconds, nanoseconds));
+        let changes = Changes { mtime, ..Changes::default() };
         self.tree.setattr(caller, ino, Some(fh), &changes).map(drop)
     }
 }

@@ -28,6 +28,9 @@ pub(super) trait Answer: Send + 'static {
     /// Makes a success tell of so many bytes, whatever was moved.
     fn pretend(_: &mut Self::Value, _: u64) {}
 
+    /// Makes a success carry so many bytes at most, and fewer than it has.
+    fn cut(_: &mut Self::Value, _: u64) {}
+
     /// Makes a success carry other bytes.
     fn edit(_: &mut Self::Value, _: &[Edit]) {}
 
@@ -195,6 +198,11 @@ answer!(
     },
     fn edit(bytes: &mut Bytes, edits: &[Edit]) {
         edits.iter().for_each(|edit| edit.apply(&mut bytes.0));
+    },
+    fn cut(bytes: &mut Bytes, most: u64) {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let short = bytes.0.len().saturating_sub(1).max(1);
+        bytes.0.truncate(most.min(short));
     }
 );
 answer!(ReplyAttr, Attributes, |self, a| self.attr(&a.ttl, &a.attr));

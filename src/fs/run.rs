@@ -17,7 +17,6 @@ use super::reply::{Answer, Granted};
 use super::struck::Struck;
 use super::underway::Share;
 use crate::fault::hold::Moment;
-use crate::fault::operation::Done;
 use crate::fault::plan::Hold;
 use crate::fault::{Hit, trace};
 use crate::mirror::{Caller, Ino};
@@ -193,7 +192,7 @@ impl Core {
             return Ended { result, injected: false, took };
         };
         struck.come();
-        let (result, took) = self.perform_struck(op, operands, struck, (&mut *reply, run));
+        let (result, took) = self.carry_out(op, operands, struck, (&mut *reply, run));
         match struck.error() {
             None => Ended { result, injected: false, took },
             Some(error) => {
@@ -201,51 +200,6 @@ impl Core {
                 Ended { result: Err(error), injected: struck.injects(), took }
             }
         }
-    }
-
-    /// The same as a fault has it, who is told of it; and how long it took, if somebody asks.
-    #[cold]
-    fn perform_struck<R: Answer, F: Work<R>>(
-        &self,
-        op: &Op,
-        operands: Operands<'_>,
-        struck: &Struck,
-        (reply, run): (&mut R, F),
-    ) -> (io::Result<R::Value>, Option<Duration>) {
-        let wants = struck.wants();
-        let altered = struck.altered(operands.data, wants);
-        let edited = altered.edited(operands.data);
-        let data = edited.as_deref().unwrap_or(operands.data);
-        let before = wants.size.then(|| self.extent_before(op, operands)).flatten();
-        let changed = struck.fails_late().then(|| self.changeable(op, operands));
-        let is_timed = wants.took || operands.noted.is_some() || struck.is_timed();
-        let began = is_timed.then(Instant::now);
-        let mut result =
-            run(self, op.caller, Operands { data, altered: Some(&altered), ..operands }, reply);
-        let took = began.map(|began| began.elapsed());
-        if let Ok(value) = &mut result {
-            R::edit(value, altered.edits);
-            altered.space.into_iter().for_each(|space| R::limit(value, space));
-        }
-        if let (Ok(_), Some(changed)) = (&result, changed) {
-            self.reported_failed(op, &changed);
-        }
-        let replaced = altered.replaced.take();
-        let done = Done {
-            ran: true,
-            errno: result.as_ref().err().map_or(0, errno_of),
-            bytes: result.as_ref().map_or(0, R::moved),
-            extents: before.and_then(|before| self.extents(op, &before)),
-            replaced: replaced.as_deref(),
-            took,
-        };
-        struck.tell(op, operands, &done);
-        if struck.is_whole()
-            && let Ok(value) = &mut result
-        {
-            R::pretend(value, op.span.map_or(0, |span| span.len));
-        }
-        (result, took)
     }
 
     /// Answers an operation that is over, at once or when its answer is held no longer.

@@ -11,6 +11,7 @@ use crate::fault::hold::Moment;
 use crate::fault::operation::{Done, Wants};
 use crate::fault::plan::{Change, Plan, Reply, Run, Sync, When};
 use crate::fault::{FaultId, Hit, Outcome, trace};
+use crate::ops::Call;
 use crate::sys::process::Process;
 
 /// What is still to be done to an operation, and who is to be told when that is done.
@@ -118,22 +119,29 @@ impl Struck {
 
     /// What is otherwise about an operation that runs and came with these data, of which so much is
     /// asked.
-    pub(super) fn altered(&self, data: &[u8], wants: Wants) -> Altered<'_> {
+    pub(super) fn altered(&self, op: &Op, data: &[u8], wants: Wants) -> Altered<'_> {
         let change = self.change.as_deref();
         // Taken apart by name, too.
-        let (run, edits, space) = match change {
-            None => (&Run::Whole, &[][..], None),
-            Some(Change { run, edits, space }) => (run, &edits[..], *space),
+        let (run, edits, spoil, hidden, space) = match change {
+            None => (&Run::Whole, &[][..], None, false, None),
+            Some(Change { run, edits, spoil, hidden, space }) => {
+                (run, &edits[..], *spoil, *hidden, *space)
+            }
         };
+        let copied = op.span.filter(|_| op.call == Call::CopyTo).map(|span| span.len);
         Altered {
             run,
             edits,
+            spoil,
+            hidden,
             space,
             unsynced: self.sync == Sync::Not,
             whole: self.whole && self.errno.is_none(),
             wants_replaced: wants.replaced,
             replaced: Cell::default(),
-            all: 0..data.len() as u64,
+            span: op.span,
+            all: 0..copied.unwrap_or(data.len() as u64),
+            would_move: Cell::default(),
         }
     }
 

@@ -119,13 +119,10 @@ impl SlowFs {
             let to = (to.fh, to.offset);
             let len = len.min(MOST_COPIED);
             core.read_replaced(operands, to, len);
-            let copied = match operands.parts() {
+            let torn = operands.altered.filter(|of| flags == 0 && of.parts().is_some());
+            let copied = match torn {
                 None => core.tree.copy_file_range(&caller, from, to, len, flags),
-                Some(parts) => core.write_parts((ino, to.0), caller, (to.1, len), parts, |part| {
-                    let from = (from.0, from.1.saturating_add(part.start));
-                    let to = (to.0, to.1.saturating_add(part.start));
-                    core.tree.copy_file_range(&caller, from, to, part.end - part.start, flags)
-                }),
+                Some(altered) => core.copy_torn((from, (source, ino), to), caller, len, altered),
             };
             if operands.parts().is_some() {
                 // When it is told to have failed, the kernel goes on trusting its cache.

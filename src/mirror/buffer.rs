@@ -31,6 +31,11 @@ impl Buffer {
         self.room.truncate(self.start);
     }
 
+    /// Leaves it so many of its bytes at most.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.room.truncate(self.start.saturating_add(len));
+    }
+
     /// Empties it and makes room for so many bytes, which are then appended.
     #[inline]
     pub(super) fn begin(&mut self, size: usize) -> &mut Vec<u8> {

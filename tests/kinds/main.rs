@@ -9,18 +9,21 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod corrupt;
 mod delay;
 mod device;
 mod draws;
 mod filters;
 mod late_error;
+mod lost_write;
 mod phases;
+mod short;
 mod throttle;
 mod torn_write;
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 
@@ -42,6 +45,34 @@ fn mount_with(fault: &str, bytes: usize) -> Mount {
 fn open(mount: &Mount, flags: i32) -> File {
     let path = mount.mnt().join("f");
     OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).unwrap()
+}
+
+/// What read(2) tells on the mount.
+fn told(mount: &Mount) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    File::open(mount.mnt().join("f")).unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// So many `a`, but `b` in these ranges.
+fn expected(len: usize, ranges: &[(usize, usize)]) -> Vec<u8> {
+    let mut bytes = vec![b'a'; len];
+    ranges.iter().for_each(|(start, end)| bytes[*start..*end].fill(b'b'));
+    bytes
+}
+
+/// Copies so many bytes of a file of `b` beside `f` to `f` at that offset; how many it is told.
+fn copied(mount: &Mount, at: u64, len: usize) -> usize {
+    fs::write(mount.raw().join("from"), vec![b'b'; len]).unwrap();
+    let from = File::open(mount.mnt().join("from")).unwrap();
+    let (to, mut at) = (open(mount, 0), at);
+    rustix::fs::copy_file_range(&from, Some(&mut 0), &to, Some(&mut at), len).unwrap()
+}
+
+/// How often the only fault has fired and was skipped.
+fn counts(mount: &Mount) -> (i64, i64) {
+    let faults = mount.client().list_faults().unwrap();
+    (faults[0].fired, faults[0].skipped)
 }
 
 /// All that has come to the trace, without a gap.

@@ -1,7 +1,6 @@
 //! `torn-write`: the bytes persisted are those kept and no others.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::os::unix::fs::{FileExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -11,21 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::common::aio::Aio;
 use super::common::calls::Mapping;
 use super::common::{Mount, errno_of, scratch, wait_for};
-use super::{EIO, mount_with, open, persisted};
-
-/// What read(2) tells on the mount.
-fn told(mount: &Mount) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    File::open(mount.mnt().join("f")).unwrap().read_to_end(&mut bytes).unwrap();
-    bytes
-}
-
-/// So many `a`, but `b` in these ranges.
-fn expected(len: usize, ranges: &[(usize, usize)]) -> Vec<u8> {
-    let mut bytes = vec![b'a'; len];
-    ranges.iter().for_each(|(start, end)| bytes[*start..*end].fill(b'b'));
-    bytes
-}
+use super::{EIO, expected, mount_with, open, persisted, told};
 
 #[test]
 fn a_torn_write_persists_what_is_kept_and_nothing_else() {
@@ -102,6 +87,19 @@ fn a_copy_is_a_write_of_its_target() {
         rustix::fs::copy_file_range(&from, Some(&mut 0), open(&mount, 0), Some(&mut 0), 1000);
     assert_eq!(copied, Ok(1000));
     assert_eq!(persisted(&mount), expected(1000, &[(0, 100)]));
+}
+
+#[test]
+fn a_torn_copy_is_told_as_done_up_to_the_end_of_its_source() {
+    let mount = mount_with("torn-write prefix:100 -m write -r .*/f", 10);
+    fs::write(mount.raw().join("from"), [b'b'; 1000]).unwrap();
+    let from = File::open(mount.mnt().join("from")).unwrap();
+    let to = open(&mount, 0);
+    let copy = |at: u64| {
+        rustix::fs::copy_file_range(&from, Some(&mut { at }), &to, Some(&mut { at }), 1 << 20)
+    };
+    assert_eq!((copy(400), copy(1000)), (Ok(600), Ok(0)));
+    assert_eq!(persisted(&mount).len(), 1000);
 }
 
 #[test]

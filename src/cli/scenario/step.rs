@@ -12,7 +12,7 @@ use crate::fault::words::visible;
 use crate::scenario::Command;
 
 /// Commands that are steps one day, and are no commands yet.
-const LATER: [&str; 16] = [
+const LATER: [&str; 13] = [
     "power-cut",
     "power-on",
     "cut-at",
@@ -20,9 +20,6 @@ const LATER: [&str; 16] = [
     "unsynced",
     "fsync-fail",
     "lying-sync",
-    "lost-write",
-    "short",
-    "corrupt",
     "bad-sector",
     "rot",
     "heal",

@@ -5,11 +5,15 @@
 //! a request, and nothing else: `fs` carries plans out. Lock rule: an effect that keeps a state has
 //! a mutex of its own, for memory work only.
 
+mod corrupt;
 mod delay;
 mod device;
 mod error;
 mod hang;
+mod hidden;
 mod kill;
+mod lost_write;
+mod short;
 #[cfg(test)]
 pub(crate) mod sketches;
 #[cfg(test)]
@@ -34,7 +38,10 @@ pub static KINDS: &[&dyn Kind] = &[
     &hang::Hang,
     &error::Error,
     &kill::Kill,
+    &short::Short,
+    &lost_write::LostWrite,
     &torn_write::TornWrite,
+    &corrupt::Corrupt,
     &throttle::Throttle,
     &device::Device,
 ];
@@ -192,6 +199,11 @@ pub trait Effect: fmt::Debug + Send + Sync {
     /// it leaves out none.
     fn skips(&self) -> &'static str {
         ""
+    }
+
+    /// Whether it leaves alone what the kernel writes back by itself.
+    fn spares_the_kernel(&self) -> bool {
+        false
     }
 
     /// Whether it does more the more bytes a request has.

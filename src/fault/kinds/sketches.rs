@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 
 use super::{Class, Effect, Kind, ReadPoint};
 use crate::fault::chance::Draw;
+use crate::fault::edit::EditBy;
 use crate::fault::error::SpecError;
 use crate::fault::operation::{Done, Extent, Extents, Operation, Span, Wants};
-use crate::fault::plan::{Edit, EditBy, Hold, Plan, Reply, Run, Space, Sync, When};
+use crate::fault::plan::{Edit, Hold, Plan, Reply, Run, Space, Sync, When};
 use crate::fault::spec::Fault;
 use crate::fault::term::{Phases, Term};
 use crate::fault::words::{Args, Errno, Param, ParamType, Value};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Class, Effect, Kind, ReadPoint};
+use super::{Class, Effect, Kind, ReadPoint, hidden};
 use crate::fault::chance::{Draw, Purpose};
 use crate::fault::error::SpecError;
 use crate::fault::operation::{Operation, Span};
@@ -34,7 +34,8 @@ impl Kind for TornWrite {
          these units, `random` any of them but never all. Units lie as in the file, the first is \
          that of the first byte. What is not kept stays as it was: \
          zeros where the file grew, if success was told. Writes of which all would be kept are \
-         skipped.\n\
+         skipped. The time of modification moves on, so that the next read(2) finds what is stored; with \
+         `--hidden` it stays.\n\
          \n    slowfs torn-write prefix:4KiB -m write -r '.*/snap/.*' --count 1\
          \n    slowfs torn-write random --unit 512 -m write --after 100 --count 1 --and kill"
     }
@@ -56,6 +57,7 @@ impl Kind for TornWrite {
                 about: "what is written whole or not at all, a power of two [default: 512, of a \
                         prefix 1]",
             },
+            hidden::HIDDEN,
         ]
     }
 
@@ -89,7 +91,7 @@ impl Kind for TornWrite {
             let why = format!("{unit} is written whole or not at all: {size} is no multiple of it");
             return Err(refuse(PART, why.into()));
         }
-        Ok(Box::new(Tearing { part, unit }))
+        Ok(Box::new(Tearing { part, unit, hidden: hidden::read(args) }))
     }
 }
 
@@ -141,6 +143,7 @@ impl Part {
 struct Tearing {
     part: Part,
     unit: u64,
+    hidden: bool,
 }
 
 impl Tearing {
@@ -210,10 +213,11 @@ impl Effect for Tearing {
 
     fn args(&self) -> Args {
         let args = Args::new().with(PART, Value::Text(self.part.write()));
-        match self.unit {
+        let args = match self.unit {
             unit if unit == self.part.unit() => args,
             unit => args.with(UNIT, words::whole(unit)),
-        }
+        };
+        hidden::told(args, self.hidden)
     }
 
     fn applies(&self, op: &Operation<'_>) -> bool {
@@ -234,7 +238,8 @@ impl Effect for Tearing {
 
     fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
         let Some(span) = op.span else { return };
-        plan.changed().run = Run::Part(self.ranges(span, draw));
+        let change = plan.changed();
+        (change.run, change.hidden) = (Run::Part(self.ranges(span, draw)), self.hidden);
         if plan.reply == Reply::Own {
             plan.reply = Reply::Whole;
         }
@@ -254,7 +259,7 @@ mod tests {
 
     fn kept(part: &str, offset: u64, len: u64) -> Vec<Range<u64>> {
         let part = Part::read(part).unwrap();
-        let tearing = Tearing { unit: part.unit(), part };
+        let tearing = Tearing { unit: part.unit(), part, hidden: false };
         tearing.ranges(Span { offset, len }, &draw(0)).into()
     }
 
@@ -276,7 +281,7 @@ mod tests {
     #[test]
     fn a_prefix_is_of_whole_units() {
         let by = |unit, size, offset| {
-            let tearing = Tearing { part: Part::Prefix(size), unit };
+            let tearing = Tearing { part: Part::Prefix(size), unit, hidden: false };
             format!("{:?}", tearing.ranges(Span { offset, len: 3 * 4096 }, &draw(0)))
         };
         assert_eq!(by(4096, 4096, 0), "[0..4096]");
@@ -314,7 +319,7 @@ mod tests {
             offset in 0u64..5000, len in 1u64..20_000, n in any::<u64>(), shift in 0u32..14,
         ) {
             let (unit, span) = (1 << shift, Span { offset, len });
-            let tearing = Tearing { part: Part::Random, unit };
+            let tearing = Tearing { part: Part::Random, unit, hidden: false };
             let ranges = tearing.ranges(span, &draw(n));
             prop_assert!(ranges.iter().map(|range| range.end - range.start).sum::<u64>() < len);
             prop_assert!(ranges.iter().all(|range| !range.is_empty() && range.end <= len));

@@ -1,0 +1,22 @@
+//! `--hidden`, of the kinds that change what is stored.
+
+use crate::fault::words::{Args, Param, ParamType, Value};
+
+/// The parameter.
+pub(super) const HIDDEN: Param = Param {
+    name: "hidden",
+    of: ParamType::Flag,
+    first: false,
+    required: false,
+    about: "leave the time of modification as it was: what the kernel has cached hides it",
+};
+
+/// Whether it is set.
+pub(super) fn read(args: &Args) -> bool {
+    args.get(HIDDEN.name) == Some(&Value::Flag(true))
+}
+
+/// These values, and this one if it is set.
+pub(super) fn told(args: Args, hidden: bool) -> Args {
+    if hidden { args.with(HIDDEN.name, Value::Flag(true)) } else { args }
+}

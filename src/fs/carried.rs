@@ -1,0 +1,74 @@
+//! An operation as a fault has it: what of it runs, with which bytes, what it then answers. No locks.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::Core;
+use super::altered::Altered;
+use super::op::{Op, Operands};
+use super::reply::Answer;
+use super::struck::Struck;
+use crate::fault::operation::Done;
+use crate::fault::plan::Run;
+use crate::mirror::Caller;
+use crate::ops::Call;
+
+impl Core {
+    /// Runs an operation as a fault has it, who is told of it; and how long it took, if somebody asks.
+    #[cold]
+    pub(super) fn carry_out<R: Answer>(
+        &self,
+        op: &Op,
+        operands: Operands<'_>,
+        struck: &Struck,
+        (reply, run): (
+            &mut R,
+            impl FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value>,
+        ),
+    ) -> (io::Result<R::Value>, Option<Duration>) {
+        let wants = struck.wants();
+        let altered = struck.altered(op, operands.data, wants);
+        let edited = altered.edited(operands.data);
+        let data = edited.as_deref().unwrap_or(operands.data);
+        let before = wants.size.then(|| self.extent_before(op, operands)).flatten();
+        let changed = struck.fails_late().then(|| self.changeable(op, operands));
+        let is_timed = wants.took || operands.noted.is_some() || struck.is_timed();
+        let began = is_timed.then(Instant::now);
+        let mut result =
+            run(self, op.caller, Operands { data, altered: Some(&altered), ..operands }, reply);
+        let took = began.map(|began| began.elapsed());
+        if let Ok(value) = &mut result {
+            answer_otherwise::<R>(op, &altered, value);
+        }
+        if let (Ok(_), Some(changed)) = (&result, changed) {
+            self.reported_failed(op, &changed);
+        }
+        let replaced = altered.replaced.take();
+        let done = Done {
+            ran: true,
+            errno: result.as_ref().err().map_or(0, |e| e.raw_os_error().unwrap_or(libc::EIO)),
+            bytes: result.as_ref().map_or(0, R::moved),
+            extents: before.and_then(|before| self.extents(op, &before)),
+            replaced: replaced.as_deref(),
+            took,
+        };
+        struck.tell(op, operands, &done);
+        if struck.is_whole()
+            && let Ok(value) = &mut result
+        {
+            R::pretend(value, altered.pretended());
+        }
+        (result, took)
+    }
+}
+
+/// What a success carries otherwise.
+fn answer_otherwise<R: Answer>(op: &Op, altered: &Altered<'_>, value: &mut R::Value) {
+    if op.call == Call::Read {
+        R::edit(value, &altered.edits_of(R::moved(value)));
+        if let Run::Part(ranges) = altered.run {
+            R::cut(value, ranges.first().map_or(0, |range| range.end));
+        }
+    }
+    altered.space.into_iter().for_each(|space| R::limit(value, space));
+}

@@ -1,0 +1,71 @@
+//! `lost-write`: told as done, and nothing of it is; the size is what was told.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use super::common::aio::Aio;
+use super::common::calls::Mapping;
+use super::{copied, expected, mount_with, open, persisted, told};
+
+#[test]
+fn a_lost_write_is_told_and_not_there() {
+    for flags in [0, libc::O_DIRECT, libc::O_SYNC] {
+        let mount = mount_with("lost-write -m write -r .*/f --count 1", 8192);
+        let file = open(&mount, flags);
+        assert_eq!(told(&mount), expected(8192, &[]), "and so it is cached");
+        assert_eq!(file.write_at(&[b'b'; 2048], 1024).unwrap(), 2048, "{flags:o}");
+        assert_eq!(persisted(&mount), expected(8192, &[]), "{flags:o}");
+        let mut read = vec![0; 8192];
+        file.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!(read, persisted(&mount), "{flags:o}: what the cache had is dropped");
+        file.write_all_at(&[b'b'; 512], 1024).unwrap();
+        assert_eq!(persisted(&mount), expected(8192, &[(1024, 1536)]), "only one is lost");
+    }
+}
+
+#[test]
+fn what_is_lost_of_a_file_that_grows_is_a_hole() {
+    let mount = mount_with("lost-write -m write -r .*/f", 10);
+    let file = open(&mount, libc::O_APPEND);
+    assert_eq!(file.write_at(&vec![b'b'; 1 << 20], 10).unwrap(), 1 << 20);
+    let bytes = persisted(&mount);
+    assert_eq!((bytes.len(), told(&mount)), (10 + (1 << 20), bytes.clone()));
+    assert!(bytes[..10] == [b'a'; 10] && bytes[10..].iter().all(|byte| *byte == 0));
+    let blocks = fs::metadata(mount.raw().join("f")).unwrap().blocks();
+    assert!(blocks * 512 <= 64 << 10, "{blocks} blocks for a hole");
+}
+
+#[test]
+fn every_way_to_write_is_lost() {
+    let mount = mount_with("lost-write -m write -r .*/f", 8192);
+    let file = open(&mount, 0);
+    let mut mapped = Mapping::new(&file, 8192, libc::MAP_SHARED).unwrap();
+    mapped[5000..6000].fill(b'b');
+    mapped.sync().unwrap();
+    assert_eq!(persisted(&mount), expected(8192, &[]), "through a mapping");
+    drop(mapped);
+    assert_eq!(copied(&mount, 100, 1000), 1000);
+    assert_eq!(persisted(&mount), expected(8192, &[]), "by a copy");
+    assert_eq!(copied(&mount, 8000, 1000), 1000);
+    assert_eq!(persisted(&mount).len(), 9000, "a copy that lets the file grow");
+    for (engine, flags) in [("libaio", "direct"), ("uring", "direct"), ("uring", "none")] {
+        let mut aio = Aio::new(engine, &mount.mnt().join("f"), flags);
+        assert_eq!(aio.results("w:0:4096:98"), [4096], "{engine} {flags}");
+        assert_eq!(persisted(&mount)[..8192], expected(8192, &[]), "{engine} {flags}");
+    }
+}
+
+#[test]
+fn what_is_hidden_shows_once_the_cache_is_passed_by() {
+    let mount = mount_with("lost-write --hidden -m write", 4096);
+    let time = || fs::metadata(mount.raw().join("f")).unwrap().modified().unwrap();
+    let (file, before) = (open(&mount, 0), time());
+    assert_eq!(told(&mount), expected(4096, &[]), "and so it is cached");
+    file.write_all_at(&[b'b'; 100], 0).unwrap();
+    assert_eq!(time(), before);
+    let mut read = [0; 100];
+    file.read_exact_at(&mut read, 0).unwrap();
+    assert_eq!(read, [b'b'; 100], "the kernel's cache");
+    open(&mount, libc::O_DIRECT).read_exact_at(&mut read, 0).unwrap();
+    assert_eq!(read, [b'a'; 100], "what is stored");
+}
