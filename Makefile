@@ -8,7 +8,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RUNNER := ["sudo", "-E"]
 AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 
-.PHONY: demo demo-etcd sweep-etcd check test test-clients test-long fuzz bench performance install $(SLOWFS)
+.PHONY: demo demo-etcd sweep-etcd check test test-clients test-databases test-long fuzz bench performance install $(SLOWFS)
 
 demo: setup-demo $(SLOWFS)
 	$(SLOWFS) demo
@@ -34,6 +34,12 @@ test: setup-test
 test-clients: setup-clients
 	cargo build --locked
 	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
+
+# Six databases under every fault of tests/databases/faults.py that has no result of their version yet,
+# and the page made of the results. AGAIN=--again runs all; ONLY="--only redis:full" some.
+test-databases: setup-databases $(SLOWFS)
+	$(PYTHON) tests/databases/run --slowfs $(SLOWFS) $(AGAIN) $(ONLY)
+	$(PYTHON) tests/databases/table.py > docs/what-databases-do.md
 
 # The same tests at full length: minutes of attack and of races, a hundred thousand reads, 300,000
 # files, millions of operations of the suites, dozens of crashes of databases. Figures are printed.

@@ -1,0 +1,45 @@
+//! Databases on bad disks: a few cells of what `make test-databases` runs in full, and the page that
+//! is made of its results.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What a script of `tests/databases` prints; it must end well.
+fn printed(script: &str, args: &[&str]) -> String {
+    let script = root().join("tests/databases").join(script);
+    let mut python = Command::new("/usr/bin/python3");
+    let run = python.arg(script).args(args).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
+    let [out, err] = [run.stdout, run.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(run.status.success(), "{out}\n{err}");
+    out
+}
+
+/// Each cell fails unless its fault fired, and unless it ends as the database promises. What is told
+/// to be written and is not must be missed, or the comparison of rows would be none.
+#[test]
+fn sqlite_and_redis_end_as_they_promise() {
+    let results = tempfile::tempdir().unwrap();
+    let results = results.path().to_str().unwrap();
+    let program = ["--slowfs", env!("CARGO_BIN_EXE_slowfs"), "--short", "--results", results];
+    let said = printed("run", &program);
+    assert!(said.contains("databases: 6 cells run, 0 failed"), "{said}");
+    assert!(said.contains("sqlite:torn-log-unsaid: lost silently"), "{said}");
+}
+
+#[test]
+fn the_page_is_what_the_results_say() {
+    let page = fs::read_to_string(root().join("docs/what-databases-do.md")).unwrap();
+    let fresh = printed("table.py", &[]);
+    assert!(page == fresh, "run tests/databases/table.py > docs/what-databases-do.md");
+}

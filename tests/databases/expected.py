@@ -1,0 +1,70 @@
+"""What each database's own documents let one expect of each fault: which outcomes, and why."""
+
+from judge import HUNG, KEPT, LOST, LOST_SAID, REFUSED, WRONG
+
+# What a log that ends early by its checksums cannot tell: whether there was more.
+ENDS = "replay ends at the first record whose checksum is wrong"
+
+WHY = {
+    "killed": "an acknowledged transaction is in the log, synced",
+    "stopped": "a clean stop leaves all in the data files",
+    "torn-log": "the last record is not whole, and was not acknowledged",
+    "full": "a transaction that finds no space fails, those before it stay",
+    "eio-log": "a transaction that could not be synced is not acknowledged",
+    "eio-data": "the log is kept until the data are synced",
+}
+
+EXPECTED = {
+    "torn-log": {
+        "redis": ([KEPT, REFUSED], "a truncated end is cut off, other damage is refused until redis-check-aof mends it"),
+    },
+    "torn-log-unsaid": {
+        "sqlite": ([LOST], ENDS),
+        "postgres": ([LOST], ENDS),
+        "mariadb": ([LOST, REFUSED], ENDS),
+        "redis": ([REFUSED], "damage within the file is refused until redis-check-aof mends it"),
+        "etcd": ([REFUSED], "a CRC that does not match is fatal"),
+        "rocksdb": ([LOST_SAID], f"{ENDS}, and says so in LOG"),
+    },
+    "flip-log": {
+        "sqlite": ([LOST], ENDS),
+        "postgres": ([LOST], ENDS),
+        "mariadb": ([LOST, REFUSED], ENDS),
+        "redis": ([REFUSED, WRONG], "what is appended has no checksum: only damage to the protocol is seen"),
+        "etcd": ([REFUSED], "a CRC that does not match is fatal"),
+        "rocksdb": ([LOST_SAID], f"{ENDS}, and says so in LOG"),
+    },
+    "flip-data": {
+        "sqlite": ([WRONG], "pages have no checksum"),
+        "postgres": ([REFUSED], "a page whose checksum is wrong is an error"),
+        "mariadb": ([REFUSED], "a page whose checksum is wrong is corrupt"),
+        "redis": ([REFUSED], "the base file ends with a CRC64"),
+        "etcd": ([WRONG], "pages have no checksum"),
+        "rocksdb": ([REFUSED], "a block whose checksum is wrong is an error"),
+    },
+}
+
+# What cannot be read must not be taken for what is not there.
+UNREADABLE = ([REFUSED], "a read that fails is an error")
+EXPECTED["bad-log"] = EXPECTED["bad-data"] = {}
+
+
+def expected(database, fault):
+    """The outcomes that one may expect, and why."""
+    if fault in WHY and database not in EXPECTED.get(fault, {}):
+        return [KEPT], WHY[fault]
+    return EXPECTED[fault].get(database, UNREADABLE)
+
+# What is behind an outcome that one would not guess, said only where that is the outcome.
+NOTES = {
+    ("postgres", "bad-log", LOST):
+        "In the recovery of a crash it takes a part of the log that it cannot read for its end.",
+    ("etcd", "bad-data", HUNG):
+        "It maps its database with MAP_POPULATE, and that mmap(2) does not return: Linux reads the page that cannot be "
+        "read again and again.",
+    ("sqlite", "bad-data", REFUSED): "It calls a page that it cannot read malformed.",
+    ("redis", "flip-log", WRONG): "A value in the append-only file has no checksum.",
+    ("etcd", "torn-log-unsaid", LOST):
+        "It takes a record with a sector of zeros for one torn by a crash, wherever it lies, and cuts the log off "
+        "there. What had reached its database by then stays.",
+}

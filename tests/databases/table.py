@@ -1,0 +1,154 @@
+#!/usr/bin/python3
+"""Prints docs/what-databases-do.md, made of the results in tests/databases/results."""
+
+import json
+import sys
+import textwrap
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
+sys.dont_write_bytecode = True
+
+from catalogue import DATABASES
+from expected import NOTES, expected
+from faults import FAULTS
+from judge import HUNG, KEPT, LOST, LOST_SAID, OUTCOMES, REFUSED, WRONG
+
+WIDTH = 110
+MEANINGS = {
+    KEPT: "every acknowledged transaction was there",
+    REFUSED: "it did not start, or failed the read, with an error; no answer was wrong",
+    HUNG: "it did not start within 90 s, and did not end either",
+    LOST_SAID: "acknowledged transactions were missing, and its log or an answer complained",
+    LOST: "acknowledged transactions were missing, without a warning or an error",
+    WRONG: "an answer had other bytes than were acknowledged, without a warning or an error",
+}
+
+HEAD = """# What databases do on bad disks
+
+`tests/databases/table.py` makes this file from [results](../tests/databases/results) of runs; `make
+test-databases` makes them. What has no result has no row.
+
+Each cell is one run: {before} transactions that nothing happens to, each synced and acknowledged, then
+the fault, and more transactions. The database is then killed, or was stopped before the fault came; it
+starts again on a new mount, so that nothing is cached, and is asked for every row that it had
+acknowledged. Rows are compared byte by byte. A transaction that was not acknowledged may be there or
+not.
+
+"""
+
+
+def results():
+    """By database and fault."""
+    found = {}
+    for path in sorted((HERE / "results").glob("*/*.json")):
+        result = json.loads(path.read_text())
+        found[result["database"], result["fault"]] = result
+    return found
+
+
+def aligned(rows):
+    """A table whose columns stand one below the other."""
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    rows.insert(1, ["-" * width for width in widths])
+    return "".join("| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " |\n" for row in rows)
+
+
+def overview(found):
+    databases = [d for d in DATABASES if any(name == d.name for name, _ in found)]
+    rows = [["fault", *(d.title for d in databases)]]
+    for fault in FAULTS:
+        cells = [found.get((d.name, fault.name)) for d in databases]
+        if any(cells):
+            rows.append([fault.title, *(shown(cell) if cell else "" for cell in cells)])
+    return aligned(rows)
+
+
+def shown(result):
+    outcomes, _ = expected(result["database"], result["fault"])
+    return result["outcome"] if result["outcome"] in outcomes else f"**{result['outcome']}**"
+
+
+def counts(result):
+    """What of the acknowledged was not as it should be."""
+    parts = [f"{result[what]} {what}" for what in ("lost", "wrong", "refused") if result[what]]
+    return f"{', '.join(parts)} of {result['acknowledged']} rows" if parts else ""
+
+
+def quote(texts):
+    """The first line of the first text, short enough for a page."""
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    return f"`{shortened(lines[0])}`" if lines else ""
+
+
+def shortened(line, most=200):
+    line = line.replace("`", "'")
+    return line if len(line) <= most else line[:most - 3] + "..."
+
+
+def details(database, found):
+    """The section of one database."""
+    mine = [(fault, found[database.name, fault.name]) for fault in FAULTS if (database.name, fault.name) in found]
+    programs = sorted({result["program"] for _, result in mine})
+    kernels = sorted({result["kernel"] for _, result in mine})
+    dates = sorted({result["date"] for _, result in mine})
+    run = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    about = textwrap.fill(f"{', '.join(programs)} on {', '.join(kernels)}, run {run}. {database.promise}", WIDTH)
+    return f"## {database.title}\n\n{about}\n\n" + "\n".join(entry(fault, result) for fault, result in mine) + "\n"
+
+
+def entry(fault, result):
+    outcomes, why = expected(result["database"], result["fault"])
+    counted = f" ({counts(result)})" if counts(result) else ""
+    text = f"**{fault.title}**: {result['outcome']}{counted}.\n\n"
+    text += "".join(f"    {command}\n\n" for command in result["commands"])
+    return text + "".join(map(item, happenings(result, f"Expected: {' or '.join(outcomes)}; {why}.")))
+
+
+def happenings(result, first):
+    """What happened, in its order."""
+    yield first
+    during = result["during"] or {"said": [], "errors": []}
+    texts = during["said"] + during["errors"]
+    if seen := quote([text for text in texts if loud(text)]) or quote(texts):
+        yield f"During the fault: {seen}" + (", and it ended." if during["ended"] else ".")
+    if said := quote(result["errors"] or result["said"]):
+        yield f"At the restart: {said}."
+    elif result["remarked"]:
+        yield f"At the restart, as no complaint: {quote(result['remarked'])}."
+    if then := result["afterwards"]:
+        counted = f" ({counts(then)})" if counts(then) else ""
+        refusal = quote(then["errors"] or then["said"])
+        outcome = f": {then['outcome']}{counted}" if then["acknowledged"] else ""
+        yield f"Then {then['how']}{outcome}{'; ' + refusal if refusal else ''}."
+    if note := NOTES.get((result["database"], result["fault"], result["outcome"])):
+        yield note
+
+
+def item(text):
+    return textwrap.fill(text, WIDTH, initial_indent="- ", subsequent_indent="  ",
+                         break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def loud(text):
+    """Whether it names what went wrong, rather than that the connection is gone."""
+    return any(word in text for word in ("I/O error", "Input/output", "input/output", "ENOSPC", "space",
+                                         "PANIC", "fatal", "FATAL", "Error 28", "errno"))
+
+
+def page():
+    from cell import BEFORE
+    found = results()
+    meanings = aligned([["outcome", "meaning"], *([name, MEANINGS[name]] for name in OUTCOMES)])
+    text = HEAD.format(before=BEFORE) + meanings + "\nBold is what the database's own documents do not let "
+    text += "one expect.\n\n" + overview(found) + "\n"
+    for database in DATABASES:
+        if any(name == database.name for name, _ in found):
+            text += details(database, found)
+    return text.rstrip("\n") + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
