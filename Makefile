@@ -8,13 +8,16 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RUNNER := ["sudo", "-E"]
 AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 
-.PHONY: demo demo-etcd sweep-etcd check test test-clients test-databases test-long fuzz bench performance install $(SLOWFS)
+.PHONY: demo demo-etcd demo-scenario sweep-etcd check test test-clients test-databases test-long fuzz bench performance install $(SLOWFS)
 
 demo: setup-demo $(SLOWFS)
 	$(SLOWFS) demo
 
 demo-etcd: setup-etcd $(SLOWFS)
 	$(PYTHON) examples/etcd/demo.py --slowfs $(SLOWFS)
+
+demo-scenario: setup-etcd $(SLOWFS)
+	$(PYTHON) examples/etcd/demo_scenario.py --slowfs $(SLOWFS)
 
 # SWEEP=paper, custom or microseconds with commas; examples/etcd/README.md has the rest.
 SWEEP ?= paper

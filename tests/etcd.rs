@@ -234,8 +234,39 @@ fn a_run_on_a_running_cluster_tells_what_went_wrong_and_clears_its_fault() {
         let left = fs::read_dir(kept.scratch.path().join("endless")).map_or(0, Iterator::count);
         assert_eq!(left, 0, "no half of a result");
     }
+    a_fault_takes_the_place_of_the_delay(&kept);
     // The cluster has felt none of it.
     stdout_of(&mut kept.run("baseline", &[("RESULTS", "after"), ("OPS", "5")]));
+}
+
+/// `WAL_FAULT`: the directory, run.json and the plots say what was injected, and both are refused.
+fn a_fault_takes_the_place_of_the_delay(kept: &Kept) {
+    let fault = "lognormal:p50=20ms,p99=30ms";
+    let both = [("WAL_FAULT", fault), ("WAL_DELAY_US", "5")];
+    let output = kept.run("delay", &both).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text_of(&output));
+    assert!(text_of(&output).contains("are both given"), "{}", text_of(&output));
+    let wrong = kept.run("delay", &[("WAL_FAULT", "lognormal:p50=5ms")]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(1), "{}", text_of(&wrong));
+    assert!(text_of(&wrong).contains("write it as in lognormal:"), "{}", text_of(&wrong));
+    for (fault, name) in
+        [(fault, "_fault-lognormal-p50-20ms-p99-30ms"), ("device nvme", "_fault-device-nvme")]
+    {
+        let results = kept.scratch.path().join(name);
+        let settings = [("WAL_FAULT", fault), ("OPS", "5"), ("VERIFY_DELAY", "1"), ("WARMUP", "2")];
+        let mut run = kept.run("delay", &settings);
+        stdout_of(run.env("RESULTS", &results));
+        let [run] = &runs(&results)[..] else { panic!("{:?}", runs(&results)) };
+        assert!(name_of(run).ends_with(name), "{run:?}");
+        assert_eq!(facts(run)["parameters"]["wal_fault"], fault);
+        if fault.starts_with("lognormal") {
+            assert!(median(run) >= Duration::from_millis(20), "{:?}", median(run));
+        }
+        stdout_of(script("examples/etcd/plot_results.py", kept.scratch.path()).arg(&results));
+        for file in ["summary.csv", "report.html"] {
+            assert!(fs::read_to_string(results.join(file)).unwrap().contains(fault), "{file}");
+        }
+    }
 }
 
 /// No engine runs here: this tells what Docker is asked, not what it does.

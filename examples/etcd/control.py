@@ -4,6 +4,7 @@ import contextlib
 
 import charyb_fault
 import daemons
+import fault
 from slowfs_thrift import SlowFS
 from thrift.Thrift import TApplicationException
 
@@ -44,13 +45,17 @@ class Control:
 
     @contextlib.contextmanager
     def delayed(self, asked):
-        """The delay that `asked` names, if any; cleared at the end, however that comes."""
+        """The delay or fault that `asked` names, if any; cleared at the end, however that comes."""
         if asked.mode == "baseline":
             yield
             return
         try:
-            charyb_fault.delay(*self.address, asked.wal_delay_us, list(asked.wal_methods),
-                               asked.wal_regex)
+            if asked.wal_fault:
+                fault.inject(asked.slowfs, asked.wal_fault, asked.wal_methods, asked.wal_regex,
+                             self.address)
+            else:
+                charyb_fault.delay(*self.address, asked.wal_delay_us, list(asked.wal_methods),
+                                   asked.wal_regex)
             yield
         finally:
             with daemons.uninterrupted():

@@ -11,6 +11,7 @@ import clients
 import cluster
 import compose
 import daemons
+import fault
 import local
 import parameters
 import probe
@@ -21,7 +22,7 @@ from thrift.Thrift import TException
 
 # What goes wrong in the field: it is told in a line, not in a traceback.
 TROUBLE = (RuntimeError, OSError, http.client.HTTPException, TException, parameters.Invalid,
-           probe.WrongDelay)
+           probe.WrongDelay, fault.Wrong)
 USAGE = 2
 FLOOR_READS = 200
 
@@ -124,7 +125,9 @@ class Run:
         counts = since(counts, self.control.counts())
         fired = counts and counts["fired"]
         self.measured["verify"] = {"fsync_ns": under, "fsync_without_ns": without, "fired": fired}
-        if self.asked.mode == "delay":
+        if self.asked.wal_fault:
+            probe.verify_fired(self.asked.wal_fault, under, fired)
+        elif self.asked.mode == "delay":
             probe.verify(self.asked.wal_delay_us, without, under, fired)
 
     def _put(self, all_clients):
@@ -150,7 +153,7 @@ class Run:
     def write(self, **more):
         """Writes what was measured, and `more` of it, and returns where."""
         name = (f"etcd_fsdelay_{self.asked.mode}_{self.asked.leader_target or self.leader.name}"
-                f"_{self.asked.wal_delay_us}us")
+                f"_{self.asked.injected_name()}")
         facts = {"parameters": self.asked.as_json(),
                  "cluster": {"kind": self.on.kind, "slow_node": cluster.SLOW, **self.on.details},
                  "versions": {"slowfs": self.control.version(), "etcd": self.leader.version()},
@@ -181,7 +184,7 @@ def perform(asked, on, **more):
     run.measure()
     directory = run.write(**more)
     found = record.summary(run.done)
-    print(f"{asked.mode} {asked.wal_delay_us} us, leader {run.leader.name}: {len(run.done)} puts, "
+    print(f"{asked.mode} {asked.injected()}, leader {run.leader.name}: {len(run.done)} puts, "
           f"median {milliseconds(found['median_s'])}, p99 {milliseconds(found['p99_s'])}")
     if run.measured["fault"]:
         print("the fault fired {fired} times, {fired_per_put:.2f} for each put".format(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import charyb_fault
 import cluster
+import fault
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODES = ("baseline", "delay")
@@ -40,6 +41,7 @@ class Parameters:
     mode: str = "baseline"
     leader_target: str = "etcd2"        # "": whoever leads
     wal_delay_us: int = 0
+    wal_fault: str = ""                 # instead of it: a length, or any fault of slowfs
     ops: int = 200
     verify_delay: bool = False
     wal_methods: tuple = tuple(METHODS.split(","))
@@ -58,6 +60,14 @@ class Parameters:
 
     def with_(self, **changes):
         return dataclasses.replace(self, **changes)
+
+    def injected(self):
+        """What each call is hit by, for people."""
+        return self.wal_fault or f"{self.wal_delay_us} us"
+
+    def injected_name(self):
+        """The same in a directory's name."""
+        return f"fault-{fault.slug(self.wal_fault)}" if self.wal_fault else f"{self.wal_delay_us}us"
 
     def as_json(self):
         """What tells how a run was made; where it was made does not belong to it."""
@@ -107,10 +117,18 @@ def checked(asked):
     refuse_unless(0 < asked.put_timeout < math.inf, "PUT_TIMEOUT is above 0")
     refuse_unless(0 < 5 * asked.heartbeat_ms <= asked.election_ms,
                   "ELECTION_MS is at least five times HEARTBEAT_MS, which is above 0")
+    refuse_unless(not (asked.wal_fault and asked.wal_delay_us),
+                  f"WAL_FAULT={asked.wal_fault} and WAL_DELAY_US={asked.wal_delay_us} are both "
+                  "given: a run injects one of them")
     if asked.mode == "baseline":
-        asked = asked.with_(wal_delay_us=0)
+        asked = asked.with_(wal_delay_us=0, wal_fault="")
     else:
-        refuse_unless(asked.wal_delay_us > 0, "MODE=delay needs WAL_DELAY_US, above 0")
+        refuse_unless(asked.wal_delay_us > 0 or asked.wal_fault,
+                      "MODE=delay needs WAL_DELAY_US, above 0, or WAL_FAULT")
+        try:
+            fault.words(asked.wal_fault)
+        except fault.Wrong as error:
+            raise Invalid(f"WAL_FAULT={asked.wal_fault}: {error}") from None
         refuse_unless(asked.wal_methods, "WAL_METHODS names no method")
         refuse_unless(not asked.verify_delay or "fsync" in asked.wal_methods,
                       "VERIFY_DELAY times an fsync, which WAL_METHODS does not name")

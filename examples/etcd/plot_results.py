@@ -114,7 +114,7 @@ def expected(axes, runs, delays):
 
 def against_delay(axes, runs):
     grouped = results.by_delay(runs)
-    delays = [delay for delay in grouped if delay]
+    delays = [delay for delay in grouped if delay and not isinstance(delay, str)]
     for name, marker, line, colour in (("median", "o", "-", COLOURS(0.0)),
                                        ("p99", "s", ":", COLOURS(0.65))):
         spreads = {delay: [1000 * second for second in
@@ -122,6 +122,10 @@ def against_delay(axes, runs):
                    for delay, group in grouped.items()}
         if 0 in spreads:
             without_delay(axes, spreads[0], name, color=colour, linestyle=line)
+        for fault, style in styles(grouped).items():
+            if isinstance(fault, str):
+                axes.axhline(spreads[fault][0], linewidth=1, color=style["color"], linestyle=line,
+                             label=f"{name} under {fault}")
         for delay in delays:
             middle, least, most = spreads[delay]
             moved = any(run.leader_changed for run in grouped[delay])
@@ -132,13 +136,16 @@ def against_delay(axes, runs):
     if any(run.leader_changed for run in runs):
         axes.plot([], [], "o", color="grey", markerfacecolor="white", label="leadership changed")
     expected(axes, runs, delays)
-    axes.set(xscale="log", yscale="log", xlabel="injected delay of each call (ms)",
-             ylabel="put latency (ms)")
+    axes.set(yscale="log", ylabel="put latency (ms)")
+    if delays:
+        axes.set(xscale="log", xlabel="injected delay of each call (ms)")
+        log_axis(axes.xaxis)
+    else:
+        axes.set_xticks([])
     # The line goes on to where nothing is measured: it need not be seen.
     fastest = min((run.took[0] for run in runs if run.took), default=None)
     if fastest:
         axes.set_ylim(bottom=1000 * fastest / 2)
-    log_axis(axes.xaxis)
     log_axis(axes.yaxis)
 
 
@@ -169,7 +176,8 @@ def draw(runs, out):
             axes.set_title(title, fontsize=10)
             # Long labels go below: beside the axes they would take half the width.
             if plot is against_delay:
-                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncol=2)
+                columns = 1 if any(run.fault for run in runs) else 2
+                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncol=columns)
             else:
                 axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="delay of each call")
             figure.savefig(out / f"{file}.png")
@@ -182,15 +190,17 @@ def draw(runs, out):
 def summary(runs):
     """A row a delay, latencies in milliseconds."""
     yield ("delay_us", "runs", "puts", "failed", "median_ms", "median_least_ms", "median_most_ms",
-           "p99_ms", "p99_least_ms", "p99_most_ms", "fired_per_put", "leader_changed_runs")
+           "p99_ms", "p99_least_ms", "p99_most_ms", "fired_per_put", "leader_changed_runs",
+           "injected")
     for delay, group in results.by_delay(runs).items():
         calls = [run.fired_per_put for run in group if run.fired_per_put is not None]
         latencies = [*results.spread([run.median for run in group]),
                      *results.spread([run.p99 for run in group])]
-        yield (delay, len(group), sum(len(run.took) + run.failed for run in group),
+        yield ("" if isinstance(delay, str) else delay, len(group),
+               sum(len(run.took) + run.failed for run in group),
                sum(run.failed for run in group), *(f"{1000 * second:.4f}" for second in latencies),
                f"{results.spread(calls)[0]:.3f}" if calls else "",
-               sum(run.leader_changed for run in group))
+               sum(run.leader_changed for run in group), results.human(delay))
 
 
 def write_all(directory, out):

@@ -44,3 +44,10 @@ def verify(asked_us, without_ns, with_ns, fired):
             f"at least {min(with_ns) // 1000} us, without the fault {min(without_ns) // 1000} us; "
             f"the fault fired {'an unknown number of' if fired is None else fired} times. "
             "Do WAL_REGEX and WAL_METHODS fit?")
+
+
+def verify_fired(injected, with_ns, fired):
+    """Raises unless the fault fired for every sync: how long one takes is drawn."""
+    if fired is not None and fired < len(with_ns):
+        raise WrongDelay(f"VERIFY_DELAY: {injected} fired {fired} times for {len(with_ns)} fsyncs in "
+                         "member/wal. Do WAL_REGEX and WAL_METHODS fit?")

@@ -35,7 +35,7 @@ def row(run):
     facts = run.facts
     leader, floor = facts.get("leader", {}), facts.get("client_floor") or {}
     own = floor.get("median_s")
-    values = [results.human(run.delay_us), facts.get("sweep", {}).get("repetition", ""),
+    values = [results.human(run.injected), facts.get("sweep", {}).get("repetition", ""),
               len(run.took) + run.failed, run.failed, number(run.median * 1000),
               number(run.p99 * 1000), number(run.per_second, 1), number(run.fired_per_put, 2),
               f"{leader.get('before', run.leader)}, {leader.get('after', '')}",
@@ -64,7 +64,7 @@ def stamp(run):
 
 def write(file, runs, plots, summary):
     heading, *lines = summary
-    ordered = sorted(runs, key=lambda run: (run.delay_us, run.directory.name))
+    ordered = sorted(runs, key=lambda run: (run.delay_us, run.fault, run.directory.name))
     body = [
         "<h1>etcd puts under a delayed write-ahead log</h1>",
         f"<p>{len(runs)} runs, begun from {stamp(runs[0])} to {stamp(runs[-1])}. "

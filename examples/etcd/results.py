@@ -8,7 +8,7 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = re.compile(r"\d{8}_\d{6}_etcd_fsdelay_(baseline|delay)_(.+)_(\d+)us")
+NAME = re.compile(r"\d{8}_\d{6}_etcd_fsdelay_(baseline|delay)_(.+?)_(\d+us|fault-.+)")
 
 
 @dataclass
@@ -18,12 +18,18 @@ class Run:
     directory: Path
     mode: str
     leader: str
-    delay_us: int
+    delay_us: int                       # 0 of a baseline, and of a fault
+    fault: str                          # what WAL_FAULT injected, or ""
     took: list
     failed: int
     throughput: list
     latency: list
     facts: dict
+
+    @property
+    def injected(self):
+        """Its fault, or else its delay: 0 of a baseline."""
+        return self.fault or self.delay_us
 
     @property
     def median(self):
@@ -58,12 +64,15 @@ def rows(file):
 
 
 def read(directory):
-    mode, leader, delay_us = NAME.fullmatch(directory.name).groups()
+    mode, leader, injected = NAME.fullmatch(directory.name).groups()
     took = [seconds for _, seconds in rows(directory / "per_op_latency.csv")]
     succeeded = sorted(seconds for seconds in took if not math.isnan(seconds))
     file = directory / "run.json"
     facts = json.loads(file.read_text()) if file.exists() else {}
-    return Run(directory, mode, leader, int(delay_us), succeeded, len(took) - len(succeeded),
+    named = injected.startswith("fault-")
+    fault = facts.get("parameters", {}).get("wal_fault") or injected if named else ""
+    delay_us = 0 if named else int(injected.removesuffix("us"))
+    return Run(directory, mode, leader, delay_us, fault, succeeded, len(took) - len(succeeded),
                rows(directory / "throughput_per_sec.csv"), rows(directory / "latency_per_sec.csv"),
                facts)
 
@@ -74,9 +83,9 @@ def read_all(directory):
 
 
 def by_delay(runs):
-    """{delay: its runs}, the baseline (0) first."""
-    delays = sorted({run.delay_us for run in runs})
-    return {delay: [run for run in runs if run.delay_us == delay] for delay in delays}
+    """{delay or fault: its runs}, the baseline (0) first, faults last."""
+    found = sorted({run.injected for run in runs}, key=lambda one: (isinstance(one, str), one))
+    return {one: [run for run in runs if run.injected == one] for one in found}
 
 
 def spread(values):
@@ -92,7 +101,9 @@ def calls_per_put(runs):
 
 
 def human(delay_us):
-    """A delay with its unit; 0 is the baseline."""
+    """A delay with its unit, or a fault; 0 is the baseline."""
+    if isinstance(delay_us, str):
+        return delay_us
     if not delay_us:
         return "no delay"
     for unit, size in (("s", 10**6), ("ms", 10**3)):

@@ -54,8 +54,9 @@ fn told(named: Option<&str>, cleared: Option<&rpc::Cleared>) -> String {
     let Some(rpc::Cleared { faults, released, taken, scenario }) = cleared else {
         return format!("cleared {}", named.unwrap_or("every fault"));
     };
-    let ended =
-        scenario.as_ref().map(|name| format!("; scenario {} is ended", words::visible(name)));
+    let ended = scenario.as_ref().map(|name| {
+        format!("; scenario {} is ended, and what it had set is cleared", words::visible(name))
+    });
     let ended = ended.unwrap_or_default();
     if faults.is_empty() && taken.is_empty() && *released == 0 {
         let none =

@@ -109,6 +109,7 @@ anything starts. It ends with this command, or by `slowfs clear`. docs/scenarios
 Examples:
   slowfs run degrading-disk.scenario
   slowfs run /mnt/slowfs degrading-disk.scenario
+  slowfs run degrading-disk.scenario --report report.html
   slowfs run --detach degrading-disk.scenario";
 
 pub(super) const STATS: &str = "\

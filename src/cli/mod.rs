@@ -43,6 +43,7 @@ mod screen;
 mod selftest;
 mod set;
 mod sink;
+mod svg;
 mod trace;
 mod traced;
 mod trial;
@@ -303,6 +304,7 @@ mod tests {
             ps::field_names(),
             doctor::field_names(),
             record::field_names(),
+            scenario::field_names(),
         ];
         for name in all.iter().flatten() {
             assert!(DOCUMENTATION.contains(&format!("`{name}`")), "{name}");

@@ -11,9 +11,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod detector;
 mod ends;
 mod once;
 mod refusals;
+mod report;
 mod times;
 
 use std::fs;

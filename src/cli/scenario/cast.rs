@@ -13,7 +13,7 @@ use super::super::values::parse_addr;
 use super::super::whom::{self, Meant};
 use super::read::Written;
 use crate::fault::time_text;
-use crate::rpc::{Client, Run, ScenarioWords, StepWords};
+use crate::rpc::{Client, Info, Run, ScenarioWords, StepWords};
 
 /// How long a mount may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,6 +27,8 @@ pub(super) struct Cast {
 pub(super) struct Player {
     pub(super) addr: String,
     pub(super) client: Client,
+    pub(super) info: Info,
+    pub(super) scenario: ScenarioWords,
     /// As the mount tells of it.
     pub(super) run: Run,
 }
@@ -35,7 +37,7 @@ impl Cast {
     /// Connects to each, and has it take what it is to do. If one does not, none does anything.
     pub(super) fn meet(
         written: &Written,
-        detached: bool,
+        (timed, detached): (bool, bool),
         target: &Target,
         addresses: &dyn Fn(&Target) -> Result<Meant, String>,
     ) -> Result<Cast, String> {
@@ -46,7 +48,7 @@ impl Cast {
                 steps,
                 end_ns: i64::try_from(written.end.as_nanos()).unwrap_or(i64::MAX),
                 seed: written.seed.map(|seed| seed.to_string()),
-                timed: false,
+                timed,
                 detached,
             };
             Player::meet(addr, scenario, origin)
@@ -98,8 +100,9 @@ impl Player {
     ) -> Result<Player, String> {
         let mut client = Client::connect(&addr, PATIENCE).map_err(|e| unreached(&e, origin))?;
         let why = |error| named(&addr, explain(&addr, error));
+        let info = client.info().map_err(why)?;
         let run = client.run_load(&scenario).map_err(why)?;
-        Ok(Player { addr, client, run })
+        Ok(Player { addr, client, info, scenario, run })
     }
 
     fn start(&mut self) -> Result<Run, String> {

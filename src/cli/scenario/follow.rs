@@ -2,7 +2,7 @@
 //! locks.
 
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
@@ -11,6 +11,8 @@ use super::super::control::Target;
 use super::super::output;
 use super::super::render::explain;
 use super::cast::{Cast, Player, named};
+use super::read::Written;
+use super::report::{OfMount, Out, Report, Samples, Seen};
 use crate::fault::words::visible;
 use crate::rpc::RunEvent;
 use crate::sys::signals;
@@ -18,25 +20,42 @@ use crate::sys::signals;
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Into so many parts the time of a report is divided.
+const SAMPLES: u32 = 240;
+
 /// One mount, as far as it is known what it did.
 struct Followed {
     player: Player,
     events: Vec<RunEvent>,
+    samples: Samples,
+    sampled: Option<Instant>,
     /// Whether it has told its end.
     has_ended: bool,
     /// Why nothing more comes from it.
     lost: Option<String>,
 }
 
+/// Has signals wait to be looked at that would end the command.
+pub(super) fn signals() -> Result<OwnedFd, String> {
+    let blocked = signals::block(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]);
+    blocked.map_err(|error| format!("cannot wait for signals: {error}"))
+}
+
 /// Looks on until all have come to their end; whether they did.
-pub(super) fn to_the_end(cast: Cast, target: &Target) -> Result<bool, String> {
-    let stop = signals::block(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP])
-        .map_err(|error| format!("cannot wait for signals: {error}"))?;
+pub(super) fn to_the_end(
+    cast: Cast,
+    written: &Written,
+    (out, stop): (Option<Out>, OwnedFd),
+    target: &Target,
+) -> Result<bool, String> {
     let several = cast.players.len() > 1;
     let mut all: Vec<Followed> = cast.players.into_iter().map(Followed::new).collect();
     let mut stopped = false;
     loop {
         for one in &mut all {
+            if out.is_some() {
+                one.sample(written.end / SAMPLES);
+            }
             let fresh = one.look();
             fresh.iter().for_each(|event| tell(one, event, several, target));
         }
@@ -50,7 +69,33 @@ pub(super) fn to_the_end(cast: Cast, target: &Target) -> Result<bool, String> {
             all.iter_mut().for_each(Followed::stop);
         }
     }
-    Ok(judged(&all, stopped))
+    let why = wrong(&all, stopped);
+    why.iter().for_each(|why| output::error(why));
+    let is_good = why.is_empty();
+    if let Some(out) = out {
+        out.write(&report(&all, written, why))?;
+    }
+    Ok(is_good)
+}
+
+/// What came of it, on all mounts.
+fn report(all: &[Followed], written: &Written, why: Vec<String>) -> Report {
+    let mut mounts: Vec<OfMount> = all.iter().map(Followed::figures).collect();
+    let starts = || mounts.iter().map(|mount| mount.started_unix_ns);
+    let first = starts().min().unwrap_or_default();
+    let last = starts().max().unwrap_or_default();
+    mounts.iter_mut().for_each(|mount| mount.lag_ns = mount.started_unix_ns - first);
+    Report {
+        scenario: written.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: written.seed.map(|seed| seed.to_string()),
+        end_ns: i64::try_from(written.end.as_nanos()).unwrap_or(i64::MAX),
+        began_unix_ns: first,
+        skew_ns: last - first,
+        ok: why.is_empty(),
+        why: (!why.is_empty()).then(|| why.join("; ")),
+        mounts,
+    }
 }
 
 /// Whether a signal comes within that time.
@@ -61,30 +106,22 @@ fn signalled(stop: &OwnedFd, within: Duration) -> bool {
     signals::take(stop).is_some()
 }
 
-/// Says what went wrong; whether nothing did.
-fn judged(all: &[Followed], stopped: bool) -> bool {
-    let mut good = !stopped;
-    for one in all {
-        let addr = &one.player.addr;
-        if let Some(why) = &one.lost {
-            output::error(&named(addr, format!("scenario {}: {why}", one.player.run.name)));
-            good = false;
-        } else if one.has_failed() {
-            let why = one.player.run.why.as_deref().unwrap_or_default();
-            let why = format!("scenario {}: {}", one.player.run.name, visible(why));
-            output::error(&named(addr, why));
-            good = false;
-        }
-    }
-    if stopped {
-        output::error("stopped by a signal; what it had set is cleared");
-    }
-    good
+/// What went wrong, a line each.
+fn wrong(all: &[Followed], stopped: bool) -> Vec<String> {
+    let of = |one: &Followed| {
+        let own = one.player.run.why.as_deref().filter(|_| one.has_failed());
+        let why = one.lost.as_deref().or(own)?;
+        let why = format!("scenario {}: {}", one.player.run.name, visible(why));
+        Some(named(&one.player.addr, why))
+    };
+    let signal = "stopped by a signal; what it had set is cleared";
+    all.iter().filter_map(of).chain(stopped.then(|| signal.to_owned())).collect()
 }
 
 impl Followed {
     fn new(player: Player) -> Followed {
-        Followed { player, events: Vec::new(), has_ended: false, lost: None }
+        let (events, samples) = (Vec::new(), Samples::default());
+        Followed { player, events, samples, sampled: None, has_ended: false, lost: None }
     }
 
     /// What has come since the last look.
@@ -107,6 +144,26 @@ impl Followed {
                 Vec::new()
             }
         }
+    }
+
+    /// Notes what it has counted, so often.
+    fn sample(&mut self, every: Duration) {
+        let every = every.max(PAUSE);
+        if self.has_ended || self.sampled.is_some_and(|last| last.elapsed() < every) {
+            return;
+        }
+        self.sampled = Some(Instant::now());
+        // What cannot be asked is told by the look that follows.
+        if let Ok(counted) = self.player.client.stats() {
+            self.samples.add(counted);
+        }
+    }
+
+    /// What the report says of it.
+    fn figures(&self) -> OfMount {
+        let Player { addr, info, scenario, run, .. } = &self.player;
+        let (events, samples) = (&*self.events, &self.samples);
+        OfMount::of(&Seen { addr, info, scenario, run, events, samples })
     }
 
     fn has_failed(&self) -> bool {

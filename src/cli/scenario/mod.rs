@@ -7,12 +7,17 @@
 mod cast;
 mod follow;
 mod read;
+mod report;
 mod step;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use self::cast::Cast;
+use self::read::Written;
+use self::report::Out;
+#[cfg(test)]
+pub(super) use self::report::field_names;
 use super::control::Target;
 use super::{output, whom};
 
@@ -23,8 +28,12 @@ pub(super) struct RunArgs {
     #[arg(value_name = "FILE", required = true, num_args = 1..)]
     paths: Vec<PathBuf>,
     /// Begin it and leave: it goes on by itself, to its end or `slowfs clear`
-    #[arg(long)]
+    #[arg(long, conflicts_with = "report")]
     detach: bool,
+    /// Write there what came of it: latency over time, steps, phases; JSON if the file's name ends in .json,
+    /// else a page
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// Runs the scenario to its end.
@@ -39,15 +48,7 @@ pub(super) fn run(args: &RunArgs, target: &Target) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let done = Cast::meet(&written, args.detach, &target, &whom::addresses).and_then(|cast| {
-        let cast = cast.start()?;
-        if args.detach {
-            cast.leave(&target);
-            return Ok(true);
-        }
-        follow::to_the_end(cast, &target)
-    });
-    match done {
+    match play(&written, args, &target) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
@@ -55,4 +56,19 @@ pub(super) fn run(args: &RunArgs, target: &Target) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether it came to its end.
+fn play(written: &Written, args: &RunArgs, target: &Target) -> Result<bool, String> {
+    let out = args.report.as_deref().map(Out::open).transpose()?;
+    let how = (out.is_some(), args.detach);
+    let cast = Cast::meet(written, how, target, &whom::addresses)?;
+    // Not before: a signal ends what may have to wait. Not later: what has begun is ended in order.
+    let stop = follow::signals()?;
+    let cast = cast.start()?;
+    if args.detach {
+        cast.leave(target);
+        return Ok(true);
+    }
+    follow::to_the_end(cast, written, (out, stop), target)
 }

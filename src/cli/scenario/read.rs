@@ -61,3 +61,31 @@ fn written(name: String, text: &str) -> Result<Written, Vec<Wrong>> {
     wrong.sort_by_key(|wrong| wrong.line);
     if wrong.is_empty() { Ok(Written { name, seed, end, steps }) } else { Err(wrong) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_examples_and_that_of_the_document_can_be_read() {
+        let document = include_str!("../../../docs/scenarios.md");
+        let block =
+            document.split("\n\n").find(|block| block.contains("# degrading-disk.scenario"));
+        for (text, steps) in [
+            (include_str!("../../../examples/etcd/degrading-log.scenario"), 4),
+            (include_str!("../../../examples/detector/stall.scenario"), 2),
+            (block.unwrap(), 4),
+        ] {
+            let read = written("disk".to_owned(), text);
+            assert_eq!(read.map(|written| written.steps.len()), Ok(steps), "{text}");
+        }
+    }
+
+    /// What can be read of the others is read too, so that all that is wrong is told at once.
+    #[test]
+    fn lines_that_are_wrong_for_different_reasons_are_told_in_order() {
+        let wrong = written("disk".to_owned(), "5 clear\n1s dealy 1ms\n2s list\n3s clear a,");
+        let lines: Vec<_> = wrong.unwrap_err().iter().map(|wrong| wrong.line).collect();
+        assert_eq!(lines, [1, 2, 3, 4]);
+    }
+}

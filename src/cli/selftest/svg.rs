@@ -1,9 +1,8 @@
 //! What was got against what was asked, as a drawing: both axes are times in powers of ten.
 
-use std::fmt::Write;
-
 use super::report::{Report, machine, time};
 use super::row::Row;
+use crate::cli::svg::{circle, line, text};
 
 /// The drawing, and the square within it where times lie.
 const SIZE: (f64, f64) = (760.0, 640.0);
@@ -84,23 +83,6 @@ fn point(parts: &mut String, row: &Row) {
 /// A time whose digits behind the point are zeros, without them.
 fn whole(ns: f64) -> String {
     time(ns).replace(".00", "").replace(".0", "")
-}
-
-fn text(parts: &mut String, (x, y): (f64, f64), class: &str, text: &str) {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    let _ = writeln!(parts, "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{text}</text>");
-}
-
-fn line(parts: &mut String, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
-    let _ = writeln!(
-        parts,
-        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" class=\"{class}\"/>"
-    );
-}
-
-fn circle(parts: &mut String, class: &str, (x, y): (f64, f64), radius: f64) {
-    let _ =
-        writeln!(parts, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" class=\"{class}\"/>");
 }
 
 #[cfg(test)]
