@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use slowfs::rpc::TraceEvent;
 
+use super::common::disk::Disk;
 use super::common::trace::drain;
 use super::common::{Mount, scratch, slowfs, stdout_of, text_of, wait_for};
 use super::{class, json, recording};
@@ -81,18 +82,20 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[(sorted.len() as f64 * share) as usize]
 }
 
-/// A mount that is slow, and one whose backing it is.
-fn slow() -> (Mount, Mount) {
+/// A mount that is slow, and one whose backing it is; in memory, as a disk has times of its own.
+fn slow() -> (Disk, Mount, Mount) {
+    let disk = Disk::tmpfs();
     let lengths = |(p50, p99, per_byte): (f64, f64, f64)| {
         format!("delay lognormal:p50={p50}ms,p99={p99}ms --per-byte {per_byte}ns")
     };
     let write = format!("{} -m write", lengths(WRITE));
     let fsync = format!("{} -m fsync", lengths(FSYNC).replace(" --per-byte 0ns", ""));
-    let inner = Mount::with(&["--seed", "7", "--fault", &write, "--fault", &fsync]);
+    let inner =
+        Mount::over(disk.directory(), &["--seed", "7", "--fault", &write, "--fault", &fsync]);
     let scratch = scratch();
     std::os::unix::fs::symlink(inner.mnt(), scratch.path().join("raw")).unwrap();
     let outer = Mount::over(scratch, &[] as &[&str]);
-    (inner, outer)
+    (disk, inner, outer)
 }
 
 /// What a recording of that work tells, and how long it took those who asked.
@@ -116,7 +119,7 @@ print(told['fsync']['n'], len(told['write']), told['channels'])";
 /// Between these nothing is left but what this machine adds: on an idle one the bounds of [`JUDGED`] hold.
 #[test]
 fn what_is_recorded_is_what_the_backing_took() {
-    let (_inner, mount) = slow();
+    let (_disk, _inner, mount) = slow();
     let file = mount.scratch().join("disk.toml");
     let (summary, took) = recorded(&mount, &file);
     assert_eq!(summary["dropped"], 0, "{summary}");

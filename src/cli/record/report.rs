@@ -163,3 +163,64 @@ pub(in crate::cli) fn field_names() -> Vec<String> {
     let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     [names(&json), names(&json["classes"][0])].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::recording::Samples;
+    use crate::ops::Method;
+
+    fn recorded(n: u64) -> Recorded {
+        let mut samples = Samples::default();
+        for n in 0..n {
+            samples.add(Method::from_name("write").unwrap(), 5_000, n * 1_000_000);
+        }
+        let notes = vec!["the mount ended meanwhile".to_owned()];
+        Recorded { samples, dropped: 7, failed: 3, notes }
+    }
+
+    fn summary(n: u64) -> Result<Summary, String> {
+        let when = (SystemTime::UNIX_EPOCH, Duration::from_millis(1_234));
+        Summary::of(Path::new("my disk.toml"), "/mnt/x".to_owned(), recorded(n), when)
+    }
+
+    #[test]
+    fn what_was_left_out_stands_in_the_file() {
+        let file = summary(101).unwrap().file();
+        let head: String = file.lines().take_while(|line| line.starts_with('#')).collect();
+        for part in [
+            "of /mnt/x took, as slowfs ",
+            " at 1970-01-01T00:00:00Z for 1s300ms:# 101 requests; 3 that failed or never reached the backing",
+            "; 7 came too fast and were dropped; the mount ended meanwhile.",
+        ] {
+            assert!(head.contains(part), "{part}: {head}");
+        }
+        assert!(file.contains("\n\nchannels = 64 "), "{file}");
+        assert!(
+            file.contains("\n\n[write.4KiB]\nn = 101\n0 = \"0s\"\n1 = \"1ms\"\n5 = "),
+            "{file}"
+        );
+        assert!(Recording::read(&file).is_ok());
+    }
+
+    #[test]
+    fn a_table_tells_each_class() {
+        let text = summary(101).unwrap().text();
+        assert_eq!(
+            text,
+            "METHOD  SIZE    N     P50     P90     P99\n\
+             write   4KiB  101  50.0ms  90.0ms  99.0ms\n\
+             101 requests of /mnt/x in 1s300ms are in 'my disk.toml'"
+        );
+        let json = summary(101).unwrap().json();
+        assert_eq!(
+            (&json["dropped"], &json["classes"][0]["p90_ns"]),
+            (&7.into(), &90_000_000.into())
+        );
+        let none = summary(0).err().unwrap();
+        assert!(
+            none.contains("no request of /mnt/x was recorded in 1s300ms (3 that failed"),
+            "{none}"
+        );
+    }
+}
