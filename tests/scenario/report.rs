@@ -162,3 +162,29 @@ fn what_failed_is_reported_too() {
     let before = mount.client().run_read(0).unwrap().run.unwrap();
     assert!(before.failed, "nothing has started since");
 }
+
+#[test]
+fn of_several_mounts_it_tells_how_far_apart_they_began() {
+    let (mount, other) = (Mount::new(), Mount::new());
+    let text =
+        format!("0s clear\n@{} 100ms error EIO -m mkdir --name there\n200ms end", other.addr);
+    let file = mount.scratch().join("report.json");
+    fs::write(&file, "of before").unwrap();
+    let refused = text.replace("error EIO", "error EIO --name here");
+    assert_eq!(
+        command(&mount, &refused).arg("--report").arg(&file).status().unwrap().code(),
+        Some(2)
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "of before");
+    let output = command(&mount, &text).arg("--report").arg(&file).output().unwrap();
+    assert!(output.status.success(), "{}", text_of(&output));
+    let report: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let mounts = report["mounts"].as_array().unwrap();
+    let addrs: Vec<_> = mounts.iter().map(|mount| mount["addr"].as_str().unwrap()).collect();
+    assert_eq!(addrs, [&mount.addr, &other.addr]);
+    let steps = [0, 1].map(|place| mounts[place]["steps"][0]["text"].as_str().unwrap().to_owned());
+    assert_eq!(steps, ["clear", "error EIO -m mkdir --name there"]);
+    let lags: Vec<i64> = mounts.iter().map(|mount| mount["lag_ns"].as_i64().unwrap()).collect();
+    assert_eq!(lags.iter().min(), Some(&0));
+    assert_eq!(lags.iter().max().copied(), report["skew_ns"].as_i64());
+}

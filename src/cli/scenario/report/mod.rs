@@ -7,7 +7,7 @@ mod gather;
 mod page;
 mod plot;
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -105,7 +105,7 @@ pub(super) struct OfMethod {
     pub(super) max_ns: Option<i64>,
 }
 
-/// The file of a report, open before anything starts.
+/// The file of a report, open before anything starts. What it had stays until there is a report.
 pub(super) struct Out {
     path: PathBuf,
     file: File,
@@ -115,7 +115,7 @@ impl Out {
     /// # Errors
     /// It cannot be written: one line.
     pub(super) fn open(path: &Path) -> Result<Out, String> {
-        let file = File::create(path);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         Ok(Out { path: path.to_owned(), file })
     }
@@ -129,7 +129,9 @@ impl Out {
         };
         let text = text.map_err(|error| error.to_string());
         let written = text.and_then(|text| {
-            self.file.write_all(text.as_bytes()).map_err(|error| error.to_string())
+            let emptied = self.file.set_len(0);
+            let written = emptied.and_then(|()| self.file.write_all(text.as_bytes()));
+            written.map_err(|error| error.to_string())
         });
         written.map_err(|error| format!("cannot write {}: {error}", self.path.display()))
     }
