@@ -25,8 +25,8 @@ fn printed(script: &str, args: &[&str]) -> String {
     out
 }
 
-/// Each cell fails unless its fault fired, and unless it ends as the database promises. What is told
-/// to be written and is not must be missed, or the comparison of rows would be none.
+/// Each cell fails unless its fault fired, and unless it ends as the database promises. What recovery
+/// cuts off must be missed, or the comparison of rows would be none.
 #[test]
 fn sqlite_and_redis_end_as_they_promise() {
     let results = tempfile::tempdir().unwrap();
@@ -34,7 +34,36 @@ fn sqlite_and_redis_end_as_they_promise() {
     let program = ["--slowfs", env!("CARGO_BIN_EXE_slowfs"), "--short", "--results", results];
     let said = printed("run", &program);
     assert!(said.contains("databases: 6 cells run, 0 failed"), "{said}");
-    assert!(said.contains("sqlite:torn-log-unsaid: lost silently"), "{said}");
+    assert!(said.contains("sqlite:flip-log: lost silently"), "{said}");
+}
+
+/// What a database gave back is held against what it had acknowledged: rows 1 and 2 of three.
+#[test]
+fn the_judge_tells_each_outcome() {
+    let script = "
+import sys
+sys.path.insert(0, sys.argv[1])
+from judge import *
+
+def outcome(rows, unread=(), errors=(), said=(), hung=False):
+    oracle = Oracle(asked={1: 'a', 2: 'b', 3: 'c'}, acknowledged={1, 2})
+    reading = Reading(rows, set(unread), list(errors), hung, list(said))
+    return judge(oracle, reading)[0]
+
+both = {1: 'a', 2: 'b'}
+assert outcome(both) == outcome(both | {3: 'c'}) == KEPT
+assert outcome(both, said=['recovered']) == KEPT
+assert outcome({1: 'a'}, unread={2}, errors=['corrupt']) == REFUSED
+assert outcome({}, unread={1, 2}, errors=['late'], hung=True) == HUNG
+assert outcome({1: 'a'}) == LOST
+assert outcome({1: 'a'}, said=['truncated']) == LOST_SAID
+assert outcome({1: 'a', 2: 'B'}) == outcome(both | {3: 'C'}) == outcome(both | {4: 'd'}) == WRONG
+assert outcome({2: 'A'}, unread={1}, errors=['corrupt']) == LOST_SAID
+";
+    let mut python = Command::new("/usr/bin/python3");
+    let run = python.args(["-B", "-c", script]).arg(root().join("tests/databases")).output();
+    let run = run.unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 }
 
 #[test]

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 
+import faults
 from judge import HUNG, REFUSED, Oracle, Reading, judge
 from programs import PATIENCE, Hung, Refused, hand_over, value
 
@@ -16,6 +17,7 @@ BEFORE = 40  # transactions that nothing happens to
 PASS = 12  # writes or syncs of the log that pass before the fault
 GO_ON = 5  # transactions, once the fault is over
 BEYOND = 15  # transactions after the fault
+CHECKPOINT = 20  # transactions before a checkpoint, if there is one
 MOST = 600
 
 
@@ -76,10 +78,15 @@ class Cell:
         self.remount()
         if self.fault.line:
             pattern = getattr(self.db, self.fault.files)
-            path, sector = self.room.find(pattern, [self.oracle.asked[row] for row in rows])
+            texts = [self.oracle.asked[row] for row in rows]
+            path, sector = self.room.find(pattern, texts)
             name = str(path.relative_to(self.room.raw)).replace(".", r"\.")
             here = {self.fault.files: f".*/{name}", "range": f"{sector}..{sector + 512}"}
-            self.inject(self.fault.line.format(**here))
+            line = self.fault.line.format(**here)
+            if faults.kind(self.fault) == "rot":
+                self.commands.append("slowfs " + self.room.rot(line, path, texts))
+            else:
+                self.inject(line)
         return None
 
     # Their steps.
@@ -101,19 +108,19 @@ class Cell:
     def work(self):
         """What meets the fault: until it has fired and some more, or the server is gone."""
         large = self.fault.work == "large"
-        failed = 0
-        beyond = BEYOND
+        least = CHECKPOINT if self.fault.work == "checkpoint" else 0
+        failed, fired = 0, None
         for n in range(MOST):
             well = self.commit(*((LARGE_ROWS, LARGE) if large else (ROWS, LENGTH)))
             failed = 0 if well else failed + 1
-            if self.fault.work == "checkpoint" and n == BEYOND:
+            if n == least > 0:
                 self.try_to(self.db.checkpoint)
             if failed >= (2 if large else 5) or not (well or self.comes_back()):
                 return
-            if n % 3 == 0 and not large and (not self.fault.line or self.room.fired(self.fault.line)):
-                beyond -= 3
-                if beyond <= 0:
-                    return
+            if fired is None and not large and (not self.fault.line or self.room.fired(self.fault.line)):
+                fired = n
+            if fired is not None and n >= max(fired, least) + BEYOND:
+                return
 
     def go_on(self):
         """The fault is over: does the same server go on?"""

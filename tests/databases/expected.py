@@ -34,6 +34,14 @@ EXPECTED = {
         "etcd": ([REFUSED], "a CRC that does not match is fatal"),
         "rocksdb": ([LOST_SAID], f"{ENDS}, and says so in LOG"),
     },
+    "flip-log-copied": {
+        "sqlite": ([WRONG], "a checkpoint copies pages from the log, whose checksums only recovery looks at"),
+        "postgres": ([KEPT], "a checkpoint writes pages from memory, and replay begins after it"),
+        "mariadb": ([KEPT, LOST, REFUSED], "pages are written from memory, but not all of the log is done with"),
+        "redis": ([KEPT], "the file is written anew from memory"),
+        "etcd": ([REFUSED], "the log is read from its last snapshot on, whatever the database has"),
+        "rocksdb": ([KEPT], "tables are written from memory, and replay begins after them"),
+    },
     "flip-data": {
         "sqlite": ([WRONG], "pages have no checksum"),
         "postgres": ([REFUSED], "a page whose checksum is wrong is an error"),

@@ -22,15 +22,17 @@ class Fault:
     files: str = "log"
 
 
-WRITES = "-m write -r '{log}' --size 1KiB..1GiB --after {after} --count 1"
+WRITES = "-m write -r '{log}' --size 1KiB..1GiB --after {after} --count"
 
 FAULTS = [
     Fault("killed", "nothing, killed", "running", None),
     Fault("stopped", "nothing, stopped", "stopped", None, files="data"),
-    Fault("torn-log", "log write torn by a crash", "running", f"torn-write random {WRITES} --and kill"),
-    Fault("torn-log-unsaid", "log write torn, success told", "running", f"torn-write random {WRITES}"),
-    Fault("flip-log", "a bit of a log write flipped", "running", f"corrupt flip {WRITES}"),
-    Fault("flip-data", "a bit of data flipped", "stopped", "rot flip -r '{data}' --range {range}", files="data"),
+    Fault("torn-log", "log write torn by a crash", "running", f"torn-write random {WRITES} 1 --and kill"),
+    Fault("torn-log-unsaid", "log write torn, success told", "running", f"torn-write random {WRITES} 1"),
+    Fault("flip-log", "a bit of a log write flipped", "running", f"corrupt flip {WRITES} 1"),
+    Fault("flip-log-copied", "bits of four flipped, then a checkpoint", "running",
+          f"corrupt flip {WRITES} 4", work="checkpoint"),
+    Fault("flip-data", "a bit of data flipped", "stopped", "rot flip -r '{data}'", files="data"),
     Fault("bad-log", "bad sector in the log", "crashed", "bad-sector --range {range} -r '{log}'"),
     Fault("bad-data", "bad sector in data", "stopped", "bad-sector --range {range} -r '{data}'", files="data"),
     Fault("full", "disk full, then freed", "running", "full --free 512KiB", work="large"),
@@ -42,7 +44,7 @@ FAULTS = [
 
 # What `make test` runs.
 SHORT = [(database, fault) for database in ("sqlite", "redis")
-         for fault in ("torn-log", "torn-log-unsaid", "eio-log")]
+         for fault in ("torn-log", "flip-log", "eio-log")]
 
 
 def kind(fault):

@@ -9,6 +9,7 @@ import subprocess
 import daemons
 
 SEED = "17"
+SEEDS = 300
 
 
 class Room:
@@ -38,12 +39,27 @@ class Room:
         return done.stdout
 
     def set_fault(self, line):
-        self.ask(*shlex.split(line), *(["--name", "cell"] if not line.startswith("rot ") else []))
+        self.ask(*shlex.split(line), "--name", "cell")
+
+    def rot(self, line, path, rows):
+        """Sets what rots with the first seed that hits a row, and gives the line with that seed."""
+        before = path.read_bytes()
+        for seed in range(1, SEEDS):
+            typed = f"{line} --seed {seed}"
+            self.ask(*shlex.split(typed))
+            after = path.read_bytes()
+            (at,) = (at for at, pair in enumerate(zip(before, after)) if pair[0] != pair[1])
+            around = before[at - 16:at + 16]
+            if before.count(around) == 1 and any(around in text.encode() for text in rows):
+                return typed
+            self.ask("heal", "--all")
+        raise RuntimeError(f"none of {SEEDS} seeds hit a row in {path}")
 
     def fired(self, line):
         """How often the fault acted; how many spots `rot` has changed."""
         if line.startswith("rot "):
-            return len(json.loads(self.ask("injections", "--json"))["injections"])
+            injections = json.loads(self.ask("injections", "--json"))["injections"]
+            return sum(injection["state"] == "standing" for injection in injections)
         return json.loads(self.ask("list", "cell", "--json"))["faults"][0]["fired"]
 
     def lift(self, line):

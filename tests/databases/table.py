@@ -34,7 +34,7 @@ Each cell is one run: {before} transactions that nothing happens to, each synced
 the fault, and more transactions. The database is then killed, or was stopped before the fault came; it
 starts again on a new mount, so that nothing is cached, and is asked for every row that it had
 acknowledged. Rows are compared byte by byte. A transaction that was not acknowledged may be there or
-not.
+not. Without a fault the same course keeps all, and the database complains of nothing.
 
 """
 
@@ -67,8 +67,39 @@ def overview(found):
 
 
 def shown(result):
-    outcomes, _ = expected(result["database"], result["fault"])
-    return result["outcome"] if result["outcome"] in outcomes else f"**{result['outcome']}**"
+    return result["outcome"] if is_expected(result) else f"**{result['outcome']}**"
+
+
+def stands_out(found):
+    """The cells that are not as one would expect or wish."""
+    lines = []
+    for database in DATABASES:
+        for fault in FAULTS:
+            result = found.get((database.name, fault.name))
+            if result and (result["outcome"] == WRONG or not is_expected(result)):
+                text = f"{database.title}, {fault.title}: {result['outcome']}{counted(result)}."
+                lines.append(item(" ".join([text, *filter(None, [noted(result), stuck(result)])])))
+    return "What stands out:\n\n" + "".join(lines) + "\n" if lines else ""
+
+
+def noted(result):
+    return NOTES.get((result["database"], result["fault"], result["outcome"]))
+
+
+def stuck(result):
+    """Of a database that came up, and then took nothing more."""
+    then = result["afterwards"]
+    if then and then["how"].startswith("0 of"):
+        return f"Then it took no more transactions: {quote(then['errors'])}."
+    return None
+
+
+def is_expected(result):
+    return result["outcome"] in expected(result["database"], result["fault"])[0]
+
+
+def counted(result):
+    return f" ({counts(result)})" if counts(result) else ""
 
 
 def counts(result):
@@ -96,13 +127,12 @@ def details(database, found):
     dates = sorted({result["date"] for _, result in mine})
     run = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     about = textwrap.fill(f"{', '.join(programs)} on {', '.join(kernels)}, run {run}. {database.promise}", WIDTH)
-    return f"## {database.title}\n\n{about}\n\n" + "\n".join(entry(fault, result) for fault, result in mine) + "\n"
+    return f"## {database.title}\n\n{about}\n\n" + "\n".join(entry(fault, result) for fault, result in mine if fault.line) + "\n"
 
 
 def entry(fault, result):
     outcomes, why = expected(result["database"], result["fault"])
-    counted = f" ({counts(result)})" if counts(result) else ""
-    text = f"**{fault.title}**: {result['outcome']}{counted}.\n\n"
+    text = f"**{fault.title}**: {result['outcome']}{counted(result)}.\n\n"
     text += "".join(f"    {command}\n\n" for command in result["commands"])
     return text + "".join(map(item, happenings(result, f"Expected: {' or '.join(outcomes)}; {why}.")))
 
@@ -119,11 +149,10 @@ def happenings(result, first):
     elif result["remarked"]:
         yield f"At the restart, as no complaint: {quote(result['remarked'])}."
     if then := result["afterwards"]:
-        counted = f" ({counts(then)})" if counts(then) else ""
         refusal = quote(then["errors"] or then["said"])
-        outcome = f": {then['outcome']}{counted}" if then["acknowledged"] else ""
+        outcome = f": {then['outcome']}{counted(then)}" if then["acknowledged"] else ""
         yield f"Then {then['how']}{outcome}{'; ' + refusal if refusal else ''}."
-    if note := NOTES.get((result["database"], result["fault"], result["outcome"])):
+    if note := noted(result):
         yield note
 
 
@@ -143,7 +172,7 @@ def page():
     found = results()
     meanings = aligned([["outcome", "meaning"], *([name, MEANINGS[name]] for name in OUTCOMES)])
     text = HEAD.format(before=BEFORE) + meanings + "\nBold is what the database's own documents do not let "
-    text += "one expect.\n\n" + overview(found) + "\n"
+    text += "one expect.\n\n" + overview(found) + "\n" + stands_out(found)
     for database in DATABASES:
         if any(name == database.name for name, _ in found):
             text += details(database, found)
