@@ -247,12 +247,14 @@ fn each_dependency_stays_in_its_room() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Words that are a kind's name by chance: a field of `--json`, a column of the demo, a capability.
-const NO_KINDS: [(&str, &str); 4] = [
+/// Words that are a kind's name by chance: a field of `--json`, a column of the demo, a capability, how a mount
+/// is.
+const NO_KINDS: [(&str, &str); 5] = [
     ("cli/report", "error"),
     ("cli/watch", "error"),
     ("cli/demo", "delay"),
     ("cli/doctor/rights", "kill"),
+    ("cli/render", "read-only"),
 ];
 
 /// What speaks of kinds reads their table: a new one is named in its own file only, and where

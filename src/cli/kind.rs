@@ -31,8 +31,8 @@ fn command(kind: &'static dyn Kind) -> Command {
         .after_help(help(kind))
         .args(kind.params().iter().map(param))
         .arg(methods(kind))
-        .args([regex(), glob()])
-        .args(OPTIONS.iter().map(option))
+        .args([regex(), glob(), below()])
+        .args(options(kind).map(option))
         .args([and(), name(), add()]);
     Target::augment_args(own).about(kind.about())
 }
@@ -54,6 +54,11 @@ fn param(param: &'static Param) -> Arg {
     let arg = valued(Arg::new(param.name), param);
     let arg = arg.required(param.required);
     if param.first { arg } else { arg.long(param.word()) }
+}
+
+/// The options of every fault, but for those that the kind has as values of its own.
+fn options(kind: &dyn Kind) -> impl Iterator<Item = &'static FaultOption> {
+    OPTIONS.iter().filter(move |option| !option.is_of(kind))
 }
 
 fn option(option: &'static FaultOption) -> Arg {
@@ -125,6 +130,15 @@ fn glob() -> Arg {
         .value_parser(parse_glob)
 }
 
+fn below() -> Arg {
+    Arg::new("below")
+        .long("below")
+        .value_name("REGEX")
+        .help("The same for the directories that match, and all below them")
+        .conflicts_with_all(["regex", "glob"])
+        .value_parser(|text: &str| Ok::<_, std::convert::Infallible>(words::below(text)))
+}
+
 fn and() -> Arg {
     Arg::new("and")
         .long("and")
@@ -175,8 +189,8 @@ fn fault(kind: &dyn Kind, matches: &ArgMatches) -> Result<FaultWords, String> {
     let text = |id: &str| matches.get_one::<String>(id).cloned();
     let words = FaultWords {
         methods: matches.get_many("methods").unwrap_or_default().cloned().collect(),
-        pattern: text("regex").or_else(|| text("glob")).unwrap_or_default(),
-        options: OPTIONS.iter().filter_map(|option| given(&option.param)).collect(),
+        pattern: ["regex", "glob", "below"].into_iter().find_map(text).unwrap_or_default(),
+        options: options(kind).filter_map(|option| given(&option.param)).collect(),
         effects: [first].into_iter().chain(beside).collect(),
         name: text("name"),
     };
@@ -245,6 +259,7 @@ mod tests {
             "error EIO,28 -m all --count 3 --after 2 --for 1s --name slow",
             "delay 1ms --and 'error EROFS' --and kill -m read --nth 3 --uid 0,7",
             "delay 1ms -m read --glob 'wal/{a,b}*'",
+            "shutdown --below '.*/wal' --at fsync --after 3",
         ] {
             let (words, _) = words::line(line).unwrap();
             let fault = words.fault().unwrap();
@@ -271,6 +286,10 @@ mod tests {
     /// lists those that `--methods` takes, `slowfs mount` makes what `--mount` names.
     const SAME: [&str; 2] = ["methods", "mount"];
 
+    /// Values of a kind in place of an option of every fault, which mean the same: which bytes of a file
+    /// are concerned.
+    const OWN: [(&str, &str); 1] = [("bad-sector", "range")];
+
     #[test]
     fn no_word_means_two_things() {
         let commands: Vec<String> =
@@ -278,7 +297,10 @@ mod tests {
         for (place, name) in commands.iter().enumerate() {
             assert!(!commands[..place].contains(name), "two commands {name}");
         }
-        let own = ["methods", "regex", "and", "name", "add", "mount", "addr", "json", "help"];
+        let own = [
+            "methods", "regex", "glob", "below", "and", "name", "add", "mount", "addr", "json",
+            "help",
+        ];
         let words = || OPTIONS.iter().map(|option| option.word).chain(own);
         for word in words() {
             assert!(
@@ -289,9 +311,10 @@ mod tests {
         for kind in KINDS {
             for param in kind.params() {
                 let (name, word) = (kind.name(), param.word());
-                assert!(words().all(|of| of != word), "{name}: {word} is an option of every fault");
-                let names = OPTIONS.iter().map(|option| option.param.name);
-                assert!(names.into_iter().all(|of| of != param.name), "{name}: {}", param.name);
+                let is_own = OWN.contains(&(name, word.as_str()));
+                let mut names = OPTIONS.iter().map(|option| option.param.name);
+                let is_option = words().any(|of| of == word) || names.any(|of| of == param.name);
+                assert_eq!(is_option, is_own, "{name}: {word} is an option of every fault");
                 assert!(!commands.contains(&word), "{name}: --{word} is a command");
             }
         }

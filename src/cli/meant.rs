@@ -14,7 +14,7 @@ const COMMANDS: [(&[&str], &str); 15] = [
         "`slowfs delay 300ms -m fsync` makes it slow",
     ),
     (
-        &["fail", "errno", "eio", "break", "broken", "enospc", "full"],
+        &["fail", "errno", "eio", "break", "broken", "enospc"],
         "`slowfs error EIO -m write` makes it fail; `slowfs recipe --list` shows whole disasters",
     ),
     (
@@ -22,7 +22,7 @@ const COMMANDS: [(&[&str], &str); 15] = [
         "`slowfs hang -m write` holds it until `slowfs clear`",
     ),
     (
-        &["stop", "end", "quit", "exit", "down", "off", "disable", "shutdown", "detach"],
+        &["stop", "end", "quit", "exit", "down", "off", "disable", "detach"],
         "`slowfs clear` takes the faults away, `slowfs umount MOUNTPOINT` the mount",
     ),
     (&["start", "serve", "bind", "mirror", "up"], "`slowfs mount DIR MOUNTPOINT` mounts"),

@@ -96,6 +96,6 @@ mod tests {
     fn the_overview_fits_a_small_terminal() {
         let text = short(&command());
         assert!(text.lines().count() <= 24, "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 }

@@ -135,6 +135,8 @@ pub(crate) enum Purpose {
     Bits = 4,
     /// How long a phase is.
     Phase = 5,
+    /// Whether a unit of a file is bad.
+    Sector = 6,
 }
 
 /// The numbers of one match of one fault.
@@ -159,6 +161,12 @@ impl Draw {
     /// Of the n-th match, counted from 0, of the fault with these dice.
     pub(super) fn new(dice: Dice, n: u64) -> Draw {
         Draw { dice, n }
+    }
+
+    /// The numbers of the same fault for another n: of what is no match, as a file.
+    #[must_use]
+    pub(super) fn at(self, n: u64) -> Draw {
+        Draw { n, ..self }
     }
 
     /// 64 even bits.

@@ -4,8 +4,10 @@
 //! holds it or not, and what the others ask still counts. What is not held is decided when it comes.
 //! No locks.
 
+mod shared;
 mod traced;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,6 +21,9 @@ use super::words::Errno;
 use crate::ops::{Call, MethodSet};
 use crate::sys::process::Process;
 
+use shared::Acts;
+pub(crate) use shared::Shared;
+
 /// One fault that fired on an operation, or follows it.
 pub(super) struct Firing {
     pub(super) live: Arc<Live>,
@@ -26,8 +31,9 @@ pub(super) struct Firing {
     pub(super) plan: Plan,
     /// The operation's methods, of the paths that it matched.
     methods: MethodSet,
-    /// The number of the match on which it fired; None if it only follows, or let it pass.
+    /// The number of its match; None if it only follows.
     n: Option<u64>,
+    acts: Cell<Acts>,
     /// The fault may not fire any more.
     pub(super) last: bool,
     /// It was cleared while the operation was held, or let it go: it asks nothing any more.
@@ -48,6 +54,7 @@ impl Firing {
             plan: Plan::default(),
             methods,
             n: strike.map(|strike| strike.n),
+            acts: Cell::new(if strike.is_some() { Acts::AsPlanned } else { Acts::No }),
             last: strike.is_some_and(|strike| strike.last),
             gone: false,
             holds: false,
@@ -72,7 +79,7 @@ impl Firing {
 
     /// Whether it fired, and does not only follow.
     fn fired(&self) -> bool {
-        self.n.is_some()
+        self.acts.get() != Acts::No
     }
 
     fn is_cleared(&self) -> bool {
@@ -85,6 +92,7 @@ impl Firing {
             live: Arc::clone(&self.live),
             plan: Plan { before, after, kill: false, ..self.plan.clone() },
             last: false,
+            acts: self.acts.clone(),
             holds: false,
             repeated: Some(self.live.repeat()),
             ..*self
@@ -134,7 +142,9 @@ impl Hit {
     #[inline]
     pub(super) fn fire(&mut self, op: &Operation<'_>, strike: &Strike) -> &Firing {
         let latest = self.more.last_mut().unwrap_or(&mut self.first);
-        latest.n = latest.live.plan(op, strike, &mut latest.plan);
+        let acts;
+        (latest.n, acts) = latest.live.plan(op, strike, &mut latest.plan);
+        latest.acts.set(if acts { Acts::AsPlanned } else { Acts::No });
         latest
     }
 
@@ -146,9 +156,9 @@ impl Hit {
         }
     }
 
-    /// Those that fired on it.
-    pub(super) fn fired(&self) -> impl Iterator<Item = &Live> {
-        self.firings().filter(|firing| firing.fired()).map(|firing| &*firing.live)
+    /// Those that were asked, also if they let it pass: they may have acted on others when these ran.
+    pub(super) fn asked(&self) -> impl Iterator<Item = &Live> {
+        self.firings().filter(|firing| firing.n.is_some()).map(|firing| &*firing.live)
     }
 
     /// It is not answered before that.

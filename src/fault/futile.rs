@@ -15,10 +15,11 @@ impl Fault {
     #[must_use]
     pub(crate) fn futile(&self) -> Vec<String> {
         let chance = self.chance().probability;
+        let everywhere = self.pattern().as_str().is_empty();
         let never =
             (chance == Probability::NEVER).then_some("it never fires: its probability is 0");
         let filters = FILTERS.iter().filter_map(|filter| (filter.futile)(&self.scope().filters));
-        let doubts = self.effects().iter().filter_map(|effect| effect.doubt());
+        let doubts = self.effects().iter().filter_map(|effect| effect.doubt(everywhere));
         let all = never.map(str::to_owned).into_iter().chain(filters).chain(self.idle());
         all.chain(self.beside_what_holds()).chain(doubts).chain(self.doubted_times()).collect()
     }
@@ -87,6 +88,8 @@ mod tests {
                 "it holds for 95years23days11h20m; is that the unit you mean?",
             ),
             ("delay uniform:1ms..900years,max=900years -m write", "is that the unit you mean?"),
+            ("full --free 0 -r /a", "df and statfs do not show it"),
+            ("full --free 0 --owner 7", "df and statfs do not show it"),
             ("error EIO -m write --starts 200years", "--starts 200years is longer than a year"),
         ] {
             let lines = fault(line).futile();
@@ -97,6 +100,7 @@ mod tests {
             "error EIO --and 'delay 1h' -m flush,write --for 7days -p 1%",
             "delay 1ms -m release",
             "throttle --iops 5",
+            "full --free 0",
             &format!("hang -m write --pid {me}"),
         ] {
             assert_eq!(fault(line).futile(), Vec::<String>::new(), "{line}");

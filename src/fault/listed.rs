@@ -34,7 +34,8 @@ pub struct Listed {
     pub since: Instant,
     /// What is left of its lifetime, if it has one.
     pub expires_in: Option<Duration>,
-    /// Whether it is on at this moment: it has started, and is in no off phase.
+    /// Whether it is on at this moment: it has started, and is in no off phase; a latch, whether it has
+    /// set in.
     pub is_on: bool,
 }
 

@@ -6,14 +6,14 @@
 //! within.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::chance::{self, Chance, Dice, Draw};
-use super::kinds::{Class, Effect};
+use super::kinds::{Begun, Class, Effect};
 use super::operation::Operation;
 use super::plan::{Hold, Plan};
 use super::reads::Reads;
@@ -71,6 +71,8 @@ pub(super) struct Live {
     timetable: Timetable,
     chance: Chance,
     tally: Mutex<Tally>,
+    /// A latch has set in. Set with the tally's lock.
+    has_set_in: AtomicBool,
     dice: Dice,
 }
 
@@ -105,6 +107,9 @@ impl Live {
         let since = Instant::now();
         let key = fault.name().map_or(id.0, |name| chance::key(name.as_str()));
         let dice = Dice::new(seed, key);
+        let everywhere = fault.pattern().as_str().is_empty();
+        let begun = Begun { draw: Draw::new(dice, 0), everywhere };
+        fault.effects().iter().for_each(|effect| effect.begins(&begun));
         let follows = fault.effects().iter().map(|effect| effect.follows());
         Live {
             id,
@@ -126,14 +131,15 @@ impl Live {
             timetable: Timetable::new(fault.term(), dice),
             chance: fault.chance(),
             tally: Mutex::default(),
+            has_set_in: AtomicBool::new(false),
             dice,
             fault,
         }
     }
 
-    /// Whether it has started, and is in no off phase.
+    /// Whether it has started, and is in no off phase; a latch, whether it has set in.
     pub(super) fn is_on_now(&self) -> bool {
-        self.timetable.is_on(self.since.elapsed())
+        !self.waits() && self.timetable.is_on(self.since.elapsed())
     }
 
     /// The methods it still has.
@@ -214,8 +220,8 @@ impl Live {
         if self.sifts && !self.is_sifted(op) || !self.applies(op) {
             return None;
         }
-        if self.rank == Rank::Condition {
-            // It counts when it charges.
+        if self.rank != Rank::Fault {
+            // It counts when it says what it does.
             return Some(Strike { n: 0, last: false });
         }
         let chance = &self.chance;
@@ -232,21 +238,27 @@ impl Live {
         Some(Strike { n, last: chance.count.is_some_and(|count| tally.fired >= count.get()) })
     }
 
-    /// What it does to an operation that it fired on; the number of that match. None of a condition that
-    /// only charges it: what it does nothing to passes.
+    /// What it does to an operation that it fired on: the number of that match, none of a latch that has
+    /// yet to set in; and whether that is anything. What a condition or latch does nothing to passes.
     #[inline]
-    pub(super) fn plan(&self, op: &Operation<'_>, strike: &Strike, plan: &mut Plan) -> Option<u64> {
-        let n = match self.rank {
-            Rank::Condition => self.charge(op, plan)?,
-            Rank::Latch | Rank::Fault => {
+    pub(super) fn plan(
+        &self,
+        op: &Operation<'_>,
+        strike: &Strike,
+        plan: &mut Plan,
+    ) -> (Option<u64>, bool) {
+        let (n, acts) = match self.rank {
+            Rank::Latch if !self.sets_in(op) => return (None, false),
+            Rank::Latch | Rank::Condition => self.charge(op, plan),
+            Rank::Fault => {
                 self.act(op, strike.n, plan);
-                strike.n
+                (strike.n, true)
             }
         };
-        if self.is_paced {
+        if acts && self.is_paced {
             self.pace(op, plan);
         }
-        Some(n)
+        (Some(n), acts)
     }
 
     #[inline]
@@ -272,16 +284,22 @@ impl Live {
         }
     }
 
-    /// Has a condition charge it: one request after the other, in the order of their numbers.
+    /// Has a condition or a latch charge it: one request after the other, in the order of their numbers.
     #[cold]
-    fn charge(&self, op: &Operation<'_>, plan: &mut Plan) -> Option<u64> {
+    fn charge(&self, op: &Operation<'_>, plan: &mut Plan) -> (u64, bool) {
         let mut tally = self.tally.lock();
         let n = tally.matched;
         tally.matched += 1;
         self.act(op, n, plan);
         let acts = *plan != Plan::default();
         tally.fired += u64::from(acts);
-        acts.then_some(n)
+        (n, acts)
+    }
+
+    /// A condition that let an operation pass has acted on it all the same, when it ran.
+    #[cold]
+    pub(super) fn acted(&self) {
+        self.tally.lock().fired += 1;
     }
 
     /// Whether its filters let the operation through, and it is on.
@@ -359,6 +377,7 @@ impl Drop for PastCache {
     }
 }
 
+mod latch;
 #[cfg(test)]
 mod sieve;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! All that a fault may know of one request: as it arrived, and once it has run. No locks.
 
 use std::cell::{Cell, OnceCell};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::ops::Call;
@@ -50,8 +51,10 @@ pub struct Operation<'a> {
     pub inode: u64,
     /// The open file, if it came with one.
     pub handle: Option<u64>,
-    /// What it reads, writes or allocates.
+    /// What it reads, writes or allocates; of a copy what it writes.
     pub span: Option<Span>,
+    /// Of a copy what it reads: the inode, and the bytes of it.
+    pub source: Option<(u64, Span)>,
     /// What it writes.
     pub data: &'a [u8],
     /// How the file was opened, with RWF_SYNC and RWF_DSYNC of a write; 0 if unknown.
@@ -80,6 +83,7 @@ impl<'a> Operation<'a> {
             inode,
             handle: None,
             span: None,
+            source: None,
             data: &[],
             open_flags: 0,
             writeback: false,
@@ -173,6 +177,8 @@ pub struct Done<'a> {
     pub errno: i32,
     /// Bytes moved.
     pub bytes: u64,
+    /// The ranges of its bytes that were let through, where not all were.
+    pub parts: Option<&'a [Range<u64>]>,
     /// The file's extent before and after, if it was asked for and could be found out.
     pub extents: Option<Extents>,
     /// What the file had where a WRITE or COPY_FILE_RANGE was to write, as far as it reached, if that

@@ -180,7 +180,7 @@ pub enum Run {
 
 impl Run {
     /// What of it runs by both.
-    fn both(&self, other: &Run) -> Run {
+    pub(crate) fn both(&self, other: &Run) -> Run {
         match (self, other) {
             (Run::Whole, run) | (run, Run::Whole) => run.clone(),
             (Run::Part(own), Run::Part(other)) => {

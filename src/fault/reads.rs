@@ -1,6 +1,6 @@
 //! Where a fault on reads is decided: a read(2) of a cached file may send no READ. No locks.
 
-use super::kinds::ReadPoint;
+use super::kinds::{Class, ReadPoint};
 use super::operation::Operation;
 use super::spec::Fault;
 use crate::ops::{Call, MethodSet};
@@ -16,12 +16,19 @@ pub(super) enum Reads {
     Bytes,
     /// At each READ that arrives, as a disk does.
     Arriving,
+    /// At each request, and the kernel asks before it answers from its caches.
+    Each,
 }
 
 impl Reads {
     pub(super) fn of(fault: &Fault) -> Reads {
         let mut points = fault.effects().iter().map(|effect| effect.kind().read_point());
         match () {
+            () if fault.standing() == Some(Class::Latch)
+                && points.any(|p| p == ReadPoint::Call) =>
+            {
+                Reads::Each
+            }
             () if fault.standing().is_some() => Reads::Arriving,
             () if points.any(|point| point == ReadPoint::Request) => Reads::Bytes,
             () if fault.scope().filters.look_at_bytes() => Reads::PastCache,
@@ -38,6 +45,7 @@ impl Reads {
             // A copy is a write of its target, whatever it is to its source.
             Reads::Bytes => op.call != Call::Read,
             Reads::Arriving => op.call == Call::GetattrHandle,
+            Reads::Each => false,
         };
         if elsewhere { methods.minus(Call::Read.methods()) } else { methods }
     }
@@ -47,7 +55,7 @@ impl Reads {
     /// concerns only what arrives.
     pub(super) fn hidden_by_caches(self, methods: MethodSet) -> MethodSet {
         match self {
-            Reads::Call => methods,
+            Reads::Call | Reads::Each => methods,
             Reads::PastCache | Reads::Bytes => methods.minus(Call::Read.methods()),
             Reads::Arriving => MethodSet::EMPTY,
         }
@@ -55,6 +63,6 @@ impl Reads {
 
     /// Whether files that are opened while it concerns their reads are to go past the page cache.
     pub(super) fn opens_past_cache(self) -> bool {
-        self != Reads::Arriving
+        matches!(self, Reads::Call | Reads::PastCache | Reads::Bytes)
     }
 }

@@ -205,6 +205,16 @@ impl Fault {
                 return Err(SpecError::Reach { kind, methods: beyond, reach });
             }
         }
+        let at = self.effects.iter().find_map(|effect| Some((effect.kind(), effect.sets_in_at()?)));
+        if let Some((kind, at)) = at
+            && !at.minus(self.scope.methods).is_empty()
+        {
+            return Err(SpecError::Together(format!(
+                "{} can set in at methods that it is set on, and {} is not among those",
+                kind.name(),
+                at.minus(self.scope.methods)
+            )));
+        }
         let by_bytes = self.effects.iter().find(|effect| effect.looks_at_bytes());
         if let Some(effect) = by_bytes.filter(|_| !self.scope.methods.intersects(with_bytes())) {
             return Err(SpecError::Together(format!(

@@ -75,7 +75,7 @@ fn errno(hit: &Hit) -> Option<i32> {
 fn what_answers_ends_what_is_asked_after_its_rank() {
     let room = Room::new();
     room.add(fault("error EPERM -m write"));
-    room.stand("full");
+    room.stand("filled");
     room.stand("timed");
     // A full disk answers; the device is charged all the same, and the fault counts nothing.
     let hit = room.decide(Call::Write).unwrap();

@@ -59,6 +59,14 @@ impl Altered<'_> {
         !self.edits.is_empty() || self.spoil.is_some()
     }
 
+    /// The ranges of its bytes that are let through, where not all are.
+    pub(super) fn let_through(&self) -> Option<&[Range<u64>]> {
+        match self.run {
+            Run::Whole => None,
+            Run::Part(ranges) => Some(ranges),
+        }
+    }
+
     /// What is written in place of these bytes, if others are.
     pub(super) fn edited(&self, data: &[u8]) -> Option<Vec<u8>> {
         if !self.is_edited() || data.is_empty() {

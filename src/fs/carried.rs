@@ -14,7 +14,8 @@ use crate::mirror::Caller;
 use crate::ops::Call;
 
 impl Core {
-    /// Runs an operation as a fault has it, who is told of it; and how long it took, if somebody asks.
+    /// Runs an operation as a fault has it, who is told of it; also how long it took, if somebody asks, and
+    /// whether there was no room for it.
     #[cold]
     pub(super) fn carry_out<R: Answer>(
         &self,
@@ -25,9 +26,18 @@ impl Core {
             &mut R,
             impl FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value>,
         ),
-    ) -> (io::Result<R::Value>, Option<Duration>) {
+    ) -> (io::Result<R::Value>, Option<Duration>, bool) {
         let wants = struck.wants();
-        let altered = struck.altered(op, operands.data, wants);
+        let mut altered = struck.altered(op, operands.data, wants);
+        let charge = match self.charge(op, operands, struck) {
+            Ok(charge) => charge,
+            Err(error) => {
+                struck.tell_not_run(op, operands, errno_of(&error));
+                return (Err(error), None, true);
+            }
+        };
+        let limited = charge.as_ref().and_then(|charge| charge.limited(altered.run));
+        altered.run = limited.as_ref().unwrap_or(altered.run);
         let edited = altered.edited(operands.data);
         let data = edited.as_deref().unwrap_or(operands.data);
         let before = wants.size.then(|| self.extent_before(op, operands)).flatten();
@@ -37,6 +47,9 @@ impl Core {
         let mut result =
             run(self, op.caller, Operands { data, altered: Some(&altered), ..operands }, reply);
         let took = began.map(|began| began.elapsed());
+        if let Some(charge) = charge {
+            self.settle(op, charge, result.is_ok());
+        }
         if let Ok(value) = &mut result {
             answer_otherwise::<R>(op, &altered, value);
         }
@@ -46,8 +59,9 @@ impl Core {
         let replaced = altered.replaced.take();
         let done = Done {
             ran: true,
-            errno: result.as_ref().err().map_or(0, |e| e.raw_os_error().unwrap_or(libc::EIO)),
+            errno: result.as_ref().err().map_or(0, errno_of),
             bytes: result.as_ref().map_or(0, R::moved),
+            parts: altered.let_through(),
             extents: before.and_then(|before| self.extents(op, &before)),
             replaced: replaced.as_deref(),
             took,
@@ -58,8 +72,12 @@ impl Core {
         {
             R::pretend(value, altered.pretended());
         }
-        (result, took)
+        (result, took, false)
     }
+}
+
+fn errno_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// What a success carries otherwise.

@@ -10,9 +10,9 @@ use crate::fault::operation::{Extent, Extents};
 use crate::mirror::{Attr, Ino};
 use crate::ops::Call;
 
-/// The file whose extent an operation changes.
+/// The file that an operation makes, changes or removes.
 #[derive(Clone, Copy)]
-enum File<'a> {
+pub(super) enum File<'a> {
     Known(Ino),
     /// The one that it makes by this name.
     New(Ino, &'a OsStr),
@@ -25,23 +25,36 @@ pub(super) struct Before<'a> {
 }
 
 impl Core {
-    /// The file whose extent an operation changes, as it is before that. None if there is none.
-    pub(super) fn extent_before<'a>(&self, op: &Op, operands: Operands<'a>) -> Option<Before<'a>> {
+    /// The file that an operation makes, changes or removes. None if there is none.
+    pub(super) fn changed_file<'a>(&self, op: &Op, operands: Operands<'a>) -> Option<File<'a>> {
         let (dir, name) = match op.changes()? {
-            Target::Inode(ino) => {
-                let extent = Some(extent(&self.tree.getattr(ino, op.fh).ok()?));
-                return Some(Before { file: File::Known(ino), extent });
-            }
+            Target::Inode(ino) => return Some(File::Known(ino)),
             Target::Name(dir) => (dir, operands.name),
             Target::Other(dir) => (dir, operands.other),
         };
-        let Some(inode) = self.tree.known_at(dir, name) else {
-            let makes = matches!(op.call, Call::Create | Call::Mknod | Call::Mkdir | Call::Symlink);
-            return makes.then_some(Before { file: File::New(dir, name), extent: None });
+        if let Some(inode) = self.tree.known_at(dir, name) {
+            return Some(File::Known(inode.ino()));
+        }
+        let makes = matches!(op.call, Call::Create | Call::Mknod | Call::Mkdir | Call::Symlink);
+        makes.then_some(File::New(dir, name))
+    }
+
+    /// Its attributes before the operation, if it was there.
+    pub(super) fn attr_before(&self, op: &Op, file: File<'_>) -> Option<Attr> {
+        match file {
+            File::Known(ino) => self.tree.getattr(ino, op.fh).ok(),
+            File::New(..) => None,
+        }
+    }
+
+    /// The file whose extent an operation changes, as it is before that. None if there is none.
+    pub(super) fn extent_before<'a>(&self, op: &Op, operands: Operands<'a>) -> Option<Before<'a>> {
+        let file = self.changed_file(op, operands)?;
+        let extent = match file {
+            File::Known(_) => Some(extent(&self.attr_before(op, file)?)),
+            File::New(..) => None,
         };
-        let ino = inode.ino();
-        let extent = Some(extent(&self.tree.getattr(ino, None).ok()?));
-        Some(Before { file: File::Known(ino), extent })
+        Some(Before { file, extent })
     }
 
     /// The same once it has run.
@@ -56,13 +69,17 @@ impl Core {
         Some(Extents { before: before.extent, after })
     }
 
-    /// Of a file that may be no more; none if that cannot be found out.
     fn extent_after(&self, op: &Op, ino: Ino) -> Option<Option<Extent>> {
+        self.attr_after(op, ino).map(|attr| attr.as_ref().map(extent))
+    }
+
+    /// Of a file that may be no more; none if that cannot be found out.
+    pub(super) fn attr_after(&self, op: &Op, ino: Ino) -> Option<Option<Attr>> {
         // What was released is closed, and its number may be another's.
         let by = op.fh.filter(|_| !op.must_run);
         match self.tree.getattr(ino, by) {
             Ok(attr) if attr.nlink == 0 && !self.tree.is_open(ino) => Some(None),
-            Ok(attr) => Some(Some(extent(&attr))),
+            Ok(attr) => Some(Some(attr)),
             Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Some(None),
             Err(_) => None,
         }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Core;
+use super::reply::Granted;
+use super::underway::Share;
 use crate::fault::Snapshot;
 use crate::mirror::Ino;
 use crate::sys::memory;
@@ -54,6 +56,28 @@ impl Freed {
 }
 
 impl Core {
+    /// Takes back what the kernel is not told of.
+    #[cold]
+    pub(super) fn withdraw(&self, Granted { entries, opened }: Granted) {
+        for ino in entries {
+            self.tree.forget(ino, 1);
+        }
+        if let Some(Err(error)) = opened.map(|fh| self.closed(fh)) {
+            tracing::debug!("closing what nobody is told of: {error}");
+        }
+    }
+
+    /// Runs a FORGET, which nobody waits for and which may close files of the backing.
+    pub(super) fn run_forget(self: &Arc<Self>, ino: Ino, lookups: u64) {
+        self.underway.sit();
+        if self.underway.enter(Share::Any) {
+            self.forget(ino, lookups);
+            self.underway.leave();
+        } else {
+            self.forget_later(ino, lookups);
+        }
+    }
+
     /// The kernel has forgotten so many lookups of an inode.
     pub(super) fn forget(self: &Arc<Self>, ino: Ino, lookups: u64) {
         self.tree.forget(ino, lookups);

@@ -22,6 +22,7 @@ mod altered;
 mod attributes;
 mod caches;
 mod carried;
+mod charge;
 mod extents;
 mod files;
 mod freed;

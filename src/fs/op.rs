@@ -120,6 +120,8 @@ pub(super) struct Op {
     pub(super) fh: Option<Fh>,
     /// What it reads, writes or allocates.
     pub(super) span: Option<Span>,
+    /// Where a copy reads.
+    from: u64,
     /// How the file was opened; 0 if it did not say.
     pub(super) flags: i32,
     /// Whether it is a READ that fills the page cache.
@@ -128,6 +130,8 @@ pub(super) struct Op {
     pub(super) kernel: bool,
     /// Whether its handle goes past the page cache, if it writes.
     direct: bool,
+    /// Whether it gives space back, whatever its bytes are.
+    pub(super) frees: bool,
     /// Whether somebody is told of it: it is logged, or the reader of a trace wants to see it.
     pub(super) told: bool,
 }
@@ -152,10 +156,12 @@ impl Op {
             arrived: None,
             fh: None,
             span: None,
+            from: 0,
             flags: 0,
             paged: false,
             kernel: false,
             direct: false,
+            frees: false,
             told: false,
         }
     }
@@ -165,9 +171,10 @@ impl Op {
         self
     }
 
-    /// With this one as its source.
-    pub(super) fn from(mut self, source: Target, methods: MethodSet) -> Op {
+    /// With this one as its source, from that byte on.
+    pub(super) fn from(mut self, (source, offset): (Target, u64), methods: MethodSet) -> Op {
         self.targets = [Some((source, methods)), self.targets[0]];
+        self.from = offset;
         self
     }
 
@@ -217,6 +224,12 @@ impl Op {
         self
     }
 
+    /// Whether it gives space back.
+    pub(super) fn freeing(mut self, frees: bool) -> Op {
+        self.frees = frees;
+        self
+    }
+
     /// Whether SIGKILL may not wake the thread that waits for it. The kernel has a close waited for to its
     /// end. It asks for a read ahead of its reader, who then waits for the page to its end if it truncates
     /// the file. What goes past the page cache may be asynchronous: who ends or executes a program waits
@@ -248,6 +261,7 @@ impl Op {
         let mut view = Operation::new(self.call, caller, inode);
         view.handle = self.fh.map(|fh| fh.0);
         view.span = self.span;
+        view.source = self.source();
         view.data = operands.data;
         view.open_flags = self.flags;
         view.writeback = self.kernel;
@@ -257,6 +271,12 @@ impl Op {
             Some(arrived) => view.arrived_at(arrived),
             None => view,
         }
+    }
+
+    /// Of a copy what it reads.
+    fn source(&self) -> Option<(u64, Span)> {
+        let ino = self.inode().filter(|_| self.call == Call::CopyTo)?;
+        Some((ino.0, Span { offset: self.from, len: self.span?.len }))
     }
 
     /// The known inode that it is about first, if it is about one.

@@ -356,6 +356,7 @@ impl Filesystem for SlowFs {
     ) {
         let op = Op::new(req, Call::Fallocate, Target::Inode(Ino(ino.0))).slow();
         let op = op.bytes(handle(fh).0, offset, length);
+        let op = op.freeing(mode & libc::FALLOC_FL_PUNCH_HOLE != 0);
         self.serve(op, Operands::default(), reply, move |core, caller, _| {
             core.tree.fallocate(&caller, handle(fh).0, mode, offset, length)
         });

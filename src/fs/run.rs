@@ -13,13 +13,12 @@ use super::Core;
 use super::kept::Kept;
 use super::noted::Told;
 use super::op::{Op, Operands, OwnedOperands};
-use super::reply::{Answer, Granted};
+use super::reply::Answer;
 use super::struck::Struck;
-use super::underway::Share;
 use crate::fault::hold::Moment;
 use crate::fault::plan::Hold;
 use crate::fault::{Hit, trace};
-use crate::mirror::{Caller, Ino};
+use crate::mirror::Caller;
 use crate::stats::{Answered, is_usual};
 
 /// The work of a request on the mirror, run at most once.
@@ -192,9 +191,9 @@ impl Core {
             return Ended { result, injected: false, took };
         };
         struck.come();
-        let (result, took) = self.carry_out(op, operands, struck, (&mut *reply, run));
+        let (result, took, refused) = self.carry_out(op, operands, struck, (&mut *reply, run));
         match struck.error() {
-            None => Ended { result, injected: false, took },
+            None => Ended { result, injected: refused, took },
             Some(error) => {
                 self.withdraw(reply.granted(result.as_ref().ok()));
                 Ended { result: Err(error), injected: struck.injects(), took }
@@ -310,34 +309,12 @@ impl Core {
         }
     }
 
-    /// Takes back what the kernel is not told of.
-    #[cold]
-    fn withdraw(&self, Granted { entries, opened }: Granted) {
-        for ino in entries {
-            self.tree.forget(ino, 1);
-        }
-        if let Some(Err(error)) = opened.map(|fh| self.closed(fh)) {
-            tracing::debug!("closing what nobody is told of: {error}");
-        }
-    }
-
     /// Counts and times an operation that is over.
     #[inline]
     fn count(&self, op: &Op, answered: Answered) {
         self.stats.count(op.call, answered);
         if let Some(arrived) = op.arrived {
             self.stats.time(op.call, arrived.elapsed());
-        }
-    }
-
-    /// Runs a FORGET, which nobody waits for and which may close files of the backing.
-    pub(super) fn run_forget(self: &Arc<Self>, ino: Ino, lookups: u64) {
-        self.underway.sit();
-        if self.underway.enter(Share::Any) {
-            self.forget(ino, lookups);
-            self.underway.leave();
-        } else {
-            self.forget_later(ino, lookups);
         }
     }
 }

@@ -109,7 +109,7 @@ impl SlowFs {
         reply: ReplyWrite,
     ) {
         let op = Op::new(req, Call::CopyTo, Target::Inode(to.ino))
-            .from(Target::Inode(from.ino), Call::CopyFrom.methods())
+            .from((Target::Inode(from.ino), from.offset), Call::CopyFrom.methods())
             .bytes(to.fh, to.offset, len.min(MOST_COPIED))
             .slow();
         self.serve(op, Operands::default(), reply, move |core, caller, operands| {

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bad_sector;
 #[path = "../common/mod.rs"]
 mod common;
 mod corrupt;
@@ -14,6 +15,8 @@ mod delay;
 mod device;
 mod draws;
 mod filters;
+mod full;
+mod latches;
 mod late_error;
 mod lost_write;
 mod phases;

@@ -12,7 +12,7 @@ use crate::fault::words::visible;
 use crate::scenario::Command;
 
 /// Commands that are steps one day, and are no commands yet.
-const LATER: [&str; 13] = [
+const LATER: [&str; 9] = [
     "power-cut",
     "power-on",
     "cut-at",
@@ -20,12 +20,8 @@ const LATER: [&str; 13] = [
     "unsynced",
     "fsync-fail",
     "lying-sync",
-    "bad-sector",
     "rot",
     "heal",
-    "full",
-    "read-only",
-    "shutdown",
 ];
 
 /// What those words ask for, as typed behind `slowfs`.

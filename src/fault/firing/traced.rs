@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Firing, Hit};
+use super::{Acts, Firing, Hit};
 use crate::fault::plan::{After, Hold, Plan, Reply, Sync};
 use crate::fault::trace;
 
@@ -24,6 +24,9 @@ impl Firing {
         (arrived, ran): (Instant, Option<Instant>),
         end: trace::End,
     ) -> Option<trace::Hit> {
+        if !self.fired() {
+            return None;
+        }
         let fault = &self.live.fault;
         let kinds: Vec<_> = fault.effects().iter().map(|effect| effect.kind().name()).collect();
         let due = match self.plan.before {
@@ -50,12 +53,15 @@ impl Firing {
     /// As in "held+failed".
     fn action(&self, end: trace::End) -> String {
         let Plan { before, after, kill, sync, reply, change } = &self.plan;
+        let late = self.acts.get();
         let otherwise = change.is_some() || *sync != Sync::Own || *reply == Reply::Whole;
+        let otherwise = otherwise || late == Acts::Shortens;
+        let fails = self.plan.errno().is_some() || late == Acts::Refuses;
         let acts = end.acts && !self.gone;
         let words = [
             (*before != Hold::No || !after.is_none(), "held"),
             (acts && *kill, "killed"),
-            (acts && self.plan.errno().is_some(), "failed"),
+            (acts && fails, "failed"),
             (acts && otherwise, "changed"),
         ];
         let done = words.iter().filter(|(done, _)| *done).map(|(_, word)| *word);

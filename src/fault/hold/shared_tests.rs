@@ -91,7 +91,7 @@ fn hold_for_nobody(line: &DelayLine, lives: &[&Arc<Live>]) -> (Outcome, Option<i
 #[test]
 fn who_is_let_go_is_answered_by_what_stands() {
     let line = DelayLine::new().unwrap();
-    let (full, _) = sketch("full", MethodSet::ALL);
+    let (full, _) = sketch("filled", MethodSet::ALL);
     let full = Arc::new(Live::new(FaultId(2), Arc::new(full), 0));
     let failing = live("delay 1h --and 'error EIO'");
     for _ in 0..20 {

@@ -135,7 +135,7 @@ impl Effect for Delaying {
         !self.per_byte.is_zero() || self.length.is_by_bytes()
     }
 
-    fn doubt(&self) -> Option<String> {
+    fn doubt(&self, _: bool) -> Option<String> {
         if self.length.factor() == Some(1.0) && self.per_byte.is_zero() {
             return Some("x1 is as long as the backing takes anyway".to_owned());
         }

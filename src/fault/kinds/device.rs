@@ -122,7 +122,7 @@ impl Effect for Serving {
         self.args.clone()
     }
 
-    fn doubt(&self) -> Option<String> {
+    fn doubt(&self, _: bool) -> Option<String> {
         let lacking = self.figures.lacking();
         (!lacking.is_empty()).then(|| {
             let lacking = lacking.join(", ");

@@ -5,15 +5,20 @@
 //! a request, and nothing else: `fs` carries plans out. Lock rule: an effect that keeps a state has
 //! a mutex of its own, for memory work only.
 
+mod bad_sector;
 mod corrupt;
 mod delay;
 mod device;
 mod error;
+mod full;
 mod hang;
 mod hidden;
 mod kill;
+mod latch;
 mod lost_write;
+mod read_only;
 mod short;
+mod shutdown;
 #[cfg(test)]
 pub(crate) mod sketches;
 #[cfg(test)]
@@ -26,6 +31,7 @@ use std::fmt;
 
 use super::chance::Draw;
 use super::error::SpecError;
+use super::ledger::Ledger;
 use super::operation::{Done, Operation, Wants};
 use super::plan::Plan;
 use super::suggest::closest;
@@ -42,8 +48,12 @@ pub static KINDS: &[&dyn Kind] = &[
     &lost_write::LostWrite,
     &torn_write::TornWrite,
     &corrupt::Corrupt,
+    &bad_sector::BadSector,
+    &full::Full,
     &throttle::Throttle,
     &device::Device,
+    &read_only::ReadOnly,
+    &shutdown::Shutdown,
 ];
 
 /// What a fault of a kind does to a request, by which it is decided what may stand beside what.
@@ -172,6 +182,15 @@ pub trait Kind: Sync {
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError>;
 }
 
+/// How a fault is put in force.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    /// What is drawn for whatever is no match comes from here.
+    pub draw: Draw,
+    /// It is for every path.
+    pub everywhere: bool,
+}
+
 /// One setting of a kind.
 pub trait Effect: fmt::Debug + Send + Sync {
     /// The kind.
@@ -185,9 +204,22 @@ pub trait Effect: fmt::Debug + Send + Sync {
         self.kind().reach()
     }
 
+    /// Of a latch that waits for one of them: the methods at whose operation it sets in.
+    fn sets_in_at(&self) -> Option<MethodSet> {
+        None
+    }
+
     /// Whether what has been done is reported as failed.
     fn fails_late(&self) -> bool {
         false
+    }
+
+    /// It is in force from now on.
+    fn begins(&self, _: &Begun) {}
+
+    /// The space that it counts, if it does: what requests take is reserved there and settled.
+    fn ledger(&self) -> Option<&Ledger> {
+        None
     }
 
     /// Whether it can do anything to this request. If not, the fault skips it, and rolls no dice.
@@ -211,8 +243,9 @@ pub trait Effect: fmt::Debug + Send + Sync {
         false
     }
 
-    /// What of its values is hardly meant, in one clause.
-    fn doubt(&self) -> Option<String> {
+    /// What of its values is hardly meant, or not seen by who may look for it, in one clause; whether it is
+    /// for every path.
+    fn doubt(&self, _everywhere: bool) -> Option<String> {
         None
     }
 

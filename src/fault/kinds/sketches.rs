@@ -1,6 +1,6 @@
-//! Kinds to come, written against the traits with bodies of a line: that these suffice for them is
-//! what compiling shows. A state on a disk, a full disk, what takes time, a cut of the power, a
-//! failing sync, wrong bytes. Other tests see by them how what stands goes beside faults.
+//! Sketches of kinds, with bodies of a line: that the traits suffice for them is what compiling shows. A
+//! state on a disk, a full disk, what takes time, a cut of the power, a failing sync, wrong bytes. Other
+//! tests see by them how what stands goes beside faults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ const NOTHING: Wants = Wants { size: false, replaced: false, took: false };
 
 /// Sectors are bad until a write covers them.
 static BAD_SECTOR: Sketch = Sketch {
-    name: "bad-sector",
+    name: "bad-spot",
     params: &[
         param("range", ParamType::Range),
         param("density", ParamType::Share),
@@ -75,7 +75,7 @@ static BAD_SECTOR: Sketch = Sketch {
 
 /// So much is free, `free` bytes: less what files take, and more by what they give back.
 static FULL: Sketch = Sketch {
-    name: "full",
+    name: "filled",
     params: &[param("free", ParamType::Size), param("inodes", ParamType::Count)],
     class: Class::Condition,
     reach: MethodSet::ALL,

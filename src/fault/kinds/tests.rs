@@ -90,6 +90,9 @@ fn values(of: ParamType) -> BoxedStrategy<Value> {
         ParamType::Numbers => prop::collection::vec(any::<u32>(), 1..4)
             .prop_map(|ids| Value::Texts(ids.iter().map(u32::to_string).collect()))
             .boxed(),
+        ParamType::Methods => prop::sample::subsequence(MethodSet::ALL.names(), 1..4)
+            .prop_map(|names| Value::Texts(names.into_iter().map(str::to_owned).collect()))
+            .boxed(),
         ParamType::Range => (0u64..1 << 40, 1u64..1 << 40)
             .prop_map(move |(a, n)| of.read(&format!("{a}..{}", a + n)).unwrap())
             .boxed(),
@@ -162,6 +165,7 @@ pub(crate) fn faults() -> BoxedStrategy<FaultWords> {
         let kind = KINDS[place];
         let mut options: Args =
             if kind.class().is_fault() { options.into_iter().collect() } else { Args::new() };
+        let phases = phases.filter(|_| kind.class() != Class::Latch);
         for (name, value) in &phases.unwrap_or_default() {
             options.insert(name, value.clone());
         }

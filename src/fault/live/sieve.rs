@@ -120,7 +120,7 @@ fn reads_are_decided_where_the_fault_looks_at_them() {
     for (fault, expected, hidden, opens) in [
         (fault("error EIO -m read"), [true, false, true, true], true, true),
         (fault("error EIO -m read --range 0..1"), [false, false, false, true], false, true),
-        (sketch("bad-sector", reads).0, [true, true, false, true], false, false),
+        (sketch("bad-spot", reads).0, [true, true, false, true], false, false),
     ] {
         let live = live(fault);
         let decided = [&paged, &announced, &getattr, &past_cache]

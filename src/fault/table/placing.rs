@@ -38,12 +38,13 @@ fn a_fault_in_the_same_words_goes_on_unless_it_is_spent() {
 #[test]
 fn conditions_and_latches_are_replaced_by_class() {
     let table = table();
-    let (full, other) = (stand("full"), stand("full").with_pattern(Pattern::new("/a").unwrap()));
+    let (full, other) =
+        (stand("filled"), stand("filled").with_pattern(Pattern::new("/a").unwrap()));
     for fault in [fault("hang -m write"), full, other, stand("timed")] {
         set(&table, fault, Placement::Replace);
     }
     assert_eq!(ids(&table), [2, 3, 4, 1], "conditions first, and none took the fault's methods");
-    let put = set(&table, stand("full"), Placement::Replace);
+    let put = set(&table, stand("filled"), Placement::Replace);
     assert_eq!((put.id, put.replaced), (FaultId(5), vec![FaultId(2)]));
     assert_eq!(ids(&table), [5, 3, 4, 1]);
     set(&table, fault("delay 1s -m all"), Placement::Replace);

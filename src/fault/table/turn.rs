@@ -22,7 +22,7 @@ impl FaultTable {
             let _turn = self.turn.lock();
             let snapshot = self.snapshot.load_full();
             decide(&snapshot, hit);
-            let fired = hit.iter().flat_map(Hit::fired);
+            let fired = hit.iter().flat_map(Hit::asked);
             swapped = self.do_due(&snapshot, fired);
         }
         if let (Some(hit), Some(swapped)) = (hit, swapped) {

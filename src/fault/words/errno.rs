@@ -178,6 +178,14 @@ pub enum ErrnoError {
 pub struct Errno(i32);
 
 impl Errno {
+    /// An error of input or output.
+    pub(crate) const EIO: Errno = Errno(libc::EIO);
+    /// A filesystem that only reads.
+    pub(crate) const EROFS: Errno = Errno(libc::EROFS);
+    /// No space is left.
+    pub(crate) const ENOSPC: Errno = Errno(libc::ENOSPC);
+    /// A quota is used up.
+    pub(crate) const EDQUOT: Errno = Errno(libc::EDQUOT);
     /// The largest number the kernel accepts in a reply (fs/fuse/dev.c, fuse_dev_do_write).
     pub const MAX: i32 = 511;
 

@@ -102,7 +102,14 @@ impl FaultWords {
         let pattern = Pattern::new(&self.pattern)?;
         let mut fault = Fault::on(self.methods(&effects)?)?.with_pattern(pattern);
         for (name, value) in &self.options {
-            FaultOption::find(name)?.set(&mut fault, value)?;
+            let option = FaultOption::find(name)?;
+            if let Some(kind) =
+                effects.iter().map(|effect| effect.kind()).find(|k| option.is_of(*k))
+            {
+                let why = "it is one of the kind's own values";
+                return Err(SpecError::Option { kind: kind.name(), option: option.word, why });
+            }
+            option.set(&mut fault, value)?;
         }
         fault.name = self.name.as_deref().map(Name::new).transpose()?;
         fault.effects = effects;
@@ -128,9 +135,8 @@ impl FaultWords {
 
     fn methods(&self, effects: &[Box<dyn Effect>]) -> Result<MethodSet, SpecError> {
         if self.methods.is_empty() {
-            let own = effects.iter().map(|effect| effect.kind());
-            let own = own.filter(|kind| kind.class().has_own_reach());
-            return Ok(own.fold(MethodSet::EMPTY, |set, kind| set.union(kind.reach())));
+            let own = effects.iter().filter(|effect| effect.kind().class().has_own_reach());
+            return Ok(own.fold(MethodSet::EMPTY, |set, effect| set.union(effect.reach())));
         }
         methods(&self.methods)
     }

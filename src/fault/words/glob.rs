@@ -197,6 +197,12 @@ pub(in crate::fault) fn meant(text: &str) -> Option<String> {
     Some(format!("{anywhere}{meant}"))
 }
 
+/// The pattern of the directories that match, and of all below them.
+#[must_use]
+pub(crate) fn below(regex: &str) -> String {
+    format!("({regex})(/.*)?")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +211,16 @@ mod tests {
     fn matches(glob: &str, path: &str) -> bool {
         let regex = regex(glob).unwrap_or_else(|e| panic!("{glob}: {e}"));
         Pattern::new(&regex).unwrap_or_else(|e| panic!("{glob}: {e}")).matches(path.as_bytes())
+    }
+
+    #[test]
+    fn below_is_the_directory_and_all_in_it() {
+        let pattern = crate::fault::Pattern::new(&below(".*/a|.*/b")).unwrap();
+        for (path, is_below) in
+            [("/x/a", true), ("/x/b/c/d", true), ("/x/ab", false), ("/x", false), ("/a/x", true)]
+        {
+            assert_eq!(pattern.matches(path.as_bytes()), is_below, "{path}");
+        }
     }
 
     #[test]

@@ -229,11 +229,12 @@ impl Reader {
                 let methods = self.value(name, value)?;
                 self.fault.methods.extend(methods.split(',').map(|name| name.trim().to_owned()));
             }
-            "regex" | "glob" if !self.fault.pattern.is_empty() => {
-                return Err(SpecError::Line("regex or glob is given twice".to_owned()));
+            "regex" | "glob" | "below" if !self.fault.pattern.is_empty() => {
+                return Err(SpecError::Line("regex, glob or below is given twice".to_owned()));
             }
             "regex" => self.fault.pattern = self.value(name, value)?,
             "glob" => self.fault.pattern = glob::regex(&self.value(name, value)?)?,
+            "below" => self.fault.pattern = glob::below(&self.value(name, value)?),
             "name" => self.fault.name = Some(self.value(name, value)?),
             _ => {
                 let option = FaultOption::find(name)?;
@@ -390,7 +391,10 @@ mod tests {
             refusal("kill -m write -r '*.log'").contains(r"write '.*\.log', or --glob '*.log'")
         );
         assert!(refusal("kill -m write --glob '[a'").contains("unclosed"));
-        assert!(refusal("kill -m write --glob '*' -r a").contains("regex or glob is given twice"));
+        assert!(
+            refusal("kill -m write --glob '*' -r a")
+                .contains("regex, glob or below is given twice")
+        );
         assert!(refusal("").contains("no kind of fault"));
     }
 }

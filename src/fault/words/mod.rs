@@ -30,7 +30,7 @@ pub use errno::Errno;
 pub(super) use errno::ErrnoError;
 pub use fault::FaultWords;
 pub(crate) use fault::{EffectWords, instead_of_method, methods};
-pub(crate) use glob::{GlobError, of_regex as glob_of_regex, regex as glob};
+pub(crate) use glob::{GlobError, below, of_regex as glob_of_regex, regex as glob};
 pub(super) use glob::{maybe_of_regex as maybe_glob_of_regex, meant as meant_by_glob};
 pub(crate) use line::{beside, joined, parse as line, quoted, quoted_path, split};
 pub(crate) use option::{FaultOption, OPTIONS};

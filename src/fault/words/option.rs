@@ -7,6 +7,7 @@ use super::param::{Param, ParamType};
 use super::value::{Value, whole};
 use crate::fault::chance::Probability;
 use crate::fault::error::SpecError;
+use crate::fault::kinds::Kind;
 use crate::fault::ramp::Ramp;
 use crate::fault::scope::{FILTERS, Filter};
 use crate::fault::spec::Fault;
@@ -134,6 +135,12 @@ impl FaultOption {
             near: closest(name, OPTIONS.iter().flat_map(|option| [option.word, option.param.name]))
                 .map(str::to_owned),
         })
+    }
+
+    /// Whether the kind has it as a value of its own, which then is meant.
+    #[must_use]
+    pub(crate) fn is_of(&self, kind: &dyn Kind) -> bool {
+        kind.params().iter().any(|param| param.name == self.param.name)
     }
 
     /// Sets it on a fault that is being made, from a value as it came.

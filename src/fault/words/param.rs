@@ -9,6 +9,7 @@ use super::{bytes, share, time};
 use crate::fault::distributions;
 use crate::fault::ramp::Ramp;
 use crate::fault::suggest::closest;
+use crate::ops::{Method, MethodSet};
 
 /// One parameter of a kind, or one option of every fault.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,8 @@ pub enum ParamType {
     Choices(&'static [&'static str]),
     /// Numbers of users or processes (texts).
     Numbers,
+    /// Names of methods, or `all` (texts).
+    Methods,
     /// A range of bytes, as `0..4KiB` (text).
     Range,
     /// A time, or how times are distributed (nanoseconds of a time, whole; else text).
@@ -84,7 +87,7 @@ impl ParamType {
             ParamType::Distribution => Ok(distributions::read(text)?.value()),
             ParamType::Ramp => Ok(Value::Text(Ramp::read(text)?.to_string())),
             ParamType::Form(_) => Ok(Value::Text(text.to_owned())),
-            ParamType::Errnos | ParamType::Choices(_) | ParamType::Numbers => {
+            ParamType::Errnos | ParamType::Choices(_) | ParamType::Numbers | ParamType::Methods => {
                 self.read_list(text.split(','))
             }
         }
@@ -144,6 +147,7 @@ impl ParamType {
             ParamType::Choice(_) => "choice",
             ParamType::Choices(_) => "choices",
             ParamType::Numbers => "numbers",
+            ParamType::Methods => "methods",
             ParamType::Range => "range",
             ParamType::Distribution => "distribution",
             ParamType::Ramp => "ramp",
@@ -173,6 +177,7 @@ impl ParamType {
             ParamType::Choice(words) => words.join("|"),
             ParamType::Choices(words) => format!("{},...", words.join("|")),
             ParamType::Numbers => "N,...".to_owned(),
+            ParamType::Methods => "METHOD,...".to_owned(),
             ParamType::Range => "A..B".to_owned(),
             ParamType::Distribution => "TIME|DISTRIBUTION".to_owned(),
             ParamType::Ramp => "xA..xB/TIME".to_owned(),
@@ -191,7 +196,8 @@ impl ParamType {
 
     /// Whether it takes several, parted by commas.
     pub(super) fn is_list(self) -> bool {
-        matches!(self, ParamType::Errnos | ParamType::Choices(_) | ParamType::Numbers)
+        let texts = matches!(self, ParamType::Errnos | ParamType::Numbers | ParamType::Methods);
+        texts || matches!(self, ParamType::Choices(_))
     }
 
     fn read_list<'a>(self, words: impl Iterator<Item = &'a str>) -> Result<Value, ValueError> {
@@ -207,6 +213,7 @@ impl ParamType {
         let texts = match self {
             ParamType::Errnos => errnos(&words)?,
             ParamType::Choices(known) => choices(&words, known)?,
+            ParamType::Methods => methods(&words)?,
             _ => words.iter().map(|word| id(word)).collect::<Result<_, _>>()?,
         };
         Ok(Value::Texts(texts))
@@ -252,6 +259,26 @@ fn id(word: &str) -> Result<String, ValueError> {
         .map_err(|_| format!("{word:?} is no whole number from 0 to {}", u32::MAX).into())
 }
 
+/// Each once, sorted.
+fn methods(words: &[&str]) -> Result<Vec<String>, ValueError> {
+    let mut set = MethodSet::EMPTY;
+    for word in words {
+        set = set.union(match Method::from_word(word) {
+            Some(method) => method.into(),
+            None if word.eq_ignore_ascii_case("all") => MethodSet::ALL,
+            None => {
+                let near = Method::comes_as(word).map(|methods| format!("; write {methods}"));
+                let near = near.or_else(|| {
+                    let near = closest(word, Method::all().map(Method::name))?;
+                    Some(format!("; did you mean {near}?"))
+                });
+                return Err(format!("no method {word}{}", near.unwrap_or_default()).into());
+            }
+        });
+    }
+    Ok(set.names().into_iter().map(str::to_owned).collect())
+}
+
 /// By name where they have one; `random` stands alone.
 fn errnos(words: &[&str]) -> Result<Vec<String>, ValueError> {
     let is_random = |word: &&str| word.eq_ignore_ascii_case("random");
@@ -285,6 +312,7 @@ mod tests {
             (ParamType::Choice(WORDS), "dsync", Value::Text("dsync".into())),
             (ParamType::Choices(WORDS), "sync,direct", texts(&["sync", "direct"])),
             (ParamType::Numbers, "0,1000", texts(&["0", "1000"])),
+            (ParamType::Methods, "fsync,write", texts(&["fsync", "write"])),
             (ParamType::Range, "0..4KiB", Value::Text("0..4KiB".into())),
             (ParamType::Distribution, "2s", Value::Whole(2_000_000_000)),
             (ParamType::Distribution, "exp:2s", Value::Text("exp:2s".into())),
@@ -312,6 +340,8 @@ mod tests {
         assert!(why(ParamType::Errnos, "EIOO").contains("did you mean EIO?"));
         assert!(why(ParamType::Errnos, "").contains("ERRNO"));
         assert!(why(ParamType::Choices(WORDS), "snyc").contains("did you mean sync?"));
+        assert!(why(ParamType::Methods, "wirte").contains("did you mean write?"));
+        assert!(why(ParamType::Methods, "pwrite").contains("write write"));
         assert!(why(ParamType::Numbers, "root").contains("root"));
         let wrong = ParamType::Time.straighten(&Value::Flag(true)).unwrap_err();
         assert_eq!(wrong.to_string(), "it takes TIME");

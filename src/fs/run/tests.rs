@@ -18,9 +18,11 @@ use crate::fault::words::{Args as Values, Value};
 use crate::fault::{DelayLine, Fault, FaultTable, Placement};
 use crate::fs::op::Target;
 use crate::fs::reply::Bytes;
+use crate::fs::reply::Granted;
 use crate::fs::writes::Write;
 use crate::fs::{FsOptions, Keep, SlowFs, Tree};
 use crate::mirror::Fh;
+use crate::mirror::Ino;
 use crate::ops::{Call, MethodSet};
 
 const ROOT: Ino = Ino(1);
@@ -237,7 +239,7 @@ fn a_full_disk_learns_what_is_taken_and_freed_and_tells_it() {
     let room = Room::new();
     let values =
         Values::new().with("free", Value::Whole(4 * BLOCK as i64)).with("inodes", Value::Whole(3));
-    let state = room.stand(sketch_of("full", &values, MethodSet::ALL));
+    let state = room.stand(sketch_of("filled", &values, MethodSet::ALL));
     let left = || {
         let state = state.lock();
         (state.free / BLOCK, state.inodes)
@@ -274,7 +276,7 @@ fn a_full_disk_learns_what_is_taken_and_freed_and_tells_it() {
 fn a_file_that_is_renamed_over_is_freed() {
     let room = Room::new();
     let values = Values::new().with("free", Value::Whole(0)).with("inodes", Value::Whole(0));
-    let state = room.stand(sketch_of("full", &values, MethodSet::ALL));
+    let state = room.stand(sketch_of("filled", &values, MethodSet::ALL));
     let file = room.open(&[7; BLOCK as usize], libc::O_RDONLY);
     room.fs.core.tree.release(file.1).unwrap();
     fs::write(room.dir.path().join("new"), b"").unwrap();
@@ -292,7 +294,7 @@ fn a_file_that_is_renamed_over_is_freed() {
 #[test]
 fn bad_sectors_are_read_again_once_they_were_written() {
     let room = Room::new();
-    room.stand(sketch("bad-sector", Call::Read.methods()));
+    room.stand(sketch("bad-spot", Call::Read.methods()));
     let file = room.open(&[7; 16], libc::O_RDWR);
     assert_eq!(room.read(file, 0, 4), Err(libc::EIO));
     assert_eq!(room.write(file, 0, b"1234"), Ok(4));

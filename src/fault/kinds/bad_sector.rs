@@ -1,0 +1,339 @@
+//! `bad-sector`: parts of files that cannot be read until they are written again.
+
+use std::sync::OnceLock;
+
+use parking_lot::Mutex;
+
+use super::{Begun, Class, Effect, Kind, ReadPoint};
+use crate::fault::chance::{Draw, Purpose};
+use crate::fault::error::SpecError;
+use crate::fault::healed::Healed;
+use crate::fault::operation::{Done, Operation, Span};
+use crate::fault::plan::{Plan, Reply, When};
+use crate::fault::words::{Args, ByteRange, Errno, Param, ParamType, Value, whole};
+use crate::ops::{Call, MethodSet};
+
+pub(super) struct BadSector;
+
+const RANGE: &str = "range";
+const DENSITY: &str = "density";
+const UNIT: &str = "unit";
+const STICKY: &str = "sticky";
+
+/// What most disks read and write whole.
+const SECTOR: u64 = 512;
+
+/// What one request writes at most: a larger unit would never be written whole.
+const LARGEST: u64 = 1 << 20;
+
+static PARAMS: &[Param] = &[
+    optional(RANGE, ParamType::Range, "only these bytes of each file [default: all]"),
+    optional(
+        DENSITY,
+        ParamType::Share,
+        "how many of the units are bad [default: all of the range]",
+    ),
+    optional(
+        UNIT,
+        ParamType::Size,
+        "what is bad or good as a whole, a power of two from 512 to 1MiB [default: 512]",
+    ),
+    optional(STICKY, ParamType::Flag, "no write heals them"),
+];
+
+impl Kind for BadSector {
+    fn name(&self) -> &'static str {
+        "bad-sector"
+    }
+
+    fn about(&self) -> &'static str {
+        "Fail reads of parts of files, each time, until these are written again"
+    }
+
+    fn details(&self) -> &'static str {
+        "A read that arrives and touches a bad unit fails with EIO, also when it is repeated, until a \
+         write covers the unit wholly; one that covers it in part heals nothing, and `--sticky` units stay \
+         bad for ever. The units that touch the range are bad, or the share of them that the density says: \
+         which, follows from the seed, the fault's name or number, the inode's number and the unit, so that \
+         another mount of the same directory with the same seed has the same. Of a page that is read all \
+         units count, those behind the end of the file too. What the page cache has is read from there, and \
+         files are opened as ever: a mapped page that cannot be read in is a SIGBUS. A copy reads its source \
+         and writes its target. Of the healed 65,536 stretches are remembered, some 4 MiB; what is \
+         healed beyond that is bad again, as on a disk without spare sectors, which the log says.\n\
+         \n    slowfs bad-sector --range 20KiB..24KiB -r '.*/data/.*'\
+         \n    slowfs bad-sector --density 1e-4\
+         \n    slowfs bad-sector --density 0.1% --unit 4KiB --sticky -r '.*/base/.*'"
+    }
+
+    fn params(&self) -> &'static [Param] {
+        PARAMS
+    }
+
+    fn class(&self) -> Class {
+        Class::Condition
+    }
+
+    /// Not `copy_file_range`, which a copy consults on its target too.
+    fn reach(&self) -> MethodSet {
+        Call::Read.methods()
+    }
+
+    fn answers(&self) -> bool {
+        true
+    }
+
+    fn read_point(&self) -> ReadPoint {
+        ReadPoint::Request
+    }
+
+    fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
+        let refuse = |param: &str, why: String| SpecError::Value {
+            of: self.name().to_owned(),
+            param: param.to_owned(),
+            why: why.into(),
+        };
+        let range = match args.text(RANGE) {
+            Some(text) => Some(ByteRange::read(text).map_err(|why| refuse(RANGE, why.0))?),
+            None => None,
+        };
+        let density = args.share(DENSITY);
+        if range.is_none() && density.is_none() {
+            let why = "bad-sector needs what is bad: --range, --density or both";
+            return Err(SpecError::Together(why.to_owned()));
+        }
+        if density == Some(0.0) {
+            return Err(refuse(DENSITY, "of 0 no unit is bad".to_owned()));
+        }
+        let unit = args.whole(UNIT).unwrap_or(SECTOR);
+        if !unit.is_power_of_two() || !(SECTOR..=LARGEST).contains(&unit) {
+            let why = format!("{unit} is no power of two from 512 to 1MiB");
+            return Err(refuse(UNIT, why));
+        }
+        let sticky = args.get(STICKY) == Some(&Value::Flag(true));
+        Ok(Box::new(Bad {
+            range,
+            density,
+            unit,
+            sticky,
+            draw: OnceLock::new(),
+            healed: Mutex::default(),
+        }))
+    }
+}
+
+const fn optional(name: &'static str, of: ParamType, about: &'static str) -> Param {
+    Param { name, of, first: false, required: false, about }
+}
+
+#[derive(Debug)]
+struct Bad {
+    range: Option<ByteRange>,
+    density: Option<f64>,
+    unit: u64,
+    sticky: bool,
+    /// What the density is drawn from.
+    draw: OnceLock<Draw>,
+    /// The units that were written since.
+    healed: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    units: Healed,
+    /// It was said that there are too many.
+    said: bool,
+}
+
+impl Bad {
+    /// Whether a unit of a file is bad from the first.
+    fn is_bad(&self, inode: u64, unit: u64) -> bool {
+        let within = |range: ByteRange| range.overlaps(unit.saturating_mul(self.unit), self.unit);
+        let drawn = |density: f64| {
+            let draw = self.draw.get().map(|draw| draw.at(inode));
+            draw.is_some_and(|draw| draw.each_unit(Purpose::Sector, unit) < density)
+        };
+        self.range.is_none_or(within) && self.density.is_none_or(drawn)
+    }
+
+    /// Whether what is read touches one that is still bad.
+    fn fails(&self, inode: u64, span: Span) -> bool {
+        let mut units = span.offset / self.unit..span.end().div_ceil(self.unit);
+        let healed = self.healed.lock();
+        span.len > 0 && units.any(|n| self.is_bad(inode, n) && !healed.units.has(inode, n))
+    }
+
+    /// The units that this covers wholly are good from now on.
+    fn heal(&self, inode: u64, span: Span) {
+        let (start, end) = (span.offset.div_ceil(self.unit), span.end() / self.unit);
+        // What was good takes no memory.
+        if !(start..end).any(|unit| self.is_bad(inode, unit)) {
+            return;
+        }
+        let mut healed = self.healed.lock();
+        if !healed.units.add(inode, start, end) && !std::mem::replace(&mut healed.said, true) {
+            tracing::warn!(
+                "bad-sector: too many stretches are healed to remember more: further ones stay bad"
+            );
+        }
+    }
+}
+
+impl Effect for Bad {
+    fn kind(&self) -> &'static dyn Kind {
+        &BadSector
+    }
+
+    fn args(&self) -> Args {
+        let mut args = Args::new();
+        if let Some(range) = self.range {
+            args.insert(RANGE, Value::Text(range.to_string()));
+        }
+        if let Some(density) = self.density {
+            args.insert(DENSITY, Value::Share(density));
+        }
+        if self.unit != SECTOR {
+            args.insert(UNIT, whole(self.unit));
+        }
+        if self.sticky {
+            args.insert(STICKY, Value::Flag(true));
+        }
+        args
+    }
+
+    fn begins(&self, begun: &Begun) {
+        // Of one that is set anew there is a new one.
+        let _ = self.draw.set(begun.draw);
+    }
+
+    fn plan(&self, op: &Operation<'_>, _: &Draw, plan: &mut Plan) {
+        let read = op.source.or(op.span.map(|span| (op.inode, span)));
+        if read.is_some_and(|(inode, span)| self.fails(inode, span)) {
+            plan.reply = Reply::Errno(Errno::EIO, When::Before);
+        }
+    }
+
+    fn follows(&self) -> MethodSet {
+        if self.sticky { MethodSet::EMPTY } else { Call::Write.methods() }
+    }
+
+    fn done(&self, op: &Operation<'_>, done: &Done<'_>) {
+        let (Some(span), Call::Write | Call::CopyTo) = (op.span, op.call) else { return };
+        if !done.ran || done.errno != 0 || self.sticky {
+            return;
+        }
+        match done.parts {
+            None => self.heal(op.inode, Span { len: done.bytes, ..span }),
+            Some(parts) => parts.iter().for_each(|part| {
+                let offset = span.offset.saturating_add(part.start);
+                self.heal(op.inode, Span { offset, len: part.end - part.start });
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::chance::Dice;
+    use crate::fault::operation::Caller;
+    use crate::fault::words::line;
+
+    fn made(text: &str, seed: u64) -> Box<dyn Effect> {
+        let words = line(text).unwrap().0.effects.remove(0);
+        let effect = super::super::make(&words.kind, &words.params).unwrap();
+        effect.begins(&Begun { draw: Draw::new(Dice::new(seed, 1), 0), everywhere: true });
+        effect
+    }
+
+    fn op(call: Call, inode: u64, (offset, len): (u64, u64)) -> Operation<'static> {
+        let mut op = Operation::new(call, Caller::default(), inode);
+        op.span = Some(Span { offset, len });
+        op
+    }
+
+    fn fails_on(effect: &dyn Effect, op: &Operation<'_>) -> bool {
+        let mut plan = Plan::default();
+        effect.plan(op, &Draw::new(Dice::new(1, 1), 0), &mut plan);
+        plan.errno() == Some(Errno::EIO)
+    }
+
+    fn fails(effect: &dyn Effect, bytes: (u64, u64)) -> bool {
+        fails_on(effect, &op(Call::Read, 1, bytes))
+    }
+
+    fn written(effect: &dyn Effect, bytes: (u64, u64)) {
+        let done = Done { ran: true, bytes: bytes.1, ..Done::default() };
+        effect.done(&op(Call::Write, 1, bytes), &done);
+    }
+
+    #[test]
+    fn a_unit_is_bad_until_a_write_covers_it() {
+        let disk = made("bad-sector --range 5000..5001 --unit 4KiB", 1);
+        for (bytes, bad) in
+            [((4096, 1), true), ((8191, 1), true), ((0, 4096), false), ((8192, 9), false)]
+        {
+            assert_eq!(fails(&*disk, bytes), bad, "{bytes:?}");
+        }
+        written(&*disk, (4097, 8192));
+        written(&*disk, (0, 8191));
+        assert!(fails(&*disk, (0, 1 << 20)), "in part, and in part");
+        let failed = Done { ran: true, errno: libc::EIO, ..Done::default() };
+        disk.done(&op(Call::Write, 1, (4096, 4096)), &failed);
+        disk.done(&op(Call::Write, 1, (4096, 4096)), &Done::default());
+        let part = 4096..8192;
+        let parts = Some(std::slice::from_ref(&part));
+        let torn = Done { ran: true, bytes: 4096, parts, ..Done::default() };
+        disk.done(&op(Call::Write, 1, (4096, 8192)), &torn);
+        assert!(fails(&*disk, (4096, 1)), "nothing of it was written");
+        written(&*disk, (4096, 4096));
+        assert!(!fails(&*disk, (0, 1 << 20)));
+        assert!(fails_on(&*disk, &op(Call::Read, 2, (4096, 1))), "another file");
+        let sticky = made("bad-sector --range 0..1 --sticky", 1);
+        written(&*sticky, (0, 1 << 20));
+        assert!(fails(&*sticky, (0, 1)) && sticky.follows().is_empty());
+    }
+
+    #[test]
+    fn a_copy_reads_its_source_and_heals_its_target() {
+        let disk = made("bad-sector --range 0..512", 1);
+        let mut copy = op(Call::CopyTo, 1, (0, 512));
+        copy.source = Some((2, Span { offset: 512, len: 512 }));
+        assert!(!fails_on(&*disk, &copy));
+        disk.done(&copy, &Done { ran: true, bytes: 512, ..Done::default() });
+        assert!(!fails(&*disk, (0, 512)));
+        copy.source = Some((2, Span { offset: 0, len: 512 }));
+        assert!(fails_on(&*disk, &copy));
+    }
+
+    #[test]
+    fn so_many_are_bad_as_the_density_says_and_the_same_with_the_same_seed() {
+        let bad = |seed, inode| {
+            let disk = made("bad-sector --density 1%", seed);
+            let bytes = |unit: u64| op(Call::Read, inode, (unit * 512, 512));
+            (0..100_000).filter(|unit| fails_on(&*disk, &bytes(*unit))).collect::<Vec<u64>>()
+        };
+        let first = bad(1, 1);
+        assert!((900..1100).contains(&first.len()), "{}", first.len());
+        assert_eq!(first, bad(1, 1));
+        assert!(first != bad(2, 1) && first != bad(1, 2));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (text, why) in [
+            ("bad-sector", "bad-sector needs what is bad: --range, --density or both"),
+            ("bad-sector --density 0", "bad-sector: density: of 0 no unit is bad"),
+            ("bad-sector --range 4..4", "bad-sector: range: 4..4 has nothing in it"),
+            ("bad-sector --density 1 --unit 256", "256 is no power of two from 512 to 1MiB"),
+            ("bad-sector --density 1 --unit 2MiB", "is no power of two from 512 to 1MiB"),
+            ("bad-sector --density 1 -m write", "bad-sector makes no sense on write"),
+            ("bad-sector --density 1 -p 50%", "bad-sector takes no probability"),
+            ("bad-sector --density 1 --after 3", "bad-sector takes no after"),
+            ("bad-sector --density 1 --and 'delay 1s'", "stands alone"),
+        ] {
+            let refused =
+                line(text).and_then(|(words, _)| words.fault()).err().unwrap().to_string();
+            assert!(refused.contains(why), "{text}: {refused}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `full`: a disk, or a quota, with so much left.
+
+use std::sync::OnceLock;
+
+use super::{Begun, Class, Effect, Kind, ReadPoint};
+use crate::fault::chance::Draw;
+use crate::fault::error::SpecError;
+use crate::fault::ledger::Ledger;
+use crate::fault::operation::Operation;
+use crate::fault::plan::Plan;
+use crate::fault::words::{Args, Errno, Param, ParamType};
+use crate::ops::{Call, MethodSet};
+
+pub(super) struct Full;
+
+const FREE: &str = "free";
+const INODES: &str = "inodes";
+const OWNER: &str = "owner";
+const ERRNO: &str = "errno";
+const ENOSPC: &str = "ENOSPC";
+const EDQUOT: &str = "EDQUOT";
+
+static PARAMS: &[Param] = &[
+    Param { required: true, ..optional(FREE, ParamType::Size, "how many bytes are left") },
+    optional(INODES, ParamType::Count, "how many inodes are left [default: not counted]"),
+    optional(OWNER, ParamType::Count, "only files of this user, by number, as of a quota"),
+    optional(
+        ERRNO,
+        ParamType::Choice(&[ENOSPC, EDQUOT]),
+        "what is answered where nothing is left [default: ENOSPC]",
+    ),
+];
+
+impl Kind for Full {
+    fn name(&self) -> &'static str {
+        "full"
+    }
+
+    fn about(&self) -> &'static str {
+        "Have so much space left, and then none"
+    }
+
+    fn details(&self) -> &'static str {
+        "What files come to occupy in the backing, in blocks of 4 KiB, is taken from what is left, and comes \
+         back when it is truncated, punched or removed: of a file that is open with its last close. A \
+         write(2) or copy of which only a part fits ends short, and the next fails; what is written back \
+         from a mapping, fallocate(2), and what makes a file, a directory or a link is done whole or fails. \
+         Writing over blocks that are there takes nothing, nor does a hole. Those who write at once never get \
+         more than there is. Whether a request fits is known when it runs: what a delay holds is held before. \
+         df(1) and statfs(2) show what is left, up to what the backing has, unless it is set for some files \
+         only (`-r`, `--owner`): then they show the backing's. A file that is renamed into or out of these, \
+         or changes its owner, is refused nothing. Not charged: extended attributes, and what the backing \
+         takes or gives by itself later. In a file with holes, blocks that were allocated ahead may count as \
+         not there before a write.\n\
+         \n    slowfs full --free 10MiB\
+         \n    slowfs full --free 0 -r '.*/pg_wal/.*'\
+         \n    slowfs full --free 1GiB --inodes 1000 --owner 999 --errno EDQUOT"
+    }
+
+    fn params(&self) -> &'static [Param] {
+        PARAMS
+    }
+
+    fn class(&self) -> Class {
+        Class::Condition
+    }
+
+    fn reach(&self) -> MethodSet {
+        CHARGED.iter().fold(Call::Statfs.methods(), |set, call| set.union(call.methods()))
+    }
+
+    fn read_point(&self) -> ReadPoint {
+        ReadPoint::Request
+    }
+
+    fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
+        let owner = args.whole(OWNER).map(|uid| {
+            u32::try_from(uid).map_err(|_| SpecError::Value {
+                of: self.name().to_owned(),
+                param: OWNER.to_owned(),
+                why: format!("{uid} is no user's number").into(),
+            })
+        });
+        let owner = owner.transpose()?;
+        let is_quota = args.text(ERRNO) == Some(EDQUOT);
+        let errno = if is_quota { Errno::EDQUOT } else { Errno::ENOSPC };
+        let left = (args.whole(FREE).unwrap_or_default(), args.whole(INODES));
+        let ledger = Ledger::new(left, owner, errno);
+        Ok(Box::new(Filling { args: args.clone(), owner, ledger, everywhere: OnceLock::new() }))
+    }
+}
+
+const fn optional(name: &'static str, of: ParamType, about: &'static str) -> Param {
+    Param { name, of, first: false, required: false, about }
+}
+
+/// What takes space or gives it back. A copy consults `write` on its target, and `copy_file_range` on its
+/// source too.
+const CHARGED: [Call; 13] = [
+    Call::Write,
+    Call::Fallocate,
+    Call::SetattrSize,
+    Call::SetattrSizeHandle,
+    Call::SetattrOwner,
+    Call::Create,
+    Call::Mknod,
+    Call::Mkdir,
+    Call::Symlink,
+    Call::Unlink,
+    Call::Rmdir,
+    Call::Rename,
+    Call::Release,
+];
+
+#[derive(Debug)]
+struct Filling {
+    args: Args,
+    owner: Option<u32>,
+    ledger: Ledger,
+    /// Whether it is for every path.
+    everywhere: OnceLock<bool>,
+}
+
+impl Effect for Filling {
+    fn kind(&self) -> &'static dyn Kind {
+        &Full
+    }
+
+    fn args(&self) -> Args {
+        self.args.clone()
+    }
+
+    fn begins(&self, begun: &Begun) {
+        let _ = self.everywhere.set(begun.everywhere);
+    }
+
+    fn doubt(&self, everywhere: bool) -> Option<String> {
+        let shown = everywhere && self.owner.is_none();
+        (!shown).then(|| "df and statfs do not show it: it is for some files only".to_owned())
+    }
+
+    fn plan(&self, op: &Operation<'_>, _: &Draw, plan: &mut Plan) {
+        let shown = self.everywhere.get() == Some(&true) && self.owner.is_none();
+        if op.call == Call::Statfs && shown {
+            plan.changed().space = Some(self.ledger.space());
+        }
+    }
+
+    /// Also what it is not set on: what is given back comes back.
+    fn follows(&self) -> MethodSet {
+        CHARGED.iter().fold(MethodSet::EMPTY, |set, call| set.union(call.methods()))
+    }
+
+    fn ledger(&self) -> Option<&Ledger> {
+        Some(&self.ledger)
+    }
+}

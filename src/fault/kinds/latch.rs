@@ -1,0 +1,92 @@
+//! What the kinds that set once and stay have in common: at which operation they set in, and what they
+//! answer then. No locks.
+
+use std::fmt;
+
+use super::{Effect, Kind};
+use crate::fault::chance::Draw;
+use crate::fault::operation::Operation;
+use crate::fault::plan::{Plan, Reply, When};
+use crate::fault::words::{Args, Errno, Param, ParamType, Value};
+use crate::ops::{Call, Method, MethodSet};
+
+/// When it sets in.
+const AT: &str = "at";
+
+pub(super) static PARAMS: &[Param] = &[Param {
+    name: AT,
+    of: ParamType::Methods,
+    first: false,
+    required: false,
+    about: "set in at an operation of these methods, that of `--after N` the first N let by [default: \
+            at once]",
+}];
+
+/// Whether an operation is one of close(2), which fails on no filesystem for want of the disk: the kernel
+/// gives back what it holds.
+pub(super) fn closes(call: Call) -> bool {
+    matches!(call, Call::Flush | Call::Release | Call::Releasedir)
+}
+
+/// A latch that answers some operations with an errno.
+pub(super) struct Latch {
+    kind: &'static dyn Kind,
+    at: Option<MethodSet>,
+    errno: Errno,
+    /// The methods some of whose operations it answers.
+    reach: MethodSet,
+    /// Which.
+    fails: fn(&Operation<'_>) -> bool,
+}
+
+impl Latch {
+    /// Of a kind with [`PARAMS`], from their values.
+    pub(super) fn new(
+        kind: &'static dyn Kind,
+        args: &Args,
+        (errno, reach): (Errno, MethodSet),
+        fails: fn(&Operation<'_>) -> bool,
+    ) -> Latch {
+        // Straightened: they are methods.
+        let methods = |names: &[String]| -> MethodSet {
+            names.iter().filter_map(|name| Method::from_name(name)).collect()
+        };
+        let at = match args.get(AT) {
+            Some(Value::Texts(names)) => Some(methods(names)),
+            _ => None,
+        };
+        Latch { kind, at, errno, reach, fails }
+    }
+}
+
+impl fmt::Debug for Latch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(self.kind.name()).field(AT, &self.at).finish()
+    }
+}
+
+impl Effect for Latch {
+    fn kind(&self) -> &'static dyn Kind {
+        self.kind
+    }
+
+    fn args(&self) -> Args {
+        let names = |at: MethodSet| at.names().into_iter().map(str::to_owned).collect();
+        let at = self.at.map(|at| (AT.to_owned(), Value::Texts(names(at))));
+        at.into_iter().collect()
+    }
+
+    fn reach(&self) -> MethodSet {
+        self.at.map_or(self.reach, |at| at.union(self.reach))
+    }
+
+    fn sets_in_at(&self) -> Option<MethodSet> {
+        self.at
+    }
+
+    fn plan(&self, op: &Operation<'_>, _: &Draw, plan: &mut Plan) {
+        if (self.fails)(op) {
+            plan.reply = Reply::Errno(self.errno, When::Before);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `read-only`: a filesystem that became read-only after an error.
+
+use super::latch::{Latch, PARAMS, closes};
+use super::{Class, Effect, Kind, ReadPoint};
+use crate::fault::error::SpecError;
+use crate::fault::operation::Operation;
+use crate::fault::words::{Args, Errno, Param};
+use crate::ops::{Call, MethodSet};
+
+pub(super) struct ReadOnly;
+
+impl Kind for ReadOnly {
+    fn name(&self) -> &'static str {
+        "read-only"
+    }
+
+    fn about(&self) -> &'static str {
+        "Fail all that changes with EROFS, as a filesystem that became read-only after an error"
+    }
+
+    fn details(&self) -> &'static str {
+        "As ext4 mounted with errors=remount-ro once it has found an error: what changes a file or a \
+         name fails with EROFS, also by descriptors that are open for writing, as do syncs and opens for \
+         writing; reads, stat and close(2) go on. What was stored through a mapping and has yet to be \
+         written back fails so too: msync(2) or fsync(2) says it, and as on ext4 the pages keep what was \
+         stored until they are dropped. ioctl(2) goes on. What had arrived before it set in is done. It stays until it \
+         is cleared, for the mount or for the paths that match.\n\
+         \n    slowfs read-only\
+         \n    slowfs read-only --below '.*/data'\
+         \n    slowfs read-only --at write,fsync --after 100"
+    }
+
+    fn params(&self) -> &'static [Param] {
+        PARAMS
+    }
+
+    fn class(&self) -> Class {
+        Class::Latch
+    }
+
+    fn answers(&self) -> bool {
+        true
+    }
+
+    fn read_point(&self) -> ReadPoint {
+        ReadPoint::Request
+    }
+
+    fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
+        // Of a copy only the target changes: that consults `write`, and its source `copy_file_range` too.
+        let changing = Call::all().filter(|call| changes(*call) || *call == Call::Open);
+        let changing = changing.filter(|call| *call != Call::CopyTo);
+        let reach = changing.fold(MethodSet::EMPTY, |set, call| set.union(call.methods()));
+        Ok(Box::new(Latch::new(&ReadOnly, args, (Errno::EROFS, reach), fails)))
+    }
+}
+
+fn fails(op: &Operation<'_>) -> bool {
+    let writes = op.open_flags & libc::O_ACCMODE != libc::O_RDONLY;
+    let opens = op.call == Call::Open && (writes || op.open_flags & libc::O_TRUNC != 0);
+    opens || changes(op.call)
+}
+
+/// Whether it changes what is stored, or says that it is stored.
+fn changes(call: Call) -> bool {
+    match call {
+        Call::SetattrMode
+        | Call::SetattrOwner
+        | Call::SetattrSize
+        | Call::SetattrSizeHandle
+        | Call::SetattrTimes
+        | Call::Mknod
+        | Call::Mkdir
+        | Call::Unlink
+        | Call::Rmdir
+        | Call::Symlink
+        | Call::Rename
+        | Call::Link
+        | Call::Create
+        | Call::Write
+        | Call::Fsync
+        | Call::Fdatasync
+        | Call::Fsyncdir
+        | Call::Setxattr
+        | Call::Removexattr
+        | Call::Fallocate
+        | Call::CopyTo => true,
+        Call::Lookup
+        | Call::Getattr
+        | Call::GetattrHandle
+        | Call::Readlink
+        | Call::Open
+        | Call::Read
+        | Call::Opendir
+        | Call::Readdir
+        | Call::Statfs
+        | Call::Getxattr
+        | Call::Listxattr
+        | Call::Access
+        | Call::Bmap
+        | Call::Ioctl
+        | Call::Poll
+        | Call::Lseek
+        | Call::CopyFrom
+        | Call::PosixLock
+        | Call::BsdLock => false,
+        call @ (Call::Flush | Call::Release | Call::Releasedir) => !closes(call),
+    }
+}
