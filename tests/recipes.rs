@@ -279,6 +279,28 @@ fn dying_disk_fails_one_read_or_write_in_a_hundred_and_delays_one_in_twenty() {
 }
 
 #[test]
+fn no_space_fails_what_takes_some_and_read_only_remount_what_changes() {
+    let (mount, file) = mount();
+    let free = || rustix::fs::statvfs(mount.mnt()).unwrap().f_bavail;
+    by_command(&mount, "no-space");
+    assert_eq!(free(), 0);
+    assert_eq!(errno_of(file.write_at(&[2; 512], 4096)), libc::ENOSPC);
+    assert_eq!(errno_of(fs::create_dir(mount.mnt().join("dir"))), libc::ENOSPC);
+    write(&file).unwrap();
+    read(&file).unwrap();
+    mount.clear();
+    assert!(free() > 0);
+    by_command(&mount, "read-only-remount");
+    assert_eq!(errno_of(write(&file)), libc::EROFS);
+    assert_eq!(errno_of(fs::create_dir(mount.mnt().join("dir"))), libc::EROFS);
+    assert_eq!(errno_of(file.sync_all()), libc::EROFS);
+    read(&file).unwrap();
+    fs::metadata(mount.mnt().join("file")).unwrap();
+    by_command(&mount, "clear");
+    write(&file).unwrap();
+}
+
+#[test]
 fn flaky_fsync_fails_one_sync_in_ten() {
     let (mount, file) = mount();
     by_command(&mount, "flaky-fsync");
@@ -363,7 +385,8 @@ fn both_ways_offer_those_of_the_cookbook() {
     // These need more than charybdefs's calls can say, so its script does not have them.
     let fail_slow = ["constant", "intermittent", "degrading", "stalling"];
     let fail_slow = fail_slow.map(|how| format!("fail-slow-{how}"));
-    let own = ["dying-disk", "flaky-fsync"].into_iter().chain(fail_slow.iter().map(String::as_str));
+    let own = ["no-space", "read-only-remount", "dying-disk", "flaky-fsync"].into_iter();
+    let own = own.chain(fail_slow.iter().map(String::as_str));
     assert_eq!(names[wanted.len()..], own.collect::<Vec<_>>());
     let help = stdout_of(script().arg("--help"));
     for name in wanted {

@@ -31,7 +31,7 @@ pub(super) struct Recipe {
     lines: &'static [&'static str],
 }
 
-static RECIPES: [Recipe; 16] = [
+static RECIPES: [Recipe; 18] = [
     Recipe { name: "clear", what: "clear every fault", lines: &[] },
     Recipe {
         name: "full",
@@ -77,6 +77,16 @@ static RECIPES: [Recipe; 16] = [
         name: "broken-drive",
         what: "a dying disk: one call in a thousand takes 100 ms longer, then fails with EIO",
         lines: &["delay 100ms --and 'error EIO' -m all -p 0.1%"],
+    },
+    Recipe {
+        name: "no-space",
+        what: "a disk with no space left: what takes some fails with ENOSPC, and df shows it",
+        lines: &["full --free 0"],
+    },
+    Recipe {
+        name: "read-only-remount",
+        what: "a filesystem that has become read-only: what changes fails with EROFS",
+        lines: &["read-only"],
     },
     Recipe {
         name: "dying-disk",
