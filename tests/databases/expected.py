@@ -10,7 +10,7 @@ WHY = {
     "stopped": "a clean stop leaves all in the data files",
     "torn-log": "the last record is not whole, and was not acknowledged",
     "full": "a transaction that finds no space fails, those before it stay",
-    "eio-log": "a transaction that could not be synced is not acknowledged",
+    "eio-log": "what could not be synced is not acknowledged, or synced later",
     "eio-data": "the log is kept until the data are synced",
 }
 
@@ -70,7 +70,13 @@ NOTES = {
     ("etcd", "bad-data", HUNG):
         "It maps its database with MAP_POPULATE, and that mmap(2) does not return: Linux reads the page that cannot be "
         "read again and again.",
+    ("sqlite", "flip-log-copied", WRONG): "Nothing looks at a page's checksum on its way from the log to the database.",
+    ("sqlite", "flip-data", WRONG): "A page has no checksum.",
+    ("etcd", "flip-data", WRONG): "A page of its database has no checksum.",
     ("sqlite", "bad-data", REFUSED): "It calls a page that it cannot read malformed.",
+    ("redis-everysec", "full", REFUSED):
+        "So it does on a plain tmpfs that is full for a while, without slowfs; and not if no BGREWRITEAOF came before. "
+        "What redis-check-aof then cuts off had been acknowledged.",
     ("redis", "flip-log", WRONG): "A value in the append-only file has no checksum.",
     ("etcd", "torn-log-unsaid", LOST):
         "It takes a record with a sector of zeros for one torn by a crash, wherever it lies, and cuts the log off "

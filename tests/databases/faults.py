@@ -30,7 +30,7 @@ FAULTS = [
     Fault("torn-log", "log write torn by a crash", "running", f"torn-write random {WRITES} 1 --and kill"),
     Fault("torn-log-unsaid", "log write torn, success told", "running", f"torn-write random {WRITES} 1"),
     Fault("flip-log", "a bit of a log write flipped", "running", f"corrupt flip {WRITES} 1"),
-    Fault("flip-log-copied", "bits of four flipped, then a checkpoint", "running",
+    Fault("flip-log-copied", "bits of four log writes flipped, then a checkpoint", "running",
           f"corrupt flip {WRITES} 4", work="checkpoint"),
     Fault("flip-data", "a bit of data flipped", "stopped", "rot flip -r '{data}'", files="data"),
     Fault("bad-log", "bad sector in the log", "crashed", "bad-sector --range {range} -r '{log}'"),

@@ -127,6 +127,8 @@ class Database:
     noise = "$^"
     # A library in a process of its client, which opens it again after an error; else a server.
     embedded = True
+    # Another one's other setting, under some faults only.
+    variant, only = False, None
     # What becomes durable as the program's own documents say, and where they say it.
     promise = ""
 

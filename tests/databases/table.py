@@ -57,7 +57,7 @@ def aligned(rows):
 
 
 def overview(found):
-    databases = [d for d in DATABASES if any(name == d.name for name, _ in found)]
+    databases = [d for d in DATABASES if not d.variant and any(name == d.name for name, _ in found)]
     rows = [["fault", *(d.title for d in databases)]]
     for fault in FAULTS:
         cells = [found.get((d.name, fault.name)) for d in databases]
