@@ -52,7 +52,7 @@ test-long: setup-test
 	SLOWFS_TESTS=long cargo test --locked --test beneath --test escape --test held_data --test permissions --test places --test slow_backing --test width -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test mirror -- links:: mapping:: --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --release --test callers -- --nocapture --test-threads 1
-	SLOWFS_TESTS=long cargo test --locked --test kinds throttle:: -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test kinds -- throttle:: healing:: --nocapture --test-threads 1
 
 # What a control connection may bring, for FUZZ_SECONDS.
 FUZZ_SECONDS ?= 600

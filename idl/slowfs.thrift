@@ -319,6 +319,59 @@ struct RunRead {
     2: list<RunEvent> events,
 }
 
+/** What a fault has made of bytes, on the disk or in an answer. */
+struct Injection {
+    1: i64 id,                      // from 1, in the order in which they came
+    2: optional i64 fault,          // the fault's id; none of "rot"
+    3: optional string name,        // the fault's name
+    4: string kind,                 // that did it, or "rot"
+    5: string method,               // upon which request
+    6: binary path,                 // of the file in the backing, then
+    7: i64 inode,
+    8: i64 offset,
+    9: i64 len,
+    10: optional string expected_sha256, // of what should be there, where that is known
+    11: optional string found_sha256,    // of what is there, or was answered
+    12: string state,               // "standing", "transient", "overwritten", "healed", "gone"
+    13: i64 left,                   // how many bytes of it stand
+    14: bool kept,                  // its bytes are kept: it can be healed
+}
+
+/** Some injections. */
+struct Injections {
+    1: list<Injection> injections,
+    2: i64 all,                     // how many are kept
+    3: i64 dropped,                 // how many there were that are not
+    4: i64 kept_bytes,              // of those that stand
+}
+
+/** What has come of an injection that was to be healed. */
+struct Healed {
+    1: i64 id,
+    2: string outcome,              // a state of Injection; or "unknown" if its bytes are not kept, or "failed"
+    3: optional string error,       // why it failed
+}
+
+/** What is to rot. What is 0 or empty is as the command has it. */
+struct Rot {
+    1: string pattern,              // which files
+    2: string how,                  // "flip", "flip:BITS", "zero", "random"
+    3: i64 spots,                   // in all files together
+    4: i64 unit,                    // bytes
+    5: i64 length,                  // units of a spot
+    6: optional string seed,        // a number of 64 bits
+    7: bool hidden,                 // leave the times of modification
+}
+
+/** What has rotted. */
+struct Rotted {
+    1: i64 files,                   // how many match
+    2: i64 bytes,                   // that they have
+    3: i64 spots,                   // that are spoilt now
+    4: string seed,                 // what the dice were seeded with
+    5: list<string> failed,         // why others are not
+}
+
 service SlowFS extends charybdefs.server {
     /**
      * Sets a fault; 1,000 at once are the most. Its methods are first removed from every other fault,
@@ -415,6 +468,19 @@ service SlowFS extends charybdefs.server {
      * directory behind it. It need not exist. A file with several names meets what any of them does.
      */
     Met match_path(1: binary path) throws (1: Refused refused),
+
+    /** What faults have made of bytes: those after that number, `most` at most and 1,000. */
+    Injections injections(1: i64 after, 2: i64 most),
+
+    /**
+     * Writes the right bytes back where they were not written over since: of these injections, or without any
+     * of those after that number that stand; 1,000 at most. Refused, with nothing healed, if there is no such
+     * injection.
+     */
+    list<Healed> heal(1: list<i64> ids, 2: i64 after) throws (1: Refused refused),
+
+    /** Spoils stored bytes of the files that match. */
+    Rotted rot(1: Rot rot) throws (1: Refused refused),
 
     /** Who answers here, and how it is mounted. */
     Info info(),

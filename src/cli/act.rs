@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::control::{Control, MatchArgs, Target};
+use super::control::{Control, MatchArgs, RotArgs, Target};
 use super::counts::stats_table;
 use super::faults::{self, Shown};
 use super::kind::SetFault;
@@ -21,7 +21,7 @@ use super::render::{explain, features, unreached};
 use super::report::{self, Report, print};
 use super::values::Cleared;
 use super::whom::{Meant, is_bare_mountpoint};
-use super::{kinds, matching, output, record, scenario, set, trace, watch, whom};
+use super::{injections, kinds, matching, output, record, scenario, set, trace, watch, whom};
 use crate::fault::words::{FaultWords, visible};
 use crate::rpc::{Client, ClientError, MethodInfo};
 
@@ -39,6 +39,9 @@ enum Call<'a> {
     Methods,
     Stats,
     Match(&'a MatchArgs),
+    Injections,
+    Heal(&'a [i64]),
+    Rot(&'a RotArgs),
     Ping,
 }
 
@@ -122,6 +125,9 @@ pub(super) fn run(command: &Control) -> ExitCode {
             of_those(meant, target, |target| ask(&Call::Match(args), target))
         }
         Control::Run { args, target } => scenario::run(args, target),
+        Control::Injections { target } => asked(Call::Injections, target),
+        Control::Heal { ids, target, .. } => asked(Call::Heal(ids), target),
+        Control::Rot { rot, target } => asked(Call::Rot(rot), target),
         Control::Ping { target } => asked(Call::Ping, target),
     }
 }
@@ -172,6 +178,9 @@ fn act(client: &mut Client, addr: &str, call: &Call<'_>) -> Result<Report, Strin
         Call::Put(fault, add) => return set::put(client, fault, *add),
         Call::Follow(recipe) => return set::follow(client, recipe),
         Call::Match(args) => return matching::ask(client, addr, args),
+        Call::Heal(ids) => return injections::heal(client, ids, addr),
+        Call::Rot(args) => return injections::rot(client, args, addr),
+        Call::Injections => injections::list(client),
         Call::Clear(what) => faults::clear(client, what),
         Call::List(shown) => faults::list(client, addr, shown),
         Call::Status => faults::status(client),

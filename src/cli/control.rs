@@ -11,7 +11,7 @@ use super::record::RecordArgs;
 use super::scenario::RunArgs;
 use super::values::{
     Cleared, KindArg, parse_addr, parse_cleared, parse_fault, parse_glob, parse_interval,
-    parse_kind, parse_method, parse_number, parse_pattern, parse_time,
+    parse_kind, parse_method, parse_number, parse_pattern, parse_size, parse_time,
 };
 
 /// A command to one or more running mounts.
@@ -184,6 +184,37 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
+    /// Show what faults have made of bytes, and what has become of it
+    #[command(after_help = help::INJECTIONS)]
+    Injections {
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Write the right bytes back where faults have stored others
+    #[command(after_help = help::HEAL,
+              group(ArgGroup::new("healed").args(["ids", "all"]).required(true)))]
+    Heal {
+        /// The injections' numbers
+        #[arg(value_name = "ID", value_delimiter = ',', value_parser = parse_number(1..=i64::MAX))]
+        ids: Vec<i64>,
+        /// Heal all that stand
+        #[arg(long)]
+        all: bool,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Spoil stored bytes now
+    #[command(after_help = help::ROT)]
+    Rot {
+        /// What and where
+        #[command(flatten)]
+        rot: RotArgs,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
     /// Show who answers, and how it is mounted
     #[command(after_help = help::PING)]
     Ping {
@@ -246,6 +277,32 @@ pub(super) struct MatchArgs {
     /// How many paths to show
     #[arg(long, value_name = "N", default_value = "100", value_parser = parse_number(0..=1_000_i64))]
     pub(super) most: i64,
+}
+
+/// What rots.
+#[derive(Args, Clone, Debug)]
+pub(super) struct RotArgs {
+    /// What becomes of a spot: so many bits are flipped, one without BITS; or its bytes are zeros or random
+    #[arg(value_name = "flip[:BITS]|zero|random", default_value = "flip")]
+    pub(super) how: String,
+    /// Of which files
+    #[command(flatten)]
+    pub(super) paths: Paths,
+    /// How many spots in all of them together
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_number(1..=100_000_i64))]
+    pub(super) spots: i64,
+    /// How large a unit is, a power of two
+    #[arg(long, value_name = "SIZE", default_value = "512", value_parser = parse_size)]
+    pub(super) unit: i64,
+    /// How many units a spot has
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_number(1..=1_048_576_i64))]
+    pub(super) length: i64,
+    /// Draw the same spots and bits in the same files again
+    #[arg(long, value_name = "N", value_parser = parse_number(0..=u64::MAX))]
+    pub(super) seed: Option<u64>,
+    /// Leave the times of modification as they are: what the kernel has cached hides it
+    #[arg(long)]
+    pub(super) hidden: bool,
 }
 
 /// Which paths.

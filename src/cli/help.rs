@@ -162,6 +162,35 @@ Examples:
   slowfs match /mnt/slowfs/member/wal/0.wal           # which faults that file meets
   slowfs match /data/raw/member/wal/0.wal --json      # the same by the path behind the mount";
 
+pub(super) const INJECTIONS: &str = "\
+All bytes that faults have changed, on the disk or in an answer, since the mount began; clearing faults leaves them. What a \
+program writes there ends one. 100,000 are kept, and 64 MiB of bytes; of what is beyond the digests are, and it cannot be \
+healed.
+
+Examples:
+  slowfs injections
+  slowfs injections --json                            # with the SHA-256 of what should be there
+  slowfs injections /mnt/slowfs                       # of that mount";
+
+pub(super) const HEAL: &str = "\
+Bytes that a program has written since are left alone, byte by byte. A heal is a write: the file is modified, and read(2) sees it \
+at once; what is mapped shows it once its pages are dropped. A file that was renamed is found. Ends with 1 if something \
+cannot be healed.
+
+Examples:
+  slowfs heal --all
+  slowfs heal 3 7                                     # by their numbers in `slowfs injections`
+  slowfs heal /mnt/slowfs --all                       # of that mount";
+
+pub(super) const ROT: &str = "\
+The spots are drawn among all units of all files that match, so that a large file gets more of them. The same seed and the same \
+files: the same bits. What is spoilt is an injection, and `slowfs heal` undoes it.
+
+Examples:
+  slowfs rot -r '.*/data/.*'                          # one bit
+  slowfs rot zero --spots 3 --unit 4KiB -r '.*\\.sst' --seed 7
+  slowfs rot random --hidden --glob '**/*.db'         # as disks do it: nobody is told";
+
 pub(super) const PING: &str = "\
 Examples:
   slowfs ping

@@ -17,6 +17,7 @@ mod demo;
 mod doctor;
 mod faults;
 mod help;
+mod injections;
 mod keys;
 mod kind;
 mod kinds;
@@ -203,9 +204,9 @@ mod tests {
     use crate::fault::KINDS as KINDS_OF_FAULT;
     use crate::fault::words::{EffectWords, FaultWords};
     use crate::rpc::{
-        Info, LatencyStatistics, ListedFault, Matched, Met, MethodStatistics,
-        PassthroughStatistics, Put, Run, RunEvent, ScenarioWords, Statistics, StepWords, Taken,
-        TraceEvent, TraceHead, TraceHit,
+        Healed, Info, Injection, Injections, LatencyStatistics, ListedFault, Matched, Met,
+        MethodStatistics, PassthroughStatistics, Put, Rotted, Run, RunEvent, ScenarioWords,
+        Statistics, StepWords, Taken, TraceEvent, TraceHead, TraceHit,
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
@@ -287,6 +288,10 @@ mod tests {
             fields(EffectWords::default()),
             fields(Matched::default()),
             fields(Met::default()),
+            fields(Injection::default()),
+            fields(Injections::default()),
+            fields(Healed::default()),
+            fields(Rotted::default()),
             fields(TraceHead::default()),
             fields(TraceEvent::default()),
             fields(TraceHit::default()),

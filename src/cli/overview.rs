@@ -9,7 +9,7 @@ use crate::fault::kinds::KINDS;
 /// Which commands stand under which word; those of no other, and so new ones, under [`LOOK`].
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Mount", &["mount", "umount", "ps", "doctor"]),
-    ("Faults", &["clear"]),
+    ("Faults", &["clear", "heal", "rot"]),
     ("Scripts", &["recipe", "run"]),
     ("Measure", &["record", "demo", "selftest"]),
 ];

@@ -121,6 +121,13 @@ pub(super) fn parse_cleared(text: &str) -> Result<Cleared, String> {
     }
 }
 
+/// A size from 1.
+pub(super) fn parse_size(text: &str) -> Result<i64, String> {
+    let bytes = words::bytes(text).map_err(|e| e.to_string())?;
+    let size = i64::try_from(bytes).ok().filter(|size| *size > 0);
+    size.ok_or_else(|| "it must be at least 1".to_owned())
+}
+
 /// The name or the id of a fault.
 pub(super) fn parse_fault(text: &str) -> Result<String, String> {
     if text.parse::<u64>().is_ok() {

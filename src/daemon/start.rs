@@ -21,7 +21,7 @@ use crate::fault::{Bounds, FaultTable, Reach};
 use crate::fs::{Kernel, SlowFs};
 use crate::log::Log;
 use crate::mirror::Walked;
-use crate::rpc::{Files, MountInfo, Server, ServerConfig, Visited};
+use crate::rpc::{Files, MountInfo, Repairer, Server, ServerConfig, Visited};
 use crate::sys::descriptors::Shares;
 
 /// Where the mount is, and what is behind it.
@@ -52,6 +52,7 @@ pub(super) fn start(
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let (notifier, stats, survey) = (fs.notifier(), fs.stats(), fs.survey());
+    let repairer = Repairer::new(fs.repair());
     let files = Files::new(move |goes_on, visit| {
         let Walked { left_out, whole } = survey.walk(goes_on, visit)?;
         Ok(Visited { left_out, whole })
@@ -76,7 +77,7 @@ pub(super) fn start(
     if let Some(why) = given.find_map(|listed| config.bounds.refuses(&listed.fault)) {
         return Err(StartError::Fault(why));
     }
-    let config = ServerConfig { files, ..config };
+    let config = ServerConfig { files, repairer, ..config };
     let (listeners, socket) = control.listeners();
     let control = Server::start(listeners, Arc::clone(table), stats, config)
         .map_err(other("serve Thrift clients"))?;
@@ -122,5 +123,6 @@ fn server_config(
         max_connections: usize::try_from(Shares::now().connections).unwrap_or(1),
         log_lines_lost,
         files: Files::default(),
+        repairer: Repairer::default(),
     }
 }

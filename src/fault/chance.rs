@@ -98,12 +98,15 @@ pub struct Chance {
     pub nth: Option<NonZeroU64>,
     /// How often it may fire; the last firing retires it.
     pub count: Option<NonZeroU64>,
+    /// Whether a match is drawn for by its place, not by how many there were before.
+    pub stable: bool,
 }
 
 impl Default for Chance {
     /// Always.
     fn default() -> Chance {
-        Chance { probability: Probability::ALWAYS, after: 0, nth: None, count: None }
+        let probability = Probability::ALWAYS;
+        Chance { probability, after: 0, nth: None, count: None, stable: false }
     }
 }
 
@@ -167,6 +170,12 @@ impl Draw {
     #[must_use]
     pub(super) fn at(self, n: u64) -> Draw {
         Draw { n, ..self }
+    }
+
+    /// Of what is done once, by no fault, with that seed.
+    #[must_use]
+    pub(crate) fn once(seed: u64, what: &str) -> Draw {
+        Draw::new(Dice::new(seed, key(what)), 0)
     }
 
     /// 64 even bits.
@@ -235,11 +244,32 @@ fn unit(draw: u64) -> f64 {
     ((draw >> 12) as f64 + 0.5) / (1u64 << 52) as f64
 }
 
+/// What stands for n where matches are drawn for by their place: the path below the mount, where in the
+/// file, and how many there were there before. With `key` of a name, of 63 bits:
+///
+/// ```text
+/// n = mix(mix(key(path) ^ mix(offset)) + (k + 1) * G) >> 1
+/// ```
+#[must_use]
+pub(super) fn place(path: &[u8], offset: u64) -> u64 {
+    mix(key_of(path) ^ mix(offset))
+}
+
+/// The same of the k-th there, counted from 0.
+#[must_use]
+pub(super) fn nth_at(place: u64, k: u64) -> u64 {
+    mix(place.wrapping_add(k.wrapping_add(1).wrapping_mul(GOLDEN))) >> 1
+}
+
 /// The FNV-1a hash of a name, 64 bits: the key of a fault that has one.
 #[must_use]
 pub(super) fn key(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    key_of(name.as_bytes())
+}
+
+fn key_of(name: &[u8]) -> u64 {
+    name.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
@@ -323,6 +353,16 @@ mod tests {
             assert_eq!(draw(seed, key, n, purpose), expected, "{seed} {key} {n} {purpose:?}");
         }
         assert_eq!(key("slow"), 0x6a77_1318_f6fe_2cb8);
+    }
+
+    #[test]
+    fn a_place_stands_for_a_number_as_the_formula_says() {
+        for (path, offset, k) in [("a/b", 0, 0), ("a/b", 4096, 0), ("a/b", 4096, 1), ("", 7, 2)] {
+            let expected =
+                mix(mix(key(path) ^ mix(offset)).wrapping_add((k + 1u64).wrapping_mul(GOLDEN)));
+            assert_eq!(nth_at(place(path.as_bytes(), offset), k), expected >> 1, "{path}");
+        }
+        assert_eq!(nth_at(place(b"wal/0.wal", 4096), 3), 0x33b1_c7b8_f812_ca3c);
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::firing::{Firing, Hit};
+use super::injections::{Injections, Place, Source, Wrong};
 use super::live::{Live, PastCache, Rank, Strike};
 use super::mask::Mask;
 use super::operation::Operation;
@@ -56,6 +57,17 @@ impl Gate {
     #[must_use]
     pub fn trace(&self) -> Tracing<'_> {
         self.table.trace()
+    }
+
+    /// What faults have made of bytes.
+    #[must_use]
+    pub(crate) fn injections(&self) -> &Injections {
+        self.table.injections()
+    }
+
+    /// Keeps what a fault has made of the stored bytes of a file.
+    pub(crate) fn inject(&self, source: &Source, place: &Place, wrongs: Vec<Wrong>) {
+        self.table.inject(source, place, wrongs);
     }
 
     /// Whether any of these methods has a fault. If not, there is nothing to decide.

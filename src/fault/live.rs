@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::chance::{self, Chance, Dice, Draw};
 use super::kinds::{Begun, Class, Effect};
 use super::operation::Operation;
+use super::places::Places;
 use super::plan::{Hold, Plan};
 use super::reads::Reads;
 use super::spec::Fault;
@@ -73,6 +74,8 @@ pub(super) struct Live {
     tally: Mutex<Tally>,
     /// A latch has set in. Set with the tally's lock.
     has_set_in: AtomicBool,
+    /// How often it matched in each place, if it draws by that.
+    places: Mutex<Places>,
     dice: Dice,
 }
 
@@ -132,6 +135,7 @@ impl Live {
             chance: fault.chance(),
             tally: Mutex::default(),
             has_set_in: AtomicBool::new(false),
+            places: Mutex::default(),
             dice,
             fault,
         }
@@ -225,17 +229,25 @@ impl Live {
             return Some(Strike { n: 0, last: false });
         }
         let chance = &self.chance;
+        let stable = chance.stable.then(|| self.place(op));
         let mut tally = self.tally.lock();
         if chance.count.is_some_and(|count| tally.fired >= count.get()) {
             return None;
         }
-        let n = tally.matched;
+        let n = stable.unwrap_or(tally.matched);
         tally.matched += 1;
         if !chance.hits(n, Draw::new(self.dice, n)) {
             return None;
         }
         tally.fired += 1;
         Some(Strike { n, last: chance.count.is_some_and(|count| tally.fired >= count.get()) })
+    }
+
+    /// What an operation is drawn for by its place.
+    #[cold]
+    fn place(&self, op: &Operation<'_>) -> u64 {
+        let place = chance::place(&op.path(), op.span.map_or(0, |span| span.offset));
+        chance::nth_at(place, self.places.lock().next(place))
     }
 
     /// What it does to an operation that it fired on: the number of that match, none of a latch that has

@@ -21,10 +21,13 @@ const LOGGED: u64 = 1 << 61;
 /// Every operation is timed, as a scenario runs that reports it.
 const TIMED_FOR_RUN: u64 = 1 << 60;
 
-const _: () = assert!(Method::COUNT < 60, "methods and flags share a word");
+/// Something is remembered of what is stored: operations that write there are looked at.
+const GUARDED: u64 = 1 << 59;
+
+const _: () = assert!(Method::COUNT < 59, "methods and flags share a word");
 
 /// All that are no methods.
-const FLAGS: u64 = TIMED | TRACED | LOGGED | TIMED_FOR_RUN;
+const FLAGS: u64 = TIMED | TRACED | LOGGED | TIMED_FOR_RUN | GUARDED;
 
 /// What the word says at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +62,19 @@ impl Mask {
         self.0 & LOGGED != 0
     }
 
-    /// Whether operations are timed: whatever else concerns them, but for the log.
+    /// Whether operations that write are looked at, whatever they write.
+    #[inline]
+    #[must_use]
+    pub(crate) fn guards(self) -> bool {
+        self.0 & GUARDED != 0
+    }
+
+    /// Whether operations are timed: whatever else concerns them, but for the log and
+    /// what is stored.
     #[inline]
     #[must_use]
     pub(crate) fn times(self) -> bool {
-        self.0 & !LOGGED != 0
+        self.0 & !(LOGGED | GUARDED) != 0
     }
 }
 
@@ -86,6 +97,10 @@ impl MaskWord {
 
     pub(super) fn time_all(&self) {
         self.0.fetch_or(TIMED, Ordering::Release);
+    }
+
+    pub(super) fn guard(&self) {
+        self.0.fetch_or(GUARDED, Ordering::Release);
     }
 
     pub(super) fn log_all(&self) {
@@ -135,6 +150,15 @@ mod tests {
         assert!(word.load().times());
         word.arm(MethodSet::EMPTY);
         assert!(word.load().logs() && !word.load().times());
+    }
+
+    #[test]
+    fn what_is_guarded_stays_so_and_is_not_timed() {
+        let word = MaskWord::default();
+        word.guard();
+        word.arm(MethodSet::ALL);
+        word.arm(MethodSet::EMPTY);
+        assert!(word.load().guards() && !word.load().times() && !word.load().is_empty());
     }
 
     /// So one load tells all of it, and without fault and trace there is nothing to do.

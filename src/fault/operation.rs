@@ -68,6 +68,8 @@ pub struct Operation<'a> {
     pub is_paged: bool,
     /// Whether it is a read that was decided when the kernel asked for attributes before it.
     pub is_announced: bool,
+    /// Finds its path below the mount, for who decides by it.
+    named: Option<&'a dyn Fn() -> Vec<u8>>,
     arrived: Cell<Option<Instant>>,
     pid: OnceCell<Option<u32>>,
     victim: OnceCell<Option<Process>>,
@@ -90,6 +92,7 @@ impl<'a> Operation<'a> {
             is_unwakable: false,
             is_paged: false,
             is_announced: false,
+            named: None,
             arrived: Cell::new(None),
             pid: OnceCell::new(),
             victim: OnceCell::new(),
@@ -111,6 +114,20 @@ impl<'a> Operation<'a> {
             self.arrived.set(Some(now));
             now
         })
+    }
+
+    /// The same, whose path below the mount is found so.
+    #[must_use]
+    pub(crate) fn named<'b>(self, named: &'b dyn Fn() -> Vec<u8>) -> Operation<'b>
+    where
+        'a: 'b,
+    {
+        Operation { named: Some(named), ..self }
+    }
+
+    /// Its path below the mount; none if it has none.
+    pub(super) fn path(&self) -> Vec<u8> {
+        self.named.map(|named| named()).unwrap_or_default()
     }
 
     /// The number of the caller's process, if it can be seen.

@@ -253,8 +253,13 @@ impl Fault {
             let (kind, why) = (first.kind().name(), "only a delay can grow");
             return Err(SpecError::Option { kind, option: "ramp", why });
         }
+        let Chance { probability, after, nth, count, stable } = self.chance;
+        if stable && (after > 0 || nth.is_some() || count.is_some()) {
+            let why = "stable excludes after, nth and count: it draws by place, and which of several \
+                       threads comes first is chance";
+            return Err(SpecError::Together(why.to_owned()));
+        }
         let Some(class) = self.standing() else { return Ok(()) };
-        let Chance { probability, after, nth, count } = self.chance;
         let Term { starts, lasts, phases, ramp: _ } = self.term;
         let refuse = |option| {
             let kind = self.effects.first().map_or("", |effect| effect.kind().name());
@@ -268,6 +273,7 @@ impl Fault {
             () if probability != Chance::default().probability => refuse("probability"),
             () if count.is_some() => refuse("count"),
             () if nth.is_some() => refuse("nth"),
+            () if stable => refuse("stable"),
             () if after > 0 && class == Class::Condition => refuse("after"),
             () if class == Class::Condition => Ok(()),
             () if !starts.is_zero() => refuse("starts"),

@@ -42,6 +42,33 @@ pub struct Spoil {
     pub draw: Draw,
 }
 
+impl Spoiling {
+    /// As typed: `flip`, `flip:BITS`, `zero`, `random`. None if it is none of these.
+    #[must_use]
+    pub(crate) fn read(text: &str) -> Option<Spoiling> {
+        match (text, text.split_once(':')) {
+            ("flip", _) => Some(Spoiling::Flip(1)),
+            ("zero", _) => Some(Spoiling::Zero),
+            ("random", _) => Some(Spoiling::Random),
+            (_, Some(("flip", bits))) => {
+                bits.parse().ok().filter(|bits| *bits > 0).map(Spoiling::Flip)
+            }
+            _ => None,
+        }
+    }
+
+    /// As it would be typed.
+    #[must_use]
+    pub(crate) fn write(self) -> String {
+        match self {
+            Spoiling::Flip(1) => "flip".to_owned(),
+            Spoiling::Flip(bits) => format!("flip:{bits}"),
+            Spoiling::Zero => "zero".to_owned(),
+            Spoiling::Random => "random".to_owned(),
+        }
+    }
+}
+
 impl Spots {
     /// Those of a range, counted from its first byte, ascending and apart.
     #[must_use]
@@ -64,6 +91,29 @@ impl Spoil {
     pub(crate) fn edits(&self, span: Span) -> Vec<Edit> {
         let spots = self.spots.of(span, self.draw).into_iter().zip(0u64..);
         spots.map(|(spot, n)| self.edit(&spot, n << 32)).collect()
+    }
+
+    /// What is done to files of these sizes, as if they were one: of which, and what.
+    #[must_use]
+    pub(crate) fn over(&self, sizes: &[u64]) -> Vec<(usize, Edit)> {
+        let size = self.spots.unit.max(1).saturating_mul(self.spots.length.max(1));
+        let slots = |len: u64| len.div_ceil(size);
+        let all = sizes.iter().fold(0u64, |all, len| all.saturating_add(slots(*len)));
+        let draw = |k: u64| self.draw.each(Purpose::Position, k);
+        let mut taken = distinct(self.spots.spots.min(all), all, draw).into_iter().zip(0u64..);
+        let mut next = taken.next();
+        let (mut edits, mut first) = (Vec::new(), 0);
+        for (file, len) in sizes.iter().enumerate() {
+            let end = first + slots(*len);
+            while let Some((slot, n)) = next.filter(|(slot, _)| *slot < end) {
+                let start = (slot - first).saturating_mul(size);
+                let spot = start..start.saturating_add(size).min(*len);
+                edits.push((file, self.edit(&spot, n << 32)));
+                next = taken.next();
+            }
+            first = end;
+        }
+        edits
     }
 
     /// The edit of one spot, whose draws begin there.
@@ -170,6 +220,19 @@ mod tests {
                 prop_assert_eq!(u64::from(ones), bits.min(64));
             }
         }
+    }
+
+    #[test]
+    fn several_files_are_spoilt_as_if_they_were_one() {
+        let of = |spots, sizes: &[u64]| {
+            let spots = Spots { unit: 512, spots, length: 2 };
+            Spoil { spots, how: Spoiling::Zero, draw: draw(1) }.over(sizes)
+        };
+        let all = of(100, &[1500, 0, 1, 1024]);
+        let places: Vec<_> = all.iter().map(|(n, edit)| (*n, edit.at, edit.bytes.len())).collect();
+        assert_eq!(places, [(0, 0, 1024), (0, 1024, 476), (2, 0, 1), (3, 0, 1024)]);
+        assert_eq!(of(2, &[1 << 30, 1 << 20]).len(), 2);
+        assert!(of(2, &[]).is_empty());
     }
 
     #[test]

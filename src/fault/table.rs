@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::called::FaultRef;
 use super::ended::{Ended, Gone, Why};
 use super::hold::DelayLine;
+use super::injections::{Injections, Place, Source, Wrong};
 use super::lift::{Lift, Lifted};
 use super::listed::Listed;
 use super::live::{FaultId, Live};
@@ -50,6 +51,7 @@ struct Writer {
 pub struct FaultTable {
     mask: MaskWord,
     trace: Trace,
+    injections: Injections,
     snapshot: ArcSwap<Snapshot>,
     /// Of the snapshot, or already of the next: who has found nothing in the former asks again.
     version: AtomicU64,
@@ -70,6 +72,7 @@ impl FaultTable {
         Arc::new_cyclic(|own| FaultTable {
             mask: MaskWord::default(),
             trace: Trace::default(),
+            injections: Injections::default(),
             snapshot: ArcSwap::default(),
             version: AtomicU64::new(0),
             writer: Mutex::default(),
@@ -240,6 +243,17 @@ impl FaultTable {
     #[must_use]
     pub fn trace(&self) -> Tracing<'_> {
         Tracing::new(&self.trace, &self.mask)
+    }
+
+    /// What faults have made of bytes. Clearing faults leaves it alone.
+    #[must_use]
+    pub fn injections(&self) -> &Injections {
+        &self.injections
+    }
+
+    /// Keeps what a fault has made of the stored bytes of a file.
+    pub(crate) fn inject(&self, source: &Source, place: &Place, wrongs: Vec<Wrong>) {
+        self.injections.add(&self.mask, source, place, wrongs);
     }
 
     /// What the dice were seeded with, by `--seed` or by chance.

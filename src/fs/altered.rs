@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::slice;
 
+use crate::fault::injections::Source;
 use crate::fault::operation::Span;
 use crate::fault::plan::{Edit, Run, Space};
-use crate::fault::spoil::Spoil;
+use crate::fault::spoil::{Spoil, without};
 use crate::mirror::Buffer;
 
 /// Part of what a request writes.
@@ -39,6 +40,12 @@ pub(super) struct Altered<'a> {
     pub(super) span: Option<Span>,
     /// All the bytes that it writes.
     pub(super) all: Range<u64>,
+    /// What it came with.
+    pub(super) asked: &'a [u8],
+    /// The fault that has it otherwise.
+    pub(super) spoiler: Option<Source>,
+    /// It is answered what was done.
+    pub(super) truthful: bool,
     /// How many it would have moved, where that is not what it asked for.
     pub(super) would_move: Cell<Option<u64>>,
 }
@@ -75,6 +82,17 @@ impl Altered<'_> {
         let mut data = data.to_vec();
         self.edits_of(data.len() as u64).iter().for_each(|edit| edit.apply(&mut data));
         Some(data)
+    }
+
+    /// Which of so many bytes may not be what they should be.
+    pub(super) fn suspects(&self, len: u64) -> Vec<Range<u64>> {
+        let edited = self.edits_of(len).into_iter();
+        let edited = edited.map(|edit| edit.at..edit.at.saturating_add(edit.bytes.len() as u64));
+        let withheld = match self.run {
+            Run::Part(ranges) if !self.truthful => without(len, ranges),
+            _ => Box::default(),
+        };
+        edited.chain(withheld).collect()
     }
 
     /// What is done to its bytes, if it has moved so many.

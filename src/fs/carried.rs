@@ -8,6 +8,7 @@ use super::altered::Altered;
 use super::op::{Op, Operands};
 use super::reply::Answer;
 use super::struck::Struck;
+use crate::fault::injections::Wrong;
 use crate::fault::operation::Done;
 use crate::fault::plan::Run;
 use crate::mirror::Caller;
@@ -51,7 +52,7 @@ impl Core {
             self.settle(op, charge, result.is_ok());
         }
         if let Ok(value) = &mut result {
-            answer_otherwise::<R>(op, &altered, value);
+            self.answer_otherwise::<R>(op, &altered, value);
         }
         if let (Ok(_), Some(changed)) = (&result, changed) {
             self.reported_failed(op, &changed);
@@ -74,19 +75,30 @@ impl Core {
         }
         (result, took, false)
     }
+
+    /// What a success carries otherwise.
+    fn answer_otherwise<R: Answer>(&self, op: &Op, altered: &Altered<'_>, value: &mut R::Value) {
+        if let (Call::Read, Some(ino), Some(span)) = (op.call, op.inode(), op.span) {
+            let edits = altered.edits_of(R::moved(value));
+            let at = |wrong: Wrong| Wrong { offset: span.offset + wrong.offset, ..wrong };
+            let mut wrongs = Vec::new();
+            for wrong in R::edit(value, &edits) {
+                let len = wrong.should.len() as u64;
+                wrongs.push((at(wrong), len));
+            }
+            if let Run::Part(ranges) = altered.run {
+                let whole = R::moved(value);
+                R::cut(value, ranges.first().map_or(0, |range| range.end));
+                let left = Wrong { offset: R::moved(value), ..Wrong::default() };
+                wrongs.push((at(left), whole - R::moved(value)));
+            }
+            wrongs.retain(|(_, len)| *len > 0);
+            self.injected_answer(altered, ino, &wrongs);
+        }
+        altered.space.into_iter().for_each(|space| R::limit(value, space));
+    }
 }
 
 fn errno_of(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
-}
-
-/// What a success carries otherwise.
-fn answer_otherwise<R: Answer>(op: &Op, altered: &Altered<'_>, value: &mut R::Value) {
-    if op.call == Call::Read {
-        R::edit(value, &altered.edits_of(R::moved(value)));
-        if let Run::Part(ranges) = altered.run {
-            R::cut(value, ranges.first().map_or(0, |range| range.end));
-        }
-    }
-    altered.space.into_iter().for_each(|space| R::limit(value, space));
 }

@@ -80,6 +80,7 @@ impl Core {
 
     /// The kernel has forgotten so many lookups of an inode.
     pub(super) fn forget(self: &Arc<Self>, ino: Ino, lookups: u64) {
+        self.keep_path(ino);
         self.tree.forget(ino, lookups);
         self.freed(1);
     }

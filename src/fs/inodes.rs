@@ -56,9 +56,12 @@ impl SlowFs {
         if told {
             op = op.consulting(MethodSet::EMPTY).opened(0, true);
         }
-        self.serve(op, Operands::default(), reply, move |core, caller, _| {
+        self.serve(op, Operands::default(), reply, move |core, caller, operands| {
             let set = || core.tree.setattr(&caller, ino, fh, &changes);
             let attr = if told { core.told_times(&caller, (ino, fh), set)? } else { set()? };
+            if let Some(size) = changes.size.filter(|_| operands.guarded) {
+                core.written_over(ino, size..u64::MAX);
+            }
             // Else the write(2) after each fsync(2) would ask for them.
             Ok(if told { core.attributes(ino, &attr) } else { core.changed(&attr) })
         });

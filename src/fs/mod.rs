@@ -7,7 +7,7 @@
 //! tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
 //! takes; `reported` is what it takes where what is done is reported as failed; `holes` finds those of mapped files; `passthrough` hands files over to the kernel, and
-//! `written_back` is what it takes where the kernel keeps what is written; `survey` looks through the tree for control. Lock rule: no
+//! `written_back` is what it takes where the kernel keeps what is written; `survey` looks through the tree for control; `injected` keeps what faults have made of bytes, and `repair` heals it. Lock rule: no
 //! lock of this room is held while the mirror, the gate or the kernel works.
 
 use std::sync::Arc;
@@ -28,6 +28,7 @@ mod files;
 mod freed;
 mod holes;
 mod init;
+mod injected;
 mod inodes;
 mod kept;
 mod listings;
@@ -40,6 +41,7 @@ mod oplog;
 mod parts;
 mod passthrough;
 mod reads;
+mod repair;
 mod reply;
 mod reported;
 mod requests;
@@ -63,6 +65,7 @@ pub use init::negotiate;
 pub(crate) use kept::Keep;
 pub(crate) use notifier::Notifier;
 use passthrough::Note;
+pub(crate) use repair::Repair;
 pub(crate) use survey::Survey;
 
 /// The mirror, with each inode remembering which faults match its path and how it is open.
@@ -179,6 +182,12 @@ impl SlowFs {
     #[must_use]
     pub(crate) fn survey(&self) -> Survey {
         Survey::new(Arc::clone(&self.core))
+    }
+
+    /// What heals and spoils stored bytes on command, for use beside the running session.
+    #[must_use]
+    pub(crate) fn repair(&self) -> Repair {
+        Repair::new(Arc::clone(&self.core))
     }
 
     /// What tells the kernel of changes to the table, for use beside the running session.

@@ -21,6 +21,8 @@ pub(super) struct Operands<'a> {
     pub(super) altered: Option<&'a Altered<'a>>,
     /// How it was when it arrived, if somebody is told of it.
     pub(super) noted: Option<&'a Arc<Noted>>,
+    /// Something is remembered of what is stored, which it may write over.
+    pub(super) guarded: bool,
 }
 
 impl<'a> Operands<'a> {
@@ -52,6 +54,7 @@ impl<'a> Operands<'a> {
             other: self.other.into(),
             data: self.data.into(),
             noted: self.noted.cloned(),
+            guarded: self.guarded,
         }
     }
 }
@@ -62,6 +65,7 @@ pub(super) struct OwnedOperands {
     other: OsString,
     data: Vec<u8>,
     noted: Option<Arc<Noted>>,
+    guarded: bool,
 }
 
 impl OwnedOperands {
@@ -72,6 +76,7 @@ impl OwnedOperands {
             data: &self.data,
             altered: None,
             noted: self.noted.as_ref(),
+            guarded: self.guarded,
         }
     }
 

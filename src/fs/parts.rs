@@ -42,7 +42,7 @@ impl Core {
         write: &Write,
         appends: bool,
         caller: Caller,
-        (data, parts): (&[u8], Parts<'_>),
+        (data, parts, altered): (&[u8], Parts<'_>, &Altered<'_>),
     ) -> io::Result<Written> {
         let file = (write.ino, write.fh);
         let start = match appends {
@@ -59,6 +59,13 @@ impl Core {
             mode_changed |= written.mode_changed;
             Ok(written.bytes)
         })?;
+        let asked = |range: &Range<u64>| {
+            let place = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+            let asked = altered.asked.get(place(range.start)..place(range.end));
+            Ok(Buffer::from(asked.unwrap_or_default()))
+        };
+        let all = (start, data.len() as u64);
+        self.injected(altered, write.fh, all, bytes as u64, &asked);
         Ok(Written { bytes, mode_changed })
     }
 
@@ -76,14 +83,22 @@ impl Core {
         let end = self.tree.getattr(source, Some(from.0))?.size;
         let len = len.min(end.saturating_sub(from.1));
         altered.would_move.set(Some(len));
-        self.write_parts((ino, to.0), caller, (to.1, len), parts, |part| {
+        let copied = self.write_parts((ino, to.0), caller, (to.1, len), parts, |part| {
             let part = part.start.min(len)..part.end.min(len);
             let at = |(fh, offset): (Fh, u64)| (fh, offset.saturating_add(part.start));
             let whole = part.end - part.start;
             let copied = self.tree.copy_file_range(&caller, at(from), at(to), whole, 0)?;
             self.spoil_copied(to, altered, copied as u64)?;
             Ok(copied)
-        })
+        })?;
+        let asked = |range: &Range<u64>| {
+            let mut bytes = Buffer::new();
+            let len = u32::try_from(range.end - range.start).unwrap_or(u32::MAX);
+            self.tree.read_back(from.0, from.1.saturating_add(range.start), len, &mut bytes)?;
+            Ok(bytes)
+        };
+        self.injected(altered, to.0, (to.1, len), copied as u64, &asked);
+        Ok(copied)
     }
 
     /// Edits what was copied, where it came to be.

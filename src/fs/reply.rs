@@ -12,6 +12,7 @@ use fuser::{
 };
 use rustix::fs::StatVfs;
 
+use crate::fault::injections::Wrong;
 use crate::fault::plan::{Edit, Space};
 use crate::mirror::{Buffer, DirEntry, Ino, Xattr};
 
@@ -31,8 +32,10 @@ pub(super) trait Answer: Send + 'static {
     /// Makes a success carry so many bytes at most, and fewer than it has.
     fn cut(_: &mut Self::Value, _: u64) {}
 
-    /// Makes a success carry other bytes.
-    fn edit(_: &mut Self::Value, _: &[Edit]) {}
+    /// Makes a success carry other bytes; which are wrong, where they begin counted from its first.
+    fn edit(_: &mut Self::Value, _: &[Edit]) -> Vec<Wrong> {
+        Vec::new()
+    }
 
     /// Makes a success tell of no more space.
     fn limit(_: &mut Self::Value, _: Space) {}
@@ -196,8 +199,15 @@ answer!(
     fn moved(bytes: &Bytes) -> u64 {
         bytes.0.len() as u64
     },
-    fn edit(bytes: &mut Bytes, edits: &[Edit]) {
-        edits.iter().for_each(|edit| edit.apply(&mut bytes.0));
+    fn edit(bytes: &mut Bytes, edits: &[Edit]) -> Vec<Wrong> {
+        let edited = edits.iter().filter_map(|edit| {
+            let start = usize::try_from(edit.at).ok()?;
+            let place = start..bytes.0.len().min(start.saturating_add(edit.bytes.len()));
+            let should = bytes.0.get(place.clone())?.to_vec();
+            edit.apply(&mut bytes.0);
+            Wrong::found(edit.at, &should, bytes.0.get(place)?)
+        });
+        edited.collect()
     },
     fn cut(bytes: &mut Bytes, most: u64) {
         let most = usize::try_from(most).unwrap_or(usize::MAX);

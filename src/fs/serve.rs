@@ -14,6 +14,7 @@ use super::op::{Op, Operands, OwnedOperands, Target};
 use super::reply::Answer;
 use super::run::{Task, Work};
 use super::struck::Struck;
+use super::subject::TreeSubject;
 use super::{Core, SlowFs};
 use crate::fault::hold::Moment;
 use crate::fault::plan::Hold;
@@ -79,7 +80,8 @@ impl SlowFs {
             task.op.arrived = Some(Instant::now());
         }
         let noted = self.core.noted(&mut task.op, operands, mask);
-        let operands = Operands { noted: noted.as_ref(), ..operands };
+        let guarded = mask.guards();
+        let operands = Operands { noted: noted.as_ref(), guarded, ..operands };
         let armed = mask.methods();
         if repeated || !armed.is_empty() && self.core.is_subject(armed, &task.op) {
             self.serve_armed(task, operands);
@@ -159,6 +161,9 @@ impl Core {
 
     fn decide(&self, op: &Op, operands: Operands<'_>, view: Operation<'_>) -> Verdict {
         let [first, second] = op.targets.map(|t| t.and_then(|t| self.subject(t, operands)));
+        let own = if op.call == Call::CopyTo { &second } else { &first };
+        let named = || own.as_ref().map(TreeSubject::path_below).unwrap_or_default();
+        let view = view.named(&named);
         match (&first, &second) {
             (Some(a), Some(b)) => self.gate.decide(&[a, b], &view),
             (Some(one), None) if Core::is_step(op) => self.decide_step(op, one, &view),

@@ -119,7 +119,7 @@ impl Struck {
 
     /// What is otherwise about an operation that runs and came with these data, of which so much is
     /// asked.
-    pub(super) fn altered(&self, op: &Op, data: &[u8], wants: Wants) -> Altered<'_> {
+    pub(super) fn altered<'a>(&'a self, op: &Op, data: &'a [u8], wants: Wants) -> Altered<'a> {
         let change = self.change.as_deref();
         // Taken apart by name, too.
         let (run, edits, spoil, hidden, space) = match change {
@@ -141,6 +141,9 @@ impl Struck {
             replaced: Cell::default(),
             span: op.span,
             all: 0..copied.unwrap_or(data.len() as u64),
+            asked: data,
+            spoiler: change.and_then(|_| self.hit.spoiler(op.call.name())),
+            truthful: !self.whole && self.errno.is_none(),
             would_move: Cell::default(),
         }
     }

@@ -55,6 +55,13 @@ impl<'a> TreeSubject<'a> {
         TreeSubject { tree: self.tree, inode: Arc::clone(&self.inode), name: self.name, methods }
     }
 
+    /// The same path as below the mount.
+    pub(super) fn path_below(&self) -> Vec<u8> {
+        let path = self.path();
+        let below = path.strip_prefix(self.tree.base()).unwrap_or(&path);
+        below.strip_prefix(b"/").unwrap_or(below).to_vec()
+    }
+
     /// The path by the name that the request came with, or else the one used last.
     pub(super) fn path(&self) -> Vec<u8> {
         let mut path = Vec::new();

@@ -129,6 +129,9 @@ impl SlowFs {
                 core.changed_unseen(ino);
             }
             let copied = copied?;
+            if operands.guarded && torn.is_none() {
+                core.written_over(ino, to.1..to.1.saturating_add(copied as u64));
+            }
             // It was read, which moves its time of access.
             core.changed_unseen(source);
             Ok(u32::try_from(copied).unwrap_or(u32::MAX))
@@ -149,11 +152,22 @@ impl Core {
         if !appends {
             self.read_replaced(operands, (write.fh, write.offset), operands.data.len() as u64);
         }
-        match (operands.parts(), appends) {
-            (Some(parts), _) => self.write_torn(write, appends, caller, (operands.data, parts)),
-            (None, true) => self.tree.append(ordinary, write.fh, operands.data),
-            (None, false) => self.write_at(write, ordinary, write.offset, operands.data),
+        let torn = operands.altered.and_then(|altered| Some((altered, altered.parts()?)));
+        if let Some((altered, parts)) = torn {
+            return self.write_torn(write, appends, caller, (operands.data, parts, altered));
         }
+        let written = match appends {
+            true => self.tree.append(ordinary, write.fh, operands.data)?,
+            false => self.write_at(write, ordinary, write.offset, operands.data)?,
+        };
+        if operands.guarded {
+            let len = written.bytes as u64;
+            match appends {
+                true => self.appended_over(write.ino, write.fh, len),
+                false => self.written_over(write.ino, write.offset..write.offset + len),
+            }
+        }
+        Ok(written)
     }
 
     /// Writes these bytes of it where the kernel says.

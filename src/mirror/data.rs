@@ -48,7 +48,7 @@ impl<N: Default> Mirror<N> {
         self.hand_out(inode, file)
     }
 
-    fn open_as(&self, inode: &Arc<Inode<N>>, flags: OFlags) -> io::Result<OwnedFd> {
+    pub(super) fn open_as(&self, inode: &Arc<Inode<N>>, flags: OFlags) -> io::Result<OwnedFd> {
         match self.open_by_name(inode, flags.intersection(KEPT)) {
             Some(file) => Ok(file),
             None => self.open_by_descriptor(inode, flags),

@@ -15,6 +15,11 @@ use super::state::Name;
 use super::{Mirror, ROOT};
 
 impl<N: Default> Mirror<N> {
+    /// The path that all paths begin with, without a slash behind it.
+    pub(crate) fn base(&self) -> &[u8] {
+        &self.base
+    }
+
     /// Appends the path of an inode: base and names. Of an unlinked one, the last it had; of one
     /// with several links, that of the name used last.
     pub(crate) fn path(&self, inode: &Inode<N>, out: &mut Vec<u8>) {

@@ -9,6 +9,7 @@
 use thrift::protocol::TType;
 
 use super::record::{Wire, field};
+use super::repairer::RotWords;
 use super::scenario::ScenarioWords;
 use super::values::WirePath;
 use super::wire::{Fields, Message, Value};
@@ -62,6 +63,12 @@ pub(super) enum Call {
     RunRead { after: i64 },
     /// `run_stop`
     RunStop,
+    /// `injections`
+    Injections { after: i64, most: i64 },
+    /// `heal`
+    Heal { ids: Vec<i64>, after: i64 },
+    /// `rot`
+    Rot(RotWords),
     /// `info`
     Info,
     /// `match_files`
@@ -165,6 +172,11 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
             most: given(body, 3, "most")?,
         },
         "match_path" => Call::MatchPath(given(body, 1, "path")?),
+        "injections" => {
+            Call::Injections { after: given(body, 1, "after")?, most: given(body, 2, "most")? }
+        }
+        "heal" => Call::Heal { ids: given(body, 1, "ids")?, after: given(body, 2, "after")? },
+        "rot" => Call::Rot(given(body, 1, "rot")?),
         "list_kinds" => Call::ListKinds,
         "list_faults" => Call::ListFaults,
         "list_ended" => Call::ListEnded,

@@ -54,6 +54,7 @@ impl Control {
             max_connections: 1,
             log_lines_lost: Arc::default(),
             files: Files::default(),
+            repairer: super::Repairer::default(),
         };
         let stats = Arc::new(Stats::default());
         Ok(Control { handler: Handler::new(Arc::clone(&table), stats, config), table })

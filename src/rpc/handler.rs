@@ -18,6 +18,7 @@ use super::dropped::Dropped;
 use super::files::Files;
 use super::record::Wire;
 use super::records::KindInfo;
+use super::repairer::Repairer;
 use super::search::Place;
 use super::wire::{Fields, Message, Value, printable};
 use crate::fault::words::{EffectWords, visible};
@@ -43,6 +44,8 @@ pub struct ServerConfig {
     pub log_lines_lost: Arc<AtomicU64>,
     /// What is below the mount.
     pub files: Files,
+    /// Who changes what is stored there.
+    pub repairer: Repairer,
 }
 
 /// The mount that a server controls.
@@ -213,6 +216,9 @@ impl Handler {
             Call::MatchFiles { pattern, below, most } => {
                 asked(self.match_files(&pattern, (&below, most), waits)?.value())
             }
+            Call::Injections { after, most } => asked(self.injections(after, most).value()),
+            Call::Heal { ids, after } => self.heal(peer, &ids, after)?.value(),
+            Call::Rot(words) => self.rot(peer, &words, waits)?.value(),
             Call::MatchPath(path) => asked(self.match_path(&path)?.value()),
             Call::Stats => asked(self.statistics().value()),
         })

@@ -8,9 +8,11 @@ use serde::Serialize;
 use thrift::protocol::{TMessageType, TType};
 
 use super::dialect::{NoCall, call};
+use super::injections::{Healed, Injection, Injections, Rotted};
 use super::matching::{Matched, Met};
 use super::record::Record;
 use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
+use super::repairer::RotWords;
 use super::scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 use super::trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
@@ -99,6 +101,11 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<Taken>(&mut structs);
     check::<KindInfo>(&mut structs);
     check::<ParamInfo>(&mut structs);
+    check::<Injection>(&mut structs);
+    check::<Injections>(&mut structs);
+    check::<Healed>(&mut structs);
+    check::<RotWords>(&mut structs);
+    check::<Rotted>(&mut structs);
     check::<ListedFault>(&mut structs);
     check::<MethodInfo>(&mut structs);
     check::<Info>(&mut structs);
@@ -138,7 +145,7 @@ fn every_call_of_the_idls_is_known() {
             names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
         }
     }
-    assert_eq!(names.len(), 26, "{names:?}");
+    assert_eq!(names.len(), 29, "{names:?}");
     let fuzzed = include_str!("../../fuzz/control.dict");
     let missing: Vec<_> =
         names.iter().filter(|n| !fuzzed.contains(&format!("\"{n}\"\n"))).collect();

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! server, client, connection    connections              dropped   those not served to their end
-//! socket                        TCP, and a mount's own   files  what is below the mount
-//! handler                       which call does what     put, tell, wait, trace, matching  what they do; search  through the files
+//! socket                        TCP, and a mount's own   files, repairer  what is below the mount
+//! handler                       which call does what     put, tell, wait, trace, matching, injections  what they do; search  through the files
 //! convert                       faults as they are listed
 //! dialect, records, statistics  which fields mean what   idl       the records against the IDL
 //! record, values                a struct's fields, declared once
@@ -27,10 +27,12 @@ pub mod fuzzing;
 mod handler;
 #[cfg(test)]
 mod idl;
+mod injections;
 mod matching;
 mod put;
 mod record;
 mod records;
+mod repairer;
 mod run;
 mod scenario;
 mod search;
@@ -52,9 +54,11 @@ pub use connection::{BadAnswer, ClientError};
 pub(crate) use describe::duration;
 pub use files::{Files, Visit, Visited};
 pub use handler::{MountInfo, ServerConfig};
+pub use injections::{Healed, Injection, Injections, Rotted};
 pub use matching::{Matched, Met};
 pub use record::BadField;
 pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
+pub use repairer::{Repairer, RotWords};
 pub use scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
 pub use server::Server;
 pub(crate) use socket::bind_local;

@@ -16,6 +16,8 @@ mod device;
 mod draws;
 mod filters;
 mod full;
+mod healing;
+mod injections;
 mod latches;
 mod late_error;
 mod lost_write;

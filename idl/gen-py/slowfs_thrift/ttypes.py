@@ -3726,6 +3726,626 @@ class RunRead(object):
 
     def __ne__(self, other):
         return not (self == other)
+
+
+class Injection(object):
+    """
+    What a fault has made of bytes, on the disk or in an answer.
+
+    Attributes:
+     - id
+     - fault
+     - name
+     - kind
+     - method
+     - path
+     - inode
+     - offset
+     - len
+     - expected_sha256
+     - found_sha256
+     - state
+     - left
+     - kept
+
+    """
+
+
+    def __init__(self, id=None, fault=None, name=None, kind=None, method=None, path=None, inode=None, offset=None, len=None, expected_sha256=None, found_sha256=None, state=None, left=None, kept=None,):
+        self.id = id
+        self.fault = fault
+        self.name = name
+        self.kind = kind
+        self.method = method
+        self.path = path
+        self.inode = inode
+        self.offset = offset
+        self.len = len
+        self.expected_sha256 = expected_sha256
+        self.found_sha256 = found_sha256
+        self.state = state
+        self.left = left
+        self.kept = kept
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.id = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.fault = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.kind = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.STRING:
+                    self.method = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.STRING:
+                    self.path = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.I64:
+                    self.inode = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.I64:
+                    self.offset = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.I64:
+                    self.len = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 10:
+                if ftype == TType.STRING:
+                    self.expected_sha256 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 11:
+                if ftype == TType.STRING:
+                    self.found_sha256 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 12:
+                if ftype == TType.STRING:
+                    self.state = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 13:
+                if ftype == TType.I64:
+                    self.left = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 14:
+                if ftype == TType.BOOL:
+                    self.kept = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Injection')
+        if self.id is not None:
+            oprot.writeFieldBegin('id', TType.I64, 1)
+            oprot.writeI64(self.id)
+            oprot.writeFieldEnd()
+        if self.fault is not None:
+            oprot.writeFieldBegin('fault', TType.I64, 2)
+            oprot.writeI64(self.fault)
+            oprot.writeFieldEnd()
+        if self.name is not None:
+            oprot.writeFieldBegin('name', TType.STRING, 3)
+            oprot.writeString(self.name.encode('utf-8') if sys.version_info[0] == 2 else self.name)
+            oprot.writeFieldEnd()
+        if self.kind is not None:
+            oprot.writeFieldBegin('kind', TType.STRING, 4)
+            oprot.writeString(self.kind.encode('utf-8') if sys.version_info[0] == 2 else self.kind)
+            oprot.writeFieldEnd()
+        if self.method is not None:
+            oprot.writeFieldBegin('method', TType.STRING, 5)
+            oprot.writeString(self.method.encode('utf-8') if sys.version_info[0] == 2 else self.method)
+            oprot.writeFieldEnd()
+        if self.path is not None:
+            oprot.writeFieldBegin('path', TType.STRING, 6)
+            oprot.writeBinary(self.path)
+            oprot.writeFieldEnd()
+        if self.inode is not None:
+            oprot.writeFieldBegin('inode', TType.I64, 7)
+            oprot.writeI64(self.inode)
+            oprot.writeFieldEnd()
+        if self.offset is not None:
+            oprot.writeFieldBegin('offset', TType.I64, 8)
+            oprot.writeI64(self.offset)
+            oprot.writeFieldEnd()
+        if self.len is not None:
+            oprot.writeFieldBegin('len', TType.I64, 9)
+            oprot.writeI64(self.len)
+            oprot.writeFieldEnd()
+        if self.expected_sha256 is not None:
+            oprot.writeFieldBegin('expected_sha256', TType.STRING, 10)
+            oprot.writeString(self.expected_sha256.encode('utf-8') if sys.version_info[0] == 2 else self.expected_sha256)
+            oprot.writeFieldEnd()
+        if self.found_sha256 is not None:
+            oprot.writeFieldBegin('found_sha256', TType.STRING, 11)
+            oprot.writeString(self.found_sha256.encode('utf-8') if sys.version_info[0] == 2 else self.found_sha256)
+            oprot.writeFieldEnd()
+        if self.state is not None:
+            oprot.writeFieldBegin('state', TType.STRING, 12)
+            oprot.writeString(self.state.encode('utf-8') if sys.version_info[0] == 2 else self.state)
+            oprot.writeFieldEnd()
+        if self.left is not None:
+            oprot.writeFieldBegin('left', TType.I64, 13)
+            oprot.writeI64(self.left)
+            oprot.writeFieldEnd()
+        if self.kept is not None:
+            oprot.writeFieldBegin('kept', TType.BOOL, 14)
+            oprot.writeBool(self.kept)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Injections(object):
+    """
+    Some injections.
+
+    Attributes:
+     - injections
+     - all
+     - dropped
+     - kept_bytes
+
+    """
+
+
+    def __init__(self, injections=None, all=None, dropped=None, kept_bytes=None,):
+        self.injections = injections
+        self.all = all
+        self.dropped = dropped
+        self.kept_bytes = kept_bytes
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.LIST:
+                    self.injections = []
+                    (_etype247, _size244) = iprot.readListBegin()
+                    for _i248 in range(_size244):
+                        _elem249 = Injection()
+                        _elem249.read(iprot)
+                        self.injections.append(_elem249)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.all = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.dropped = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.kept_bytes = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Injections')
+        if self.injections is not None:
+            oprot.writeFieldBegin('injections', TType.LIST, 1)
+            oprot.writeListBegin(TType.STRUCT, len(self.injections))
+            for iter250 in self.injections:
+                iter250.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.all is not None:
+            oprot.writeFieldBegin('all', TType.I64, 2)
+            oprot.writeI64(self.all)
+            oprot.writeFieldEnd()
+        if self.dropped is not None:
+            oprot.writeFieldBegin('dropped', TType.I64, 3)
+            oprot.writeI64(self.dropped)
+            oprot.writeFieldEnd()
+        if self.kept_bytes is not None:
+            oprot.writeFieldBegin('kept_bytes', TType.I64, 4)
+            oprot.writeI64(self.kept_bytes)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Healed(object):
+    """
+    What has come of an injection that was to be healed.
+
+    Attributes:
+     - id
+     - outcome
+     - error
+
+    """
+
+
+    def __init__(self, id=None, outcome=None, error=None,):
+        self.id = id
+        self.outcome = outcome
+        self.error = error
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.id = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.outcome = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.error = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Healed')
+        if self.id is not None:
+            oprot.writeFieldBegin('id', TType.I64, 1)
+            oprot.writeI64(self.id)
+            oprot.writeFieldEnd()
+        if self.outcome is not None:
+            oprot.writeFieldBegin('outcome', TType.STRING, 2)
+            oprot.writeString(self.outcome.encode('utf-8') if sys.version_info[0] == 2 else self.outcome)
+            oprot.writeFieldEnd()
+        if self.error is not None:
+            oprot.writeFieldBegin('error', TType.STRING, 3)
+            oprot.writeString(self.error.encode('utf-8') if sys.version_info[0] == 2 else self.error)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Rot(object):
+    """
+    What is to rot. What is 0 or empty is as the command has it.
+
+    Attributes:
+     - pattern
+     - how
+     - spots
+     - unit
+     - length
+     - seed
+     - hidden
+
+    """
+
+
+    def __init__(self, pattern=None, how=None, spots=None, unit=None, length=None, seed=None, hidden=None,):
+        self.pattern = pattern
+        self.how = how
+        self.spots = spots
+        self.unit = unit
+        self.length = length
+        self.seed = seed
+        self.hidden = hidden
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.pattern = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.how = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.spots = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.unit = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.length = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.BOOL:
+                    self.hidden = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Rot')
+        if self.pattern is not None:
+            oprot.writeFieldBegin('pattern', TType.STRING, 1)
+            oprot.writeString(self.pattern.encode('utf-8') if sys.version_info[0] == 2 else self.pattern)
+            oprot.writeFieldEnd()
+        if self.how is not None:
+            oprot.writeFieldBegin('how', TType.STRING, 2)
+            oprot.writeString(self.how.encode('utf-8') if sys.version_info[0] == 2 else self.how)
+            oprot.writeFieldEnd()
+        if self.spots is not None:
+            oprot.writeFieldBegin('spots', TType.I64, 3)
+            oprot.writeI64(self.spots)
+            oprot.writeFieldEnd()
+        if self.unit is not None:
+            oprot.writeFieldBegin('unit', TType.I64, 4)
+            oprot.writeI64(self.unit)
+            oprot.writeFieldEnd()
+        if self.length is not None:
+            oprot.writeFieldBegin('length', TType.I64, 5)
+            oprot.writeI64(self.length)
+            oprot.writeFieldEnd()
+        if self.seed is not None:
+            oprot.writeFieldBegin('seed', TType.STRING, 6)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
+            oprot.writeFieldEnd()
+        if self.hidden is not None:
+            oprot.writeFieldBegin('hidden', TType.BOOL, 7)
+            oprot.writeBool(self.hidden)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Rotted(object):
+    """
+    What has rotted.
+
+    Attributes:
+     - files
+     - bytes
+     - spots
+     - seed
+     - failed
+
+    """
+
+
+    def __init__(self, files=None, bytes=None, spots=None, seed=None, failed=None,):
+        self.files = files
+        self.bytes = bytes
+        self.spots = spots
+        self.seed = seed
+        self.failed = failed
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.files = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.bytes = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.spots = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.LIST:
+                    self.failed = []
+                    (_etype254, _size251) = iprot.readListBegin()
+                    for _i255 in range(_size251):
+                        _elem256 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.failed.append(_elem256)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Rotted')
+        if self.files is not None:
+            oprot.writeFieldBegin('files', TType.I64, 1)
+            oprot.writeI64(self.files)
+            oprot.writeFieldEnd()
+        if self.bytes is not None:
+            oprot.writeFieldBegin('bytes', TType.I64, 2)
+            oprot.writeI64(self.bytes)
+            oprot.writeFieldEnd()
+        if self.spots is not None:
+            oprot.writeFieldBegin('spots', TType.I64, 3)
+            oprot.writeI64(self.spots)
+            oprot.writeFieldEnd()
+        if self.seed is not None:
+            oprot.writeFieldBegin('seed', TType.STRING, 4)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
+            oprot.writeFieldEnd()
+        if self.failed is not None:
+            oprot.writeFieldBegin('failed', TType.LIST, 5)
+            oprot.writeListBegin(TType.STRING, len(self.failed))
+            for iter257 in self.failed:
+                oprot.writeString(iter257.encode('utf-8') if sys.version_info[0] == 2 else iter257)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
 all_structs.append(Refused)
 Refused.thrift_spec = (
     None,  # 0
@@ -4024,6 +4644,59 @@ RunRead.thrift_spec = (
     None,  # 0
     (1, TType.STRUCT, 'run', [Run, None], None, ),  # 1
     (2, TType.LIST, 'events', (TType.STRUCT, [RunEvent, None], False), None, ),  # 2
+)
+all_structs.append(Injection)
+Injection.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'id', None, None, ),  # 1
+    (2, TType.I64, 'fault', None, None, ),  # 2
+    (3, TType.STRING, 'name', 'UTF8', None, ),  # 3
+    (4, TType.STRING, 'kind', 'UTF8', None, ),  # 4
+    (5, TType.STRING, 'method', 'UTF8', None, ),  # 5
+    (6, TType.STRING, 'path', 'BINARY', None, ),  # 6
+    (7, TType.I64, 'inode', None, None, ),  # 7
+    (8, TType.I64, 'offset', None, None, ),  # 8
+    (9, TType.I64, 'len', None, None, ),  # 9
+    (10, TType.STRING, 'expected_sha256', 'UTF8', None, ),  # 10
+    (11, TType.STRING, 'found_sha256', 'UTF8', None, ),  # 11
+    (12, TType.STRING, 'state', 'UTF8', None, ),  # 12
+    (13, TType.I64, 'left', None, None, ),  # 13
+    (14, TType.BOOL, 'kept', None, None, ),  # 14
+)
+all_structs.append(Injections)
+Injections.thrift_spec = (
+    None,  # 0
+    (1, TType.LIST, 'injections', (TType.STRUCT, [Injection, None], False), None, ),  # 1
+    (2, TType.I64, 'all', None, None, ),  # 2
+    (3, TType.I64, 'dropped', None, None, ),  # 3
+    (4, TType.I64, 'kept_bytes', None, None, ),  # 4
+)
+all_structs.append(Healed)
+Healed.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'id', None, None, ),  # 1
+    (2, TType.STRING, 'outcome', 'UTF8', None, ),  # 2
+    (3, TType.STRING, 'error', 'UTF8', None, ),  # 3
+)
+all_structs.append(Rot)
+Rot.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'pattern', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'how', 'UTF8', None, ),  # 2
+    (3, TType.I64, 'spots', None, None, ),  # 3
+    (4, TType.I64, 'unit', None, None, ),  # 4
+    (5, TType.I64, 'length', None, None, ),  # 5
+    (6, TType.STRING, 'seed', 'UTF8', None, ),  # 6
+    (7, TType.BOOL, 'hidden', None, None, ),  # 7
+)
+all_structs.append(Rotted)
+Rotted.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'files', None, None, ),  # 1
+    (2, TType.I64, 'bytes', None, None, ),  # 2
+    (3, TType.I64, 'spots', None, None, ),  # 3
+    (4, TType.STRING, 'seed', 'UTF8', None, ),  # 4
+    (5, TType.LIST, 'failed', (TType.STRING, 'UTF8', False), None, ),  # 5
 )
 fix_spec(all_structs)
 del all_structs

@@ -12,17 +12,8 @@ use crate::fault::words::visible;
 use crate::scenario::Command;
 
 /// Commands that are steps one day, and are no commands yet.
-const LATER: [&str; 9] = [
-    "power-cut",
-    "power-on",
-    "cut-at",
-    "checkpoint",
-    "unsynced",
-    "fsync-fail",
-    "lying-sync",
-    "rot",
-    "heal",
-];
+const LATER: [&str; 7] =
+    ["power-cut", "power-on", "cut-at", "checkpoint", "unsynced", "fsync-fail", "lying-sync"];
 
 /// What those words ask for, as typed behind `slowfs`.
 ///

@@ -16,6 +16,8 @@ const UNIT: &str = "unit";
 const SPOTS: &str = "spots";
 const LENGTH: &str = "length";
 
+const STALE: &str = "stale";
+
 /// What most disks write whole.
 const SECTOR: u64 = 512;
 
@@ -117,30 +119,17 @@ enum How {
 
 impl How {
     fn read(text: &str) -> Result<How, ValueError> {
-        let none = || "write flip, flip:BITS, zero, random or stale".into();
-        Ok(match text.split_once(':') {
-            None if text == "stale" => How::Stale,
-            None => How::Spoilt(match text {
-                "flip" => Spoiling::Flip(1),
-                "zero" => Spoiling::Zero,
-                "random" => Spoiling::Random,
-                _ => return Err(none()),
-            }),
-            Some(("flip", bits)) => match bits.parse() {
-                Ok(bits) if bits > 0 => How::Spoilt(Spoiling::Flip(bits)),
-                _ => return Err(none()),
-            },
-            Some(_) => return Err(none()),
-        })
+        let how = match text {
+            STALE => Some(How::Stale),
+            text => Spoiling::read(text).map(How::Spoilt),
+        };
+        how.ok_or_else(|| "write flip, flip:BITS, zero, random or stale".into())
     }
 
     fn write(self) -> String {
         match self {
-            How::Stale => "stale".to_owned(),
-            How::Spoilt(Spoiling::Flip(1)) => "flip".to_owned(),
-            How::Spoilt(Spoiling::Flip(bits)) => format!("flip:{bits}"),
-            How::Spoilt(Spoiling::Zero) => "zero".to_owned(),
-            How::Spoilt(Spoiling::Random) => "random".to_owned(),
+            How::Stale => STALE.to_owned(),
+            How::Spoilt(how) => how.write(),
         }
     }
 }

@@ -145,7 +145,8 @@ fn phases() -> impl Strategy<Value = Args> {
 /// Any fault of any kind, straightened: whatever options it takes, on all methods it makes sense on.
 pub(crate) fn faults() -> BoxedStrategy<FaultWords> {
     // These need others beside them, another kind, or methods with bytes or flags.
-    const COMPANY: [&str; 7] = ["on_for", "off_for", "random", "ramp", "range", "size", "flags"];
+    const COMPANY: [&str; 8] =
+        ["stable", "on_for", "off_for", "random", "ramp", "range", "size", "flags"];
     let alone = |option: &FaultOption| !COMPANY.contains(&option.param.name);
     let options = OPTIONS.iter().enumerate().filter(|(_, option)| alone(option));
     let options: Vec<usize> = options.map(|(place, _)| place).collect();

@@ -71,6 +71,12 @@ pub(crate) static OPTIONS: &[FaultOption] = &[
         |fault| fault.chance.count.map(|count| whole(count.get())),
     ),
     own(
+        ("stable", "stable", ParamType::Flag),
+        "draw by place (path, offset, how often there), the same whatever threads do",
+        |fault, value| fault.chance.stable = *value == Value::Flag(true),
+        |fault| fault.chance.stable.then_some(Value::Flag(true)),
+    ),
+    own(
         ("starts", "starts", ParamType::Time),
         "not before so long after it was set",
         |fault, value| fault.term.starts = time(value),

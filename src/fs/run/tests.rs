@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
 
 use super::*;
+use crate::fault::injections::Wrong;
 use crate::fault::kinds::sketches::{State, sketch, sketch_of};
 use crate::fault::plan::{Edit, Space};
 use crate::fault::words::{Args as Values, Value};
@@ -47,8 +48,12 @@ impl<R: Answer> Answer for Told<R> {
         R::pretend(value, len);
     }
 
-    fn edit(value: &mut R::Value, edits: &[Edit]) {
-        R::edit(value, edits);
+    fn edit(value: &mut R::Value, edits: &[Edit]) -> Vec<Wrong> {
+        R::edit(value, edits)
+    }
+
+    fn cut(value: &mut R::Value, most: u64) {
+        R::cut(value, most);
     }
 
     fn limit(value: &mut R::Value, space: Space) {

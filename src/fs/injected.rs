@@ -1,0 +1,108 @@
+//! What faults have made of bytes, as those tell it who carry it out; and what is written over it. No locks.
+
+use std::io;
+use std::ops::Range;
+
+use super::altered::Altered;
+use super::{Core, Node};
+use crate::fault::injections::{FileKey, Place, Wrong};
+use crate::fault::plan::Run;
+use crate::mirror::{Buffer, Fh, Ino};
+
+/// What was to be in such a range of a request's bytes.
+type Asked<'a> = &'a dyn Fn(&Range<u64>) -> io::Result<Buffer>;
+
+/// As the injections know a file.
+pub(super) fn file_key([dev, number, born]: [u64; 3]) -> FileKey {
+    FileKey { dev, number, born }
+}
+
+impl Core {
+    fn place(&self, inode: &Node) -> Place {
+        let mut path = Vec::new();
+        self.tree.path(inode, &mut path);
+        let key = file_key(inode.key());
+        Place { file: key, path: path.into(), inode: key.number }
+    }
+
+    /// A request that was to write so many bytes from an offset has moved so many as a fault had it.
+    #[cold]
+    pub(super) fn injected(
+        &self,
+        altered: &Altered<'_>,
+        fh: Fh,
+        (start, len): (u64, u64),
+        moved: u64,
+        asked: Asked<'_>,
+    ) {
+        let Ok(handle) = self.tree.handle(fh) else { return };
+        let place = self.place(handle.inode());
+        let done = if altered.truthful { moved } else { len };
+        let injections = self.gate.injections();
+        injections.overwritten(place.file, start..start.saturating_add(done));
+        let Some(source) = &altered.spoiler else { return };
+        if altered.truthful && *altered.run != Run::Whole {
+            let left = Wrong { offset: start.saturating_add(moved), ..Wrong::default() };
+            injections.add_transient(source, &place, &left, len.saturating_sub(moved));
+        }
+        let wrong = |range: Range<u64>| {
+            let (should, offset) = (asked(&range)?, start.saturating_add(range.start));
+            let (mut is, len) = (Buffer::new(), u32::try_from(should.len()).unwrap_or(u32::MAX));
+            self.tree.read_back(fh, offset, len, &mut is)?;
+            Ok::<_, io::Error>(Wrong::found(offset, &should, &is))
+        };
+        let mut wrongs = Vec::new();
+        for range in altered.suspects(done) {
+            match wrong(range) {
+                Ok(found) => wrongs.extend(found),
+                Err(error) => tracing::warn!(
+                    "what {} made of inode {} is not known: {error}",
+                    source.kind,
+                    place.inode
+                ),
+            }
+        }
+        self.gate.inject(source, &place, wrongs);
+    }
+
+    /// An answer of a READ carries other bytes, or fewer, than there are.
+    #[cold]
+    pub(super) fn injected_answer(&self, altered: &Altered<'_>, ino: Ino, wrongs: &[(Wrong, u64)]) {
+        let (Some(source), Ok(inode)) = (&altered.spoiler, self.tree.inode(ino)) else { return };
+        let place = self.place(&inode);
+        for (wrong, len) in wrongs {
+            self.gate.injections().add_transient(source, &place, wrong, *len);
+        }
+    }
+
+    /// These bytes of a file were written, as nobody had it otherwise.
+    #[cold]
+    pub(super) fn written_over(&self, ino: Ino, bytes: Range<u64>) {
+        if let Ok(inode) = self.tree.inode(ino) {
+            self.gate.injections().overwritten(file_key(inode.key()), bytes);
+        }
+    }
+
+    /// The same of those before the end of the file.
+    #[cold]
+    pub(super) fn appended_over(&self, ino: Ino, fh: Fh, len: u64) {
+        match self.tree.getattr(ino, Some(fh)) {
+            Ok(attr) => self.written_over(ino, attr.size.saturating_sub(len)..attr.size),
+            Err(error) => tracing::debug!("inode {ino}: its end is not known: {error}"),
+        }
+    }
+
+    /// The kernel is about to forget an inode: what was injected in it is found by its path from now on.
+    pub(super) fn keep_path(&self, ino: Ino) {
+        if !self.gate.mask().guards() {
+            return;
+        }
+        let Ok(inode) = self.tree.inode(ino) else { return };
+        let key = file_key(inode.key());
+        if self.gate.injections().concern(key) {
+            let mut path = Vec::new();
+            self.tree.path(&inode, &mut path);
+            self.gate.injections().moved(key, path);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What is done to stored bytes on command: injections are healed, files rot. A heal is a write like any
+//! other: the file is modified, and the kernel asks again before it trusts what it has cached.
+//!
+//! What a program writes to the same bytes at that very moment may be lost, as with two writers. No lock is
+//! held while the backing works.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::Core;
+use super::injected::file_key;
+use crate::fault::injections::{
+    FileKey, Healing, MOST_AT_ONCE, Outcome, Place, Repairs, Rot, Rotted, Source, State, Wound,
+    Wrong,
+};
+use crate::fault::plan::Edit;
+use crate::mirror::Found;
+use crate::sys::text_of;
+
+/// So many files rot at most: the sizes of all are looked at first.
+const MOST_FILES: usize = 100_000;
+
+/// So many errors are told.
+const MOST_ERRORS: usize = 10;
+
+/// What is done beside the running session.
+pub(crate) struct Repair {
+    core: Arc<Core>,
+}
+
+impl Repair {
+    pub(super) fn new(core: Arc<Core>) -> Repair {
+        Repair { core }
+    }
+
+    /// Writes the right bytes back where what was injected is still there.
+    fn heal_one(&self, wound: &Wound) -> io::Result<Outcome> {
+        let Some(left) = &wound.left else { return Ok(Outcome::Unknown) };
+        let FileKey { dev, number, born } = wound.place.file;
+        let found = match self.core.tree.find([dev, number, born], &wound.place.path) {
+            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => {
+                return Ok(Outcome::Over(State::Gone));
+            }
+            found => found?,
+        };
+        let before = found.mtime()?;
+        let (mut right, mut written) = (false, false);
+        for wrong in left {
+            let range = wrong.offset..wrong.offset.saturating_add(wrong.should.len() as u64);
+            let is = found.read(wrong.offset, wrong.should.len())?;
+            let is_right = is == *wrong.should;
+            let stands = || self.core.gate.injections().stands(wound.id, wound.place.file, &range);
+            let heals = !is_right && is == *wrong.is && stands();
+            if heals {
+                found.write(wrong.offset, &wrong.should)?;
+            }
+            written |= heals;
+            right |= is_right || heals;
+        }
+        if written {
+            self.modified(&found, Some(before))?;
+        }
+        Ok(Outcome::Over(if right { State::Healed } else { State::Overwritten }))
+    }
+
+    /// A file was changed: what the kernel has cached of it counts no more, if it is later than before.
+    fn modified(&self, found: &Found, before: Option<(i64, u32)>) -> io::Result<()> {
+        if let Some((seconds, nanoseconds)) = before
+            && found.mtime()? <= (seconds, nanoseconds)
+        {
+            found.set_mtime(match nanoseconds + 1 {
+                1_000_000_000 => (seconds + 1, 0),
+                nanoseconds => (seconds, nanoseconds),
+            })?;
+        }
+        found.ino.into_iter().for_each(|ino| self.core.changed_unseen(ino));
+        Ok(())
+    }
+
+    /// The regular files that match, and how long they are, by their paths.
+    fn sizes(&self, wanted: &Rot, goes_on: &dyn Fn() -> bool) -> io::Result<Vec<(Vec<u8>, u64)>> {
+        let (mut paths, mut too_many) = (Vec::new(), false);
+        self.core.tree.visit_all(goes_on, &mut |path| {
+            if wanted.pattern.matches(path) {
+                paths.push(path.to_vec());
+            }
+            too_many = paths.len() > MOST_FILES;
+            if too_many { ControlFlow::Break(()) } else { ControlFlow::Continue(true) }
+        })?;
+        if too_many {
+            return Err(io::Error::other(format!(
+                "more than {MOST_FILES} files match; name fewer of them"
+            )));
+        }
+        paths.sort_unstable();
+        let size = |path: Vec<u8>| {
+            let size = self.core.tree.size_at(&path).ok()??;
+            Some((path, size))
+        };
+        Ok(paths.into_iter().filter_map(size).collect())
+    }
+
+    fn spoil(&self, path: &[u8], edit: Edit, hidden: bool) -> io::Result<bool> {
+        let found = self.core.tree.find_at(path)?;
+        let before = found.mtime()?;
+        let mut should = found.read(edit.at, edit.bytes.len())?;
+        let (offset, mut is) = (edit.at, should.clone());
+        Edit { at: 0, ..edit }.apply(&mut is);
+        // What is wrong there already is not what should be there.
+        let file = file_key(found.key);
+        self.core.gate.injections().correct(file, offset, &mut should);
+        let Some(wrong) = Wrong::found(offset, &should, &is) else { return Ok(false) };
+        found.write(wrong.offset, &wrong.is)?;
+        match hidden {
+            true => found.set_mtime(before)?,
+            false => self.modified(&found, Some(before))?,
+        }
+        let source = Source { fault: None, name: None, kind: "rot", method: "rot" };
+        let place = Place { file, path: path.into(), inode: found.number };
+        self.core.gate.inject(&source, &place, vec![wrong]);
+        Ok(true)
+    }
+}
+
+impl Repairs for Repair {
+    fn heal(&self, ids: &[u64], after: u64) -> Vec<Healing> {
+        let injections = self.core.gate.injections();
+        let wounds = injections.wounds(ids, after, MOST_AT_ONCE);
+        let heal = |wound: &Wound| {
+            let outcome = self.heal_one(wound).unwrap_or_else(|e| Outcome::Failed(text_of(&e)));
+            if let Outcome::Over(state) = outcome {
+                injections.end(wound.id, state);
+            }
+            Healing { id: wound.id, outcome }
+        };
+        wounds.iter().map(heal).collect()
+    }
+
+    fn rot(&self, wanted: &Rot, goes_on: &dyn Fn() -> bool) -> io::Result<Rotted> {
+        let files = self.sizes(wanted, goes_on)?;
+        let sizes: Vec<u64> = files.iter().map(|(_, size)| *size).collect();
+        let mut rotted =
+            Rotted { files: files.len() as u64, bytes: sizes.iter().sum(), ..Rotted::default() };
+        for (place, edit) in wanted.spoil.over(&sizes) {
+            let Some((path, _)) = files.get(place) else { continue };
+            match self.spoil(path, edit, wanted.hidden) {
+                Ok(spoilt) => rotted.spots += u64::from(spoilt),
+                Err(_) if rotted.failed.len() >= MOST_ERRORS => {}
+                Err(error) => {
+                    let path = String::from_utf8_lossy(path);
+                    rotted.failed.push(format!("{path}: {}", text_of(&error)));
+                }
+            }
+        }
+        Ok(rotted)
+    }
+}
