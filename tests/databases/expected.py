@@ -79,6 +79,6 @@ NOTES = {
         "What redis-check-aof then cuts off had been acknowledged.",
     ("redis", "flip-log", WRONG): "A value in the append-only file has no checksum.",
     ("etcd", "torn-log-unsaid", LOST):
-        "It takes a record with a sector of zeros for one torn by a crash, wherever it lies, and cuts the log off "
-        "there. What had reached its database by then stays.",
+        "Space for its log is allocated ahead. So it takes a record that begins with zeros for the end, and one with a "
+        "sector of zeros for torn by a crash, wherever they lie. What had reached its database by then stays.",
 }
