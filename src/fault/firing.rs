@@ -5,6 +5,7 @@
 //! No locks.
 
 mod shared;
+mod spoiler;
 mod traced;
 
 use std::cell::Cell;
@@ -13,8 +14,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use std::{fmt, mem};
 
-use super::injections::Source;
-use super::kinds::Class;
 use super::live::{FaultId, Live, Rank, Strike};
 use super::once::Said;
 use super::operation::{Done, Operation, Wants};
@@ -295,18 +294,6 @@ impl Hit {
         let mut plan = Plan::default();
         self.asking().for_each(|firing| plan.add(&firing.plan));
         plan
-    }
-
-    /// The fault that changes the data, if one does: what stands only answers what it does.
-    #[must_use]
-    pub(crate) fn spoiler(&self, method: &'static str) -> Option<Source> {
-        let mut changing = self.asking().filter(|firing| firing.plan.changes_data());
-        changing.find_map(|Firing { live, .. }| {
-            let kinds = live.fault.effects().iter().map(|effect| effect.kind());
-            let kind = kinds.into_iter().find(|kind| kind.class() == Class::Data)?.name();
-            let name = live.fault.name().map(|name| name.as_str().into());
-            Some(Source { fault: Some(live.id), name, kind, method })
-        })
     }
 
     /// The fault that kills, if one does.
