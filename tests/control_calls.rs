@@ -26,35 +26,39 @@ type Op = fn(&Path, usize) -> io::Result<()>;
 /// How many operations of each method are held at once.
 const EACH: usize = 4;
 
-/// What holds something of each kind, each method with files of its own, so that the kernel lets none
-/// wait for another.
+/// What holds something of each kind, each with a file of its own and, where names change, a directory of
+/// its own, so that the kernel lets none wait for another.
 const HELD: [(&str, Op); 9] = [
-    ("create", |m, n| File::create(m.join(format!("held/created{n}"))).map(drop)),
+    ("create", |m, n| File::create(m.join(format!("held{n}/created"))).map(drop)),
     ("getattr", |m, n| match fs::metadata(m.join(format!("held-lookups/none{n}"))) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map(drop),
     }),
     ("write", |m, n| fs::write(m.join(format!("written{n}")), "xyz")),
     ("read", |m, n| File::open(m.join(format!("read{n}")))?.read_at(&mut [0; 3], 0).map(drop)),
-    ("mkdir", |m, n| fs::create_dir(m.join(format!("held-dirs/dir{n}")))),
-    ("unlink", |m, n| fs::remove_file(m.join(format!("held-gone/file{n}")))),
+    ("mkdir", |m, n| fs::create_dir(m.join(format!("held-dirs{n}/dir")))),
+    ("unlink", |m, n| fs::remove_file(m.join(format!("held-gone{n}/file")))),
     ("fsync", |m, n| File::open(m.join(format!("synced{n}")))?.sync_all()),
     ("readdir", |m, _| fs::read_dir(m.join("listed"))?.try_for_each(|e| e.map(drop))),
     ("rename", |m, n| {
-        fs::rename(m.join(format!("held-from/file{n}")), m.join(format!("held-to/file{n}")))
+        let within = m.join(format!("held-names{n}"));
+        fs::rename(within.join("file"), within.join("other"))
     }),
 ];
 
 /// Makes the files that those operations use, and has the kernel cache them.
 fn make_ready(mnt: &Path) {
-    for dir in
-        ["held", "held-lookups", "held-dirs", "held-gone", "held-from", "held-to", "listed", "free"]
-    {
+    for dir in ["held-lookups", "listed", "free"] {
         fs::create_dir(mnt.join(dir)).unwrap();
     }
     for n in 0..EACH {
-        for name in ["written", "read", "synced", "held-gone/file", "held-from/file"] {
-            let path = mnt.join(format!("{name}{n}"));
+        for dir in ["held", "held-dirs", "held-gone", "held-names"] {
+            fs::create_dir(mnt.join(format!("{dir}{n}"))).unwrap();
+        }
+        let plain = ["written", "read", "synced"].map(|name| format!("{name}{n}"));
+        let below = ["held-gone", "held-names"].map(|dir| format!("{dir}{n}/file"));
+        for name in plain.into_iter().chain(below) {
+            let path = mnt.join(name);
             fs::write(&path, "abc").unwrap();
             fs::read(path).unwrap();
         }
@@ -115,7 +119,9 @@ fn control_calls_never_wait_for_what_is_held() {
     for (method, _) in HELD {
         client.put_fault(&hang_on(method), true).unwrap();
     }
-    let all_hold = |client: &mut Client| client.list_faults().unwrap().iter().all(|f| f.held > 0);
+    let each = i64::try_from(EACH).unwrap();
+    let all_hold =
+        |client: &mut Client| client.list_faults().unwrap().iter().all(|f| f.held == each);
     let mut timed = Timed::default();
     thread::scope(|scope| {
         let _cleared = mount.clear_on_drop();
@@ -125,7 +131,7 @@ fn control_calls_never_wait_for_what_is_held() {
             .flat_map(|(method, op)| (0..EACH).map(move |n| (method, op, n)))
             .map(|(method, op, n)| (method, scope.spawn(move || op(mnt, n))))
             .collect();
-        wait_for("each method to hold something", || all_hold(&mut client).then_some(()));
+        wait_for("each method to hold all of its own", || all_hold(&mut client).then_some(()));
         for method in ["getattr", "read", "open", "write"].repeat(20) {
             timed.set_and_remove(&mut client, method, &mnt.join("free/file"));
         }
