@@ -372,6 +372,53 @@ struct Rotted {
     5: list<string> failed,         // why others are not
 }
 
+/** Bytes of a file. */
+struct UnsyncedRange {
+    1: i64 offset,
+    2: i64 len,
+}
+
+/** A file whose content is not durable. */
+struct UnsyncedFile {
+    1: binary path,                 // in the backing, by the name used last
+    2: i64 bytes,                   // that may be others after a cut
+    3: list<UnsyncedRange> ranges,  // where they are: the first 16 of these
+    4: i64 sizes,                   // how many other sizes it may have
+    5: i64 age_ns,                  // of the oldest of it
+}
+
+/** An entry of a directory that is not durable. */
+struct UnsyncedName {
+    1: binary path,                 // in the backing
+    2: string what,                 // "made", "removed" or "replaced"
+}
+
+/** What a power cut could take back now. */
+struct Unsynced {
+    1: list<UnsyncedFile> files,    // 300 at most, the oldest first
+    2: list<UnsyncedName> names,    // 300 at most, in the order of the changes
+    3: i64 left_out,                // how many more files and names there are
+    4: i64 entries,                 // of the log
+    5: i64 remembered,              // what it takes to remember them, bytes
+    6: i64 written_back,            // entries that counted as such, for their age or for want of room
+    7: i64 age_ns,                  // of the oldest entry
+    8: list<binary> foreign,        // what was changed behind the mount, and counts as durable
+}
+
+/** An image of what a disk could hold. */
+struct PowerCut {
+    1: binary image,                // where it is
+    2: string keep,                 // of what is not durable, as it was asked for
+    3: i64 unit,                    // bytes that were written at once or not at all
+    4: string seed,                 // of the dice, a number of 64 bits
+    5: i64 entries,                 // that the log had
+    6: i64 dropped,                 // changes of names, attributes and sizes that it lacks
+    7: i64 reverted,                // files whose content is not the one behind the mount
+    8: i64 made,                    // files, directories and all else in it
+    9: i64 copied,                  // bytes that had to be copied
+    10: binary manifest,            // where it says what was dropped, and of which files what
+}
+
 service SlowFS extends charybdefs.server {
     /**
      * Sets a fault; 1,000 at once are the most. Its methods are first removed from every other fault,
@@ -481,6 +528,20 @@ service SlowFS extends charybdefs.server {
 
     /** Spoils stored bytes of the files that match. */
     Rotted rot(1: Rot rot) throws (1: Refused refused),
+
+    /** What a power cut could take back now. Refused if the mount does not remember it. */
+    Unsynced unsynced() throws (1: Refused refused),
+
+    /** All that is there is durable now: how many entries of the log that concerned. */
+    i64 checkpoint() throws (1: Refused refused),
+
+    /**
+     * Builds a directory that a disk could hold if the power went now, while the mount goes on: of that
+     * name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
+     * one), "all", "prefix:N" or "random", by `seed`; `unit`: 512 (as is 0) or 4096.
+     */
+    PowerCut power_cut(1: string name, 2: string keep, 3: i64 unit, 4: i64 seed)
+        throws (1: Refused refused),
 
     /** Who answers here, and how it is mounted. */
     Info info(),

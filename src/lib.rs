@@ -12,7 +12,9 @@
 //!          /  \       |
 //!         |    |   scenario  what comes and goes by itself
 //!         |    |     /
-//!     mirror   fault         the directory              what is wrong with it
+//!   unsynced  fault         what is not durable        what is wrong with it
+//!     |    \  /
+//!   mirror  kept            the directory              data that is kept for later
 //!          \   /
 //!    ops, stats, log, sys     the table of methods, the counts, the log, all unsafe code
 //!    measure                  samples, intervals and the machine's own floor, for cli and the benches
@@ -27,6 +29,7 @@ pub mod cli;
 mod daemon;
 pub mod fault;
 pub mod fs;
+mod kept;
 mod log;
 pub mod measure;
 mod mirror;
@@ -35,3 +38,4 @@ pub mod rpc;
 mod scenario;
 pub mod stats;
 mod sys;
+mod unsynced;

@@ -11,21 +11,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms of this crate it may use.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("main", &["cli"]),
     (
         "cli",
         &[
-            "daemon", "fs", "rpc", "scenario", "fault", "mirror", "stats", "ops", "log", "sys",
-            "measure",
+            "daemon", "fs", "rpc", "scenario", "unsynced", "fault", "mirror", "stats", "ops",
+            "log", "sys", "measure",
         ],
     ),
-    ("daemon", &["fs", "rpc", "fault", "mirror", "stats", "ops", "log", "sys"]),
-    ("fs", &["fault", "mirror", "stats", "ops", "sys"]),
+    ("daemon", &["fs", "rpc", "unsynced", "fault", "mirror", "kept", "stats", "ops", "log", "sys"]),
+    ("fs", &["unsynced", "fault", "mirror", "kept", "stats", "ops", "sys"]),
     ("rpc", &["scenario", "fault", "stats", "ops", "sys"]),
     ("scenario", &["fault", "stats", "ops"]),
+    ("unsynced", &["fault", "mirror", "kept", "sys"]),
     ("fault", &["ops", "sys"]),
     ("mirror", &["ops", "sys"]),
+    ("kept", &[]),
     ("stats", &["ops"]),
     ("ops", &[]),
     ("log", &["sys"]),

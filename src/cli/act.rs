@@ -19,9 +19,12 @@ use super::kind::SetFault;
 use super::recipe::{self, Recipe};
 use super::render::{explain, features, unreached};
 use super::report::{self, Report, print};
+use super::tracking::CutArgs;
 use super::values::Cleared;
 use super::whom::{Meant, is_bare_mountpoint};
-use super::{injections, kinds, matching, output, record, scenario, set, trace, watch, whom};
+use super::{
+    injections, kinds, matching, output, power, record, scenario, set, trace, watch, whom,
+};
 use crate::fault::words::{FaultWords, visible};
 use crate::rpc::{Client, ClientError, MethodInfo};
 
@@ -42,6 +45,9 @@ enum Call<'a> {
     Injections,
     Heal(&'a [i64]),
     Rot(&'a RotArgs),
+    Unsynced,
+    Checkpoint,
+    PowerCut(&'a CutArgs),
     Ping,
 }
 
@@ -128,6 +134,9 @@ pub(super) fn run(command: &Control) -> ExitCode {
         Control::Injections { target } => asked(Call::Injections, target),
         Control::Heal { ids, target, .. } => asked(Call::Heal(ids), target),
         Control::Rot { rot, target } => asked(Call::Rot(rot), target),
+        Control::Unsynced { target } => asked(Call::Unsynced, target),
+        Control::Checkpoint { target } => asked(Call::Checkpoint, target),
+        Control::PowerCut { args, target } => asked(Call::PowerCut(args), target),
         Control::Ping { target } => asked(Call::Ping, target),
     }
 }
@@ -187,6 +196,9 @@ fn act(client: &mut Client, addr: &str, call: &Call<'_>) -> Result<Report, Strin
         Call::Wait { fault, what, n, timeout } => faults::wait(client, fault, what, *n, *timeout),
         Call::Methods => methods(client),
         Call::Stats => client.stats().map(|stats| Report::new(stats_table(&stats), json!(stats))),
+        Call::Unsynced => power::unsynced(client),
+        Call::Checkpoint => power::checkpoint(client),
+        Call::PowerCut(args) => power::cut(client, args),
         Call::Ping => ping(client),
     };
     done.map_err(|e| explain(addr, e))

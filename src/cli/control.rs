@@ -9,6 +9,7 @@ use super::help;
 use super::recipe::{self, Recipe};
 use super::record::RecordArgs;
 use super::scenario::RunArgs;
+use super::tracking::CutArgs;
 use super::values::{
     Cleared, KindArg, parse_addr, parse_cleared, parse_fault, parse_glob, parse_interval,
     parse_kind, parse_method, parse_number, parse_pattern, parse_size, parse_time,
@@ -211,6 +212,30 @@ pub(super) enum Control {
         /// What and where
         #[command(flatten)]
         rot: RotArgs,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what a power cut could take back now, of a mount that remembers it
+    #[command(after_help = help::UNSYNCED)]
+    Unsynced {
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Have all that is there now count as durable
+    #[command(after_help = help::CHECKPOINT)]
+    Checkpoint {
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Build a directory that a disk could hold if the power went now; the mount goes on
+    #[command(after_help = help::POWER_CUT)]
+    PowerCut {
+        /// Which image
+        #[command(flatten)]
+        args: CutArgs,
         /// Which mounts
         #[command(flatten)]
         target: Target,

@@ -191,6 +191,30 @@ Examples:
   slowfs rot zero --spots 3 --unit 4KiB -r '.*\\.sst' --seed 7
   slowfs rot random --hidden --glob '**/*.db'         # as disks do it: nobody is told";
 
+pub(super) const UNSYNCED: &str = "\
+What has not been synced, as far as requests tell: sync(2), syncfs(2) and sync_file_range(2) tell nobody. Of a file \
+each range as OFFSET+LENGTH, and how many other sizes it may have. `slowfs mount --track-unsynced` has a mount \
+remember it.
+
+Examples:
+  slowfs unsynced
+  slowfs unsynced /mnt/slowfs --json";
+
+pub(super) const CHECKPOINT: &str = "\
+As if everything had been written back: what a later power cut takes back came after this.
+
+Examples:
+  slowfs checkpoint /mnt/slowfs";
+
+pub(super) const POWER_CUT: &str = "\
+The directory is made below that of `slowfs mount --images`, beside a file NAME.json that says what was kept and \
+dropped. Start the database on it: what it was promised must be there. Requests that change something wait meanwhile.
+
+Examples:
+  slowfs power-cut --to cut1                          # what is durable, and nothing else
+  slowfs power-cut --to cut2 --keep random --seed 7
+  slowfs power-cut /mnt/slowfs --to cut3 --keep prefix:12 --unit 4096";
+
 pub(super) const PING: &str = "\
 Examples:
   slowfs ping

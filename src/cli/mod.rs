@@ -32,6 +32,7 @@ mod options;
 mod original;
 mod output;
 mod overview;
+mod power;
 mod progress;
 mod ps;
 mod ready;
@@ -47,6 +48,7 @@ mod sink;
 mod svg;
 mod trace;
 mod traced;
+mod tracking;
 mod trial;
 mod typed;
 mod umount;
@@ -205,8 +207,9 @@ mod tests {
     use crate::fault::words::{EffectWords, FaultWords};
     use crate::rpc::{
         Healed, Info, Injection, Injections, LatencyStatistics, ListedFault, Matched, Met,
-        MethodStatistics, PassthroughStatistics, Put, Rotted, Run, RunEvent, ScenarioWords,
-        Statistics, StepWords, Taken, TraceEvent, TraceHead, TraceHit,
+        MethodStatistics, PassthroughStatistics, PowerCut, Put, Rotted, Run, RunEvent,
+        ScenarioWords, Statistics, StepWords, Taken, TraceEvent, TraceHead, TraceHit, Unsynced,
+        UnsyncedFile, UnsyncedName, UnsyncedRange,
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
@@ -293,6 +296,11 @@ mod tests {
             fields(Healed::default()),
             fields(Rotted::default()),
             fields(TraceHead::default()),
+            fields(Unsynced::default()),
+            fields(UnsyncedFile::default()),
+            fields(UnsyncedName::default()),
+            fields(UnsyncedRange::default()),
+            fields(PowerCut::default()),
             fields(TraceEvent::default()),
             fields(TraceHit::default()),
             fields(Run::default()),

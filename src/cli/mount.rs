@@ -14,6 +14,7 @@ use rustix::mount::MountFlags;
 use super::kind::refused;
 use super::measured;
 use super::options::MountOption;
+use super::tracking::Tracking;
 use super::values::{parse_addr, parse_number, read_file};
 use super::{output, ready};
 use crate::daemon::mark;
@@ -100,6 +101,8 @@ pub(super) struct MountArgs {
     /// The directory of that file, which has no name [default: $TMPDIR, or /tmp]
     #[arg(long, value_name = "DIR")]
     held_dir: Option<PathBuf>,
+    #[command(flatten)]
+    tracking: Tracking,
     /// Make the dice repeatable: with the same N each fault's n-th match ends the same in every run
     #[arg(long, value_name = "N", value_parser = parse_number(0..=u64::MAX))]
     seed: Option<u64>,
@@ -230,6 +233,7 @@ impl MountArgs {
             faults: self.faults()?,
             held_max: self.held_max,
             held_dir: self.held_dir.as_deref().map(absolute).transpose()?,
+            tracking: self.tracking.config(absolute)?,
             pid_file: self.pid_file.as_deref().map(absolute).transpose()?,
             addr_file: self.addr_file.as_deref().map(absolute).transpose()?,
             hangup_reopens: self.daemon && self.log_file.is_some() && !self.hangup_ends,

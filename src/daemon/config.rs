@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::mount::MountFlags;
 
@@ -10,6 +11,7 @@ use crate::fault::words::EffectWords;
 use crate::fault::{Bounds, Fault, Placement, ProbabilityScale, Reach};
 use crate::fs::FsOptions;
 use crate::ops::Obstacle;
+use crate::unsynced::Order;
 
 /// Everything one run needs to know.
 #[derive(Debug)]
@@ -36,12 +38,29 @@ pub(crate) struct RunConfig {
     pub held_max: u64,
     /// The directory of that file; None: the one for temporary files.
     pub held_dir: Option<PathBuf>,
+    /// What is remembered of what is not durable, if it is.
+    pub tracking: Option<TrackingConfig>,
     /// Where to leave the daemon's pid while it runs.
     pub pid_file: Option<PathBuf>,
     /// Where to leave the control address while it runs.
     pub addr_file: Option<PathBuf>,
     /// Whether SIGHUP has the log reopened; else it ends the run.
     pub hangup_reopens: bool,
+}
+
+/// How what is not durable is remembered.
+#[derive(Clone, Debug)]
+pub(crate) struct TrackingConfig {
+    /// What syncs promise.
+    pub order: Order,
+    /// Bytes that it may take; beyond them the oldest counts as written back.
+    pub most: u64,
+    /// The directory of the file for what is more than may be in memory; None: the one for temporary files.
+    pub dir: Option<PathBuf>,
+    /// What is older counts as written back.
+    pub age: Duration,
+    /// Where images are made.
+    pub images: Option<PathBuf>,
 }
 
 impl RunConfig {

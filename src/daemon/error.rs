@@ -72,11 +72,17 @@ pub(crate) enum StartError {
     /// A daemon that runs has that file.
     #[error("cannot use the {0} file {1}: another daemon{2} runs with it; nothing was mounted")]
     OwnFileTaken(&'static str, PathBuf, String),
-    /// Held data must not be kept where it would be held.
+    /// What is for the daemon itself must not lie where it would be served.
+    #[error("cannot use {} for {option}: it lies below {}, where this mounts; name another", .dir.display(), .mountpoint.display())]
+    Below { option: &'static str, dir: PathBuf, mountpoint: PathBuf },
+    /// Nor where what is mirrored lies.
     #[error(
-        "cannot keep held data in {0}: it lies below {1}, where this mounts; name another --held-dir"
+        "cannot keep images in {0}: it lies below {1}, which is mirrored; name another --images"
     )]
-    HeldBelow(PathBuf, PathBuf),
+    ImagesBelow(PathBuf, PathBuf),
+    /// The directory for images cannot be used.
+    #[error("cannot keep images in {0}: {1}; name a directory with --images")]
+    Images(PathBuf, io::Error),
     /// More faults were given than may be.
     #[error(transparent)]
     Faults(#[from] TooManyFaults),

@@ -43,9 +43,10 @@ pub(crate) mod socket;
 mod start;
 mod strangers;
 pub(crate) mod timeouts;
+mod tracking;
 
 pub(crate) use announce::Ready;
-pub(crate) use config::{MountOptions, RunConfig};
+pub(crate) use config::{MountOptions, RunConfig, TrackingConfig};
 pub(crate) use error::StartError;
 
 use announce::announce;
@@ -95,7 +96,10 @@ pub(crate) fn run(
     let mirror = mirror.keeping(kept_times(config.mount.flags));
     let mirror = mirror.written_back(config.fs.writeback_cache);
     let keep = Arc::new(held::keep(&config, &mountpoint.path)?);
-    let fs = SlowFs::new(mirror, Arc::clone(&table), Arc::clone(&line), keep, config.fs.clone());
+    let tracking = config.tracking.as_ref();
+    let unsynced = tracking.map(|of| tracking::begin(of, &mountpoint.path, &paths.base));
+    let tree = (mirror, unsynced.transpose()?);
+    let fs = SlowFs::new(tree, Arc::clone(&table), Arc::clone(&line), keep, config.fs.clone());
 
     let files = OwnFiles::take(&config)?;
     let (connection, mounted) = mount_own(&mountpoint, &paths.base, &config)?;

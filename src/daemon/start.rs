@@ -17,11 +17,12 @@ use super::error::{StartError, strip};
 use super::mount;
 use super::mounted::Mounted;
 use super::running::Running;
+use super::tracking;
 use crate::fault::{Bounds, FaultTable, Reach};
 use crate::fs::{Kernel, SlowFs};
 use crate::log::Log;
 use crate::mirror::Walked;
-use crate::rpc::{Files, MountInfo, Repairer, Server, ServerConfig, Visited};
+use crate::rpc::{Files, MountInfo, Remembered, Repairer, Server, ServerConfig, Visited};
 use crate::sys::descriptors::Shares;
 
 /// Where the mount is, and what is behind it.
@@ -51,7 +52,8 @@ pub(super) fn start(
     (paths, mounted): (&Paths, Mounted),
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
-    let (notifier, stats, survey) = (fs.notifier(), fs.stats(), fs.survey());
+    let (notifier, stats, survey) = (fs.notifier(), fs.stats(), Arc::new(fs.survey()));
+    let memory = tracking::remembered(Arc::clone(&survey), config.tracking.as_ref());
     let repairer = Repairer::new(fs.repair());
     let files = Files::new(move |goes_on, visit| {
         let Walked { left_out, whole } = survey.walk(goes_on, visit)?;
@@ -77,7 +79,7 @@ pub(super) fn start(
     if let Some(why) = given.find_map(|listed| config.bounds.refuses(&listed.fault)) {
         return Err(StartError::Fault(why));
     }
-    let config = ServerConfig { files, repairer, ..config };
+    let config = ServerConfig { files, repairer, memory, ..config };
     let (listeners, socket) = control.listeners();
     let control = Server::start(listeners, Arc::clone(table), stats, config)
         .map_err(other("serve Thrift clients"))?;
@@ -124,5 +126,6 @@ fn server_config(
         log_lines_lost,
         files: Files::default(),
         repairer: Repairer::default(),
+        memory: Remembered::default(),
     }
 }

@@ -204,6 +204,12 @@ impl Draw {
     }
 }
 
+/// The n-th number, counted from 0, of what is no fault but is drawn by a seed too.
+#[must_use]
+pub(crate) fn drawn(seed: u64, key: &str, n: u64) -> u64 {
+    Draw::new(Dice::new(seed, self::key(key)), n).bits(Purpose::Position)
+}
+
 /// The dice of a fault: what its seed and key come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dice {

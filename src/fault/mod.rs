@@ -72,6 +72,7 @@ pub(crate) mod words;
 
 pub use bounds::Bounds;
 pub use called::FaultRef;
+pub(crate) use chance::drawn;
 pub use chance::{Chance, Draw, Probability, ProbabilityScale};
 pub use ended::{Gone, MOST_ENDED, Why};
 pub use error::SpecError;

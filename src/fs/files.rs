@@ -8,13 +8,14 @@ use fuser::{
     Request,
 };
 
+use super::SlowFs;
 use super::caches::handle;
 use super::names::Name;
 use super::op::{Op, Operands, Target};
 use super::reply::Bytes;
-use super::{Core, SlowFs};
+use super::tracked::{made, set};
 
-use crate::mirror::{Fh, Ino};
+use crate::mirror::{Changes, Fh, Ino};
 use crate::ops::Call;
 use crate::sys::ioctl;
 
@@ -42,7 +43,8 @@ impl SlowFs {
             Operands::name(name),
             reply,
             move |core, caller, operands, reply| {
-                let (entry, fh) = core.tree.create(&caller, dir, operands.name, mode, flags)?;
+                let create = || core.tree.create(&caller, dir, operands.name, mode, flags);
+                let (entry, fh) = core.tracked(|| made((dir, operands.name)), create)?;
                 core.looked_up(caller.tid, entry.ino);
                 let register = |fd| reply.open_backing(fd);
                 let opened = core.opened(entry.ino, fh, flags, &register);
@@ -90,8 +92,8 @@ impl SlowFs {
         reply: ReplyEmpty,
     ) {
         let op = Op::new(req, call, Target::Inode(ino)).by(fh).slow();
-        self.serve(op, Operands::default(), reply, move |core, _, operands| {
-            core.sync(fh, datasync, operands)
+        self.serve(op, Operands::default(), reply, move |core, caller, operands| {
+            core.sync(caller.tid, (fh, datasync), operands)
         });
     }
 
@@ -139,18 +141,13 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::Ioctl, Target::Inode(ino)).by(fh);
         self.serve(op, Operands::data(data), reply, move |core, _, operands| {
-            let answer = core.tree.ioctl(fh, cmd, operands.data, room)?;
-            if ioctl::changes_inode(cmd) {
-                core.changed_unseen(ino);
+            let run = || core.tree.ioctl(fh, cmd, operands.data, room);
+            if !ioctl::changes_inode(cmd) {
+                return Ok((0, run()?));
             }
+            let answer = core.tracked(|| set(ino, &Changes::default()), run)?;
+            core.changed_unseen(ino);
             Ok((0, answer))
         });
-    }
-}
-
-impl Core {
-    /// Makes what was written durable, unless a fault has it that no sync is done.
-    pub(super) fn sync(&self, fh: Fh, datasync: bool, operands: Operands<'_>) -> io::Result<()> {
-        if operands.syncs() { self.tree.fsync(fh, datasync) } else { Ok(()) }
     }
 }

@@ -7,8 +7,10 @@ use fuser::{FileHandle, ReplyAttr, ReplyEmpty, ReplyXattr, Request};
 use super::SlowFs;
 use super::caches::handle;
 use super::op::{Op, Operands, Target};
+use super::tracked::set as sets;
 use crate::mirror::{Changes, Ino};
 use crate::ops::{Call, MethodSet};
+use crate::unsynced::About;
 
 impl SlowFs {
     /// Serves a GETATTR, through the handle if it came with one.
@@ -58,7 +60,8 @@ impl SlowFs {
         }
         self.serve(op, Operands::default(), reply, move |core, caller, operands| {
             let set = || core.tree.setattr(&caller, ino, fh, &changes);
-            let attr = if told { core.told_times(&caller, (ino, fh), set)? } else { set()? };
+            let set = || if told { core.told_times(&caller, (ino, fh), set) } else { set() };
+            let attr = core.tracked(|| sets(ino, &changes), set)?;
             if let Some(size) = changes.size.filter(|_| operands.guarded) {
                 core.written_over(ino, size..u64::MAX);
             }
@@ -78,7 +81,9 @@ impl SlowFs {
         let op = Op::new(req, Call::Setxattr, Target::Inode(ino));
         let operands = Operands { name, data: value, ..Operands::default() };
         self.serve(op, operands, reply, move |core, caller, operands| {
-            core.tree.setxattr(&caller, ino, operands.name, operands.data, flags)
+            let (name, value) = (operands.name, operands.data);
+            let set = || core.tree.setxattr(&caller, ino, name, value, flags);
+            core.tracked(|| About::Attribute { ino, name }, set)
         });
     }
 
@@ -111,7 +116,9 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::Removexattr, Target::Inode(ino));
         self.serve(op, Operands::name(name), reply, move |core, _, operands| {
-            core.tree.removexattr(ino, operands.name)
+            let name = operands.name;
+            let remove = || core.tree.removexattr(ino, name);
+            core.tracked(|| About::Attribute { ino, name }, remove)
         });
     }
 }

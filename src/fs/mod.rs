@@ -6,7 +6,7 @@
 //! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `told`
 //! tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
-//! takes; `reported` is what it takes where what is done is reported as failed; `holes` finds those of mapped files; `passthrough` hands files over to the kernel, and
+//! takes; `reported` is what it takes where what is done is reported as failed; `holes` finds those of mapped files; `tracked` has the log of what is not durable take in what is done; `passthrough` hands files over to the kernel, and
 //! `written_back` is what it takes where the kernel keeps what is written; `survey` looks through the tree for control; `injected` keeps what faults have made of bytes, and `repair` heals it. Lock rule: no
 //! lock of this room is held while the mirror, the gate or the kernel works.
 
@@ -15,8 +15,10 @@ use std::sync::OnceLock;
 
 use crate::fault::hold::Load;
 use crate::fault::{DelayLine, FaultTable, Gate, Pattern};
+use crate::kept::Keep;
 use crate::mirror::{Inode, Mirror};
 use crate::stats::{Stats, Taken};
+use crate::unsynced::Unsynced;
 
 mod altered;
 mod attributes;
@@ -30,7 +32,6 @@ mod holes;
 mod init;
 mod injected;
 mod inodes;
-mod kept;
 mod listings;
 mod names;
 mod noted;
@@ -47,12 +48,12 @@ mod reported;
 mod requests;
 mod run;
 mod serve;
-mod space;
 mod struck;
 mod subject;
 mod survey;
 mod told;
 mod traced;
+mod tracked;
 mod trusted;
 mod underway;
 mod walks;
@@ -62,7 +63,6 @@ mod written_back;
 
 pub(crate) use init::Kernel;
 pub use init::negotiate;
-pub(crate) use kept::Keep;
 pub(crate) use notifier::Notifier;
 use passthrough::Note;
 pub(crate) use repair::Repair;
@@ -116,6 +116,7 @@ pub(crate) struct SlowFs {
 /// What an operation needs wherever it runs: on a loop thread, or held and then on a worker.
 struct Core {
     tree: Tree,
+    unsynced: Option<Unsynced>,
     gate: Gate,
     line: Arc<DelayLine>,
     keep: Arc<Keep>,
@@ -133,10 +134,10 @@ struct Core {
 }
 
 impl SlowFs {
-    /// The filesystem over `tree`, obeying `table`, with what is held in `line` and its data in `keep`.
+    /// The filesystem over `tree`, of which `unsynced` may keep what is not durable, obeying `table`, with what is held in `line` and its data in `keep`.
     #[must_use]
     pub(crate) fn new(
-        tree: Tree,
+        (tree, unsynced): (Tree, Option<Unsynced>),
         table: Arc<FaultTable>,
         line: Arc<DelayLine>,
         keep: Arc<Keep>,
@@ -154,6 +155,7 @@ impl SlowFs {
         }
         let core = Core {
             tree,
+            unsynced,
             gate,
             line,
             keep,

@@ -7,6 +7,7 @@ use fuser::{ReplyEmpty, ReplyEntry, Request};
 use super::SlowFs;
 use super::op::{Op, Operands, Target};
 use super::reply::EntryReply;
+use super::tracked::{linked, made, moved};
 use crate::mirror::Ino;
 use crate::ops::Call;
 
@@ -34,7 +35,8 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::Mknod, Target::Name(dir)).umask(umask);
         self.serve(op, Operands::name(name), reply, move |core, caller, operands| {
-            Ok(core.entry(&core.tree.mknod(&caller, dir, operands.name, mode, rdev)?))
+            let make = || core.tree.mknod(&caller, dir, operands.name, mode, rdev);
+            Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?))
         });
     }
 
@@ -48,7 +50,8 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::Mkdir, Target::Name(dir)).umask(umask);
         self.serve(op, Operands::name(name), reply, move |core, caller, operands| {
-            Ok(core.entry(&core.tree.mkdir(&caller, dir, operands.name, mode)?))
+            let make = || core.tree.mkdir(&caller, dir, operands.name, mode);
+            Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?))
         });
     }
 
@@ -62,7 +65,8 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::Symlink, Target::Name(dir));
         self.serve(op, Operands::names(name, target), reply, move |core, caller, operands| {
-            Ok(core.entry(&core.tree.symlink(&caller, dir, operands.name, operands.other)?))
+            let make = || core.tree.symlink(&caller, dir, operands.name, operands.other);
+            Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?))
         });
     }
 
@@ -70,7 +74,8 @@ impl SlowFs {
     pub(super) fn serve_unlink(&self, req: &Request, (dir, name): Name<'_>, reply: ReplyEmpty) {
         let op = Op::new(req, Call::Unlink, Target::Name(dir));
         self.serve(op, Operands::name(name), reply, move |core, _, operands| {
-            core.tree.unlink(dir, operands.name)
+            let name = operands.name;
+            core.tracked(|| moved((dir, name), None), || core.tree.unlink(dir, name))
         });
     }
 
@@ -78,7 +83,8 @@ impl SlowFs {
     pub(super) fn serve_rmdir(&self, req: &Request, (dir, name): Name<'_>, reply: ReplyEmpty) {
         let op = Op::new(req, Call::Rmdir, Target::Name(dir));
         self.serve(op, Operands::name(name), reply, move |core, _, operands| {
-            core.tree.rmdir(dir, operands.name)
+            let name = operands.name;
+            core.tracked(|| moved((dir, name), None), || core.tree.rmdir(dir, name))
         });
     }
 
@@ -94,8 +100,10 @@ impl SlowFs {
         let op = Op::new(req, Call::Rename, Target::Name(from))
             .and(Target::Other(to), Call::Rename.methods());
         self.serve(op, Operands::names(name, new), reply, move |core, _, operands| {
-            core.tree.rename(from, operands.name, to, operands.other, flags)?;
-            core.renamed([(from, operands.name), (to, operands.other)]);
+            let (name, new) = (operands.name, operands.other);
+            let rename = || core.tree.rename(from, name, to, new, flags);
+            core.tracked(|| moved((from, name), Some((to, new))), rename)?;
+            core.renamed([(from, name), (to, new)]);
             Ok(())
         });
     }
@@ -111,7 +119,9 @@ impl SlowFs {
         let op = Op::new(req, Call::Link, Target::Inode(ino))
             .and(Target::Name(dir), Call::Link.methods());
         self.serve(op, Operands::name(name), reply, move |core, _, operands| {
-            let entry = core.tree.link(ino, dir, operands.name)?;
+            let name = operands.name;
+            let link = || core.tree.link(ino, dir, name);
+            let entry = core.tracked(|| linked(ino, (dir, name)), link)?;
             Ok(EntryReply { attributes: core.changed(&entry.attr), ..core.entry(&entry) })
         });
     }

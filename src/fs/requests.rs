@@ -354,17 +354,7 @@ impl Filesystem for SlowFs {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Fallocate, Target::Inode(Ino(ino.0))).slow();
-        let op = op.bytes(handle(fh).0, offset, length);
-        let op = op.freeing(mode & libc::FALLOC_FL_PUNCH_HOLE != 0);
-        self.serve(op, Operands::default(), reply, move |core, caller, operands| {
-            core.tree.fallocate(&caller, handle(fh).0, mode, offset, length)?;
-            let empties = mode & (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_ZERO_RANGE) != 0;
-            if operands.guarded && empties {
-                core.written_over(Ino(ino.0), offset..offset.saturating_add(length));
-            }
-            Ok(())
-        });
+        self.serve_fallocate(req, (Ino(ino.0), handle(fh).0), (mode, offset, length), reply);
     }
 
     fn lseek(

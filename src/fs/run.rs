@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Core;
-use super::kept::Kept;
 use super::noted::Told;
 use super::op::{Op, Operands, OwnedOperands};
 use super::reply::Answer;
@@ -18,6 +17,7 @@ use super::struck::Struck;
 use crate::fault::hold::Moment;
 use crate::fault::plan::Hold;
 use crate::fault::{Hit, trace};
+use crate::kept::Kept;
 use crate::mirror::Caller;
 use crate::stats::{Answered, is_usual};
 

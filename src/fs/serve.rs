@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use fuser::INodeNo;
 
-use super::kept::Kept;
 use super::op::{Op, Operands, OwnedOperands, Target};
 use super::reply::Answer;
 use super::run::{Task, Work};
@@ -19,6 +18,7 @@ use super::{Core, SlowFs};
 use crate::fault::hold::Moment;
 use crate::fault::plan::Hold;
 use crate::fault::{Hit, Mask, Operation, Outcome, Said, Verdict};
+use crate::kept::Kept;
 use crate::mirror::{Caller, Ino};
 use crate::ops::{Call, MethodSet};
 

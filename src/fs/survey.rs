@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Core;
 use crate::mirror::Walked;
+use crate::unsynced::{Choice, Manifest, NoImage, Pending};
 
 /// The tree, to be looked through beside the running session.
 pub(crate) struct Survey {
@@ -27,5 +28,21 @@ impl Survey {
         visit: &mut dyn FnMut(&[u8]) -> ControlFlow<(), bool>,
     ) -> io::Result<Walked> {
         self.core.tree.visit_all(goes_on, visit)
+    }
+
+    /// What is not durable, if that is remembered.
+    pub(crate) fn pending(&self) -> Option<Pending> {
+        self.core.unsynced.as_ref().map(|unsynced| unsynced.pending(&self.core.tree))
+    }
+
+    /// All that is there is durable now: how many entries of the log that concerned, if there is one.
+    pub(crate) fn checkpoint(&self) -> Option<u64> {
+        self.core.unsynced.as_ref().map(|unsynced| unsynced.checkpoint(&self.core.tree))
+    }
+
+    /// Builds what a disk could hold if the power went now, if what is not durable is remembered.
+    pub(crate) fn cut(&self, name: &str, choice: Choice) -> Option<Result<Manifest, NoImage>> {
+        let unsynced = self.core.unsynced.as_ref()?;
+        Some(unsynced.cut(&self.core.tree, name, choice))
     }
 }

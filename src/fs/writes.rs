@@ -1,15 +1,17 @@
-//! WRITE and COPY_FILE_RANGE: the requests whose kernel flags ask for more than the data.
+//! WRITE, FALLOCATE and COPY_FILE_RANGE: what changes the content of an open file.
 
 use std::io;
 use std::time::Duration;
 
-use fuser::{OpenFlags, ReplyWrite, Request};
+use fuser::{OpenFlags, ReplyEmpty, ReplyWrite, Request};
 
 use super::op::{Op, Operands, Target};
+use super::tracked::written;
 use super::{Core, SlowFs};
 use crate::mirror::{Caller, Fh, Ino, Written};
 use crate::ops::Call;
 use crate::sys::syscall;
+use crate::unsynced::About;
 
 /// What one COPY_FILE_RANGE copies at most, bytes: a caller that wants more asks again, and others
 /// get their turn.
@@ -77,9 +79,11 @@ impl SlowFs {
                 core.pages_in(fh);
             }
             let appends = core.appends(&write, caller.tid)?;
-            let written = core.write(&write, appends, caller, operands)?;
+            let bytes = (write.offset, operands.data.len());
+            let about = || written((write.ino, fh), write.flags.0, caller.tid, bytes);
+            let written = core.tracked(about, || core.write(&write, appends, caller, operands))?;
             if let Some(request) = sync {
-                core.sync(fh, request == Call::Fdatasync, operands)?;
+                core.sync(caller.tid, (fh, request == Call::Fdatasync), operands)?;
             }
             match (past_cache && core.is_paged(fh), paged) {
                 (true, true) if appends => core.outdate_pages(write.ino, &(0..u64::MAX)),
@@ -96,6 +100,27 @@ impl SlowFs {
                 (false, _) => {}
             }
             Ok(u32::try_from(written.bytes).unwrap_or(u32::MAX))
+        });
+    }
+
+    /// Serves a FALLOCATE with the mode of fallocate(2), an offset and a length.
+    pub(super) fn serve_fallocate(
+        &self,
+        req: &Request,
+        (ino, fh): (Ino, Fh),
+        (mode, at, len): (i32, u64, u64),
+        reply: ReplyEmpty,
+    ) {
+        let op = Op::new(req, Call::Fallocate, Target::Inode(ino)).slow().bytes(fh, at, len);
+        let op = op.freeing(mode & libc::FALLOC_FL_PUNCH_HOLE != 0);
+        self.serve(op, Operands::default(), reply, move |core, caller, operands| {
+            let allocate = || core.tree.fallocate(&caller, fh, mode, at, len);
+            core.tracked(|| About::Allocate { ino, mode, at, len }, allocate)?;
+            let empties = mode & (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_ZERO_RANGE) != 0;
+            if operands.guarded && empties {
+                core.written_over(ino, at..at.saturating_add(len));
+            }
+            Ok(())
         });
     }
 
@@ -120,10 +145,11 @@ impl SlowFs {
             let len = len.min(MOST_COPIED);
             core.read_replaced(operands, to, len);
             let torn = operands.altered.filter(|of| flags == 0 && of.parts().is_some());
-            let copied = match torn {
+            let about = || About::Write { ino, at: to.1, len, owes: None };
+            let copied = core.tracked(about, || match torn {
                 None => core.tree.copy_file_range(&caller, from, to, len, flags),
                 Some(altered) => core.copy_torn((from, (source, ino), to), caller, len, altered),
-            };
+            });
             if operands.parts().is_some() {
                 // When it is told to have failed, the kernel goes on trusting its cache.
                 core.changed_unseen(ino);

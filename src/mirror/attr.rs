@@ -310,12 +310,12 @@ pub(super) fn attr_of<N>(inode: &Inode<N>, stat: &Statx) -> Attr {
 }
 
 /// `new_encode_dev` of the kernel (include/linux/kdev_t.h).
-fn encode_dev(major: u32, minor: u32) -> u32 {
+pub(super) fn encode_dev(major: u32, minor: u32) -> u32 {
     (minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xf_ff00) << 12)
 }
 
 /// `new_decode_dev` of the kernel.
-pub(super) fn decode_dev(dev: u32) -> (u32, u32) {
+pub(crate) fn decode_dev(dev: u32) -> (u32, u32) {
     ((dev & 0xf_ff00) >> 8, (dev & 0xff) | ((dev >> 12) & 0xf_ff00))
 }
 

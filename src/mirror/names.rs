@@ -200,6 +200,16 @@ impl<N: Default> Mirror<N> {
         fd: impl AsFd,
         name: &OsStr,
     ) -> io::Result<Entry> {
+        self.enter_at(dir, fd, name).map(|(inode, stat)| entry_of(&inode, &stat))
+    }
+
+    /// The same, but nobody is told of its attributes.
+    pub(super) fn enter_at(
+        &self,
+        dir: &Inode<N>,
+        fd: impl AsFd,
+        name: &OsStr,
+    ) -> io::Result<(Arc<Inode<N>>, Statx)> {
         let mut tries = TRIES;
         loop {
             let seen = dir.changes.load(Ordering::SeqCst);
@@ -221,7 +231,7 @@ impl<N: Default> Mirror<N> {
                 if names > 1 && names > stat.stx_nlink as usize {
                     inode.names().iter().for_each(|name| self.drop_if_stale(&inode, name));
                 }
-                return Ok(entry_of(&inode, &stat));
+                return Ok((inode, stat));
             }
             self.table.forget(inode.ino, 1);
             tries -= 1;

@@ -8,6 +8,7 @@
 
 use thrift::protocol::TType;
 
+use super::memory::Cut;
 use super::record::{Wire, field};
 use super::repairer::RotWords;
 use super::scenario::ScenarioWords;
@@ -75,6 +76,12 @@ pub(super) enum Call {
     MatchFiles { pattern: String, below: WirePath, most: i64 },
     /// `match_path`
     MatchPath(WirePath),
+    /// `unsynced`
+    Unsynced,
+    /// `checkpoint`
+    Checkpoint,
+    /// `power_cut`
+    PowerCut(Cut),
     /// `stats`
     Stats,
 }
@@ -182,6 +189,14 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
         "list_ended" => Call::ListEnded,
         "list_methods" => Call::ListMethods,
         "info" => Call::Info,
+        "unsynced" => Call::Unsynced,
+        "checkpoint" => Call::Checkpoint,
+        "power_cut" => Call::PowerCut(Cut {
+            name: given(body, 1, "name")?,
+            keep: given(body, 2, "keep")?,
+            unit: given(body, 3, "unit")?,
+            seed: given(body, 4, "seed")?,
+        }),
         "stats" => Call::Stats,
         _ => return Err(NoCall::Unknown),
     })

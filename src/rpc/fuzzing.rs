@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::files::Files;
 use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
+use super::memory::Remembered;
 use super::server::reply;
 use super::wire::{self, Limits, Message, MessageReader, ReadError};
 use crate::fault::{Bounds, DelayLine, FaultTable, Origin, ProbabilityScale, Reach};
@@ -55,6 +56,7 @@ impl Control {
             log_lines_lost: Arc::default(),
             files: Files::default(),
             repairer: super::Repairer::default(),
+            memory: Remembered::default(),
         };
         let stats = Arc::new(Stats::default());
         Ok(Control { handler: Handler::new(Arc::clone(&table), stats, config), table })

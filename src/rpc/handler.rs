@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use super::dialect::{self, Call, NoCall};
 use super::dropped::Dropped;
 use super::files::Files;
+use super::memory::Remembered;
 use super::record::Wire;
 use super::records::KindInfo;
 use super::repairer::Repairer;
@@ -46,6 +47,8 @@ pub struct ServerConfig {
     pub files: Files,
     /// Who changes what is stored there.
     pub repairer: Repairer,
+    /// What is remembered of what is not durable.
+    pub memory: Remembered,
 }
 
 /// The mount that a server controls.
@@ -220,6 +223,9 @@ impl Handler {
             Call::Heal { ids, after } => self.heal(peer, &ids, after)?.value(),
             Call::Rot(words) => self.rot(peer, &words, waits)?.value(),
             Call::MatchPath(path) => asked(self.match_path(&path)?.value()),
+            Call::Unsynced => asked(self.unsynced()?.value()),
+            Call::Checkpoint => self.checkpoint(peer)?.value(),
+            Call::PowerCut(cut) => self.power_cut(peer, &cut)?.value(),
             Call::Stats => asked(self.statistics().value()),
         })
     }

@@ -10,6 +10,7 @@ use thrift::protocol::{TMessageType, TType};
 use super::dialect::{NoCall, call};
 use super::injections::{Healed, Injection, Injections, Rotted};
 use super::matching::{Matched, Met};
+use super::memory::{PowerCut, Unsynced, UnsyncedFile, UnsyncedName, UnsyncedRange};
 use super::record::Record;
 use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
 use super::repairer::RotWords;
@@ -111,6 +112,11 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<Info>(&mut structs);
     check::<Matched>(&mut structs);
     check::<Met>(&mut structs);
+    check::<UnsyncedRange>(&mut structs);
+    check::<UnsyncedFile>(&mut structs);
+    check::<UnsyncedName>(&mut structs);
+    check::<Unsynced>(&mut structs);
+    check::<PowerCut>(&mut structs);
     check::<TraceHead>(&mut structs);
     check::<TraceHit>(&mut structs);
     check::<TraceEvent>(&mut structs);
@@ -145,7 +151,7 @@ fn every_call_of_the_idls_is_known() {
             names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
         }
     }
-    assert_eq!(names.len(), 29, "{names:?}");
+    assert_eq!(names.len(), 32, "{names:?}");
     let fuzzed = include_str!("../../fuzz/control.dict");
     let missing: Vec<_> =
         names.iter().filter(|n| !fuzzed.contains(&format!("\"{n}\"\n"))).collect();
@@ -257,6 +263,38 @@ fn what_matches_is_written_as_ever() {
     let warnings = vec!["w".to_owned()];
     is_golden("matched", Matched { paths, matching: 1, seen: 2, left_out: 3, whole, warnings });
     is_golden("met", Met { path: path("/a"), faults: vec![], others: 4 });
+    let file = UnsyncedFile {
+        path: path("/a"),
+        bytes: 1,
+        ranges: vec![UnsyncedRange { offset: 2, len: 3 }],
+        sizes: 4,
+        age_ns: 5,
+    };
+    let name = UnsyncedName { path: path("/b"), what: "made".into() };
+    let unsynced = Unsynced {
+        files: vec![file],
+        names: vec![name],
+        left_out: 6,
+        entries: 7,
+        remembered: 8,
+        written_back: 9,
+        age_ns: 10,
+        foreign: vec![path("/c")],
+    };
+    is_golden("unsynced", unsynced);
+    let cut = PowerCut {
+        image: path("/i/a"),
+        keep: "none".into(),
+        unit: 512,
+        seed: "1".into(),
+        entries: 2,
+        dropped: 3,
+        reverted: 4,
+        made: 5,
+        copied: 6,
+        manifest: path("/i/a.json"),
+    };
+    is_golden("power_cut", cut);
 }
 
 #[test]

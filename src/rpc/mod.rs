@@ -4,9 +4,9 @@
 //! ```text
 //! server, client, connection    connections              dropped   those not served to their end
 //! socket                        TCP, and a mount's own   files, repairer  what is below the mount
-//! handler                       which call does what     put, tell, wait, trace, matching, injections  what they do; search  through the files
+//! handler                       which call does what     put, tell, wait, trace, matching, injections, power  what they do; search  through the files
 //! convert                       faults as they are listed
-//! dialect, records, statistics  which fields mean what   idl       the records against the IDL
+//! dialect, records, memory, statistics  which fields mean what   idl       the records against the IDL
 //! record, values                a struct's fields, declared once
 //! wire                          bytes <-> values, within limits
 //! ```
@@ -29,6 +29,8 @@ mod handler;
 mod idl;
 mod injections;
 mod matching;
+mod memory;
+mod power;
 mod put;
 mod record;
 mod records;
@@ -56,6 +58,9 @@ pub use files::{Files, Visit, Visited};
 pub use handler::{MountInfo, ServerConfig};
 pub use injections::{Healed, Injection, Injections, Rotted};
 pub use matching::{Matched, Met};
+pub use memory::{
+    Cut, Memory, PowerCut, Remembered, Unsynced, UnsyncedFile, UnsyncedName, UnsyncedRange,
+};
 pub use record::BadField;
 pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
 pub use repairer::{Repairer, RotWords};
@@ -67,6 +72,7 @@ pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics,
 pub use trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 pub use values::WirePath;
 pub use wire::BadMessage;
+pub(crate) use wire::signed;
 
 use crate::fault::FaultTable;
 use crate::stats::Stats;

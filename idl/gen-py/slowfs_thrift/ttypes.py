@@ -4346,6 +4346,578 @@ class Rotted(object):
 
     def __ne__(self, other):
         return not (self == other)
+
+
+class UnsyncedRange(object):
+    """
+    Bytes of a file.
+
+    Attributes:
+     - offset
+     - len
+
+    """
+
+
+    def __init__(self, offset=None, len=None,):
+        self.offset = offset
+        self.len = len
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.offset = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.len = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('UnsyncedRange')
+        if self.offset is not None:
+            oprot.writeFieldBegin('offset', TType.I64, 1)
+            oprot.writeI64(self.offset)
+            oprot.writeFieldEnd()
+        if self.len is not None:
+            oprot.writeFieldBegin('len', TType.I64, 2)
+            oprot.writeI64(self.len)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class UnsyncedFile(object):
+    """
+    A file whose content is not durable.
+
+    Attributes:
+     - path
+     - bytes
+     - ranges
+     - sizes
+     - age_ns
+
+    """
+
+
+    def __init__(self, path=None, bytes=None, ranges=None, sizes=None, age_ns=None,):
+        self.path = path
+        self.bytes = bytes
+        self.ranges = ranges
+        self.sizes = sizes
+        self.age_ns = age_ns
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.path = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.bytes = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.LIST:
+                    self.ranges = []
+                    (_etype261, _size258) = iprot.readListBegin()
+                    for _i262 in range(_size258):
+                        _elem263 = UnsyncedRange()
+                        _elem263.read(iprot)
+                        self.ranges.append(_elem263)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.sizes = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.age_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('UnsyncedFile')
+        if self.path is not None:
+            oprot.writeFieldBegin('path', TType.STRING, 1)
+            oprot.writeBinary(self.path)
+            oprot.writeFieldEnd()
+        if self.bytes is not None:
+            oprot.writeFieldBegin('bytes', TType.I64, 2)
+            oprot.writeI64(self.bytes)
+            oprot.writeFieldEnd()
+        if self.ranges is not None:
+            oprot.writeFieldBegin('ranges', TType.LIST, 3)
+            oprot.writeListBegin(TType.STRUCT, len(self.ranges))
+            for iter264 in self.ranges:
+                iter264.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.sizes is not None:
+            oprot.writeFieldBegin('sizes', TType.I64, 4)
+            oprot.writeI64(self.sizes)
+            oprot.writeFieldEnd()
+        if self.age_ns is not None:
+            oprot.writeFieldBegin('age_ns', TType.I64, 5)
+            oprot.writeI64(self.age_ns)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class UnsyncedName(object):
+    """
+    An entry of a directory that is not durable.
+
+    Attributes:
+     - path
+     - what
+
+    """
+
+
+    def __init__(self, path=None, what=None,):
+        self.path = path
+        self.what = what
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.path = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.what = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('UnsyncedName')
+        if self.path is not None:
+            oprot.writeFieldBegin('path', TType.STRING, 1)
+            oprot.writeBinary(self.path)
+            oprot.writeFieldEnd()
+        if self.what is not None:
+            oprot.writeFieldBegin('what', TType.STRING, 2)
+            oprot.writeString(self.what.encode('utf-8') if sys.version_info[0] == 2 else self.what)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class Unsynced(object):
+    """
+    What a power cut could take back now.
+
+    Attributes:
+     - files
+     - names
+     - left_out
+     - entries
+     - remembered
+     - written_back
+     - age_ns
+     - foreign
+
+    """
+
+
+    def __init__(self, files=None, names=None, left_out=None, entries=None, remembered=None, written_back=None, age_ns=None, foreign=None,):
+        self.files = files
+        self.names = names
+        self.left_out = left_out
+        self.entries = entries
+        self.remembered = remembered
+        self.written_back = written_back
+        self.age_ns = age_ns
+        self.foreign = foreign
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.LIST:
+                    self.files = []
+                    (_etype268, _size265) = iprot.readListBegin()
+                    for _i269 in range(_size265):
+                        _elem270 = UnsyncedFile()
+                        _elem270.read(iprot)
+                        self.files.append(_elem270)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.LIST:
+                    self.names = []
+                    (_etype274, _size271) = iprot.readListBegin()
+                    for _i275 in range(_size271):
+                        _elem276 = UnsyncedName()
+                        _elem276.read(iprot)
+                        self.names.append(_elem276)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.left_out = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.entries = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.remembered = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.written_back = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.I64:
+                    self.age_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.LIST:
+                    self.foreign = []
+                    (_etype280, _size277) = iprot.readListBegin()
+                    for _i281 in range(_size277):
+                        _elem282 = iprot.readBinary()
+                        self.foreign.append(_elem282)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Unsynced')
+        if self.files is not None:
+            oprot.writeFieldBegin('files', TType.LIST, 1)
+            oprot.writeListBegin(TType.STRUCT, len(self.files))
+            for iter283 in self.files:
+                iter283.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.names is not None:
+            oprot.writeFieldBegin('names', TType.LIST, 2)
+            oprot.writeListBegin(TType.STRUCT, len(self.names))
+            for iter284 in self.names:
+                iter284.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.left_out is not None:
+            oprot.writeFieldBegin('left_out', TType.I64, 3)
+            oprot.writeI64(self.left_out)
+            oprot.writeFieldEnd()
+        if self.entries is not None:
+            oprot.writeFieldBegin('entries', TType.I64, 4)
+            oprot.writeI64(self.entries)
+            oprot.writeFieldEnd()
+        if self.remembered is not None:
+            oprot.writeFieldBegin('remembered', TType.I64, 5)
+            oprot.writeI64(self.remembered)
+            oprot.writeFieldEnd()
+        if self.written_back is not None:
+            oprot.writeFieldBegin('written_back', TType.I64, 6)
+            oprot.writeI64(self.written_back)
+            oprot.writeFieldEnd()
+        if self.age_ns is not None:
+            oprot.writeFieldBegin('age_ns', TType.I64, 7)
+            oprot.writeI64(self.age_ns)
+            oprot.writeFieldEnd()
+        if self.foreign is not None:
+            oprot.writeFieldBegin('foreign', TType.LIST, 8)
+            oprot.writeListBegin(TType.STRING, len(self.foreign))
+            for iter285 in self.foreign:
+                oprot.writeBinary(iter285)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class PowerCut(object):
+    """
+    An image of what a disk could hold.
+
+    Attributes:
+     - image
+     - keep
+     - unit
+     - seed
+     - entries
+     - dropped
+     - reverted
+     - made
+     - copied
+     - manifest
+
+    """
+
+
+    def __init__(self, image=None, keep=None, unit=None, seed=None, entries=None, dropped=None, reverted=None, made=None, copied=None, manifest=None,):
+        self.image = image
+        self.keep = keep
+        self.unit = unit
+        self.seed = seed
+        self.entries = entries
+        self.dropped = dropped
+        self.reverted = reverted
+        self.made = made
+        self.copied = copied
+        self.manifest = manifest
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.image = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.keep = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.unit = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.entries = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.dropped = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.I64:
+                    self.reverted = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.I64:
+                    self.made = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.I64:
+                    self.copied = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 10:
+                if ftype == TType.STRING:
+                    self.manifest = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('PowerCut')
+        if self.image is not None:
+            oprot.writeFieldBegin('image', TType.STRING, 1)
+            oprot.writeBinary(self.image)
+            oprot.writeFieldEnd()
+        if self.keep is not None:
+            oprot.writeFieldBegin('keep', TType.STRING, 2)
+            oprot.writeString(self.keep.encode('utf-8') if sys.version_info[0] == 2 else self.keep)
+            oprot.writeFieldEnd()
+        if self.unit is not None:
+            oprot.writeFieldBegin('unit', TType.I64, 3)
+            oprot.writeI64(self.unit)
+            oprot.writeFieldEnd()
+        if self.seed is not None:
+            oprot.writeFieldBegin('seed', TType.STRING, 4)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
+            oprot.writeFieldEnd()
+        if self.entries is not None:
+            oprot.writeFieldBegin('entries', TType.I64, 5)
+            oprot.writeI64(self.entries)
+            oprot.writeFieldEnd()
+        if self.dropped is not None:
+            oprot.writeFieldBegin('dropped', TType.I64, 6)
+            oprot.writeI64(self.dropped)
+            oprot.writeFieldEnd()
+        if self.reverted is not None:
+            oprot.writeFieldBegin('reverted', TType.I64, 7)
+            oprot.writeI64(self.reverted)
+            oprot.writeFieldEnd()
+        if self.made is not None:
+            oprot.writeFieldBegin('made', TType.I64, 8)
+            oprot.writeI64(self.made)
+            oprot.writeFieldEnd()
+        if self.copied is not None:
+            oprot.writeFieldBegin('copied', TType.I64, 9)
+            oprot.writeI64(self.copied)
+            oprot.writeFieldEnd()
+        if self.manifest is not None:
+            oprot.writeFieldBegin('manifest', TType.STRING, 10)
+            oprot.writeBinary(self.manifest)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
 all_structs.append(Refused)
 Refused.thrift_spec = (
     None,  # 0
@@ -4697,6 +5269,53 @@ Rotted.thrift_spec = (
     (3, TType.I64, 'spots', None, None, ),  # 3
     (4, TType.STRING, 'seed', 'UTF8', None, ),  # 4
     (5, TType.LIST, 'failed', (TType.STRING, 'UTF8', False), None, ),  # 5
+)
+all_structs.append(UnsyncedRange)
+UnsyncedRange.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'offset', None, None, ),  # 1
+    (2, TType.I64, 'len', None, None, ),  # 2
+)
+all_structs.append(UnsyncedFile)
+UnsyncedFile.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'path', 'BINARY', None, ),  # 1
+    (2, TType.I64, 'bytes', None, None, ),  # 2
+    (3, TType.LIST, 'ranges', (TType.STRUCT, [UnsyncedRange, None], False), None, ),  # 3
+    (4, TType.I64, 'sizes', None, None, ),  # 4
+    (5, TType.I64, 'age_ns', None, None, ),  # 5
+)
+all_structs.append(UnsyncedName)
+UnsyncedName.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'path', 'BINARY', None, ),  # 1
+    (2, TType.STRING, 'what', 'UTF8', None, ),  # 2
+)
+all_structs.append(Unsynced)
+Unsynced.thrift_spec = (
+    None,  # 0
+    (1, TType.LIST, 'files', (TType.STRUCT, [UnsyncedFile, None], False), None, ),  # 1
+    (2, TType.LIST, 'names', (TType.STRUCT, [UnsyncedName, None], False), None, ),  # 2
+    (3, TType.I64, 'left_out', None, None, ),  # 3
+    (4, TType.I64, 'entries', None, None, ),  # 4
+    (5, TType.I64, 'remembered', None, None, ),  # 5
+    (6, TType.I64, 'written_back', None, None, ),  # 6
+    (7, TType.I64, 'age_ns', None, None, ),  # 7
+    (8, TType.LIST, 'foreign', (TType.STRING, 'BINARY', False), None, ),  # 8
+)
+all_structs.append(PowerCut)
+PowerCut.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'image', 'BINARY', None, ),  # 1
+    (2, TType.STRING, 'keep', 'UTF8', None, ),  # 2
+    (3, TType.I64, 'unit', None, None, ),  # 3
+    (4, TType.STRING, 'seed', 'UTF8', None, ),  # 4
+    (5, TType.I64, 'entries', None, None, ),  # 5
+    (6, TType.I64, 'dropped', None, None, ),  # 6
+    (7, TType.I64, 'reverted', None, None, ),  # 7
+    (8, TType.I64, 'made', None, None, ),  # 8
+    (9, TType.I64, 'copied', None, None, ),  # 9
+    (10, TType.STRING, 'manifest', 'BINARY', None, ),  # 10
 )
 fix_spec(all_structs)
 del all_structs

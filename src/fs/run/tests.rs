@@ -21,7 +21,8 @@ use crate::fs::op::Target;
 use crate::fs::reply::Bytes;
 use crate::fs::reply::Granted;
 use crate::fs::writes::Write;
-use crate::fs::{FsOptions, Keep, SlowFs, Tree};
+use crate::fs::{FsOptions, SlowFs, Tree};
+use crate::kept::Keep;
 use crate::mirror::Fh;
 use crate::mirror::Ino;
 use crate::ops::{Call, MethodSet};
@@ -89,7 +90,7 @@ impl Room {
         let line = DelayLine::new().unwrap();
         let table = FaultTable::new(Arc::clone(&line), Some(1));
         let keep = Arc::new(Keep::in_memory_only());
-        let fs = SlowFs::new(tree, Arc::clone(&table), line, keep, FsOptions::default());
+        let fs = SlowFs::new((tree, None), Arc::clone(&table), line, keep, FsOptions::default());
         Room { fs, table, dir }
     }
 
@@ -215,8 +216,9 @@ fn a_sync_that_is_not_done_does_not_reach_the_backing() {
     room.fs.core.tree.release(fh).unwrap();
     let sync = || {
         let op = ask(Call::Fsync, Target::Inode(ino)).by(fh);
-        let run =
-            move |core: &Core, _, operands: Operands<'_>, _: &mut _| core.sync(fh, false, operands);
+        let run = move |core: &Core, _, operands: Operands<'_>, _: &mut _| {
+            core.sync(0, (fh, false), operands)
+        };
         room.serve::<ReplyEmpty, _>(op, Operands::default(), nothing, run)
     };
     // It would fail.

@@ -66,7 +66,7 @@ pub(super) fn printable(name: &str) -> String {
 }
 
 /// A count as Thrift has it; beyond that, the most.
-pub(super) fn signed(n: u64) -> i64 {
+pub(crate) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 

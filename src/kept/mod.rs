@@ -1,11 +1,14 @@
-//! The data that held operations keep: in memory, and beyond a bound in an unlinked file.
+//! Data that is kept for later: in memory, and beyond a bound in an unlinked file. Held operations keep
+//! what came with them, the log of what is not durable keeps what was written over.
 //!
 //! A held write would else cost its size in memory for as long as it is held. What is beyond the
 //! bound is moved to the file by the delay line's threads, never by a loop thread, and read back
 //! when the operation goes on, so much at once as the bound says. What cannot be written stays.
 //!
-//! Invariants: data is in one place that counts, and a place in the file belongs to one operation.
+//! Invariants: data is in one place that counts, and a place in the file has one owner.
 //! Lock rule: the locks cover memory work only; the file is read and written outside.
+
+mod space;
 
 use std::fs::File;
 use std::io;
@@ -18,7 +21,7 @@ use parking_lot::{Condvar, Mutex};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::space::Space;
+use space::Space;
 
 /// Less than this is not worth the file: it is moved in pages.
 const WORTH: u64 = 4096;
@@ -26,6 +29,8 @@ const WORTH: u64 = 4096;
 /// How much is kept, and where.
 #[derive(Default)]
 pub(crate) struct Keep {
+    /// Who keeps it, and the option that names another directory for the file.
+    whose: (&'static str, &'static str),
     /// Bytes in memory, beyond which the file is used.
     most: u64,
     file: Option<File>,
@@ -39,12 +44,16 @@ pub(crate) struct Keep {
 }
 
 impl Keep {
-    /// Keeps so many bytes in memory, and what is beyond in a file without a name in this directory.
+    /// Keeps so many bytes in memory for them (who, and by which option), and what is beyond in a file without a name in this directory.
     ///
     /// # Errors
     /// The file cannot be made.
-    pub(crate) fn new(most: u64, dir: &Path) -> io::Result<Keep> {
-        Ok(Keep { most, file: Some(unnamed(dir)?), ..Keep::default() })
+    pub(crate) fn new(
+        whose: (&'static str, &'static str),
+        most: u64,
+        dir: &Path,
+    ) -> io::Result<Keep> {
+        Ok(Keep { whose, most, file: Some(unnamed(dir)?), ..Keep::default() })
     }
 
     /// Keeps everything in memory.
@@ -53,7 +62,7 @@ impl Keep {
         Keep { most: u64::MAX, ..Keep::default() }
     }
 
-    /// Bytes of held operations that are in memory, and in the file.
+    /// Bytes that are in memory, and in the file.
     #[must_use]
     pub(crate) fn bytes(&self) -> [u64; 2] {
         [self.in_memory.load(Relaxed), self.in_file.load(Relaxed)]
@@ -79,9 +88,10 @@ impl Keep {
 
     fn warn(&self, error: &io::Error) {
         if !self.warned.swap(true, Relaxed) {
+            let (who, option) = self.whose;
             tracing::warn!(
-                "cannot move what held operations keep to a file: {error}; it stays in memory \
-                 (name another directory with --held-dir)"
+                "cannot move what {who} to a file: {error}; it stays in memory \
+                 (name another directory with {option})"
             );
         }
     }
@@ -108,15 +118,15 @@ enum State {
     Gone,
 }
 
-/// The data of one operation.
-pub(super) struct Kept {
+/// The data of one owner.
+pub(crate) struct Kept {
     keep: Arc<Keep>,
     len: u64,
     state: Mutex<State>,
 }
 
 impl Kept {
-    pub(super) fn new(keep: &Arc<Keep>, data: &[u8]) -> Arc<Kept> {
+    pub(crate) fn new(keep: &Arc<Keep>, data: &[u8]) -> Arc<Kept> {
         let len = data.len() as u64;
         keep.in_memory.fetch_add(len, Relaxed);
         let state = Mutex::new(State::Memory(Arc::new(data.into())));
@@ -124,13 +134,13 @@ impl Kept {
     }
 
     /// Whether it is to be moved to the file.
-    pub(super) fn is_too_much(&self) -> bool {
+    pub(crate) fn is_too_much(&self) -> bool {
         let keep = &self.keep;
         self.len >= WORTH && keep.file.is_some() && keep.in_memory.load(Relaxed) > keep.most
     }
 
     /// Moves it to the file, unless its operation has gone on.
-    pub(super) fn store(&self) {
+    pub(crate) fn store(&self) {
         let Some(file) = &self.keep.file else { return };
         let data = match &*self.state.lock() {
             State::Memory(data) => Arc::clone(data),
@@ -155,7 +165,7 @@ impl Kept {
     ///
     /// # Errors
     /// Those of reading the file.
-    pub(super) fn take(&self) -> io::Result<Taken> {
+    pub(crate) fn take(&self) -> io::Result<Taken> {
         let state = std::mem::replace(&mut *self.state.lock(), State::Gone);
         let keep = Arc::clone(&self.keep);
         match (state, &self.keep.file) {
@@ -169,6 +179,38 @@ impl Kept {
                 read.map(|()| taken)
             }
             _ => Ok(Taken { keep, data: Arc::default(), loaded: false }),
+        }
+    }
+}
+
+impl Kept {
+    /// How many bytes it is.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Reads so many bytes from there on, and leaves all where it is.
+    ///
+    /// # Errors
+    /// Those of reading the file; it is shorter than that, or was taken.
+    pub(crate) fn read(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        // Under the lock nothing is moved to the file; there it is free only once this is dropped.
+        let file_at = match &*self.state.lock() {
+            State::Memory(data) => {
+                let place = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+                let from = data.get(place(at)..place(at.saturating_add(into.len() as u64)));
+                let from = from.ok_or(io::ErrorKind::UnexpectedEof)?;
+                into.copy_from_slice(from);
+                return Ok(());
+            }
+            State::File(file_at) => *file_at,
+            State::Gone => return Err(io::ErrorKind::UnexpectedEof.into()),
+        };
+        match &self.keep.file {
+            Some(file) if at.saturating_add(into.len() as u64) <= self.len => {
+                file.read_exact_at(into, file_at.saturating_add(at))
+            }
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 }
@@ -200,21 +242,21 @@ fn unnamed(dir: &Path) -> io::Result<File> {
 
 /// Makes a file and takes its name away.
 fn unlinked(dir: &Path) -> io::Result<File> {
-    let path = dir.join(format!(".slowfs-held-{:016x}", rand::random::<u64>()));
+    let path = dir.join(format!(".slowfs-kept-{:016x}", rand::random::<u64>()));
     let file = File::from(rustix::fs::open(&path, OWN.0 | OFlags::CREATE, OWN.1)?);
     std::fs::remove_file(&path)?;
     Ok(file)
 }
 
 /// Data on its way into the backing.
-pub(super) struct Taken {
+pub(crate) struct Taken {
     keep: Arc<Keep>,
     data: Arc<Vec<u8>>,
     loaded: bool,
 }
 
 impl Taken {
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.data
     }
 }
@@ -240,7 +282,7 @@ mod tests {
     const PIECE: usize = 64 << 10;
 
     fn keep(most: u64) -> Arc<Keep> {
-        Arc::new(Keep::new(most, &std::env::temp_dir()).unwrap())
+        Arc::new(Keep::new(("a test keeps", "--dir"), most, &std::env::temp_dir()).unwrap())
     }
 
     fn piece(n: u8) -> Vec<u8> {
@@ -298,6 +340,20 @@ mod tests {
         }
         assert_eq!(keep.space.lock().end(), 0);
         assert_eq!(keep.file.as_ref().unwrap().metadata().unwrap().blocks(), 0, "given back");
+    }
+
+    #[test]
+    fn what_is_read_stays_where_it_is() {
+        let keep = keep(PIECE as u64);
+        let all: Vec<_> = (0..2).map(|n| kept(&keep, n)).collect();
+        let before = keep.bytes();
+        for (n, kept) in all.iter().enumerate() {
+            let mut some = [9; 3];
+            kept.read(PIECE as u64 - 3, &mut some).unwrap();
+            assert_eq!(some, [n as u8; 3]);
+            assert!(kept.read(PIECE as u64 - 2, &mut some).is_err(), "{n}");
+        }
+        assert_eq!((before, keep.bytes()), ([PIECE as u64; 2], [PIECE as u64; 2]));
     }
 
     #[test]

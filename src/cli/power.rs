@@ -1,0 +1,106 @@
+//! `slowfs unsynced`, `slowfs checkpoint` and `slowfs power-cut`: what a power cut would take back. No locks.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::output;
+use super::report::Report;
+use super::tracking::CutArgs;
+use crate::fault::words::visible;
+use crate::rpc::{
+    Client, ClientError, Cut, PowerCut, Unsynced, UnsyncedFile, UnsyncedName, WirePath,
+};
+
+/// Has one mount build the image.
+pub(super) fn cut(client: &mut Client, args: &CutArgs) -> Result<Report, ClientError> {
+    let CutArgs { to, keep, unit, seed } = args;
+    let seed = seed.unwrap_or_else(rand::random).cast_signed();
+    let cut = Cut { name: to.clone(), keep: keep.to_string(), unit: *unit, seed };
+    let done = client.power_cut(&cut)?;
+    let PowerCut { image, keep, seed, entries, dropped, reverted, .. } = &done;
+    let dice = if keep == "random" { format!(" (seed {seed})") } else { String::new() };
+    let text = format!(
+        "{} is what a disk could hold: keeps {keep}{dice} of {}; {} dropped, {} with other content",
+        shown(image),
+        counted(*entries, "entry", "entries"),
+        counted(*dropped, "change", "changes"),
+        counted(*reverted, "file", "files"),
+    );
+    let mut json = json!(done);
+    output::add_bytes(&mut json, "image", image);
+    output::add_bytes(&mut json, "manifest", &done.manifest);
+    Ok(Report::new(text, json))
+}
+
+/// Has all that one mount has count as durable.
+pub(super) fn checkpoint(client: &mut Client) -> Result<Report, ClientError> {
+    let entries = client.checkpoint()?;
+    let text = format!("{} durable", counted(entries, "entry is", "entries are"));
+    Ok(Report::new(text, json!({ "entries": entries })))
+}
+
+/// What is not durable of one mount.
+pub(super) fn unsynced(client: &mut Client) -> Result<Report, ClientError> {
+    let found = client.unsynced()?;
+    let mut json = json!(found);
+    for (list, name) in [("files", "path"), ("names", "path")] {
+        let paths: Vec<&WirePath> = match list {
+            "files" => found.files.iter().map(|file| &file.path).collect(),
+            _ => found.names.iter().map(|name| &name.path).collect(),
+        };
+        let objects = json.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        objects.zip(paths).for_each(|(object, path)| output::add_bytes(object, name, path));
+    }
+    Ok(Report::new(table(&found), json).with_warnings(warnings(&found)))
+}
+
+/// After so long a kernel has written back, or something does not sync that should.
+const LONG: i64 = 600_000_000_000;
+
+fn warnings(found: &Unsynced) -> Vec<String> {
+    let foreign = found
+        .foreign
+        .iter()
+        .map(|path| format!("{} was changed behind the mount: it counts as durable", shown(path)));
+    let old = found.files.iter().filter(|file| file.age_ns > LONG).map(|file| {
+        let path = shown(&file.path);
+        format!("{path} has not been synced for {}", output::short_time(file.age_ns))
+    });
+    foreign.chain(old).collect()
+}
+
+fn table(found: &Unsynced) -> String {
+    let Unsynced { files, names, left_out, entries, remembered, written_back, .. } = found;
+    let mut text = match entries {
+        0 => "everything is durable".to_owned(),
+        n => format!("{} not durable, {remembered} bytes", counted(*n, "entry is", "entries are")),
+    };
+    if *written_back > 0 {
+        let _ = write!(text, "; {written_back} counted as written back");
+    }
+    let of_file = |file: &UnsyncedFile| {
+        let ranges: Vec<String> =
+            file.ranges.iter().map(|r| format!("{}+{}", r.offset, r.len)).collect();
+        let sizes = (file.sizes > 0).then(|| counted(file.sizes, "size", "sizes"));
+        let what: Vec<String> = ranges.into_iter().chain(sizes).collect();
+        [what.join(" "), output::short_time(file.age_ns), shown(&file.path)]
+    };
+    let of_name = |name: &UnsyncedName| [name.what.clone(), String::new(), shown(&name.path)];
+    let rows: Vec<_> = files.iter().map(of_file).chain(names.iter().map(of_name)).collect();
+    if !rows.is_empty() {
+        let _ = write!(text, "\n{}", output::table(["WHAT", "AGE", "PATH"], &[], rows));
+    }
+    if *left_out > 0 {
+        let _ = write!(text, "\nand {left_out} more");
+    }
+    text
+}
+
+fn counted(n: i64, one: &str, several: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { several })
+}
+
+fn shown(path: &WirePath) -> String {
+    visible(&path.0.to_string_lossy())
+}

@@ -1,0 +1,104 @@
+//! What is typed about what a power cut would take back: the options of `slowfs mount`, and which image.
+//! No locks.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::values::parse_time;
+use crate::daemon::TrackingConfig;
+use crate::fault::words;
+use crate::unsynced::{Keeping, Order};
+
+/// What `slowfs mount` remembers.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Tracking {
+    /// Remember what is not durable, for `slowfs unsynced` and `slowfs power-cut`. Syncs promise what Linux's
+    /// filesystems keep, or only what POSIX does
+    #[arg(
+        long,
+        value_name = "linux|posix",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "linux",
+        conflicts_with = "passthrough_except"
+    )]
+    track_unsynced: Option<Promise>,
+    /// What remembering may take; beyond it the oldest counts as written back. More than 64 MiB of it goes to
+    /// a file [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = words::bytes, requires = "track_unsynced")]
+    unsynced_max: Option<u64>,
+    /// The directory of that file, which has no name [default: $TMPDIR, or /tmp]
+    #[arg(long, value_name = "DIR", requires = "track_unsynced")]
+    unsynced_dir: Option<PathBuf>,
+    /// What is older counts as written back, as a kernel does it [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "track_unsynced")]
+    unsynced_age: Option<Duration>,
+    /// Where `slowfs power-cut --to` makes its directories: outside of what is mirrored, and best on the same
+    /// filesystem, where it may share what it does not change
+    #[arg(long, value_name = "DIR", requires = "track_unsynced")]
+    images: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Promise(Order);
+
+impl FromStr for Promise {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "linux" => Ok(Promise(Order::Linux)),
+            "posix" => Ok(Promise(Order::Posix)),
+            _ => Err("one of linux, posix"),
+        }
+    }
+}
+
+impl Tracking {
+    /// What of it a run needs to know, if something is remembered.
+    ///
+    /// # Errors
+    /// A path cannot be made absolute.
+    pub(super) fn config(
+        &self,
+        absolute: impl Fn(&Path) -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<Option<TrackingConfig>> {
+        let Some(Promise(order)) = self.track_unsynced else { return Ok(None) };
+        Ok(Some(TrackingConfig {
+            order,
+            most: self.unsynced_max.unwrap_or(1 << 30),
+            dir: self.unsynced_dir.as_deref().map(&absolute).transpose()?,
+            age: self.unsynced_age.unwrap_or(Duration::from_secs(30)),
+            images: self.images.as_deref().map(&absolute).transpose()?,
+        }))
+    }
+}
+
+/// Which image.
+#[derive(Args, Clone, Debug)]
+pub(super) struct CutArgs {
+    /// Its name, below the directory of `slowfs mount --images`
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(super) to: String,
+    /// What is kept of what is not durable: nothing, everything, the first N entries of the log, or whatever
+    /// the dice say that a disk could hold
+    #[arg(long, value_name = "none|all|prefix:N|random", default_value = "none")]
+    pub(super) keep: Keeping,
+    /// How many bytes are written at once or not at all: 512 or 4096
+    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = unit)]
+    pub(super) unit: i64,
+    /// Make the dice repeatable: the same N on the same log makes the same image
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+}
+
+fn unit(text: &str) -> Result<i64, &'static str> {
+    match text {
+        "512" => Ok(512),
+        "4096" => Ok(4096),
+        _ => Err("one of 512, 4096"),
+    }
+}

@@ -1,0 +1,130 @@
+//! What a mount remembers of what is not durable: where that goes, and how control asks for it. No locks.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::config::TrackingConfig;
+use super::error::{StartError, strip};
+use super::held;
+use crate::fs::Survey;
+use crate::rpc::{
+    Cut, Memory, PowerCut, Remembered, Unsynced as Told, UnsyncedFile, UnsyncedName, UnsyncedRange,
+    WirePath, signed,
+};
+use crate::unsynced::{Choice, Keeping, Limits, Pending, Unsynced};
+
+/// Ranges of a file that are told.
+const MOST_RANGES: usize = 16;
+
+/// Begins to remember: before the mount, so that nothing of it lies there.
+pub(super) fn begin(
+    config: &TrackingConfig,
+    mountpoint: &Path,
+    base: &Path,
+) -> Result<Unsynced, StartError> {
+    let images = config.images.as_deref().map(|dir| images(dir, mountpoint, base)).transpose()?;
+    let keep = Arc::new(held::remember(config.dir.clone(), mountpoint)?);
+    let TrackingConfig { order, most, age, .. } = *config;
+    Ok(Unsynced::new(keep, Limits { order, most, age, images }))
+}
+
+/// Opens the directory for images, which must be outside of what is mirrored: an image would have
+/// itself in it.
+fn images(dir: &Path, mountpoint: &Path, base: &Path) -> Result<OwnedFd, StartError> {
+    let failed = |e: std::io::Error| StartError::Images(dir.to_owned(), strip(&e));
+    let resolved = fs::canonicalize(dir).map_err(failed)?;
+    let base = fs::canonicalize(base).map_err(|e| StartError::Backing(base.into(), strip(&e)))?;
+    if resolved.starts_with(mountpoint) {
+        let (dir, mountpoint) = (dir.to_owned(), mountpoint.to_owned());
+        return Err(StartError::Below { option: "--images", dir, mountpoint });
+    }
+    if resolved.starts_with(&base) {
+        return Err(StartError::ImagesBelow(dir.to_owned(), base));
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(&resolved, flags, Mode::empty());
+    opened.map_err(|e| failed(e.into()))
+}
+
+/// What control asks, if something is remembered.
+pub(super) fn remembered(survey: Arc<Survey>, config: Option<&TrackingConfig>) -> Remembered {
+    Remembered(config.map(|config| {
+        let images = config.images.clone().unwrap_or_default();
+        Arc::new(Door { survey, images }) as Arc<dyn Memory>
+    }))
+}
+
+struct Door {
+    survey: Arc<Survey>,
+    images: PathBuf,
+}
+
+impl Memory for Door {
+    fn unsynced(&self) -> Told {
+        self.survey.pending().map(told).unwrap_or_default()
+    }
+
+    fn checkpoint(&self) -> i64 {
+        self.survey.checkpoint().map(signed).unwrap_or_default()
+    }
+
+    fn cut(&self, cut: &Cut) -> Result<PowerCut, String> {
+        let keeping: Keeping = match cut.keep.as_str() {
+            "" => Keeping::default(),
+            keep => keep.parse()?,
+        };
+        let unit = match cut.unit {
+            0 => 512,
+            unit @ (512 | 4096) => unit.unsigned_abs(),
+            other => return Err(format!("unit is {other}: it must be 512 or 4096")),
+        };
+        let choice = Choice { keeping, unit, seed: cut.seed.cast_unsigned() };
+        let done = self.survey.cut(&cut.name, choice).transpose().map_err(|e| e.to_string())?;
+        let done = done.ok_or("nothing is remembered")?;
+        Ok(PowerCut {
+            image: WirePath(self.images.join(&done.image)),
+            keep: done.keep,
+            unit: signed(done.unit),
+            seed: done.seed.to_string(),
+            entries: signed(done.entries),
+            dropped: signed(done.dropped.len() as u64),
+            reverted: signed(done.files.len() as u64),
+            made: signed(done.made),
+            copied: signed(done.copied),
+            manifest: WirePath(self.images.join(format!("{}.json", done.image))),
+        })
+    }
+}
+
+fn told(pending: Pending) -> Told {
+    let Pending { files, names, left_out, entries, bytes, written_back, age, foreign } = pending;
+    let range = |(offset, len)| UnsyncedRange { offset: signed(offset), len: signed(len) };
+    let files = files.into_iter().map(|file| UnsyncedFile {
+        path: WirePath(file.path),
+        bytes: signed(file.ranges.iter().map(|(_, len)| len).sum()),
+        ranges: file.ranges.into_iter().take(MOST_RANGES).map(range).collect(),
+        sizes: signed(file.sizes),
+        age_ns: ns(file.age),
+    });
+    let names =
+        names.into_iter().map(|n| UnsyncedName { path: WirePath(n.path), what: n.what.to_owned() });
+    Told {
+        files: files.collect(),
+        names: names.collect(),
+        left_out: signed(left_out),
+        entries: signed(entries),
+        remembered: signed(bytes),
+        written_back: signed(written_back),
+        age_ns: ns(age),
+        foreign: foreign.into_iter().map(WirePath).collect(),
+    }
+}
+
+fn ns(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}

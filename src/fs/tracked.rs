@@ -1,0 +1,80 @@
+//! Requests that change something, as the log of what is not durable takes them in, if there is one: what is
+//! done to the backing, after a plan has cut or edited it. Lock rule: only then locks are held while the
+//! mirror works, those of [`Unsynced`](crate::unsynced::Unsynced); none while an operation is held.
+
+use std::ffi::OsStr;
+use std::io;
+
+use super::Core;
+use super::op::Operands;
+use crate::mirror::{Changes, Fh, Ino};
+use crate::unsynced::{About, SyncOf};
+
+impl Core {
+    /// Runs what may change that.
+    #[inline]
+    pub(super) fn tracked<'a, T>(
+        &self,
+        about: impl FnOnce() -> About<'a>,
+        run: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        match &self.unsynced {
+            None => run(),
+            Some(unsynced) => unsynced.change(&self.tree, &about(), run),
+        }
+    }
+
+    /// Makes what was written durable, unless a fault has it that no sync is done.
+    pub(super) fn sync(
+        &self,
+        tid: u32,
+        (fh, datasync): (Fh, bool),
+        operands: Operands<'_>,
+    ) -> io::Result<()> {
+        if !operands.syncs() {
+            return Ok(());
+        }
+        let Some(unsynced) = &self.unsynced else { return self.tree.fsync(fh, datasync) };
+        let handle = self.tree.handle(fh)?;
+        let inode = handle.inode();
+        let of = if inode.is_dir() { SyncOf::Directory } else { SyncOf::File { datasync } };
+        let who = (inode.ino(), (fh, tid));
+        unsynced.sync(&self.tree, who, of, || self.tree.fsync(fh, datasync))
+    }
+}
+
+/// An entry of a directory.
+type Name<'a> = (Ino, &'a OsStr);
+
+/// An entry that is made.
+pub(super) fn made((dir, name): Name<'_>) -> About<'_> {
+    About::Names { entries: [Some((dir, name)), None], linked: None, makes: true }
+}
+
+/// An entry that is removed, or two of which one takes the other's place.
+pub(super) fn moved<'a>(from: Name<'a>, to: Option<Name<'a>>) -> About<'a> {
+    About::Names { entries: [Some(from), to], linked: None, makes: false }
+}
+
+/// A further name of an inode.
+pub(super) fn linked(ino: Ino, (dir, name): Name<'_>) -> About<'_> {
+    About::Names { entries: [Some((dir, name)), None], linked: Some(ino), makes: false }
+}
+
+/// So many bytes of a file that was opened with these flags. After a write by a handle that syncs each
+/// write its sync is of that only.
+pub(super) fn written<'a>(
+    (ino, fh): (Ino, Fh),
+    flags: i32,
+    tid: u32,
+    (at, len): (u64, usize),
+) -> About<'a> {
+    let owes = (flags & libc::O_DSYNC != 0).then_some((fh, tid));
+    About::Write { ino, at, len: len as u64, owes }
+}
+
+/// What a SETATTR sets.
+pub(super) fn set<'a>(ino: Ino, changes: &Changes) -> About<'a> {
+    let times = changes.atime.is_some() || changes.mtime.is_some();
+    About::State { ino, size: changes.size, times }
+}

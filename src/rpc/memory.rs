@@ -1,0 +1,136 @@
+//! What a power cut would take back, as it is told, and who remembers it. No locks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::record::record;
+use super::values::WirePath;
+
+record! {
+    /// Bytes of a file.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct UnsyncedRange = "UnsyncedRange" {
+        /// Where they begin.
+        1: offset: i64,
+        /// How many they are.
+        2: len: i64,
+    }
+}
+
+record! {
+    /// A file whose content is not durable.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct UnsyncedFile = "UnsyncedFile" {
+        /// Its path in the backing, by the name used last.
+        1: path: WirePath,
+        /// Bytes that may be others after a cut.
+        2: bytes: i64,
+        /// Where they are: the first of these ranges.
+        3: ranges: Vec<UnsyncedRange>,
+        /// How many other sizes it may have.
+        4: sizes: i64,
+        /// How old the oldest of it is, nanoseconds.
+        5: age_ns: i64,
+    }
+}
+
+record! {
+    /// An entry of a directory that is not durable.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct UnsyncedName = "UnsyncedName" {
+        /// Its path in the backing.
+        1: path: WirePath,
+        /// `made`, `removed` or `replaced`.
+        2: what: String,
+    }
+}
+
+record! {
+    /// What a power cut could take back now.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Unsynced = "Unsynced" {
+        /// Files, those first of which something is oldest.
+        1: files: Vec<UnsyncedFile>,
+        /// Entries of directories, in the order in which they were changed.
+        2: names: Vec<UnsyncedName>,
+        /// How many more files and names there are.
+        3: left_out: i64,
+        /// Entries of the log.
+        4: entries: i64,
+        /// What it takes to remember them, bytes.
+        5: remembered: i64,
+        /// Entries that counted as written back, for their age or for want of room.
+        6: written_back: i64,
+        /// How old the oldest entry is, nanoseconds.
+        7: age_ns: i64,
+        /// What was changed behind the mount, and counts as durable.
+        8: foreign: Vec<WirePath>,
+    }
+}
+
+record! {
+    /// An image of what a disk could hold.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct PowerCut = "PowerCut" {
+        /// Where it is.
+        1: image: WirePath,
+        /// What was kept of what is not durable, as it was asked for.
+        2: keep: String,
+        /// Bytes that were written at once or not at all.
+        3: unit: i64,
+        /// What the dice were seeded with, a number of 64 bits.
+        4: seed: String,
+        /// Entries that the log had.
+        5: entries: i64,
+        /// Changes of names, attributes and sizes that the image lacks.
+        6: dropped: i64,
+        /// Files whose content is not the one behind the mount.
+        7: reverted: i64,
+        /// Files, directories and all else in it.
+        8: made: i64,
+        /// Bytes that had to be copied.
+        9: copied: i64,
+        /// Where it says what was dropped, and of which files what.
+        10: manifest: WirePath,
+    }
+}
+
+/// The image that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Its name, below the mount's directory for images.
+    pub name: String,
+    /// `none`, `all`, `prefix:N` or `random`; empty is none.
+    pub keep: String,
+    /// Bytes that are written at once or not at all; 0 is 512.
+    pub unit: i64,
+    /// For the dice.
+    pub seed: i64,
+}
+
+/// Who remembers what is not durable.
+pub trait Memory: Send + Sync {
+    /// What that is.
+    fn unsynced(&self) -> Unsynced;
+
+    /// All that is there is durable now: how many entries that concerned.
+    fn checkpoint(&self) -> i64;
+
+    /// Builds an image.
+    ///
+    /// # Errors
+    /// Why not, in one line.
+    fn cut(&self, cut: &Cut) -> Result<PowerCut, String>;
+}
+
+/// What a mount remembers, if it does.
+#[derive(Clone, Default)]
+pub struct Remembered(pub Option<Arc<dyn Memory>>);
+
+impl fmt::Debug for Remembered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Remembered")
+    }
+}

@@ -1,0 +1,284 @@
+//! Which of the states that a disk could hold an image has. What is legal under `linux`:
+//!
+//! (a) Changes of names, attributes and, by request, of sizes form one sequence: a prefix of it is kept, plus
+//! what syncs made durable, which the log does not have any more. (b) A unit of a file has any version since
+//! its durable one that is newer than the last kept and older than the first dropped cut that covers it.
+//! (c) The size is the durable one or one it had since, under the same rule. (d) A file whose creation is
+//! dropped is not there. (e) Units have no order among themselves.
+//!
+//! Under `posix` any changes may be kept whose needs are. No locks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use super::Order;
+use super::file::{Event, File};
+use super::log::{Change, Log};
+use crate::fault::drawn;
+use crate::mirror::{Ino, Seen};
+
+/// What of all that is not durable is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// What is durable only.
+    #[default]
+    None,
+    /// Everything, as if all had been written back.
+    All,
+    /// The first so many entries of the log.
+    Prefix(u64),
+    /// Whatever the dice say.
+    Random,
+}
+
+impl fmt::Display for Keeping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Keeping::None => f.write_str("none"),
+            Keeping::All => f.write_str("all"),
+            Keeping::Prefix(n) => write!(f, "prefix:{n}"),
+            Keeping::Random => f.write_str("random"),
+        }
+    }
+}
+
+impl FromStr for Keeping {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Keeping, String> {
+        match text.strip_prefix("prefix:").map(str::parse) {
+            Some(Ok(n)) => Ok(Keeping::Prefix(n)),
+            _ => match text {
+                "none" => Ok(Keeping::None),
+                "all" => Ok(Keeping::All),
+                "random" => Ok(Keeping::Random),
+                _ => Err(format!("keep is {text:?}: it must be none, all, prefix:N or random")),
+            },
+        }
+    }
+}
+
+/// A choice among the legal images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) keeping: Keeping,
+    /// Bytes that are written at once or not at all.
+    pub(crate) unit: u64,
+    pub(crate) seed: u64,
+}
+
+/// Bytes of a file that are those from before an event.
+pub(super) struct Piece {
+    pub(super) range: Range<u64>,
+    /// Which of the file's events.
+    pub(super) event: usize,
+}
+
+/// What the content of a file comes to.
+pub(super) struct Content {
+    /// None: as it is.
+    pub(super) size: Option<u64>,
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// A choice, applied to a log.
+pub(super) struct Chosen<'a> {
+    log: &'a Log,
+    choice: Choice,
+    /// The last number of which something may be kept.
+    limit: u64,
+    dropped: BTreeSet<u64>,
+}
+
+/// Numbers by the seed, one after the other.
+struct Dice {
+    seed: u64,
+    rolled: u64,
+}
+
+impl Dice {
+    /// One of so many.
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.rolled += 1;
+        drawn(self.seed, "power-cut", self.rolled) % sides.max(1)
+    }
+}
+
+impl<'a> Chosen<'a> {
+    pub(super) fn new(log: &'a Log, choice: Choice) -> Chosen<'a> {
+        let mut numbers: Vec<u64> = log.ops.keys().copied().collect();
+        for file in log.files.values() {
+            numbers.extend(file.events.iter().filter(|event| !event.cut).map(|event| event.seq));
+        }
+        numbers.sort_unstable();
+        let first = |n: u64| match usize::try_from(n) {
+            Ok(0) => 0,
+            Ok(n) => numbers.get(n - 1).copied().unwrap_or(u64::MAX),
+            Err(_) => u64::MAX,
+        };
+        let mut dice = Dice { seed: choice.seed, rolled: 0 };
+        let limit = match choice.keeping {
+            Keeping::None => 0,
+            Keeping::All => u64::MAX,
+            Keeping::Prefix(n) => first(n),
+            Keeping::Random => first(dice.roll(numbers.len() as u64 + 1)),
+        };
+        let later = |seq: &u64| *seq > limit;
+        let dropped = match (choice.keeping, log.order) {
+            (Keeping::Random, Order::Posix) => {
+                let mut dropped = BTreeSet::new();
+                for (seq, op) in &log.ops {
+                    let lacks = op.needs().iter().any(|need| dropped.contains(need));
+                    if dice.roll(2) == 0 || lacks {
+                        dropped.insert(*seq);
+                    }
+                }
+                dropped
+            }
+            _ => log.ops.keys().copied().filter(later).collect(),
+        };
+        Chosen { log, choice, limit, dropped }
+    }
+
+    /// The changes that are dropped, in their order.
+    pub(super) fn dropped(&self) -> impl Iterator<Item = (u64, &'a Change)> {
+        let op = |seq: &u64| Some((*seq, &self.log.ops.get(seq)?.change));
+        self.dropped.iter().filter_map(op)
+    }
+
+    /// By directory, the entries that are not what they are now, and what they are.
+    pub(super) fn names(&self) -> HashMap<Ino, BTreeMap<&'a OsStr, Option<Ino>>> {
+        let mut names: HashMap<Ino, BTreeMap<&OsStr, Option<Ino>>> = HashMap::new();
+        for (_, change) in self.dropped() {
+            let Change::Names(entries) = change else { continue };
+            for entry in entries {
+                names.entry(entry.dir).or_default().entry(&entry.name).or_insert(entry.before);
+            }
+        }
+        names
+    }
+
+    /// The mode, the owner and the times of those inodes that have others now.
+    pub(super) fn states(&self) -> HashMap<Ino, &'a Seen> {
+        let mut states = HashMap::new();
+        for (_, change) in self.dropped() {
+            if let Change::State(ino, before) = change {
+                states.entry(*ino).or_insert(&**before);
+            }
+        }
+        states
+    }
+
+    /// The extended attributes that are others now, by inode.
+    pub(super) fn attributes(&self) -> HashMap<Ino, BTreeMap<&'a OsStr, Option<&'a [u8]>>> {
+        let mut all: HashMap<Ino, BTreeMap<&OsStr, Option<&[u8]>>> = HashMap::new();
+        for (_, change) in self.dropped() {
+            if let Change::Attribute(ino, name, before) = change {
+                all.entry(*ino).or_default().entry(name).or_insert(before.as_deref());
+            }
+        }
+        all
+    }
+
+    fn is_dropped(&self, event: &Event) -> bool {
+        event.cut && self.dropped.contains(&event.seq)
+    }
+
+    fn is_kept(&self, event: &Event) -> bool {
+        event.cut && !self.dropped.contains(&event.seq)
+    }
+
+    /// How many of these events, which are one after the other, have been done.
+    fn version(&self, events: &[&Event], durable: usize, dice: &mut Dice) -> usize {
+        let kept = events.iter().rposition(|event| self.is_kept(event)).map_or(0, |at| at + 1);
+        let lowest = kept.max(durable);
+        let dropped = events.iter().position(|event| self.is_dropped(event));
+        let highest = dropped.unwrap_or(events.len()).max(lowest);
+        match self.choice.keeping {
+            Keeping::None => lowest,
+            Keeping::All => highest,
+            Keeping::Prefix(_) => {
+                let within = events.partition_point(|event| event.seq <= self.limit);
+                within.clamp(lowest, highest)
+            }
+            Keeping::Random => {
+                let more = dice.roll((highest - lowest) as u64 + 1);
+                lowest + usize::try_from(more).unwrap_or_default()
+            }
+        }
+    }
+
+    /// What the content of a file comes to. The same choice comes to the same whatever else is asked.
+    pub(super) fn content(&self, file: &File) -> Content {
+        let first = file.events.front().map_or(0, |event| event.seq);
+        let seed = self.choice.seed ^ first.rotate_left(32);
+        let mut dice = Dice { seed, rolled: 0 };
+        Content { size: self.size(file, &mut dice), pieces: self.pieces(file, &mut dice) }
+    }
+
+    fn size(&self, file: &File, dice: &mut Dice) -> Option<u64> {
+        let sized: Vec<&Event> = file.events.iter().filter(|event| event.resizes()).collect();
+        let synced = file.synced.iter().map(|(_, seq)| *seq).max().unwrap_or_default();
+        let durable = sized.partition_point(|event| event.seq <= synced);
+        let done = self.version(&sized, durable, dice);
+        match done.checked_sub(1).and_then(|last| sized.get(last)) {
+            Some(last) => Some(last.sizes.1),
+            None => sized.first().map(|first| first.sizes.0),
+        }
+    }
+
+    fn pieces(&self, file: &File, dice: &mut Dice) -> Vec<Piece> {
+        let unit = self.choice.unit;
+        let mut units: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (at, event) in file.events.iter().enumerate().filter(|(_, e)| !e.range.is_empty()) {
+            for n in event.range.start / unit..=(event.range.end - 1) / unit {
+                units.entry(n).or_default().push(at);
+            }
+        }
+        let mut pieces = Pieces::default();
+        for (n, covering) in units {
+            let whole = n * unit..(n + 1).saturating_mul(unit);
+            let events: Vec<&Event> =
+                covering.iter().filter_map(|at| file.events.get(*at)).collect();
+            let overlaps = |range: &Range<u64>| range.start < whole.end && whole.start < range.end;
+            let synced = file.synced.iter().filter(|(range, _)| overlaps(range));
+            let synced = synced.map(|(_, seq)| *seq).max().unwrap_or_default();
+            let durable = events.partition_point(|event| event.seq <= synced);
+            let done = self.version(&events, durable, dice);
+            let mut left = vec![whole];
+            for (event, at) in events.iter().zip(&covering).skip(done) {
+                left = pieces.take(left, &event.range, *at);
+            }
+        }
+        pieces.0
+    }
+}
+
+#[derive(Default)]
+struct Pieces(Vec<Piece>);
+
+impl Pieces {
+    /// Takes of what is left that which an event covers, and tells what is left then.
+    fn take(&mut self, left: Vec<Range<u64>>, of: &Range<u64>, event: usize) -> Vec<Range<u64>> {
+        let mut rest = Vec::new();
+        for part in left {
+            let taken = part.start.max(of.start)..part.end.min(of.end);
+            if taken.is_empty() {
+                rest.push(part);
+                continue;
+            }
+            rest.extend([part.start..taken.start, taken.end..part.end]);
+            match self.0.last_mut() {
+                Some(last) if last.event == event && last.range.end == taken.start => {
+                    last.range.end = taken.end;
+                }
+                _ => self.0.push(Piece { range: taken, event }),
+            }
+        }
+        rest.retain(|part| !part.is_empty());
+        rest
+    }
+}

@@ -1,0 +1,282 @@
+//! What a power cut would take back, and the directories that a disk could hold after it.
+//!
+//! The backing always has the newest. The log (`log`) remembers what was done to it and is not durable:
+//! `track` takes it in as requests run, `file` is its part for one file,
+//! `durable` takes out what syncs make durable. `choice` says which of
+//! the states that a disk could hold an image has, `image` builds it, `told` tells what is pending and
+//! what an image lacks. Lock rule: see `track`.
+
+mod choice;
+mod durable;
+mod file;
+mod image;
+mod log;
+#[cfg(test)]
+mod tests;
+mod told;
+mod track;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+pub(crate) use choice::{Choice, Keeping};
+pub(crate) use told::{Manifest, Pending};
+pub(crate) use track::{About, SyncOf};
+
+use choice::Chosen;
+use image::Builder;
+use log::Log;
+
+use crate::kept::Keep;
+use crate::mirror::{Ino, Mirror};
+use crate::sys::text_of;
+
+/// A truncation or a hole of more than this counts as durable at once, with all that came before it.
+const BULK: u64 = 64 << 20;
+
+/// How many locks the inodes share.
+const STRIPES: usize = 1024;
+
+/// How long a cut waits for requests that change something.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// So many files that others have changed are told of.
+const MOST_FOREIGN: usize = 300;
+
+/// What syncs promise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// As ext4, xfs and btrfs do: a new file's sync makes its names durable, and changes keep their order.
+    #[default]
+    Linux,
+    /// As POSIX has it: names are durable by the sync of their directory, and have no order.
+    Posix,
+}
+
+/// How much is remembered, and where images go.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub(crate) order: Order,
+    /// Bytes.
+    pub(crate) most: u64,
+    /// What is older counts as written back.
+    pub(crate) age: Duration,
+    /// The directory of images.
+    pub(crate) images: Option<OwnedFd>,
+}
+
+/// What is not durable of one mount.
+pub(crate) struct Unsynced {
+    /// Shared by what changes the tree, while it runs.
+    gate: RwLock<()>,
+    /// Changes of names come one after the other.
+    names: Mutex<()>,
+    inodes: Vec<Mutex<()>>,
+    log: Mutex<Log>,
+    keep: Arc<Keep>,
+    limits: Limits,
+    foreign: Mutex<Vec<PathBuf>>,
+    told_of_bulk: AtomicBool,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoImage {
+    #[error("this mount has no directory for images: mount with --images DIR")]
+    Nowhere,
+    #[error(
+        "{0} is no name for an image: give one of at most 200 bytes, without a slash, that does not begin with a dot"
+    )]
+    Name(String),
+    #[error("{0} is there already: name another, or remove it")]
+    There(String),
+    #[error(
+        "requests that change something have not ended within 10s: clear what holds the backing up, and cut again"
+    )]
+    Busy,
+    #[error("cannot build the image {0}: {1}; nothing of it is left")]
+    Failed(String, String),
+}
+
+impl Unsynced {
+    pub(crate) fn new(keep: Arc<Keep>, limits: Limits) -> Unsynced {
+        Unsynced {
+            gate: RwLock::new(()),
+            names: Mutex::new(()),
+            inodes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            log: Mutex::new(Log::new(limits.order)),
+            keep,
+            limits,
+            foreign: Mutex::default(),
+            told_of_bulk: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets go of what is too old or too much, and of the inodes that are needed no more.
+    fn settle<N: Default>(&self, tree: &Mirror<N>, mut log: MutexGuard<'_, Log>) {
+        self.bound(&mut log);
+        let released = log.take_released();
+        drop(log);
+        released.into_iter().for_each(|ino| tree.forget(ino, 1));
+    }
+
+    fn bound(&self, log: &mut Log) {
+        log.bound(Instant::now().checked_sub(self.limits.age), self.limits.most);
+    }
+
+    /// All that is there now is durable; how many entries of the log that concerned.
+    pub(crate) fn checkpoint<N: Default>(&self, tree: &Mirror<N>) -> u64 {
+        let mut log = self.log.lock();
+        let (before, mark) = (log.len(), log.seq());
+        log.checkpoint(mark);
+        let durable = before.saturating_sub(log.len());
+        self.settle(tree, log);
+        durable as u64
+    }
+
+    /// Builds the directory of that name below the one for images: what a disk could hold if the power
+    /// went now. The mount goes on.
+    ///
+    /// # Errors
+    /// There is none; why.
+    pub(crate) fn cut<N: Default>(
+        &self,
+        tree: &Mirror<N>,
+        name: &str,
+        choice: Choice,
+    ) -> Result<Manifest, NoImage> {
+        let images = self.limits.images.as_ref().ok_or(NoImage::Nowhere)?;
+        let is_name = !name.is_empty() && name.len() <= 200 && !name.starts_with('.');
+        if !is_name || name.bytes().any(|byte| matches!(byte, b'/' | 0) || byte.is_ascii_control())
+        {
+            return Err(NoImage::Name(format!("{name:?}")));
+        }
+        let manifest = format!("{name}.json");
+        let is_there = |name: &str| {
+            let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::statat(images, name, flags).is_ok()
+        };
+        if is_there(name) || is_there(&manifest) {
+            return Err(NoImage::There(name.to_owned()));
+        }
+        let _alone = self.gate.try_write_for(PATIENCE).ok_or(NoImage::Busy)?;
+        self.find_foreign(tree);
+        let mut log = self.log.lock();
+        self.bound(&mut log);
+        let chosen = Chosen::new(&log, choice);
+        let failed = |e: io::Error| NoImage::Failed(name.to_owned(), text_of(&e));
+        let beside = Beside::make(images, name).map_err(failed)?;
+        let built = Builder::build(tree, (&log, &chosen), beside.dir.as_fd()).map_err(failed)?;
+        let foreign = self.foreign.lock().clone();
+        let told = Manifest::of(tree, (&log, &chosen), (name, choice), (built, foreign));
+        beside.finish(name, &manifest, &told).map_err(|error| match error {
+            Errno::EXIST => NoImage::There(name.to_owned()),
+            error => failed(error.into()),
+        })?;
+        Ok(told)
+    }
+
+    /// Looks for what others have changed since the last request.
+    fn find_foreign<N: Default>(&self, tree: &Mirror<N>) {
+        let tracked: Vec<Ino> = self.log.lock().files.keys().copied().collect();
+        for ino in tracked {
+            if let Ok(seen) = tree.seen(ino) {
+                self.compare(tree, ino, &seen);
+            }
+        }
+    }
+
+    fn became_foreign<N: Default>(&self, tree: &Mirror<N>, ino: Ino) {
+        let path = path_of(tree, ino);
+        tracing::warn!(
+            "{} was changed behind the mount: what is there now counts as durable",
+            path.display()
+        );
+        let mut foreign = self.foreign.lock();
+        if foreign.len() < MOST_FOREIGN && !foreign.contains(&path) {
+            foreign.push(path);
+        }
+    }
+
+    fn told_of_bulk<N: Default>(&self, tree: &Mirror<N>, ino: Ino) {
+        if !self.told_of_bulk.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "{} lost more than 64 MiB at once, or cannot be read: that counts as durable, with all that \
+                 came before it",
+                path_of(tree, ino).display()
+            );
+        }
+    }
+
+    /// What is not durable.
+    pub(crate) fn pending<N: Default>(&self, tree: &Mirror<N>) -> Pending {
+        let log = self.log.lock();
+        let foreign = self.foreign.lock().clone();
+        let pending = Pending::of(tree, &log, foreign);
+        self.settle(tree, log);
+        pending
+    }
+}
+
+/// The backing path of an inode, by the name that it had last.
+fn path_of<N: Default>(tree: &Mirror<N>, ino: Ino) -> PathBuf {
+    let mut path = Vec::new();
+    if let Ok(inode) = tree.inode(ino) {
+        tree.path(&inode, &mut path);
+    }
+    PathBuf::from(OsStr::from_bytes(&path))
+}
+
+/// A directory that is written beside what it will be, and gone if it does not come to that.
+struct Beside<'a> {
+    images: &'a OwnedFd,
+    name: String,
+    dir: OwnedFd,
+    done: bool,
+}
+
+impl<'a> Beside<'a> {
+    fn make(images: &'a OwnedFd, name: &str) -> io::Result<Beside<'a>> {
+        let name = format!(".{name}.{:016x}", rand::random::<u64>());
+        rustix::fs::mkdirat(images, &name, Mode::RWXU)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(images, &name, flags, Mode::empty())?;
+        Ok(Beside { images, name, dir, done: false })
+    }
+
+    /// Gives it its name, and its manifest beside it.
+    fn finish(mut self, name: &str, manifest: &str, told: &Manifest) -> Result<(), Errno> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+        let file = rustix::fs::openat(self.images, manifest, flags, mode)?;
+        let text = serde_json::to_vec_pretty(told).unwrap_or_default();
+        let mut rest = text.as_slice();
+        while !rest.is_empty() {
+            let written = rustix::io::write(&file, rest)?;
+            rest = rest.get(written..).unwrap_or_default();
+        }
+        let only = RenameFlags::NOREPLACE;
+        rustix::fs::renameat_with(self.images, &self.name, self.images, name, only)?;
+        self.done = true;
+        Ok(())
+    }
+}
+
+impl Drop for Beside<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            let images = format!("/proc/self/fd/{}", self.images.as_raw_fd());
+            let _ = std::fs::remove_dir_all(PathBuf::from(images).join(&self.name));
+        }
+    }
+}

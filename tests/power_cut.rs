@@ -1,0 +1,318 @@
+//! What a power cut leaves: programs on a mount that remembers what is not durable, started again on what a
+//! disk could hold.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use common::{Mount, scratch, slowfs, stdout_of, text_of};
+use serde_json::Value;
+use slowfs::rpc::Cut;
+
+/// A mirror that remembers, and where its images go.
+fn tracking(options: &[&str]) -> (Mount, PathBuf) {
+    let scratch = scratch();
+    let images = scratch.path().join("images");
+    fs::create_dir(&images).unwrap();
+    let dir = images.to_str().unwrap().to_owned();
+    let mut all = vec!["--track-unsynced", "--unsynced-age", "1h", "--images", &dir];
+    all.extend(options);
+    (Mount::over(scratch, &all), images)
+}
+
+/// The image of that name that keeps so much.
+fn cut(mount: &Mount, images: &Path, name: &str, keep: &str, seed: i64) -> PathBuf {
+    let cut = Cut { name: name.to_owned(), keep: keep.to_owned(), unit: 4096, seed };
+    mount.client().power_cut(&cut).unwrap();
+    images.join(name)
+}
+
+fn control(mount: &Mount, words: &[&str]) -> Command {
+    let mut command = slowfs();
+    command.args(words).args(["--addr", &mount.addr]);
+    command
+}
+
+fn answer(mount: &Mount, words: &[&str]) -> Value {
+    serde_json::from_str(&stdout_of(control(mount, words).arg("--json"))).unwrap()
+}
+
+fn sync(path: &Path) {
+    File::open(path).unwrap().sync_all().unwrap();
+}
+
+fn write_synced(path: &Path, text: &str) {
+    let mut file = File::create(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.sync_all().unwrap();
+}
+
+/// Replaces a file as it should be done, or with one of the two syncs left out.
+fn replace(dir: &Path, text: &str, syncs_file: bool, syncs_directory: bool) {
+    let temporary = dir.join("tmp");
+    match syncs_file {
+        true => write_synced(&temporary, text),
+        false => fs::write(&temporary, text).unwrap(),
+    }
+    fs::rename(&temporary, dir.join("f")).unwrap();
+    if syncs_directory {
+        sync(dir);
+    }
+}
+
+#[test]
+fn a_file_that_is_replaced_with_both_syncs_is_there_whole_after_every_cut() {
+    let (mount, images) = tracking(&[]);
+    for n in 0..20 {
+        let text = format!("version {n}").repeat(1000);
+        replace(&mount.mnt(), &text, true, true);
+        // What comes after is not durable, and not in the way.
+        fs::write(mount.mnt().join("other"), "other").unwrap();
+        let keep = if n % 2 == 0 { "none" } else { "random" };
+        let image = cut(&mount, &images, &format!("cut{n}"), keep, n);
+        assert_eq!(fs::read_to_string(image.join("f")).unwrap(), text, "{n}");
+    }
+}
+
+#[test]
+fn without_the_sync_of_its_directory_the_old_file_may_be_left() {
+    let (mount, images) = tracking(&[]);
+    replace(&mount.mnt(), "old", true, true);
+    replace(&mount.mnt(), "new", true, false);
+    let image = cut(&mount, &images, "none", "none", 0);
+    assert_eq!(fs::read_to_string(image.join("f")).unwrap(), "old");
+    assert_eq!(fs::read_to_string(image.join("tmp")).unwrap(), "new");
+    let left = (0..30).map(|n| {
+        let image = cut(&mount, &images, &format!("random{n}"), "random", n);
+        fs::read_to_string(image.join("f")).unwrap()
+    });
+    let left: Vec<_> = left.collect();
+    assert!(left.iter().all(|text| ["old", "new"].contains(&text.as_str())), "{left:?}");
+    assert!(["old", "new"].iter().all(|text| left.iter().any(|l| l == text)), "{left:?}");
+}
+
+#[test]
+fn a_file_that_is_renamed_before_its_sync_may_be_empty() {
+    let (mount, images) = tracking(&[]);
+    replace(&mount.mnt(), "old", true, true);
+    replace(&mount.mnt(), "new", false, true);
+    let left = (0..30).map(|n| {
+        let image = cut(&mount, &images, &format!("random{n}"), "random", n);
+        fs::read_to_string(image.join("f")).unwrap()
+    });
+    assert!(left.into_iter().any(|text| text.is_empty()));
+}
+
+/// The old file was in the directory's last durable state, and so it comes back, a removed one as well.
+#[test]
+fn what_was_removed_comes_back_with_its_names_and_attributes() {
+    let (mount, images) = tracking(&[]);
+    let (mnt, raw) = (mount.mnt(), mount.raw());
+    fs::create_dir(mnt.join("d")).unwrap();
+    fs::write(mnt.join("d/f"), "some").unwrap();
+    fs::hard_link(mnt.join("d/f"), mnt.join("g")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);
+    fs::set_permissions(mnt.join("g"), mode).unwrap();
+    assert!(mount.client().checkpoint().unwrap() > 0);
+    fs::remove_file(mnt.join("d/f")).unwrap();
+    fs::remove_file(mnt.join("g")).unwrap();
+    fs::remove_dir(mnt.join("d")).unwrap();
+    assert_eq!(fs::read_dir(&raw).unwrap().count(), 0);
+    let image = cut(&mount, &images, "image", "none", 0);
+    assert_eq!(fs::read_to_string(image.join("d/f")).unwrap(), "some");
+    let (first, second) =
+        (fs::metadata(image.join("d/f")).unwrap(), fs::metadata(image.join("g")).unwrap());
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!((first.ino(), first.nlink()), (second.ino(), 2));
+    assert_eq!(first.mode() & 0o7777, 0o640);
+}
+
+#[test]
+fn writes_by_o_dsync_and_stores_into_a_mapping_are_taken_in() {
+    let (mount, images) = tracking(&[]);
+    let path = mount.mnt().join("f");
+    write_synced(&path, &"o".repeat(16384));
+    fs::OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_DSYNC)
+        .open(&path)
+        .unwrap()
+        .write_all_at(&[b's'; 4096], 4096)
+        .unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[b'n'; 4096], 0).unwrap();
+    let image = cut(&mount, &images, "none", "none", 0);
+    let left = fs::read(image.join("f")).unwrap();
+    assert_eq!((left[0], left[4096], left[8192]), (b'o', b's', b'o'));
+    let image = cut(&mount, &images, "all", "all", 0);
+    assert!(fs::read(image.join("f")).unwrap() == fs::read(mount.raw().join("f")).unwrap());
+}
+
+/// A session of the shell of SQLite.
+struct Session {
+    shell: Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Session {
+    fn start(database: &Path, setup: &str) -> Session {
+        let mut shell = Command::new("sqlite3");
+        shell.arg(database).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut shell = shell.spawn().expect("this test needs sqlite3");
+        let answers = BufReader::new(shell.stdout.take().unwrap());
+        let mut session = Session { shell, answers };
+        session.ask(setup);
+        session
+    }
+
+    /// Runs these statements to their end.
+    fn ask(&mut self, statements: &str) {
+        let stdin = self.shell.stdin.as_mut().unwrap();
+        writeln!(stdin, "{statements}\nSELECT 'done';").unwrap();
+        let mut line = String::new();
+        while line.trim() != "done" {
+            line.clear();
+            assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "sqlite3 has ended");
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
+    }
+}
+
+fn ask_once(database: &Path, statements: &str) -> String {
+    let output = Command::new("sqlite3").arg(database).arg(statements).output().unwrap();
+    text_of(&output).trim().to_owned()
+}
+
+/// Commits one row after the other; after each fifth an image is made, which must be sound. How many of the
+/// rows that were committed each lacks.
+fn lost_after_cuts(journal: &str, synchronous: &str) -> Vec<i64> {
+    let (mount, images) = tracking(&[]);
+    let database = mount.mnt().join("bank.db");
+    let setup = format!(
+        "PRAGMA journal_mode={journal}; PRAGMA synchronous={synchronous}; PRAGMA wal_autocheckpoint=7;
+         CREATE TABLE t(n INTEGER PRIMARY KEY, text);"
+    );
+    let mut session = Session::start(&database, &setup);
+    let mut made = Vec::new();
+    for n in 1..=40 {
+        session.ask(&format!("INSERT INTO t VALUES({n}, hex(randomblob(1500)));"));
+        if n % 5 == 0 {
+            // In the middle of a transaction.
+            session.ask("BEGIN; UPDATE t SET text = 'torn';");
+            let keep = if n % 10 == 0 { "random" } else { "none" };
+            made.push((n, cut(&mount, &images, &format!("cut{n}"), keep, n)));
+            session.ask("ROLLBACK;");
+        }
+    }
+    let lost = made.into_iter().map(|(n, image)| {
+        let found = ask_once(
+            &image.join("bank.db"),
+            "PRAGMA integrity_check; SELECT count(*) FROM t WHERE text = 'torn'; SELECT count(*) FROM t;",
+        );
+        let rows = found.strip_prefix("ok\n0\n").unwrap_or_else(|| panic!("cut {n}: {found}"));
+        n - rows.parse::<i64>().unwrap()
+    });
+    lost.collect()
+}
+
+#[test]
+fn sqlite_keeps_what_it_has_committed_by_its_log() {
+    assert_eq!(lost_after_cuts("WAL", "FULL"), [0; 8]);
+}
+
+#[test]
+fn sqlite_keeps_what_it_has_committed_by_its_journal() {
+    assert_eq!(lost_after_cuts("DELETE", "EXTRA"), [0; 8]);
+}
+
+/// It commits by removing its journal, and only with EXTRA syncs the directory after that: the journal may come
+/// back, and with it what was before the last transaction.
+#[test]
+fn sqlite_may_lose_its_last_transaction_where_it_does_not_sync_the_directory() {
+    let lost = lost_after_cuts("DELETE", "FULL");
+    assert!(lost.iter().all(|lost| (0..=1).contains(lost)) && lost.contains(&1), "{lost:?}");
+}
+
+/// So that the others do not pass because nothing is ever lost.
+#[test]
+fn sqlite_without_syncs_loses_what_it_has_committed() {
+    let (mount, images) = tracking(&[]);
+    let database = mount.mnt().join("bank.db");
+    let setup = "PRAGMA synchronous=OFF; CREATE TABLE t(n);";
+    let mut session = Session::start(&database, setup);
+    session.ask("INSERT INTO t VALUES(1);");
+    let image = cut(&mount, &images, "none", "none", 0);
+    let found = ask_once(&image.join("bank.db"), "SELECT count(*) FROM t;");
+    assert!(found.contains("no such table"), "{found}");
+}
+
+#[test]
+fn what_is_not_durable_is_shown_until_it_is() {
+    let (mount, images) = tracking(&[]);
+    assert_eq!(stdout_of(&mut control(&mount, &["unsynced"])), "everything is durable\n");
+    fs::write(mount.mnt().join("f"), "some").unwrap();
+    let shown = stdout_of(&mut control(&mount, &["unsynced"]));
+    let path = mount.raw().join("f").display().to_string();
+    assert!(shown.contains("entries are not durable") && shown.contains("0+4"), "{shown}");
+    let told = answer(&mount, &["unsynced"]);
+    assert_eq!(told["files"][0]["path"], path);
+    assert_eq!(told["files"][0]["bytes"], 4);
+    assert_eq!(told["names"][0]["what"], "made");
+    let cut = answer(&mount, &["power-cut", "--to", "one", "--keep", "prefix:1", "--seed", "3"]);
+    assert_eq!(cut["image"], images.join("one").display().to_string());
+    assert_eq!((&cut["keep"], &cut["seed"]), (&"prefix:1".into(), &"3".into()));
+    let manifest = fs::read_to_string(cut["manifest"].as_str().unwrap()).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["files"][0]["live_size"], 4, "{manifest}");
+    assert_eq!(fs::read(images.join("one/f")).unwrap(), b"");
+    let durable = stdout_of(&mut control(&mount, &["checkpoint"]));
+    assert!(durable.ends_with("durable\n"), "{durable}");
+    assert_eq!(answer(&mount, &["unsynced"])["entries"], 0);
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_a_line() {
+    let plain = Mount::new();
+    for words in [&["unsynced"][..], &["checkpoint"], &["power-cut", "--to", "x"]] {
+        let refused = control(&plain, words).output().unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text_of(&refused).contains("mount with --track-unsynced"), "{}", text_of(&refused));
+    }
+    let (mount, images) = tracking(&[]);
+    let refused = |words: &[&str]| text_of(&control(&mount, words).output().unwrap());
+    assert!(refused(&["power-cut", "--to", "a/b"]).contains("no name for an image"));
+    fs::create_dir(images.join("there")).unwrap();
+    assert!(refused(&["power-cut", "--to", "there"]).contains("there already"));
+    assert!(refused(&["power-cut", "--to", "x", "--unit", "7"]).contains("512, 4096"));
+    assert!(refused(&["power-cut", "--to", "x", "--keep", "some"]).contains("prefix:N"));
+    let dir = mount.raw().display().to_string();
+    let start = |options: &[&str]| {
+        let at = scratch();
+        let mut mount = slowfs();
+        mount.arg("mount").arg(at.path()).args(["--subdir", &dir, "--listen", "none"]);
+        let output = mount.args(options).output().unwrap();
+        assert!(!output.status.success());
+        text_of(&output)
+    };
+    assert!(start(&["--track-unsynced", "--images", &dir]).contains("which is mirrored"));
+    assert!(start(&["--track-unsynced", "--images", "/proc/none"]).contains("cannot keep images"));
+    assert!(start(&["--images", "/tmp"]).contains("--track-unsynced"));
+    let both = start(&["--track-unsynced", "--passthrough-except", ".*"]);
+    assert!(both.contains("cannot be used with"), "{both}");
+}
