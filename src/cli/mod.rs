@@ -40,6 +40,7 @@ mod recipe;
 mod record;
 mod render;
 mod report;
+mod saved;
 mod scenario;
 mod screen;
 mod selftest;

@@ -112,3 +112,39 @@ fn a_disk_without_room_is_told() {
     assert!(said.contains("write of 1MiB: No space left on device"), "{said}");
     assert!(names(own.path()).is_empty() && names(to.path()).is_empty());
 }
+
+/// What was measured is told all the same, and the file stays as it was.
+#[test]
+fn a_file_that_takes_no_recording_loses_nothing() {
+    let disk = Disk::tmpfs();
+    let own = disk.directory();
+    let small = Disk::tmpfs();
+    let size = ["-o", "remount,size=64k"];
+    let mut shrink = std::process::Command::new("mount");
+    assert!(shrink.args(size).arg(small.path()).status().unwrap().success());
+    let file = small.path().join("disk.toml");
+    fs::write(&file, "mine").unwrap();
+    fs::write(small.path().join("rest"), [1; 60 << 10]).unwrap();
+    let words = [own.path().to_str().unwrap(), "--for", "1s", "--force"];
+    for to in [file.as_path(), Path::new("/dev/full")] {
+        let output = recording(&words, to).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
+        let said = text_of(&output);
+        let lines: Vec<&str> = said.lines().filter(|line| line.starts_with('{')).collect();
+        let [summary, error] = lines[..] else { panic!("{said}") };
+        let summary = json(summary);
+        assert!(summary["file"].is_null(), "{summary}");
+        assert!(class(&summary, "fsync", None)["n"].as_u64().unwrap() > 0, "{summary}");
+        let error = json(error)["error"].to_string();
+        assert!(error.contains(": No space left on device"), "{error}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+    fs::remove_file(small.path().join("rest")).unwrap();
+    // As one leaves it that was killed.
+    fs::write(&file, "").unwrap();
+    let words = [own.path().to_str().unwrap(), "--for", "1s"];
+    let output = recording(&words, &file).output().unwrap();
+    assert!(output.status.success(), "{}", text_of(&output));
+    assert!(fs::read_to_string(&file).unwrap().contains("[fsync]"));
+    assert_eq!(names(small.path()), ["disk.toml"]);
+}

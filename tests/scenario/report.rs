@@ -1,12 +1,15 @@
 //! What `--report` writes: the same figures as JSON and as a page.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::Value;
 
 use super::command;
+use super::common::disk::Disk;
 use super::common::{Mount, text_of};
 
 /// Runs it while a file is synced over and over; how it ended, and the report.
@@ -187,4 +190,94 @@ fn of_several_mounts_it_tells_how_far_apart_they_began() {
     let lags: Vec<i64> = mounts.iter().map(|mount| mount["lag_ns"].as_i64().unwrap()).collect();
     assert_eq!(lags.iter().min(), Some(&0));
     assert_eq!(lags.iter().max().copied(), report["skew_ns"].as_i64());
+}
+
+/// A scenario that is over at once.
+const SHORT: &str = "0s clear\n100ms end";
+
+#[test]
+fn a_report_is_whole_or_the_file_stays_as_it_was() {
+    let mount = Mount::new();
+    let disk = Disk::tmpfs();
+    let size = ["-o", "remount,size=64k"];
+    assert!(Command::new("mount").args(size).arg(disk.path()).status().unwrap().success());
+    let (file, rest) = (disk.path().join("report.html"), disk.path().join("rest"));
+    fs::write(&file, "of before").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o604)).unwrap();
+    // What is left takes no report.
+    fs::write(&rest, [1; 60 << 10]).unwrap();
+    let output = command(&mount, SHORT).arg("--report").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
+    assert!(text_of(&output).contains("report.html: No space left"), "{}", text_of(&output));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "of before");
+    assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 2, "nothing beside it");
+    fs::remove_file(&rest).unwrap();
+    let link = mount.scratch().join("link.html");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let output = command(&mount, SHORT).arg("--report").arg(&link).output().unwrap();
+    assert!(output.status.success(), "{}", text_of(&output));
+    assert!(fs::read_to_string(&file).unwrap().ends_with("</html>\n"));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o604);
+    assert!(link.is_symlink());
+    assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 1, "nothing beside it");
+}
+
+/// As a container has it: it cannot be renamed onto.
+#[test]
+fn a_file_that_is_mounted_by_itself_takes_a_report() {
+    let mount = Mount::new();
+    let disk = Disk::tmpfs();
+    let (file, other) = (disk.path().join("report.html"), disk.path().join("other.html"));
+    fs::write(&file, "of before, and longer than nothing").unwrap();
+    fs::write(&other, "").unwrap();
+    let bound = Command::new("mount").arg("--bind").args([&file, &other]).status().unwrap();
+    assert!(bound.success());
+    let output = command(&mount, SHORT).arg("--report").arg(&other).output().unwrap();
+    assert!(Command::new("umount").arg(&other).status().unwrap().success());
+    assert!(output.status.success(), "{}", text_of(&output));
+    let report = fs::read_to_string(&file).unwrap();
+    assert!(report.starts_with("<!DOCTYPE") && report.ends_with("</html>\n"), "{report}");
+    assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 2, "nothing beside it");
+}
+
+#[test]
+fn a_report_goes_to_a_stream_too() {
+    let mount = Mount::new();
+    let output = command(&mount, SHORT).args(["--report", "/dev/stdout"]).output().unwrap();
+    let said = text_of(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("line 1: ") && said.ends_with("</html>\n"), "{said}");
+    let both = mount.scratch().join("both");
+    let output = command(&mount, SHORT)
+        .args(["--report", "/dev/stdout"])
+        .stdout(File::create(&both).unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text_of(&output));
+    let said = fs::read_to_string(&both).unwrap();
+    assert!(said.contains("line 1: ") && said.ends_with("</html>\n"), "{said}");
+    let output = command(&mount, SHORT).args(["--report", "/dev/null"]).output().unwrap();
+    assert!(output.status.success(), "{}", text_of(&output));
+}
+
+#[test]
+fn a_refused_run_leaves_no_report_and_the_scenario_is_none() {
+    let mount = Mount::new();
+    let file = mount.scratch().join("report.html");
+    let refused = command(&mount, "0s clear none\n1s end").arg("--report").arg(&file).output();
+    let refused = refused.unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{}", text_of(&refused));
+    let gone =
+        command(&mount, SHORT).args(["--addr", "127.0.0.1:1", "--report"]).arg(&file).output();
+    assert_eq!(gone.unwrap().status.code(), Some(1));
+    assert!(!file.exists());
+    let own = mount.scratch().join("disk.scenario");
+    let other = mount.scratch().join("other.html");
+    let mut command = command(&mount, SHORT);
+    fs::hard_link(&own, &other).unwrap();
+    let output = command.arg("--report").arg(&other).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
+    let said = text_of(&output);
+    assert!(said.contains("other.html is the scenario; name another file"), "{said}");
+    assert_eq!(fs::read_to_string(&own).unwrap(), SHORT);
 }

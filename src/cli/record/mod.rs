@@ -1,7 +1,6 @@
 //! `slowfs record`: how long the backing of a mount takes, or a disk, written to a file that delays and devices
 //! draw from. A signal ends it like `--for` does, with what came until then. No locks.
 
-mod file;
 mod probe;
 mod report;
 mod scratch;
@@ -13,10 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 
-use self::file::Output;
 #[cfg(test)]
 pub(super) use self::report::field_names;
 use super::control::{Paths, Target};
+use super::saved::Saved;
 use super::values::{parse_interval, parse_method};
 use super::whom::{self, Lead};
 use super::{output, report as reports};
@@ -71,21 +70,14 @@ enum Source {
 
 /// Records, and tells what.
 pub(super) fn run(args: &RecordArgs, target: &Target) -> ExitCode {
-    match record(args, target) {
-        Ok(told) => {
-            output::out(&told);
-            ExitCode::SUCCESS
-        }
-        Err(reason) => {
-            reports::nobody(&reason, target);
-            ExitCode::FAILURE
-        }
-    }
+    let Err(reason) = record(args, target) else { return ExitCode::SUCCESS };
+    reports::nobody(&reason, target);
+    ExitCode::FAILURE
 }
 
-fn record(args: &RecordArgs, target: &Target) -> Result<String, String> {
+fn record(args: &RecordArgs, target: &Target) -> Result<(), String> {
     let source = Source::of(args, target)?;
-    let mut to = Output::open(&args.to, args.force)?;
+    let mut to = Saved::open(&args.to, args.force)?;
     // Not before: what opens a file may have to wait, and a signal ends that.
     let stop = signals::block(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT])
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
@@ -97,10 +89,14 @@ fn record(args: &RecordArgs, target: &Target) -> Result<String, String> {
             (dir.display().to_string(), probe::record(dir, lasts, &stop)?)
         }
     };
-    let summary = report::Summary::of(&args.to, what, recorded, (at, began.elapsed()))?;
-    to.write(&summary.file())?;
+    let mut summary = report::Summary::of(&args.to, what, recorded, (at, began.elapsed()))?;
+    let written = to.write(&summary.file());
+    if written.is_err() {
+        summary.is_nowhere();
+    }
     summary.warn();
-    Ok(if target.json { summary.json().to_string() } else { summary.text() })
+    output::out(&if target.json { summary.json().to_string() } else { summary.text() });
+    written
 }
 
 impl Source {

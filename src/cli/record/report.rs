@@ -16,7 +16,8 @@ const CHANNELS: &str = "channels = 64   # for `slowfs device`: so many requests 
 
 /// What was recorded, and how.
 pub(super) struct Summary {
-    to: PathBuf,
+    /// The file that has it.
+    to: Option<PathBuf>,
     what: String,
     at: SystemTime,
     lasted: Duration,
@@ -60,8 +61,13 @@ impl Summary {
             ));
         }
         let recording = samples.recording().with_figure(CHANNELS);
-        let to = to.to_owned();
+        let to = Some(to.to_owned());
         Ok(Summary { to, what, at, lasted, requests, dropped, failed, notes, recording })
+    }
+
+    /// Its file could not be written.
+    pub(super) fn is_nowhere(&mut self) {
+        self.to = None;
     }
 
     /// What is written to the file.
@@ -112,9 +118,10 @@ impl Summary {
         };
         let headers = ["METHOD", "SIZE", "N", "P50", "P90", "P99"];
         let table = output::table(headers, &[1, 2, 3, 4, 5], self.classes().map(row).collect());
-        let file = quoted(&self.to.display().to_string());
+        let file = self.to.as_ref().map(|to| quoted(&to.display().to_string()));
+        let file = file.map_or("in no file".to_owned(), |file| format!("in {file}"));
         let (n, what, lasted) = (self.requests, &self.what, seconds(self.lasted));
-        format!("{table}\n{n} requests of {what} in {lasted} are in {file}")
+        format!("{table}\n{n} requests of {what} in {lasted} are {file}")
     }
 
     pub(super) fn json(&self) -> Value {

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use super::super::control::Target;
 use super::super::output;
 use super::super::render::explain;
+use super::super::saved::Saved;
 use super::cast::{Cast, Player, named};
 use super::read::Written;
-use super::report::{OfMount, Out, Report, Samples, Seen};
+use super::report::{self, OfMount, Report, Samples, Seen};
 use crate::fault::words::visible;
 use crate::rpc::RunEvent;
 use crate::sys::signals;
@@ -45,7 +46,7 @@ pub(super) fn signals() -> Result<OwnedFd, String> {
 pub(super) fn to_the_end(
     cast: Cast,
     written: &Written,
-    (out, stop): (Option<Out>, OwnedFd),
+    (out, stop): (Option<Saved>, OwnedFd),
     target: &Target,
 ) -> Result<bool, String> {
     let several = cast.players.len() > 1;
@@ -72,8 +73,9 @@ pub(super) fn to_the_end(
     let why = wrong(&all, stopped);
     why.iter().for_each(|why| output::error(why));
     let is_good = why.is_empty();
-    if let Some(out) = out {
-        out.write(&report(&all, written, why))?;
+    if let Some(mut out) = out {
+        let text = report::text(&report(&all, written, why), out.path())?;
+        out.write(&text)?;
     }
     Ok(is_good)
 }

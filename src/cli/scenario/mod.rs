@@ -10,15 +10,15 @@ mod read;
 mod report;
 mod step;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use self::cast::Cast;
 use self::read::Written;
-use self::report::Out;
 #[cfg(test)]
 pub(super) use self::report::field_names;
 use super::control::Target;
+use super::saved::{self, Saved};
 use super::{output, whom};
 
 /// What is run.
@@ -48,7 +48,7 @@ pub(super) fn run(args: &RunArgs, target: &Target) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match play(&written, args, &target) {
+    match play(&written, (file, args), &target) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
@@ -59,8 +59,16 @@ pub(super) fn run(args: &RunArgs, target: &Target) -> ExitCode {
 }
 
 /// Whether it came to its end.
-fn play(written: &Written, args: &RunArgs, target: &Target) -> Result<bool, String> {
-    let out = args.report.as_deref().map(Out::open).transpose()?;
+fn play(
+    written: &Written,
+    (file, args): (&Path, &RunArgs),
+    target: &Target,
+) -> Result<bool, String> {
+    let open = |to: &Path| match saved::are_one(to, file) {
+        true => Err(format!("{} is the scenario; name another file for the report", to.display())),
+        false => Saved::open(to, true),
+    };
+    let out = args.report.as_deref().map(open).transpose()?;
     let how = (out.is_some(), args.detach);
     let cast = Cast::meet(written, how, target, &whom::addresses)?;
     // Not before: a signal ends what may have to wait. Not later: what has begun is ended in order.

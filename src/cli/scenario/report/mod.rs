@@ -7,9 +7,7 @@ mod gather;
 mod page;
 mod plot;
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -105,36 +103,13 @@ pub(super) struct OfMethod {
     pub(super) max_ns: Option<i64>,
 }
 
-/// The file of a report, open before anything starts. What it had stays until there is a report.
-pub(super) struct Out {
-    path: PathBuf,
-    file: File,
-}
-
-impl Out {
-    /// # Errors
-    /// It cannot be written: one line.
-    pub(super) fn open(path: &Path) -> Result<Out, String> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        Ok(Out { path: path.to_owned(), file })
+/// The report's text: JSON if the file's name says so, else a page.
+pub(super) fn text(report: &Report, file: &Path) -> Result<String, String> {
+    if !file.extension().is_some_and(|end| end.eq_ignore_ascii_case("json")) {
+        return Ok(page::page(report));
     }
-
-    /// Writes the report: as JSON if the file's name says so, else as a page.
-    pub(super) fn write(mut self, report: &Report) -> Result<(), String> {
-        let is_json = self.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("json"));
-        let text = match is_json {
-            true => serde_json::to_string_pretty(report).map(|text| text + "\n"),
-            false => Ok(page::page(report)),
-        };
-        let text = text.map_err(|error| error.to_string());
-        let written = text.and_then(|text| {
-            let emptied = self.file.set_len(0);
-            let written = emptied.and_then(|()| self.file.write_all(text.as_bytes()));
-            written.map_err(|error| error.to_string())
-        });
-        written.map_err(|error| format!("cannot write {}: {error}", self.path.display()))
-    }
+    let text = serde_json::to_string_pretty(report).map(|text| text + "\n");
+    text.map_err(|error| format!("cannot write {}: {error}", file.display()))
 }
 
 /// The names of the fields of the JSON.
