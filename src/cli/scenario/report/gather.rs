@@ -33,6 +33,7 @@ pub(in crate::cli::scenario) struct Seen<'a> {
 impl OfMount {
     pub(in crate::cli::scenario) fn of(seen: &Seen<'_>) -> OfMount {
         let Seen { addr, info, scenario, run, events, samples } = seen;
+        let faults = scenario.steps.iter().flat_map(|step| &step.faults);
         OfMount {
             addr: (*addr).to_owned(),
             mountpoint: info.mountpoint.clone(),
@@ -46,6 +47,7 @@ impl OfMount {
             why: run.why.clone(),
             failed: run.failed,
             steps: scenario.steps.iter().map(|step| OfStep::of(step, events)).collect(),
+            named: faults.flat_map(|fault| fault.methods.clone()).collect(),
             phases: phases(events),
             series: series(events, samples),
         }

@@ -55,6 +55,9 @@ pub(super) struct OfMount {
     pub(super) why: Option<String>,
     pub(super) failed: bool,
     pub(super) steps: Vec<OfStep>,
+    /// The methods that its faults name; they stand in the steps already.
+    #[serde(skip)]
+    pub(super) named: Vec<String>,
     pub(super) phases: Vec<Phase>,
     pub(super) series: Vec<Phase>,
 }

@@ -1,6 +1,6 @@
 //! The report as one page that needs nothing else: no script, no file, no network.
 
-use super::plot::{self, plot};
+use super::plot::{self, plot, spans};
 use super::{OfMount, OfStep, Phase, Report};
 use crate::cli::output::short_time;
 use crate::cli::svg::escaped;
@@ -42,7 +42,7 @@ pub(super) fn page(report: &Report) -> String {
          <table>{}</table>\n{mounts}\
          <p class=\"note\">Latency is from the arrival of a request to its answer, as the mount has counted it, \
          delays included. A request counts where it was answered. All were timed; figures come from \
-         buckets and are a sixteenth too long at most. Injected errors are those that faults gave, usual ones \
+         buckets and are a sixteenth too long at most. Of the errors, injected are those that faults gave, usual those \
          answers that nothing is wrong for, as that a name is not there.</p>\n</body>\n</html>\n",
         plot::STYLE,
         facts.concat()
@@ -99,10 +99,11 @@ fn steps(mount: &OfMount) -> String {
         let late = step.late_ns.map(short_time).unwrap_or_default();
         format!(
             "<tr><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{planned}</td>\
-             <td class=\"n\">{actual}</td><td class=\"n\">{late}</td><td>{}</td></tr>\n",
+             <td class=\"n\">{actual}</td><td class=\"n\">{late}</td><td>{}{}</td></tr>\n",
             place + 1,
             step.line,
-            code(&step.text)
+            code(&step.text),
+            came_of_it(step)
         )
     };
     let rows: String = mount.steps.iter().enumerate().map(row).collect();
@@ -110,6 +111,15 @@ fn steps(mount: &OfMount) -> String {
         "<table><tr><th class=\"n\">step</th><th class=\"n\">line</th><th class=\"n\">planned</th>\
          <th class=\"n\">actual</th><th class=\"n\">late</th><th>command</th></tr>\n{rows}</table>\n"
     )
+}
+
+/// What a step did, and what its mount warned of.
+fn came_of_it(step: &OfStep) -> String {
+    let did = step.did.iter().map(|did| format!("<div class=\"note\">{}</div>", escaped(did)));
+    let warnings = step.warnings.iter().map(|warning| {
+        format!("<div><span class=\"bad\">warning:</span> {}</div>", escaped(warning))
+    });
+    did.chain(warnings).collect()
 }
 
 /// A moment of the run.
@@ -122,14 +132,14 @@ fn time(ns: i64) -> String {
 fn phases(mount: &OfMount) -> String {
     let number = |line: &i64| mount.steps.iter().position(|step| step.line == *line);
     let rows = mount.phases.iter().map(|phase| {
-        let steps = phase.lines.iter().filter_map(number).map(|place| (place + 1).to_string());
-        let steps = steps.collect::<Vec<_>>().join(", ");
+        let steps = phase.lines.iter().filter_map(number).map(|place| place + 1);
+        let steps = spans(&steps.collect::<Vec<_>>());
         of_phase(phase, if steps.is_empty() { "start" } else { &steps })
     });
     format!(
         "<table><tr><th>after step</th><th class=\"n\">from</th><th class=\"n\">to</th><th>method</th>\
-         <th class=\"n\">calls</th><th class=\"n\">errors</th><th class=\"n\">injected</th>\
-         <th class=\"n\">usual</th>\
+         <th class=\"n\">calls</th><th class=\"n\">errors</th><th class=\"n\">of these injected</th>\
+         <th class=\"n\">of these usual</th>\
          <th class=\"n\">p50</th><th class=\"n\">p99</th><th class=\"n\">max</th></tr>\n{}</table>\n",
         rows.collect::<String>()
     )
@@ -145,8 +155,8 @@ fn of_phase(phase: &Phase, steps: &str) -> String {
     let row = |(place, method): (usize, &super::OfMethod)| {
         let figures = [method.p50_ns, method.p99_ns, method.max_ns];
         let figures = figures.map(|ns| ns.map(short_time).unwrap_or_default());
-        let others = method.errors - method.injected - method.usual;
-        let counts = [method.calls, others, method.injected, method.usual].map(|n| n.to_string());
+        let counts = [method.calls, method.errors, method.injected, method.usual];
+        let counts = counts.map(|n| n.to_string());
         let cells: String = counts
             .iter()
             .chain(&figures)
@@ -178,5 +188,30 @@ mod tests {
             assert!(!page.contains(part), "{part}");
         }
         assert!(page.contains("not done") && page.contains("line 3 was refused"));
+    }
+
+    #[test]
+    fn the_page_tells_warnings_and_counts_all_errors() {
+        let step = OfStep {
+            did: Some("set <1>".into()),
+            warnings: vec!["no & such".into()],
+            ..OfStep::default()
+        };
+        let method = super::super::OfMethod {
+            name: "fsync".into(),
+            calls: 70,
+            errors: 60,
+            injected: 30,
+            usual: 20,
+            ..Default::default()
+        };
+        let phases = vec![Phase { methods: vec![method], ..Phase::default() }];
+        let mount = OfMount { steps: vec![step], phases, ..OfMount::default() };
+        let page = page(&Report { mounts: vec![mount], ..Report::default() });
+        for part in ["set &lt;1&gt;", "warning:</span> no &amp; such", ">of these injected<"] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        let counts = [70, 60, 30, 20].map(|n| format!("<td class=\"n\">{n}</td>")).concat();
+        assert!(page.contains(&counts), "{page}");
     }
 }

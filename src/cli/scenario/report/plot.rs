@@ -2,7 +2,7 @@
 
 use super::{OfMethod, OfMount, Phase};
 use crate::cli::output::short_time;
-use crate::cli::svg::{circle, line, text};
+use crate::cli::svg::{circle, escaped, line, text};
 
 /// The drawing: its width, and what of it is left and right of the panels.
 const WIDTH: f64 = 960.0;
@@ -13,7 +13,7 @@ const HEIGHT: f64 = 150.0;
 const ABOVE: f64 = 50.0;
 const BELOW: f64 = 46.0;
 
-/// So many panels at most: the methods that were called most often.
+/// So many panels at most: what the faults name, then the methods that were called most often.
 const MOST: usize = 8;
 
 /// The style of the drawing, for the page that it stands in.
@@ -49,7 +49,8 @@ impl Scale {
 
 /// Draws a mount's series; none if nothing was asked of it.
 pub(super) fn plot(mount: &OfMount, end_ns: i64) -> Option<String> {
-    let methods = methods(mount);
+    let mut methods = methods(mount);
+    let others = methods.split_off(methods.len().min(MOST));
     if methods.is_empty() {
         return None;
     }
@@ -69,10 +70,24 @@ pub(super) fn plot(mount: &OfMount, end_ns: i64) -> Option<String> {
         panel(&mut parts, &scale, (name, *calls), mount);
         top += HEIGHT + BELOW + ABOVE;
     }
-    Some(parts + "</svg>\n")
+    Some(parts + "</svg>\n" + &left_out(&others))
 }
 
-/// The methods that are drawn, with how often they were called: those called most often first.
+/// What is not drawn.
+fn left_out(others: &[(String, i64)]) -> String {
+    let (n, s) = (others.len(), if others.len() == 1 { "" } else { "s" });
+    let names: Vec<_> = others.iter().map(|(name, _)| escaped(name)).collect();
+    match n {
+        0 => String::new(),
+        _ => format!(
+            "<p class=\"note\">{n} other method{s} not drawn, in the table below: {}.</p>\n",
+            names.join(", ")
+        ),
+    }
+}
+
+/// The methods, with how often they were called: those that the scenario's faults name come first, then those called
+/// most often.
 fn methods(mount: &OfMount) -> Vec<(String, i64)> {
     let mut found: Vec<(String, i64)> = Vec::new();
     for method in mount.series.iter().flat_map(|one| &one.methods) {
@@ -81,8 +96,7 @@ fn methods(mount: &OfMount) -> Vec<(String, i64)> {
             None => found.push((method.name.clone(), method.calls)),
         }
     }
-    found.sort_by_key(|(_, calls)| std::cmp::Reverse(*calls));
-    found.truncate(MOST);
+    found.sort_by_key(|(name, calls)| (!mount.named.contains(name), std::cmp::Reverse(*calls)));
     found
 }
 
@@ -148,8 +162,8 @@ fn key(parts: &mut String, y: f64) {
 
 /// A vertical line for the steps of each moment, with their numbers above the panel.
 fn steps(parts: &mut String, scale: &Scale, mount: &OfMount) {
-    let mut last = f64::MIN;
     let mut at: Option<i64> = None;
+    let mut marks: Vec<Mark> = Vec::new();
     let done = mount.steps.iter().enumerate();
     let done = done.filter_map(|(place, step)| Some((step.at_ns?, place)));
     let mut done: Vec<(i64, usize)> = done.collect();
@@ -160,12 +174,60 @@ fn steps(parts: &mut String, scale: &Scale, mount: &OfMount) {
             line(parts, "step", (x, scale.top), (x, scale.top + HEIGHT));
         }
         at = Some(moment);
-        // Numbers that would lie on each other stand side by side.
-        let beside = if x < last + 18.0 { last + 18.0 } else { x };
-        last = beside;
-        circle(parts, "mark", (beside, scale.top - 11.0), 8.0);
-        text(parts, (beside, scale.top - 7.0), "number", &(place + 1).to_string());
+        add(&mut marks, Mark { x, numbers: vec![place + 1] });
     }
+    let y = scale.top - 19.0;
+    for mark in marks {
+        let (left, width) = (mark.left(), mark.width());
+        parts.push_str(&format!(
+            "<rect x=\"{left:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"16\" rx=\"8\" class=\"mark\"/>\n"
+        ));
+        text(parts, (left + width / 2.0, scale.top - 7.0), "number", &spans(&mark.numbers));
+    }
+}
+
+/// The numbers of steps that stand in one place, from the first one's line on.
+struct Mark {
+    x: f64,
+    numbers: Vec<usize>,
+}
+
+impl Mark {
+    #[allow(clippy::cast_precision_loss, reason = "a few letters")]
+    fn width(&self) -> f64 {
+        10.0 + 6.5 * spans(&self.numbers).len() as f64
+    }
+
+    fn left(&self) -> f64 {
+        (self.x - 8.0).min(WIDTH - 1.0 - self.width())
+    }
+}
+
+/// Numbers that would lie on each other are told together.
+fn add(marks: &mut Vec<Mark>, mark: Mark) {
+    match marks.pop() {
+        Some(last) if mark.left() < last.left() + last.width() + 1.0 => {
+            let numbers = [last.numbers, mark.numbers].concat();
+            add(marks, Mark { x: last.x, numbers });
+        }
+        last => {
+            marks.extend(last);
+            marks.push(mark);
+        }
+    }
+}
+
+/// Numbers of steps as `1-12, 15`; so many parts that they fit.
+pub(super) fn spans(numbers: &[usize]) -> String {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
+    let runs: Vec<_> = numbers.chunk_by(|one, next| one + 1 == *next).collect();
+    let told = runs.iter().take(8).map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        run => run.iter().map(ToString::to_string).collect(),
+    });
+    let more = (runs.len() > 8).then(|| "...".to_owned());
+    told.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// A figure over time: each time it was found it stands for the while that it is of.
@@ -231,6 +293,7 @@ fn whole(ns: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::OfStep;
     use super::*;
 
     #[test]
@@ -271,5 +334,41 @@ mod tests {
         assert_eq!(drawn.matches("dot\"").count(), 2, "{drawn}");
         assert!(drawn.contains(">1us<") && drawn.contains(">1ms<"), "{drawn}");
         assert!(plot(&OfMount::default(), 1).is_none());
+    }
+
+    /// One panel for each method that a fault names, however seldom it was called, and a word on the others.
+    #[test]
+    fn what_faults_name_is_drawn_first_and_what_is_left_out_is_told() {
+        let method = |n| OfMethod { name: format!("m{n}"), calls: 1, ..OfMethod::default() };
+        let series = vec![Phase { methods: (0..11).map(method).collect(), ..Phase::default() }];
+        let named = vec!["m9".to_owned()];
+        let mount = OfMount { series, named, ..OfMount::default() };
+        let drawn = plot(&mount, 1).unwrap();
+        assert!(drawn.find(">m9, 1 call<") < drawn.find(">m0, 1 call<"), "{drawn}");
+        assert_eq!(drawn.matches(" call<").count(), 8);
+        assert!(drawn.contains("3 other methods not drawn, in the table below: m7, m8, m10."));
+    }
+
+    #[test]
+    fn numbers_of_close_steps_stand_together_and_inside() {
+        let step = |at| OfStep { at_ns: Some(at), ..OfStep::default() };
+        let method = OfMethod { name: "fsync".into(), calls: 1, ..OfMethod::default() };
+        let series = vec![Phase { methods: vec![method], ..Phase::default() }];
+        let early = (0..60).map(|n| step(n * 1_000_000));
+        let late = (0..60).map(|n| step(9_940_000_000 + n * 1_000_000));
+        let steps = early.chain([step(5_000_000_000)]).chain(late).collect();
+        let mount = OfMount { series, steps, elapsed_ns: 10_000_000_000, ..OfMount::default() };
+        let drawn = plot(&mount, 0).unwrap();
+        let numbers = drawn.lines().filter(|line| line.contains("\"number\""));
+        let numbers: Vec<_> = numbers.map(|line| line.split(['>', '<']).nth(2).unwrap()).collect();
+        assert_eq!(numbers, ["1-60", "61", "62-121"]);
+        for mark in drawn.lines().filter(|line| line.contains("\"mark\"")) {
+            let figure = |name: &str| -> f64 {
+                let (_, rest) = mark.split_once(name).unwrap();
+                rest.split('"').next().unwrap().parse().unwrap()
+            };
+            assert!(figure(" x=\"") + figure(" width=\"") < WIDTH, "{mark}");
+        }
+        assert_eq!(spans(&[3, 1, 2, 7]), "1-3, 7");
     }
 }
