@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::counts::headline;
 use super::render::{
-    commands, ended_table, fault_table, past_cache, scenario, script, still_holds, taken as lost,
-    warnings,
+    commands, ended_scenario, ended_table, fault_table, past_cache, scenario, script, still_holds,
+    taken as lost, warnings,
 };
 use super::report::Report;
 use super::values::Cleared;
@@ -119,15 +119,19 @@ pub(super) fn list(client: &mut Client, addr: &str, shown: &Shown) -> Result<Rep
     }
     let (faults, warnings) = in_force(client)?;
     let report = listing(&faults, addr, shown, "faults").with_warnings(warnings);
-    Ok(if shown.commands { report } else { with_scenario(report, running(client)?) })
+    Ok(if shown.commands { report } else { with_scenario(report, run(client)?.filter(runs)) })
 }
 
-/// The scenario that runs, if one does.
-fn running(client: &mut Client) -> Result<Option<Run>, ClientError> {
+/// The scenario that runs, or the last that did.
+fn run(client: &mut Client) -> Result<Option<Run>, ClientError> {
     match client.run_read(i64::MAX) {
         Err(ClientError::UnknownCall { .. }) => Ok(None),
-        read => Ok(read?.run.filter(|run| run.state == "running")),
+        read => Ok(read?.run),
     }
+}
+
+fn runs(run: &Run) -> bool {
+    run.state == "running"
 }
 
 fn with_scenario(mut report: Report, run: Option<Run>) -> Report {
@@ -144,12 +148,20 @@ fn with_scenario(mut report: Report, run: Option<Run>) -> Report {
 pub(super) fn status(client: &mut Client) -> Result<Report, ClientError> {
     let (faults, warnings) = in_force(client)?;
     let stats = client.stats()?;
-    let text = format!("{}\n{}", headline(&stats), fault_table(&faults));
+    let (running, last) = match run(client)? {
+        Some(run) if runs(&run) => (Some(run), None),
+        // Nobody looked on: here is told what came of it.
+        last => (None, last.filter(|run| run.state == "ended" && run.detached)),
+    };
+    let mut text = format!("{}\n{}", headline(&stats), fault_table(&faults));
+    if let Some(last) = &last {
+        text += &format!("\n{}", ended_scenario(last));
+    }
     let json = json!({
         "elapsed_ns": stats.elapsed_ns, "calls": stats.calls, "errors": stats.errors,
-        "injected": stats.injected, "usual": stats.usual, "faults": faults,
+        "injected": stats.injected, "usual": stats.usual, "faults": faults, "last_scenario": last,
     });
-    Ok(with_scenario(Report::new(text, json).with_warnings(warnings), running(client)?))
+    Ok(with_scenario(Report::new(text, json).with_warnings(warnings), running))
 }
 
 /// The faults in force, and what is to be said of them and of those that have gone.

@@ -72,6 +72,17 @@ pub(super) fn scenario(run: &Run) -> String {
     )
 }
 
+/// What came of a scenario.
+pub(super) fn ended_scenario(run: &Run) -> String {
+    let Run { name, by, done, steps, why, .. } = run;
+    format!(
+        "scenario {} of {by} has ended after {}, {done} of {steps} lines done: {}",
+        words::visible(name),
+        output::short_time(run.elapsed_ns),
+        words::visible(why.as_deref().unwrap_or_default())
+    )
+}
+
 /// How it is mounted, a line each: what was asked, what the kernel gave.
 pub(super) fn features(info: &Info) -> String {
     let asked = [

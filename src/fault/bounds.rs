@@ -1,6 +1,8 @@
 //! What faults cannot do: on this mount, beside each other, or at all. Told to who sets them and who
 //! lists them. No locks.
 
+use std::collections::BTreeSet;
+
 use super::called::FaultRef;
 use super::listed::Listed;
 use super::live::FaultId;
@@ -113,13 +115,48 @@ impl Bounds {
         cannot.chain(behind).chain(own).chain(unseen).collect()
     }
 
+    /// What faults that were just put in force together cannot do, with their numbers: so many lines of it, and
+    /// how many more there are.
+    #[must_use]
+    pub(crate) fn warnings_of_all(
+        &self,
+        table: &FaultTable,
+        ids: &[FaultId],
+        most: usize,
+    ) -> Vec<String> {
+        let (mut told, mut more) = (Vec::new(), 0);
+        let together: BTreeSet<FaultId> = ids.iter().copied().collect();
+        for id in ids {
+            // What one of them hides of the others is told of those.
+            let warnings = self.warnings_beside(table, *id, &together);
+            let left = warnings.len().min(most - told.len());
+            more += warnings.len() - left;
+            told.extend(warnings.iter().take(left).map(|why| format!("fault {id}: {why}")));
+        }
+        if more > 0 {
+            told.push(format!("{more} more such warnings; `slowfs list` tells them"));
+        }
+        told
+    }
+
     /// The same of one that was just put in force, and which others cannot fire because of it.
     #[must_use]
     pub(crate) fn warnings_of(&self, table: &FaultTable, id: FaultId) -> Vec<String> {
+        self.warnings_beside(table, id, &BTreeSet::new())
+    }
+
+    /// The same without what others tell that stand beside it.
+    fn warnings_beside(
+        &self,
+        table: &FaultTable,
+        id: FaultId,
+        beside: &BTreeSet<FaultId>,
+    ) -> Vec<String> {
         let fault = table.find(&FaultRef::Id(id));
         let own = fault.as_ref().map(|own| self.warnings(own, table.hider(id)));
         let own = own.unwrap_or_default();
-        let others = table.hidden_by(id).into_iter().map(|other| {
+        let others = table.hidden_by(id).into_iter().filter(|other| !beside.contains(other));
+        let others = others.map(|other| {
             format!("fault {other} cannot fire as long as it stands, which always fires first")
         });
         let unjudged = fault.and_then(|own| {

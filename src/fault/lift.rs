@@ -17,8 +17,10 @@ pub struct Lift {
     pub everything: bool,
     /// Taken from every fault; one that is left without any goes.
     pub methods: MethodSet,
-    /// These.
+    /// These: each must be there.
     pub faults: Vec<FaultRef>,
+    /// These, as far as they are there.
+    pub also: Vec<FaultRef>,
 }
 
 /// What was lifted.
@@ -53,7 +55,8 @@ impl Lift {
         if !missing.is_empty() {
             return Err(missing);
         }
-        let is_named = |live: &Live| self.faults.iter().any(|fault| fault.means(live));
+        let named = || self.faults.iter().chain(&self.also);
+        let is_named = |live: &Live| named().any(|fault| fault.means(live));
         let freed = ended.free(is_named);
         ended.withdraw(if self.everything { MethodSet::ALL } else { self.methods });
         let before: Vec<MethodSet> = rows.iter().map(|row| row.methods).collect();

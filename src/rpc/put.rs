@@ -59,8 +59,8 @@ impl Handler {
                 }
             }
         }
-        let scenario = lift.everything.then(|| self.end_run(peer)).flatten();
-        let lifted = self.table.lift(&lift).map_err(|missing| {
+        let ended = lift.everything.then(|| self.end_run(peer)).flatten();
+        let mut lifted = self.table.lift(&lift).map_err(|missing| {
             let missing = missing.into_iter().filter_map(|place| faults.get(place));
             let missing: Vec<_> = missing.map(|fault| self.missing(fault)).collect();
             Refusal::Own(format!(
@@ -68,6 +68,11 @@ impl Handler {
                 missing.join("; ")
             ))
         })?;
+        let scenario = ended.map(|(name, own)| {
+            lifted.faults.splice(0..0, own.faults);
+            lifted.released += own.released;
+            name
+        });
         let what: Vec<_> = what.iter().map(|word| printable(word)).collect();
         let what = if lift.everything { "everything".to_owned() } else { what.join(",") };
         info!(%peer, "clear: {what} cleared{lifted}");

@@ -7,7 +7,7 @@ use super::handler::{Handler, Refusal};
 use super::record::Wire;
 use super::scenario::{Run, RunEvent, RunRead, ScenarioWords};
 use super::wire::Fields;
-use crate::fault::Origin;
+use crate::fault::{Lifted, Origin};
 use crate::scenario::Why;
 
 impl Handler {
@@ -37,9 +37,10 @@ impl Handler {
         RunRead { run: told.map(|told| Run::of(&told, self.table.seed())), events: Vec::new() }
     }
 
-    /// Everything is cleared: the name of the scenario that this ends, if one runs.
-    pub(super) fn end_run(&self, by: Origin) -> Option<String> {
-        self.stage.end(Why::Cleared(by)).map(|told| told.script.name)
+    /// Everything is cleared: the name of the scenario that this ends, if one runs, and what that lifts.
+    pub(super) fn end_run(&self, by: Origin) -> Option<(String, Lifted)> {
+        let (told, lifted) = self.stage.end(Why::Cleared(by))?;
+        Some((told.script.name, lifted))
     }
 }
 

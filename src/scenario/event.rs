@@ -17,7 +17,7 @@ pub(crate) struct Event {
     pub(crate) text: String,
     /// The faults that it set.
     pub(crate) faults: Vec<FaultId>,
-    /// What these cannot do here.
+    /// What the faults of its time cannot do here: told of the last line of that time, and not without end.
     pub(crate) warnings: Vec<String>,
     /// What the mount had served by then, and how long it had been counting, if requests are timed.
     pub(crate) counted: Option<(Duration, Vec<Requests>)>,
@@ -41,6 +41,8 @@ pub(super) struct Raw {
     pub(super) what: What,
     pub(super) at: Duration,
     pub(super) did: Did,
+    /// Of the last line of a step: the faults that the step has set.
+    pub(super) set: Vec<FaultId>,
 }
 
 /// What came of it.

@@ -5,6 +5,7 @@
 //! Thrift: it changes the table of faults as a client would, and tells what it did and when.
 
 mod event;
+pub(crate) mod order;
 mod phase;
 mod prepared;
 mod run;

@@ -1,11 +1,14 @@
 //! The steps of a scenario made ready: what cannot be is refused before anything starts, and at its moment
 //! a step is memory work. No locks.
 
+use std::mem;
 use std::time::Duration;
 
+use super::order;
 use super::script::{Command, Script, Step, When};
+use super::text::Wrong;
 use crate::fault::words::FaultWords;
-use crate::fault::{Bounds, Change, Fault, FaultRef, FaultTable, Lift, Placement};
+use crate::fault::{Bounds, Change, FaultRef, FaultTable, Lift, NoSwap, Placement, TooManyFaults};
 use crate::ops::Method;
 
 /// The steps of one moment, which are one change of the table.
@@ -16,6 +19,8 @@ pub(super) struct Act {
     pub(super) steps: Vec<usize>,
     pub(super) change: Change,
     pub(super) lift: Lift,
+    /// Which step names each of the faults that it lifts.
+    lifting: Vec<usize>,
     /// It ends the scenario.
     pub(super) ends: bool,
 }
@@ -23,33 +28,37 @@ pub(super) struct Act {
 /// All of them: those at times in order, then those at firings.
 ///
 /// # Errors
-/// One line: a step that cannot be on this mount.
+/// All steps that cannot be on this mount, each with its line.
 pub(super) fn prepared(
     script: &Script,
     table: &FaultTable,
     bounds: &Bounds,
-) -> Result<Vec<Act>, String> {
+) -> Result<Vec<Act>, Vec<Wrong>> {
     let mut acts: Vec<Act> = Vec::new();
+    let mut wrong = order::wrong(&script.steps.iter().collect::<Vec<_>>());
     for (place, step) in script.steps.iter().enumerate() {
-        let at = |why: String| format!("line {}: {why}", step.line);
-        is_there(step, script, table).map_err(at)?;
+        let mut refuse = |why: String| wrong.push(Wrong { line: step.line, why });
+        is_there(step, script, table).unwrap_or_else(&mut refuse);
+        if matches!(step.when, When::At(at) if at >= script.end) {
+            refuse("it is not before the end".to_owned());
+        }
         let of_its_time = match step.when {
             When::At(_) => acts.iter_mut().find(|act| act.when == step.when),
             When::Fired(..) => None,
         };
-        let act = match of_its_time {
-            Some(act) => act,
+        let mut add = |act: &mut Act| act.add(place, step, bounds).unwrap_or_else(&mut refuse);
+        match of_its_time {
+            Some(act) => add(act),
             None => {
-                acts.push(Act::new(step.when.clone(), script.seed));
-                acts.last_mut().ok_or_else(|| at("it is lost".to_owned()))?
+                let mut act = Act::new(step.when.clone(), script.seed);
+                add(&mut act);
+                acts.push(act);
             }
-        };
-        act.add(place, step, script, bounds).map_err(at)?;
+        }
     }
-    let late = |when: &When| matches!(when, When::At(time) if *time >= script.end);
-    if let Some(act) = acts.iter().find(|act| late(&act.when)) {
-        let line = act.steps.first().and_then(|step| script.steps.get(*step)).map(|s| s.line);
-        return Err(format!("line {}: it is not before the end", line.unwrap_or_default()));
+    if !wrong.is_empty() {
+        wrong.sort_by_key(|wrong| wrong.line);
+        return Err(wrong);
     }
     let time = |act: &Act| match act.when {
         When::At(at) => at,
@@ -71,10 +80,10 @@ fn is_there(step: &Step, script: &Script, table: &FaultTable) -> Result<(), Stri
     };
     let is_fault = |word: &&String| Method::from_name(word).is_none() && *word != "all";
     for name in cleared.iter().filter(is_fault).chain(watched) {
-        if !script.names(name) && table.find(&FaultRef::new(name)).is_none() {
+        if !script.may_have_set(name, step) && table.find(&FaultRef::new(name)).is_none() {
             let name = name.chars().take(64).collect::<String>();
             return Err(format!(
-                "there is no fault {}, and no line sets one of that name",
+                "there is no fault {}, and no line before sets one of that name",
                 name.escape_debug()
             ));
         }
@@ -83,25 +92,57 @@ fn is_there(step: &Step, script: &Script, table: &FaultTable) -> Result<(), Stri
 }
 
 impl Act {
-    fn new(when: When, seed: Option<u64>) -> Act {
-        let change = Change { seed, ..Change::default() };
-        Act { when, steps: Vec::new(), change, lift: Lift::default(), ends: false }
+    /// Of those that it lifts, the ones that the scenario has set before need not be there any more.
+    pub(super) fn spares(&mut self, was_set: impl Fn(&FaultRef) -> bool) {
+        let lifts = mem::take(&mut self.lift.faults).into_iter().zip(mem::take(&mut self.lifting));
+        for (fault, place) in lifts {
+            if was_set(&fault) {
+                self.lift.also.push(fault);
+            } else {
+                self.lift.faults.push(fault);
+                self.lifting.push(place);
+            }
+        }
     }
 
-    fn add(
-        &mut self,
-        place: usize,
-        step: &Step,
-        script: &Script,
-        bounds: &Bounds,
-    ) -> Result<(), String> {
-        let before = self.steps.last().and_then(|last| script.steps.get(*last));
-        if let Some(before) = before.filter(|b| b.command.rank() > step.command.rank()) {
-            return Err(format!(
-                "it takes away what line {} of the same time sets; write it before that",
-                before.line
-            ));
+    /// Which step cannot be done, and why: the first of those that are the reason.
+    pub(super) fn refused<'a>(
+        &self,
+        no: &NoSwap,
+        script: &'a Script,
+    ) -> (Option<&'a Step>, String) {
+        let step = |place: &usize| script.steps.get(*place);
+        match no {
+            NoSwap::TooMany => {
+                let mut steps = self.steps.iter().filter_map(step);
+                (steps.find(|step| !step.command.faults().is_empty()), TooManyFaults.to_string())
+            }
+            NoSwap::Missing(places) => {
+                let missing = places.iter().filter_map(|place| {
+                    Some((self.lifting.get(*place)?, self.lift.faults.get(*place)?.to_string()))
+                });
+                let missing: Vec<_> = missing.collect();
+                let first = missing.first().map(|(step, _)| *step);
+                let of_it = missing.iter().filter(|(step, _)| Some(*step) == first);
+                let of_it: Vec<_> = of_it.map(|(_, fault)| fault.as_str()).collect();
+                (first.and_then(step), format!("there is no fault {} any more", of_it.join(", ")))
+            }
         }
+    }
+
+    fn new(when: When, seed: Option<u64>) -> Act {
+        let change = Change { seed, ..Change::default() };
+        Act {
+            when,
+            steps: Vec::new(),
+            change,
+            lift: Lift::default(),
+            lifting: Vec::new(),
+            ends: false,
+        }
+    }
+
+    fn add(&mut self, place: usize, step: &Step, bounds: &Bounds) -> Result<(), String> {
         match &step.command {
             Command::Put { fault, add } => {
                 let placement = if *add { Placement::Add } else { Placement::Replace };
@@ -111,7 +152,7 @@ impl Act {
                 self.change.only_these = true;
                 faults.iter().try_for_each(|f| self.set(f, Placement::Replace, bounds))?;
             }
-            Command::Clear(what) => self.clear(what),
+            Command::Clear(what) => self.clear(place, what),
             Command::End => self.ends = true,
         }
         self.steps.push(place);
@@ -128,23 +169,20 @@ impl Act {
         if let Some(why) = bounds.refuses(&fault) {
             return Err(why);
         }
-        let is_namesake = |(other, _): &&(Fault, Placement)| {
-            fault.name().is_some_and(|name| other.name() == Some(name))
-        };
-        if self.change.faults.iter().any(|other| is_namesake(&other)) {
-            return Err("a fault of that name is set at the same time already".to_owned());
-        }
         self.change.faults.push((fault, placement));
         Ok(())
     }
 
-    fn clear(&mut self, what: &[String]) {
+    fn clear(&mut self, place: usize, what: &[String]) {
         self.lift.everything |= what.is_empty();
         for word in what {
             match Method::from_name(word) {
                 Some(method) => self.lift.methods = self.lift.methods.union(method.into()),
                 None if word == "all" => self.lift.everything = true,
-                None => self.lift.faults.push(FaultRef::new(word)),
+                None => {
+                    self.lift.faults.push(FaultRef::new(word));
+                    self.lifting.push(place);
+                }
             }
         }
     }

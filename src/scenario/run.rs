@@ -5,6 +5,7 @@
 //! Lock rule: the state's lock is held over memory work only, a change of the table among it; nobody is
 //! told of a change under it. A step at a firing takes it under the table's turn.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,12 +18,18 @@ use super::event::{Did, Event, Raw, What};
 use super::phase::{Phase, Progress, Why};
 use super::prepared::{Act, prepared};
 use super::script::{Script, Step, When};
+use super::text::Wrong;
 use crate::fault::words::{time_text, visible};
 use crate::fault::{
-    Bounds, Change, FaultId, FaultRef, FaultTable, Lift, NoSwap, Once, Origin, Swapped,
-    TooManyFaults,
+    Bounds, Change, FaultId, FaultRef, FaultTable, Lift, Lifted, Once, Origin, Put, Swapped,
 };
 use crate::stats::Stats;
+
+/// How many lines are told that cannot be.
+const MOST_TOLD: usize = 20;
+
+/// How many warnings are told of what was done at one time.
+const MOST_WARNINGS: usize = 8;
 
 pub(super) struct Run {
     pub(super) script: Script,
@@ -50,14 +57,18 @@ struct State {
     acts: Vec<Option<Act>>,
     done: usize,
     faults: Vec<FaultId>,
-    raw: Vec<Raw>,
+    /// The names of all that it has set.
+    names: Vec<FaultRef>,
+    /// What was done and is to be told.
+    raw: VecDeque<Raw>,
     events: Vec<Event>,
 }
 
 impl Run {
     /// A run of that script, all of whose steps can be.
     pub(super) fn new(script: Script, by: Origin, on: On) -> Result<Arc<Run>, String> {
-        let acts = prepared(&script, &on.table, &on.bounds)?.into_iter().map(Some).collect();
+        let acts = prepared(&script, &on.table, &on.bounds).map_err(|wrong| told(&wrong))?;
+        let acts = acts.into_iter().map(Some).collect();
         let state = State {
             phase: Phase::Loaded,
             began: None,
@@ -65,7 +76,8 @@ impl Run {
             acts,
             done: 0,
             faults: Vec::new(),
-            raw: Vec::new(),
+            names: Vec::new(),
+            raw: VecDeque::new(),
             events: Vec::new(),
         };
         let (state, woken) = (Mutex::new(state), Condvar::new());
@@ -89,7 +101,7 @@ impl Run {
             let (steps, end) = (self.script.steps.len(), time_text(self.script.end));
             let s = if steps == 1 { "" } else { "s" };
             let told = format!("started: {steps} step{s}, ends at {end}");
-            state.note(What::Started, Did::Told(told));
+            state.note(What::Started, Did::Told(told), Vec::new());
         }
         self.on.table.time_for_run(self.script.timed);
         let swapped = self.on.table.watch(self.onces());
@@ -136,19 +148,15 @@ impl Run {
         }
     }
 
-    /// Ends it, and lifts what it has set. Whether it had not ended before.
-    pub(super) fn end(&self, why: Why) -> bool {
-        let mut state = self.state.lock();
-        let ended = self.end_with(&mut state, why);
-        drop(state);
-        if let Some(swapped) = ended {
-            self.on.table.spread(swapped);
-        }
-        ended.is_some()
+    /// Ends it, and lifts what it has set; that, unless it had ended before.
+    pub(super) fn end(&self, why: Why) -> Option<Lifted> {
+        let (lifted, swapped) = self.end_with(&mut self.state.lock(), why)?;
+        let released = self.on.table.spread(swapped);
+        Some(Lifted { released, ..lifted })
     }
 
     /// The same, told to nobody.
-    fn end_with(&self, state: &mut State, why: Why) -> Option<Swapped> {
+    fn end_with(&self, state: &mut State, why: Why) -> Option<(Lifted, Swapped)> {
         if matches!(state.phase, Phase::Ended(_)) {
             return None;
         }
@@ -156,32 +164,31 @@ impl Run {
         let had_begun = state.phase == Phase::Running;
         state.phase = Phase::Ended(why.clone());
         state.acts.clear();
-        let remove = mem::take(&mut state.faults);
-        let lifted = remove.len();
-        let mut swapped = Swapped::default();
+        let own: Vec<_> = mem::take(&mut state.faults).into_iter().map(FaultRef::Id).collect();
+        let set = own.len();
+        let mut done = (Lifted::default(), Swapped::default());
         if had_begun {
             self.on.table.unwatch();
             self.on.table.time_for_run(false);
-            let change = Change { remove, ..Change::default() };
-            if let Ok((_, _, done)) = self.on.table.swap(change, &Lift::default()) {
-                swapped = done;
+            let lift = Lift { also: own, ..Lift::default() };
+            if let Ok((_, lifted, swapped)) = self.on.table.swap(Change::default(), &lift) {
+                done = (lifted, swapped);
             }
-            let s = if lifted == 1 { "" } else { "s" };
-            let told = format!("ended: {why}; of its own {lifted} fault{s} none is left");
-            state.note(What::Ended, Did::Told(told));
+            let s = if set == 1 { "" } else { "s" };
+            let told = format!("ended: {why}; of its own {set} fault{s} none is left");
+            state.note(What::Ended, Did::Told(told), Vec::new());
         }
         self.woken.notify_all();
-        Some(swapped)
+        Some(done)
     }
 
-    /// What its thread does.
+    /// What its thread does. A step that is due comes before what is told of others.
     fn play(self: Arc<Run>) {
         loop {
-            self.note_all();
             let mut state = self.state.lock();
             let (Phase::Running, Some((began, _))) = (&state.phase, state.began) else {
                 drop(state);
-                self.note_all();
+                while self.note_next() {}
                 return;
             };
             let place = state
@@ -195,17 +202,20 @@ impl Run {
             };
             let due = began.checked_add(at);
             if due.is_none_or(|due| Instant::now() < due) {
-                if state.raw.is_empty() {
-                    match due {
-                        Some(due) => drop(self.woken.wait_until(&mut state, due)),
-                        None => self.woken.wait(&mut state),
-                    }
+                if !state.raw.is_empty() {
+                    drop(state);
+                    self.note_next();
+                    continue;
+                }
+                match due {
+                    Some(due) => drop(self.woken.wait_until(&mut state, due)),
+                    None => self.woken.wait(&mut state),
                 }
                 continue;
             }
             let swapped = match place {
                 Some(place) => self.act(&mut state, place),
-                None => self.end_with(&mut state, Why::Done),
+                None => self.end_with(&mut state, Why::Done).map(|(_, swapped)| swapped),
             };
             drop(state);
             if let Some(swapped) = swapped {
@@ -239,59 +249,62 @@ impl Run {
         if state.phase != Phase::Running {
             return None;
         }
-        let act = state.acts.get_mut(place)?.take()?;
-        let (refs, is_last) = (act.lift.faults.clone(), act.ends);
-        match self.on.table.swap(act.change, &act.lift) {
+        let mut act = state.acts.get_mut(place)?.take()?;
+        act.spares(|fault| state.names.contains(fault));
+        match self.on.table.swap(mem::take(&mut act.change), &act.lift) {
             Ok((put, lifted, swapped)) => {
-                state.faults.extend(put.iter().filter(|put| !put.unchanged).map(|put| put.id));
-                let (mut put, mut lifted) = (put.into_iter(), Some(lifted));
-                for step in act.steps.iter().filter_map(|step| self.script.steps.get(*step)) {
-                    let did = match step.command.faults().len() {
-                        0 if is_last => Did::Told("ends it".to_owned()),
-                        0 => Did::Cleared(lifted.take()),
-                        faults => Did::Put(put.by_ref().take(faults).collect()),
-                    };
-                    state.note(step.what(), did);
-                    state.done += 1;
-                }
-                let ended = is_last.then(|| self.end_with(state, Why::Done)).flatten();
-                Some(swapped.and(ended.unwrap_or_default()))
+                self.has_done(state, &act, put, lifted);
+                let ended = act.ends.then(|| self.end_with(state, Why::Done)).flatten();
+                let (_, ended) = ended.unwrap_or_default();
+                Some(swapped.and(ended))
             }
             Err(no) => {
-                let step = act.steps.iter().find_map(|step| self.script.steps.get(*step));
+                let (step, why) = act.refused(&no, &self.script);
                 let line = step.map_or(0, |step| step.line);
-                self.end_with(state, Why::Refused { line, why: told(&no, &refs) })
+                let (_, swapped) = self.end_with(state, Why::Refused { line, why })?;
+                Some(swapped)
             }
         }
     }
 
-    /// Finds out what else is to be told of what was done, and logs it.
-    fn note_all(&self) {
-        loop {
-            let raw = {
-                let mut state = self.state.lock();
-                if state.raw.is_empty() {
-                    return;
-                }
-                state.raw.remove(0)
+    /// Notes what was done by that.
+    fn has_done(&self, state: &mut State, act: &Act, put: Vec<Put>, lifted: Lifted) {
+        let set: Vec<FaultId> = put.iter().map(|put| put.id).collect();
+        state.faults.extend(put.iter().filter(|put| !put.unchanged).map(|put| put.id));
+        let (mut put, mut lifted) = (put.into_iter(), Some(lifted));
+        let mut steps = act.steps.iter().filter_map(|step| self.script.steps.get(*step)).peekable();
+        while let Some(step) = steps.next() {
+            let faults = step.command.faults();
+            let did = match faults.len() {
+                0 if act.ends => Did::Told("ends it".to_owned()),
+                0 => Did::Cleared(lifted.take()),
+                faults => Did::Put(put.by_ref().take(faults).collect()),
             };
-            let event = self.event(raw);
-            let mut state = self.state.lock();
-            let seq = state.events.len() as u64 + 1;
-            state.events.push(Event { seq, ..event });
+            let names = faults.iter().filter_map(|fault| fault.name.as_deref());
+            state.names.extend(names.map(FaultRef::new));
+            let is_last = steps.peek().is_none();
+            state.note(step.what(), did, if is_last { set.clone() } else { Vec::new() });
+            state.done += 1;
         }
+    }
+
+    /// Finds out what else is to be told of the next thing that was done, and logs it. Whether there was
+    /// one.
+    fn note_next(&self) -> bool {
+        let raw = self.state.lock().raw.pop_front();
+        let Some(raw) = raw else { return false };
+        let event = self.event(raw);
+        let mut state = self.state.lock();
+        let seq = state.events.len() as u64 + 1;
+        state.events.push(Event { seq, ..event });
+        true
     }
 
     fn event(&self, raw: Raw) -> Event {
         let counted =
             self.script.timed.then(|| (self.on.stats.elapsed(), self.on.stats.requests()));
-        let (table, bounds) = (&self.on.table, &self.on.bounds);
         let faults = raw.did.faults();
-        let warnings = |id: &FaultId| {
-            let warnings = bounds.warnings_of(table, *id).into_iter();
-            warnings.map(|why| format!("fault {id}: {why}")).collect::<Vec<_>>()
-        };
-        let warnings: Vec<String> = faults.iter().flat_map(warnings).collect();
+        let warnings = self.on.bounds.warnings_of_all(&self.on.table, &raw.set, MOST_WARNINGS);
         let text = visible(&raw.did.text(self.command(&raw.what)));
         self.log(&raw, &text);
         let (peer, name) = (self.by, &self.script.name);
@@ -332,10 +345,20 @@ impl State {
         }
     }
 
-    fn note(&mut self, what: What, did: Did) {
+    fn note(&mut self, what: What, did: Did, set: Vec<FaultId>) {
         let at = self.elapsed();
-        self.raw.push(Raw { what, at, did });
+        self.raw.push_back(Raw { what, at, did, set });
     }
+}
+
+/// Lines that are wrong, in one.
+fn told(wrong: &[Wrong]) -> String {
+    let told = wrong.iter().take(MOST_TOLD);
+    let mut told: Vec<_> = told.map(|Wrong { line, why }| format!("line {line}: {why}")).collect();
+    if let Some(more @ 1..) = wrong.len().checked_sub(MOST_TOLD) {
+        told.push(format!("{more} more are wrong"));
+    }
+    told.join("; ")
 }
 
 impl Step {
@@ -345,17 +368,5 @@ impl Step {
             When::Fired(..) => None,
         };
         What::Step { line: self.line, planned }
-    }
-}
-
-/// Why a change was not made.
-fn told(no: &NoSwap, named: &[FaultRef]) -> String {
-    match no {
-        NoSwap::TooMany => TooManyFaults.to_string(),
-        NoSwap::Missing(places) => {
-            let missing = places.iter().filter_map(|place| named.get(*place));
-            let missing: Vec<_> = missing.map(ToString::to_string).collect();
-            format!("there is no fault {} any more", missing.join(", "))
-        }
     }
 }

@@ -58,10 +58,21 @@ pub(crate) enum Command {
 }
 
 impl Script {
-    /// Whether one of its steps sets a fault of that name.
-    pub(super) fn names(&self, name: &str) -> bool {
-        let is_it = |fault: &FaultWords| fault.name.as_deref() == Some(name);
-        self.steps.iter().flat_map(|step| step.command.faults()).any(is_it)
+    /// Whether a fault of that name can have been set by another of its steps when it is this one's turn.
+    pub(super) fn may_have_set(&self, name: &str, before: &Step) -> bool {
+        let can_be_before = |other: &&Step| match (&other.when, &before.when) {
+            // What clears stands before what sets at the same time.
+            (When::At(other), When::At(own)) => other < own,
+            _ => *other != before,
+        };
+        self.steps.iter().filter(can_be_before).any(|step| step.sets(name))
+    }
+}
+
+impl Step {
+    /// Whether it sets a fault of that name.
+    pub(super) fn sets(&self, name: &str) -> bool {
+        self.command.faults().iter().any(|fault| fault.name.as_deref() == Some(name))
     }
 }
 

@@ -10,7 +10,7 @@ use super::phase::{Progress, Why};
 use super::run::{On, Run};
 use super::script::{MOST_STEPS, Script};
 use crate::fault::words::visible;
-use crate::fault::{Bounds, FaultTable, Origin};
+use crate::fault::{Bounds, FaultTable, Lifted, Origin};
 use crate::stats::Stats;
 
 /// The place where the scenarios of a mount run.
@@ -76,16 +76,17 @@ impl Stage {
         Some((told(&run), events))
     }
 
-    /// Ends what runs, or waits to; none if nothing does.
-    pub(crate) fn end(&self, why: Why) -> Option<Told> {
+    /// Ends what runs, or waits to, and what this has lifted; none if nothing does.
+    pub(crate) fn end(&self, why: Why) -> Option<(Told, Lifted)> {
         let run = self.run.lock().clone()?;
-        run.end(why).then(|| told(&run))
+        let lifted = run.end(why)?;
+        Some((told(&run), lifted))
     }
 
     /// Ends the scenario of this connection.
     pub(crate) fn stop(&self, by: Origin) -> Option<Told> {
         let run = self.run.lock().clone().filter(|run| run.by == by)?;
-        run.end(Why::Stopped).then(|| told(&run))
+        run.end(Why::Stopped).map(|_| told(&run))
     }
 
     /// A connection has gone: its scenario ends, unless that is detached and has begun.

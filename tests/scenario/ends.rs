@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use serde_json::Value;
+use slowfs::fault::FaultWords;
+
 use super::common::{Mount, failing, slowfs, text_of, wait_for};
 use super::{begin, command, json, logged, names, run, state};
 
@@ -59,9 +62,20 @@ fn a_detached_one_goes_on_to_its_end() {
     assert!(run.detached && run.state == "running", "{run:?}");
     set(&mount);
     gone(&mount);
-    let read = client.run_read(0).unwrap();
+    let read = wait_for("its end to be told", || {
+        let read = client.run_read(0).unwrap();
+        read.events.last().is_some_and(|event| event.what == "ended").then_some(read)
+    });
     assert!(read.events.last().unwrap().at_ns >= 700_000_000);
     assert!(!read.run.unwrap().failed);
+    let status = slowfs().args(["status", "--addr", &mount.addr]).output().unwrap();
+    let told = "1 of 1 lines done: it has come to its end";
+    assert!(text_of(&status).contains(told), "{}", text_of(&status));
+    let status = json(&mount, &["status"]);
+    assert_eq!(
+        (&status["scenario"], &status["last_scenario"]["state"]),
+        (&Value::Null, &"ended".into())
+    );
 }
 
 #[test]
@@ -80,7 +94,8 @@ fn clearing_everything_ends_it_and_says_so() {
         assert!(!text_of(&part).contains("scenario"), "{}", text_of(&part));
         assert_eq!(state(&mut mount.client()), "running");
         let clear = slowfs().args(["clear", "--addr", &mount.addr]).output().unwrap();
-        assert!(text_of(&clear).contains("scenario disk is ended"), "{}", text_of(&clear));
+        let told = "cleared every fault; 1 fault has gone; released 0 held; scenario disk is ended";
+        assert!(text_of(&clear).contains(told), "{}", text_of(&clear));
         gone(&mount);
         if let Some(running) = &mut running {
             assert_eq!(running.wait().code(), Some(1));
@@ -89,7 +104,9 @@ fn clearing_everything_ends_it_and_says_so() {
     logged(&mount, "ended: everything was cleared by 127.0.0.1:");
     assert!(command(&mount, LONG).arg("--detach").status().unwrap().success());
     set(&mount);
-    assert_eq!(json(&mount, &["clear"])["scenario"], "disk");
+    let cleared = json(&mount, &["clear"]);
+    assert_eq!(cleared["scenario"], "disk");
+    assert_eq!(cleared["faults"].as_array().unwrap().len(), 1, "{cleared}");
     assert!(command(&mount, LONG).arg("--detach").status().unwrap().success());
     set(&mount);
     mount.clear();
@@ -99,18 +116,34 @@ fn clearing_everything_ends_it_and_says_so() {
 #[test]
 fn a_step_that_cannot_be_ends_it_and_clears() {
     let mount = Mount::new();
-    let text = "0s error EIO -m mkdir --name first\n\
-                0s error EIO -m rmdir --for 50ms --name brief\n\
-                800ms clear brief\n60s end";
+    let other = FaultWords { name: Some("other".to_owned()), ..failing(&["rmdir"], "EIO") };
+    let id = mount.add(&other);
+    let text = "0s error EIO -m mkdir --name first\n5s clear first\n5s clear other\n60s end";
     let began = Instant::now();
-    let output = run(&mount, text);
-    assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
-    let told = "line 3 was refused: there is no fault brief any more";
-    assert!(text_of(&output).contains(told), "{}", text_of(&output));
-    assert!(began.elapsed() >= Duration::from_millis(800));
+    let mut command = begin(&mount, text);
+    set(&mount);
+    assert!(mount.client().remove_fault(&id.to_string()).unwrap());
+    assert_eq!(command.wait().code(), Some(1));
+    assert!(began.elapsed() >= Duration::from_secs(5));
     gone(&mount);
     fs::create_dir(mount.mnt().join("a")).unwrap();
-    assert!(mount.client().run_read(0).unwrap().run.unwrap().failed);
+    let run = mount.client().run_read(0).unwrap().run.unwrap();
+    let told = "line 3 was refused: there is no fault other any more";
+    assert_eq!((run.failed, run.why.as_deref()), (true, Some(told)));
+}
+
+/// Whether it has run out when a line clears it is nobody's mistake.
+#[test]
+fn a_fault_of_its_own_that_has_run_out_can_be_cleared() {
+    let mount = Mount::new();
+    let text = "0s error EIO -m mkdir --name first\n\
+                0s error EIO -m rmdir --for 50ms --name brief\n\
+                800ms clear brief first\n900ms end";
+    let output = run(&mount, text);
+    assert_eq!(output.status.code(), Some(0), "{}", text_of(&output));
+    let ended = mount.client().list_ended().unwrap();
+    let whys: Vec<_> = ended.iter().filter_map(|gone| gone.why.as_deref()).collect();
+    assert_eq!(whys, ["expired", "cleared"]);
 }
 
 #[test]
@@ -119,7 +152,7 @@ fn a_fault_of_somebody_else_by_its_name_stays() {
     let mut command = begin(&mount, LONG);
     set(&mount);
     let other = failing(&["mkdir"], "ENOSPC");
-    let id = mount.add(&slowfs::fault::FaultWords { name: Some("first".to_owned()), ..other });
+    let id = mount.add(&FaultWords { name: Some("first".to_owned()), ..other });
     command.0.kill().unwrap();
     let mut client = mount.client();
     wait_for("its end", || (state(&mut client) == "ended").then_some(()));

@@ -34,11 +34,24 @@ fn a_file_with_a_bad_line_does_nothing() {
         ("1s end", "it does nothing"),
         ("5s clear\n1s clear\n60s end", "disk.scenario:2: 1s is before the 5s of line 1"),
         ("60s clear\n60s end", "is not before the end"),
+        (
+            "0s kill -m all\n0s clear\n60s end",
+            "disk.scenario:2: it takes away what line 1 of the same time sets; write it before that",
+        ),
     ] {
         let output = run(&mount, text);
         assert!(text_of(&output).contains(part), "{part} in {}", text_of(&output));
         assert_eq!(output.status.code(), Some(2));
     }
+    let twins =
+        "1s kill -m rmdir --name a\n1s kill -m mkdir --name a\n1s clear a\n2s clear a\n3s end";
+    let output = run(&mount, twins);
+    let told = text_of(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 2, "{told}");
+    assert!(lines[0].ends_with(":2: line 1 sets a fault a at the same time already"), "{told}");
+    assert!(lines[1].contains(":3: it takes away what line 2 of the same time sets"), "{told}");
     let none = slowfs().args(["run", "/none/such.scenario"]).output().unwrap();
     assert_eq!(none.status.code(), Some(2));
     assert!(text_of(&none).contains("/none/such.scenario: cannot read it"), "{}", text_of(&none));
@@ -48,13 +61,20 @@ fn a_file_with_a_bad_line_does_nothing() {
 fn what_the_mount_refuses_starts_nowhere() {
     let (mount, other) = (Mount::new(), Mount::new());
     for (line, part) in [
-        ("@OTHER 5s clear nothing", "line 2: there is no fault nothing, and no line sets one"),
+        (
+            "@OTHER 5s clear nothing",
+            "line 2: there is no fault nothing, and no line before sets one",
+        ),
+        ("@OTHER 5s clear a\n@OTHER 6s kill -m mkdir --name a", "line 2: there is no fault a"),
+        ("@OTHER once a fired 1: kill -m mkdir --name a", "line 2: there is no fault a"),
+        (
+            "@OTHER 5s clear a\n@OTHER 6s clear b",
+            "sets one of that name; line 3: there is no fault b",
+        ),
+        ("@127.0.0.1:1 5s clear", "line 2: @127.0.0.1:1: "),
         ("@OTHER once nothing fired 5: clear", "line 2: there is no fault nothing"),
         ("@OTHER once 99 fired 5: clear", "line 2: there is no fault 99"),
-        ("@127.0.0.1:1 5s clear", "127.0.0.1:1"),
         ("@/none/such 5s clear", "line 2: "),
-        ("0s clear", "line 2: it takes away what line 1 of the same time sets"),
-        ("0s kill -m rmdir --name first", "line 2: a fault of that name is set at the same time"),
     ] {
         let line = line.replace("OTHER", &other.addr);
         let output = run(&mount, &format!("0s error EIO -m mkdir --name first\n{line}\n60s end"));

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::Value;
+use slowfs::fault::FaultWords;
 
 use super::command;
 use super::common::disk::Disk;
-use super::common::{Mount, text_of};
+use super::common::{Mount, failing, text_of};
 
 /// Runs it while a file is synced over and over; how it ended, and the report.
 fn reported(mount: &Mount, text: &str, name: &str) -> (Option<i32>, String) {
@@ -151,7 +152,9 @@ fn the_page_shows_the_steps_and_needs_nothing_else() {
 #[test]
 fn what_failed_is_reported_too() {
     let mount = Mount::new();
-    let text = "0s error EIO -m rmdir --for 50ms --name brief\n600ms clear brief\n60s end";
+    // Of somebody else, and gone when it is to be cleared again.
+    mount.add(&FaultWords { name: Some("other".to_owned()), ..failing(&["rmdir"], "EIO") });
+    let text = "0s clear other\n600ms clear other\n60s end";
     let (code, text) = reported(&mount, text, "report.json");
     assert_eq!(code, Some(1));
     let report: Value = serde_json::from_str(&text).unwrap();

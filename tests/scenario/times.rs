@@ -60,6 +60,27 @@ fn steps_come_in_order_and_never_before_their_times() {
     }
 }
 
+/// What is told of a step waits for the steps that are due, and is not without end.
+#[test]
+fn what_is_told_makes_no_step_late() {
+    let mount = Mount::new();
+    let lines = (0..999).map(|n| format!("0s delay 1us -m mkdir --name n{n} --add\n"));
+    let text = lines.collect::<String>() + "1s clear n0\n2s end\n";
+    let output = run(&mount, &text);
+    assert!(output.status.success(), "{}", text_of(&output));
+    let events = mount.client().run_read(0).unwrap().events;
+    assert_eq!(events.len(), 1_002);
+    let late = |event: &RunEvent| event.planned_ns.map_or(0, |planned| event.at_ns - planned);
+    let latest = events.iter().map(late).max().unwrap();
+    assert!((latest as u128) < LATE.as_nanos(), "{latest} late");
+    let told: Vec<_> = events.iter().filter(|event| !event.warnings.is_empty()).collect();
+    let [of_all] = told.as_slice() else { panic!("{} of {} events", told.len(), events.len()) };
+    assert_eq!((of_all.line, of_all.warnings.len()), (999, 9));
+    let first = "fault 2: it cannot fire as long as fault 1 stands, which always fires first";
+    assert_eq!(of_all.warnings[0], first);
+    assert_eq!(of_all.warnings[8], "990 more such warnings; `slowfs list` tells them");
+}
+
 #[test]
 fn operations_meet_what_stands_at_their_time() {
     let mount = Mount::new();
@@ -138,7 +159,6 @@ fn lines_with_a_mount_are_for_that_one() {
         other.addr
     );
     // By its path and by its address it is the same mount.
-    let text = text.replace(&other.mnt().display().to_string(), &other.addr);
     let mut command = begin(&one, &text);
     wait_for("both", || {
         let both = [&one, &other].map(|mount| names(&mut mount.client()));

@@ -42,18 +42,28 @@ impl Cast {
         addresses: &dyn Fn(&Target) -> Result<Meant, String>,
     ) -> Result<Cast, String> {
         let (parts, origin) = parts(written, target, addresses)?;
-        let meet = |(addr, steps): (String, Vec<StepWords>)| {
+        let met = all_of(parts.into_iter().map(|part| part.meet(origin)))?;
+        let mut mounts: Vec<Met> = Vec::new();
+        for one in met {
+            match mounts.iter_mut().find(|other| other.is_that(&one)) {
+                Some(other) => other.part.steps.extend(one.part.steps),
+                None => mounts.push(one),
+            }
+        }
+        let load = |one: Met| {
+            let mut steps = one.part.steps;
+            steps.sort_by_key(|(place, _)| *place);
             let scenario = ScenarioWords {
                 name: written.name.clone(),
-                steps,
+                steps: steps.into_iter().map(|(_, words)| words).collect(),
                 end_ns: i64::try_from(written.end.as_nanos()).unwrap_or(i64::MAX),
                 seed: written.seed.map(|seed| seed.to_string()),
                 timed,
                 detached,
             };
-            Player::meet(addr, scenario, origin)
+            Player::load(one.part.addr, one.client, one.info, scenario)
         };
-        let players = parts.into_iter().map(meet).collect::<Result<_, _>>()?;
+        let players = all_of(mounts.into_iter().map(load))?;
         Ok(Cast { players })
     }
 
@@ -93,15 +103,14 @@ impl Cast {
 }
 
 impl Player {
-    fn meet(
+    fn load(
         addr: String,
+        mut client: Client,
+        info: Info,
         scenario: ScenarioWords,
-        origin: Option<&'static str>,
     ) -> Result<Player, String> {
-        let mut client = Client::connect(&addr, PATIENCE).map_err(|e| unreached(&e, origin))?;
-        let why = |error| named(&addr, explain(&addr, error));
-        let info = client.info().map_err(why)?;
-        let run = client.run_load(&scenario).map_err(why)?;
+        let run =
+            client.run_load(&scenario).map_err(|error| named(&addr, explain(&addr, error)))?;
         Ok(Player { addr, client, info, scenario, run })
     }
 
@@ -116,30 +125,98 @@ pub(super) fn named(addr: &str, why: String) -> String {
     if why.contains(addr) { why } else { format!("{addr}: {why}") }
 }
 
+/// What one address is to do.
+struct Part {
+    addr: String,
+    /// How the first of its lines that names it does so.
+    typed: Option<String>,
+    /// With their places in the file.
+    steps: Vec<(usize, StepWords)>,
+}
+
+/// The mount that answers there.
+struct Met {
+    part: Part,
+    client: Client,
+    info: Info,
+}
+
+impl Part {
+    fn meet(self, origin: Option<&'static str>) -> Result<Met, String> {
+        let met = self.asked(origin);
+        let (client, info) = met.map_err(|why| match &self.typed {
+            Some(typed) => format!("{typed}: {why}"),
+            None => why,
+        })?;
+        Ok(Met { part: self, client, info })
+    }
+
+    fn asked(&self, origin: Option<&'static str>) -> Result<(Client, Info), String> {
+        let connected = Client::connect(&self.addr, PATIENCE);
+        let mut client = connected.map_err(|error| unreached(&error, origin))?;
+        let info = client.info();
+        let info = info.map_err(|error| named(&self.addr, explain(&self.addr, error)))?;
+        Ok((client, info))
+    }
+}
+
+impl Met {
+    /// Whether it is the same mount by another address.
+    fn is_that(&self, other: &Met) -> bool {
+        let who = |met: &Met| (met.info.pid, met.info.started_unix_ms, met.info.mountpoint.clone());
+        who(self) == who(other)
+    }
+}
+
+/// All of them, or all that is wrong.
+fn all_of<T>(each: impl Iterator<Item = Result<T, String>>) -> Result<Vec<T>, String> {
+    let (mut good, mut wrong) = (Vec::new(), Vec::new());
+    for one in each {
+        match one {
+            Ok(one) => good.push(one),
+            Err(why) => wrong.push(why),
+        }
+    }
+    if wrong.is_empty() { Ok(good) } else { Err(wrong.join("; ")) }
+}
+
 /// What each address is to do, and where these come from if that was not typed.
-type Parts = (Vec<(String, Vec<StepWords>)>, Option<&'static str>);
+type Parts = (Vec<Part>, Option<&'static str>);
 
 fn parts(
     written: &Written,
     target: &Target,
     addresses: &dyn Fn(&Target) -> Result<Meant, String>,
 ) -> Result<Parts, String> {
-    let mut parts: Vec<(String, Vec<StepWords>)> = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
+    let mut wrong = Vec::new();
     let mut usual: Option<Meant> = None;
-    for (mount, step) in &written.steps {
-        let line = |why| format!("line {}: {why}", step.line);
+    for (place, (mount, step)) in written.steps.iter().enumerate() {
         let addrs = match (mount, &usual) {
-            (Some(mount), _) => vec![address_of(mount).map_err(line)?],
+            (Some(mount), _) => match address_of(mount) {
+                Ok(addr) => vec![addr],
+                Err(why) => {
+                    wrong.push(format!("line {}: {why}", step.line));
+                    continue;
+                }
+            },
             (None, Some((addrs, _))) => addrs.clone(),
             (None, None) => usual.insert(addresses(target)?).0.clone(),
         };
         for addr in addrs {
-            let words = StepWords::of(step);
-            match parts.iter_mut().find(|(other, _)| *other == addr) {
-                Some((_, steps)) => steps.push(words),
-                None => parts.push((addr, vec![words])),
+            let words = (place, StepWords::of(step));
+            let typed = mount.as_ref().map(|mount| format!("line {}: @{mount}", step.line));
+            match parts.iter_mut().find(|other| other.addr == addr) {
+                Some(part) => {
+                    part.steps.push(words);
+                    part.typed = part.typed.take().or(typed);
+                }
+                None => parts.push(Part { addr, typed, steps: vec![words] }),
             }
         }
+    }
+    if !wrong.is_empty() {
+        return Err(wrong.join("; "));
     }
     Ok((parts, usual.and_then(|(_, origin)| origin)))
 }

@@ -1,5 +1,6 @@
 //! A scenario's file, read whole. No locks.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::super::values::read_file;
 use super::step;
 use crate::fault::words::visible;
 use crate::scenario::text::{self, Text, Wrong};
-use crate::scenario::{MOST_STEPS, Step};
+use crate::scenario::{MOST_STEPS, Step, order};
 
 /// What a file asks for.
 #[derive(Debug)]
@@ -58,8 +59,19 @@ fn written(name: String, text: &str) -> Result<Written, Vec<Wrong>> {
     if steps.len() > MOST_STEPS {
         wrong.push(Wrong { line: 0, why: format!("it has more than {MOST_STEPS} steps") });
     }
+    wrong.extend(of_each(&steps));
     wrong.sort_by_key(|wrong| wrong.line);
     if wrong.is_empty() { Ok(Written { name, seed, end, steps }) } else { Err(wrong) }
+}
+
+/// What cannot stand beside each other on a mount.
+fn of_each(steps: &[(Option<String>, Step)]) -> Vec<Wrong> {
+    let mounts: BTreeSet<&Option<String>> = steps.iter().map(|(mount, _)| mount).collect();
+    let of = |mount: &Option<String>| {
+        let own = steps.iter().filter(|(other, _)| other == mount).map(|(_, step)| step);
+        order::wrong(&own.collect::<Vec<_>>())
+    };
+    mounts.into_iter().flat_map(of).collect()
 }
 
 #[cfg(test)]

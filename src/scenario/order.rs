@@ -1,0 +1,36 @@
+//! What is wrong with steps beside each other, whatever mount they are for. No locks.
+
+use super::script::{Step, When};
+use super::text::Wrong;
+
+/// The steps of one mount that cannot stand beside those of the same time before them.
+pub(crate) fn wrong(steps: &[&Step]) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
+    for (place, step) in steps.iter().enumerate() {
+        let mut refuse = |why| wrong.push(Wrong { line: step.line, why });
+        let before = steps.iter().take(place);
+        let beside: Vec<&&Step> = before.filter(|other| is_one_change(step, other)).collect();
+        let sets = beside.iter().rev().find(|other| other.command.rank() > step.command.rank());
+        if let Some(sets) = sets {
+            let line = sets.line;
+            refuse(format!(
+                "it takes away what line {line} of the same time sets; write it before that"
+            ));
+        }
+        let names = step.command.faults().iter().filter_map(|fault| fault.name.as_deref());
+        for (own, name) in names.clone().enumerate() {
+            let is_twin = names.clone().take(own).any(|other| other == name);
+            let twin = beside.iter().find(|other| other.sets(name)).map(|other| other.line);
+            if let Some(line) = twin.or_else(|| is_twin.then_some(step.line)) {
+                let name = name.escape_debug();
+                refuse(format!("line {line} sets a fault {name} at the same time already"));
+            }
+        }
+    }
+    wrong
+}
+
+/// Whether two steps are one change of the table.
+pub(super) fn is_one_change(one: &Step, other: &Step) -> bool {
+    matches!(one.when, When::At(_)) && one.when == other.when
+}
