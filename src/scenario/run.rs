@@ -115,7 +115,17 @@ impl Run {
     }
 
     pub(super) fn progress(&self) -> Progress {
+        self.progress_in(&self.state.lock())
+    }
+
+    /// How far it is, and what it has done after that event, at one moment.
+    pub(super) fn look(&self, after: u64) -> (Progress, Vec<Event>) {
         let state = self.state.lock();
+        let events = state.events.iter().filter(|event| event.seq > after).cloned().collect();
+        (self.progress_in(&state), events)
+    }
+
+    fn progress_in(&self, state: &State) -> Progress {
         let next = state.acts.iter().flatten().find_map(|act| match act.when {
             When::At(at) => Some((at, self.texts(&act.steps))),
             When::Fired(..) => None,
@@ -127,12 +137,6 @@ impl Run {
             began: state.began,
             next: next.filter(|_| !matches!(state.phase, Phase::Ended(_))),
         }
-    }
-
-    /// What it has done after that event.
-    pub(super) fn events_after(&self, seq: u64) -> Vec<Event> {
-        let state = self.state.lock();
-        state.events.iter().filter(|event| event.seq > seq).cloned().collect()
     }
 
     pub(super) fn has_begun(&self) -> bool {

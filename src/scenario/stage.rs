@@ -71,9 +71,8 @@ impl Stage {
     /// The scenario that runs, or the last that did, and what it has done after that event.
     pub(crate) fn look(&self, after: u64) -> Option<(Told, Vec<Event>)> {
         let run = self.run.lock().clone()?;
-        // First what it has done: whoever sees that it has ended has seen all of that.
-        let events = run.events_after(after);
-        Some((told(&run), events))
+        let (progress, events) = run.look(after);
+        Some((Told { script: run.script.clone(), by: run.by, progress }, events))
     }
 
     /// Ends what runs, or waits to, and what this has lifted; none if nothing does.
