@@ -318,6 +318,10 @@ fn unknown_names_are_refused_with_the_nearest_known() {
     usage_error(&["clear", "delay"], &["delay", "kind of fault"]);
     usage_error(&["list", "--addr", "127.0.0.1:99999"], &["127.0.0.1:99999", "`slowfs help list`"]);
     usage_error(&["delay", "0s", "-m", "write"], &["does nothing"]);
+    usage_error(&["rot", "stale", "-r", "x"], &["flip, flip:BITS, zero or random"]);
+    usage_error(&["rot", "--unit", "500", "-r", "x"], &["500", "power of two"]);
+    usage_error(&["rot", "--unit", "1MiB", "--length", "2", "-r", "x"], &["1MiB", "larger than"]);
+    usage_error(&["rot"], &["-r"]);
     usage_error(&["watch", "--interval", "1ms"], &["10ms"]);
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::control::{Control, MatchArgs, RotArgs, Target};
+use super::control::{Control, MatchArgs, Target};
 use super::counts::stats_table;
 use super::faults::{self, Shown};
 use super::kind::SetFault;
@@ -26,7 +26,7 @@ use super::{
     injections, kinds, matching, output, power, record, scenario, set, trace, watch, whom,
 };
 use crate::fault::words::{FaultWords, visible};
-use crate::rpc::{Client, ClientError, MethodInfo};
+use crate::rpc::{Client, ClientError, MethodInfo, RotWords};
 
 /// How long to wait for a connection, and for each answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ enum Call<'a> {
     Match(&'a MatchArgs),
     Injections,
     Heal(&'a [i64]),
-    Rot(&'a RotArgs),
+    Rot(RotWords),
     Unsynced,
     Checkpoint,
     PowerCut(&'a CutArgs),
@@ -133,7 +133,13 @@ pub(super) fn run(command: &Control) -> ExitCode {
         Control::Run { args, target } => scenario::run(args, target),
         Control::Injections { target } => asked(Call::Injections, target),
         Control::Heal { ids, target, .. } => asked(Call::Heal(ids), target),
-        Control::Rot { rot, target } => asked(Call::Rot(rot), target),
+        Control::Rot { rot, target } => match injections::rot_words(rot) {
+            Ok(words) => asked(Call::Rot(words), target),
+            Err(why) => {
+                output::error(&why);
+                ExitCode::from(2)
+            }
+        },
         Control::Unsynced { target } => asked(Call::Unsynced, target),
         Control::Checkpoint { target } => asked(Call::Checkpoint, target),
         Control::PowerCut { args, target } => asked(Call::PowerCut(args), target),
@@ -188,7 +194,7 @@ fn act(client: &mut Client, addr: &str, call: &Call<'_>) -> Result<Report, Strin
         Call::Follow(recipe) => return set::follow(client, recipe),
         Call::Match(args) => return matching::ask(client, addr, args),
         Call::Heal(ids) => return injections::heal(client, ids, addr),
-        Call::Rot(args) => return injections::rot(client, args, addr),
+        Call::Rot(words) => return injections::rot(client, words, addr),
         Call::Injections => injections::list(client),
         Call::Clear(what) => faults::clear(client, what),
         Call::List(shown) => faults::list(client, addr, shown),

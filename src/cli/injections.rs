@@ -118,8 +118,8 @@ fn meaning(outcome: &str) -> &'static str {
     }
 }
 
-/// Spoils stored bytes.
-pub(super) fn rot(client: &mut Client, args: &RotArgs, addr: &str) -> Result<Report, String> {
+/// What is to rot, as it is sent; or why that cannot be meant.
+pub(super) fn rot_words(args: &RotArgs) -> Result<RotWords, String> {
     let Some(pattern) = args.paths.pattern() else {
         return Err("name the files by -r or --glob; -r '.*' is all of them".to_owned());
     };
@@ -132,7 +132,12 @@ pub(super) fn rot(client: &mut Client, args: &RotArgs, addr: &str) -> Result<Rep
         seed: args.seed.map(|seed| seed.to_string()),
         hidden: args.hidden,
     };
-    let rotted = client.rot(&words).map_err(|error| explain(addr, error))?;
+    words.rot().map(|_| words)
+}
+
+/// Spoils stored bytes.
+pub(super) fn rot(client: &mut Client, words: &RotWords, addr: &str) -> Result<Report, String> {
+    let rotted = client.rot(words).map_err(|error| explain(addr, error))?;
     let Rotted { files, bytes, spots, seed, failed } = &rotted;
     let plural = |n: i64| if n == 1 { "" } else { "s" };
     let text = format!(

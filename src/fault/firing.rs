@@ -21,7 +21,6 @@ use super::plan::{After, Hold, Plan, Reply, When};
 use super::words::Errno;
 use crate::ops::{Call, MethodSet};
 use crate::sys::process::Process;
-
 use shared::Acts;
 pub(crate) use shared::Shared;
 

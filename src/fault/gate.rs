@@ -179,6 +179,9 @@ impl Gate {
         if before.asks_for_process() {
             op.pid();
         }
+        if before.asks_for_end() {
+            op.end_of_source();
+        }
         let mut spent = false;
         self.table.in_turn(hit, |now, hit| spent = ask_by(now, hit, (subjects, op), roll));
         spent

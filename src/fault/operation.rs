@@ -70,6 +70,9 @@ pub struct Operation<'a> {
     pub is_announced: bool,
     /// Finds its path below the mount, for who decides by it.
     named: Option<&'a dyn Fn() -> Vec<u8>>,
+    /// Finds where the file ends of which it reads.
+    ending: Option<&'a dyn Fn() -> Option<u64>>,
+    end: OnceCell<Option<u64>>,
     arrived: Cell<Option<Instant>>,
     pid: OnceCell<Option<u32>>,
     victim: OnceCell<Option<Process>>,
@@ -93,6 +96,8 @@ impl<'a> Operation<'a> {
             is_paged: false,
             is_announced: false,
             named: None,
+            ending: None,
+            end: OnceCell::new(),
             arrived: Cell::new(None),
             pid: OnceCell::new(),
             victim: OnceCell::new(),
@@ -123,6 +128,20 @@ impl<'a> Operation<'a> {
         'a: 'b,
     {
         Operation { named: Some(named), ..self }
+    }
+
+    /// The same, which reads of a file whose end is found so.
+    #[must_use]
+    pub(crate) fn ending<'b>(self, ending: &'b dyn Fn() -> Option<u64>) -> Operation<'b>
+    where
+        'a: 'b,
+    {
+        Operation { ending: Some(ending), ..self }
+    }
+
+    /// Where the file ends of which it reads, if that can be found out: by a system call.
+    pub(super) fn end_of_source(&self) -> Option<u64> {
+        *self.end.get_or_init(|| self.ending.and_then(|ending| ending()))
     }
 
     /// Its path below the mount; none if it has none.

@@ -179,6 +179,14 @@ pub enum Run {
 }
 
 impl Run {
+    /// The first byte behind all that runs.
+    pub(crate) fn end(&self) -> u64 {
+        match self {
+            Run::Whole => u64::MAX,
+            Run::Part(ranges) => ranges.last().map_or(0, |range| range.end),
+        }
+    }
+
     /// What of it runs by both.
     pub(crate) fn both(&self, other: &Run) -> Run {
         match (self, other) {

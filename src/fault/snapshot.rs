@@ -72,6 +72,12 @@ impl Snapshot {
         self.rows.iter().any(|row| row.live.fault.scope().filters.ask_for_process())
     }
 
+    /// Whether one of them asks where the file ends of which a request reads.
+    pub(super) fn asks_for_end(&self) -> bool {
+        let mut effects = self.rows.iter().flat_map(|row| row.live.fault.effects());
+        effects.any(|effect| effect.looks_at_end())
+    }
+
     /// How many changes led to it.
     #[must_use]
     pub(crate) fn version(&self) -> u64 {

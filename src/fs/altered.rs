@@ -17,6 +17,8 @@ pub(super) struct Parts<'a> {
     pub(super) ranges: &'a [Range<u64>],
     /// Whether it is answered as if all were written: then the file grows as if it were.
     pub(super) whole: bool,
+    /// So many bytes there is room for: what is told as written, and how far the file grows, ends there.
+    pub(super) room: u64,
     /// Whether the file keeps its time of modification.
     pub(super) hidden: bool,
 }
@@ -44,6 +46,8 @@ pub(super) struct Altered<'a> {
     pub(super) asked: &'a [u8],
     /// The fault that has it otherwise.
     pub(super) spoiler: Option<Source>,
+    /// So many of its bytes there is room for, if not for all.
+    pub(super) room: Option<u64>,
     /// It is answered what was done.
     pub(super) truthful: bool,
     /// How many it would have moved, where that is not what it asked for.
@@ -59,7 +63,8 @@ impl Altered<'_> {
             Run::Whole if !self.is_edited() || self.all.is_empty() => return None,
             Run::Whole => slice::from_ref(&self.all),
         };
-        Some(Parts { ranges, whole: self.whole, hidden: self.hidden })
+        let room = self.room.unwrap_or(u64::MAX);
+        Some(Parts { ranges, whole: self.whole, room, hidden: self.hidden })
     }
 
     fn is_edited(&self) -> bool {
@@ -104,6 +109,7 @@ impl Altered<'_> {
 
     /// How many bytes it is told to have moved, if it is answered as if all were done.
     pub(super) fn pretended(&self) -> u64 {
-        self.would_move.get().or(self.span.map(|span| span.len)).unwrap_or_default()
+        let all = self.would_move.get().or(self.span.map(|span| span.len)).unwrap_or_default();
+        all.min(self.room.unwrap_or(u64::MAX))
     }
 }

@@ -37,8 +37,10 @@ impl Core {
                 return (Err(error), None, true);
             }
         };
-        let limited = charge.as_ref().and_then(|charge| charge.limited(altered.run));
+        let room = charge.as_ref().and_then(|charge| charge.limited(&Run::Whole));
+        let limited = room.as_ref().map(|room| altered.run.both(room));
         altered.run = limited.as_ref().unwrap_or(altered.run);
+        altered.room = room.as_ref().map(Run::end);
         let edited = altered.edited(operands.data);
         let data = edited.as_deref().unwrap_or(operands.data);
         let before = wants.size.then(|| self.extent_before(op, operands)).flatten();

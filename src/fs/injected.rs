@@ -37,11 +37,13 @@ impl Core {
     ) {
         let Ok(handle) = self.tree.handle(fh) else { return };
         let place = self.place(handle.inode());
+        // What there is no room for no fault has taken away.
+        let len = len.min(altered.room.unwrap_or(u64::MAX));
         let done = if altered.truthful { moved } else { len };
         let injections = self.gate.injections();
         injections.overwritten(place.file, start..start.saturating_add(done));
         let Some(source) = &altered.spoiler else { return };
-        if altered.truthful && *altered.run != Run::Whole {
+        if altered.truthful && *altered.run != Run::Whole && moved < len {
             let left = Wrong { offset: start.saturating_add(moved), ..Wrong::default() };
             injections.add_transient(source, &place, &left, len.saturating_sub(moved));
         }

@@ -130,7 +130,7 @@ impl Core {
         let bytes = parts.ranges.iter().map(put).sum::<io::Result<usize>>();
         let grown = match bytes {
             Ok(_) if parts.whole && len > 0 => {
-                self.grow((ino, fh), &caller, start.saturating_add(len))
+                self.grow((ino, fh), &caller, start.saturating_add(len.min(parts.room)))
             }
             _ => Ok(()),
         };

@@ -163,7 +163,8 @@ impl Core {
         let [first, second] = op.targets.map(|t| t.and_then(|t| self.subject(t, operands)));
         let own = if op.call == Call::CopyTo { &second } else { &first };
         let named = || own.as_ref().map(TreeSubject::path_below).unwrap_or_default();
-        let view = view.named(&named);
+        let end = || self.end_of_source(op);
+        let view = view.named(&named).ending(&end);
         match (&first, &second) {
             (Some(a), Some(b)) => self.gate.decide(&[a, b], &view),
             (Some(one), None) if Core::is_step(op) => self.decide_step(op, one, &view),
@@ -171,6 +172,16 @@ impl Core {
             (Some(one), None) | (None, Some(one)) => self.gate.decide(&[one], &view),
             (None, None) => Verdict::Run,
         }
+    }
+
+    /// Where the file ends of which an operation reads, if it reads and that can be found out.
+    fn end_of_source(&self, op: &Op) -> Option<u64> {
+        let by = match op.call {
+            Call::Read => op.fh,
+            Call::CopyTo => None,
+            _ => return None,
+        };
+        self.tree.getattr(op.inode()?, by).ok().map(|attr| attr.size)
     }
 
     /// Runs an operation as [`Core::run_held`] does, on a thread that waits until all know of what its

@@ -143,6 +143,7 @@ impl Struck {
             all: 0..copied.unwrap_or(data.len() as u64),
             asked: data,
             spoiler: change.and_then(|_| self.hit.spoiler(op.call.name())),
+            room: None,
             truthful: !self.whole && self.errno.is_none(),
             would_move: Cell::default(),
         }

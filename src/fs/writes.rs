@@ -82,6 +82,10 @@ impl SlowFs {
             let bytes = (write.offset, operands.data.len());
             let about = || written((write.ino, fh), write.flags.0, caller.tid, bytes);
             let written = core.tracked(about, || core.write(&write, appends, caller, operands))?;
+            if write.stored && operands.parts().is_some_and(|parts| !parts.hidden) {
+                // After what it writes back itself the kernel goes on trusting the time that it knows.
+                core.changed_unseen(write.ino);
+            }
             if let Some(request) = sync {
                 core.sync(caller.tid, (fh, request == Call::Fdatasync), operands)?;
             }

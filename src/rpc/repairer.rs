@@ -38,7 +38,10 @@ record! {
 
 impl RotWords {
     /// What that means, and the seed.
-    pub(super) fn rot(&self) -> Result<(Rot, u64), String> {
+    ///
+    /// # Errors
+    /// What cannot be meant.
+    pub(crate) fn rot(&self) -> Result<(Rot, u64), String> {
         let given = |name: &str, value: i64, default: i64, most: i64| match value {
             0 => Ok(default),
             value if (1..=most).contains(&value) => Ok(value),

@@ -1,7 +1,7 @@
 //! `bad-sector`: what is bad cannot be read until it is written whole, and all else can.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
@@ -156,4 +156,27 @@ fn the_same_seed_has_the_same_bad_sectors_of_the_same_files() {
     distinct.sort();
     distinct.dedup();
     assert!(distinct.len() > 1, "of 16 pages a fifth is bad: {first:?}");
+}
+
+#[test]
+fn what_was_written_to_its_end_can_be_read_to_its_end() {
+    let mount = mount_with("bad-sector --density 1", 1000);
+    for flags in [0, libc::O_DIRECT] {
+        let old = open(&mount, flags);
+        let mut bytes = [0; PAGE];
+        assert_eq!(errno_of(old.read_at(&mut bytes, 0)), EIO, "{flags:o}");
+        assert_eq!(old.read_at(&mut bytes, PAGE as u64).unwrap(), 0, "{flags:o}: behind the end");
+        let path = mount.mnt().join(format!("new{flags}"));
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true).custom_flags(flags);
+        let new = options.open(&path).unwrap();
+        assert_eq!(new.read_at(&mut bytes, 0).unwrap(), 0, "{flags:o}: it is empty");
+        for (start, end) in [(0, 1000), (1000, 1700), (1700, 5001)] {
+            new.write_all_at(&vec![b'n'; end - start], start as u64).unwrap();
+            drop_pages(&new);
+            let mut all = vec![0; end];
+            new.read_exact_at(&mut all, 0).unwrap();
+            assert!(all.iter().all(|byte| *byte == b'n'), "{flags:o} {end}");
+        }
+    }
 }

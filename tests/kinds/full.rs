@@ -268,3 +268,27 @@ fn made_by_appending(path: &Path) -> i32 {
     let append = |mut file: File| -> io::Result<()> { file.write_all(b"x") };
     errno_of(append(File::options().append(true).open(path).unwrap()))
 }
+
+#[test]
+fn what_does_not_fit_is_told_by_no_fault_that_tells_success() {
+    const ROOM: usize = 40 << 10;
+    for (fault, stored) in [
+        ("torn-write prefix:80KiB -m write", ROOM),
+        ("torn-write prefix:8KiB -m write", 8 << 10),
+        ("lost-write -m write", 0),
+        ("corrupt zero --unit 128KiB -m write", 0),
+    ] {
+        let disk = Disk::tmpfs();
+        let faults = ["--fault", "full --free 40KiB", "--fault", fault];
+        let mount = Mount::over(disk.directory(), &faults);
+        let file = create(&mount, "f");
+        assert_eq!(file.write_at(&[b'x'; 96 << 10], 0).unwrap(), ROOM, "{fault}");
+        let bytes = fs::read(mount.raw().join("f")).unwrap();
+        assert_eq!(bytes.len(), ROOM, "{fault}: how far it has grown");
+        let kept = bytes.iter().filter(|byte| **byte == b'x').count();
+        assert!(kept <= stored && kept + 512 >= stored, "{fault}: {kept}");
+        let told = mount.client().injections(0, 100).unwrap().injections;
+        assert_eq!(told.is_empty(), fault.contains("80KiB"), "{fault}: what fits is all right");
+        assert!(told.iter().all(|one| one.offset + one.len <= ROOM as i64), "{told:?}");
+    }
+}

@@ -69,3 +69,18 @@ fn what_is_hidden_shows_once_the_cache_is_passed_by() {
     open(&mount, libc::O_DIRECT).read_exact_at(&mut read, 0).unwrap();
     assert_eq!(read, [b'a'; 100], "what is stored");
 }
+
+#[test]
+fn what_is_stored_of_a_mapping_is_what_read_finds() {
+    for kind in ["lost-write", "corrupt zero --unit 4KiB", "torn-write prefix:512 --unit 512"] {
+        let mount = mount_with(&format!("{kind} -m write -r .*/f"), 4096);
+        let file = open(&mount, 0);
+        let mut mapped = Mapping::new(&file, 4096, libc::MAP_SHARED).unwrap();
+        mapped[..].fill(b'b');
+        mapped.sync().unwrap();
+        let mut read = vec![0; 4096];
+        file.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!(read, persisted(&mount), "{kind}");
+        assert_ne!(read, [b'b'; 4096], "{kind}");
+    }
+}

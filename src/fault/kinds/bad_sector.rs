@@ -8,7 +8,7 @@ use super::{Begun, Class, Effect, Kind, ReadPoint};
 use crate::fault::chance::{Draw, Purpose};
 use crate::fault::error::SpecError;
 use crate::fault::healed::Healed;
-use crate::fault::operation::{Done, Operation, Span};
+use crate::fault::operation::{Done, Operation, Span, Wants};
 use crate::fault::plan::{Plan, Reply, When};
 use crate::fault::words::{Args, ByteRange, Errno, Param, ParamType, Value, whole};
 use crate::ops::{Call, MethodSet};
@@ -53,10 +53,11 @@ impl Kind for BadSector {
     fn details(&self) -> &'static str {
         "A read that arrives and touches a bad unit fails with EIO, also when it is repeated, until a \
          write covers the unit wholly; one that covers it in part heals nothing, and `--sticky` units stay \
-         bad for ever. The units that touch the range are bad, or the share of them that the density says: \
+         bad for ever. A write that ends at or behind the end of the file covers its last unit, as a disk gets \
+         that whole, and what lies behind the end is never bad. The units that touch the range are bad, or the share of them that the density says: \
          which, follows from the seed, the fault's name or number, the inode's number and the unit, so that \
          another mount of the same directory with the same seed has the same. Of a page that is read all \
-         units count, those behind the end of the file too. What the page cache has is read from there, and \
+         units up to the end of the file count. What the page cache has is read from there, and \
          files are opened as ever: a mapped page that cannot be read in is a SIGBUS. A copy reads its source \
          and writes its target. Of the healed 65,536 stretches are remembered, some 4 MiB; what is \
          healed beyond that is bad again, as on a disk without spare sectors, which the log says.\n\
@@ -155,16 +156,30 @@ impl Bad {
         self.range.is_none_or(within) && self.density.is_none_or(drawn)
     }
 
-    /// Whether what is read touches one that is still bad.
-    fn fails(&self, inode: u64, span: Span) -> bool {
+    /// The first byte of what is read that lies in a unit which is still bad.
+    fn first_bad(&self, inode: u64, span: Span) -> Option<u64> {
+        if span.len == 0 {
+            return None;
+        }
         let mut units = span.offset / self.unit..span.end().div_ceil(self.unit);
         let healed = self.healed.lock();
-        span.len > 0 && units.any(|n| self.is_bad(inode, n) && !healed.units.has(inode, n))
+        let bad = units.find(|n| self.is_bad(inode, *n) && !healed.units.has(inode, *n))?;
+        Some(span.offset.max(bad.saturating_mul(self.unit)))
     }
 
-    /// The units that this covers wholly are good from now on.
-    fn heal(&self, inode: u64, span: Span) {
-        let (start, end) = (span.offset.div_ceil(self.unit), span.end() / self.unit);
+    /// The units that this covers wholly are good from now on. What a file did not reach before it was
+    /// so large is nothing that a disk would have to keep: it gets these units whole.
+    fn heal(&self, inode: u64, span: Span, size: Option<u64>) {
+        if span.len == 0 {
+            return;
+        }
+        let first = span.offset / self.unit;
+        let is_new = size.is_some_and(|size| first.saturating_mul(self.unit) >= size);
+        let start = if is_new { first } else { span.offset.div_ceil(self.unit) };
+        let end = match size.is_some_and(|size| span.end() >= size) {
+            true => span.end().div_ceil(self.unit),
+            false => span.end() / self.unit,
+        };
         // What was good takes no memory.
         if !(start..end).any(|unit| self.is_bad(inode, unit)) {
             return;
@@ -207,13 +222,22 @@ impl Effect for Bad {
 
     fn plan(&self, op: &Operation<'_>, _: &Draw, plan: &mut Plan) {
         let read = op.source.or(op.span.map(|span| (op.inode, span)));
-        if read.is_some_and(|(inode, span)| self.fails(inode, span)) {
+        let bad = read.and_then(|(inode, span)| self.first_bad(inode, span));
+        if bad.is_some_and(|bad| op.end_of_source().is_none_or(|end| bad < end)) {
             plan.reply = Reply::Errno(Errno::EIO, When::Before);
         }
     }
 
+    fn looks_at_end(&self) -> bool {
+        true
+    }
+
     fn follows(&self) -> MethodSet {
         if self.sticky { MethodSet::EMPTY } else { Call::Write.methods() }
+    }
+
+    fn wants(&self) -> Wants {
+        Wants { size: !self.sticky, ..Wants::default() }
     }
 
     fn done(&self, op: &Operation<'_>, done: &Done<'_>) {
@@ -221,11 +245,12 @@ impl Effect for Bad {
         if !done.ran || done.errno != 0 || self.sticky {
             return;
         }
+        let size = done.extents.and_then(|extents| extents.before).map(|before| before.size);
         match done.parts {
-            None => self.heal(op.inode, Span { len: done.bytes, ..span }),
+            None => self.heal(op.inode, Span { len: done.bytes, ..span }, size),
             Some(parts) => parts.iter().for_each(|part| {
                 let offset = span.offset.saturating_add(part.start);
-                self.heal(op.inode, Span { offset, len: part.end - part.start });
+                self.heal(op.inode, Span { offset, len: part.end - part.start }, size);
             }),
         }
     }
@@ -235,7 +260,7 @@ impl Effect for Bad {
 mod tests {
     use super::*;
     use crate::fault::chance::Dice;
-    use crate::fault::operation::Caller;
+    use crate::fault::operation::{Caller, Extent, Extents};
     use crate::fault::words::line;
 
     fn made(text: &str, seed: u64) -> Box<dyn Effect> {
@@ -291,6 +316,39 @@ mod tests {
         let sticky = made("bad-sector --range 0..1 --sticky", 1);
         written(&*sticky, (0, 1 << 20));
         assert!(fails(&*sticky, (0, 1)) && sticky.follows().is_empty());
+    }
+
+    #[test]
+    fn the_last_unit_is_covered_by_what_ends_a_file_and_nothing_is_behind_it() {
+        let disk = made("bad-sector --density 1", 1);
+        let read_of = |size: u64, bytes: (u64, u64)| {
+            let end = || Some(size);
+            fails_on(&*disk, &op(Call::Read, 1, bytes).ending(&end))
+        };
+        for (size, bytes, bad) in [
+            (0, (0, 4096), false),
+            (1000, (0, 4096), true),
+            (1000, (999, 1), true),
+            (1000, (1000, 24), false),
+            (1024, (1024, 4096), false),
+        ] {
+            assert_eq!(read_of(size, bytes), bad, "{bytes:?} of {size}");
+        }
+        let wrote = |before: u64, bytes: (u64, u64)| {
+            let before = Some(Extent { size: before, blocks: 0 });
+            let extents = Some(Extents { before, after: None });
+            let done = Done { ran: true, bytes: bytes.1, extents, ..Done::default() };
+            disk.done(&op(Call::Write, 1, bytes), &done);
+        };
+        wrote(1000, (512, 487));
+        assert!(read_of(1000, (512, 1)), "not up to the end");
+        wrote(1000, (513, 487));
+        assert!(read_of(1000, (512, 1)), "not from its begin");
+        wrote(1000, (512, 488));
+        assert!(!read_of(1000, (512, 512)) && read_of(1000, (0, 1)));
+        wrote(1000, (1600, 100));
+        assert!(!read_of(1700, (1536, 164)), "all of it is new");
+        assert!(read_of(1700, (1024, 1)), "nothing was written there");
     }
 
     #[test]

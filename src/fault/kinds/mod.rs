@@ -243,6 +243,11 @@ pub trait Effect: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it asks where the file ends of which a request reads.
+    fn looks_at_end(&self) -> bool {
+        false
+    }
+
     /// What of its values is hardly meant, or not seen by who may look for it, in one clause; whether it is
     /// for every path.
     fn doubt(&self, _everywhere: bool) -> Option<String> {

@@ -34,7 +34,9 @@ impl Kind for TornWrite {
          these units, `random` any of them but never all. Units lie as in the file, the first is \
          that of the first byte. What is not kept stays as it was: \
          zeros where the file grew, if success was told. Writes of which all would be kept are \
-         skipped. The time of modification moves on, so that the next read(2) finds what is stored; with \
+         skipped. One write(2) may arrive as several writes: an unaligned one to a page that is not cached \
+         comes as two, of which `--count 1` tears one; `--range` says which requests are torn, not where. \
+         The time of modification moves on, so that the next read(2) finds what is stored; with \
          `--hidden` it stays.\n\
          \n    slowfs torn-write prefix:4KiB -m write -r '.*/snap/.*' --count 1\
          \n    slowfs torn-write random --unit 512 -m write --after 100 --count 1 --and kill"
