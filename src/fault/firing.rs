@@ -82,8 +82,10 @@ impl Firing {
         self.acts.get() != Acts::No
     }
 
+    /// What only follows may do so on methods that it does not have itself.
     fn is_cleared(&self) -> bool {
-        !self.live.methods().intersects(self.methods)
+        let methods = self.live.methods();
+        if self.n.is_none() { methods.is_empty() } else { !methods.intersects(self.methods) }
     }
 
     fn repeat(&self) -> Firing {

@@ -2,21 +2,23 @@
 //!
 //! Whoever is about to take some reserves it before, and settles what it came to. Invariant: what is
 //! reserved and what is taken are never more than was there, but for what the backing takes of itself
-//! (its own records of a file, or blocks ahead of a write). What a file has is counted from when
-//! operations on it are under way, so that what others change in the backing is not charged.
+//! (its own records of a file, or blocks ahead of a write). A file gives back at most what was charged for
+//! it, or what it had when it was first seen: what the backing added by itself is never given back.
 //! Lock rule: one lock, innermost, for memory work.
 
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
+use super::files::MOST;
+use super::injections::FileKey;
 use super::plan::Space;
 use super::words::Errno;
 
 /// What is charged as a whole, bytes.
 pub(crate) const BLOCK: u64 = 4096;
 
-/// What a file has, or is about to take.
+/// What a file has, or is about to take, or is charged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Used {
     /// Blocks of 4 KiB.
@@ -41,16 +43,19 @@ struct State {
     /// None if inodes are not counted.
     inodes: Option<i64>,
     reserved: Used,
-    /// The files that operations are under way on.
-    files: HashMap<u64, File>,
+    /// The files that are charged something, as far as they are not too many, and those that operations
+    /// are under way on.
+    files: HashMap<FileKey, File>,
     /// The last that was given out.
     ticket: u64,
 }
 
 #[derive(Debug, Default)]
 struct File {
-    /// What it had when that was last told; none before the first.
-    used: Option<Used>,
+    /// What is charged for it, or was there when it was first seen; none before that.
+    charged: Option<Used>,
+    /// What it had when that was last told, while operations are under way.
+    seen: Option<Used>,
     /// By the ticket of whom.
     ticket: u64,
     under_way: u32,
@@ -63,6 +68,21 @@ fn signed(n: u64) -> i64 {
 /// How much is left beside what is reserved.
 fn left(all: i64, reserved: u64) -> u64 {
     u64::try_from(all).unwrap_or_default().saturating_sub(reserved)
+}
+
+impl Used {
+    /// What is charged then of a file that is charged so much and came to have another amount. More is
+    /// added; of less at most all of it is left.
+    fn changed(self, before: Used, now: Used) -> Used {
+        let changed = |charged: u64, before: u64, now: u64| match now.checked_sub(before) {
+            Some(more) => charged.saturating_add(more).min(charged.max(now)),
+            None => charged.min(now),
+        };
+        Used {
+            blocks: changed(self.blocks, before.blocks, now.blocks),
+            inodes: changed(self.inodes, before.inodes, now.inodes),
+        }
+    }
 }
 
 impl State {
@@ -125,14 +145,15 @@ impl Ledger {
     }
 
     /// An operation on a file begins: to be told before it is looked what the file has.
-    pub(crate) fn begin(&self, inode: u64) {
-        self.state.lock().files.entry(inode).or_default().under_way += 1;
+    pub(crate) fn begin(&self, key: FileKey) {
+        self.state.lock().files.entry(key).or_default().under_way += 1;
     }
 
     /// Before it runs the file has so much, unless that is known from others that are under way.
-    pub(crate) fn found(&self, inode: u64, used: Used) {
-        if let Some(file) = self.state.lock().files.get_mut(&inode) {
-            file.used.get_or_insert(used);
+    pub(crate) fn found(&self, key: FileKey, used: Used) {
+        if let Some(file) = self.state.lock().files.get_mut(&key) {
+            let seen = *file.seen.get_or_insert(used);
+            file.charged.get_or_insert(seen);
         }
     }
 
@@ -145,26 +166,34 @@ impl Ledger {
     }
 
     /// An operation on a file ends, that now has so much, if that could be found out.
-    pub(crate) fn end(&self, inode: u64, ticket: u64, now: Option<Used>) {
+    pub(crate) fn end(&self, key: FileKey, ticket: u64, now: Option<Used>) {
         let mut state = self.state.lock();
-        let Some(file) = state.files.get_mut(&inode) else { return };
-        let before = file.used;
-        let now = now.filter(|_| ticket > file.ticket);
-        if let Some(now) = now {
-            (file.used, file.ticket) = (Some(now), ticket);
+        let many = state.files.len() > MOST;
+        let Some(file) = state.files.get_mut(&key) else { return };
+        let mut charged = (Used::default(), Used::default());
+        if let Some(now) = now.filter(|_| ticket > file.ticket) {
+            let before = file.seen.replace(now).unwrap_or(now);
+            let was = *file.charged.get_or_insert(before);
+            charged = (was, was.changed(before, now));
+            (file.charged, file.ticket) = (Some(charged.1), ticket);
         }
         file.under_way -= 1;
         if file.under_way == 0 {
-            state.files.remove(&inode);
+            file.seen = None;
+            if many || file.charged.unwrap_or_default() == Used::default() {
+                state.files.remove(&key);
+            }
         }
-        if let (Some(before), Some(now)) = (before, now) {
-            state.settle(before, now);
-        }
+        state.settle(charged.0, charged.1);
     }
 
     /// A file has come to be that has so much.
-    pub(crate) fn add(&self, used: Used) {
-        self.state.lock().settle(Used::default(), used);
+    pub(crate) fn add(&self, key: FileKey, used: Used) {
+        let mut state = self.state.lock();
+        state.settle(Used::default(), used);
+        if used != Used::default() && state.files.len() < MOST {
+            state.files.entry(key).or_default().charged = Some(used);
+        }
     }
 }
 
@@ -183,6 +212,10 @@ mod tests {
         Ledger::new((n * BLOCK, inodes), None, Errno::ENOSPC)
     }
 
+    fn file(number: u64) -> FileKey {
+        FileKey { number, ..FileKey::default() }
+    }
+
     fn free(ledger: &Ledger) -> u64 {
         ledger.space().free / BLOCK
     }
@@ -196,7 +229,7 @@ mod tests {
         assert_eq!(ledger.reserve(blocks(1)), Some(0));
         assert_eq!(ledger.space(), Space { free: 10 * BLOCK, inodes: 1 }, "nothing is taken yet");
         ledger.release(Used { blocks: 7, inodes: 1 });
-        ledger.add(Used { blocks: 4, inodes: 1 });
+        ledger.add(file(1), Used { blocks: 4, inodes: 1 });
         assert_eq!(ledger.space(), Space { free: 6 * BLOCK, inodes: 0 });
         assert_eq!(ledger.reserve(blocks(9)), Some(3));
     }
@@ -205,24 +238,39 @@ mod tests {
     fn of_operations_on_one_file_the_last_that_looked_counts() {
         let ledger = of_blocks(100, None);
         let begin = |used| {
-            ledger.begin(1);
-            ledger.found(1, blocks(used));
+            ledger.begin(file(1));
+            ledger.found(file(1), blocks(used));
         };
         begin(5);
         begin(9);
         let (first, second) = (ledger.ticket(), ledger.ticket());
-        ledger.end(1, second, Some(blocks(25)));
+        ledger.end(file(1), second, Some(blocks(25)));
         assert_eq!(free(&ledger), 80);
-        ledger.end(1, first, Some(blocks(9)));
+        ledger.end(file(1), first, Some(blocks(9)));
         assert_eq!(free(&ledger), 80, "what it saw is old");
-        // Meanwhile somebody has cut it in the backing, which nobody is charged for.
-        begin(3);
-        ledger.end(1, ledger.ticket(), Some(blocks(2)));
-        assert_eq!(free(&ledger), 81);
-        begin(2);
-        ledger.end(1, ledger.ticket(), None);
-        assert_eq!(free(&ledger), 81);
-        assert!(ledger.state.lock().files.is_empty(), "no file is remembered");
+        begin(25);
+        ledger.end(file(1), ledger.ticket(), None);
+        assert_eq!(free(&ledger), 80);
+    }
+
+    #[test]
+    fn a_file_gives_back_at_most_what_it_is_charged_and_once() {
+        let ledger = of_blocks(100, None);
+        ledger.add(file(1), blocks(10));
+        let to = |(before, now)| {
+            ledger.begin(file(1));
+            ledger.found(file(1), blocks(before));
+            ledger.end(file(1), ledger.ticket(), Some(blocks(now)));
+            free(&ledger)
+        };
+        assert_eq!(to((12, 12)), 90, "what the backing adds is not charged");
+        assert_eq!(to((12, 11)), 90, "so it is not given back");
+        assert_eq!(to((11, 20)), 81);
+        assert_eq!(to((15, 16)), 81, "nor is charged twice what it took back by itself");
+        assert_eq!(to((16, 4)), 96);
+        assert_eq!(to((5, 0)), 100);
+        assert!(ledger.state.lock().files.is_empty(), "what is charged nothing is forgotten");
+        assert_eq!(to((7, 0)), 107, "what was there when it was first seen");
     }
 
     #[test]
@@ -235,11 +283,11 @@ mod tests {
                 scope.spawn(move || {
                     let mut own = 0;
                     for _ in 0..1000 {
-                        ledger.begin(inode);
-                        ledger.found(inode, blocks(own));
+                        ledger.begin(file(inode));
+                        ledger.found(file(inode), blocks(own));
                         let taken = ledger.reserve(blocks(3)).unwrap();
                         own += taken;
-                        ledger.end(inode, ledger.ticket(), Some(blocks(own)));
+                        ledger.end(file(inode), ledger.ticket(), Some(blocks(own)));
                         ledger.release(blocks(taken));
                         assert!(got.fetch_add(taken, Ordering::Relaxed) + taken <= 1000);
                     }

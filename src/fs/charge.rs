@@ -6,18 +6,22 @@ use std::{io, iter};
 
 use super::Core;
 use super::extents::File;
+use super::injected::file_key;
 use super::op::{Op, Operands};
 use super::struck::Struck;
 use crate::fault::Shared;
+use crate::fault::injections::FileKey;
 use crate::fault::ledger::{BLOCK, Used};
 use crate::fault::operation::Span;
 use crate::fault::plan::Run;
-use crate::mirror::{Attr, Fh};
+use crate::mirror::{Attr, Fh, Ino};
 use crate::ops::Call;
 
 /// What an operation has reserved, to be settled.
 pub(super) struct Charge<'a> {
     file: File<'a>,
+    /// As the ledgers know it, if it was there.
+    key: Option<FileKey>,
     /// Of each ledger what it got, and whether it is told of the file.
     shares: Vec<(Shared<'a>, Used)>,
     /// So many of its bytes are let through, if not all are.
@@ -34,8 +38,8 @@ impl Charge<'_> {
     /// It has not run, or made nothing.
     fn drop_all(self) {
         for (shared, reserved) in &self.shares {
-            if let File::Known(ino) = self.file {
-                shared.ledger.end(ino.0, 0, None);
+            if let Some(key) = self.key {
+                shared.ledger.end(key, 0, None);
             }
             shared.ledger.release(*reserved);
         }
@@ -58,18 +62,25 @@ impl Core {
             return Ok(None);
         }
         let Some(file) = self.changed_file(op, operands) else { return Ok(None) };
+        let key = match file {
+            File::Known(ino) => match self.charged_as(ino) {
+                None => return Ok(None),
+                known => known,
+            },
+            File::New(..) => None,
+        };
         let ledgers: Vec<_> = ledgers.collect();
-        if let File::Known(ino) = file {
-            ledgers.iter().for_each(|shared| shared.ledger.begin(ino.0));
-        }
+        key.iter().for_each(|key| ledgers.iter().for_each(|shared| shared.ledger.begin(*key)));
         let before = self.attr_before(op, file);
-        if let (File::Known(ino), Some(before)) = (file, &before) {
-            let found = |shared: &Shared<'_>| shared.ledger.found(ino.0, used(shared, before));
+        if let (File::Known(ino), Some(key), Some(before)) = (file, key, &before) {
+            // As it is looked at afterwards, so that it is not taken for there once it was given back.
+            let there = (!self.is_gone(ino, before)).then_some(before);
+            let found = |shared: &Shared<'_>| shared.ledger.found(key, used(shared, there));
             ledgers.iter().for_each(found);
         }
         let owner = before.map_or(op.caller.uid, |attr| attr.uid);
         let asked = self.asked(op, file, before.as_ref());
-        let mut charge = Charge { file, shares: Vec::new(), bytes: None };
+        let mut charge = Charge { file, key, shares: Vec::new(), bytes: None };
         let mut refused = None;
         for shared in ledgers {
             let limits = shared.limits() && shared.ledger.charges(owner);
@@ -107,14 +118,21 @@ impl Core {
         };
         let File::Known(ino) = file else { return };
         let after = self.attr_after(op, ino);
+        let made = self.charged_as(ino).filter(|_| charge.key.is_none());
         for ((shared, reserved), ticket) in charge.shares.iter().zip(tickets) {
-            let now = after.map(|after| after.map_or_else(Used::default, |a| used(shared, &a)));
-            match charge.file {
-                File::Known(_) => shared.ledger.end(ino.0, ticket, now),
-                File::New(..) => shared.ledger.add(now.unwrap_or_default()),
+            let now = after.as_ref().map(|after| used(shared, after.as_ref()));
+            if let Some(key) = charge.key {
+                shared.ledger.end(key, ticket, now);
+            }
+            if let (Some(key), Some(now)) = (made, now) {
+                shared.ledger.add(key, now);
             }
             shared.ledger.release(*reserved);
         }
+    }
+
+    fn charged_as(&self, ino: Ino) -> Option<FileKey> {
+        self.tree.inode(ino).ok().map(|inode| file_key(inode.key()))
     }
 
     /// What an operation asks for.
@@ -168,12 +186,11 @@ impl Core {
     }
 }
 
-/// What of a file is charged to it.
-fn used(shared: &Shared<'_>, attr: &Attr) -> Used {
-    match shared.ledger.charges(attr.uid) {
-        true => Used { blocks: attr.blocks.div_ceil(BLOCK / 512), inodes: 1 },
-        false => Used::default(),
-    }
+/// What of a file is charged to it, if it is there.
+fn used(shared: &Shared<'_>, attr: Option<&Attr>) -> Used {
+    let charged = attr.filter(|attr| shared.ledger.charges(attr.uid));
+    let blocks = |attr: &Attr| attr.blocks.div_ceil(BLOCK / 512);
+    charged.map_or_else(Used::default, |attr| Used { blocks: blocks(attr), inodes: 1 })
 }
 
 /// What an operation asks for.

@@ -78,11 +78,16 @@ impl Core {
         // What was released is closed, and its number may be another's.
         let by = op.fh.filter(|_| !op.must_run);
         match self.tree.getattr(ino, by) {
-            Ok(attr) if attr.nlink == 0 && !self.tree.is_open(ino) => Some(None),
+            Ok(attr) if self.is_gone(ino, &attr) => Some(None),
             Ok(attr) => Some(Some(attr)),
             Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Some(None),
             Err(_) => None,
         }
+    }
+
+    /// Whether it has no name any more and is not open. An open that is under way may still open it.
+    pub(super) fn is_gone(&self, ino: Ino, attr: &Attr) -> bool {
+        attr.nlink == 0 && !self.tree.is_open(ino)
     }
 }
 

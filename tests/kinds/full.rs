@@ -138,6 +138,61 @@ fn holes_and_what_is_there_take_nothing_and_what_is_cut_comes_back() {
 }
 
 #[test]
+fn an_open_that_races_the_removal_of_its_file_gives_back_once() {
+    let mount = mount_with("full --free 1MiB", 0);
+    let path = mount.mnt().join("g");
+    fs::write(&path, [b'x'; 64 << 10]).unwrap();
+    wait_for("what was written", || (left(&mount) == MIB - (64 << 10)).then_some(()));
+    let mut client = mount.client();
+    let set = |typed: &[&str]| {
+        let output = slowfs().args(typed).args(["--addr", &mount.addr]).output().unwrap();
+        assert!(output.status.success(), "{}", text_of(&output));
+    };
+    set(&["hang", "-m", "open", "--name", "held"]);
+    let opened = thread::scope(|scope| {
+        let opening = scope.spawn(|| File::open(&path).unwrap());
+        let mut held = || client.list_faults().unwrap().iter().any(|fault| fault.held > 0);
+        wait_for("the open", || held().then_some(()));
+        fs::remove_file(&path).unwrap();
+        set(&["clear", "held"]);
+        opening.join().unwrap()
+    });
+    assert_eq!(left(&mount), MIB - (64 << 10), "it is there still");
+    drop(opened);
+    wait_for("the last close", || (left(&mount) != MIB - (64 << 10)).then_some(()));
+    assert_eq!(left(&mount), MIB);
+    assert_eq!(fill(&create(&mount, "rest"), BLOCK), MIB);
+}
+
+#[test]
+fn what_the_backing_adds_by_itself_is_not_given_back() {
+    let disk = Disk::ext4();
+    let mount = on(&disk, "full --free 4MiB");
+    let path = mount.mnt().join("f");
+    let raw = mount.raw().join("f");
+    let blocks = || fs::metadata(&raw).unwrap().blocks() / 8;
+    let empty = || wait_for("all of it", || (left(&mount) >= 4 * MIB).then_some(()));
+    let file = create(&mount, "f");
+    for block in 0..20 {
+        file.write_all_at(b"x", block << 16).unwrap();
+    }
+    file.sync_all().unwrap();
+    assert!(blocks() > 20, "a record of where they are");
+    drop(file);
+    fs::remove_file(&path).unwrap();
+    empty();
+    assert_eq!(left(&mount), 4 * MIB);
+    fs::create_dir(&path).unwrap();
+    for name in 0..300 {
+        fs::write(path.join(format!("{name:0>40}")), []).unwrap();
+    }
+    assert!(blocks() > 1);
+    fs::remove_dir_all(&path).unwrap();
+    empty();
+    assert_eq!(left(&mount), 4 * MIB);
+}
+
+#[test]
 fn an_allocation_is_done_whole_or_not_and_is_written_to_for_nothing() {
     for disk in [Disk::tmpfs(), Disk::ext4()] {
         let mount = on(&disk, "full --free 64KiB");

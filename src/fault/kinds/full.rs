@@ -48,10 +48,12 @@ impl Kind for Full {
          Writing over blocks that are there takes nothing, nor does a hole. Those who write at once never get \
          more than there is. Whether a request fits is known when it runs: what a delay holds is held before. \
          df(1) and statfs(2) show what is left, up to what the backing has, unless it is set for some files \
-         only (`-r`, `--owner`): then they show the backing's. A file that is renamed into or out of these, \
-         or changes its owner, is refused nothing. Not charged: extended attributes, and what the backing \
-         takes or gives by itself later. In a file with holes, blocks that were allocated ahead may count as \
-         not there before a write.\n\
+         only (`-r`, `--owner`): then they show the backing's. A file that changes its owner is refused \
+         nothing, nor is a rename. One into or out of these files moves no space either: what goes out stays \
+         charged, and what comes in gives back what it has. Not charged, and not given back: extended \
+         attributes, what a directory grows by, and what the backing takes by itself later. What it gives by \
+         itself comes back when the file is next cut, or removed; of more than 65,536 files, not at all. In a \
+         file with holes, blocks that were allocated ahead may count as not there before a write.\n\
          \n    slowfs full --free 10MiB\
          \n    slowfs full --free 0 -r '.*/pg_wal/.*'\
          \n    slowfs full --free 1GiB --inodes 1000 --owner 999 --errno EDQUOT"
@@ -146,9 +148,10 @@ impl Effect for Filling {
         }
     }
 
-    /// Also what it is not set on: what is given back comes back.
+    /// Also what it is not set on: what is given back comes back. An open that races the removal of its
+    /// file takes that again, until the last close.
     fn follows(&self) -> MethodSet {
-        CHARGED.iter().fold(MethodSet::EMPTY, |set, call| set.union(call.methods()))
+        CHARGED.iter().fold(Call::Open.methods(), |set, call| set.union(call.methods()))
     }
 
     fn ledger(&self) -> Option<&Ledger> {
