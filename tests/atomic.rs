@@ -128,8 +128,8 @@ fn change(client: &mut Client, clock: Clock, n: u64) -> Change {
             let elsewhere = FaultWords { pattern: ".*/elsewhere".to_owned(), ..fails };
             Change { outcome: 0, ..put(client, &elsewhere) }
         }
-        // On the spot, on the delay line.
-        1 => put(client, &held("20us")),
+        // On the spot, or on the delay line where no processor is to spare; always there.
+        1 => Change { holds: true, ..put(client, &held("20us")) },
         2 => Change { holds: true, ..put(client, &held("1500us")) },
         5 | 9 | 13 => {
             let fault = PlainFault { err_nos: vec![outcome.into()], ..PlainFault::default() };
