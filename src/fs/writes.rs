@@ -79,9 +79,10 @@ impl SlowFs {
                 core.pages_in(fh);
             }
             let appends = core.appends(&write, caller.tid)?;
-            let bytes = (write.offset, operands.data.len());
-            let about = || written((write.ino, fh), write.flags.0, caller.tid, bytes);
-            let written = core.tracked(about, || core.write(&write, appends, caller, operands))?;
+            let written = match &core.unsynced {
+                None => core.write(&write, appends, caller, operands)?,
+                Some(_) => core.write_tracked(&write, appends, caller, operands)?,
+            };
             if write.stored && operands.parts().is_some_and(|parts| !parts.hidden) {
                 // After what it writes back itself the kernel goes on trusting the time that it knows.
                 core.changed_unseen(write.ino);
@@ -171,6 +172,7 @@ impl SlowFs {
 
 impl Core {
     /// Writes what is to be written of the data.
+    #[inline(always)]
     pub(super) fn write(
         &self,
         write: &Write,
@@ -198,6 +200,21 @@ impl Core {
             }
         }
         Ok(written)
+    }
+
+    /// The same for the log of what is not durable. Apart, as what it needs is not to be laid out for
+    /// every write.
+    #[cold]
+    fn write_tracked(
+        &self,
+        write: &Write,
+        appends: bool,
+        caller: Caller,
+        operands: Operands<'_>,
+    ) -> io::Result<Written> {
+        let bytes = (write.offset, operands.data.len());
+        let about = || written((write.ino, write.fh), write.flags.0, caller.tid, bytes);
+        self.tracked(about, || self.write(write, appends, caller, operands))
     }
 
     /// Writes these bytes of it where the kernel says.
