@@ -231,10 +231,12 @@ fn has_no_peers(taken: &Taken) -> bool {
     taken.descriptors <= 24
 }
 
+/// Waits for the last of them to be gone: a call that was read may be done after its peer has gone.
+fn peers_end(mount: &Mount) {
+    wait_for("connections to end", || Some(taken(mount)).filter(has_no_peers));
+}
+
 fn assert_serves(mount: &Mount) {
-    // A call that was read may be done after its peer has gone.
-    let ended = || Some(taken(mount)).filter(has_no_peers);
-    wait_for("the connections of the storm to end", ended);
     mount.clear();
     assert!(mount.client().list_faults().unwrap().is_empty());
     let file = mount.mnt().join("file");
@@ -328,10 +330,12 @@ fn control_answers_throughout_an_attack_and_nothing_is_kept() {
     let fresh = taken(&mount);
     // The first of it brings in pages of the program, which are nobody's memory.
     storm(&mount, long_or(Duration::from_secs(5), Duration::from_secs(2)));
+    peers_end(&mount);
     assert_serves(&mount);
     let before = settled(&mount);
     let (calls, rate) = storm(&mount, length);
     let peak = taken(&mount);
+    peers_end(&mount);
     assert_serves(&mount);
     let after = settled(&mount);
     let mut took = Sample::default();
