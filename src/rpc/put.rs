@@ -59,7 +59,6 @@ impl Handler {
                 }
             }
         }
-        let ended = lift.everything.then(|| self.end_run(peer)).flatten();
         let mut lifted = self.table.lift(&lift).map_err(|missing| {
             let missing = missing.into_iter().filter_map(|place| faults.get(place));
             let missing: Vec<_> = missing.map(|fault| self.missing(fault)).collect();
@@ -68,8 +67,10 @@ impl Handler {
                 missing.join("; ")
             ))
         })?;
+        // After what can be refused. What it has set since then goes with it.
+        let ended = lift.everything.then(|| self.end_run(peer)).flatten();
         let scenario = ended.map(|(name, own)| {
-            lifted.faults.splice(0..0, own.faults);
+            lifted.faults.extend(own.faults);
             lifted.released += own.released;
             name
         });

@@ -40,7 +40,7 @@ impl Handler {
     /// Everything is cleared: the name of the scenario that this ends, if one runs, and what that lifts.
     pub(super) fn end_run(&self, by: Origin) -> Option<(String, Lifted)> {
         let (told, lifted) = self.stage.end(Why::Cleared(by))?;
-        Some((told.script.name, lifted))
+        Some((told.script.name.clone(), lifted))
     }
 }
 

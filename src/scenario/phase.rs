@@ -27,6 +27,8 @@ pub(crate) enum Why {
     Cleared(Origin),
     /// The mount ends.
     Unmounted,
+    /// There is no thread for it.
+    NoThread(String),
     /// A step could not be done.
     Refused { line: u32, why: String },
 }
@@ -46,6 +48,7 @@ impl fmt::Display for Why {
             Why::Lost => f.write_str("its connection has gone"),
             Why::Cleared(by) => write!(f, "everything was cleared by {by}"),
             Why::Unmounted => f.write_str("the mount ends"),
+            Why::NoThread(error) => write!(f, "cannot start a thread for it: {error}"),
             Why::Refused { line, why } => write!(f, "line {line} was refused: {why}"),
         }
     }

@@ -32,7 +32,7 @@ const MOST_TOLD: usize = 20;
 const MOST_WARNINGS: usize = 8;
 
 pub(super) struct Run {
-    pub(super) script: Script,
+    pub(super) script: Arc<Script>,
     pub(super) by: Origin,
     on: On,
     state: Mutex<State>,
@@ -68,7 +68,7 @@ impl Run {
     /// A run of that script, all of whose steps can be.
     pub(super) fn new(script: Script, by: Origin, on: On) -> Result<Arc<Run>, String> {
         let acts = prepared(&script, &on.table, &on.bounds).map_err(|wrong| told(&wrong))?;
-        let acts = acts.into_iter().map(Some).collect();
+        let (acts, script) = (acts.into_iter().map(Some).collect(), Arc::new(script));
         let state = State {
             phase: Phase::Loaded,
             began: None,
@@ -90,28 +90,40 @@ impl Run {
     /// # Errors
     /// It has begun before, or its thread cannot start: it has ended then.
     pub(super) fn start(self: &Arc<Run>) -> Result<(), String> {
-        {
-            let mut state = self.state.lock();
-            match state.phase {
-                Phase::Loaded => state.phase = Phase::Running,
-                Phase::Running => return Err("it runs already".to_owned()),
-                Phase::Ended(_) => return Err("it has ended".to_owned()),
-            }
-            state.began = Some((Instant::now(), SystemTime::now()));
-            let (steps, end) = (self.script.steps.len(), time_text(self.script.end));
-            let s = if steps == 1 { "" } else { "s" };
-            let told = format!("started: {steps} step{s}, ends at {end}");
-            state.note(What::Started, Did::Told(told), Vec::new());
-        }
-        self.on.table.time_for_run(self.script.timed);
-        let swapped = self.on.table.watch(self.onces());
+        self.begin()?;
+        let swapped = self.on.table.catch_up();
         self.on.table.spread(swapped);
         let run = Arc::clone(self);
         let thread = thread::Builder::new().name("slowfs-scenario".into());
-        thread.spawn(move || run.play()).map(drop).map_err(|error: io::Error| {
-            self.end(Why::Unmounted);
-            format!("cannot start a thread for it: {error}")
-        })
+        let started = thread.spawn(move || run.play());
+        started.map(drop).map_err(|error| self.cannot_play(&error))
+    }
+
+    /// Has it run, and all begin that its end takes back: under one lock, so that no end comes between.
+    fn begin(&self) -> Result<(), String> {
+        let mut state = self.state.lock();
+        match state.phase {
+            Phase::Loaded => state.phase = Phase::Running,
+            Phase::Running => return Err("it runs already".to_owned()),
+            Phase::Ended(_) => return Err("it has ended".to_owned()),
+        }
+        state.began = Some((Instant::now(), SystemTime::now()));
+        let (steps, end) = (self.script.steps.len(), time_text(self.script.end));
+        let s = if steps == 1 { "" } else { "s" };
+        let told = format!("started: {steps} step{s}, ends at {end}");
+        state.note(What::Started, Did::Told(told), Vec::new());
+        self.on.table.time_for_run(self.script.timed);
+        self.on.table.watch(self.onces(&state));
+        Ok(())
+    }
+
+    /// Ends it as it has no thread, and tells of it what that would have told. Why, in a line.
+    fn cannot_play(&self, error: &io::Error) -> String {
+        let why = Why::NoThread(error.to_string());
+        let told = why.to_string();
+        self.end(why);
+        while self.note_next() {}
+        told
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -229,8 +241,7 @@ impl Run {
     }
 
     /// What is to be done at firings.
-    fn onces(&self) -> Vec<Once> {
-        let state = self.state.lock();
+    fn onces(&self, state: &State) -> Vec<Once> {
         let acts = state.acts.iter().enumerate();
         let onces = acts.filter_map(|(place, act)| match &act.as_ref()?.when {
             When::At(_) => None,
@@ -374,3 +385,6 @@ impl Step {
         What::Step { line: self.line, planned }
     }
 }
+
+#[cfg(test)]
+mod tests;

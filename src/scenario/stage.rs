@@ -21,7 +21,7 @@ pub(crate) struct Stage {
 
 /// A run as it is told of.
 pub(crate) struct Told {
-    pub(crate) script: Script,
+    pub(crate) script: Arc<Script>,
     pub(crate) by: Origin,
     pub(crate) progress: Progress,
 }
@@ -72,7 +72,7 @@ impl Stage {
     pub(crate) fn look(&self, after: u64) -> Option<(Told, Vec<Event>)> {
         let run = self.run.lock().clone()?;
         let (progress, events) = run.look(after);
-        Some((Told { script: run.script.clone(), by: run.by, progress }, events))
+        Some((Told { script: Arc::clone(&run.script), by: run.by, progress }, events))
     }
 
     /// Ends what runs, or waits to, and what this has lifted; none if nothing does.
@@ -98,7 +98,7 @@ impl Stage {
 }
 
 fn told(run: &Run) -> Told {
-    Told { script: run.script.clone(), by: run.by, progress: run.progress() }
+    Told { script: Arc::clone(&run.script), by: run.by, progress: run.progress() }
 }
 
 fn taken(run: &Run) -> String {

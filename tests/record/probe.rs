@@ -85,7 +85,6 @@ fn an_interrupted_probe_cleans_up_and_tells_what_came() {
     wait_for("the first round", || {
         log()?.flatten().any(|at| at.file_name() == "log").then_some(())
     });
-    std::thread::sleep(Duration::from_millis(200));
     kill_process(Pid::from_child(&command), Signal::INT).unwrap();
     let output = command.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text_of(&output));

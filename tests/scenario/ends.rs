@@ -1,12 +1,14 @@
 //! How a scenario ends, and what it leaves.
 
 use std::fs;
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use serde_json::Value;
 use slowfs::fault::FaultWords;
+use slowfs::rpc::{ScenarioWords, StepWords};
 
 use super::common::{Mount, failing, slowfs, text_of, wait_for};
 use super::{begin, command, json, logged, names, run, state};
@@ -111,6 +113,51 @@ fn clearing_everything_ends_it_and_says_so() {
     set(&mount);
     mount.clear();
     gone(&mount);
+}
+
+/// Input that is wrong is refused whole.
+#[test]
+fn a_clear_that_is_refused_ends_nothing() {
+    let mount = Mount::new();
+    let _running = begin(&mount, LONG);
+    set(&mount);
+    let mut client = mount.client();
+    let refused = client.clear(&["all", "typo"].map(str::to_owned)).unwrap_err().to_string();
+    assert!(refused.contains("there is no fault typo; nothing was cleared"), "{refused}");
+    assert_eq!(state(&mut client), "running");
+    assert_eq!(names(&mut client), ["first"]);
+    let cleared = client.clear(&["all".to_owned()]).unwrap();
+    assert_eq!((cleared.scenario.as_deref(), cleared.faults.len()), (Some("disk"), 1));
+    assert_eq!((state(&mut client).as_str(), names(&mut client).len()), ("ended", 0));
+}
+
+/// Whatever comes between two looks of the command, even one of the same name.
+#[test]
+fn what_another_scenario_comes_to_is_not_its_own_end() {
+    let mount = Mount::new();
+    let mut running = begin(&mount, LONG);
+    set(&mount);
+    let pid = Pid::from_child(&running.0);
+    kill_process(pid, Signal::STOP).unwrap();
+    let status = format!("/proc/{}/status", running.0.id());
+    wait_for("the command to stop", || {
+        fs::read_to_string(&status).unwrap().contains("State:\tT").then_some(())
+    });
+    let mut client = mount.client();
+    client.clear(&[]).unwrap();
+    let command = "clear".to_owned();
+    let step = StepWords { line: 1, at_ns: Some(0), command, ..StepWords::default() };
+    let (name, steps) = ("disk".to_owned(), vec![step]);
+    let other = ScenarioWords { name, steps, end_ns: 1_000, ..ScenarioWords::default() };
+    client.run_load(&other).unwrap();
+    client.run_start().unwrap();
+    wait_for("the other to end", || (state(&mut client) == "ended").then_some(()));
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_eq!(running.wait().code(), Some(1));
+    let mut said = String::new();
+    running.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let told = "scenario disk: it was ended, and another scenario has its place";
+    assert!(said.contains(told), "{said}");
 }
 
 #[test]

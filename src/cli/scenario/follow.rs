@@ -15,7 +15,7 @@ use super::cast::{Cast, Player, named};
 use super::read::Written;
 use super::report::{self, OfMount, Report, Samples, Seen};
 use crate::fault::words::visible;
-use crate::rpc::RunEvent;
+use crate::rpc::{Run, RunEvent, RunRead};
 use crate::sys::signals;
 
 /// Time between two looks.
@@ -133,6 +133,12 @@ impl Followed {
         }
         let after = self.events.last().map_or(0, |event| event.seq);
         match self.player.client.run_read(after) {
+            // How its own has ended nobody can say any more.
+            Ok(RunRead { run: Some(run), .. }) if !self.is_own(&run) => {
+                let lost = "it was ended, and another scenario has its place";
+                self.lost = Some(lost.to_owned());
+                Vec::new()
+            }
             Ok(read) => {
                 if let Some(run) = read.run {
                     self.player.run = run;
@@ -146,6 +152,12 @@ impl Followed {
                 Vec::new()
             }
         }
+    }
+
+    /// Whether it is the one that this command has begun: one at a time has the place, and names may be alike.
+    fn is_own(&self, run: &Run) -> bool {
+        let who = |run: &Run| (run.started_ns, run.by.clone());
+        who(run) == who(&self.player.run)
     }
 
     /// Notes what it has counted, so often.

@@ -30,10 +30,14 @@ impl FaultTable {
         }
     }
 
-    /// Has these done at firings from now on. What is due already is done at once, and told to nobody.
-    pub(crate) fn watch(&self, onces: Vec<Once>) -> Swapped {
-        let _turn = self.turn.lock();
+    /// Has these done at firings from now on; [`FaultTable::catch_up`] does what is due already.
+    pub(crate) fn watch(&self, onces: Vec<Once>) {
         self.watch_for(|_| onces.into_iter().map(Arc::new).collect());
+    }
+
+    /// Does what is due by what has fired before it was watched for, and tells nobody.
+    pub(crate) fn catch_up(&self) -> Swapped {
+        let _turn = self.turn.lock();
         let snapshot = self.snapshot.load_full();
         let lives = snapshot.rows.iter().map(|row| &*row.live);
         self.do_due(&snapshot, lives).unwrap_or_default()
