@@ -4,7 +4,6 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -14,7 +13,7 @@ use super::held;
 use crate::fs::Survey;
 use crate::rpc::{
     Cut, Memory, PowerCut, Remembered, Unsynced as Told, UnsyncedFile, UnsyncedName, UnsyncedRange,
-    WirePath, signed,
+    WirePath, ns, signed,
 };
 use crate::unsynced::{Choice, Keeping, Limits, Pending, Unsynced};
 
@@ -123,8 +122,4 @@ fn told(pending: Pending) -> Told {
         age_ns: ns(age),
         foreign: foreign.into_iter().map(WirePath).collect(),
     }
-}
-
-fn ns(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }

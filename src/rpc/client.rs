@@ -10,7 +10,7 @@ use super::record::Wire;
 use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, Put};
 use super::socket::Stream;
 use super::statistics::Statistics;
-use super::wire::{Fields, Value};
+use super::wire::{Fields, Value, ns};
 use crate::fault::words::{FaultWords, PlainFault};
 
 /// A connection to a server: slowfs's or, with the plain calls only, charybdefs's.
@@ -97,9 +97,8 @@ impl Client {
         n: i64,
         within: Duration,
     ) -> Result<i64, ClientError> {
-        let ns = i64::try_from(within.as_nanos()).unwrap_or(i64::MAX);
         let (fault, what) = (Value::text(name_or_id), Value::text(what));
-        let arguments = arguments([Some(fault), Some(what), n.value(), ns.value()]);
+        let arguments = arguments([Some(fault), Some(what), n.value(), ns(within).value()]);
         self.0.fetch_within(within, "wait", arguments)
     }
 

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::records::ListedFault;
-use super::wire::signed;
+use super::wire::{ns, signed};
 use crate::fault::trace::monotonic_ns;
 use crate::fault::words::FaultWords;
 use crate::fault::{Gone, Listed};
@@ -26,7 +26,7 @@ pub(super) fn listed(listed: &Listed) -> ListedFault {
         skipped: signed(listed.skipped),
         let_go: signed(listed.let_go),
         past_cache: signed(listed.past_cache),
-        expires_in_ns: listed.expires_in.map(|left| nanoseconds(left.as_nanos())),
+        expires_in_ns: listed.expires_in.map(ns),
         set_ns: Some(monotonic_ns(listed.since)),
         ..ListedFault::default()
     }
@@ -43,12 +43,8 @@ pub(super) fn gone(gone: &Gone) -> ListedFault {
     let at = gone.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     ListedFault {
         state: "ended".to_owned(),
-        ended_unix_ns: Some(nanoseconds(at.as_nanos())),
+        ended_unix_ns: Some(ns(at)),
         why: Some(gone.why.to_string()),
         ..listed(&gone.fault)
     }
-}
-
-fn nanoseconds(n: u128) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -72,7 +72,7 @@ pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics,
 pub use trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 pub use values::WirePath;
 pub use wire::BadMessage;
-pub(crate) use wire::signed;
+pub(crate) use wire::{ns, signed};
 
 use crate::fault::FaultTable;
 use crate::stats::Stats;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::record::record;
 use super::statistics::MethodStatistics;
-use super::wire::{printable, signed};
+use super::wire::{ns, printable, signed};
 use crate::fault::trace::monotonic_ns;
 use crate::fault::words::FaultWords;
 use crate::scenario::{Command, Event, Phase, Script, Step, Told, What, When, Why};
@@ -264,10 +264,6 @@ impl RunEvent {
 
 fn time(ns: i64) -> Option<Duration> {
     u64::try_from(ns).ok().map(Duration::from_nanos)
-}
-
-fn ns(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn count(n: usize) -> i64 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::record::record;
-use super::wire::signed;
+use super::wire::{ns, signed};
 use crate::ops::Method;
 use crate::stats::{Count, Latency, Passthrough, Requests, Stats};
 
@@ -103,7 +103,7 @@ impl Statistics {
             MethodStatistics::of(method, stats.method(method), &stats.latency(method))
         };
         Statistics {
-            elapsed_ns: i64::try_from(stats.elapsed().as_nanos()).unwrap_or(i64::MAX),
+            elapsed_ns: ns(stats.elapsed()),
             calls: signed(total.calls),
             errors: signed(total.errors),
             methods: Method::all().map(method).collect(),

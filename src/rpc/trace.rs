@@ -12,7 +12,7 @@ use super::dialect::Traced;
 use super::handler::{Handler, Refusal};
 use super::record::{Wire, record};
 use super::values::WirePath;
-use super::wire::{Fields, Value, signed};
+use super::wire::{Fields, Value, ns, signed};
 use crate::fault::trace::{Event, Hit, PATIENCE, Wanted, monotonic_ns};
 use crate::fault::words::methods;
 use crate::fault::{Errno, Origin, Pattern};
@@ -150,7 +150,7 @@ impl Handler {
             mountpoint: WirePath(mount.mountpoint.clone()),
             backing: WirePath(mount.backing.clone()),
             monotonic_ns: monotonic_ns(monotonic),
-            unix_ns: i64::try_from(unix.as_nanos()).unwrap_or(i64::MAX),
+            unix_ns: ns(unix),
         })
     }
 
@@ -271,10 +271,6 @@ impl TraceHit {
 /// Whether a mount whose end began then still waits for a reader that fetched last then.
 fn may_fetch(closed: Instant, last: Instant, now: Instant) -> bool {
     now < (last.max(closed) + LAST_FETCH).min(closed + LAST_FETCHES)
-}
-
-fn ns(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

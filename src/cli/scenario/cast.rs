@@ -13,7 +13,7 @@ use super::super::values::parse_addr;
 use super::super::whom::{self, Meant};
 use super::read::Written;
 use crate::fault::time_text;
-use crate::rpc::{Client, Info, Run, ScenarioWords, StepWords};
+use crate::rpc::{Client, Info, Run, ScenarioWords, StepWords, ns};
 
 /// How long a mount may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ impl Cast {
             let scenario = ScenarioWords {
                 name: written.name.clone(),
                 steps: steps.into_iter().map(|(_, words)| words).collect(),
-                end_ns: i64::try_from(written.end.as_nanos()).unwrap_or(i64::MAX),
+                end_ns: ns(written.end),
                 seed: written.seed.map(|seed| seed.to_string()),
                 timed,
                 detached,

@@ -15,7 +15,7 @@ use super::cast::{Cast, Player, named};
 use super::read::Written;
 use super::report::{self, OfMount, Report, Samples, Seen};
 use crate::fault::words::visible;
-use crate::rpc::{Run, RunEvent, RunRead};
+use crate::rpc::{Run, RunEvent, RunRead, ns};
 use crate::sys::signals;
 
 /// Time between two looks.
@@ -91,7 +91,7 @@ fn report(all: &[Followed], written: &Written, why: Vec<String>) -> Report {
         scenario: written.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seed: written.seed.map(|seed| seed.to_string()),
-        end_ns: i64::try_from(written.end.as_nanos()).unwrap_or(i64::MAX),
+        end_ns: ns(written.end),
         began_unix_ns: first,
         skew_ns: last - first,
         ok: why.is_empty(),

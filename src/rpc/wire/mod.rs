@@ -16,6 +16,8 @@ mod source;
 mod value;
 mod writer;
 
+use std::time::Duration;
+
 use thrift::protocol::TMessageType;
 
 pub use error::BadMessage;
@@ -68,6 +70,11 @@ pub(super) fn printable(name: &str) -> String {
 /// A count as Thrift has it; beyond that, the most.
 pub(crate) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// A time as Thrift has it, in nanoseconds; beyond that, the most.
+pub(crate) fn ns(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
