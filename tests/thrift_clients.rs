@@ -61,8 +61,8 @@ fn start_with(max_connections: usize) -> Running {
         max_connections,
         log_lines_lost: Arc::default(),
         files: rpc::Files::default(),
-        repairer: rpc::Repairer::default(),
-        memory: rpc::Remembered::default(),
+        repairer: rpc::Behind::default(),
+        unsynced: rpc::Behind::default(),
     };
     let listener = rpc::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();

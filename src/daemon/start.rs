@@ -18,11 +18,12 @@ use super::mount;
 use super::mounted::Mounted;
 use super::running::Running;
 use super::tracking;
+use crate::fault::injections::Repairs;
 use crate::fault::{Bounds, FaultTable, Reach};
 use crate::fs::{Kernel, SlowFs};
 use crate::log::Log;
 use crate::mirror::Walked;
-use crate::rpc::{Files, MountInfo, Remembered, Repairer, Server, ServerConfig, Visited};
+use crate::rpc::{Behind, Files, MountInfo, Server, ServerConfig, Visited};
 use crate::sys::descriptors::Shares;
 
 /// Where the mount is, and what is behind it.
@@ -53,8 +54,8 @@ pub(super) fn start(
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let (notifier, stats, survey) = (fs.notifier(), fs.stats(), Arc::new(fs.survey()));
-    let memory = tracking::remembered(Arc::clone(&survey), config.tracking.as_ref());
-    let repairer = Repairer::new(fs.repair());
+    let unsynced = tracking::unsynced_log(Arc::clone(&survey), config.tracking.as_ref());
+    let repairer: Behind<dyn Repairs> = Behind::new(Arc::new(fs.repair()));
     let files = Files::new(move |goes_on, visit| {
         let Walked { left_out, whole } = survey.walk(goes_on, visit)?;
         Ok(Visited { left_out, whole })
@@ -79,7 +80,7 @@ pub(super) fn start(
     if let Some(why) = given.find_map(|listed| config.bounds.refuses(&listed.fault)) {
         return Err(StartError::Fault(why));
     }
-    let config = ServerConfig { files, repairer, memory, ..config };
+    let config = ServerConfig { files, repairer, unsynced, ..config };
     let (listeners, socket) = control.listeners();
     let control = Server::start(listeners, Arc::clone(table), stats, config)
         .map_err(other("serve Thrift clients"))?;
@@ -125,7 +126,7 @@ fn server_config(
         max_connections: usize::try_from(Shares::now().connections).unwrap_or(1),
         log_lines_lost,
         files: Files::default(),
-        repairer: Repairer::default(),
-        memory: Remembered::default(),
+        repairer: Behind::default(),
+        unsynced: Behind::default(),
     }
 }

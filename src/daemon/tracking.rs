@@ -12,8 +12,8 @@ use super::error::{StartError, strip};
 use super::held;
 use crate::fs::Survey;
 use crate::rpc::{
-    Cut, Memory, PowerCut, Remembered, Unsynced as Told, UnsyncedFile, UnsyncedName, UnsyncedRange,
-    WirePath, ns, signed,
+    Behind, Cut, PowerCut, Unsynced as Told, UnsyncedFile, UnsyncedLog, UnsyncedName,
+    UnsyncedRange, WirePath, ns, signed,
 };
 use crate::unsynced::{Choice, Keeping, Limits, Pending, Unsynced};
 
@@ -50,12 +50,14 @@ fn images(dir: &Path, mountpoint: &Path, base: &Path) -> Result<OwnedFd, StartEr
     opened.map_err(|e| failed(e.into()))
 }
 
-/// What control asks, if something is remembered.
-pub(super) fn remembered(survey: Arc<Survey>, config: Option<&TrackingConfig>) -> Remembered {
-    Remembered(config.map(|config| {
-        let images = config.images.clone().unwrap_or_default();
-        Arc::new(Door { survey, images }) as Arc<dyn Memory>
-    }))
+/// Whom control asks, if something is remembered.
+pub(super) fn unsynced_log(
+    survey: Arc<Survey>,
+    config: Option<&TrackingConfig>,
+) -> Behind<dyn UnsyncedLog> {
+    let Some(config) = config else { return Behind::default() };
+    let images = config.images.clone().unwrap_or_default();
+    Behind::new(Arc::new(Door { survey, images }))
 }
 
 struct Door {
@@ -63,7 +65,7 @@ struct Door {
     images: PathBuf,
 }
 
-impl Memory for Door {
+impl UnsyncedLog for Door {
     fn unsynced(&self) -> Told {
         self.survey.pending().map(told).unwrap_or_default()
     }

@@ -8,10 +8,10 @@
 
 use thrift::protocol::TType;
 
-use super::memory::Cut;
 use super::record::{Wire, field};
-use super::repairer::RotWords;
+use super::rot::RotWords;
 use super::scenario::ScenarioWords;
+use super::unsynced::Cut;
 use super::values::WirePath;
 use super::wire::{Fields, Message, Value};
 use crate::fault::words::{FaultWords, PlainFault};

@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::behind::Behind;
 use super::files::Files;
 use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
-use super::memory::Remembered;
 use super::server::reply;
 use super::wire::{self, Limits, Message, MessageReader, ReadError};
 use crate::fault::{Bounds, DelayLine, FaultTable, Origin, ProbabilityScale, Reach};
@@ -55,8 +55,8 @@ impl Control {
             max_connections: 1,
             log_lines_lost: Arc::default(),
             files: Files::default(),
-            repairer: super::Repairer::default(),
-            memory: Remembered::default(),
+            repairer: Behind::default(),
+            unsynced: Behind::default(),
         };
         let stats = Arc::new(Stats::default());
         Ok(Control { handler: Handler::new(Arc::clone(&table), stats, config), table })

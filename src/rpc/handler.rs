@@ -13,15 +13,16 @@ use thrift::ApplicationErrorKind;
 use thrift::protocol::TMessageType;
 use tracing::{debug, warn};
 
+use super::behind::Behind;
 use super::dialect::{self, Call, NoCall};
 use super::dropped::Dropped;
 use super::files::Files;
-use super::memory::Remembered;
 use super::record::Wire;
 use super::records::KindInfo;
-use super::repairer::Repairer;
 use super::search::Place;
+use super::unsynced::UnsyncedLog;
 use super::wire::{Fields, Message, Value, printable};
+use crate::fault::injections::Repairs;
 use crate::fault::words::{EffectWords, visible};
 use crate::fault::{Bounds, FaultTable, Origin, ProbabilityScale};
 use crate::ops::Method;
@@ -46,9 +47,9 @@ pub struct ServerConfig {
     /// What is below the mount.
     pub files: Files,
     /// Who changes what is stored there.
-    pub repairer: Repairer,
-    /// What is remembered of what is not durable.
-    pub memory: Remembered,
+    pub repairer: Behind<dyn Repairs>,
+    /// Who remembers what is not durable.
+    pub unsynced: Behind<dyn UnsyncedLog>,
 }
 
 /// The mount that a server controls.

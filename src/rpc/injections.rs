@@ -10,7 +10,7 @@ use super::client::Client;
 use super::connection::{ClientError, arguments};
 use super::handler::{Handler, Refusal};
 use super::record::{Wire, record};
-use super::repairer::RotWords;
+use super::rot::RotWords;
 use super::values::WirePath;
 use super::wire::signed;
 use crate::fault::Origin;

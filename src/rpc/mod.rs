@@ -3,10 +3,10 @@
 //!
 //! ```text
 //! server, client, connection    connections              dropped   those not served to their end
-//! socket                        TCP, and a mount's own   files, repairer  what is below the mount
+//! socket                        TCP, and a mount's own   files, behind    what is below the mount
 //! handler                       which call does what     put, tell, wait, trace, matching, injections, power  what they do; search  through the files
 //! convert                       faults as they are listed
-//! dialect, records, memory, statistics  which fields mean what   idl       the records against the IDL
+//! dialect, records, unsynced, rot, statistics  which fields mean what   idl       the records against the IDL
 //! record, values                a struct's fields, declared once
 //! wire                          bytes <-> values, within limits
 //! ```
@@ -14,6 +14,7 @@
 //! It owns everything Thrift; nothing else in the crate knows it. Bytes and meaning follow
 //! sections 1 and 2 of the charybdefs contract.
 
+mod behind;
 mod client;
 mod connection;
 mod convert;
@@ -29,12 +30,11 @@ mod handler;
 mod idl;
 mod injections;
 mod matching;
-mod memory;
 mod power;
 mod put;
 mod record;
 mod records;
-mod repairer;
+mod rot;
 mod run;
 mod scenario;
 mod search;
@@ -43,6 +43,7 @@ mod socket;
 mod statistics;
 mod tell;
 mod trace;
+mod unsynced;
 mod values;
 mod wait;
 mod wire;
@@ -50,6 +51,7 @@ mod wire;
 use std::io;
 use std::sync::Arc;
 
+pub use behind::Behind;
 pub use client::Client;
 pub(crate) use connection::resolve;
 pub use connection::{BadAnswer, ClientError};
@@ -58,18 +60,18 @@ pub use files::{Files, Visit, Visited};
 pub use handler::{MountInfo, ServerConfig};
 pub use injections::{Healed, Injection, Injections, Rotted};
 pub use matching::{Matched, Met};
-pub use memory::{
-    Cut, Memory, PowerCut, Remembered, Unsynced, UnsyncedFile, UnsyncedName, UnsyncedRange,
-};
 pub use record::BadField;
 pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
-pub use repairer::{Repairer, RotWords};
+pub use rot::RotWords;
 pub use scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
 pub use server::Server;
 pub(crate) use socket::bind_local;
 pub use socket::{Listener, bind};
 pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 pub use trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
+pub use unsynced::{
+    Cut, PowerCut, Unsynced, UnsyncedFile, UnsyncedLog, UnsyncedName, UnsyncedRange,
+};
 pub use values::WirePath;
 pub use wire::BadMessage;
 pub(crate) use wire::{ns, signed};

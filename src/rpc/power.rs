@@ -8,8 +8,8 @@ use tracing::info;
 use super::client::Client;
 use super::connection::{ClientError, arguments};
 use super::handler::{Handler, Refusal};
-use super::memory::{Cut, Memory, PowerCut, Unsynced};
 use super::record::Wire;
+use super::unsynced::{Cut, PowerCut, Unsynced, UnsyncedLog};
 use super::wire::Fields;
 use crate::fault::Origin;
 
@@ -17,23 +17,23 @@ use crate::fault::Origin;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Handler {
-    fn memory(&self) -> Result<&dyn Memory, Refusal> {
+    fn unsynced_log(&self) -> Result<&dyn UnsyncedLog, Refusal> {
         let why = "this mount does not remember what is not durable: mount with --track-unsynced";
-        self.config.memory.0.as_deref().ok_or_else(|| Refusal::Own(why.to_owned()))
+        self.config.unsynced.get().ok_or_else(|| Refusal::Own(why.to_owned()))
     }
 
     pub(super) fn unsynced(&self) -> Result<Unsynced, Refusal> {
-        Ok(self.memory()?.unsynced())
+        Ok(self.unsynced_log()?.unsynced())
     }
 
     pub(super) fn checkpoint(&self, peer: Origin) -> Result<i64, Refusal> {
-        let entries = self.memory()?.checkpoint();
+        let entries = self.unsynced_log()?.checkpoint();
         info!(%peer, "checkpoint: {entries} entries are durable");
         Ok(entries)
     }
 
     pub(super) fn power_cut(&self, peer: Origin, cut: &Cut) -> Result<PowerCut, Refusal> {
-        let done = self.memory()?.cut(cut).map_err(Refusal::Own)?;
+        let done = self.unsynced_log()?.cut(cut).map_err(Refusal::Own)?;
         let PowerCut { image, keep, seed, .. } = &done;
         info!(%peer, "power_cut: {} keeps {keep}, seed {seed}", image.0.display());
         Ok(done)

@@ -1,8 +1,5 @@
 //! What a power cut would take back, as it is told, and who remembers it. No locks.
 
-use std::fmt;
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use super::record::record;
@@ -111,7 +108,7 @@ pub struct Cut {
 }
 
 /// Who remembers what is not durable.
-pub trait Memory: Send + Sync {
+pub trait UnsyncedLog: Send + Sync {
     /// What that is.
     fn unsynced(&self) -> Unsynced;
 
@@ -123,14 +120,4 @@ pub trait Memory: Send + Sync {
     /// # Errors
     /// Why not, in one line.
     fn cut(&self, cut: &Cut) -> Result<PowerCut, String>;
-}
-
-/// What a mount remembers, if it does.
-#[derive(Clone, Default)]
-pub struct Remembered(pub Option<Arc<dyn Memory>>);
-
-impl fmt::Debug for Remembered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Remembered")
-    }
 }

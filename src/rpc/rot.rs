@@ -1,10 +1,7 @@
-//! Who changes stored bytes on command, and what is asked of them. Others do it. No locks.
-
-use std::fmt;
-use std::sync::Arc;
+//! What is asked of who changes stored bytes on command. No locks.
 
 use super::record::record;
-use crate::fault::injections::{Repairs, Rot};
+use crate::fault::injections::Rot;
 use crate::fault::spoil::{Spoil, Spoiling, Spots};
 use crate::fault::{Draw, Pattern, words};
 
@@ -73,28 +70,5 @@ impl RotWords {
         let spots = Spots { unit, spots, length };
         let spoil = Spoil { spots, how, draw: Draw::once(seed, "rot") };
         Ok((Rot { pattern, spoil, hidden: self.hidden }, seed))
-    }
-}
-
-/// Who changes what is stored, if somebody can.
-#[derive(Clone, Default)]
-pub struct Repairer(Option<Arc<dyn Repairs>>);
-
-impl Repairer {
-    /// This one.
-    #[must_use]
-    pub fn new(repairs: impl Repairs + 'static) -> Repairer {
-        Repairer(Some(Arc::new(repairs)))
-    }
-
-    /// Whoever it is.
-    pub(super) fn get(&self) -> Option<&dyn Repairs> {
-        self.0.as_deref()
-    }
-}
-
-impl fmt::Debug for Repairer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Repairer")
     }
 }
