@@ -8,7 +8,6 @@
 //! Lock rule: the table of files past the page cache is locked for memory work only, and innermost.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,12 +19,12 @@ use fuser::{FileHandle, FopenFlags};
 use parking_lot::Mutex;
 
 use super::attributes::file_attr;
-use super::passthrough::Register;
+use super::passthrough::{Note, Register};
 use super::reply::{Attributes, EntryReply, Opened};
 use super::written_back::KEPT_TTL_OVER;
 use super::{Core, Node};
 use crate::fault::{PastCache, Snapshot};
-use crate::mirror::{self, Attr, Fh, Ino};
+use crate::mirror::{self, Attr, Fh, Ino, Moved};
 use crate::ops::{Call, MethodSet};
 
 /// How long the kernel may trust entries.
@@ -176,19 +175,17 @@ impl Core {
         }
     }
 
-    /// The same after a rename that gave what lies at these names new paths: a file's own, or
-    /// those of all below a directory. Runs on a loop thread, so it waits for nothing.
-    pub(super) fn renamed(&self, names: [(Ino, &OsStr); 2]) {
+    /// The same after a rename that gave these new paths, and all below them: unless no fault concerns
+    /// them there. Runs on a loop thread, so it waits for nothing.
+    pub(super) fn renamed(&self, moved: Moved<Note>) {
         if !self.gate.armed(hidden_by_attributes()) {
             return;
         }
-        for (parent, name) in names {
-            match self.tree.known_at(parent, name) {
-                Some(inode) if inode.is_dir() => self.distrust_all(Duration::ZERO),
-                Some(inode) => {
-                    self.distrusts(inode.ino());
-                }
-                None => {}
+        for inode in moved.into_iter().flatten() {
+            if inode.is_dir() {
+                self.distrust_all(Duration::ZERO);
+            } else if self.is_concerned(inode.ino()) {
+                self.distrusts(inode.ino());
             }
         }
     }

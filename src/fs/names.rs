@@ -102,8 +102,8 @@ impl SlowFs {
         self.serve(op, Operands::names(name, new), reply, move |core, _, operands| {
             let (name, new) = (operands.name, operands.other);
             let rename = || core.tree.rename(from, name, to, new, flags);
-            core.tracked(|| moved((from, name), Some((to, new))), rename)?;
-            core.renamed([(from, name), (to, new)]);
+            let moved = core.tracked(|| moved((from, name), Some((to, new))), rename)?;
+            core.renamed(moved);
             Ok(())
         });
     }

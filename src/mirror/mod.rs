@@ -55,6 +55,7 @@ pub(crate) use found::Found;
 pub(crate) use handle::Handle;
 pub(crate) use held::{Reached, Seen};
 pub(crate) use inode::Inode;
+pub(crate) use names::Moved;
 pub(crate) use numbers::{Fh, Ino, ROOT};
 pub(crate) use walk::Walked;
 pub(crate) use xattr::Xattr;

@@ -26,6 +26,9 @@ use crate::sys::creds;
 /// How often a lookup asks again because the directory changes under it.
 const TRIES: usize = 64;
 
+/// Those of what a rename moved that the kernel knows: under the new name, and under the old one.
+pub(crate) type Moved<N> = [Option<Arc<Inode<N>>>; 2];
+
 /// A directory and its descriptor.
 pub(super) type Dir<N> = (Arc<Inode<N>>, Arc<OwnedFd>);
 
@@ -143,7 +146,7 @@ impl<N: Default> Mirror<N> {
         newparent: Ino,
         newname: &OsStr,
         flags: u32,
-    ) -> io::Result<()> {
+    ) -> io::Result<Moved<N>> {
         let (dir, fd) = self.parent_of(parent, name)?;
         let (newdir, newfd) = self.parent_of(newparent, newname)?;
         let flags = RenameFlags::from_bits_retain(flags);
@@ -157,7 +160,7 @@ impl<N: Default> Mirror<N> {
         if let (Some(moved), Some(target)) = (&moved, &target)
             && Arc::ptr_eq(&moved.inode, &target.inode)
         {
-            return Ok(()); // Two names of one file: rename(2) leaves both.
+            return Ok([None, None]); // Two names of one file: rename(2) leaves both.
         }
         if let Some(target) = &target {
             self.rename_inode(&target.inode, |names| {
@@ -171,7 +174,8 @@ impl<N: Default> Mirror<N> {
         if let Some(moved) = &moved {
             self.rename_inode(&moved.inode, |names| names.rename(from, to));
         }
-        Ok(())
+        let exchanged = target.filter(|_| flags.contains(RenameFlags::EXCHANGE));
+        Ok([moved, exchanged].map(|pinned| pinned.map(|pinned| Arc::clone(&pinned.inode))))
     }
 
     /// Gives an inode, symlinks and special files too, a further name.

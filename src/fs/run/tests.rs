@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
@@ -16,7 +17,8 @@ use crate::fault::injections::Wrong;
 use crate::fault::kinds::sketches::{State, sketch, sketch_of};
 use crate::fault::plan::{Edit, Space};
 use crate::fault::words::{Args as Values, Value};
-use crate::fault::{DelayLine, Fault, FaultTable, Placement};
+use crate::fault::{DelayLine, Fault, FaultTable, FaultWords, Placement};
+use crate::fs::notices::Notices;
 use crate::fs::op::Target;
 use crate::fs::reply::Bytes;
 use crate::fs::reply::Granted;
@@ -291,7 +293,7 @@ fn a_file_that_is_renamed_over_is_freed() {
     let op = ask(Call::Rename, Target::Name(ROOT)).and(Target::Other(ROOT), Call::Rename.methods());
     let renamed =
         room.serve::<ReplyEmpty, _>(op, Operands::names(from, to), nothing, |core, _, a, _| {
-            core.tree.rename(ROOT, a.name, ROOT, a.other, 0)
+            core.tree.rename(ROOT, a.name, ROOT, a.other, 0).map(drop)
         });
     assert_eq!(renamed, Ok(()));
     let state = state.lock();
@@ -318,4 +320,33 @@ fn what_fails_once_it_has_run_grants_nothing() {
     room.table.clear_all();
     let known = room.fs.core.tree.known_at(ROOT, OsStr::new("f"));
     assert!(known.is_none(), "a lookup is left");
+}
+
+/// The inodes of notices that stand in a pipe, in whose place the kernel would be.
+fn noticed(pipe: &mut std::io::PipeReader, most: usize) -> Vec<u64> {
+    // The last of them ends what is read.
+    let mut notices = vec![0; 40 * most];
+    let read = pipe.read(&mut notices).unwrap();
+    let inode = |notice: &[u8]| u64::from_ne_bytes(notice[16..24].try_into().unwrap());
+    notices[..read].chunks(40).map(inode).collect()
+}
+
+#[test]
+fn a_rename_is_noticed_only_where_a_fault_concerns_it() {
+    let room = Room::new();
+    let (mut told, tells) = std::io::pipe().unwrap();
+    assert!(room.fs.core.notices.set(Notices::new(tells.into())).is_ok());
+    let file = room.open(b"x", libc::O_RDONLY);
+    let pattern = format!("{}/hidden", room.dir.path().display());
+    let words = FaultWords { methods: vec!["getattr".into()], pattern, ..FaultWords::default() };
+    let fault = words.and("error", "EIO").fault().unwrap();
+    room.table.put(fault, Placement::Add).unwrap();
+    let rename = |from: &str, to: &str| {
+        let renamed = room.fs.core.tree.rename(ROOT, from.as_ref(), ROOT, to.as_ref(), 0).unwrap();
+        room.fs.core.renamed(renamed);
+    };
+    rename("f", "g");
+    rename("g", "hidden");
+    rename("hidden", "h");
+    assert_eq!(noticed(&mut told, 4), [file.0.0]);
 }

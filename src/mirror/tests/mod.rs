@@ -34,8 +34,8 @@ pub(super) fn os(name: &str) -> &OsStr {
 }
 
 #[track_caller]
-pub(super) fn code<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
-    result.unwrap_err().raw_os_error().expect("errors are those of the system")
+pub(super) fn code<T>(result: io::Result<T>) -> i32 {
+    result.map(drop).unwrap_err().raw_os_error().expect("errors are those of the system")
 }
 
 impl Disk {

@@ -165,7 +165,7 @@ impl World {
             self.inside(to, |newdir, new| {
                 let entries = [Some((dir, name)), Some((newdir, new))];
                 let about = About::Names { entries, linked: None, makes: false };
-                self.change(&about, || self.tree.rename(dir, name, newdir, new, flags))
+                self.change(&about, || self.tree.rename(dir, name, newdir, new, flags)).map(drop)
             })
         })
     }
