@@ -8,15 +8,16 @@
     reason = "a test fails by panicking"
 )]
 
-use slowfs::fault::FaultWords;
 mod common;
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Mount, delaying, errno_of, failing};
+use slowfs::fault::{FaultWords, PlainFault};
 
 #[test]
 fn symlink_matches_by_the_new_links_path_only() {
@@ -41,6 +42,41 @@ fn a_large_write_is_one_request() {
         file.write_all_at(&vec![7; size], 0).unwrap();
         assert_eq!(mount.listed(id).matched, i64::try_from(requests).unwrap() + 1);
     }
+}
+
+/// As the users' own client for etcd's log does it: eight methods, per mille, then a file that is
+/// opened, written, synced and closed. What they set later for three leaves five as they were.
+#[test]
+fn the_probe_of_the_guide_meets_four_delays_and_what_is_set_later_leaves_the_others() {
+    let mount = Mount::new();
+    let _clear = mount.clear_on_drop();
+    let log = mount.mnt().join("member/wal");
+    fs::create_dir_all(&log).unwrap();
+    let delay = |methods: &str, delay_us| {
+        let methods: Vec<_> = methods.split(',').map(str::to_owned).collect();
+        let regexp = "(^|.*/)member/wal/.*".to_owned();
+        let fault = PlainFault { probability: 1000, regexp, delay_us, ..PlainFault::default() };
+        mount.client().set_fault(Some(&methods), &fault).unwrap();
+    };
+    let each = 20_000;
+    delay("open,create,write,write_buf,fsync,fdatasync,fsyncdir,flush", each);
+    let began = Instant::now();
+    let mut probe = File::create(log.join("_probe")).unwrap();
+    probe.write_all(&[b'x'; 4096]).unwrap();
+    probe.sync_all().unwrap();
+    drop(probe);
+    let took = began.elapsed();
+    fs::remove_file(log.join("_probe")).unwrap();
+    let [eight] = &mount.client().list_faults().unwrap()[..] else { panic!("one fault") };
+    assert_eq!(eight.fired, 4, "create, write, fsync and flush");
+    assert!(took >= 4 * Duration::from_micros(each.try_into().unwrap()), "{took:?}");
+    delay("fsync,fdatasync,fsyncdir", 1);
+    let faults = mount.client().list_faults().unwrap();
+    let [five, three] = &faults[..] else { panic!("{faults:?}") };
+    assert_eq!(five.fault.methods, ["create", "flush", "open", "write", "write_buf"]);
+    assert_eq!(three.fault.methods, ["fdatasync", "fsync", "fsyncdir"]);
+    mount.clear();
+    assert!(mount.client().list_faults().unwrap().is_empty());
 }
 
 fn document(path: &str) -> String {

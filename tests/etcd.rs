@@ -104,17 +104,18 @@ fn assert_seconds_add_up(run: &Path) {
     assert_eq!(seconds, busy, "an average for each second in which a put ended");
 }
 
+/// Those that runs of any length have; over time only what lasts five seconds is drawn.
 fn assert_plotted(results: &Path) {
-    for plot in ["latency_cdf", "throughput_over_time", "latency_over_time", "put_latency_vs_delay"]
-    {
+    for plot in ["latency_cdf", "put_latency_vs_delay"] {
         let png = fs::read(results.join(format!("{plot}.png"))).unwrap();
         assert!(png.starts_with(b"\x89PNG") && png.len() > 10_000, "{plot}: {} bytes", png.len());
         let svg = fs::read_to_string(results.join(format!("{plot}.svg"))).unwrap();
         assert!(svg.contains("</svg>"), "{plot}");
     }
     let report = fs::read_to_string(results.join("report.html")).unwrap();
-    assert_eq!(report.matches("src=\"data:image/svg+xml;base64,").count(), 4);
-    assert_eq!(report.matches("src=").count(), 4, "it needs no other file");
+    let drawn = report.matches("src=\"data:image/svg+xml;base64,").count();
+    assert_eq!(report.matches("src=").count(), drawn, "it needs no other file");
+    assert_eq!(drawn + report.matches("Left out: the longest run lasted").count(), 4);
 }
 
 #[test]
@@ -218,8 +219,19 @@ fn a_run_on_a_running_cluster_tells_what_went_wrong_and_clears_its_fault() {
     let output = kept.run("delay", &elsewhere).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
     assert!(text_of(&output).contains("the fault never fired"), "{}", text_of(&output));
-    let output = kept.run("delay", &[("OPS", "3")]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "no WAL_DELAY_US: {}", text_of(&output));
+    for (settings, told) in [
+        (&[("OPS", "3")][..], "MODE=delay needs WAL_DELAY_US, above 0, or WAL_FAULT"),
+        (&[("OPS", "abc")], "OPS=abc: write a whole number, as 200"),
+        (&[("WAL_DELAY_US", "300ms")], "WAL_DELAY_US=300ms: write a whole number of microseconds"),
+        (&[("WAL_DELAY_US", "3000000000")], "WAL_DELAY_US=3000000000: at most 2147483647"),
+        (&[("RATE", "fast")], "RATE=fast: write puts per second, as 200"),
+        (&[("VERIFY_DELAY", "yes")], "VERIFY_DELAY=yes: write 0 or 1"),
+    ] {
+        let output = kept.run("delay", settings).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{settings:?}: {}", text_of(&output));
+        assert!(text_of(&output).contains(told), "{settings:?}: {}", text_of(&output));
+    }
+    a_terminal_sees_how_far_it_is(&kept);
 
     for signal in [Signal::INT, Signal::TERM] {
         let endless = [("RESULTS", "endless"), ("OPS", "1000"), ("WAL_DELAY_US", "300000")];
@@ -237,6 +249,18 @@ fn a_run_on_a_running_cluster_tells_what_went_wrong_and_clears_its_fault() {
     a_fault_takes_the_place_of_the_delay(&kept);
     // The cluster has felt none of it.
     stdout_of(&mut kept.run("baseline", &[("RESULTS", "after"), ("OPS", "5")]));
+}
+
+fn a_terminal_sees_how_far_it_is(kept: &Kept) {
+    let seen = [("RESULTS", "seen"), ("OPS", "3"), ("WAL_DELAY_US", "300000")];
+    let run = kept.run("delay", &seen);
+    let line = format!("{} delay", run.get_program().to_str().unwrap());
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).current_dir(kept.scratch.path());
+    terminal.env_clear().envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    terminal.env("PATH", std::env::var("PATH").unwrap()).stdin(Stdio::null());
+    let text = stdout_of(&mut terminal);
+    assert!(text.contains("1 of 3 puts, "), "{text:?}");
 }
 
 /// `WAL_FAULT`: the directory, run.json and the plots say what was injected, and both are refused.
@@ -337,6 +361,12 @@ fn an_interrupted_sweep_leaves_nothing_and_goes_on_where_it_stopped() {
 
     let other = sweep().env("OPS", "6").output().unwrap();
     assert_eq!(other.status.code(), Some(2), "another sweep's plan: {}", text_of(&other));
+}
+
+#[test]
+fn what_is_plotted_together_belongs_together() {
+    let scratch = scratch();
+    stdout_of(script("tests/etcd/edges.py", scratch.path()).arg(scratch.path()));
 }
 
 #[test]

@@ -27,6 +27,8 @@ logging.getLogger("thrift").addHandler(logging.NullHandler())
 HOST, PORT = "127.0.0.1", 9090
 WAL = r"(^|.*/)member/wal/.*"
 ALWAYS_PERMIL = 1000
+# The call has 32 bits for it.
+LONGEST_US = 2**31 - 1
 
 
 @contextmanager
@@ -54,6 +56,12 @@ def delay(host, port, delay_us, methods, regex=WAL, prob_permil=ALWAYS_PERMIL):
           f"prob={prob_permil}/1000 regex='{regex}'")
 
 
+def microseconds(text):
+    if not 0 <= int(text) <= LONGEST_US:
+        raise argparse.ArgumentTypeError(f"{text}: from 0 to {LONGEST_US}, 35 minutes")
+    return int(text)
+
+
 def methods_in(text):
     return [name.strip() for name in text.split(",") if name.strip()]
 
@@ -68,7 +76,7 @@ def main():
     command.set_defaults(run=lambda o: clear(o.host, o.port))
 
     command = commands.add_parser("delay", help="delay some methods on some paths")
-    command.add_argument("--delay-us", required=True, type=int, help="microseconds")
+    command.add_argument("--delay-us", required=True, type=microseconds, help="how long")
     command.add_argument("--methods", default="fsync,fdatasync,fsyncdir",
                          help="default: %(default)s")
     command.add_argument("--regex", default=WAL,

@@ -15,6 +15,7 @@ import fault
 import local
 import parameters
 import probe
+import progress
 import record
 import workload
 from control import Control, since
@@ -92,7 +93,8 @@ class Run:
         moved_by = self._lead()
         before = self._reign()
         with connected(self.asked, self.on, self.leader) as all_clients:
-            self.measured["client_floor"] = warm_up(self.asked, all_clients, self.prefix)
+            with progress.shown(f"{self.asked.warmup} puts to warm up"):
+                self.measured["client_floor"] = warm_up(self.asked, all_clients, self.prefix)
             without = self._syncs()
             with self.control.delayed(self.asked):
                 self._verify(without)
@@ -101,9 +103,10 @@ class Run:
         self.durations["total_s"] = time.monotonic() - began
 
     def _lead(self):
-        if self.leader is None:
-            self.leader, _ = self.on.agreed_leader()
-        return self.on.lead(self.leader)
+        with progress.shown(f"waiting for {self.asked.leader_target or 'a node'} to lead"):
+            if self.leader is None:
+                self.leader, _ = self.on.agreed_leader()
+            return self.on.lead(self.leader)
 
     def _reign(self):
         """(leader's name, term); (None, 0) if none is agreed upon in time."""
@@ -115,7 +118,8 @@ class Run:
     def _syncs(self):
         if not self.asked.verify_delay:
             return []
-        return probe.sync_times_ns(self.on.data / "member/wal")
+        with progress.shown("timing an fsync beside the log"):
+            return probe.sync_times_ns(self.on.data / "member/wal")
 
     def _verify(self, without):
         if not self.asked.verify_delay:
@@ -132,8 +136,10 @@ class Run:
 
     def _put(self, all_clients):
         counts, calls = self.control.counts(), self.control.calls()
-        began = time.monotonic()
-        self.done = workload.drive(puts(all_clients, self.prefix), self.asked.ops, self.asked.rate)
+        began, done = time.monotonic(), []
+        with progress.shown(lambda: progress.of(done, self.asked.ops, began)):
+            self.done = workload.drive(puts(all_clients, self.prefix), self.asked.ops,
+                                       self.asked.rate, done)
         self.durations["puts_s"] = time.monotonic() - began
         counts = since(counts, self.control.counts())
         if self.asked.mode == "delay" and counts:
@@ -184,7 +190,8 @@ def perform(asked, on, **more):
     run.measure()
     directory = run.write(**more)
     found = record.summary(run.done)
-    print(f"{asked.mode} {asked.injected()}, leader {run.leader.name}: {len(run.done)} puts, "
+    injected = f" {asked.injected()}" if asked.mode == "delay" else ""
+    print(f"{asked.mode}{injected}, leader {run.leader.name}: {len(run.done)} puts, "
           f"median {milliseconds(found['median_s'])}, p99 {milliseconds(found['p99_s'])}")
     if run.measured["fault"]:
         print("the fault fired {fired} times, {fired_per_put:.2f} for each put".format(

@@ -17,6 +17,7 @@ from pathlib import Path
 import cluster
 import daemons
 import parameters
+import progress
 
 
 @dataclass
@@ -133,9 +134,11 @@ def running(asked):
             raise RuntimeError(f"no program {program}: {source}")
     with daemons.workspace("slowfs-etcd-", asked.data_dir) as directory:
         layout = lay_out(directory)
-        with mounted(layout, asked.slowfs) as (control, data):
-            with started(layout, data, control, asked) as nodes:
-                yield nodes
+        with contextlib.ExitStack() as stack:
+            with progress.shown("starting three etcd and slowfs below one of them"):
+                control, data = stack.enter_context(mounted(layout, asked.slowfs))
+                nodes = stack.enter_context(started(layout, data, control, asked))
+            yield nodes
 
 
 def main():

@@ -30,8 +30,22 @@ def default_slowfs():
 
 def flag(text):
     if text not in ("", "0", "1"):
-        raise ValueError("0 or 1")
+        raise ValueError("write 0 or 1")
     return text == "1"
+
+
+def number(kind, form):
+    """A reader of numbers that says how they are written."""
+    def read(text):
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError(f"write {form}") from None
+    return read
+
+
+def whole(form):
+    return number(int, f"a whole number{form}")
 
 
 @dataclass(frozen=True)
@@ -77,8 +91,12 @@ class Parameters:
         return {**fields, "wal_methods": list(self.wal_methods)}
 
 
-READERS = {"verify_delay": flag, "wal_delay_us": int, "ops": int, "clients": int, "rate": float,
-           "warmup": int, "put_timeout": float, "heartbeat_ms": int, "election_ms": int,
+READERS = {"verify_delay": flag, "wal_delay_us": whole(" of microseconds, as 300000 for 300 ms"),
+           "ops": whole(", as 200"), "clients": whole(", as 4"), "warmup": whole(", as 50"),
+           "rate": number(float, "puts per second, as 200"),
+           "put_timeout": number(float, "seconds, as 30 or 0.5"),
+           "heartbeat_ms": whole(" of milliseconds, as 100"),
+           "election_ms": whole(" of milliseconds, as 1000"),
            "data_dir": Path, "results": Path, "slowfs": Path,
            "wal_methods": lambda text: tuple(charyb_fault.methods_in(text))}
 
@@ -111,6 +129,9 @@ def checked(asked):
                   f"LEADER_TARGET is one of {', '.join(cluster.NAMES)}, or empty for whoever leads")
     refuse_unless(asked.client in CLIENTS, f"CLIENT is resident or etcdctl, not {asked.client}")
     refuse_unless(asked.ops > 0, f"OPS={asked.ops}: at least 1")
+    refuse_unless(asked.wal_delay_us <= charyb_fault.LONGEST_US,
+                  f"WAL_DELAY_US={asked.wal_delay_us}: at most {charyb_fault.LONGEST_US}, 35 minutes; "
+                  "WAL_FAULT takes longer ones, as 1h")
     refuse_unless(min(asked.clients, asked.rate, asked.warmup) >= 0,
                   "CLIENTS, RATE and WARMUP are not negative")
     refuse_unless(math.isfinite(asked.rate), f"RATE={asked.rate}: not a number of puts per second")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Plots the runs in a directory as PNG and SVG, and writes summary.csv and report.html."""
+"""Plots the runs in a directory and below as PNG and SVG, and writes summary.csv and report.html."""
 
 import argparse
 import csv
@@ -19,30 +19,45 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 import report
 import results
+import series
 
 # Told apart without colour too; the colours are ordered, and their order survives grey and all
 # common kinds of colour blindness.
 COLOURS = matplotlib.colormaps["cividis"]
 DASHES = ["--", "-.", (0, (1, 1.2)), (0, (5, 1, 1, 1, 1, 1)), (0, (9, 2))]
 MARKERS = "osD^vP*Xph"
+NEVER_FIRED = "x"
+# A plot over time of less says nothing.
+OVER_TIME, LEAST_S = "_over_time", 5
 STYLE = {"font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False,
          "axes.spines.right": False, "legend.frameon": False, "savefig.dpi": 200,
          "svg.hashsalt": "slowfs", "figure.constrained_layout.use": True}
 
 
-def styles(delays):
-    """Colour, dashes and marker of each delay; the baseline is black and solid."""
-    longest = max(len([d for d in delays if d]) - 1, 1)
-    found, n = {}, 0
-    for delay in delays:
-        if delay:
-            found[delay] = {"color": COLOURS(0.82 * n / longest),
-                            "linestyle": DASHES[n % len(DASHES)],
-                            "marker": MARKERS[n % len(MARKERS)]}
-            n += 1
+def styles(groups):
+    """(group, its colour, dashes and marker): what has no delay is black.
+
+    Of one series the dashes tell delays apart too, of several they tell the series apart.
+    """
+    delays = list(dict.fromkeys(group.injected for group in groups if group.injected))
+    several = len({group.number for group in groups}) > 1
+    for group in groups:
+        nth = delays.index(group.injected) if group.injected else 0
+        style = {"color": COLOURS(0.82 * nth / max(len(delays) - 1, 1)) if group.injected else "black"}
+        if several:
+            style |= {"linestyle": ("-", *DASHES)[group.number % 6], "marker": MARKERS[group.number]}
+        elif group.injected:
+            style |= {"linestyle": DASHES[nth % len(DASHES)], "marker": MARKERS[nth % len(MARKERS)]}
         else:
-            found[delay] = {"color": "black", "linestyle": "-", "marker": "+"}
-    return found
+            style |= {"linestyle": "-", "marker": "+"}
+        if not group.fired:
+            style["marker"] = NEVER_FIRED
+        yield group, style
+
+
+def none_succeeded(axes, group):
+    """A line of the legend, in the place of what cannot be drawn."""
+    axes.plot([], [], " ", label=f"{group.name}: no put succeeded")
 
 
 def plain(number, _position=None):
@@ -56,13 +71,15 @@ def log_axis(axis, numbered=(1,)):
     axis.set_minor_formatter(NullFormatter())
 
 
-def cdf(axes, runs):
-    grouped = results.by_delay(runs)
-    for delay, style in styles(grouped).items():
-        took = sorted(second * 1000 for run in grouped[delay] for second in run.took)
+def cdf(axes, groups):
+    for group, style in styles(groups):
+        took = [1000 * second for second in group.took]
+        if not took:
+            none_succeeded(axes, group)
+            continue
         share = [n / len(took) for n in range(1, len(took) + 1)]
         axes.step(took, share, where="post", color=style["color"], linestyle=style["linestyle"],
-                  label=results.human(delay))
+                  label=group.name)
     axes.set(xscale="log", xlabel="put latency (ms)", ylabel="share of puts", ylim=(0, 1.01))
     log_axis(axes.xaxis)
 
@@ -75,16 +92,17 @@ def averaged(rows):
     return [((n + 0.5) * width, statistics.fmean(values)) for n, values in sorted(buckets.items())]
 
 
-def over_time(series, label, scale):
+def over_time(value_of, label, scale):
     """A plot of one value a second: a line a delay, over all its repetitions."""
-    def plot(axes, runs):
-        grouped = results.by_delay(runs)
-        for delay, style in styles(grouped).items():
-            rows = [(second, value * scale) for run in grouped[delay]
-                    for second, value in series(run)]
-            if rows:
-                axes.plot(*zip(*averaged(rows)), markersize=3.5, label=results.human(delay),
-                          **style)
+    def plot(axes, groups):
+        for group, style in styles(groups):
+            if group.lasted < LEAST_S:
+                continue
+            rows = [(second, value * scale) for run in group.runs for second, value in value_of(run)]
+            if not group.took:
+                none_succeeded(axes, group)
+            elif rows:
+                axes.plot(*zip(*averaged(rows)), markersize=3.5, label=group.name, **style)
         axes.set(xscale="log", yscale="log", xlabel="time since the first put (s)", ylabel=label)
         log_axis(axes.xaxis, numbered=(1, 2, 5))
         log_axis(axes.yaxis)
@@ -100,50 +118,75 @@ def without_delay(axes, spread, name, **style):
     """The baseline, which a log axis has no place for, as a line over the range of its runs."""
     middle, least, most = spread
     axes.axhspan(least, most, color=style["color"], alpha=0.15, linewidth=0)
-    axes.axhline(middle, linewidth=0.8, label=f"{name} without a delay", **style)
+    axes.axhline(middle, linewidth=0.8, label=name, **style)
 
 
-def expected(axes, runs, delays):
+def expected(axes, groups, of, colour):
     """What the puts would take if they took nothing but the delays that they wait for."""
-    calls = results.calls_per_put(runs)
-    if calls and delays:
-        ends = [delays[0] / 1000, delays[-1] / 1000]
-        axes.plot(ends, [calls * end for end in ends], color="black", linewidth=1, linestyle="--",
-                  zorder=1, label=f"delay × {calls:.3g} delayed calls per put")
+    calls = results.calls_per_put([run for group in groups for run in group.runs])
+    delays = [group.injected for group in groups if group.injected and at_a_delay(group)]
+    if calls and len(set(delays)) > 1:
+        ends = [min(delays) / 1000, max(delays) / 1000]
+        axes.plot(ends, [calls * end for end in ends], color=colour, linewidth=1, linestyle="--",
+                  zorder=1, label=f"delay × {calls:.3g} delayed calls per put{of}")
 
 
-def against_delay(axes, runs):
-    grouped = results.by_delay(runs)
-    delays = [delay for delay in grouped if delay and not isinstance(delay, str)]
-    for name, marker, line, colour in (("median", "o", "-", COLOURS(0.0)),
-                                       ("p99", "s", ":", COLOURS(0.65))):
-        spreads = {delay: [1000 * second for second in
-                           results.spread([getattr(run, name) for run in group])]
-                   for delay, group in grouped.items()}
-        if 0 in spreads:
-            without_delay(axes, spreads[0], name, color=colour, linestyle=line)
-        for fault, style in styles(grouped).items():
-            if isinstance(fault, str):
-                axes.axhline(spreads[fault][0], linewidth=1, color=style["color"], linestyle=line,
-                             label=f"{name} under {fault}")
-        for delay in delays:
-            middle, least, most = spreads[delay]
-            moved = any(run.leader_changed for run in grouped[delay])
-            axes.errorbar(delay / 1000, middle, [[middle - least], [most - middle]], fmt=marker,
-                          color=colour, capsize=3, markersize=5,
-                          markerfacecolor="white" if moved else colour)
-        axes.plot([], [], marker, color=colour, label=f"{name} of the puts")
-    if any(run.leader_changed for run in runs):
+def at_a_delay(group):
+    return not isinstance(group.injected, str)
+
+
+def point(axes, group, spread, marker, colour):
+    """Hollow where leadership changed in a run, a cross where the fault never fired."""
+    middle, least, most = spread
+    axes.errorbar(group.injected / 1000, middle, [[middle - least], [most - middle]], color=colour,
+                  fmt=marker if group.fired else NEVER_FIRED, capsize=3, markersize=5,
+                  markerfacecolor="white" if group.moved else colour)
+
+
+def of_series(axes, groups, figure, marker, line, colour):
+    """The points of one figure, the median or the p99, over the delays of one series."""
+    of = f", {groups[0].series}" if groups[0].series else ""
+    for group, style in styles(groups):
+        if not group.took:
+            continue
+        spread = [1000 * second for second in group.spread(figure)]
+        if not group.injected:
+            without_delay(axes, spread, f"{figure} without a delay{of}", color=colour,
+                          linestyle=line)
+        elif at_a_delay(group):
+            point(axes, group, spread, marker, colour)
+        else:
+            axes.axhline(spread[0], linewidth=1, linestyle=line, color=style["color"],
+                         label=f"{figure} under {group.name}")
+    if any(group.took and group.injected and at_a_delay(group) for group in groups):
+        axes.plot([], [], marker, color=colour, label=f"{figure} of the puts{of}")
+
+
+def against_delay(axes, groups):
+    numbers = sorted({group.number for group in groups})
+    for number in numbers:
+        own = [group for group in groups if group.number == number]
+        colours = (0.0, 0.65) if len(numbers) == 1 else (0.9 * number / (len(numbers) - 1),) * 2
+        for figure, marker, line, colour in zip(("median", "p99"), "os", ("-", ":"), colours):
+            of_series(axes, own, figure, marker, line, COLOURS(colour))
+        several = len(numbers) > 1
+        expected(axes, own, f", {own[0].series}" if several else "",
+                 COLOURS(colours[0]) if several else "black")
+    if any(group.moved for group in groups):
         axes.plot([], [], "o", color="grey", markerfacecolor="white", label="leadership changed")
-    expected(axes, runs, delays)
+    if not all(group.fired for group in groups):
+        axes.plot([], [], NEVER_FIRED, color="grey", label="the fault never fired")
+    for group in groups:
+        if not group.took:
+            none_succeeded(axes, group)
     axes.set(yscale="log", ylabel="put latency (ms)")
-    if delays:
+    if any(group.took and group.injected and at_a_delay(group) for group in groups):
         axes.set(xscale="log", xlabel="injected delay of each call (ms)")
         log_axis(axes.xaxis)
     else:
         axes.set_xticks([])
     # The line goes on to where nothing is measured: it need not be seen.
-    fastest = min((run.took[0] for run in runs if run.took), default=None)
+    fastest = min((group.took[0] for group in groups if group.took), default=None)
     if fastest:
         axes.set_ylim(bottom=1000 * fastest / 2)
     log_axis(axes.yaxis)
@@ -166,53 +209,90 @@ PLOTS = [
 ]
 
 
-def draw(runs, out):
-    """Writes each plot twice, and returns what the report shows of them."""
+def why_not(file, groups):
+    """Why that plot is left out, or None."""
+    if not any(group.took for group in groups):
+        return "Left out: no put succeeded."
+    lasted = max(group.lasted for group in groups)
+    if file.endswith(OVER_TIME) and lasted < LEAST_S:
+        return f"Left out: the longest run lasted {lasted:.1f} s, and below {LEAST_S} s it shows nothing."
+    return None
+
+
+def left_out(file, groups):
+    """What a plot does not show, for its caption."""
+    short = [group.name for group in groups if group.lasted < LEAST_S]
+    if not file.endswith(OVER_TIME) or not short:
+        return ""
+    return f" Not shown, since it took less than {LEAST_S} s: {'; '.join(short)}."
+
+
+def draw(groups, out):
+    """Writes each plot twice, and returns what the report shows of them: title, caption, file."""
     shown = []
-    with plt.rc_context(STYLE):
-        for file, title, caption, plot in PLOTS:
+    for file, title, caption, plot in PLOTS:
+        files = [out / f"{file}.{ending}" for ending in ("png", "svg")]
+        reason = why_not(file, groups)
+        if reason:
+            for stale in files:
+                stale.unlink(missing_ok=True)
+            shown.append((title, reason, None))
+            continue
+        with plt.rc_context(STYLE):
             figure, axes = plt.subplots(figsize=(6.4, 3.8))
-            plot(axes, runs)
+            plot(axes, groups)
             axes.set_title(title, fontsize=10)
-            # Long labels go below: beside the axes they would take half the width.
-            if plot is against_delay:
-                columns = 1 if any(run.fault for run in runs) else 2
-                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncol=columns)
-            else:
-                axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="delay of each call")
-            figure.savefig(out / f"{file}.png")
-            figure.savefig(out / f"{file}.svg", metadata={"Date": None})
+            drawn = legend(axes, plot is against_delay, groups)
+            # The axes stay as large as they are, however long the legend.
+            drawn.set_in_layout(False)
+            whole = {"bbox_inches": "tight", "bbox_extra_artists": [drawn]}
+            figure.savefig(files[0], **whole)
+            figure.savefig(files[1], metadata={"Date": None}, **whole)
             plt.close(figure)
-            shown.append((title, caption, out / f"{file}.svg"))
+        shown.append((title, caption + left_out(file, groups), files[1]))
     return shown
 
 
-def summary(runs):
-    """A row a delay, latencies in milliseconds."""
+def legend(axes, below, groups):
+    """Long labels go below: beside the axes they would take half the width."""
+    longest = max(len(group.name) for group in groups)
+    if below or longest > 20:
+        return axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16),
+                           ncol=1 if longest > 20 else 2)
+    return axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="delay of each call")
+
+
+def milliseconds(spread):
+    """Empty where no put succeeded."""
+    return ["" if math.isnan(second) else f"{1000 * second:.4f}" for second in spread]
+
+
+def summary(groups):
+    """A row a delay of each series, latencies in milliseconds."""
     yield ("delay_us", "runs", "puts", "failed", "median_ms", "median_least_ms", "median_most_ms",
            "p99_ms", "p99_least_ms", "p99_most_ms", "fired_per_put", "leader_changed_runs",
-           "injected")
-    for delay, group in results.by_delay(runs).items():
-        calls = [run.fired_per_put for run in group if run.fired_per_put is not None]
-        latencies = [*results.spread([run.median for run in group]),
-                     *results.spread([run.p99 for run in group])]
-        yield ("" if isinstance(delay, str) else delay, len(group),
-               sum(len(run.took) + run.failed for run in group),
-               sum(run.failed for run in group), *(f"{1000 * second:.4f}" for second in latencies),
-               f"{results.spread(calls)[0]:.3f}" if calls else "",
-               sum(run.leader_changed for run in group), results.human(delay))
+           "injected", "never_fired", "series")
+    for group in groups:
+        yield (group.injected if at_a_delay(group) else "", len(group.runs), group.puts, group.failed,
+               *milliseconds(group.spread("median")), *milliseconds(group.spread("p99")),
+               "" if group.calls is None else f"{group.calls:.3f}", group.moved,
+               results.human(group.injected), "" if group.fired else "yes", group.series)
 
 
 def write_all(directory, out):
-    """Plots, summary and report of the runs in `directory`."""
+    """Plots, summary and report of the runs in `directory` and below."""
     runs = results.read_all(directory)
     if not runs:
         raise RuntimeError(f"{directory}: no runs (directories named *_etcd_fsdelay_*)")
+    groups = series.groups(runs)
     out.mkdir(parents=True, exist_ok=True)
-    table = list(summary(runs))
     with open(out / "summary.csv", "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(table)
-    report.write(out / "report.html", runs, draw(runs, out), table)
+        csv.writer(file, lineterminator="\n").writerows(summary(groups))
+    report.write(out / "report.html", directory, runs, groups, draw(groups, out))
+    told = series.of(runs)
+    if len(told) > 1:
+        print(f"{len(told)} series, made under different conditions: "
+              + "; ".join(f"{name}: {text}" if name != text else text for name, _, text in told))
     print(f"{len(runs)} runs: {out / 'report.html'}")
 
 

@@ -57,6 +57,65 @@ class Run:
     def leader_changed(self):
         return self.facts.get("leader", {}).get("changed", False)
 
+    @property
+    def fired(self):
+        """False if its fault is known to have hit nothing: its puts met no delay."""
+        return (self.facts.get("fault") or {}).get("fired") != 0
+
+    @property
+    def lasted(self):
+        """Seconds from the first put to the end of the last."""
+        return self.facts.get("durations", {}).get("puts_s") or len(self.throughput)
+
+
+@dataclass
+class Group:
+    """Runs that stand for one another: of one series and one delay."""
+
+    injected: object                    # as of its runs
+    fired: bool
+    number: int                         # of its series
+    series: str                         # its name, "" where there is one only
+    runs: list
+
+    @property
+    def name(self):
+        """For a legend."""
+        never = "" if self.fired else " (never fired)"
+        return human(self.injected) + never + (f", {self.series}" if self.series else "")
+
+    @property
+    def took(self):
+        return sorted(seconds for run in self.runs for seconds in run.took)
+
+    @property
+    def puts(self):
+        return sum(len(run.took) + run.failed for run in self.runs)
+
+    @property
+    def failed(self):
+        return sum(run.failed for run in self.runs)
+
+    @property
+    def lasted(self):
+        """Seconds that its longest run took."""
+        return max(run.lasted for run in self.runs)
+
+    @property
+    def moved(self):
+        """In how many runs leadership changed during the puts."""
+        return sum(run.leader_changed for run in self.runs)
+
+    @property
+    def calls(self):
+        """Delayed calls for each put, the median; None if it is not known."""
+        known = [run.fired_per_put for run in self.runs if run.fired_per_put is not None]
+        return statistics.median(known) if known else None
+
+    def spread(self, name):
+        """(median, least, most) of that figure of its runs."""
+        return spread([getattr(run, name) for run in self.runs])
+
 
 def rows(file):
     with open(file, encoding="utf-8", newline="") as lines:
@@ -78,14 +137,22 @@ def read(directory):
 
 
 def read_all(directory):
-    found = sorted(path for path in directory.iterdir() if NAME.fullmatch(path.name))
-    return [read(path) for path in found]
+    """Every run there and below, as in the directories of sweeps; the oldest first."""
+    found = (path for path in directory.rglob("*_etcd_fsdelay_*") if NAME.fullmatch(path.name))
+    return [read(path) for path in sorted(found, key=lambda path: (path.name, path))]
+
+
+def begun(directory):
+    """When a run began, as the name of its directory has it."""
+    date, time = directory.name[:8], directory.name[9:15]
+    return f"{date[:4]}-{date[4:6]}-{date[6:]} {time[:2]}:{time[2:4]}:{time[4:]}"
 
 
 def by_delay(runs):
-    """{delay or fault: its runs}, the baseline (0) first, faults last."""
-    found = sorted({run.injected for run in runs}, key=lambda one: (isinstance(one, str), one))
-    return {one: [run for run in runs if run.injected == one] for one in found}
+    """{(delay or fault, whether it fired): its runs}, the baseline (0) first, faults last."""
+    found = {(run.injected, run.fired) for run in runs}
+    ordered = sorted(found, key=lambda one: (isinstance(one[0], str), one[0], not one[1]))
+    return {one: [run for run in runs if (run.injected, run.fired) == one] for one in ordered}
 
 
 def spread(values):

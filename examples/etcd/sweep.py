@@ -19,6 +19,8 @@ import daemons
 import experiment
 import parameters
 import plot_results
+import progress
+import results
 
 # Microseconds.
 SWEEPS = {"paper": [1, 10, 100, 10_000, 100_000, 1_000_000],
@@ -70,8 +72,8 @@ def planned(asked, delays):
     return plan
 
 
-def done_points(results):
-    facts = (json.loads(file.read_text()) for file in results.glob("*_etcd_fsdelay_*/run.json"))
+def done_points(directory):
+    facts = (json.loads(file.read_text()) for file in directory.glob("*_etcd_fsdelay_*/run.json"))
     return [one["sweep"] for one in facts if "sweep" in one]
 
 
@@ -87,10 +89,6 @@ def expected_s(asked):
     return RUN_S + asked.ops * (PUT_S + CALLS * asked.wal_delay_us / 1e6)
 
 
-def minutes(seconds):
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-
-
 def sweep(asked, plan):
     """Does what is left of the plan; returns how many runs failed."""
     done = done_points(asked.results)
@@ -99,8 +97,8 @@ def sweep(asked, plan):
     total, failed, took, expected = len(plan["order"]), 0, 0, 0
     for at, (point, run) in enumerate(left):
         rest = sum(expected_s(later) for _, later in left[at:]) * (took / expected if took else 1)
-        print(f"\n[{total - len(left) + at + 1} of {total}, {minutes(rest)} left] "
-              f"{point['delay_us']} us, repetition {point['repetition']}", flush=True)
+        print(f"\n[{total - len(left) + at + 1} of {total}, {progress.duration(rest)} left] "
+              f"{results.human(point['delay_us'])}, repetition {point['repetition']}", flush=True)
         began = time.monotonic()
         try:
             with experiment.cluster_for(run) as on:

@@ -34,16 +34,17 @@ def wake_precisely():
         slack.write("1")
 
 
-def drive(operations, ops, rate=0):
+def drive(operations, ops, rate=0, done=None):
     """Runs `ops` operations over the clients whose `operations` are given, in order of op.
 
     Each client begins the next one as soon as its last has ended. With a `rate` per second they
     begin on schedule, and count from when they should have begun: one that had to wait for a client
-    that a stall kept busy shows that stall.
+    that a stall kept busy shows that stall. Whoever gives the list `done` sees what is done so far.
     """
     wake_precisely()
     turns = iter(range(1, ops + 1))
-    done, broken, stop = [], [], threading.Event()
+    done = [] if done is None else done
+    broken, stop = [], threading.Event()
     began_ns = time.monotonic_ns() + START_NS
 
     def client(operation):
