@@ -538,9 +538,10 @@ service SlowFS extends charybdefs.server {
     /**
      * Builds a directory that a disk could hold if the power went now, while the mount goes on: of that
      * name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
-     * one), "all", "prefix:N" or "random", by `seed`; `unit`: 512 (as is 0) or 4096.
+     * one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
+     * `unit`: 512 (as is 0) or 4096.
      */
-    PowerCut power_cut(1: string name, 2: string keep, 3: i64 unit, 4: i64 seed)
+    PowerCut power_cut(1: string name, 2: string keep, 3: i64 unit, 4: string seed)
         throws (1: Refused refused),
 
     /** Who answers here, and how it is mounted. */

@@ -32,8 +32,9 @@ fn tracking(options: &[&str]) -> (Mount, PathBuf) {
 }
 
 /// The image of that name that keeps so much.
-fn cut(mount: &Mount, images: &Path, name: &str, keep: &str, seed: i64) -> PathBuf {
-    let cut = Cut { name: name.to_owned(), keep: keep.to_owned(), unit: 4096, seed };
+fn cut(mount: &Mount, images: &Path, name: &str, keep: &str, seed: u64) -> PathBuf {
+    let cut =
+        Cut { name: name.to_owned(), keep: keep.to_owned(), unit: 4096, seed: seed.to_string() };
     mount.client().power_cut(&cut).unwrap();
     images.join(name)
 }
@@ -210,13 +211,13 @@ fn lost_after_cuts(journal: &str, synchronous: &str) -> Vec<i64> {
     );
     let mut session = Session::start(&database, &setup);
     let mut made = Vec::new();
-    for n in 1..=40 {
+    for n in 1..=40i64 {
         session.ask(&format!("INSERT INTO t VALUES({n}, hex(randomblob(1500)));"));
         if n % 5 == 0 {
             // In the middle of a transaction.
             session.ask("BEGIN; UPDATE t SET text = 'torn';");
             let keep = if n % 10 == 0 { "random" } else { "none" };
-            made.push((n, cut(&mount, &images, &format!("cut{n}"), keep, n)));
+            made.push((n, cut(&mount, &images, &format!("cut{n}"), keep, n.unsigned_abs())));
             session.ask("ROLLBACK;");
         }
     }

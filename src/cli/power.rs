@@ -15,7 +15,7 @@ use crate::rpc::{
 /// Has one mount build the image.
 pub(super) fn cut(client: &mut Client, args: &CutArgs) -> Result<Report, ClientError> {
     let CutArgs { to, keep, unit, seed } = args;
-    let seed = seed.unwrap_or_else(rand::random).cast_signed();
+    let seed = seed.map(|seed| seed.to_string()).unwrap_or_default();
     let cut = Cut { name: to.clone(), keep: keep.to_string(), unit: *unit, seed };
     let done = client.power_cut(&cut)?;
     let PowerCut { image, keep, seed, entries, dropped, reverted, .. } = &done;

@@ -13,7 +13,7 @@ use super::held;
 use crate::fs::Survey;
 use crate::rpc::{
     Behind, Cut, PowerCut, Unsynced as Told, UnsyncedFile, UnsyncedLog, UnsyncedName,
-    UnsyncedRange, WirePath, ns, signed,
+    UnsyncedRange, WirePath, ns, seed_of, signed,
 };
 use crate::unsynced::{Choice, Keeping, Limits, Pending, Unsynced};
 
@@ -84,7 +84,11 @@ impl UnsyncedLog for Door {
             unit @ (512 | 4096) => unit.unsigned_abs(),
             other => return Err(format!("unit is {other}: it must be 512 or 4096")),
         };
-        let choice = Choice { keeping, unit, seed: cut.seed.cast_unsigned() };
+        let seed = match cut.seed.as_str() {
+            "" => rand::random(),
+            seed => seed_of(seed)?,
+        };
+        let choice = Choice { keeping, unit, seed };
         let done = self.survey.cut(&cut.name, choice).transpose().map_err(|e| e.to_string())?;
         let done = done.ok_or("nothing is remembered")?;
         Ok(PowerCut {

@@ -144,6 +144,7 @@ impl Core {
             let counted = self.counted.lock().remove(&known);
             drop(counted);
         }
+        self.forgive(known, None, 0);
         self.released(known)
     }
 

@@ -61,6 +61,7 @@ impl Core {
             Some(error) if struck.only_answers(&op) => {
                 struck.come();
                 struck.tell_not_run(&op, operands, errno_of(&error));
+                self.told_failed(&op);
                 let ended = Ended { result: Err(error), injected: struck.injects(), took: None };
                 self.answer(&op, operands, reply, ended, Some(struck));
             }
@@ -196,6 +197,7 @@ impl Core {
             None => Ended { result, injected: refused, took },
             Some(error) => {
                 self.withdraw(reply.granted(result.as_ref().ok()));
+                self.told_failed(op);
                 Ended { result: Err(error), injected: struck.injects(), took }
             }
         }
@@ -299,6 +301,7 @@ impl Core {
         hits: Vec<trace::Hit>,
     ) {
         self.withdraw(reply.granted(result.as_ref().ok()));
+        self.told_failed(op);
         let error = io::Error::from_raw_os_error(libc::EINTR);
         // Forgotten, it would keep its entries in memory; dropped, it would answer EIO. The kernel
         // takes no second answer, and this is the first one's errno, if that is still on its way.

@@ -6,8 +6,9 @@ use std::ffi::OsStr;
 use std::io;
 
 use super::Core;
-use super::op::Operands;
+use super::op::{Op, Operands};
 use crate::mirror::{Changes, Fh, Ino};
+use crate::ops::Call;
 use crate::unsynced::{About, SyncOf};
 
 impl Core {
@@ -32,6 +33,7 @@ impl Core {
         operands: Operands<'_>,
     ) -> io::Result<()> {
         if !operands.syncs() {
+            self.forgive(fh, Some(tid), 0);
             return Ok(());
         }
         let Some(unsynced) = &self.unsynced else { return self.tree.fsync(fh, datasync) };
@@ -40,6 +42,29 @@ impl Core {
         let of = if inode.is_dir() { SyncOf::Directory } else { SyncOf::File { datasync } };
         let who = (inode.ino(), (fh, tid));
         unsynced.sync(&self.tree, who, of, || self.tree.fsync(fh, datasync))
+    }
+
+    /// Whoever asks for that is told that it has failed: no sync comes of what it wrote, and if it is a sync
+    /// itself that is over.
+    #[cold]
+    pub(super) fn told_failed(&self, op: &Op) {
+        let from = match op.call {
+            Call::Fsync | Call::Fdatasync => 0,
+            Call::Write => op.span.map_or(0, |span| span.offset),
+            _ => return,
+        };
+        if let Some(fh) = op.fh {
+            self.forgive(fh, Some(op.caller.tid), from);
+        }
+    }
+
+    /// The sync of what a handle has written from there on does not come: not by that thread, or by none.
+    pub(super) fn forgive(&self, fh: Fh, tid: Option<u32>, from: u64) {
+        if let Some(unsynced) = &self.unsynced
+            && let Ok(handle) = self.tree.handle(fh)
+        {
+            unsynced.forgive(&self.tree, (handle.inode().ino(), (fh, tid)), from);
+        }
     }
 }
 

@@ -73,6 +73,7 @@ pub use unsynced::{
     Cut, PowerCut, Unsynced, UnsyncedFile, UnsyncedLog, UnsyncedName, UnsyncedRange,
 };
 pub use values::WirePath;
+pub(crate) use values::seed_of;
 pub use wire::BadMessage;
 pub(crate) use wire::{ns, signed};
 

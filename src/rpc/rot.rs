@@ -1,6 +1,7 @@
 //! What is asked of who changes stored bytes on command. No locks.
 
 use super::record::record;
+use super::values::seed_of;
 use crate::fault::injections::Rot;
 use crate::fault::spoil::{Spoil, Spoiling, Spots};
 use crate::fault::{Draw, Pattern, words};
@@ -61,11 +62,7 @@ impl RotWords {
         };
         let how = how.ok_or("how: write flip, flip:BITS, zero or random")?;
         let pattern = Pattern::new(&self.pattern).map_err(|e| e.to_string())?;
-        let seed = match &self.seed {
-            None => Ok(rand::random()),
-            Some(seed) => seed.parse::<u64>(),
-        };
-        let seed = seed.map_err(|_| "seed: write a number of 64 bits".to_owned())?;
+        let seed = self.seed.as_deref().map_or_else(|| Ok(rand::random()), seed_of)?;
         let [spots, unit, length] = [spots, unit, length].map(i64::unsigned_abs);
         let spots = Spots { unit, spots, length };
         let spoil = Spoil { spots, how, draw: Draw::once(seed, "rot") };

@@ -103,8 +103,8 @@ pub struct Cut {
     pub keep: String,
     /// Bytes that are written at once or not at all; 0 is 512.
     pub unit: i64,
-    /// For the dice.
-    pub seed: i64,
+    /// What to seed the dice with, a number of 64 bits; empty is by chance.
+    pub seed: String,
 }
 
 /// Who remembers what is not durable.

@@ -11,6 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fmt;
+use std::io;
+use std::iter::once;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -75,13 +77,6 @@ pub(super) struct Piece {
     pub(super) range: Range<u64>,
     /// Which of the file's events.
     pub(super) event: usize,
-}
-
-/// What the content of a file comes to.
-pub(super) struct Content {
-    /// None: as it is.
-    pub(super) size: Option<u64>,
-    pub(super) pieces: Vec<Piece>,
 }
 
 /// A choice, applied to a log.
@@ -191,12 +186,17 @@ impl<'a> Chosen<'a> {
         event.cut && !self.dropped.contains(&event.seq)
     }
 
-    /// How many of these events, which are one after the other, have been done.
-    fn version(&self, events: &[&Event], durable: usize, dice: &mut Dice) -> usize {
+    /// How many of these events, which are one after the other, have been done: at least, and at most.
+    fn bounds(&self, events: &[&Event], durable: usize) -> (usize, usize) {
         let kept = events.iter().rposition(|event| self.is_kept(event)).map_or(0, |at| at + 1);
         let lowest = kept.max(durable);
         let dropped = events.iter().position(|event| self.is_dropped(event));
-        let highest = dropped.unwrap_or(events.len()).max(lowest);
+        (lowest, dropped.unwrap_or(events.len()).max(lowest))
+    }
+
+    /// How many of them have been done, within these bounds.
+    fn version(&self, events: &[&Event], bounds: (usize, usize), dice: &mut Dice) -> usize {
+        let (lowest, highest) = bounds;
         match self.choice.keeping {
             Keeping::None => lowest,
             Keeping::All => highest,
@@ -211,74 +211,149 @@ impl<'a> Chosen<'a> {
         }
     }
 
-    /// What the content of a file comes to. The same choice comes to the same whatever else is asked.
-    pub(super) fn content(&self, file: &File) -> Content {
+    /// What the content of a file comes to that has that size now: its size, and each of the pieces of it that
+    /// are others. The same choice comes to the same whatever else is asked.
+    pub(super) fn content(&self, file: &File, live_size: u64, each: Each<'_>) -> io::Result<u64> {
         let first = file.events.front().map_or(0, |event| event.seq);
         let seed = self.choice.seed ^ first.rotate_left(32);
         let mut dice = Dice { seed, rolled: 0 };
-        Content { size: self.size(file, &mut dice), pieces: self.pieces(file, &mut dice) }
+        let size = self.size(file, &mut dice).unwrap_or(live_size);
+        self.pieces(file, size, &mut dice, each)?;
+        Ok(size)
     }
 
+    /// None: as it is.
     fn size(&self, file: &File, dice: &mut Dice) -> Option<u64> {
         let sized: Vec<&Event> = file.events.iter().filter(|event| event.resizes()).collect();
         let synced = file.synced.iter().map(|(_, seq)| *seq).max().unwrap_or_default();
         let durable = sized.partition_point(|event| event.seq <= synced);
-        let done = self.version(&sized, durable, dice);
+        let done = self.version(&sized, self.bounds(&sized, durable), dice);
         match done.checked_sub(1).and_then(|last| sized.get(last)) {
             Some(last) => Some(last.sizes.1),
             None => sized.first().map(|first| first.sizes.0),
         }
     }
 
-    fn pieces(&self, file: &File, dice: &mut Dice) -> Vec<Piece> {
-        let unit = self.choice.unit;
-        let mut units: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-        for (at, event) in file.events.iter().enumerate().filter(|(_, e)| !e.range.is_empty()) {
-            for n in event.range.start / unit..=(event.range.end - 1) / unit {
-                units.entry(n).or_default().push(at);
+    /// Goes through the file from one place to the next where others of its events and syncs begin or end: so
+    /// that it takes no memory for each unit.
+    fn pieces(&self, file: &File, size: u64, dice: &mut Dice, each: Each<'_>) -> io::Result<()> {
+        let mut pieces = Pieces { last: None, each };
+        let (mut events, mut synced) = (BTreeSet::new(), BTreeSet::new());
+        let mut from = 0;
+        for (at, over) in edges(file, self.choice.unit, size) {
+            if from < at && !events.is_empty() {
+                let durable = synced.last().map_or(0, |(seq, _)| *seq);
+                self.stretch(file, from..at, (&events, durable), dice, &mut pieces)?;
+            }
+            from = at;
+            // What has begun ends there.
+            match over {
+                Over::Event(n) => drop(events.remove(&n) || events.insert(n)),
+                Over::Synced(seq, n) => drop(synced.remove(&(seq, n)) || synced.insert((seq, n))),
             }
         }
-        let mut pieces = Pieces::default();
-        for (n, covering) in units {
-            let whole = n * unit..(n + 1).saturating_mul(unit);
-            let events: Vec<&Event> =
-                covering.iter().filter_map(|at| file.events.get(*at)).collect();
-            let overlaps = |range: &Range<u64>| range.start < whole.end && whole.start < range.end;
-            let synced = file.synced.iter().filter(|(range, _)| overlaps(range));
-            let synced = synced.map(|(_, seq)| *seq).max().unwrap_or_default();
-            let durable = events.partition_point(|event| event.seq <= synced);
-            let done = self.version(&events, durable, dice);
-            let mut left = vec![whole];
-            for (event, at) in events.iter().zip(&covering).skip(done) {
-                left = pieces.take(left, &event.range, *at);
+        pieces.end()
+    }
+
+    /// A part of a file all of whose units have the same events, and are durable up to the same number.
+    fn stretch(
+        &self,
+        file: &File,
+        whole: Range<u64>,
+        (covering, synced): (&BTreeSet<usize>, u64),
+        dice: &mut Dice,
+        pieces: &mut Pieces<'_>,
+    ) -> io::Result<()> {
+        let events: Vec<&Event> = covering.iter().filter_map(|at| file.events.get(*at)).collect();
+        let durable = events.partition_point(|event| event.seq <= synced);
+        let bounds = self.bounds(&events, durable);
+        let step = match self.choice.keeping {
+            Keeping::Random if bounds.0 < bounds.1 => self.choice.unit,
+            _ => whole.end - whole.start,
+        };
+        let mut start = whole.start;
+        while start < whole.end {
+            let end = start.saturating_add(step).min(whole.end);
+            let done = self.version(&events, bounds, dice);
+            let mut left: Vec<Range<u64>> = once(start..end).collect();
+            for (event, at) in events.iter().zip(covering).skip(done) {
+                left = pieces.take(left, &event.range, *at)?;
+                if left.is_empty() {
+                    break;
+                }
             }
+            start = end;
         }
-        pieces.0
+        Ok(())
     }
 }
 
-#[derive(Default)]
-struct Pieces(Vec<Piece>);
+/// What a stretch of a file may be covered by.
+#[derive(Clone, Copy)]
+enum Over {
+    /// An event, by its place.
+    Event(usize),
+    /// A sync of a range, by its number and place.
+    Synced(u64, usize),
+}
 
-impl Pieces {
+/// Where units begin or end that an event or a sync touches, below that size, ascending: each twice.
+fn edges(file: &File, unit: u64, size: u64) -> Vec<(u64, Over)> {
+    let events = file.events.iter().enumerate().map(|(n, event)| (&event.range, Over::Event(n)));
+    let synced = file.synced.iter().enumerate();
+    let synced = synced.map(|(n, (range, seq))| (range, Over::Synced(*seq, n)));
+    let mut edges = Vec::new();
+    for (range, over) in events.chain(synced).filter(|(range, _)| !range.is_empty()) {
+        let start = range.start / unit * unit;
+        let end = range.end.div_ceil(unit).saturating_mul(unit).min(size);
+        if start < end {
+            edges.extend([(start, over), (end, over)]);
+        }
+    }
+    edges.sort_by_key(|(at, _)| *at);
+    edges
+}
+
+/// Who takes the pieces.
+type Each<'a> = &'a mut dyn FnMut(Piece) -> io::Result<()>;
+
+/// The pieces on their way, those that touch as one.
+struct Pieces<'a> {
+    last: Option<Piece>,
+    each: Each<'a>,
+}
+
+impl Pieces<'_> {
     /// Takes of what is left that which an event covers, and tells what is left then.
-    fn take(&mut self, left: Vec<Range<u64>>, of: &Range<u64>, event: usize) -> Vec<Range<u64>> {
+    fn take(
+        &mut self,
+        left: Vec<Range<u64>>,
+        of: &Range<u64>,
+        event: usize,
+    ) -> io::Result<Vec<Range<u64>>> {
         let mut rest = Vec::new();
         for part in left {
-            let taken = part.start.max(of.start)..part.end.min(of.end);
-            if taken.is_empty() {
+            let range = part.start.max(of.start)..part.end.min(of.end);
+            if range.is_empty() {
                 rest.push(part);
                 continue;
             }
-            rest.extend([part.start..taken.start, taken.end..part.end]);
-            match self.0.last_mut() {
-                Some(last) if last.event == event && last.range.end == taken.start => {
-                    last.range.end = taken.end;
+            rest.extend([part.start..range.start, range.end..part.end]);
+            match &mut self.last {
+                Some(last) if last.event == event && last.range.end == range.start => {
+                    last.range.end = range.end;
                 }
-                _ => self.0.push(Piece { range: taken, event }),
+                _ => {
+                    self.end()?;
+                    self.last = Some(Piece { range, event });
+                }
             }
         }
         rest.retain(|part| !part.is_empty());
-        rest
+        Ok(rest)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.last.take().map_or(Ok(()), &mut self.each)
     }
 }

@@ -64,10 +64,23 @@ impl Log {
             }
             Reach::Range(range) => {
                 self.keep_of(ino, mapped, names);
-                if let Some(file) = self.files.get_mut(&ino) {
+                if let Some(file) = self.files.get_mut(&ino).filter(|f| !f.events.is_empty()) {
                     file.synced.push((range, mark));
                 }
+                self.tidy(ino);
             }
         }
+    }
+
+    /// The sync of what a handle has written from there on does not come: not by that thread, or by none.
+    pub(super) fn forgive(&mut self, ino: Ino, (fh, tid): (Fh, Option<u32>), from: u64) {
+        let Some(file) = self.files.get_mut(&ino) else { return };
+        file.owed.retain_mut(|((whose, by), range)| {
+            if *whose == fh && tid.is_none_or(|tid| tid == *by) {
+                range.end = range.end.min(from);
+            }
+            !range.is_empty()
+        });
+        self.tidy(ino);
     }
 }

@@ -49,3 +49,28 @@ pub(super) struct File {
     /// How the last request left it.
     pub(super) seen: Option<Seen>,
 }
+
+impl File {
+    /// A write owes its sync. The kernel may send one write(2) in parts, and sends one sync after them.
+    pub(super) fn owe(&mut self, by: (Fh, u32), range: Range<u64>) {
+        match self.owed.iter_mut().find(|(who, _)| *who == by) {
+            Some((_, owed)) if owed.end == range.start => owed.end = range.end,
+            Some((_, owed)) => *owed = range,
+            None => self.owed.push((by, range)),
+        }
+    }
+}
+
+/// Ranges as offset and length, ascending, those that touch as one.
+pub(super) fn joined(mut ranges: Vec<Range<u64>>) -> Vec<(u64, u64)> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, last| {
+        let touches = next.start <= last.end;
+        if touches {
+            last.end = last.end.max(next.end);
+        }
+        touches
+    });
+    ranges.into_iter().map(|range| (range.start, range.end - range.start)).collect()
+}

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Uid, makedev};
 use rustix::io::Errno;
 
-use super::choice::{Chosen, Content};
+use super::choice::{Chosen, Piece};
 use super::log::Log;
 use crate::mirror::{Ino, Mirror, ROOT, Reached, Seen, decode_dev};
 use crate::sys::text_of;
@@ -26,8 +27,11 @@ const DEEPEST: usize = 400;
 /// What is copied at once.
 const AT_ONCE: usize = 1 << 20;
 
+/// So many places of a file are told of at most.
+const MOST_RANGES: usize = 1000;
+
 /// A file whose content is not the live one's.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Reverted {
     /// Its path in the image.
     pub(crate) path: PathBuf,
@@ -37,6 +41,20 @@ pub(crate) struct Reverted {
     pub(crate) live_size: u64,
     /// Where it has bytes from before: offset and length.
     pub(crate) ranges: Vec<(u64, u64)>,
+    /// How many more such places there are.
+    pub(crate) left_out: u64,
+}
+
+impl Reverted {
+    /// It has bytes from before there, behind all others.
+    fn add(&mut self, range: &Range<u64>) {
+        let (len, told) = (range.end - range.start, self.ranges.len());
+        match self.ranges.last_mut() {
+            Some((at, last)) if self.left_out == 0 && *at + *last == range.start => *last += len,
+            _ if told < MOST_RANGES => self.ranges.push((range.start, len)),
+            _ => self.left_out += 1,
+        }
+    }
 }
 
 /// What was built.
@@ -182,17 +200,10 @@ impl<'a, N: Default> Builder<'a, N> {
         let Some(file) = found.ino.and_then(|ino| self.log.files.get(&ino)) else {
             return Ok(());
         };
-        let Content { size, pieces } = self.chosen.content(file);
         let live_size = found.seen.size;
-        let size = size.unwrap_or(live_size);
-        let mut ranges = Vec::new();
-        for piece in pieces {
-            let Some(event) = file.events.get(piece.event) else { continue };
-            let range = piece.range.start..piece.range.end.min(size);
-            if range.is_empty() {
-                continue;
-            }
-            ranges.push((range.start, range.end - range.start));
+        let mut told = Reverted { live_size, ..Reverted::default() };
+        told.size = self.chosen.content(file, live_size, &mut |Piece { range, event }| {
+            let Some(event) = file.events.get(event) else { return Ok(()) };
             let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
             let from = range.start - event.range.start;
             if let Some(image) = &event.image
@@ -202,11 +213,13 @@ impl<'a, N: Default> Builder<'a, N> {
                 image.read(from, bytes.get_mut(..some).unwrap_or_default())?;
             }
             to.write_all_at(&bytes, range.start)?;
-        }
-        to.set_len(size)?;
-        if size != live_size || !ranges.is_empty() {
-            let path = path.to_owned();
-            self.built.reverted.push(Reverted { path, size, live_size, ranges });
+            told.add(&range);
+            Ok(())
+        })?;
+        to.set_len(told.size)?;
+        if told.size != live_size || !told.ranges.is_empty() {
+            told.path = path.to_owned();
+            self.built.reverted.push(told);
         }
         Ok(())
     }

@@ -14,8 +14,8 @@ use super::Order;
 use super::file::{COST, Event, File};
 use crate::mirror::{Ino, Seen};
 
-/// So many files may be without a name until their removal is durable: each has a descriptor open.
-const MOST_GONE: usize = 1000;
+/// A name is in its entry, in the key of that and in what was last.
+const NAME_COPIES: u64 = 3;
 
 /// What changes have an order on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,10 +70,10 @@ impl Op {
 }
 
 /// An entry of the log by its age.
-struct Queued {
-    seq: u64,
-    file: Option<Ino>,
-    when: Instant,
+pub(super) struct Queued {
+    pub(super) seq: u64,
+    pub(super) file: Option<Ino>,
+    pub(super) when: Instant,
 }
 
 /// What is not durable.
@@ -86,11 +86,13 @@ pub(super) struct Log {
     last: HashMap<Key, u64>,
     /// By directory, the changes of its entries.
     inside: HashMap<Ino, BTreeSet<u64>>,
-    queue: VecDeque<Queued>,
+    pub(super) queue: VecDeque<Queued>,
+    /// How many entries of it are enough to look for those of what is durable.
+    pub(super) crowded: usize,
     /// What all of it takes.
     pub(super) cost: u64,
     /// What has lost its last name.
-    gone: usize,
+    pub(super) gone: usize,
     /// How many entries counted as written back, by their age or for want of room.
     pub(super) written_back: u64,
     /// Inodes that are needed no more.
@@ -149,7 +151,8 @@ impl Log {
         needs.extend(above.iter().filter_map(|dir| self.last_of(&Key::Names(*dir))));
         let (gone, freed) = gone.unzip();
         needs.extend(gone.and_then(|dir| self.inside.get(&dir)).into_iter().flatten());
-        let cost = COST + freed.unwrap_or_default();
+        let names = entries.iter().map(|entry| NAME_COPIES * entry.name.len() as u64);
+        let cost = COST + names.sum::<u64>() + freed.unwrap_or_default();
         let made = made.then(|| entries.iter().find_map(|entry| entry.after)).flatten();
         for entry in &entries {
             self.inside.entry(entry.dir).or_default().insert(self.seq + 1);
@@ -171,7 +174,13 @@ impl Log {
             Order::Linux => self.last_of(&Key::Names(*ino)),
             Order::Posix => None,
         };
-        self.push(change, (keys, names.into_iter().collect()), (held, COST, false));
+        let cost = match &change {
+            Change::Attribute(_, name, value) => {
+                COST + (name.len() + value.as_ref().map_or(0, Vec::len)) as u64
+            }
+            _ => COST,
+        };
+        self.push(change, (keys, names.into_iter().collect()), (held, cost, false));
     }
 
     fn push(
@@ -252,9 +261,10 @@ impl Log {
             Key::Name(..) => false,
         };
         let keys = [Key::State(ino), Key::Names(ino)];
-        let mut left: Vec<u64> =
+        // Each once, as many as the ways to it are: what a change needs has a lower number.
+        let mut left: BTreeSet<u64> =
             keys.iter().filter(|key| own(key)).filter_map(|key| self.last_of(key)).collect();
-        while let Some(seq) = left.pop() {
+        while let Some(seq) = left.pop_last() {
             match self.ops.get(&seq) {
                 Some(op) if seq > limit => {
                     let is_own =
@@ -284,13 +294,14 @@ impl Log {
             self.cost = self.cost.saturating_sub(event.cost());
             cuts.extend(event.cut.then_some(event.seq));
         }
-        file.synced.retain(|(_, seq)| *seq > limit);
+        let first = file.events.front().map(|event| event.seq);
+        file.synced.retain(|(_, seq)| first.is_some_and(|first| first <= *seq));
         cuts.into_iter().for_each(|seq| self.keep(seq));
         self.tidy(ino);
     }
 
     /// Forgets a file of which nothing is left to be lost.
-    fn tidy(&mut self, ino: Ino) {
+    pub(super) fn tidy(&mut self, ino: Ino) {
         let pending = |key: Key| self.last.contains_key(&key);
         let file = self.files.get(&ino);
         let is_idle = file.is_some_and(|file| file.events.is_empty() && file.owed.is_empty());
@@ -308,22 +319,6 @@ impl Log {
         })
     }
 
-    /// The oldest entry counts as written back, whatever it is; false if there is none.
-    fn write_back(&mut self) -> bool {
-        let Some(Queued { seq, file, .. }) = self.queue.pop_front() else { return false };
-        let is_change = self.ops.contains_key(&seq);
-        self.keep(seq);
-        let written = file.filter(|ino| self.is_written(*ino, seq));
-        written.into_iter().for_each(|ino| self.settle(ino, seq));
-        self.written_back += u64::from(is_change || written.is_some());
-        true
-    }
-
-    fn is_written(&self, ino: Ino, seq: u64) -> bool {
-        let first = self.files.get(&ino).and_then(|file| file.events.front());
-        first.is_some_and(|event| event.seq <= seq)
-    }
-
     /// Somebody else has changed an inode: what is there now counts as durable.
     pub(super) fn give_up(&mut self, ino: Ino) {
         if let Some(file) = self.files.get_mut(&ino) {
@@ -331,24 +326,6 @@ impl Log {
         }
         self.keep_of(ino, u64::MAX, true);
         self.settle(ino, u64::MAX);
-    }
-
-    /// What is older than that, and the oldest of what takes more than that, counts as written back.
-    pub(super) fn bound(&mut self, oldest: Option<Instant>, most: u64) {
-        let is_old = |queued: &Queued| oldest.is_some_and(|oldest| queued.when < oldest);
-        let is_too_much = |log: &Log| log.cost > most || log.gone > MOST_GONE;
-        while is_too_much(self) || self.queue.front().is_some_and(is_old) {
-            if !self.write_back() {
-                return;
-            }
-        }
-    }
-
-    /// All up to that number is durable.
-    pub(super) fn checkpoint(&mut self, limit: u64) {
-        let back = self.written_back;
-        while self.queue.front().is_some_and(|queued| queued.seq <= limit) && self.write_back() {}
-        self.written_back = back;
     }
 
     /// When the oldest entry came.

@@ -2,10 +2,11 @@
 //!
 //! The backing always has the newest. The log (`log`) remembers what was done to it and is not durable:
 //! `track` takes it in as requests run, `file` is its part for one file,
-//! `durable` takes out what syncs make durable. `choice` says which of
+//! `durable` takes out what syncs make durable, `bound` what counts as written back. `choice` says which of
 //! the states that a disk could hold an image has, `image` builds it, `told` tells what is pending and
 //! what an image lacks. Lock rule: see `track`.
 
+mod bound;
 mod choice;
 mod durable;
 mod file;
@@ -17,7 +18,8 @@ mod told;
 mod track;
 
 use std::ffi::OsStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -26,8 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
-use rustix::fs::{Mode, OFlags, RenameFlags};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
 pub(crate) use choice::{Choice, Keeping};
 pub(crate) use told::{Manifest, Pending};
@@ -163,7 +164,7 @@ impl Unsynced {
         }
         let manifest = format!("{name}.json");
         let is_there = |name: &str| {
-            let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
             rustix::fs::statat(images, name, flags).is_ok()
         };
         if is_there(name) || is_there(&manifest) {
@@ -179,9 +180,9 @@ impl Unsynced {
         let built = Builder::build(tree, (&log, &chosen), beside.dir.as_fd()).map_err(failed)?;
         let foreign = self.foreign.lock().clone();
         let told = Manifest::of(tree, (&log, &chosen), (name, choice), (built, foreign));
-        beside.finish(name, &manifest, &told).map_err(|error| match error {
-            Errno::EXIST => NoImage::There(name.to_owned()),
-            error => failed(error.into()),
+        beside.finish(name, &manifest, &told).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => NoImage::There(name.to_owned()),
+            _ => failed(error),
         })?;
         Ok(told)
     }
@@ -220,7 +221,8 @@ impl Unsynced {
 
     /// What is not durable.
     pub(crate) fn pending<N: Default>(&self, tree: &Mirror<N>) -> Pending {
-        let log = self.log.lock();
+        let mut log = self.log.lock();
+        self.bound(&mut log);
         let foreign = self.foreign.lock().clone();
         let pending = Pending::of(tree, &log, foreign);
         self.settle(tree, log);
@@ -242,6 +244,8 @@ struct Beside<'a> {
     images: &'a OwnedFd,
     name: String,
     dir: OwnedFd,
+    /// Its manifest, once there is one.
+    manifest: Option<String>,
     done: bool,
 }
 
@@ -250,21 +254,24 @@ impl<'a> Beside<'a> {
         let name = format!(".{name}.{:016x}", rand::random::<u64>());
         rustix::fs::mkdirat(images, &name, Mode::RWXU)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = rustix::fs::openat(images, &name, flags, Mode::empty())?;
-        Ok(Beside { images, name, dir, done: false })
+        match rustix::fs::openat(images, &name, flags, Mode::empty()) {
+            Ok(dir) => Ok(Beside { images, name, dir, manifest: None, done: false }),
+            Err(error) => {
+                let _ = rustix::fs::unlinkat(images, &name, AtFlags::REMOVEDIR);
+                Err(error.into())
+            }
+        }
     }
 
     /// Gives it its name, and its manifest beside it.
-    fn finish(mut self, name: &str, manifest: &str, told: &Manifest) -> Result<(), Errno> {
+    fn finish(mut self, name: &str, manifest: &str, told: &Manifest) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
         let file = rustix::fs::openat(self.images, manifest, flags, mode)?;
-        let text = serde_json::to_vec_pretty(told).unwrap_or_default();
-        let mut rest = text.as_slice();
-        while !rest.is_empty() {
-            let written = rustix::io::write(&file, rest)?;
-            rest = rest.get(written..).unwrap_or_default();
-        }
+        self.manifest = Some(manifest.to_owned());
+        let mut text = BufWriter::new(File::from(file));
+        serde_json::to_writer_pretty(&mut text, told)?;
+        text.flush()?;
         let only = RenameFlags::NOREPLACE;
         rustix::fs::renameat_with(self.images, &self.name, self.images, name, only)?;
         self.done = true;
@@ -277,6 +284,9 @@ impl Drop for Beside<'_> {
         if !self.done {
             let images = format!("/proc/self/fd/{}", self.images.as_raw_fd());
             let _ = std::fs::remove_dir_all(PathBuf::from(images).join(&self.name));
+            if let Some(manifest) = &self.manifest {
+                let _ = rustix::fs::unlinkat(self.images, manifest, AtFlags::empty());
+            }
         }
     }
 }

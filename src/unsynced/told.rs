@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::choice::{Choice, Chosen};
+use super::file::joined;
 use super::image::{Built, Reverted};
 use super::log::{Change, Log};
 use super::path_of;
@@ -69,7 +70,7 @@ impl Pending {
         let all_names = entries.map(Vec::len).sum::<usize>();
         let left_out = files.len().saturating_sub(MOST) + all_names.saturating_sub(MOST);
         let files = files.into_iter().take(MOST).map(|(ino, file)| {
-            let ranges = joined(file.events.iter().map(|event| event.range.clone()));
+            let ranges = joined(file.events.iter().map(|event| event.range.clone()).collect());
             let sizes = file.events.iter().filter(|event| event.resizes()).count() as u64;
             let age = file.events.front().map_or(Duration::ZERO, |event| event.when.elapsed());
             PendingFile { path: path_of(tree, *ino), ranges, sizes, age }
@@ -93,20 +94,6 @@ fn what(before: Option<Ino>, after: Option<Ino>) -> &'static str {
         (_, None) => "removed",
         _ => "replaced",
     }
-}
-
-/// Ranges as offset and length, ascending, those that touch as one.
-fn joined(ranges: impl Iterator<Item = std::ops::Range<u64>>) -> Vec<(u64, u64)> {
-    let mut ranges: Vec<_> = ranges.filter(|range| !range.is_empty()).collect();
-    ranges.sort_unstable_by_key(|range| range.start);
-    let mut all: Vec<std::ops::Range<u64>> = Vec::new();
-    for range in ranges {
-        match all.last_mut() {
-            Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
-            _ => all.push(range),
-        }
-    }
-    all.into_iter().map(|range| (range.start, range.end - range.start)).collect()
 }
 
 /// A change that an image lacks.

@@ -115,6 +115,18 @@ impl Unsynced {
         Ok(())
     }
 
+    /// The sync of what a handle has written from there on does not come: not by that thread, or by none.
+    pub(crate) fn forgive<N: Default>(
+        &self,
+        tree: &Mirror<N>,
+        (ino, by): (Ino, (Fh, Option<u32>)),
+        from: u64,
+    ) {
+        let mut log = self.log.lock();
+        log.forgive(ino, by, from);
+        self.settle(tree, log);
+    }
+
     /// Before a request runs.
     fn begin<N: Default>(&self, tree: &Mirror<N>, about: &About<'_>) -> Begun<'_> {
         let gate = self.gate.read();
@@ -240,6 +252,8 @@ impl Unsynced {
                     let resized = before.size != after.size;
                     succeeded && !data.range.is_empty() || resized || data.image.is_some()
                 });
+                // Of one that failed no sync comes.
+                let data = data.map(|data| Data { owes: data.owes.filter(|_| succeeded), ..data });
                 let attribute = attribute.filter(|_| succeeded);
                 let left = Left { before, after, times: times && succeeded };
                 self.end_inode(tree, ino, &left, data, attribute);
@@ -333,9 +347,7 @@ impl Unsynced {
         if let Some(data) = data {
             bulk = data.bulk;
             if let Some(by) = data.owes {
-                let file = log.enter(ino, || ());
-                file.owed.retain(|(who, _)| *who != by);
-                file.owed.push((by, data.range.clone()));
+                log.enter(ino, || ()).owe(by, data.range.clone());
             }
             let mapped = (before.size, before.blocks) != (after.size, after.blocks);
             let sizes = (before.size, after.size);

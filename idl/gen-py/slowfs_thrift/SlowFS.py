@@ -268,7 +268,8 @@ class Iface(server.server.Iface):
         """
         Builds a directory that a disk could hold if the power went now, while the mount goes on: of that
         name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
-        one), "all", "prefix:N" or "random", by `seed`; `unit`: 512 (as is 0) or 4096.
+        one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
+        `unit`: 512 (as is 0) or 4096.
 
         Parameters:
          - name
@@ -1154,7 +1155,8 @@ class Client(server.server.Client, Iface):
         """
         Builds a directory that a disk could hold if the power went now, while the mount goes on: of that
         name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
-        one), "all", "prefix:N" or "random", by `seed`; `unit`: 512 (as is 0) or 4096.
+        one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
+        `unit`: 512 (as is 0) or 4096.
 
         Parameters:
          - name
@@ -5243,8 +5245,8 @@ class power_cut_args(object):
                 else:
                     iprot.skip(ftype)
             elif fid == 4:
-                if ftype == TType.I64:
-                    self.seed = iprot.readI64()
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
             else:
@@ -5270,8 +5272,8 @@ class power_cut_args(object):
             oprot.writeI64(self.unit)
             oprot.writeFieldEnd()
         if self.seed is not None:
-            oprot.writeFieldBegin('seed', TType.I64, 4)
-            oprot.writeI64(self.seed)
+            oprot.writeFieldBegin('seed', TType.STRING, 4)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -5295,7 +5297,7 @@ power_cut_args.thrift_spec = (
     (1, TType.STRING, 'name', 'UTF8', None, ),  # 1
     (2, TType.STRING, 'keep', 'UTF8', None, ),  # 2
     (3, TType.I64, 'unit', None, None, ),  # 3
-    (4, TType.I64, 'seed', None, None, ),  # 4
+    (4, TType.STRING, 'seed', 'UTF8', None, ),  # 4
 )
 
 

@@ -15,7 +15,9 @@
 //! | a change does not need its directory | `cases` |
 //! | a sync reaches what came after it began | `places` |
 
+mod bounds;
 mod cases;
+mod debts;
 mod legal;
 mod model;
 mod oracle;
