@@ -32,6 +32,8 @@ pub(super) struct Wanted<'a> {
     pub(super) listen: &'a str,
     /// More options of `slowfs mount`.
     pub(super) options: Vec<String>,
+    /// Whether there is a directory for images of a power cut.
+    pub(super) images: bool,
 }
 
 /// Tries `work` on mirrors that are mounted as `wanted`, in that order.
@@ -108,22 +110,27 @@ pub(super) struct Mirror {
     pub(super) addr: String,
     pub(super) raw: PathBuf,
     pub(super) mnt: PathBuf,
+    pub(super) images: PathBuf,
 }
 
 impl Mirror {
     fn start(scratch: &Path, wanted: &Wanted<'_>) -> anyhow::Result<Mirror> {
         let own = scratch.join(wanted.name);
-        let (raw, mnt) = (own.join("raw"), own.join("mnt"));
+        let [raw, mnt, images] = ["raw", "mnt", "images"].map(|name| own.join(name));
         fs::create_dir_all(&raw)?;
         fs::create_dir(&mnt)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("mount").arg(&mnt).arg("--subdir").arg(&raw);
         command.args(["--json", "--listen", wanted.listen]).args(&wanted.options);
+        if wanted.images {
+            fs::create_dir(&images)?;
+            command.arg("--images").arg(&images);
+        }
         process::end_with_parent(&mut command);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (told, log) = (child.stdout.take(), child.stderr.take());
-        let mut mirror = Mirror { child, addr: String::new(), raw, mnt };
+        let mut mirror = Mirror { child, addr: String::new(), raw, mnt, images };
         let told = told.context("the daemon has no standard output")?;
         let log = BufReader::new(log.context("the daemon has no log")?);
         // Of the log only the last line is of interest, if it does not start; its pipe must not fill up.

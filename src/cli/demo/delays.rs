@@ -1,8 +1,7 @@
-//! `slowfs demo`: a write-ahead log under a delay, beside one that must not feel it.
+//! A write-ahead log under a delay, beside one that must not feel it. No locks.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
 
-use super::output;
-use super::progress::Progress;
-use super::trial::{Mirror, Wanted, on_mirrors};
+use super::super::output;
+use super::super::progress::Progress;
+use super::super::trial::Mirror;
 use crate::fault::words::PlainFault;
 use crate::measure::{Pairs, Sample};
 use crate::rpc::Client;
@@ -27,33 +26,18 @@ const PAUSE: Duration = Duration::from_micros(300);
 const STEPS: [(i32, u32, u32); 6] =
     [(0, 30, 20), (1, 30, 20), (100, 30, 20), (1_000, 20, 15), (10_000, 6, 15), (100_000, 2, 10)];
 
-/// What `slowfs demo` is told: nothing.
-#[derive(Debug, clap::Args)]
-pub(super) struct DemoArgs {}
-
-/// Runs the demonstration; everything it makes is gone afterwards.
+/// Measures each delay and prints the table of them.
 ///
 /// # Errors
 /// Something could not be set up, or a delay did not come as asked.
-pub(super) fn run(_: &DemoArgs) -> anyhow::Result<()> {
-    let usual = "127.0.0.1:9090";
-    let free = TcpListener::bind(usual).is_ok();
-    let listen = if free { usual } else { "127.0.0.1:0" };
-    let wanted = Wanted { name: "demo", listen, options: Vec::new() };
-    let (mnt, rows) = on_mirrors(&[wanted], |mirrors| {
-        let [mirror] = mirrors else { bail!("one mirror, not {}", mirrors.len()) };
-        Ok((mirror.mnt.clone(), measure(mirror)?))
-    })?;
-    output::out(&format!("\nunmounted {}", mnt.display()));
-    rows.iter().try_for_each(Row::check)
-}
-
-fn measure(mirror: &Mirror) -> anyhow::Result<Vec<Row>> {
+pub(super) fn show(mirror: &Mirror) -> anyhow::Result<()> {
     let (raw, mnt) = (&mirror.raw, &mirror.mnt);
     fs::create_dir_all(raw.join("member/wal"))?;
-    output::out(&format!("mounted   {} over {}", mnt.display(), raw.display()));
-    output::out(&format!("control   Thrift on {}, any charybdefs client can connect", mirror.addr));
-    output::out(&format!("delaying  fsync, fdatasync, fsyncdir of paths that match {WAL}\n"));
+    output::out(&format!(
+        "Delays: fsync, fdatasync and fsyncdir of paths that match {WAL},\n\
+         set through Thrift on {}, as any charybdefs client does\n",
+        mirror.addr
+    ));
     let mut client = mirror.client()?;
     let mut progress = Progress::default();
     let mut rows = Vec::new();
@@ -67,7 +51,7 @@ fn measure(mirror: &Mirror) -> anyhow::Result<Vec<Row>> {
     }
     progress.clear();
     print_table(&rows);
-    Ok(rows)
+    rows.iter().try_for_each(Row::check)
 }
 
 /// What was measured at one delay. Rounds without and with it alternate, so that a drift of the
