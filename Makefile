@@ -8,46 +8,54 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RUNNER := ["sudo", "-E"]
 AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 
-.PHONY: demo demo-etcd demo-scenario sweep-etcd check test test-clients test-databases test-long fuzz bench performance install $(SLOWFS)
+.DEFAULT_GOAL := help
+.PHONY: help build demo demo-etcd demo-scenario sweep-etcd check test test-clients test-databases test-long fuzz bench performance install uninstall $(SLOWFS)
 
-demo: setup-demo $(SLOWFS)
+# What a target does is told behind its name, after two hashes.
+help: ## this list
+	@echo 'make TARGET, one of:'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' Makefile | expand -t 18
+
+build: $(SLOWFS) ## build slowfs, into target/release
+
+demo: setup-demo $(SLOWFS) ## build slowfs; a delay, a torn write and a power cut at work; half a minute
 	$(SLOWFS) demo
 
-demo-etcd: setup-etcd $(SLOWFS)
+demo-etcd: setup-etcd $(SLOWFS) ## three etcd nodes, the log of the leader delayed; a minute
 	$(PYTHON) examples/etcd/demo.py --slowfs $(SLOWFS)
 
-demo-scenario: setup-etcd $(SLOWFS)
+demo-scenario: setup-etcd $(SLOWFS) ## the same, with a log on a disk that degrades; a minute and a half
 	$(PYTHON) examples/etcd/demo_scenario.py --slowfs $(SLOWFS)
 
 # SWEEP=paper, custom or microseconds with commas; examples/etcd/README.md has the rest.
 SWEEP ?= paper
-sweep-etcd: setup-etcd $(SLOWFS)
+sweep-etcd: setup-etcd $(SLOWFS) ## etcd under a list of delays: SWEEP=paper, custom or 1000,5000; plots and a report
 	examples/etcd/sweep.sh $(SWEEP)
 
-check: setup-check
+check: setup-check ## format, lints, documentation, generated files
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 	idl/generate.sh --check
 	cargo run --locked --quiet -- kinds --markdown | diff docs/kinds.md -
 
-test: setup-test
+test: setup-test ## every test but the long ones
 	cargo test --locked $(AS_ROOT)
 
-test-clients: setup-clients
+test-clients: setup-clients ## clients in Python, C++, Node and Go
 	cargo build --locked
 	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
 
 # Six databases under every fault of tests/databases/faults.py that has no result of their version yet,
 # and the page made of the results. AGAIN=--again runs all; ONLY="--only redis:full" some.
-test-databases: setup-databases $(SLOWFS)
+test-databases: setup-databases $(SLOWFS) ## six databases on files that tear, spoil and fail; half an hour, goes on where it stopped
 	$(PYTHON) tests/databases/run --slowfs $(SLOWFS) $(AGAIN) $(ONLY)
 	$(PYTHON) tests/databases/table.py > docs/what-databases-do.md
 
 # The same tests at full length: minutes of attack and of races, a hundred thousand reads, 300,000
 # files, millions of operations of the suites, dozens of crashes of databases. Figures are printed.
 # What callers cost has the bars of the optimised program.
-test-long: setup-test
+test-long: setup-test ## the same tests at full length
 	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test reads --test suites --test programs -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test beneath --test escape --test held_data --test permissions --test places --test slow_backing --test width -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test mirror -- links:: mapping:: --test-threads 1
@@ -56,10 +64,10 @@ test-long: setup-test
 
 # What a control connection may bring, for FUZZ_SECONDS.
 FUZZ_SECONDS ?= 600
-fuzz:
+fuzz: ## a hostile client, for FUZZ_SECONDS (600)
 	fuzz/run.sh $(FUZZ_SECONDS)
 
-bench: setup-bench $(SLOWFS)
+bench: setup-bench $(SLOWFS) ## the figures, on an idle machine
 	cargo bench --locked --bench gate --bench delay -- --quiet --noplot
 	cargo bench --locked --bench pauses
 	$(PYTHON) benches/delays.py --slowfs $(SLOWFS)
@@ -69,24 +77,35 @@ bench: setup-bench $(SLOWFS)
 	$(PYTHON) benches/floor.py --slowfs $(SLOWFS)
 	$(SLOWFS) selftest
 
-# What docs/performance.md and the README say of speed, measured anew: on an idle machine.
-performance: setup-bench $(SLOWFS)
+# What docs/performance.md says of speed, measured anew: on an idle machine.
+performance: setup-bench $(SLOWFS) ## write the figures of docs/performance.md anew
 	$(PYTHON) benches/floor.py --slowfs $(SLOWFS) --clients --rounds 11 --most 41 || [ $$? = 1 ]
 	$(PYTHON) benches/performance.py
 	$(PYTHON) benches/devices.py --slowfs $(SLOWFS) --write || [ $$? = 1 ]
 
-# mount(8) finds its helpers in /sbin only. What is no link of ours is left alone.
-install: $(SLOWFS)
-	install -D -m 755 $(SLOWFS) $(DESTDIR)$(PREFIX)/bin/slowfs
+LINKS = $(PREFIX)/bin/charybdefs $(SBINDIR)/mount.fuse.slowfs $(SBINDIR)/mount.slowfs
+
+# Through sudo nothing is built: cargo is the user's, and so is what it makes. What is installed has no
+# symbols. mount(8) finds its helpers in /sbin only. What is no link of ours is left alone.
+install: ## install into PREFIX (/usr/local), with links for charybdefs's scripts and mount(8)
+	@if [ -z "$$SUDO_USER" ] && command -v cargo >/dev/null; then $(MAKE) --no-print-directory build; fi
+	@[ -x $(SLOWFS) ] || { echo "install: there is no $(SLOWFS): \`make build\` first, as the user who has cargo" >&2; exit 1; }
+	install -D -s -m 755 $(SLOWFS) $(DESTDIR)$(PREFIX)/bin/slowfs
 	install -d $(DESTDIR)$(SBINDIR)
-	@for name in $(PREFIX)/bin/charybdefs $(SBINDIR)/mount.fuse.slowfs $(SBINDIR)/mount.slowfs; do \
+	@for name in $(LINKS); do \
 		if [ -e "$(DESTDIR)$$name" ] && [ ! -L "$(DESTDIR)$$name" ]; \
 		then echo "$(DESTDIR)$$name is there already and no link: left alone"; \
 		else echo "ln -sf $(PREFIX)/bin/slowfs $(DESTDIR)$$name"; \
 			ln -sf $(PREFIX)/bin/slowfs "$(DESTDIR)$$name"; fi; done
 
+uninstall: ## take away what install has put there
+	@for name in $(LINKS); do \
+		if [ "$$(readlink "$(DESTDIR)$$name")" = "$(PREFIX)/bin/slowfs" ]; \
+		then echo "rm $(DESTDIR)$$name"; rm "$(DESTDIR)$$name"; fi; done
+	rm -f $(DESTDIR)$(PREFIX)/bin/slowfs
+
 setup-%:
 	@scripts/setup $*
 
-$(SLOWFS):
+$(SLOWFS): setup-build
 	cargo build --locked --release

@@ -211,22 +211,19 @@ def busy_cores():
     return os.cpu_count() - (idle() - before) / (time.monotonic() - began)
 
 
-def table(found, builds, full=True):
-    """The rows of the report; in full with the modes, and whether the first build meets its bars."""
+def table(found, builds):
+    """The rows of the report, with whether the first build meets its bars."""
     others = [*builds[1:], "minimal", "bindfs"]
-    targets = ["raw", *(MODES if full else ()), *builds, "minimal", "bindfs"]
-    head = ["us per operation", *targets, *(f"{builds[0]} / {other}" for other in others),
-            *(["bars"] if full else [])]
+    targets = ["raw", *MODES, *builds, "minimal", "bindfs"]
+    head = ["us per operation", *targets, *(f"{builds[0]} / {other}" for other in others), "bars"]
     lines = [head, ["---"] * len(head)]
     for row, figures in found.items():
         medians = [f"{statistics.median(figures[t]):.1f}" for t in targets]
         against = [median_interval(ratios(figures, builds[0], other)) for other in others]
         shown = [f"{median:.2f} ({low:.2f} to {high:.2f})" for median, low, high in against]
-        lines.append([row, *medians, *shown])
-        if full:
-            judged = "met" if bars(row, figures, builds[0]) else "not judged"
-            failed = "; ".join(missed(row, figures, builds[0]))
-            lines[-1].append(f"missed: {failed}" if failed else judged)
+        judged = "met" if bars(row, figures, builds[0]) else "not judged"
+        failed = "; ".join(missed(row, figures, builds[0]))
+        lines.append([row, *medians, *shown, f"missed: {failed}" if failed else judged])
     return lines
 
 

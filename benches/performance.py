@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes what benches/floor.py measured into docs/performance.md, its plot, and the README."""
+"""Writes what benches/floor.py measured into docs/performance.md, and its plot."""
 
 import argparse
 import json
@@ -14,11 +14,7 @@ import matplotlib.pyplot as plt
 import floor
 
 PAGE = floor.REPOSITORY / "docs/performance.md"
-README = floor.REPOSITORY / "README.md"
 PLOT = floor.REPOSITORY / "docs/performance.svg"
-# The rows that the README shows.
-SHOWN = ["write 4k", "write 4k + fdatasync", "randread 4k direct", "write 1M", "read 1M, cold",
-         "open + close"]
 PLOTTED = {"write 4k": "write 4k", "randread 4k direct": "random reads of 4k, direct"}
 
 
@@ -60,11 +56,9 @@ def main():
         sys.exit(f"no figures for {', '.join(missing)}: run benches/floor.py --clients")
     lines = floor.table({row: found[row] for row in floor.TABLE}, builds)
     replace(PAGE, "table", f"{where}.\n\n{floor.markdown(lines)}")
-    short = floor.table({row: found[row] for row in SHOWN}, builds, full=False)
-    replace(README, "performance", f"{where}.\n\n{floor.markdown(short)}")
     plot(found, builds)
     replace(PAGE, "plot", f"![Throughput over 1 to 16 clients]({PLOT.name})")
-    print(f"written: {PAGE}, {README}, {PLOT}")
+    print(f"written: {PAGE}, {PLOT}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ service server {
         list<string> methods,
         bool random,        // a random errno, unless err_no is set
         i32 err_no,         // 0: none
-        i32 probability,    // 0: always; negative: never; else out of 100000 (see README)
+        i32 probability,    // 0: always; negative: never; else out of 100000 (see docs/from-charybdefs.md)
         string regexp,      // matches the whole path of the backing file; "" matches all
         bool kill_caller,   // SIGKILL to the calling process
         i32 delay_us,       // microseconds before the operation

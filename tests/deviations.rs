@@ -91,37 +91,53 @@ fn table<'a>(text: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
 }
 
+/// How many tests a cell names, each with its file before it; all of them must be there.
+fn named(cell: &str) -> usize {
+    let mut source = String::new();
+    let mut named = 0;
+    for word in cell.split('`').skip(1).step_by(2) {
+        if word.contains('.') {
+            source = document(word);
+        } else {
+            named += 1;
+            let there = [format!("fn {word}()"), format!("fn {word}(dir: &Path)")];
+            assert!(there.iter().any(|f| source.contains(f)), "no test {word} for {cell}");
+        }
+    }
+    named
+}
+
 #[test]
 fn every_deviation_names_tests_that_exist() {
     let guide = document("docs/from-charybdefs.md");
     let rows = table(&guide, "\n## Deviations\n");
     for row in &rows {
         let [number, .., tests] = row[..] else { panic!("{row:?}") };
-        let mut source = String::new();
-        let mut named = 0;
-        for word in tests.split('`').skip(1).step_by(2) {
-            if word.ends_with(".rs") {
-                source = document(word);
-            } else {
-                named += 1;
-                let there = [format!("fn {word}()"), format!("fn {word}(dir: &Path)")];
-                assert!(there.iter().any(|f| source.contains(f)), "row {number}: no test {word}");
-            }
-        }
-        assert!(named > 0, "row {number} names no test");
+        assert!(named(tests) > 0, "row {number} names no test");
     }
-    let numbers = |rows: &[Vec<&str>]| rows.iter().map(|r| r[0].to_owned()).collect::<Vec<_>>();
-    let readme = document("README.md");
-    let listed = table(&readme, "\n## Deviations from charybdefs\n");
-    assert_eq!(numbers(&rows), numbers(&listed), "the guide and the README list the same");
-    assert_eq!(rows.len(), 11);
+    let numbers: Vec<_> = rows.iter().map(|row| row[0].parse::<usize>().unwrap()).collect();
+    assert_eq!(numbers, (1..=11).collect::<Vec<_>>());
+}
+
+/// The last cell of each row names a test, the code or another page.
+#[test]
+fn every_statement_on_security_names_what_shows_it() {
+    let page = document("docs/security.md");
+    let (mut rows, mut tests) = (0, 0);
+    for line in page.lines().filter(|line| line.starts_with("| ") && !line.ends_with("shown by |"))
+    {
+        let cell = line.trim_matches('|').rsplit(" | ").next().unwrap();
+        assert!(cell.contains(".rs`") || cell.contains(".toml`") || cell.contains(".md"), "{line}");
+        tests += named(cell);
+        rows += 1;
+    }
+    assert!(rows > 20 && tests > 20, "{rows} rows name {tests} tests");
 }
 
 #[test]
 fn troubleshooting_covers_what_users_of_the_etcd_workflow_met() {
-    let guide = document("docs/from-charybdefs.md");
-    let section = guide.split("\n## Troubleshooting\n").nth(1).unwrap();
-    let headings: Vec<_> = section.lines().filter(|l| l.starts_with("**")).collect();
+    let page = document("docs/troubleshooting.md");
+    let headings: Vec<_> = page.lines().filter(|l| l.starts_with("**")).collect();
     for symptom in [
         "No module named 'server'",
         "Could not connect to any of [('127.0.0.1', 9090)]",

@@ -101,6 +101,24 @@ fn files_that_are_named_are_there() {
     assert!(wrong.is_empty(), "named, and not there:\n{}", wrong.join("\n"));
 }
 
+/// The index has a line for each page of docs/, and the README leads there and fits a few screens.
+#[test]
+fn the_index_has_every_page_once() {
+    let index = fs::read_to_string(root().join("docs/README.md")).unwrap();
+    let of_docs: Vec<_> = links(&index).filter(|link| !link.starts_with("../")).collect();
+    let mut pages: Vec<_> = documents().into_iter().map(|(document, _)| document).collect();
+    pages.retain(|page| page.starts_with("docs") && !page.ends_with("README.md"));
+    for page in &pages {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert_eq!(of_docs.iter().filter(|link| **link == name).count(), 1, "{name}");
+    }
+    assert_eq!(of_docs.len(), pages.len(), "{of_docs:?}");
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(links(&readme).any(|link| link == "docs/README.md"));
+    let lines = readme.lines().count();
+    assert!(lines <= 130, "the README has {lines} lines: move what not everybody needs to docs/");
+}
+
 #[test]
 fn documents_are_read_as_they_are_written() {
     let text = "# A *b*, c-d\n[x](y.md#z) and `src/a.rs`\n```\n`not this`\n```\n`docs/b.md`\n";

@@ -1,4 +1,4 @@
-//! The README's limits, each as it is said there: what the kernel serialises behind a held operation,
+//! docs/limits.md, each as it is said there: what the kernel serialises behind a held operation,
 //! and what it answers by itself.
 #![allow(
     clippy::unwrap_used,

@@ -260,6 +260,17 @@ fn a_start_that_fails_after_the_mount_leaves_none() {
 }
 
 #[test]
+fn a_mirror_of_root_lets_everybody_in_unless_it_is_private() {
+    for (options, lets_in) in [(&[][..], true), (&["--private"], false)] {
+        let mount = Mount::with(options);
+        fs::write(mount.mnt().join("file"), "text").unwrap();
+        let mut reader = Command::new("cat");
+        let output = reader.arg(mount.mnt().join("file")).uid(65534).gid(65534).output().unwrap();
+        assert_eq!(output.status.success(), lets_in, "{options:?}: {}", text_of(&output));
+    }
+}
+
+#[test]
 fn without_permission_checks_others_stay_outside() {
     use std::os::unix::fs::MetadataExt;
     let mount = Mount::with(&["-o", "no_default_permissions"]);

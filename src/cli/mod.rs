@@ -83,7 +83,7 @@ enum Command {
     /// Look for what is amiss with this machine and its mounts, and say what to do
     #[command(after_help = help::DOCTOR)]
     Doctor(doctor::DoctorArgs),
-    /// Show a delay at work, on temporary directories
+    /// Show delays, a torn write and a power cut, on temporary directories
     #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
     /// Measure on temporary directories how truly faults come here
@@ -214,11 +214,13 @@ mod tests {
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
+    const MOUNTING: &str = include_str!("../../docs/mounting.md");
     const KINDS: &str = include_str!("../../docs/kinds.md");
 
     /// The text below a heading, up to the next of its level.
     fn section(heading: &str) -> &'static str {
-        let mut sections = DOCUMENTATION.split("\n## ").chain(KINDS.split("\n## "));
+        let mut sections =
+            [DOCUMENTATION, MOUNTING, KINDS].into_iter().flat_map(|page| page.split("\n## "));
         let found =
             sections.find(|s| s.starts_with(heading) && s[heading.len()..].starts_with('\n'));
         found.unwrap_or_else(|| panic!("docs has no section {heading:?}"))

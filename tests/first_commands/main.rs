@@ -8,8 +8,12 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+#[path = "../alone/mod.rs"]
 mod alone;
+#[path = "../common/mod.rs"]
 mod common;
+mod made;
+mod session;
 
 use std::process::{Command, Output};
 

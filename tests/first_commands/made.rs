@@ -1,0 +1,103 @@
+//! What make does for people: it lists its targets, installs what was built before without cargo, takes it
+//! away again, and says where Rust is too old.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::common::{slowfs, stdout_of, text_of};
+
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+fn make(words: &[&str]) -> Command {
+    let mut command = Command::new("make");
+    command.current_dir(REPOSITORY).args(words).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+    command
+}
+
+#[test]
+fn alone_it_lists_every_target() {
+    let told = stdout_of(&mut make(&[]));
+    let makefile = fs::read_to_string(Path::new(REPOSITORY).join("Makefile")).unwrap();
+    let phony = makefile.lines().find_map(|line| line.strip_prefix(".PHONY: ")).unwrap();
+    let targets: Vec<_> = phony.split(' ').filter(|target| !target.starts_with('$')).collect();
+    assert!(targets.contains(&"build") && targets.contains(&"uninstall"), "{targets:?}");
+    for target in targets {
+        let line = told.lines().find(|line| line.starts_with(&format!("  {target} ")));
+        assert!(line.is_some_and(|line| line.len() > 25), "{target} in {told}");
+    }
+}
+
+/// A directory of PATH with what make needs, but no cargo.
+fn tools(dir: &Path) -> String {
+    let bin = dir.join("bin");
+    fs::create_dir(&bin).unwrap();
+    for tool in ["make", "sh", "install", "strip", "ln", "rm", "readlink", "uname", "id", "echo"] {
+        let found =
+            stdout_of(Command::new("sh").args(["-c", &format!("command -v {tool} || true")]));
+        if found.starts_with('/') {
+            symlink(found.trim(), bin.join(tool)).unwrap();
+        }
+    }
+    bin.display().to_string()
+}
+
+#[test]
+fn what_was_built_is_installed_without_cargo_and_taken_away_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    let path = tools(dir.path());
+    let built = slowfs().get_program().to_str().unwrap().to_owned();
+    let run = |target: &str, program: &str| -> Output {
+        let program = format!("SLOWFS={program}");
+        let root = format!("DESTDIR={}", root.display());
+        let mut command = make(&[target, &program, &root]);
+        command.env("PATH", &path).env("SUDO_USER", "somebody").output().unwrap()
+    };
+    let refused = run("install", "/none");
+    assert!(!refused.status.success(), "{}", text_of(&refused));
+    assert!(text_of(&refused).contains("`make build` first"), "{}", text_of(&refused));
+
+    let foreign = root.join("usr/local/bin/charybdefs");
+    fs::create_dir_all(foreign.parent().unwrap()).unwrap();
+    fs::write(&foreign, "somebody's").unwrap();
+    let installed = run("install", &built);
+    assert!(installed.status.success(), "{}", text_of(&installed));
+    let program = root.join("usr/local/bin/slowfs");
+    assert_eq!(fs::metadata(&program).unwrap().permissions().mode() & 0o7777, 0o755);
+    assert_eq!(
+        stdout_of(Command::new(&program).arg("--version")),
+        stdout_of(slowfs().arg("--version"))
+    );
+    let sections = stdout_of(Command::new("readelf").arg("-SW").arg(&program));
+    assert!(!sections.contains(".symtab") && !sections.contains(".debug"), "{sections}");
+    assert_eq!(
+        fs::read_link(root.join("sbin/mount.slowfs")).unwrap(),
+        Path::new("/usr/local/bin/slowfs")
+    );
+    assert_eq!(fs::read(&foreign).unwrap(), b"somebody's");
+
+    let removed = run("uninstall", &built);
+    assert!(removed.status.success(), "{}", text_of(&removed));
+    assert!(!program.exists() && fs::read_link(root.join("sbin/mount.slowfs")).is_err());
+    assert_eq!(fs::read(&foreign).unwrap(), b"somebody's");
+}
+
+#[test]
+fn a_rust_that_is_too_old_is_told_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, says) in [("rustc", "rustc 1.63.0"), ("cargo", "cargo 1.63.0")] {
+        let program = dir.path().join(name);
+        fs::write(&program, format!("#!/bin/sh\necho {says}\n")).unwrap();
+        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    let output = make(&["build"]).env("PATH", path).output().unwrap();
+    let text = text_of(&output);
+    assert!(
+        !output.status.success() && text.contains("needs Rust 1.88 or later, and here is 1.63.0"),
+        "{text}"
+    );
+    assert!(text.contains("https://rustup.rs"), "{text}");
+}
