@@ -309,11 +309,11 @@ impl Hit {
         self.caller
     }
 
-    /// What those that planned for it, or follow it, want to be told.
+    /// What those that planned for this operation, or follow it, want to be told.
     #[must_use]
-    pub fn wants(&self) -> Wants {
+    pub fn wants(&self, op: &Operation<'_>) -> Wants {
         let effects = self.told().flat_map(|firing| firing.live.fault.effects());
-        effects.fold(Wants::default(), |wants, effect| wants.and(effect.wants()))
+        effects.fold(Wants::default(), |wants, effect| wants.and(effect.wants(op)))
     }
 
     /// The operation is done and about to be answered. Once for each operation; a repetition is the

@@ -179,7 +179,7 @@ impl Gate {
         if before.asks_for_process() {
             op.pid();
         }
-        if before.asks_for_end() {
+        if before.asks_for_end(op) {
             op.end_of_source();
         }
         let mut spent = false;

@@ -6,13 +6,11 @@ use super::words::{Param, ParamType};
 pub(super) const IO_SIZE: &str = "io_size";
 
 /// The same, with what it says.
-pub(super) const PARAM: Param = Param {
-    name: IO_SIZE,
-    of: ParamType::Size,
-    first: false,
-    required: false,
-    about: "how many bytes count as one operation at most [default: 256KiB]",
-};
+pub(super) const PARAM: Param = Param::optional(
+    IO_SIZE,
+    ParamType::Size,
+    "how many bytes count as one operation at most [default: 256KiB]",
+);
 
 /// How many bytes count as one operation at most, unless told.
 pub(super) const DEFAULT: u64 = 256 << 10;

@@ -296,24 +296,6 @@ impl Live {
         }
     }
 
-    /// Has a condition or a latch charge it: one request after the other, in the order of their numbers.
-    #[cold]
-    fn charge(&self, op: &Operation<'_>, plan: &mut Plan) -> (u64, bool) {
-        let mut tally = self.tally.lock();
-        let n = tally.matched;
-        tally.matched += 1;
-        self.act(op, n, plan);
-        let acts = *plan != Plan::default();
-        tally.fired += u64::from(acts);
-        (n, acts)
-    }
-
-    /// A condition that let an operation pass has acted on it all the same, when it ran.
-    #[cold]
-    pub(super) fn acted(&self) {
-        self.tally.lock().fired += 1;
-    }
-
     /// Whether its filters let the operation through, and it is on.
     #[cold]
     fn is_sifted(&self, op: &Operation<'_>) -> bool {
@@ -389,6 +371,7 @@ impl Drop for PastCache {
     }
 }
 
+mod charge;
 mod latch;
 #[cfg(test)]
 mod sieve;

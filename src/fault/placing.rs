@@ -2,14 +2,14 @@
 //! the table's rows, which its writer then puts in force whole.
 //!
 //! Setting a fault takes its methods from the other faults; a condition takes the place of one of
-//! its kind with the same name, or without names the same pattern; what has a name that stands takes
-//! the place of that one, whatever it is, and nothing from others. The device that charybdefs's
+//! its kind with the same name, or without names the same pattern, and so does a latch of one that has
+//! yet to set in; what has a name that stands takes the place of that one, whatever it is, and nothing
+//! from others. The device that charybdefs's
 //! auto_delay asks for is a condition that comes and goes as faults do.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::kinds::Class;
 use super::live::{FaultId, Live, Rank};
 use super::snapshot::{Row, withdraw};
 use super::spec::Fault;
@@ -195,26 +195,29 @@ impl Staging {
     /// The one that has the fault's name.
     fn namesake(&self, fault: &Fault) -> Option<usize> {
         let name = fault.name()?;
-        self.find(|known| known.name() == Some(name))
+        self.find(|known| known.fault.name() == Some(name))
     }
 
-    /// Of a condition without a name, the one of its kind and pattern without a name.
+    /// Of a condition without a name, the one of its kind and pattern without a name; of a latch, if that
+    /// still waits: what has set in stays until it is cleared.
     fn like(&self, fault: &Fault) -> Option<usize> {
         let kind = |fault: &Fault| {
-            let class = fault.standing().filter(|_| !fault.is_automatic())?;
-            (class == Class::Condition).then_some(())?;
+            fault.standing().filter(|_| !fault.is_automatic())?;
             fault.effects().first().map(|effect| effect.kind().name())
         };
         let (own, pattern) = (kind(fault)?, fault.scope().pattern.as_str());
-        let alike = |known: &Fault| {
+        let alike = |known: &Live| {
+            let goes = known.rank() != Rank::Latch || known.waits();
+            let known = &known.fault;
             let nameless = known.name().is_none() && fault.name().is_none();
-            nameless && kind(known) == Some(own) && known.scope().pattern.as_str() == pattern
+            let same = kind(known) == Some(own) && known.scope().pattern.as_str() == pattern;
+            goes && nameless && same
         };
         self.find(alike)
     }
 
-    fn find(&self, is_it: impl Fn(&Fault) -> bool) -> Option<usize> {
-        let in_force = |row: &Row| !row.methods.is_empty() && is_it(&row.live.fault);
+    fn find(&self, is_it: impl Fn(&Live) -> bool) -> Option<usize> {
+        let in_force = |row: &Row| !row.methods.is_empty() && is_it(&row.live);
         self.rows.iter().position(in_force)
     }
 }

@@ -104,7 +104,7 @@ pub(super) struct Filter {
 /// Every filter.
 pub(super) static FILTERS: [Filter; 5] = [
     Filter {
-        param: optional("uid", ParamType::Numbers, "only requests of these users"),
+        param: Param::optional("uid", ParamType::Numbers, "only requests of these users"),
         set: |filters, value| filters.uids = numbers(value),
         value: |filters| told(&filters.uids),
         admits: |filters, op| {
@@ -113,7 +113,7 @@ pub(super) static FILTERS: [Filter; 5] = [
         futile: |_| None,
     },
     Filter {
-        param: optional("pid", ParamType::Numbers, "only requests of these processes"),
+        param: Param::optional("pid", ParamType::Numbers, "only requests of these processes"),
         set: |filters, value| filters.pids = numbers(value),
         value: |filters| told(&filters.pids),
         admits: |filters, op| {
@@ -123,7 +123,7 @@ pub(super) static FILTERS: [Filter; 5] = [
         futile: |filters| nobodys(&filters.pids),
     },
     Filter {
-        param: optional(
+        param: Param::optional(
             "range",
             ParamType::Range,
             "only requests that touch these bytes of a file",
@@ -139,7 +139,7 @@ pub(super) static FILTERS: [Filter; 5] = [
         futile: |_| None,
     },
     Filter {
-        param: optional("size", ParamType::Range, "only requests of so many bytes"),
+        param: Param::optional("size", ParamType::Range, "only requests of so many bytes"),
         set: |filters, value| filters.size = range(value),
         value: |filters| filters.size.map(|size| Value::Text(size.to_string())),
         admits: |filters, op| {
@@ -149,7 +149,7 @@ pub(super) static FILTERS: [Filter; 5] = [
         futile: |_| None,
     },
     Filter {
-        param: optional(
+        param: Param::optional(
             "flags",
             ParamType::Choices(&["sync", "dsync", "direct", "append"]),
             "only requests on files opened with one of these flags",
@@ -168,10 +168,6 @@ pub(super) static FILTERS: [Filter; 5] = [
         futile: |_| None,
     },
 ];
-
-const fn optional(name: &'static str, of: ParamType, about: &'static str) -> Param {
-    Param { name, of, first: false, required: false, about }
-}
 
 fn numbers(value: &Value) -> Vec<u32> {
     match value {

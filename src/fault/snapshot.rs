@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::listed::Listed;
 use super::live::{FaultId, Live};
 use super::once::Once;
+use super::operation::Operation;
 use super::patterns::Patterns;
 use crate::ops::MethodSet;
 
@@ -73,9 +74,8 @@ impl Snapshot {
     }
 
     /// Whether one of them asks where the file ends of which a request reads.
-    pub(super) fn asks_for_end(&self) -> bool {
-        let mut effects = self.rows.iter().flat_map(|row| row.live.fault.effects());
-        effects.any(|effect| effect.looks_at_end())
+    pub(super) fn asks_for_end(&self, op: &Operation<'_>) -> bool {
+        self.rows.iter().any(|row| row.live.looks_at_end(op))
     }
 
     /// How many changes led to it.

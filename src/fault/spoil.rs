@@ -8,6 +8,9 @@ use super::chance::{Draw, Purpose};
 use super::edit::{Edit, EditBy};
 use super::operation::Span;
 
+/// What most disks read and write whole, bytes.
+pub(crate) const SECTOR: u64 = 512;
+
 /// Where in a range of bytes: spots of so many units, each a whole unit of the file as far as the range
 /// has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,14 +1,20 @@
 //! Conditions and latches beside faults, at the gate.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::kinds::sketches::{SERVICE, State, sketch};
-use super::operation::Done;
+use super::operation::{Done, Operation, Span};
 use super::plan::Hold;
 use super::testing::{fault, request};
-use super::{DelayLine, Fault, FaultTable, Gate, Hit, Memo, Placement, Rolled, Subject, Verdict};
+use super::{
+    DelayLine, Fault, FaultRef, FaultTable, Gate, Hit, Memo, Once, Placement, Rolled, Subject,
+    Verdict,
+};
 use crate::ops::{Call, MethodSet};
 
 /// A file without a memory.
@@ -55,15 +61,37 @@ impl Room {
     }
 
     fn decide(&self, call: Call) -> Option<Hit> {
-        match self.gate.decide(&[&File(call.methods())], &request(call, 0)) {
-            Verdict::Run => None,
-            Verdict::Hit(hit) => Some(hit),
-        }
+        decided(&self.gate, &request(call, 0))
+    }
+
+    /// Whether another read is decided, and what is in force told, while somebody waits for that.
+    fn goes_on(&self) -> bool {
+        let (table, gate) = (Arc::clone(&self.table), self.gate.clone());
+        let (done, is_done) = channel();
+        std::thread::spawn(move || {
+            let _ = decided(&gate, &on_sector(Call::Read, 0));
+            done.send(table.list().len())
+        });
+        is_done.recv_timeout(Duration::from_secs(10)).is_ok()
     }
 
     /// How often each has matched, in the order in which they are asked.
     fn matched(&self) -> Vec<u64> {
         self.table.list().iter().map(|listed| listed.matched).collect()
+    }
+}
+
+/// A request on one sector of a file.
+fn on_sector(call: Call, n: u64) -> Operation<'static> {
+    let mut op = request(call, 0);
+    op.span = Some(Span { offset: n * 512, len: 512 });
+    op
+}
+
+fn decided(gate: &Gate, op: &Operation<'_>) -> Option<Hit> {
+    match gate.decide(&[&File(op.call.methods())], op) {
+        Verdict::Run => None,
+        Verdict::Hit(hit) => Some(hit),
     }
 }
 
@@ -144,4 +172,41 @@ fn those_that_follow_are_told_once_of_each_request() {
         *state.lock(),
         State { planned: 1, done: vec![false, true, false], ..State::default() }
     );
+}
+
+/// That takes a system call, which a backing that hangs does not answer.
+#[test]
+fn where_a_file_ends_is_asked_without_a_lock_and_only_of_what_is_bad() {
+    let room = Room::new();
+    room.add(fault("bad-sector --range 4096..4608"));
+    let once = || Once::new(FaultRef::new("another"), 1, || None);
+    for pending in [false, true] {
+        if pending {
+            room.table.watch(vec![once()]);
+        }
+        for (sector, bad) in [(0, false), (8, true)] {
+            let asked = Cell::new(0);
+            let end = || {
+                asked.set(asked.get() + 1);
+                assert!(room.goes_on(), "sector {sector}, pending: {pending}");
+                Some(1 << 20)
+            };
+            let hit = decided(&room.gate, &on_sector(Call::Read, sector).ending(&end));
+            assert_eq!(hit.as_ref().and_then(errno), bad.then_some(libc::EIO), "{sector}");
+            assert_eq!(asked.get(), u32::from(bad), "sector {sector}, pending: {pending}");
+        }
+    }
+}
+
+/// That takes two system calls.
+#[test]
+fn how_large_a_file_is_is_found_out_only_for_a_write_that_may_heal() {
+    let room = Room::new();
+    room.add(fault("bad-sector --range 4096..4608"));
+    let wants_size = |op: &Operation<'_>| decided(&room.gate, op).unwrap().wants(op).size;
+    let bad = on_sector(Call::Write, 8);
+    assert!(wants_size(&bad) && !wants_size(&on_sector(Call::Write, 0)));
+    let written = Done { ran: true, bytes: 512, ..Done::default() };
+    decided(&room.gate, &bad).unwrap().done(&bad, &written);
+    assert!(!wants_size(&bad), "it is healed");
 }

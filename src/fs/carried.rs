@@ -28,7 +28,7 @@ impl Core {
             impl FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value>,
         ),
     ) -> (io::Result<R::Value>, Option<Duration>, bool) {
-        let wants = struck.wants();
+        let wants = struck.wants(op, operands);
         let mut altered = struck.altered(op, operands.data, wants);
         let charge = match self.charge(op, operands, struck) {
             Ok(charge) => charge,

@@ -162,8 +162,9 @@ impl Struck {
         }
     }
 
-    pub(super) fn wants(&self) -> Wants {
-        self.hit.wants()
+    /// What those that planned for it, or follow it, want to be told.
+    pub(super) fn wants(&self, op: &Op, operands: Operands<'_>) -> Wants {
+        self.hit.wants(&op.view(operands))
     }
 
     /// Tells those that planned for it, or follow it, how it ended.

@@ -3,15 +3,12 @@
 use super::record::record;
 use super::values::seed_of;
 use crate::fault::injections::Rot;
-use crate::fault::spoil::{Spoil, Spoiling, Spots};
+use crate::fault::spoil::{SECTOR, Spoil, Spoiling, Spots};
 use crate::fault::{Draw, Pattern, words};
 
 /// So many spots rot at once, and so many bytes has each.
 const MOST_SPOTS: i64 = 100_000;
 const MOST_LENGTH: i64 = 1 << 20;
-
-/// What every disk writes whole.
-const SECTOR: i64 = 512;
 
 record! {
     /// What is to rot. Absent, or 0: as the command has it.
@@ -46,7 +43,7 @@ impl RotWords {
             value => Err(format!("{name} is {value}; it may be 1 to {most}")),
         };
         let spots = given("spots", self.spots, 1, MOST_SPOTS)?;
-        let unit = given("unit", self.unit, SECTOR, MOST_LENGTH)?;
+        let unit = given("unit", self.unit, SECTOR.cast_signed(), MOST_LENGTH)?;
         let length = given("length", self.length, 1, MOST_LENGTH)?;
         if unit.count_ones() != 1 {
             return Err(format!("unit: {unit} is no power of two"));

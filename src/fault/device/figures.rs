@@ -43,7 +43,7 @@ pub(in crate::fault) const PRESET: Param = Param {
 /// All parameters.
 pub(in crate::fault) static PARAMS: &[Param] = &[
     PRESET,
-    param(
+    Param::optional(
         CHANNELS,
         ParamType::Positive,
         "how many requests it serves at once, 1024 at most [default: 1]",
@@ -53,28 +53,32 @@ pub(in crate::fault) static PARAMS: &[Param] = &[
     time(SEEK, "how long it takes to get elsewhere than where the last one ended"),
     time(FLUSH, "how long a sync takes once all that it waits for is on the medium"),
     time(METADATA, "how long a change of names or attributes takes"),
-    param(READ_BW, ParamType::Size, "bytes a second that one channel reads"),
-    param(WRITE_BW, ParamType::Size, "bytes a second that one channel takes"),
-    param(TOTAL_BW, ParamType::Size, "bytes a second of all channels together"),
-    param(CACHE, ParamType::Size, "the write cache; needs --drain"),
-    param(DRAIN, ParamType::Size, "bytes a second that go from the cache to the medium"),
-    param(
+    Param::optional(READ_BW, ParamType::Size, "bytes a second that one channel reads"),
+    Param::optional(WRITE_BW, ParamType::Size, "bytes a second that one channel takes"),
+    Param::optional(TOTAL_BW, ParamType::Size, "bytes a second of all channels together"),
+    Param::optional(CACHE, ParamType::Size, "the write cache; needs --drain"),
+    Param::optional(DRAIN, ParamType::Size, "bytes a second that go from the cache to the medium"),
+    Param::optional(
         SYNC_WAITS,
         ParamType::Choice(&["all", "file", "nothing"]),
         "what of the cache a sync waits for [default: all]",
     ),
-    param(IOPS, ParamType::Positive, "operations a second, and credits that are earned a second"),
-    param(BURST_IOPS, ParamType::Positive, "operations a second as long as credits last"),
-    param(CREDITS, ParamType::Positive, "credits at most, of which it has as many at first"),
+    Param::optional(
+        IOPS,
+        ParamType::Positive,
+        "operations a second, and credits that are earned a second",
+    ),
+    Param::optional(BURST_IOPS, ParamType::Positive, "operations a second as long as credits last"),
+    Param::optional(
+        CREDITS,
+        ParamType::Positive,
+        "credits at most, of which it has as many at first",
+    ),
     io_size::PARAM,
 ];
 
-const fn param(name: &'static str, of: ParamType, about: &'static str) -> Param {
-    Param { name, of, first: false, required: false, about }
-}
-
 const fn time(name: &'static str, about: &'static str) -> Param {
-    param(name, ParamType::Distribution, about)
+    Param::optional(name, ParamType::Distribution, about)
 }
 
 /// What moves bytes.

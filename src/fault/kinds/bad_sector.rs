@@ -10,6 +10,7 @@ use crate::fault::error::SpecError;
 use crate::fault::healed::Healed;
 use crate::fault::operation::{Done, Operation, Span, Wants};
 use crate::fault::plan::{Plan, Reply, When};
+use crate::fault::spoil::SECTOR;
 use crate::fault::words::{Args, ByteRange, Errno, Param, ParamType, Value, whole};
 use crate::ops::{Call, MethodSet};
 
@@ -20,25 +21,22 @@ const DENSITY: &str = "density";
 const UNIT: &str = "unit";
 const STICKY: &str = "sticky";
 
-/// What most disks read and write whole.
-const SECTOR: u64 = 512;
-
 /// What one request writes at most: a larger unit would never be written whole.
 const LARGEST: u64 = 1 << 20;
 
 static PARAMS: &[Param] = &[
-    optional(RANGE, ParamType::Range, "only these bytes of each file [default: all]"),
-    optional(
+    Param::optional(RANGE, ParamType::Range, "only these bytes of each file [default: all]"),
+    Param::optional(
         DENSITY,
         ParamType::Share,
         "how many of the units are bad [default: all of the range]",
     ),
-    optional(
+    Param::optional(
         UNIT,
         ParamType::Size,
         "what is bad or good as a whole, a power of two from 512 to 1MiB [default: 512]",
     ),
-    optional(STICKY, ParamType::Flag, "no write heals them"),
+    Param::optional(STICKY, ParamType::Flag, "no write heals them"),
 ];
 
 impl Kind for BadSector {
@@ -122,10 +120,6 @@ impl Kind for BadSector {
     }
 }
 
-const fn optional(name: &'static str, of: ParamType, about: &'static str) -> Param {
-    Param { name, of, first: false, required: false, about }
-}
-
 #[derive(Debug)]
 struct Bad {
     range: Option<ByteRange>,
@@ -156,15 +150,22 @@ impl Bad {
         self.range.is_none_or(within) && self.density.is_none_or(drawn)
     }
 
-    /// The first byte of what is read that lies in a unit which is still bad.
+    /// The first byte of a span that lies in a unit which is still bad.
     fn first_bad(&self, inode: u64, span: Span) -> Option<u64> {
         if span.len == 0 {
             return None;
         }
         let mut units = span.offset / self.unit..span.end().div_ceil(self.unit);
-        let healed = self.healed.lock();
-        let bad = units.find(|n| self.is_bad(inode, *n) && !healed.units.has(inode, *n))?;
+        // What is drawn is drawn without the lock.
+        let is_healed = |unit| self.healed.lock().units.has(inode, unit);
+        let bad = units.find(|unit| self.is_bad(inode, *unit) && !is_healed(*unit))?;
         Some(span.offset.max(bad.saturating_mul(self.unit)))
+    }
+
+    /// The same of what a request reads.
+    fn first_read(&self, op: &Operation<'_>) -> Option<u64> {
+        let (inode, span) = op.source.or(op.span.map(|span| (op.inode, span)))?;
+        self.first_bad(inode, span)
     }
 
     /// The units that this covers wholly are good from now on. What a file did not reach before it was
@@ -221,23 +222,24 @@ impl Effect for Bad {
     }
 
     fn plan(&self, op: &Operation<'_>, _: &Draw, plan: &mut Plan) {
-        let read = op.source.or(op.span.map(|span| (op.inode, span)));
-        let bad = read.and_then(|(inode, span)| self.first_bad(inode, span));
-        if bad.is_some_and(|bad| op.end_of_source().is_none_or(|end| bad < end)) {
+        if self.first_read(op).is_some_and(|bad| op.end_of_source().is_none_or(|end| bad < end)) {
             plan.reply = Reply::Errno(Errno::EIO, When::Before);
         }
     }
 
-    fn looks_at_end(&self) -> bool {
-        true
+    fn looks_at_end(&self, op: &Operation<'_>) -> bool {
+        self.first_read(op).is_some()
     }
 
     fn follows(&self) -> MethodSet {
         if self.sticky { MethodSet::EMPTY } else { Call::Write.methods() }
     }
 
-    fn wants(&self) -> Wants {
-        Wants { size: !self.sticky, ..Wants::default() }
+    /// The size, of what may heal a unit.
+    fn wants(&self, op: &Operation<'_>) -> Wants {
+        let writes = matches!(op.call, Call::Write | Call::CopyTo) && !self.sticky;
+        let heals = |span| self.first_bad(op.inode, span).is_some();
+        Wants { size: writes && op.span.is_some_and(heals), ..Wants::default() }
     }
 
     fn done(&self, op: &Operation<'_>, done: &Done<'_>) {

@@ -5,7 +5,7 @@ use crate::fault::chance::Draw;
 use crate::fault::error::SpecError;
 use crate::fault::operation::Operation;
 use crate::fault::plan::{Plan, Reply, Run};
-use crate::fault::spoil::{Spoil, Spoiling, Spots, without};
+use crate::fault::spoil::{SECTOR, Spoil, Spoiling, Spots, without};
 use crate::fault::words::{self, Args, Param, ParamType, Value, ValueError};
 use crate::ops::{Call, MethodSet};
 
@@ -18,9 +18,6 @@ const LENGTH: &str = "length";
 
 const STALE: &str = "stale";
 
-/// What most disks write whole.
-const SECTOR: u64 = 512;
-
 const PARAMS: &[Param] = &[
     Param {
         name: HOW,
@@ -30,27 +27,13 @@ const PARAMS: &[Param] = &[
         about: "a bit of each spot is flipped, or so many; or its bytes are zeros, random, or what was there \
                 before",
     },
-    Param {
-        name: UNIT,
-        of: ParamType::Size,
-        first: false,
-        required: false,
-        about: "how large a unit is, a power of two [default: 512]",
-    },
-    Param {
-        name: SPOTS,
-        of: ParamType::Positive,
-        first: false,
-        required: false,
-        about: "how many spots of a request are spoilt [default: 1]",
-    },
-    Param {
-        name: LENGTH,
-        of: ParamType::Positive,
-        first: false,
-        required: false,
-        about: "how many units a spot has [default: 1]",
-    },
+    Param::optional(UNIT, ParamType::Size, "how large a unit is, a power of two [default: 512]"),
+    Param::optional(
+        SPOTS,
+        ParamType::Positive,
+        "how many spots of a request are spoilt [default: 1]",
+    ),
+    Param::optional(LENGTH, ParamType::Positive, "how many units a spot has [default: 1]"),
     hidden::HIDDEN,
 ];
 

@@ -26,13 +26,11 @@ const PARAMS: &[Param] = &[
         required: true,
         about: "how long, as in 300ms, 1us, 2s; or how that is distributed, as in exp:5ms",
     },
-    Param {
-        name: PER_BYTE,
-        of: ParamType::Time,
-        first: false,
-        required: false,
-        about: "so much longer for each byte that is read, written, copied or allocated",
-    },
+    Param::optional(
+        PER_BYTE,
+        ParamType::Time,
+        "so much longer for each byte that is read, written, copied or allocated",
+    ),
     when::param("whether the operation waits, or its answer once it has run"),
 ];
 

@@ -21,10 +21,10 @@ const ENOSPC: &str = "ENOSPC";
 const EDQUOT: &str = "EDQUOT";
 
 static PARAMS: &[Param] = &[
-    Param { required: true, ..optional(FREE, ParamType::Size, "how many bytes are left") },
-    optional(INODES, ParamType::Count, "how many inodes are left [default: not counted]"),
-    optional(OWNER, ParamType::Count, "only files of this user, by number, as of a quota"),
-    optional(
+    Param { required: true, ..Param::optional(FREE, ParamType::Size, "how many bytes are left") },
+    Param::optional(INODES, ParamType::Count, "how many inodes are left [default: not counted]"),
+    Param::optional(OWNER, ParamType::Count, "only files of this user, by number, as of a quota"),
+    Param::optional(
         ERRNO,
         ParamType::Choice(&[ENOSPC, EDQUOT]),
         "what is answered where nothing is left [default: ENOSPC]",
@@ -90,10 +90,6 @@ impl Kind for Full {
         let ledger = Ledger::new(left, owner, errno);
         Ok(Box::new(Filling { args: args.clone(), owner, ledger, everywhere: OnceLock::new() }))
     }
-}
-
-const fn optional(name: &'static str, of: ParamType, about: &'static str) -> Param {
-    Param { name, of, first: false, required: false, about }
 }
 
 /// What takes space or gives it back. A copy consults `write` on its target, and `copy_file_range` on its

@@ -3,13 +3,11 @@
 use crate::fault::words::{Args, Param, ParamType, Value};
 
 /// The parameter.
-pub(super) const HIDDEN: Param = Param {
-    name: "hidden",
-    of: ParamType::Flag,
-    first: false,
-    required: false,
-    about: "leave the time of modification as it was: what the kernel has cached hides it",
-};
+pub(super) const HIDDEN: Param = Param::optional(
+    "hidden",
+    ParamType::Flag,
+    "leave the time of modification as it was: what the kernel has cached hides it",
+);
 
 /// Whether it is set.
 pub(super) fn read(args: &Args) -> bool {

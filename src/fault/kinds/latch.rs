@@ -13,14 +13,12 @@ use crate::ops::{Call, Method, MethodSet};
 /// When it sets in.
 const AT: &str = "at";
 
-pub(super) static PARAMS: &[Param] = &[Param {
-    name: AT,
-    of: ParamType::Methods,
-    first: false,
-    required: false,
-    about: "set in at an operation of these methods, that of `--after N` the first N let by [default: \
+pub(super) static PARAMS: &[Param] = &[Param::optional(
+    AT,
+    ParamType::Methods,
+    "set in at an operation of these methods, that of `--after N` the first N let by [default: \
             at once]",
-}];
+)];
 
 /// Whether an operation is one of close(2), which fails on no filesystem for want of the disk: the kernel
 /// gives back what it holds.

@@ -243,8 +243,9 @@ pub trait Effect: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether it asks where the file ends of which a request reads.
-    fn looks_at_end(&self) -> bool {
+    /// Whether it asks where the file ends of which this request reads. That takes a system call, which is
+    /// made before any lock is taken.
+    fn looks_at_end(&self, _: &Operation<'_>) -> bool {
         false
     }
 
@@ -262,8 +263,8 @@ pub trait Effect: fmt::Debug + Send + Sync {
         MethodSet::EMPTY
     }
 
-    /// What it must be told when a request is done.
-    fn wants(&self) -> Wants {
+    /// What it must be told when this request is done.
+    fn wants(&self, _: &Operation<'_>) -> Wants {
         Wants::default()
     }
 

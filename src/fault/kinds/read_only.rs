@@ -1,6 +1,6 @@
 //! `read-only`: a filesystem that became read-only after an error.
 
-use super::latch::{Latch, PARAMS, closes};
+use super::latch::{Latch, PARAMS};
 use super::{Class, Effect, Kind, ReadPoint};
 use crate::fault::error::SpecError;
 use crate::fault::operation::Operation;
@@ -91,8 +91,11 @@ fn changes(call: Call) -> bool {
         | Call::Readlink
         | Call::Open
         | Call::Read
+        | Call::Flush
+        | Call::Release
         | Call::Opendir
         | Call::Readdir
+        | Call::Releasedir
         | Call::Statfs
         | Call::Getxattr
         | Call::Listxattr
@@ -104,6 +107,5 @@ fn changes(call: Call) -> bool {
         | Call::CopyFrom
         | Call::PosixLock
         | Call::BsdLock => false,
-        call @ (Call::Flush | Call::Release | Call::Releasedir) => !closes(call),
     }
 }

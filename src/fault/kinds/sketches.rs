@@ -42,7 +42,7 @@ fn fails(plan: &mut Plan, errno: i32, when: When) {
 }
 
 const fn param(name: &'static str, of: ParamType) -> Param {
-    Param { name, of, first: false, required: false, about: "to come" }
+    Param::optional(name, of, "to come")
 }
 
 const NOTHING: Wants = Wants { size: false, replaced: false, took: false };
@@ -289,7 +289,7 @@ impl Effect for Sketched {
         self.own.follows
     }
 
-    fn wants(&self) -> Wants {
+    fn wants(&self, _: &Operation<'_>) -> Wants {
         self.own.wants
     }
 

@@ -24,12 +24,16 @@ const MOUNT: &str = "mount";
 const FILE: &str = "file";
 
 static PARAMS: &[Param] = &[
-    optional(IOPS, ParamType::Count, "operations a second"),
-    optional(READ_BW, ParamType::Size, "bytes a second that are read"),
-    optional(WRITE_BW, ParamType::Size, "bytes a second that are written"),
-    optional(BURST, ParamType::Positive, "how many may come at once after a rest [default: 1]"),
+    Param::optional(IOPS, ParamType::Count, "operations a second"),
+    Param::optional(READ_BW, ParamType::Size, "bytes a second that are read"),
+    Param::optional(WRITE_BW, ParamType::Size, "bytes a second that are written"),
+    Param::optional(
+        BURST,
+        ParamType::Positive,
+        "how many may come at once after a rest [default: 1]",
+    ),
     io_size::PARAM,
-    optional(
+    Param::optional(
         PER,
         ParamType::Choice(&[MOUNT, FILE]),
         "whether all files share the rates, or each has its own [default: mount]",
@@ -107,10 +111,6 @@ impl Throttle {
     fn refuse(&self, param: &str, why: ValueError) -> SpecError {
         SpecError::Value { of: self.name().to_owned(), param: param.to_owned(), why }
     }
-}
-
-const fn optional(name: &'static str, of: ParamType, about: &'static str) -> Param {
-    Param { name, of, first: false, required: false, about }
 }
 
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use crate::fault::chance::{Draw, Purpose};
 use crate::fault::error::SpecError;
 use crate::fault::operation::{Operation, Span};
 use crate::fault::plan::{Plan, Reply, Run};
+use crate::fault::spoil::SECTOR;
 use crate::fault::words::{self, Args, Param, ParamType, Value, ValueError};
 use crate::ops::{Call, MethodSet};
 
@@ -15,8 +16,21 @@ pub(super) struct TornWrite;
 const PART: &str = "part";
 const UNIT: &str = "unit";
 
-/// What most disks write whole.
-const SECTOR: u64 = 512;
+const PARAMS: &[Param] = &[
+    Param {
+        name: PART,
+        of: ParamType::Form("prefix:SIZE|units:N,N|random"),
+        first: true,
+        required: true,
+        about: "what is written: the first bytes, some units, or units at random",
+    },
+    Param::optional(
+        UNIT,
+        ParamType::Size,
+        "what is written whole or not at all, a power of two [default: 512, of a prefix 1]",
+    ),
+    hidden::HIDDEN,
+];
 
 impl Kind for TornWrite {
     fn name(&self) -> &'static str {
@@ -43,24 +57,7 @@ impl Kind for TornWrite {
     }
 
     fn params(&self) -> &'static [Param] {
-        &[
-            Param {
-                name: PART,
-                of: ParamType::Form("prefix:SIZE|units:N,N|random"),
-                first: true,
-                required: true,
-                about: "what is written: the first bytes, some units, or units at random",
-            },
-            Param {
-                name: UNIT,
-                of: ParamType::Size,
-                first: false,
-                required: false,
-                about: "what is written whole or not at all, a power of two [default: 512, of a \
-                        prefix 1]",
-            },
-            hidden::HIDDEN,
-        ]
+        PARAMS
     }
 
     fn class(&self) -> Class {

@@ -12,7 +12,7 @@ const AFTER: &str = "after";
 /// The parameter, with what it says.
 pub(super) const fn param(about: &'static str) -> Param {
     let of = ParamType::Choice(&[BEFORE, AFTER]);
-    Param { name: WHEN, of, first: false, required: false, about }
+    Param::optional(WHEN, of, about)
 }
 
 /// What it is set to, if it is.

@@ -13,7 +13,7 @@ impl Live {
     }
 
     /// Whether it is a latch that has yet to set in, and does so not at the first operation of all.
-    pub(super) fn waits(&self) -> bool {
+    pub(in crate::fault) fn waits(&self) -> bool {
         let waits = self.chance.after > 0 || self.sets_in_at().is_some();
         self.rank == Rank::Latch && waits && !self.has_set_in.load(Ordering::Relaxed)
     }

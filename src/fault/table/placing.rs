@@ -62,6 +62,25 @@ fn conditions_and_latches_are_replaced_by_class() {
 }
 
 #[test]
+fn a_latch_takes_the_place_of_one_of_its_kind_and_paths_that_has_yet_to_set_in() {
+    let table = table();
+    let put = |line: &str| {
+        let put = set(&table, fault(line), Placement::Add);
+        (put.id.0, put.replaced.iter().map(|id| id.0).collect::<Vec<_>>())
+    };
+    assert_eq!(put("shutdown --at write --after 5"), (1, vec![]));
+    assert_eq!(put("shutdown --at write --after 5 -r /a"), (2, vec![]), "other paths");
+    assert_eq!(put("read-only --at write --after 5"), (3, vec![]), "another kind");
+    assert_eq!(put("shutdown --at write --after 5 --name own"), (4, vec![]), "a name");
+    assert_eq!(put("shutdown --at write"), (5, vec![1]));
+    // What has set in stays until it is cleared.
+    let live = Arc::clone(&table.snapshot().rows[0].live);
+    assert!(live.id == FaultId(5) && testing::strike(&live, Call::Write, 0).is_some());
+    assert_eq!(put("shutdown --at write"), (6, vec![]));
+    assert_eq!(ids(&table).len(), 5);
+}
+
+#[test]
 fn what_a_change_lifts_is_cleared_and_what_it_displaces_replaced() {
     let table = table();
     for line in ["hang -m write", "hang -m read", "hang -m fsync"] {

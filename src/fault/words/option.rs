@@ -179,7 +179,7 @@ const fn own(
     set: fn(&mut Fault, &Value),
     value: fn(&Fault) -> Option<Value>,
 ) -> FaultOption {
-    let param = Param { name, of, first: false, required: false, about };
+    let param = Param::optional(name, of, about);
     FaultOption { param, word, short: None, of: Of::Own { set, value } }
 }
 

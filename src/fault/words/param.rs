@@ -27,6 +27,11 @@ pub struct Param {
 }
 
 impl Param {
+    /// One that a kind can do without, by its name only.
+    pub(crate) const fn optional(name: &'static str, of: ParamType, about: &'static str) -> Param {
+        Param { name, of, first: false, required: false, about }
+    }
+
     /// Its long word on the command line.
     #[must_use]
     pub(crate) fn word(&self) -> String {
