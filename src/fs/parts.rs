@@ -7,6 +7,7 @@ use super::Core;
 use super::altered::{Altered, Parts};
 use super::op::Operands;
 use super::writes::Write;
+use crate::fault::ledger::BLOCK;
 use crate::fault::plan::Edit;
 use crate::mirror::{Buffer, Caller, Changes, Fh, Ino, TimeChange, Written};
 
@@ -144,21 +145,37 @@ impl Core {
         Ok(bytes)
     }
 
-    /// Makes a file that ends before this end there. It never shrinks one that others have made
-    /// longer meanwhile, if the backing has fallocate(2).
+    /// Makes a file that ends before this end there, by a hole. It never shrinks one that others have
+    /// made longer meanwhile, if the backing has fallocate(2): that takes a block, which goes again.
     fn grow(&self, (ino, fh): (Ino, Fh), caller: &Caller, end: u64) -> io::Result<()> {
-        let short = || Ok::<_, io::Error>(self.tree.getattr(ino, Some(fh))?.size < end);
-        if !short()? {
+        let attr = || self.tree.getattr(ino, Some(fh));
+        let before = attr()?;
+        if before.size >= end {
             return Ok(());
         }
         match self.tree.fallocate(caller, fh, 0, end - 1, 1) {
-            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                if short()? {
+            Ok(()) if attr()?.blocks > before.blocks => self.free_block(fh, caller, end - 1),
+            Err(error) if is_unsupported(&error) => {
+                if attr()?.size < end {
                     let changes = Changes { size: Some(end), ..Changes::default() };
                     self.tree.setattr(caller, ino, Some(fh), &changes)?;
                 }
                 Ok(())
             }
+            done => done,
+        }
+    }
+
+    /// Takes from a file the block that has this byte, unless somebody has written to it.
+    fn free_block(&self, fh: Fh, caller: &Caller, at: u64) -> io::Result<()> {
+        let start = at - at % BLOCK;
+        let data = self.tree.lseek(fh, start.cast_signed(), libc::SEEK_DATA);
+        if data.is_ok_and(|data| data < start.saturating_add(BLOCK)) {
+            return Ok(());
+        }
+        let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        match self.tree.fallocate(caller, fh, punch, start, BLOCK) {
+            Err(error) if is_unsupported(&error) => Ok(()),
             done => done,
         }
     }
@@ -192,4 +209,9 @@ impl Core {
         let changes = Changes { mtime, ..Changes::default() };
         self.tree.setattr(caller, ino, Some(fh), &changes).map(drop)
     }
+}
+
+/// Whether the backing has no such operation.
+fn is_unsupported(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EOPNOTSUPP)
 }

@@ -1,10 +1,14 @@
 //! `lost-write`: told as done, and nothing of it is; the size is what was told.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use rustix::fs::{FallocateFlags, fallocate};
+
+use super::common::Mount;
 use super::common::aio::Aio;
 use super::common::calls::Mapping;
+use super::common::disk::Disk;
 use super::{copied, expected, mount_with, open, persisted, told};
 
 #[test]
@@ -25,14 +29,44 @@ fn a_lost_write_is_told_and_not_there() {
 
 #[test]
 fn what_is_lost_of_a_file_that_grows_is_a_hole() {
-    let mount = mount_with("lost-write -m write -r .*/f", 10);
-    let file = open(&mount, libc::O_APPEND);
-    assert_eq!(file.write_at(&vec![b'b'; 1 << 20], 10).unwrap(), 1 << 20);
-    let bytes = persisted(&mount);
-    assert_eq!((bytes.len(), told(&mount)), (10 + (1 << 20), bytes.clone()));
-    assert!(bytes[..10] == [b'a'; 10] && bytes[10..].iter().all(|byte| *byte == 0));
-    let blocks = fs::metadata(mount.raw().join("f")).unwrap().blocks();
-    assert!(blocks * 512 <= 64 << 10, "{blocks} blocks for a hole");
+    // One request, that ends within a block.
+    const LEN: usize = (1000 << 10) - 100;
+    for (kind, at, stored) in [("lost-write", 10, 0), ("torn-write prefix:8KiB", 4096, 8 << 10)] {
+        for disk in [Disk::tmpfs(), Disk::ext4()] {
+            let fault = format!("{kind} -m write -r .*/f");
+            let mount = Mount::over(disk.directory(), &["--fault", &fault]);
+            let raw = mount.raw().join("f");
+            let blocks = || fs::metadata(&raw).unwrap().blocks();
+            fs::write(&raw, vec![b'a'; at]).unwrap();
+            let before = blocks();
+            let file = open(&mount, libc::O_APPEND);
+            assert_eq!(file.write_at(&[b'b'; LEN], at as u64).unwrap(), LEN);
+            let bytes = persisted(&mount);
+            assert_eq!((bytes.len(), told(&mount)), (at + LEN, bytes.clone()));
+            assert_eq!(bytes[..at + stored], expected(at + stored, &[(at, at + stored)]), "{kind}");
+            assert!(bytes[at + stored..].iter().all(|byte| *byte == 0), "{kind}");
+            assert_eq!(blocks() - before, stored as u64 / 512, "{kind}: what is lost has none");
+        }
+    }
+}
+
+/// What is beside the last byte of what is lost stays.
+#[test]
+fn the_block_in_which_a_lost_write_ends_keeps_what_it_has() {
+    for disk in [Disk::tmpfs(), Disk::ext4()] {
+        let mount = Mount::over(disk.directory(), &["--fault", "lost-write -m write -r .*/f"]);
+        let raw = mount.raw().join("f");
+        let ahead = File::create_new(&raw).unwrap();
+        fallocate(&ahead, FallocateFlags::KEEP_SIZE, 0, 64 << 10).unwrap();
+        let blocks = fs::metadata(&raw).unwrap().blocks();
+        ahead.write_all_at(&[b'a'; 100], 0).unwrap();
+        let file = open(&mount, 0);
+        assert_eq!(file.write_at(&[b'b'; 200], 100).unwrap(), 200);
+        assert_eq!(persisted(&mount), [[b'a'; 100].as_slice(), &[0; 200]].concat());
+        assert_eq!(file.write_at(&[b'b'; 9000], 300).unwrap(), 9000);
+        assert_eq!(persisted(&mount).len(), 9300);
+        assert_eq!(fs::metadata(&raw).unwrap().blocks(), blocks, "what was allocated ahead");
+    }
 }
 
 #[test]

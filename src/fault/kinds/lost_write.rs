@@ -21,8 +21,8 @@ impl Kind for LostWrite {
 
     fn details(&self) -> &'static str {
         "Nothing of a write reaches the backing, and it is answered as if all of it had; a file that was to \
-         grow has grown, by a hole but for the block of its last byte. The time of modification moves on, so that the next read(2) finds what \
-         is stored; with `--hidden` it stays, and what the kernel has cached shows the write until it is \
+         grow has grown, by a hole. The time of modification moves on, so that the next read(2) finds what is \
+         stored; with `--hidden` it stays, and what the kernel has cached shows the write until it is \
          dropped. A copy is a write of its target.\n\
          \n    slowfs lost-write -m write -r '.*/wal/.*' --count 1\
          \n    slowfs lost-write --hidden -m write -r '.*/data/.*' -p 1%"
