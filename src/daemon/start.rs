@@ -56,10 +56,12 @@ pub(super) fn start(
     let (notifier, stats, survey) = (fs.notifier(), fs.stats(), Arc::new(fs.survey()));
     let unsynced = tracking::unsynced_log(Arc::clone(&survey), config.tracking.as_ref());
     let repairer: Behind<dyn Repairs> = Behind::new(Arc::new(fs.repair()));
+    let looking = Arc::clone(&survey);
     let files = Files::new(move |goes_on, visit| {
         let Walked { left_out, whole } = survey.walk(goes_on, visit)?;
         Ok(Visited { left_out, whole })
     });
+    let files = files.counting(move |wanted| looking.cached(wanted));
     let mut loops = fuser::Config::default();
     loops.n_threads = Some(config.fs.threads.max(1));
     // A queue per thread where the device may be opened again; an ordinary user may not everywhere.

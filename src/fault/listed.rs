@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::live::{FaultId, Live};
 use super::spec::Fault;
-use crate::ops::MethodSet;
+use crate::ops::{Call, MethodSet};
 
 /// One fault of a listing.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Listed {
     pub held: u64,
     /// Files that are open past the page cache because of it.
     pub past_cache: u64,
+    /// Whether it is for reads, and none through the page cache meets it.
+    pub spares_cached: bool,
     /// Operations that ended before their time because their callers left.
     pub let_go: u64,
     /// Operations that it would have matched if it could act on them.
@@ -52,6 +54,7 @@ impl Listed {
             let_go: live.let_go(),
             skipped: live.skipped(),
             past_cache: live.past_cache(),
+            spares_cached: live.reads().spares_cached() && methods.intersects(Call::Read.methods()),
             unseen: live.unseen(),
             is_on: live.is_on_now(),
             since: live.since,

@@ -65,4 +65,9 @@ impl Reads {
     pub(super) fn opens_past_cache(self) -> bool {
         matches!(self, Reads::Call | Reads::PastCache | Reads::Bytes)
     }
+
+    /// Whether reads of files that were opened through the page cache do not meet it.
+    pub(super) fn spares_cached(self) -> bool {
+        matches!(self, Reads::PastCache | Reads::Bytes)
+    }
 }

@@ -101,6 +101,7 @@ impl Core {
     /// its reads are to arrive.
     pub(super) fn opened(&self, ino: Ino, fh: Fh, flags: i32, register: Register<'_>) -> Opened {
         if let Some(backing) = self.handed_over(fh, register) {
+            self.goes_past_cache(fh);
             return Opened {
                 fh: FileHandle(fh.0 | DIRECT),
                 flags: FopenFlags::empty(),
@@ -114,7 +115,13 @@ impl Core {
             (false, Some(inode)) => self.bits_by_fault(inode, fh),
             (false, None) => 0,
         };
-        let way = if bits == 0 { FopenFlags::empty() } else { FopenFlags::FOPEN_DIRECT_IO };
+        let way = match bits {
+            0 => FopenFlags::empty(),
+            _ => {
+                self.goes_past_cache(fh);
+                FopenFlags::FOPEN_DIRECT_IO
+            }
+        };
         // sendfile(2) and splice(2) would find them also where read(2) goes past them.
         let to_be_met = self.options.direct_io || bits & COUNTED != 0;
         let doubt = inode.is_some_and(|inode| inode.take_doubt());
@@ -135,6 +142,24 @@ impl Core {
             }
             None => 0,
         }
+    }
+
+    fn goes_past_cache(&self, fh: Fh) {
+        if let Ok(handle) = self.tree.handle(fh) {
+            handle.uncached.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// How many open files are read through the kernel's cache that have a path which is wanted.
+    pub(super) fn cached(&self, wanted: &dyn Fn(&[u8]) -> bool) -> u64 {
+        let is_wanted = |inode: &Node| {
+            let mut found = false;
+            self.tree.paths(inode, &mut |path| found = found || wanted(path));
+            found
+        };
+        let all = self.tree.open_handles().into_iter();
+        let cached = all.filter(|of| !of.uncached.load(Ordering::Relaxed) && !of.inode().is_dir());
+        cached.filter(|of| of.reads() && is_wanted(of.inode())).count() as u64
     }
 
     /// Closes a handle of a file, as the kernel knows it.

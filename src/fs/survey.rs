@@ -30,6 +30,11 @@ impl Survey {
         self.core.tree.visit_all(goes_on, visit)
     }
 
+    /// How many open files are read through the kernel's cache that have a path which is wanted.
+    pub(crate) fn cached(&self, wanted: &dyn Fn(&[u8]) -> bool) -> u64 {
+        self.core.cached(wanted)
+    }
+
     /// What is not durable, if that is remembered.
     pub(crate) fn pending(&self) -> Option<Pending> {
         self.core.unsynced.as_ref().map(|unsynced| unsynced.pending(&self.core.tree))

@@ -24,17 +24,25 @@ pub(crate) struct Handle<N> {
     pub(super) inode: Arc<Inode<N>>,
     /// A listing is using the descriptor's position.
     pub(super) busy: AtomicBool,
+    /// The layer above reads it past the kernel's cache; the mirror never looks at it.
+    pub(crate) uncached: AtomicBool,
 }
 
 impl<N> Handle<N> {
     pub(super) fn new(fd: Arc<OwnedFd>, inode: Arc<Inode<N>>) -> Handle<N> {
-        Handle { fd, inode, busy: AtomicBool::new(false) }
+        let (busy, uncached) = (AtomicBool::new(false), AtomicBool::new(false));
+        Handle { fd, inode, busy, uncached }
     }
 
     /// The inode that is open.
     #[must_use]
     pub(crate) fn inode(&self) -> &Arc<Inode<N>> {
         &self.inode
+    }
+
+    /// Whether it is open for reading.
+    pub(crate) fn reads(&self) -> bool {
+        is_open(self, |mode, _| mode != OFlags::WRONLY)
     }
 
     /// Whether it is open for writing.
@@ -114,6 +122,15 @@ impl<N> Handles<N> {
         self.slot(fh)
             .and_then(|(shard, slot)| shard.read().slots.get(slot)?.clone())
             .ok_or_else(|| errno(libc::EBADF))
+    }
+
+    /// Those that are open now.
+    pub(super) fn all(&self) -> Vec<Arc<Handle<N>>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            all.extend(shard.read().slots.iter().flatten().cloned());
+        }
+        all
     }
 
     pub(super) fn remove(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {

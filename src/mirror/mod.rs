@@ -205,6 +205,11 @@ impl<N: Default> Mirror<N> {
         self.handles.get(fh)
     }
 
+    /// All files and directories that are open now.
+    pub(crate) fn open_handles(&self) -> Vec<Arc<Handle<N>>> {
+        self.handles.all()
+    }
+
     /// Whether the root is on overlayfs, which lies on other filesystems itself.
     #[must_use]
     pub(crate) fn is_stacked(&self) -> bool {

@@ -20,9 +20,15 @@ pub struct Visited {
 /// Visits all that is below a mount, for as long as that is wanted.
 type Walk = dyn Fn(&dyn Fn() -> bool, &mut Visit<'_>) -> io::Result<Visited> + Send + Sync;
 
+/// Counts the open files that are read through the kernel's cache and have a path which is wanted.
+type Cached = dyn Fn(&dyn Fn(&[u8]) -> bool) -> u64 + Send + Sync;
+
 /// What is below the mount.
 #[derive(Clone)]
-pub struct Files(Arc<Walk>);
+pub struct Files {
+    walk: Arc<Walk>,
+    cached: Arc<Cached>,
+}
 
 impl Files {
     /// As `walk` visits them: a directory before what it has, and before each it asks whether to go on.
@@ -30,7 +36,21 @@ impl Files {
     pub fn new(
         walk: impl Fn(&dyn Fn() -> bool, &mut Visit<'_>) -> io::Result<Visited> + Send + Sync + 'static,
     ) -> Files {
-        Files(Arc::new(walk))
+        Files { walk: Arc::new(walk), cached: Arc::new(|_| 0) }
+    }
+
+    /// The same, of which `cached` counts those that are open and read through the kernel's cache.
+    #[must_use]
+    pub fn counting(
+        self,
+        cached: impl Fn(&dyn Fn(&[u8]) -> bool) -> u64 + Send + Sync + 'static,
+    ) -> Files {
+        Files { cached: Arc::new(cached), ..self }
+    }
+
+    /// How many open files are read through the kernel's cache that have a path which is wanted.
+    pub(super) fn cached(&self, wanted: &dyn Fn(&[u8]) -> bool) -> u64 {
+        (self.cached)(wanted)
     }
 
     /// Visits them, as long as `goes_on` says so.
@@ -39,7 +59,7 @@ impl Files {
         goes_on: &dyn Fn() -> bool,
         visit: &mut Visit<'_>,
     ) -> io::Result<Visited> {
-        (self.0)(goes_on, visit)
+        (self.walk)(goes_on, visit)
     }
 }
 

@@ -198,10 +198,12 @@ impl Handler {
     fn told(&self, peer: Origin, name: &str, set: &fault::Put) -> Put {
         let (id, fault) = (set.id, &*set.fault);
         info!(%peer, "{name}: {set}");
-        let missed = self.config.bounds.out_of_reach(fault.scope().methods, fault.pattern());
+        let listed = self.table.find(&FaultRef::Id(id));
+        let missed = listed.and_then(|listed| self.out_of_reach(&listed));
         if let Some(files) = &missed {
-            let open = self.stats.passthrough().open();
-            warn!(%peer, "{name}: fault {id} does not reach {files}; {open} are open");
+            let served = self.config.bounds.out_of_reach(fault.scope().methods, fault.pattern());
+            let open = served.map(|_| format!("; {} are open", self.stats.passthrough().open()));
+            warn!(%peer, "{name}: fault {id} does not reach {files}{}", open.unwrap_or_default());
         }
         let missed = missed.map(|files| format!("it does not reach {files}"));
         let warnings = self.config.bounds.warnings_of(&self.table, id);

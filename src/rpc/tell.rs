@@ -37,10 +37,31 @@ impl Handler {
     pub(super) fn listed_here(&self, (fault, behind): (Listed, Option<FaultId>)) -> ListedFault {
         let bounds = &self.config.bounds;
         ListedFault {
-            out_of_reach: bounds.out_of_reach(fault.methods, fault.fault.pattern()),
+            out_of_reach: self.out_of_reach(&fault),
             warnings: bounds.warnings(&fault, behind),
             ..convert::listed(&fault)
         }
+    }
+
+    /// Which files it does not reach, if there are such.
+    pub(super) fn out_of_reach(&self, fault: &Listed) -> Option<String> {
+        let pattern = fault.fault.pattern();
+        let served = self.config.bounds.out_of_reach(fault.methods, pattern);
+        let cached = match fault.spares_cached {
+            true => self.config.files.cached(&|path| pattern.matches(path)),
+            false => 0,
+        };
+        let files = match cached {
+            0 => None,
+            1 => Some(
+                "1 open file that the kernel reads from its cache until it is opened again".into(),
+            ),
+            _ => Some(format!(
+                "{cached} open files that the kernel reads from its cache until they are opened again"
+            )),
+        };
+        let missed: Vec<String> = served.into_iter().chain(files).collect();
+        (!missed.is_empty()).then(|| missed.join(", and "))
     }
 
     pub(super) fn ended(&self) -> Vec<ListedFault> {

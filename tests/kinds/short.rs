@@ -1,11 +1,12 @@
 //! `short`: the bytes answered are the bytes moved, and what the kernel writes back is never cut.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 use super::common::aio::Aio;
 use super::common::calls::Mapping;
+use super::common::{slowfs, text_of, wait_for};
 use super::{EIO, copied, counts, expected, mount_with, open, persisted, told};
 
 #[test]
@@ -78,4 +79,28 @@ fn what_fills_the_cache_is_never_cut() {
     assert_eq!(mapped[..], expected(8192, &[]));
     let (fired, skipped) = counts(&mount);
     assert!(fired == 0 && skipped >= 1, "{fired} {skipped}");
+}
+
+/// As for all that looks at the bytes of reads.
+#[test]
+fn files_that_are_open_through_the_cache_are_told_to_be_out_of_reach() {
+    let mount = mount_with("delay 1us -m mkdir", 4096);
+    let reach = || mount.client().list_faults().unwrap()[1].out_of_reach.clone();
+    let path = mount.mnt().join("f");
+    let _past_cache = open(&mount, libc::O_DIRECT);
+    let _writes = File::options().write(true).open(&path).unwrap();
+    fs::write(mount.mnt().join("other"), "x").unwrap();
+    let _other = File::open(mount.mnt().join("other")).unwrap();
+    for fault in ["short -m read", "corrupt flip -m read", "delay 1us --range 0..1 -m read"] {
+        let before = File::open(&path).unwrap();
+        let words = fault.split(' ').chain(["-r", ".*/f", "--name", "own", "--addr", &mount.addr]);
+        let output = slowfs().args(words).output().unwrap();
+        let said = "1 open file that the kernel reads from its cache until it is opened again";
+        assert!(text_of(&output).contains(said), "{fault}: {}", text_of(&output));
+        let _since = File::open(&path).unwrap();
+        assert_eq!(reach().as_deref(), Some(said), "{fault}");
+        drop(before);
+        wait_for("the last close", || reach().is_none().then_some(()));
+        mount.client().clear(&["own".to_owned()]).unwrap();
+    }
 }

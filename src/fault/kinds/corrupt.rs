@@ -50,8 +50,8 @@ impl Kind for Corrupt {
         "On writes other bytes are stored than were written, and success is told; a copy is a write of its \
          target. On reads other bytes are answered than are stored, and nothing else changes: of read(2) \
          past the page cache only, as what fills the cache would go on to whoever reads there next; such \
-         reads count as skipped. Files that are opened while it stands are read past the cache; what one that was open before has in the \
-         cache is read from there, out of its reach, which no command can tell. The spots \
+         reads count as skipped. Files that are opened while it stands are read past the cache; those that \
+         were open before are out of its reach until they are opened again, as `slowfs list` tells. The spots \
          are drawn among the units of the request, which lie as in the file; `--range` says which requests are \
          hit, and does not bound the spots. One write(2) may arrive as several writes: an unaligned one to a \
          page that is not cached comes as two, of which `--count 1` hits one. `stale` leaves what was there \

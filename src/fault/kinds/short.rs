@@ -30,8 +30,8 @@ impl Kind for Short {
          as the rest would be lost without a word; of reads only read(2) past the page cache is, as the \
          kernel takes what fills its cache short for the end of the file. These count as skipped. Of an asynchronous write past the cache (Linux AIO, io_uring with \
          O_DIRECT) the kernel makes EIO. Files \
-         that are opened while it stands are read past the cache; what one that was open before has in the \
-         cache is read from there, out of its reach, which no command can tell.\n\
+         that are opened while it stands are read past the cache; those that were open before are out of its \
+         reach until they are opened again, as `slowfs list` tells.\n\
          \n    slowfs short -m write -r '.*/wal/.*'\
          \n    slowfs short 1 -m read -p 10%\
          \n    slowfs short 512 -m read,write"
