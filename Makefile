@@ -18,18 +18,18 @@ help: ## this list
 
 build: $(SLOWFS) ## build slowfs, into target/release
 
-demo: setup-demo $(SLOWFS) ## build slowfs; a delay, a torn write and a power cut at work; half a minute
+demo: $(SLOWFS) setup-demo ## build slowfs; a delay, a torn write and a power cut at work; half a minute
 	$(SLOWFS) demo
 
-demo-etcd: setup-etcd $(SLOWFS) ## three etcd nodes, the log of the leader delayed; a minute
+demo-etcd: $(SLOWFS) setup-etcd ## three etcd nodes, the log of the leader delayed; a minute
 	$(PYTHON) examples/etcd/demo.py --slowfs $(SLOWFS)
 
-demo-scenario: setup-etcd $(SLOWFS) ## the same, with a log on a disk that degrades; a minute and a half
+demo-scenario: $(SLOWFS) setup-etcd ## the same, with a log on a disk that degrades; a minute and a half
 	$(PYTHON) examples/etcd/demo_scenario.py --slowfs $(SLOWFS)
 
 # SWEEP=paper, custom or microseconds with commas; examples/etcd/README.md has the rest.
 SWEEP ?= paper
-sweep-etcd: setup-etcd $(SLOWFS) ## etcd under a list of delays: SWEEP=paper, custom or 1000,5000; plots and a report
+sweep-etcd: $(SLOWFS) setup-etcd ## etcd under a list of delays: SWEEP=paper, custom or 1000,5000; plots and a report
 	examples/etcd/sweep.sh $(SWEEP)
 
 check: setup-check ## format, lints, documentation, generated files
@@ -48,7 +48,7 @@ test-clients: setup-clients ## clients in Python, C++, Node and Go
 
 # Six databases under every fault of tests/databases/faults.py that has no result of their version yet,
 # and the page made of the results. AGAIN=--again runs all; ONLY="--only redis:full" some.
-test-databases: setup-databases $(SLOWFS) ## six databases on files that tear, spoil and fail; half an hour, goes on where it stopped
+test-databases: $(SLOWFS) setup-databases ## six databases on files that tear, spoil and fail; half an hour, goes on where it stopped
 	$(PYTHON) tests/databases/run --slowfs $(SLOWFS) $(AGAIN) $(ONLY)
 	$(PYTHON) tests/databases/table.py > docs/what-databases-do.md
 
@@ -67,7 +67,7 @@ FUZZ_SECONDS ?= 600
 fuzz: ## a hostile client, for FUZZ_SECONDS (600)
 	fuzz/run.sh $(FUZZ_SECONDS)
 
-bench: setup-bench $(SLOWFS) ## the figures, on an idle machine
+bench: $(SLOWFS) setup-bench ## the figures, on an idle machine
 	cargo bench --locked --bench gate --bench delay -- --quiet --noplot
 	cargo bench --locked --bench pauses
 	$(PYTHON) benches/delays.py --slowfs $(SLOWFS)
@@ -78,7 +78,7 @@ bench: setup-bench $(SLOWFS) ## the figures, on an idle machine
 	$(SLOWFS) selftest
 
 # What docs/performance.md says of speed, measured anew: on an idle machine.
-performance: setup-bench $(SLOWFS) ## write the figures of docs/performance.md anew
+performance: $(SLOWFS) setup-bench ## write the figures of docs/performance.md anew
 	$(PYTHON) benches/floor.py --slowfs $(SLOWFS) --clients --rounds 11 --most 41 || [ $$? = 1 ]
 	$(PYTHON) benches/performance.py
 	$(PYTHON) benches/devices.py --slowfs $(SLOWFS) --write || [ $$? = 1 ]

@@ -16,7 +16,7 @@ Exit codes: 0 done, 1 refused or failed, 2 usage.";
 
 pub(super) const MOUNT: &str = "\
 Each mount has a control socket beside its port, which only its user may use; `slowfs ps` shows both. \
-$SLOWFS_ADDR is for the commands that ask a mount: this one does not heed it.
+$SLOWFS_ADDR is for the commands that ask a mount: this one does not read it.
 
 Examples:
   slowfs mount /mnt/slowfs --subdir /data/raw         # in the foreground

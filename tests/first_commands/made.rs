@@ -33,7 +33,9 @@ fn alone_it_lists_every_target() {
 fn tools(dir: &Path) -> String {
     let bin = dir.join("bin");
     fs::create_dir(&bin).unwrap();
-    for tool in ["make", "sh", "install", "strip", "ln", "rm", "readlink", "uname", "id", "echo"] {
+    let needed =
+        "make sh bash env install strip ln rm readlink uname id echo sed dirname cut sort head";
+    for tool in needed.split(' ') {
         let found =
             stdout_of(Command::new("sh").args(["-c", &format!("command -v {tool} || true")]));
         if found.starts_with('/') {
@@ -84,20 +86,24 @@ fn what_was_built_is_installed_without_cargo_and_taken_away_again() {
     assert_eq!(fs::read(&foreign).unwrap(), b"somebody's");
 }
 
+/// With this PATH, make says that and builds nothing.
+fn refused(path: &str, here: &str) {
+    let output = make(&["build"]).env("PATH", path).output().unwrap();
+    let text = text_of(&output);
+    let told = format!("slowfs needs Rust 1.88 or later, and here is {here}.");
+    assert!(!output.status.success() && text.contains(&told), "{text}");
+    assert!(text.contains("https://rustup.rs"), "{text}");
+}
+
 #[test]
-fn a_rust_that_is_too_old_is_told_with_what_to_do() {
+fn a_rust_that_is_too_old_or_missing_is_told_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
+    let path = tools(dir.path());
+    refused(&path, "none");
     for (name, says) in [("rustc", "rustc 1.63.0"), ("cargo", "cargo 1.63.0")] {
-        let program = dir.path().join(name);
+        let program = dir.path().join("bin").join(name);
         fs::write(&program, format!("#!/bin/sh\necho {says}\n")).unwrap();
         fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
     }
-    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
-    let output = make(&["build"]).env("PATH", path).output().unwrap();
-    let text = text_of(&output);
-    assert!(
-        !output.status.success() && text.contains("needs Rust 1.88 or later, and here is 1.63.0"),
-        "{text}"
-    );
-    assert!(text.contains("https://rustup.rs"), "{text}");
+    refused(&path, "1.63.0");
 }

@@ -45,7 +45,7 @@ impl Kind for Delay {
 
     fn details(&self) -> &'static str {
         "An operation waits so long, from its arrival, before it runs. It holds up nothing else. \
-         Clearing the fault lets it go at once. With `--when after` it runs at once, and its answer \
+         Clearing the fault releases it at once. With `--when after` it runs at once, and its answer \
          waits so long from when it has run: done, but late.\n\
          \n\
          A distribution is drawn anew for each operation, and none is longer than an hour unless \
