@@ -571,6 +571,30 @@ fn an_open_that_nobody_waits_for_is_not_counted_in_the_listing() {
     assert_eq!(stacked.outer.listed(reads).past_cache, 0);
 }
 
+/// What a file has that was opened for a killed caller comes back: nobody releases it.
+#[test]
+fn an_open_that_nobody_waits_for_keeps_no_space() {
+    let stacked = Stacked::new(&["--threads", "4", "--fault", "full --free 1MiB"]);
+    let left = || {
+        let told = rustix::fs::statvfs(stacked.outer.mnt()).unwrap();
+        told.f_bavail * told.f_frsize
+    };
+    let (path, before) = (stacked.dir("block").join("file"), left());
+    fs::write(&path, [1; 64 << 10]).unwrap();
+    // Else the kernel forgets it before it is open.
+    let _known = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    let _watchdog = Watchdog::over(&stacked.inner, Duration::from_secs(15));
+    let (fault, failed) = (stacked.fault(hanging(&["open"])), stacked.failed("open"));
+    let mut reader = Command::new("cat").arg(&path).stdout(Stdio::null()).spawn().unwrap();
+    stacked.wait_until_held(fault, 1);
+    fs::remove_file(&path).unwrap();
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    stacked.inner.clear();
+    stacked.wait_until_failed("open", failed + 1);
+    assert_eq!(left(), before);
+}
+
 /// Reads that take 10 ms each, 32 at once: as many as the backing itself delivers.
 #[test]
 fn a_queue_of_reads_is_as_deep_as_the_backing_takes_it() {

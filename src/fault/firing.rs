@@ -6,6 +6,7 @@
 
 mod shared;
 mod spoiler;
+mod told;
 mod traced;
 
 use std::cell::Cell;
@@ -16,7 +17,7 @@ use std::{fmt, mem};
 
 use super::live::{FaultId, Live, Rank, Strike};
 use super::once::Said;
-use super::operation::{Done, Operation, Wants};
+use super::operation::Operation;
 use super::plan::{After, Hold, Plan, Reply, When};
 use super::words::Errno;
 use crate::ops::{Call, MethodSet};
@@ -32,7 +33,9 @@ pub(super) struct Firing {
     /// The operation's methods, of the paths that it matched.
     methods: MethodSet,
     /// The number of its match; None if it only follows.
-    n: Option<u64>,
+    n: Cell<Option<u64>>,
+    /// Whether it may refuse the operation for want of space.
+    limits: bool,
     acts: Cell<Acts>,
     /// The fault may not fire any more.
     pub(super) last: bool,
@@ -53,7 +56,8 @@ impl Firing {
             live: Arc::clone(live),
             plan: Plan::default(),
             methods,
-            n: strike.map(|strike| strike.n),
+            n: Cell::new(strike.map(|strike| strike.n)),
+            limits: strike.is_some(),
             acts: Cell::new(if strike.is_some() { Acts::AsPlanned } else { Acts::No }),
             last: strike.is_some_and(|strike| strike.last),
             gone: false,
@@ -85,7 +89,7 @@ impl Firing {
     /// What only follows may do so on methods that it does not have itself.
     fn is_cleared(&self) -> bool {
         let methods = self.live.methods();
-        if self.n.is_none() { methods.is_empty() } else { !methods.intersects(self.methods) }
+        if self.n.get().is_none() { methods.is_empty() } else { !methods.intersects(self.methods) }
     }
 
     fn repeat(&self) -> Firing {
@@ -94,6 +98,7 @@ impl Firing {
             live: Arc::clone(&self.live),
             plan: Plan { before, after, kill: false, ..self.plan.clone() },
             last: false,
+            n: self.n.clone(),
             acts: self.acts.clone(),
             holds: false,
             repeated: Some(self.live.repeat()),
@@ -140,12 +145,19 @@ impl Hit {
         self.more.push(firing);
     }
 
+    /// The latest only follows, and may refuse the operation all the same.
+    #[cold]
+    pub(super) fn limit(&mut self) {
+        self.more.last_mut().unwrap_or(&mut self.first).limits = true;
+    }
+
     /// The latest has fired: it says what it does.
     #[inline]
     pub(super) fn fire(&mut self, op: &Operation<'_>, strike: &Strike) -> &Firing {
         let latest = self.more.last_mut().unwrap_or(&mut self.first);
-        let acts;
-        (latest.n, acts) = latest.live.plan(op, strike, &mut latest.plan);
+        let (n, acts) = latest.live.plan(op, strike, &mut latest.plan);
+        latest.n.set(n);
+        latest.limits = n.is_some();
         latest.acts.set(if acts { Acts::AsPlanned } else { Acts::No });
         latest
     }
@@ -160,7 +172,7 @@ impl Hit {
 
     /// Those that were asked, also if they let it pass: they may have acted on others when these ran.
     pub(super) fn asked(&self) -> impl Iterator<Item = &Live> {
-        self.firings().filter(|firing| firing.n.is_some()).map(|firing| &*firing.live)
+        self.firings().filter(|firing| firing.n.get().is_some()).map(|firing| &*firing.live)
     }
 
     /// It is not answered before that.
@@ -307,24 +319,6 @@ impl Hit {
     #[must_use]
     pub fn caller(&self) -> u32 {
         self.caller
-    }
-
-    /// What those that planned for this operation, or follow it, want to be told.
-    #[must_use]
-    pub fn wants(&self, op: &Operation<'_>) -> Wants {
-        let effects = self.told().flat_map(|firing| firing.live.fault.effects());
-        effects.fold(Wants::default(), |wants, effect| wants.and(effect.wants(op)))
-    }
-
-    /// The operation is done and about to be answered. Once for each operation; a repetition is the
-    /// operation that was told already.
-    pub fn done(&self, op: &Operation<'_>, done: &Done<'_>) {
-        let effects = self.told().flat_map(|firing| firing.live.fault.effects());
-        effects.for_each(|effect| effect.done(op, done));
-    }
-
-    fn told(&self) -> impl Iterator<Item = &Firing> {
-        self.firings().filter(|firing| firing.repeated.is_none())
     }
 
     /// The process of that thread, as it was when the operation came. None if it was not looked for

@@ -16,7 +16,7 @@ use super::snapshot::{Row, Snapshot};
 use super::subject::{Subject, is_free, with_matches};
 use super::table::FaultTable;
 use super::trace::Tracing;
-use crate::ops::MethodSet;
+use crate::ops::{Call, MethodSet};
 
 /// What the gate says about an operation.
 #[derive(Debug)]
@@ -128,6 +128,11 @@ impl Gate {
             }
             (verdict, None) => verdict,
         }
+    }
+
+    /// Those that follow an operation which nobody asked for: nothing is done to it, and nobody counts it.
+    pub(crate) fn followers(&self, subject: &dyn Subject, op: &Operation<'_>) -> Verdict {
+        self.decide_by(&[subject], op, |_| None)
     }
 
     fn decide_by(
@@ -249,7 +254,7 @@ fn ask_by(
     } else {
         let all = subjects.iter().map(|subject| subject.methods());
         let all = all.fold(MethodSet::EMPTY, MethodSet::union);
-        decision.ask_all(matches_of_all(snapshot, subjects), all);
+        decision.ask_all(matches_of_all(snapshot, subjects, op), all);
     }
     decision.spent
 }
@@ -291,9 +296,12 @@ impl<R: FnMut(&Arc<Live>) -> Option<Strike>> Decision<'_, R> {
         let consulted = own.intersects(live.reads().decided_at(self.op, methods));
         let asked = consulted && !self.is_over(live.rank());
         let strike = if asked { (self.roll)(live) } else { None };
-        if strike.is_none() && !live.follows().intersects(methods) {
+        // It may come to have what a rename moves, though it matches neither of the names.
+        let moves = methods.is_empty() && self.op.call == Call::Rename;
+        if strike.is_none() && !moves && !live.follows().intersects(methods) {
             return;
         }
+        let limits = moves && !self.is_over(live.rank()) && live.limits(self.op, *own);
         // Each is made where it stays.
         let firing = || Firing::new(live, strike.as_ref(), methods);
         let hit = match &mut *self.hit {
@@ -303,6 +311,9 @@ impl<R: FnMut(&Arc<Live>) -> Option<Strike>> Decision<'_, R> {
             }
             none => none.insert(Hit::new(firing(), self.op)),
         };
+        if limits {
+            hit.limit();
+        }
         if let Some(strike) = strike {
             self.ended = self.ended.or(hit.fire(self.op, &strike).ends());
             self.spent |= strike.last;
@@ -311,9 +322,19 @@ impl<R: FnMut(&Arc<Live>) -> Option<Strike>> Decision<'_, R> {
 }
 
 /// The places whose pattern matches any of the subjects, ascending, each once, with the methods of
-/// the subjects it matches.
-fn matches_of_all(snapshot: &Snapshot, subjects: &[&dyn Subject]) -> Vec<(usize, MethodSet)> {
+/// the subjects it matches. Who counts the space of some files is told of every rename: what is in a
+/// directory may be among them where its own paths are not. It then has no methods.
+fn matches_of_all(
+    snapshot: &Snapshot,
+    subjects: &[&dyn Subject],
+    op: &Operation<'_>,
+) -> Vec<(usize, MethodSet)> {
     let mut matches: Vec<(usize, MethodSet)> = Vec::new();
+    if op.call == Call::Rename {
+        let rows = snapshot.rows.iter().enumerate();
+        let counting = rows.filter(|(_, row)| row.live.counts_some());
+        matches.extend(counting.map(|(place, _)| (place, MethodSet::EMPTY)));
+    }
     for subject in subjects {
         let methods = subject.methods();
         with_matches(snapshot, *subject, |places| {

@@ -71,6 +71,14 @@ fn left(all: i64, reserved: u64) -> u64 {
 }
 
 impl Used {
+    /// Both together.
+    pub(crate) fn and(self, other: Used) -> Used {
+        Used {
+            blocks: self.blocks.saturating_add(other.blocks),
+            inodes: self.inodes.saturating_add(other.inodes),
+        }
+    }
+
     /// What is charged then of a file that is charged so much and came to have another amount. More is
     /// added; of less at most all of it is left.
     fn changed(self, before: Used, now: Used) -> Used {

@@ -3,9 +3,10 @@
 //! that who adds up sizes takes the last that it was told and not the sum of the differences.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 
-use super::Core;
 use super::op::{Op, Operands, Target};
+use super::{Core, Node};
 use crate::fault::operation::{Extent, Extents};
 use crate::mirror::{Attr, Ino};
 use crate::ops::Call;
@@ -73,22 +74,32 @@ impl Core {
         self.attr_after(op, ino).map(|attr| attr.as_ref().map(extent))
     }
 
+    fn attr_after(&self, op: &Op, ino: Ino) -> Option<Option<Attr>> {
+        match self.tree.inode(ino) {
+            Ok(node) => self.attr_now(op, &node),
+            Err(_) => Some(None),
+        }
+    }
+
     /// Of a file that may be no more; none if that cannot be found out.
-    pub(super) fn attr_after(&self, op: &Op, ino: Ino) -> Option<Option<Attr>> {
+    pub(super) fn attr_now(&self, op: &Op, node: &Arc<Node>) -> Option<Option<Attr>> {
         // What was released is closed, and its number may be another's.
-        let by = op.fh.filter(|_| !op.must_run);
-        match self.tree.getattr(ino, by) {
-            Ok(attr) if self.is_gone(ino, &attr) => Some(None),
+        let found = match op.fh.filter(|_| !op.must_run) {
+            Some(fh) => self.tree.getattr(node.ino(), Some(fh)),
+            None => self.tree.attr(node),
+        };
+        match found {
+            Ok(attr) if is_gone(node, &attr) => Some(None),
             Ok(attr) => Some(Some(attr)),
             Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Some(None),
             Err(_) => None,
         }
     }
+}
 
-    /// Whether it has no name any more and is not open. An open that is under way may still open it.
-    pub(super) fn is_gone(&self, ino: Ino, attr: &Attr) -> bool {
-        attr.nlink == 0 && !self.tree.is_open(ino)
-    }
+/// Whether it has no name any more and is not open. An open that is under way may still open it.
+pub(super) fn is_gone(node: &Node, attr: &Attr) -> bool {
+    attr.nlink == 0 && !node.is_open()
 }
 
 fn extent(attr: &Attr) -> Extent {

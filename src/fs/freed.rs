@@ -59,11 +59,11 @@ impl Core {
     /// Takes back what the kernel is not told of.
     #[cold]
     pub(super) fn withdraw(&self, Granted { entries, opened }: Granted) {
+        if let Some(Err(error)) = opened.map(|fh| self.closed_untold(fh)) {
+            tracing::debug!("closing what nobody is told of: {error}");
+        }
         for ino in entries {
             self.tree.forget(ino, 1);
-        }
-        if let Some(Err(error)) = opened.map(|fh| self.closed(fh)) {
-            tracing::debug!("closing what nobody is told of: {error}");
         }
     }
 

@@ -6,7 +6,7 @@
 //! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `told`
 //! tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
-//! takes; `reported` is what it takes where what is done is reported as failed; `holes` finds those of mapped files; `tracked` has the log of what is not durable take in what is done; `passthrough` hands files over to the kernel, and
+//! takes; `reported` is what it takes where what is done is reported as failed; `holes` finds those of mapped files; `charge` reserves and settles space, of the files that `counted` says, by what is `asked` and `moved`; `tracked` has the log of what is not durable take in what is done; `passthrough` hands files over to the kernel, and
 //! `written_back` is what it takes where the kernel keeps what is written; `survey` looks through the tree for control; `injected` keeps what faults have made of bytes, and `repair` heals it. Lock rule: no
 //! lock of this room is held while the mirror, the gate or the kernel works.
 
@@ -21,10 +21,12 @@ use crate::stats::{Stats, Taken};
 use crate::unsynced::Unsynced;
 
 mod altered;
+mod asked;
 mod attributes;
 mod caches;
 mod carried;
 mod charge;
+mod counted;
 mod extents;
 mod files;
 mod freed;
@@ -33,6 +35,7 @@ mod init;
 mod injected;
 mod inodes;
 mod listings;
+mod moved;
 mod names;
 mod noted;
 mod notices;

@@ -98,7 +98,8 @@ impl SlowFs {
         reply: ReplyEmpty,
     ) {
         let op = Op::new(req, Call::Rename, Target::Name(from))
-            .and(Target::Other(to), Call::Rename.methods());
+            .and(Target::Other(to), Call::Rename.methods())
+            .exchanging(flags & libc::RENAME_EXCHANGE != 0);
         self.serve(op, Operands::names(name, new), reply, move |core, _, operands| {
             let (name, new) = (operands.name, operands.other);
             let rename = || core.tree.rename(from, name, to, new, flags);

@@ -137,6 +137,8 @@ pub(super) struct Op {
     direct: bool,
     /// Whether it gives space back, whatever its bytes are.
     pub(super) frees: bool,
+    /// Whether it has two files take each other's names.
+    pub(super) exchanges: bool,
     /// Whether somebody is told of it: it is logged, or the reader of a trace wants to see it.
     pub(super) told: bool,
 }
@@ -167,6 +169,7 @@ impl Op {
             kernel: false,
             direct: false,
             frees: false,
+            exchanges: false,
             told: false,
         }
     }
@@ -232,6 +235,12 @@ impl Op {
     /// Whether it gives space back.
     pub(super) fn freeing(mut self, frees: bool) -> Op {
         self.frees = frees;
+        self
+    }
+
+    /// Whether it has two files take each other's names.
+    pub(super) fn exchanging(mut self, exchanges: bool) -> Op {
+        self.exchanges = exchanges;
         self
     }
 

@@ -108,11 +108,13 @@ impl<N: Default> Mirror<N> {
                 let handle = self.handles.get(fh)?;
                 stat_of(handle.as_fd()).map(|stat| attr_of(&handle.inode, &stat))
             }
-            None => {
-                let inode = self.inode(ino)?;
-                self.stat_inode(&inode).map(|stat| attr_of(&inode, &stat))
-            }
+            None => self.attr(&self.inode(ino)?),
         }
+    }
+
+    /// The attributes of an inode, also of one that the kernel has forgotten since.
+    pub(crate) fn attr(&self, inode: &Arc<Inode<N>>) -> io::Result<Attr> {
+        self.stat_inode(inode).map(|stat| attr_of(inode, &stat))
     }
 
     /// Without a descriptor its name will do, if that still leads to it.

@@ -310,11 +310,6 @@ impl<N: Default> Mirror<N> {
         open.iter().any(reads_and_writes)
     }
 
-    /// Whether a handle of the inode is open.
-    pub(crate) fn is_open(&self, ino: Ino) -> bool {
-        self.inode(ino).is_ok_and(|inode| !inode.state.lock().open().is_empty())
-    }
-
     /// Copies within the backing, each side a handle and an offset; returns how many bytes. EXDEV
     /// makes the kernel copy by reading and writing.
     pub(crate) fn copy_file_range(

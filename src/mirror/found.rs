@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, Timespec, Timestamps, openat2};
 
-use super::inode::{Identity, Inode};
+use super::inode::Identity;
 use super::room::For;
 use super::{Ino, Mirror, ROOT, errno, stat_of};
 
@@ -22,15 +22,6 @@ pub(crate) struct Found {
     pub(crate) number: u64,
     /// What the kernel knows it by, if it does.
     pub(crate) ino: Option<Ino>,
-}
-
-impl<N> Inode<N> {
-    /// Which file of the backing it is.
-    #[must_use]
-    pub(crate) fn key(&self) -> [u64; 3] {
-        let Identity { dev, ino, born } = self.identity;
-        [dev, ino, born]
-    }
 }
 
 impl<N: Default> Mirror<N> {
@@ -94,8 +85,7 @@ impl<N: Default> Mirror<N> {
         let stat = stat_of(&fd)?;
         let identity = self.identity(&stat);
         let ino = self.table.known(&identity).map(|inode| inode.ino());
-        let key = [identity.dev, identity.ino, identity.born];
-        Ok(Found { fd, key, number: stat.stx_ino, ino })
+        Ok(Found { fd, key: identity.key(), number: stat.stx_ino, ino })
     }
 }
 

@@ -23,6 +23,13 @@ pub(super) struct Identity {
     pub(super) born: u64,
 }
 
+impl Identity {
+    /// The same as the layers above know it.
+    pub(super) fn key(self) -> [u64; 3] {
+        [self.dev, self.ino, self.born]
+    }
+}
+
 /// Depth at which a walk up gives up: only a circle of stale names is this long.
 pub(super) const MAX_DEPTH: usize = 1 << 18;
 
@@ -77,6 +84,18 @@ impl<N> Inode<N> {
     #[must_use]
     pub(crate) fn ino(&self) -> Ino {
         self.ino
+    }
+
+    /// Which file of the backing it is.
+    #[must_use]
+    pub(crate) fn key(&self) -> [u64; 3] {
+        self.identity.key()
+    }
+
+    /// Whether a handle of it is open.
+    #[must_use]
+    pub(crate) fn is_open(&self) -> bool {
+        !self.state.lock().open().is_empty()
     }
 
     /// Whether it is a directory.

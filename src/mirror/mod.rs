@@ -14,6 +14,7 @@
 //! /proc/self/fd. Threads that call it get their own umask and working directory.
 
 mod attr;
+mod blocks;
 mod buffer;
 mod data;
 mod dir;
@@ -57,7 +58,7 @@ pub(crate) use held::{Reached, Seen};
 pub(crate) use inode::Inode;
 pub(crate) use names::Moved;
 pub(crate) use numbers::{Fh, Ino, ROOT};
-pub(crate) use walk::Walked;
+pub(crate) use walk::{Lying, Walked};
 pub(crate) use xattr::Xattr;
 
 use fds::Ring;

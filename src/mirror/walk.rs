@@ -8,15 +8,17 @@ use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags, openat2};
 
 use super::dir::AT_ONCE;
+use super::inode::Inode;
 use super::room::For;
-use super::{Mirror, ROOT};
+use super::{Mirror, ROOT, stat_at};
 
 /// How much the paths of directories that are still to be looked into may take.
 const MOST_PENDING: usize = 32 << 20;
@@ -28,6 +30,23 @@ pub(crate) struct Walked {
     pub(crate) left_out: u64,
     /// Whether all others were looked into.
     pub(crate) whole: bool,
+}
+
+/// Told each path, and the name in its directory; says whether what is in that is visited too, or ends it.
+type Visit<'a> = dyn FnMut(&[u8], (BorrowedFd<'_>, &OsStr)) -> ControlFlow<(), bool> + 'a;
+
+/// What lies below a directory.
+pub(crate) struct Lying<'a, N> {
+    /// Its path.
+    pub(crate) path: &'a [u8],
+    /// Which file it is.
+    pub(crate) key: [u64; 3],
+    /// Its inode, if the kernel knows it.
+    pub(crate) known: Option<Arc<Inode<N>>>,
+    /// Its owner.
+    pub(crate) uid: u32,
+    /// What it occupies, in units of 512 bytes.
+    pub(crate) blocks: u64,
 }
 
 impl<N: Default> Mirror<N> {
@@ -42,24 +61,58 @@ impl<N: Default> Mirror<N> {
         goes_on: &dyn Fn() -> bool,
         visit: &mut dyn FnMut(&[u8]) -> ControlFlow<(), bool>,
     ) -> io::Result<Walked> {
-        let root = self.inode(ROOT)?;
-        let top = self.descriptor(&root)?;
-        let mut path = Vec::new();
+        let (root, mut path) = (self.inode(ROOT)?, Vec::new());
         self.path(&root, &mut path);
-        let mut walked = Walked { left_out: 0, whole: true };
         match visit(&path) {
-            ControlFlow::Continue(true) => {}
-            end => return Ok(Walked { whole: end.is_continue(), ..walked }),
+            ControlFlow::Continue(true) => self.visit_in(b"", goes_on, &mut |path, _| visit(path)),
+            end => Ok(Walked { left_out: 0, whole: end.is_continue() }),
         }
+    }
+
+    /// Visits all that is below a directory, by the path that it has now, a directory before what it has.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn visit_below(
+        &self,
+        directory: &Inode<N>,
+        visit: &mut dyn FnMut(&Lying<'_, N>),
+    ) -> io::Result<Walked> {
+        let mut path = Vec::new();
+        self.path(directory, &mut path);
+        let below = path.strip_prefix(self.base()).unwrap_or_default();
+        let start = [below.strip_prefix(b"/").unwrap_or(below), b"/"].concat();
+        self.visit_in(&start, &|| true, &mut |path, (dir, name)| {
+            // What is gone by now is nowhere.
+            if let Ok(stat) = stat_at(dir, name) {
+                let identity = self.identity(&stat);
+                let (uid, blocks) = (stat.stx_uid, stat.stx_blocks);
+                let (known, key) = (self.table.known(&identity), identity.key());
+                visit(&Lying { path, key, known, uid, blocks });
+            }
+            ControlFlow::Continue(true)
+        })
+    }
+
+    /// Visits what is in a directory, with a path below the root that ends with a slash, or in the root.
+    fn visit_in(
+        &self,
+        start: &[u8],
+        goes_on: &dyn Fn() -> bool,
+        visit: &mut Visit<'_>,
+    ) -> io::Result<Walked> {
+        let top = self.descriptor(&self.inode(ROOT)?)?;
+        let mut path = self.base.clone();
+        let mut walked = Walked { left_out: 0, whole: true };
         let mut pending = Pending::default();
-        pending.push(b"", b"");
+        pending.push(start, b"");
         while let Some(directory) = pending.pop() {
             if !goes_on() {
                 return Ok(Walked { whole: false, ..walked });
             }
             let opened = match self.open_below(top.as_fd(), &directory) {
                 Ok(opened) => opened,
-                Err(error) if directory.is_empty() => return Err(error),
+                Err(error) if *directory == *start => return Err(error),
                 Err(error) => {
                     walked.left_out += u64::from(!is_gone(&error));
                     continue;
@@ -82,7 +135,7 @@ impl<N: Default> Mirror<N> {
                 }
                 path.truncate(before);
                 path.extend_from_slice(name);
-                let enter = match visit(&path) {
+                let enter = match visit(&path, (opened.as_fd(), OsStr::from_bytes(name))) {
                     ControlFlow::Continue(enter) if goes_on() => enter,
                     _ => return Ok(Walked { whole: false, ..walked }),
                 };

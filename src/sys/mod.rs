@@ -4,6 +4,7 @@
 //! signature says, whatever the arguments. Errors are raw OS errors. No locks.
 #![allow(unsafe_code, reason = "the one layer where it is allowed")]
 
+pub(crate) mod blocks;
 pub(crate) mod creds;
 pub(crate) mod daemonize;
 pub(crate) mod descriptors;

@@ -207,6 +207,39 @@ fn an_allocation_is_done_whole_or_not_and_is_written_to_for_nothing() {
     }
 }
 
+/// Also where lseek(2) tells of a hole.
+#[test]
+fn what_is_allocated_ahead_in_a_file_with_holes_is_there() {
+    for disk in [Disk::tmpfs(), Disk::ext4()] {
+        let mount = on(&disk, "full --free 64KiB");
+        let file = create(&mount, "f");
+        file.set_len(1 << 20).unwrap();
+        fallocate(&file, FallocateFlags::empty(), 512 << 10, 64 << 10).unwrap();
+        assert_eq!(left(&mount), 0);
+        assert_eq!(errno_of(file.write_at(b"x", 508 << 10)), ENOSPC, "a hole");
+        file.write_all_at(&[b'x'; 64 << 10], 512 << 10).unwrap();
+        assert_eq!(left(&mount), 0);
+        file.set_len(0).unwrap();
+        file.set_len(16 << 10).unwrap();
+        fallocate(&file, FallocateFlags::KEEP_SIZE, 16 << 10, 64 << 10).unwrap();
+        assert_eq!(errno_of(file.write_at(b"x", 0)), ENOSPC, "a hole before what is ahead");
+        file.write_all_at(&[b'x'; 64 << 10], 16 << 10).unwrap();
+    }
+}
+
+#[test]
+fn a_directory_that_is_open_gives_back_with_its_last_close() {
+    let mount = mount_with("full --free 1MiB --inodes 3", 0);
+    let inodes = || statvfs(mount.mnt()).unwrap().f_favail;
+    let path = mount.mnt().join("d");
+    fs::create_dir(&path).unwrap();
+    let directory = File::open(&path).unwrap();
+    fs::remove_dir(&path).unwrap();
+    assert_eq!(inodes(), 2, "it is there still");
+    drop(directory);
+    wait_for("the last close", || (inodes() == 3).then_some(()));
+}
+
 #[test]
 fn what_is_stored_through_a_mapping_is_written_back_whole_or_fails() {
     let mount = mount_with("full --free 8KiB", 0);

@@ -21,6 +21,7 @@ mod injections;
 mod latches;
 mod late_error;
 mod lost_write;
+mod moved_space;
 mod phases;
 mod short;
 mod throttle;

@@ -36,12 +36,23 @@ pub(crate) struct Shared<'a> {
 impl Shared<'_> {
     /// Whether the operation may be refused: the fault is set on it, and does not only follow.
     pub(crate) fn limits(&self) -> bool {
-        self.firing.n.is_some()
+        self.firing.limits
+    }
+
+    /// Whether all files are counted, whatever their paths.
+    pub(crate) fn is_everywhere(&self) -> bool {
+        !self.firing.live.counts_some()
+    }
+
+    /// Whether a file with that path is counted.
+    pub(crate) fn covers(&self, path: &[u8]) -> bool {
+        self.is_everywhere() || self.firing.live.fault.pattern().matches(path)
     }
 
     /// There is no room for it, or for part of it only.
     pub(crate) fn acts(&self, refuses: bool) {
-        self.firing.acts.set(if refuses { Acts::Refuses } else { Acts::Shortens });
-        self.firing.live.acted();
+        let Firing { live, n, acts, .. } = self.firing;
+        acts.set(if refuses { Acts::Refuses } else { Acts::Shortens });
+        n.set(Some(live.acted(n.get())));
     }
 }

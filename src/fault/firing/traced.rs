@@ -43,7 +43,7 @@ impl Firing {
             id: self.live.id.0,
             name: fault.name().map(ToString::to_string),
             kind: kinds.join("+"),
-            n: self.n?,
+            n: self.n.get()?,
             asked: asked.or(after),
             due_ns: due.or(late).map(trace::monotonic_ns),
             action: self.action(end),

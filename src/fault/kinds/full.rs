@@ -49,11 +49,13 @@ impl Kind for Full {
          more than there is. Whether a request fits is known when it runs: what a delay holds is held before. \
          df(1) and statfs(2) show what is left, up to what the backing has, unless it is set for some files \
          only (`-r`, `--owner`): then they show the backing's. A file that changes its owner is refused \
-         nothing, nor is a rename. One into or out of these files moves no space either: what goes out stays \
-         charged, and what comes in gives back what it has. Not charged, and not given back: extended \
+         nothing. With `-r` a rename or a link that brings files among these takes what they have, whole or not \
+         at all, beside what it replaces; what leaves them is given back. All that is in a directory is looked \
+         at while its rename waits. Not charged, and not given back: extended \
          attributes, what a directory grows by, and what the backing takes by itself later. What it gives by \
          itself comes back when the file is next cut, or removed; of more than 65,536 files, not at all. In a \
-         file with holes, blocks that were allocated ahead may count as not there before a write.\n\
+         file with holes, blocks that were allocated ahead may count as not there before a write, where the \
+         backing does not tell: it has no FIEMAP, and is no tmpfs on Linux 6.5 or later.\n\
          \n    slowfs full --free 10MiB\
          \n    slowfs full --free 0 -r '.*/pg_wal/.*'\
          \n    slowfs full --free 1GiB --inodes 1000 --owner 999 --errno EDQUOT"
@@ -94,7 +96,7 @@ impl Kind for Full {
 
 /// What takes space or gives it back. A copy consults `write` on its target, and `copy_file_range` on its
 /// source too.
-const CHARGED: [Call; 13] = [
+const CHARGED: [Call; 14] = [
     Call::Write,
     Call::Fallocate,
     Call::SetattrSize,
@@ -107,8 +109,13 @@ const CHARGED: [Call; 13] = [
     Call::Unlink,
     Call::Rmdir,
     Call::Rename,
+    Call::Link,
     Call::Release,
 ];
+
+/// What may be the last that has a file or a directory, or the first again: an open that races a removal
+/// takes that once more, until the last close.
+const OPENED: [Call; 3] = [Call::Open, Call::Opendir, Call::Releasedir];
 
 #[derive(Debug)]
 struct Filling {
@@ -144,10 +151,10 @@ impl Effect for Filling {
         }
     }
 
-    /// Also what it is not set on: what is given back comes back. An open that races the removal of its
-    /// file takes that again, until the last close.
+    /// Also what it is not set on: what is given back comes back.
     fn follows(&self) -> MethodSet {
-        CHARGED.iter().fold(Call::Open.methods(), |set, call| set.union(call.methods()))
+        let all = CHARGED.iter().chain(&OPENED);
+        all.fold(MethodSet::EMPTY, |set, call| set.union(call.methods()))
     }
 
     fn ledger(&self) -> Option<&Ledger> {

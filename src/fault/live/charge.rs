@@ -4,6 +4,7 @@
 use super::Live;
 use crate::fault::operation::Operation;
 use crate::fault::plan::Plan;
+use crate::ops::MethodSet;
 
 impl Live {
     /// Whether one of its effects asks where the file ends of which a request reads.
@@ -27,9 +28,26 @@ impl Live {
         (n, acts)
     }
 
-    /// A condition that let an operation pass has acted on it all the same, when it ran.
+    /// A condition has acted on an operation when that ran: one that it let pass as its match of that number,
+    /// or one that it only followed. The number of the match.
     #[cold]
-    pub(in crate::fault) fn acted(&self) {
-        self.tally.lock().fired += 1;
+    pub(in crate::fault) fn acted(&self, n: Option<u64>) -> u64 {
+        let mut tally = self.tally.lock();
+        let matched = tally.matched;
+        tally.matched += u64::from(n.is_none());
+        tally.fired += 1;
+        n.unwrap_or(matched)
+    }
+
+    /// Whether it counts the space of some files only: what is renamed may come to be one of them, or cease
+    /// to, with all that is in it.
+    pub(in crate::fault) fn counts_some(&self) -> bool {
+        let counts = self.fault.effects().iter().any(|effect| effect.ledger().is_some());
+        counts && !self.fault.pattern().as_str().is_empty()
+    }
+
+    /// Whether it limits an operation that its pattern does not match, with these methods left to it.
+    pub(in crate::fault) fn limits(&self, op: &Operation<'_>, methods: MethodSet) -> bool {
+        methods.intersects(op.call.methods()) && (!self.sifts || self.is_sifted(op))
     }
 }
