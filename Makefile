@@ -50,6 +50,7 @@ test-clients: setup-clients ## clients in Python, C++, Node and Go
 # and the page made of the results. AGAIN=--again runs all; ONLY="--only redis:full" some.
 test-databases: $(SLOWFS) setup-databases ## six databases on files that tear, spoil and fail; half an hour, goes on where it stopped
 	$(PYTHON) tests/databases/run --slowfs $(SLOWFS) $(AGAIN) $(ONLY)
+	$(PYTHON) tests/databases/three-members --slowfs $(SLOWFS)
 	$(PYTHON) tests/databases/table.py > docs/what-databases-do.md
 
 # The same tests at full length: minutes of attack and of races, a hundred thousand reads, 300,000

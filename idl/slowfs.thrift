@@ -403,6 +403,8 @@ struct Unsynced {
     6: i64 written_back,            // entries that counted as such, for their age or for want of room
     7: i64 age_ns,                  // of the oldest entry
     8: list<binary> foreign,        // what was changed behind the mount, and counts as durable
+    9: i64 cuts,                    // how often the power was cut since the mount began
+    10: bool off,                   // whether it is off
 }
 
 /** An image of what a disk could hold. */
@@ -417,6 +419,19 @@ struct PowerCut {
     8: i64 made,                    // files, directories and all else in it
     9: i64 copied,                  // bytes that had to be copied
     10: binary manifest,            // where it says what was dropped, and of which files what
+}
+
+/** A cut of the power in place. */
+struct PowerLoss {
+    1: string keep,                 // of what was not durable, as it was asked for
+    2: i64 unit,                    // bytes that were written at once or not at all
+    3: string seed,                 // of the dice, a number of 64 bits
+    4: i64 entries,                 // that the log had
+    5: i64 dropped,                 // changes of names, attributes and sizes that are undone
+    6: i64 reverted,                // files whose content is another now
+    7: list<i64> killed,            // processes that got SIGKILL
+    8: bool off,                    // whether the power stays off
+    9: i64 cuts,                    // how often it was cut since the mount began
 }
 
 service SlowFS extends charybdefs.server {
@@ -543,6 +558,28 @@ service SlowFS extends charybdefs.server {
      */
     PowerCut power_cut(1: string name, 2: string keep, 3: i64 unit, 4: string seed)
         throws (1: Refused refused),
+
+    /**
+     * The first half of a cut in place: what is under way ends, and what comes waits, for `stays_ns` at most; then
+     * all goes on. So several mounts are cut at one moment, or none. A ticket for power_commit or power_abort.
+     */
+    i64 power_prepare(1: i64 stays_ns) throws (1: Refused refused),
+
+    /**
+     * The second half: what waits or is held fails, open files are cut off, and the directory behind the mount
+     * becomes what power_cut would build. Then the power is on again, or with `stay_off` off: everything fails
+     * with EIO until power_on or clear. `kill`: every process that has files of the mount open or mapped gets SIGKILL
+     * first, and what it waits for is not done; `client` is the process id of who asks, which does not. An empty `seed` is
+     * by chance.
+     */
+    PowerLoss power_commit(1: i64 ticket, 2: string keep, 3: i64 unit, 4: string seed, 5: bool stay_off,
+        6: bool kill, 7: i64 client) throws (1: Refused refused),
+
+    /** Has what waits go on instead; false if it does so already. */
+    bool power_abort(1: i64 ticket) throws (1: Refused refused),
+
+    /** Has the power on again; whether it was off. */
+    bool power_on() throws (1: Refused refused),
 
     /** Who answers here, and how it is mounted. */
     Info info(),

@@ -11,11 +11,12 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
+use common::sqlite::{Session, ask_once};
 use common::{Mount, scratch, slowfs, stdout_of, text_of};
 use serde_json::Value;
 use slowfs::rpc::Cut;
@@ -157,47 +158,6 @@ fn writes_by_o_dsync_and_stores_into_a_mapping_are_taken_in() {
     assert_eq!((left[0], left[4096], left[8192]), (b'o', b's', b'o'));
     let image = cut(&mount, &images, "all", "all", 0);
     assert!(fs::read(image.join("f")).unwrap() == fs::read(mount.raw().join("f")).unwrap());
-}
-
-/// A session of the shell of SQLite.
-struct Session {
-    shell: Child,
-    answers: BufReader<std::process::ChildStdout>,
-}
-
-impl Session {
-    fn start(database: &Path, setup: &str) -> Session {
-        let mut shell = Command::new("sqlite3");
-        shell.arg(database).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut shell = shell.spawn().expect("this test needs sqlite3");
-        let answers = BufReader::new(shell.stdout.take().unwrap());
-        let mut session = Session { shell, answers };
-        session.ask(setup);
-        session
-    }
-
-    /// Runs these statements to their end.
-    fn ask(&mut self, statements: &str) {
-        let stdin = self.shell.stdin.as_mut().unwrap();
-        writeln!(stdin, "{statements}\nSELECT 'done';").unwrap();
-        let mut line = String::new();
-        while line.trim() != "done" {
-            line.clear();
-            assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "sqlite3 has ended");
-        }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.shell.kill();
-        let _ = self.shell.wait();
-    }
-}
-
-fn ask_once(database: &Path, statements: &str) -> String {
-    let output = Command::new("sqlite3").arg(database).arg(statements).output().unwrap();
-    text_of(&output).trim().to_owned()
 }
 
 /// Commits one row after the other; after each fifth an image is made, which must be sound. How many of the

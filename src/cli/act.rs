@@ -23,7 +23,7 @@ use super::tracking::CutArgs;
 use super::values::Cleared;
 use super::whom::{Meant, is_bare_mountpoint};
 use super::{
-    injections, kinds, matching, output, power, record, scenario, set, trace, watch, whom,
+    injections, kinds, matching, output, plug, power, record, scenario, set, trace, watch, whom,
 };
 use crate::fault::words::{FaultWords, visible};
 use crate::rpc::{Client, ClientError, MethodInfo, RotWords};
@@ -48,6 +48,7 @@ enum Call<'a> {
     Unsynced,
     Checkpoint,
     PowerCut(&'a CutArgs),
+    PowerOn,
     Ping,
 }
 
@@ -142,7 +143,11 @@ pub(super) fn run(command: &Control) -> ExitCode {
         },
         Control::Unsynced { target } => asked(Call::Unsynced, target),
         Control::Checkpoint { target } => asked(Call::Checkpoint, target),
+        Control::PowerCut { args, target } if args.now => {
+            of(target, |target| plug::cut(args, target))
+        }
         Control::PowerCut { args, target } => asked(Call::PowerCut(args), target),
+        Control::PowerOn { target } => asked(Call::PowerOn, target),
         Control::Ping { target } => asked(Call::Ping, target),
     }
 }
@@ -205,6 +210,7 @@ fn act(client: &mut Client, addr: &str, call: &Call<'_>) -> Result<Report, Strin
         Call::Unsynced => power::unsynced(client),
         Call::Checkpoint => power::checkpoint(client),
         Call::PowerCut(args) => power::cut(client, args),
+        Call::PowerOn => plug::on(client),
         Call::Ping => ping(client),
     };
     done.map_err(|e| explain(addr, e))

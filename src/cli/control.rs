@@ -230,12 +230,19 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Build a directory that a disk could hold if the power went now; the mount goes on
+    /// Build a directory that a disk could hold if the power went now, or cut the power of mounts in place
     #[command(after_help = help::POWER_CUT)]
     PowerCut {
-        /// Which image
+        /// What is left then
         #[command(flatten)]
         args: CutArgs,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Have the power on again after `slowfs power-cut --now --stay-off`
+    #[command(after_help = help::POWER_ON)]
+    PowerOn {
         /// Which mounts
         #[command(flatten)]
         target: Target,

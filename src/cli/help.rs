@@ -207,13 +207,27 @@ Examples:
   slowfs checkpoint /mnt/slowfs";
 
 pub(super) const POWER_CUT: &str = "\
-The directory is made below that of `slowfs mount --images`, beside a file NAME.json that says what was kept and \
-dropped. Start the database on it: what it was promised must be there. Requests that change something wait meanwhile.
+With --to a directory is made below that of `slowfs mount --images`, beside a file NAME.json that says what was kept \
+and dropped. Start the database on it: what it was promised must be there. Requests that change something wait meanwhile.
+
+With --now the directory behind the mount itself becomes what such an image would be. What is under way or held fails \
+with EIO, and so does whatever asks by files that were open; names are looked up anew. Each of several mounts \
+has its requests wait first, then all are cut; where one cannot be, none is.
 
 Examples:
   slowfs power-cut --to cut1                          # what is durable, and nothing else
   slowfs power-cut --to cut2 --keep random --seed 7
-  slowfs power-cut /mnt/slowfs --to cut3 --keep prefix:12 --unit 4096";
+  slowfs power-cut /mnt/slowfs --to cut3 --keep prefix:12 --unit 4096
+  slowfs power-cut --now --keep random                # in place
+  slowfs power-cut --now --kill                       # processes die, too
+  slowfs power-cut --now --addr :9090,:9091,:9092     # three mounts at one moment";
+
+pub(super) const POWER_ON: &str = "\
+What is there then is what the cut has left. `slowfs clear` does the same, and clears all faults.
+
+Examples:
+  slowfs power-on
+  slowfs power-on /mnt/slowfs";
 
 pub(super) const PING: &str = "\
 Examples:

@@ -32,6 +32,7 @@ mod options;
 mod original;
 mod output;
 mod overview;
+mod plug;
 mod power;
 mod progress;
 mod ps;
@@ -208,7 +209,7 @@ mod tests {
     use crate::fault::words::{EffectWords, FaultWords};
     use crate::rpc::{
         Healed, Info, Injection, Injections, LatencyStatistics, ListedFault, Matched, Met,
-        MethodStatistics, PassthroughStatistics, PowerCut, Put, Rotted, Run, RunEvent,
+        MethodStatistics, PassthroughStatistics, PowerCut, PowerLoss, Put, Rotted, Run, RunEvent,
         ScenarioWords, Statistics, StepWords, Taken, TraceEvent, TraceHead, TraceHit, Unsynced,
         UnsyncedFile, UnsyncedName, UnsyncedRange,
     };
@@ -304,6 +305,7 @@ mod tests {
             fields(UnsyncedName::default()),
             fields(UnsyncedRange::default()),
             fields(PowerCut::default()),
+            fields(PowerLoss::default()),
             fields(TraceEvent::default()),
             fields(TraceHit::default()),
             fields(Run::default()),

@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Faults", &["clear", "heal", "rot"]),
     ("Scripts", &["recipe", "run"]),
     ("Measure", &["record", "demo", "selftest"]),
-    ("Power", &["unsynced", "checkpoint", "power-cut"]),
+    ("Power", &["unsynced", "checkpoint", "power-cut", "power-on"]),
 ];
 
 const LOOK: &str = "Look";

@@ -14,9 +14,10 @@ use crate::rpc::{
 
 /// Has one mount build the image.
 pub(super) fn cut(client: &mut Client, args: &CutArgs) -> Result<Report, ClientError> {
-    let CutArgs { to, keep, unit, seed } = args;
+    let CutArgs { to, keep, unit, seed, .. } = args;
     let seed = seed.map(|seed| seed.to_string()).unwrap_or_default();
-    let cut = Cut { name: to.clone(), keep: keep.to_string(), unit: *unit, seed };
+    let name = to.clone().unwrap_or_default();
+    let cut = Cut { name, keep: keep.to_string(), unit: *unit, seed };
     let done = client.power_cut(&cut)?;
     let PowerCut { image, keep, seed, entries, dropped, reverted, .. } = &done;
     let dice = if keep == "random" { format!(" (seed {seed})") } else { String::new() };
@@ -76,6 +77,9 @@ fn table(found: &Unsynced) -> String {
         0 => "everything is durable".to_owned(),
         n => format!("{} not durable, {remembered} bytes", counted(*n, "entry is", "entries are")),
     };
+    if found.off {
+        text.insert_str(0, "the power is off; ");
+    }
     if *written_back > 0 {
         let _ = write!(text, "; {written_back} counted as written back");
     }
@@ -97,7 +101,7 @@ fn table(found: &Unsynced) -> String {
     text
 }
 
-fn counted(n: i64, one: &str, several: &str) -> String {
+pub(super) fn counted(n: i64, one: &str, several: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { several })
 }
 

@@ -9,8 +9,8 @@ use clap::Args;
 
 use super::values::parse_time;
 use crate::daemon::TrackingConfig;
-use crate::fault::words;
-use crate::unsynced::{Keeping, Order};
+use crate::fault::{Keeping, words};
+use crate::unsynced::Order;
 
 /// What `slowfs mount` remembers.
 #[derive(Args, Clone, Debug)]
@@ -80,9 +80,19 @@ impl Tracking {
 /// Which image.
 #[derive(Args, Clone, Debug)]
 pub(super) struct CutArgs {
-    /// Its name, below the directory of `slowfs mount --images`
-    #[arg(long, value_name = "NAME", required = true)]
-    pub(super) to: String,
+    /// Build it beside, by that name below the directory of `slowfs mount --images`; the mount goes on
+    #[arg(long, value_name = "NAME", required_unless_present = "now")]
+    pub(super) to: Option<String>,
+    /// Cut the power in place: what is under way fails, open files are cut off, and what was not durable is gone.
+    /// Several mounts are cut at one moment, or none
+    #[arg(long, conflicts_with = "to")]
+    pub(super) now: bool,
+    /// Leave it off then: everything fails with EIO until `slowfs power-on` or `slowfs clear`
+    #[arg(long, requires = "now")]
+    pub(super) stay_off: bool,
+    /// Send SIGKILL to every process that has files of the mount open or mapped, as processes die with the power
+    #[arg(long, requires = "now")]
+    pub(super) kill: bool,
     /// What is kept of what is not durable: nothing, everything, the first N entries of the log, or whatever
     /// the dice say that a disk could hold
     #[arg(long, value_name = "none|all|prefix:N|random", default_value = "none")]

@@ -78,6 +78,7 @@ impl RunConfig {
             reach: Some(reach),
             keeps_entries: false,
             keeps_sizes: self.fs.writeback_cache,
+            tracks: self.tracking.is_some(),
         }
     }
 }

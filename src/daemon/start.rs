@@ -54,7 +54,8 @@ pub(super) fn start(
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let (notifier, stats, survey) = (fs.notifier(), fs.stats(), Arc::new(fs.survey()));
-    let unsynced = tracking::unsynced_log(Arc::clone(&survey), config.tracking.as_ref());
+    let doors = (Arc::clone(&survey), fs.plug());
+    let unsynced = tracking::unsynced_log(doors, config.tracking.as_ref());
     let repairer: Behind<dyn Repairs> = Behind::new(Arc::new(fs.repair()));
     let looking = Arc::clone(&survey);
     let files = Files::new(move |goes_on, visit| {

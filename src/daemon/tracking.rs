@@ -4,18 +4,20 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
 use super::config::TrackingConfig;
 use super::error::{StartError, strip};
 use super::held;
-use crate::fs::Survey;
+use crate::fault::Keeping;
+use crate::fs::{How, Plug, Survey};
 use crate::rpc::{
-    Behind, Cut, PowerCut, Unsynced as Told, UnsyncedFile, UnsyncedLog, UnsyncedName,
-    UnsyncedRange, WirePath, ns, seed_of, signed,
+    Behind, Cut, CutNow, PowerCut, PowerLoss, Unsynced as Told, UnsyncedFile, UnsyncedLog,
+    UnsyncedName, UnsyncedRange, WirePath, ns, seed_of, signed,
 };
-use crate::unsynced::{Choice, Keeping, Limits, Pending, Unsynced};
+use crate::unsynced::{Choice, Limits, Pending, Unsynced};
 
 /// Ranges of a file that are told.
 const MOST_RANGES: usize = 16;
@@ -52,22 +54,25 @@ fn images(dir: &Path, mountpoint: &Path, base: &Path) -> Result<OwnedFd, StartEr
 
 /// Whom control asks, if something is remembered.
 pub(super) fn unsynced_log(
-    survey: Arc<Survey>,
+    (survey, plug): (Arc<Survey>, Plug),
     config: Option<&TrackingConfig>,
 ) -> Behind<dyn UnsyncedLog> {
     let Some(config) = config else { return Behind::default() };
     let images = config.images.clone().unwrap_or_default();
-    Behind::new(Arc::new(Door { survey, images }))
+    Behind::new(Arc::new(Door { survey, plug, images }))
 }
 
 struct Door {
     survey: Arc<Survey>,
+    plug: Plug,
     images: PathBuf,
 }
 
 impl UnsyncedLog for Door {
     fn unsynced(&self) -> Told {
-        self.survey.pending().map(told).unwrap_or_default()
+        let (cuts, off) = self.plug.cuts();
+        let told = self.survey.pending().map(told).unwrap_or_default();
+        Told { cuts: cuts.into(), off, ..told }
     }
 
     fn checkpoint(&self) -> i64 {
@@ -75,20 +80,7 @@ impl UnsyncedLog for Door {
     }
 
     fn cut(&self, cut: &Cut) -> Result<PowerCut, String> {
-        let keeping: Keeping = match cut.keep.as_str() {
-            "" => Keeping::default(),
-            keep => keep.parse()?,
-        };
-        let unit = match cut.unit {
-            0 => 512,
-            unit @ (512 | 4096) => unit.unsigned_abs(),
-            other => return Err(format!("unit is {other}: it must be 512 or 4096")),
-        };
-        let seed = match cut.seed.as_str() {
-            "" => rand::random(),
-            seed => seed_of(seed)?,
-        };
-        let choice = Choice { keeping, unit, seed };
+        let choice = choice(&cut.keep, cut.unit, &cut.seed)?;
         let done = self.survey.cut(&cut.name, choice).transpose().map_err(|e| e.to_string())?;
         let done = done.ok_or("nothing is remembered")?;
         Ok(PowerCut {
@@ -104,6 +96,55 @@ impl UnsyncedLog for Door {
             manifest: WirePath(self.images.join(format!("{}.json", done.image))),
         })
     }
+
+    fn prepare(&self, stays: Duration) -> Result<i64, String> {
+        self.plug.prepare(stays).map(signed).map_err(|e| e.to_string())
+    }
+
+    fn abort(&self, ticket: i64) -> bool {
+        self.plug.abort(ticket.cast_unsigned())
+    }
+
+    fn cut_now(&self, cut: &CutNow) -> Result<PowerLoss, String> {
+        let choice = choice(&cut.keep, cut.unit, &cut.seed)?;
+        let spared = u32::try_from(cut.client).ok().into_iter().collect();
+        let how = How { choice, stays_off: cut.stay_off, kills: cut.kill, spared, asks: None };
+        let done = self.plug.cut(cut.ticket.cast_unsigned(), &how).map_err(|e| e.to_string())?;
+        let (taken, (cuts, off)) = (done.taken, self.plug.cuts());
+        Ok(PowerLoss {
+            keep: choice.keeping.to_string(),
+            unit: signed(choice.unit),
+            seed: choice.seed.to_string(),
+            entries: signed(taken.entries),
+            dropped: signed(taken.dropped),
+            reverted: signed(taken.put_back.len() as u64),
+            killed: done.killed.into_iter().map(i64::from).collect(),
+            off,
+            cuts: cuts.into(),
+        })
+    }
+
+    fn power_on(&self) -> bool {
+        self.plug.on()
+    }
+}
+
+/// What is to be kept, as control says it.
+fn choice(keep: &str, unit: i64, seed: &str) -> Result<Choice, String> {
+    let keeping: Keeping = match keep {
+        "" => Keeping::default(),
+        keep => keep.parse()?,
+    };
+    let unit = match unit {
+        0 => 512,
+        unit @ (512 | 4096) => unit.unsigned_abs(),
+        other => return Err(format!("unit is {other}: it must be 512 or 4096")),
+    };
+    let seed = match seed {
+        "" => rand::random(),
+        seed => seed_of(seed)?,
+    };
+    Ok(Choice { keeping, unit, seed })
 }
 
 fn told(pending: Pending) -> Told {
@@ -127,5 +168,6 @@ fn told(pending: Pending) -> Told {
         written_back: signed(written_back),
         age_ns: ns(age),
         foreign: foreign.into_iter().map(WirePath).collect(),
+        ..Told::default()
     }
 }

@@ -25,6 +25,8 @@ pub struct Bounds {
     pub keeps_entries: bool,
     /// The kernel keeps the sizes and times of files, whatever it is told (`--writeback-cache`).
     pub keeps_sizes: bool,
+    /// What is not durable is remembered (`--track-unsynced`).
+    pub tracks: bool,
 }
 
 /// What changes the size of a file or its time of modification.
@@ -48,6 +50,12 @@ impl Bounds {
             let methods = fault.scope().methods;
             Some(methods.minus(methods.minus(all))).filter(|among| !among.is_empty())
         };
+        let unseen = effects.iter().find_map(|effect| effect.needs_tracking());
+        if let Some(unseen) = unseen.filter(|_| !self.tracks) {
+            return Some(format!(
+                "{unseen} needs a mount with --track-unsynced, which remembers what is lost"
+            ));
+        }
         let spares = effects.iter().find(|effect| effect.spares_the_kernel());
         if let Some(spares) = spares.filter(|_| self.keeps_sizes)
             && let Some(writing) = among(&[Call::Write])

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::firing::{Firing, Hit};
 use super::injections::{Injections, Place, Source, Wrong};
-use super::live::{Live, PastCache, Rank, Strike};
+use super::live::{FaultId, Live, PastCache, Rank, Strike};
 use super::mask::Mask;
 use super::operation::Operation;
 use super::rolled::Rolled;
@@ -190,6 +190,11 @@ impl Gate {
         let mut spent = false;
         self.table.in_turn(hit, |now, hit| spent = ask_by(now, hit, (subjects, op), roll));
         spent
+    }
+
+    /// That one has done what it does once: it leaves the table.
+    pub(crate) fn spend(&self, fault: FaultId) {
+        self.table.retire(fault);
     }
 
     /// Those that have fired for the last time leave the table.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::after::times;
 pub(crate) use super::after::{After, Slower};
 pub(crate) use super::edit::Edit;
+use super::keeping::Keeping;
 use super::spoil::Spoil;
 use super::words::Errno;
 
@@ -127,10 +128,27 @@ pub struct Change {
     pub hidden: bool,
     /// How much space a STATFS tells of.
     pub space: Option<Space>,
+    /// The power is cut before it is answered.
+    pub cut: Option<CutPower>,
+}
+
+/// How the power is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutPower {
+    /// What is left of what was not durable.
+    pub keep: Keeping,
+    /// Bytes that are written at once or not at all.
+    pub unit: u64,
+    /// For the dice; None: by chance.
+    pub seed: Option<u64>,
+    /// Whether every process that has files of the mount open or mapped dies.
+    pub kills: bool,
+    /// Whether it stays off.
+    pub stays_off: bool,
 }
 
 impl Change {
-    fn add(&mut self, Change { run, edits, spoil, hidden, space }: &Change) {
+    fn add(&mut self, Change { run, edits, spoil, hidden, space, cut }: &Change) {
         self.run = self.run.both(run);
         self.edits.extend_from_slice(edits);
         self.spoil = self.spoil.or(*spoil);
@@ -139,6 +157,7 @@ impl Change {
             (Some(own), Some(other)) => Some(own.least(other)),
             (own, other) => own.or(other),
         };
+        self.cut = self.cut.or(*cut);
     }
 }
 

@@ -91,7 +91,7 @@ impl Core {
     /// A directory entry as replied.
     pub(super) fn entry(&self, entry: &mirror::Entry) -> EntryReply {
         let attributes = self.attributes(entry.ino, &entry.attr);
-        EntryReply { attributes, generation: entry.generation, ttl: TTL }
+        EntryReply { attributes, generation: self.generation(entry), ttl: TTL }
     }
 
     /// An open file as replied: to be served by the kernel; or past the page cache, while a read

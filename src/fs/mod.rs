@@ -6,7 +6,7 @@
 //! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `told`
 //! tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and `reads` tell which requests are one system call;
 //! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
-//! takes; `reported` is what it takes where what is done is reported as failed; `holes` finds those of mapped files; `charge` reserves and settles space, of the files that `counted` says, by what is `asked` and `moved`; `tracked` has the log of what is not durable take in what is done; `passthrough` hands files over to the kernel, and
+//! takes; `reported` is what it takes where what is done is reported as failed; `holes` finds those of mapped files; `charge` reserves and settles space, of the files that `counted` says, by what is `asked` and `moved`; `tracked` has the log of what is not durable take in what is done, and `plug` the power cut, in which `victims` die; `passthrough` hands files over to the kernel, and
 //! `written_back` is what it takes where the kernel keeps what is written; `survey` looks through the tree for control; `injected` keeps what faults have made of bytes, and `repair` heals it. Lock rule: no
 //! lock of this room is held while the mirror, the gate or the kernel works.
 
@@ -44,6 +44,7 @@ mod op;
 mod oplog;
 mod parts;
 mod passthrough;
+mod plug;
 mod reads;
 mod repair;
 mod reply;
@@ -59,6 +60,7 @@ mod traced;
 mod tracked;
 mod trusted;
 mod underway;
+mod victims;
 mod walks;
 mod warden;
 mod writes;
@@ -68,6 +70,7 @@ pub(crate) use init::Kernel;
 pub use init::negotiate;
 pub(crate) use notifier::Notifier;
 use passthrough::Note;
+pub(crate) use plug::{How, Plug};
 pub(crate) use repair::Repair;
 pub(crate) use survey::Survey;
 
@@ -187,6 +190,12 @@ impl SlowFs {
     #[must_use]
     pub(crate) fn survey(&self) -> Survey {
         Survey::new(Arc::clone(&self.core))
+    }
+
+    /// What cuts the power, for use beside the running session.
+    #[must_use]
+    pub(crate) fn plug(&self) -> Plug {
+        Plug::new(Arc::clone(&self.core))
     }
 
     /// What heals and spoils stored bytes on command, for use beside the running session.

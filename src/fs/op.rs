@@ -23,6 +23,8 @@ pub(super) struct Operands<'a> {
     pub(super) noted: Option<&'a Arc<Noted>>,
     /// Something is remembered of what is stored, which it may write over.
     pub(super) guarded: bool,
+    /// How often the power had been cut when it left the thread on which it came.
+    pub(super) cuts: u32,
 }
 
 impl<'a> Operands<'a> {
@@ -55,6 +57,7 @@ impl<'a> Operands<'a> {
             data: self.data.into(),
             noted: self.noted.cloned(),
             guarded: self.guarded,
+            cuts: self.cuts,
         }
     }
 }
@@ -66,6 +69,7 @@ pub(super) struct OwnedOperands {
     data: Vec<u8>,
     noted: Option<Arc<Noted>>,
     guarded: bool,
+    cuts: u32,
 }
 
 impl OwnedOperands {
@@ -77,6 +81,7 @@ impl OwnedOperands {
             altered: None,
             noted: self.noted.as_ref(),
             guarded: self.guarded,
+            cuts: self.cuts,
         }
     }
 
@@ -99,7 +104,7 @@ pub(super) enum Target {
 
 impl Target {
     /// The inode, or the directory of the entry.
-    fn ino(self) -> Ino {
+    pub(super) fn ino(self) -> Ino {
         match self {
             Target::Inode(ino) | Target::Name(ino) | Target::Other(ino) => ino,
         }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use fuser::BackingId;
 use parking_lot::Mutex;
@@ -31,6 +31,8 @@ pub(crate) struct Note {
     pub(super) memo: Memo,
     /// The kernel may have pages of it.
     pub(super) paged: AtomicBool,
+    /// How often the power had been cut when the kernel was last told of it.
+    pub(super) since: AtomicU32,
 }
 
 /// How the inodes are served that are open, where the kernel may serve any.

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use super::Core;
 use super::noted::Told;
 use super::op::{Op, Operands, OwnedOperands};
+use super::plug::Barred;
 use super::reply::Answer;
 use super::struck::Struck;
 use crate::fault::hold::Moment;
-use crate::fault::plan::Hold;
-use crate::fault::{Hit, trace};
+use crate::fault::plan::{CutPower, Hold};
+use crate::fault::{FaultId, Hit, trace};
 use crate::kept::Kept;
 use crate::mirror::Caller;
 use crate::stats::{Answered, is_usual};
@@ -96,11 +97,10 @@ impl Core {
                 struck.tell_not_run(&op, operands, errno_of(&error));
                 let owed = here || self.underway.end_away(op.claim());
                 let ended = Ended { result: Err(error), injected: false, took: None };
-                let hits = hits_of(Some(struck));
                 if owed {
-                    self.answer_now(&op, operands, reply, ended, || hits)
+                    self.answer_now(&op, operands, reply, ended, || hits_of(Some(struck)))
                 } else {
-                    self.take_back(&op, operands, reply, ended, hits)
+                    self.take_back(&op, operands, reply, ended, Some(struck))
                 }
             }
         }
@@ -121,16 +121,44 @@ impl Core {
             return self.run_away(Task { op: *op, reply, run }, operands, struck);
         };
         if !self.underway.enter(op.share) {
+            let operands = Operands { cuts: self.cuts(), ..operands };
             return self.send_away(Task { op: *op, reply, run }, operands, struck);
         }
+        let powered = match self.powered(op) {
+            Ok(powered) => powered,
+            Err(barred) => {
+                self.underway.leave();
+                return self.bar(barred, Task { op: *op, reply, run }, operands, struck);
+            }
+        };
         self.underway.begin(seat, op.claim());
         let ended = self.perform(op, operands, struck.as_deref(), (&mut reply, run));
+        drop(powered);
         let owed = self.underway.end(seat);
         self.underway.leave();
         if owed {
             self.answer(op, operands, reply, ended, struck)
         } else {
-            self.take_back(op, operands, reply, ended, hits_of(struck))
+            self.take_back(op, operands, reply, ended, struck)
+        }
+    }
+
+    /// It does not run now, for want of power: it waits on a thread of its own, or fails.
+    #[cold]
+    fn bar<R: Answer, F: Work<R>>(
+        self: &Arc<Self>,
+        barred: Barred,
+        task: Task<R, F>,
+        operands: Operands<'_>,
+        struck: Option<Box<Struck>>,
+    ) {
+        match barred {
+            Barred::Waits(cuts) => self.send_away(task, Operands { cuts, ..operands }, struck),
+            Barred::Fails(errno) => {
+                let Task { op, reply, .. } = task;
+                let ended = not_run(&op, operands, struck.as_deref(), errno);
+                self.answer_now(&op, operands, reply, ended, || hits_of(struck))
+            }
         }
     }
 
@@ -159,20 +187,21 @@ impl Core {
         struck: Option<Box<Struck>>,
     ) {
         let Task { op, mut reply, run } = task;
+        let powered = self.powered_later(&op, operands.cuts);
+        let runs = powered.is_ok();
         if !op.must_run && !self.underway.is_owed(op.claim()) {
-            if let Some(struck) = &struck {
-                struck.tell_not_run(&op, operands, libc::EINTR);
-            }
-            let interrupted = io::Error::from_raw_os_error(libc::EINTR);
-            let ended = Ended { result: Err(interrupted), injected: false, took: None };
-            return self.take_back(&op, operands, reply, ended, hits_of(struck));
+            let ended = not_run(&op, operands, struck.as_deref(), libc::EINTR);
+            return self.take_back(&op, operands, reply, ended, struck);
         }
-        let ended = self.perform(&op, operands, struck.as_deref(), (&mut reply, run));
+        let ended = match powered {
+            Ok(_powered) => self.perform(&op, operands, struck.as_deref(), (&mut reply, run)),
+            Err(errno) => not_run(&op, operands, struck.as_deref(), errno),
+        };
         let owed = self.underway.end_away(op.claim());
-        if owed {
-            self.answer(&op, operands, reply, ended, struck)
-        } else {
-            self.take_back(&op, operands, reply, ended, hits_of(struck))
+        match (owed, runs) {
+            (true, true) => self.answer(&op, operands, reply, ended, struck),
+            (true, false) => self.answer_now(&op, operands, reply, ended, || hits_of(struck)),
+            (false, _) => self.take_back(&op, operands, reply, ended, struck),
         }
     }
 
@@ -230,11 +259,30 @@ impl Core {
         mut struck: Box<Struck>,
     ) {
         struck.has_run(ended.took);
+        if let Some(cut) = struck.cut() {
+            return self.answer_after_cut(*op, operands, reply, (ended, struck.hits()), cut);
+        }
         let hits = struck.hits();
         match struck.held_answer() {
             None => self.answer_now(op, operands, reply, ended, || hits),
             Some(hit) => self.answer_later(*op, operands, reply, (ended, hits), hit),
         }
+    }
+
+    /// Cuts the power, on a thread that may wait for others, and answers then.
+    fn answer_after_cut<R: Answer>(
+        self: &Arc<Self>,
+        op: Op,
+        operands: Operands<'_>,
+        reply: R,
+        (ended, hits): (Ended<R>, Vec<trace::Hit>),
+        cut: (CutPower, FaultId),
+    ) {
+        let (core, operands) = (Arc::clone(self), Operands { data: &[], ..operands }.to_owned());
+        self.line.run(Box::new(move || {
+            core.cut_at(&op, cut);
+            core.answer_now(&op, operands.lend(), reply, ended, || hits);
+        }));
     }
 
     /// Holds an answer. Whatever ends that, it is the true one.
@@ -293,13 +341,18 @@ impl Core {
     /// Its caller was answered EINTR meanwhile: gives back what the answer would have granted.
     #[cold]
     fn take_back<R: Answer>(
-        &self,
+        self: &Arc<Self>,
         op: &Op,
         operands: Operands<'_>,
         mut reply: R,
         Ended { result, took, .. }: Ended<R>,
-        hits: Vec<trace::Hit>,
+        struck: Option<Box<Struck>>,
     ) {
+        if let Some(cut) = struck.as_ref().and_then(|struck| struck.cut()) {
+            let (core, op) = (Arc::clone(self), *op);
+            self.line.run(Box::new(move || core.cut_at(&op, cut)));
+        }
+        let hits = hits_of(struck);
         self.withdraw(reply.granted(result.as_ref().ok()));
         self.told_failed(op);
         let error = io::Error::from_raw_os_error(libc::EINTR);
@@ -320,6 +373,19 @@ impl Core {
             self.stats.time(op.call, arrived.elapsed());
         }
     }
+}
+
+/// It has not run, for that reason.
+fn not_run<R: Answer>(
+    op: &Op,
+    operands: Operands<'_>,
+    struck: Option<&Struck>,
+    errno: i32,
+) -> Ended<R> {
+    if let Some(struck) = struck {
+        struck.tell_not_run(op, operands, errno);
+    }
+    Ended { result: Err(io::Error::from_raw_os_error(errno)), injected: false, took: None }
 }
 
 /// What fired on an operation that is traced.

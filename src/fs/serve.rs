@@ -146,7 +146,8 @@ impl SlowFs {
     fn own(&self, operands: Operands<'_>) -> (OwnedOperands, Option<Arc<Kept>>) {
         let has_data = !operands.data.is_empty();
         let kept = has_data.then(|| Kept::new(&self.core.keep, operands.data));
-        (Operands { data: &[], ..operands }.to_owned(), kept)
+        let cuts = self.core.cuts();
+        (Operands { data: &[], cuts, ..operands }.to_owned(), kept)
     }
 }
 

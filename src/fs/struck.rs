@@ -9,7 +9,7 @@ use super::op::{Op, Operands};
 use super::traced;
 use crate::fault::hold::Moment;
 use crate::fault::operation::{Done, Wants};
-use crate::fault::plan::{Change, Plan, Reply, Run, Sync, When};
+use crate::fault::plan::{Change, CutPower, Plan, Reply, Run, Sync, When};
 use crate::fault::{FaultId, Hit, Outcome, trace};
 use crate::ops::Call;
 use crate::sys::process::Process;
@@ -92,6 +92,11 @@ impl Struck {
         self
     }
 
+    /// How the power is cut before it is answered, if it is, and by which fault.
+    pub(super) fn cut(&self) -> Option<(CutPower, FaultId)> {
+        Some((self.change.as_deref()?.cut?, self.hit.id()))
+    }
+
     /// Whether nothing of such an operation runs.
     pub(super) fn only_answers(&self, op: &Op) -> bool {
         self.only_answers && !op.must_run
@@ -124,7 +129,7 @@ impl Struck {
         // Taken apart by name, too.
         let (run, edits, spoil, hidden, space) = match change {
             None => (&Run::Whole, &[][..], None, false, None),
-            Some(Change { run, edits, spoil, hidden, space }) => {
+            Some(Change { run, edits, spoil, hidden, space, cut: _ }) => {
                 (run, &edits[..], *spoil, *hidden, *space)
             }
         };

@@ -167,8 +167,9 @@ impl<N: Default> Mirror<N> {
 
     /// Closes a handle, of a file or a directory. Operations under way on it end as they would.
     pub(crate) fn release(&self, fh: Fh) -> io::Result<()> {
-        let handle = self.handles.remove(fh)?;
-        self.take_back(&handle.inode, &handle.fd);
+        if let Some(handle) = self.handles.remove(fh)? {
+            self.take_back(&handle.inode, &handle.fd);
+        }
         Ok(())
     }
 

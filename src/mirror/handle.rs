@@ -1,9 +1,11 @@
 //! Open files and directories, by the number that the kernel has for each.
 //!
-//! Invariant: a number is of one handle from open to release and may be reused after. An operation
+//! Invariant: a number is of one handle from open to release and may be reused after, also if the handle
+//! was cut off before its release. An operation
 //! under way keeps its handle open, whatever is released meanwhile.
 //! Lock rule: a shard is held for a few instructions, never across a syscall, closing included.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -82,6 +84,8 @@ fn is_open(fd: impl AsFd, so: impl FnOnce(OFlags, bool) -> bool) -> bool {
 struct Shard<N> {
     slots: Vec<Option<Arc<Handle<N>>>>,
     free: Vec<usize>,
+    /// Of handles that were cut off and are to be released.
+    cut: HashSet<usize>,
 }
 
 pub(super) struct Handles<N> {
@@ -91,7 +95,8 @@ pub(super) struct Handles<N> {
 
 impl<N> Handles<N> {
     pub(super) fn new() -> Handles<N> {
-        let empty = || RwLock::new(Shard { slots: Vec::new(), free: Vec::new() });
+        let empty =
+            || RwLock::new(Shard { slots: Vec::new(), free: Vec::new(), cut: HashSet::new() });
         Handles { shards: std::array::from_fn(|_| empty()), next: AtomicU64::new(0) }
     }
 
@@ -121,7 +126,7 @@ impl<N> Handles<N> {
     pub(super) fn get(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {
         self.slot(fh)
             .and_then(|(shard, slot)| shard.read().slots.get(slot)?.clone())
-            .ok_or_else(|| errno(libc::EBADF))
+            .ok_or_else(|| self.missing(fh))
     }
 
     /// Those that are open now.
@@ -133,13 +138,40 @@ impl<N> Handles<N> {
         all
     }
 
-    pub(super) fn remove(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {
+    /// EIO if it was cut off, else EBADF.
+    #[cold]
+    fn missing(&self, fh: Fh) -> io::Error {
+        let is_cut = self.slot(fh).is_some_and(|(shard, slot)| shard.read().cut.contains(&slot));
+        errno(if is_cut { libc::EIO } else { libc::EBADF })
+    }
+
+    /// Takes a handle out; none if it was cut off before.
+    pub(super) fn remove(&self, fh: Fh) -> io::Result<Option<Arc<Handle<N>>>> {
         let taken = self.slot(fh).and_then(|(shard, slot)| {
             let mut shard = shard.write();
-            let handle = shard.slots.get_mut(slot)?.take()?;
+            let handle = shard.slots.get_mut(slot)?.take();
+            if handle.is_none() && !shard.cut.remove(&slot) {
+                return None;
+            }
             shard.free.push(slot);
             Some(handle)
         });
         taken.ok_or_else(|| errno(libc::EBADF))
+    }
+
+    /// Cuts all off: they are of no use from now on, and their numbers free once they are released.
+    pub(super) fn cut(&self) -> Vec<Arc<Handle<N>>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            let Shard { slots, cut, .. } = &mut *shard;
+            for (slot, handle) in slots.iter_mut().enumerate() {
+                if let Some(handle) = handle.take() {
+                    cut.insert(slot);
+                    all.push(handle);
+                }
+            }
+        }
+        all
     }
 }

@@ -184,6 +184,25 @@ impl<N: Default> Mirror<N> {
         Ok(rustix::fs::setxattr(DecInt::from_fd(fd), name, value, XattrFlags::empty())?)
     }
 
+    /// Takes one away from it, if it has it.
+    pub(crate) fn remove_attribute(&self, fd: impl AsFd, name: &OsStr) -> io::Result<()> {
+        creds::stand_in(self.proc_fds.as_fd())?;
+        match rustix::fs::removexattr(DecInt::from_fd(fd), name) {
+            Err(Errno::NODATA) => Ok(()),
+            removed => Ok(removed?),
+        }
+    }
+
+    /// Gives what a descriptor refers to, and has a name, one more.
+    pub(crate) fn link_to(
+        &self,
+        fd: impl AsFd,
+        (dir, name): (BorrowedFd<'_>, &OsStr),
+    ) -> io::Result<()> {
+        let (from, follow) = (DecInt::from_fd(fd), AtFlags::SYMLINK_FOLLOW);
+        Ok(rustix::fs::linkat(&self.proc_fds, from, dir, name, follow)?)
+    }
+
     /// An extended attribute of an inode, if it has it.
     pub(crate) fn attribute(&self, ino: Ino, name: &OsStr) -> Option<Vec<u8>> {
         match self.getxattr(ino, name, u32::try_from(MOST).unwrap_or(u32::MAX)) {

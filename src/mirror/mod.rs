@@ -189,8 +189,15 @@ impl<N: Default> Mirror<N> {
         self.table.get(ino).ok_or_else(|| errno(libc::ESTALE))
     }
 
+    /// Cuts all open files and directories off: what is asked by one of them fails with EIO, until it is
+    /// released.
+    pub(crate) fn cut_handles(&self) {
+        for handle in self.handles.cut() {
+            self.take_back(&handle.inode, &handle.fd);
+        }
+    }
+
     /// Calls `f` for every inode that the kernel knows. No lock is held meanwhile.
-    #[cfg(test)]
     pub(crate) fn known(&self, f: &mut dyn FnMut(&Arc<Inode<N>>)) {
         self.table.each(f);
     }

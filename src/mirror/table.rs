@@ -189,7 +189,6 @@ impl<N: Default> Table<N> {
     }
 
     /// Every inode that the kernel knows; the callback runs without a lock.
-    #[cfg(test)]
     pub(super) fn each(&self, f: &mut dyn FnMut(&Arc<Inode<N>>)) {
         for numbers in &self.by_number {
             let inodes: Vec<_> = numbers.read().iter().map(|inode| inode.0.clone()).collect();

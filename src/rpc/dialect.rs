@@ -11,7 +11,7 @@ use thrift::protocol::TType;
 use super::record::{Wire, field};
 use super::rot::RotWords;
 use super::scenario::ScenarioWords;
-use super::unsynced::Cut;
+use super::unsynced::{Cut, CutNow};
 use super::values::WirePath;
 use super::wire::{Fields, Message, Value};
 use crate::fault::words::{FaultWords, PlainFault};
@@ -82,6 +82,14 @@ pub(super) enum Call {
     Checkpoint,
     /// `power_cut`
     PowerCut(Cut),
+    /// `power_prepare`
+    PowerPrepare { stays_ns: i64 },
+    /// `power_commit`
+    PowerCommit(CutNow),
+    /// `power_abort`
+    PowerAbort { ticket: i64 },
+    /// `power_on`
+    PowerOn,
     /// `stats`
     Stats,
 }
@@ -197,6 +205,18 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
             unit: given(body, 3, "unit")?,
             seed: given(body, 4, "seed")?,
         }),
+        "power_prepare" => Call::PowerPrepare { stays_ns: given(body, 1, "stays_ns")? },
+        "power_commit" => Call::PowerCommit(CutNow {
+            ticket: given(body, 1, "ticket")?,
+            keep: given(body, 2, "keep")?,
+            unit: given(body, 3, "unit")?,
+            seed: given(body, 4, "seed")?,
+            stay_off: given(body, 5, "stay_off")?,
+            kill: given(body, 6, "kill")?,
+            client: given(body, 7, "client")?,
+        }),
+        "power_abort" => Call::PowerAbort { ticket: given(body, 1, "ticket")? },
+        "power_on" => Call::PowerOn,
         "stats" => Call::Stats,
         _ => return Err(NoCall::Unknown),
     })

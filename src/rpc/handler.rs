@@ -227,6 +227,10 @@ impl Handler {
             Call::Unsynced => asked(self.unsynced()?.value()),
             Call::Checkpoint => self.checkpoint(peer)?.value(),
             Call::PowerCut(cut) => self.power_cut(peer, &cut)?.value(),
+            Call::PowerPrepare { stays_ns } => self.power_prepare(peer, stays_ns)?.value(),
+            Call::PowerCommit(cut) => self.power_commit(peer, &cut)?.value(),
+            Call::PowerAbort { ticket } => self.power_abort(peer, ticket)?.value(),
+            Call::PowerOn => self.power_on(peer)?.value(),
             Call::Stats => asked(self.statistics().value()),
         })
     }

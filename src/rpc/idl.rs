@@ -16,7 +16,7 @@ use super::rot::RotWords;
 use super::scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 use super::trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
-use super::unsynced::{PowerCut, Unsynced, UnsyncedFile, UnsyncedName, UnsyncedRange};
+use super::unsynced::{PowerCut, PowerLoss, Unsynced, UnsyncedFile, UnsyncedName, UnsyncedRange};
 use super::values::{MEMBERS, WirePath};
 use super::wire::tests::read_one;
 use super::wire::{Fields, Message, Value, encode};
@@ -117,6 +117,7 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<UnsyncedName>(&mut structs);
     check::<Unsynced>(&mut structs);
     check::<PowerCut>(&mut structs);
+    check::<PowerLoss>(&mut structs);
     check::<TraceHead>(&mut structs);
     check::<TraceHit>(&mut structs);
     check::<TraceEvent>(&mut structs);
@@ -151,7 +152,7 @@ fn every_call_of_the_idls_is_known() {
             names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
         }
     }
-    assert_eq!(names.len(), 32, "{names:?}");
+    assert_eq!(names.len(), 36, "{names:?}");
     let fuzzed = include_str!("../../fuzz/control.dict");
     let missing: Vec<_> =
         names.iter().filter(|n| !fuzzed.contains(&format!("\"{n}\"\n"))).collect();
@@ -280,6 +281,8 @@ fn what_matches_is_written_as_ever() {
         written_back: 9,
         age_ns: 10,
         foreign: vec![path("/c")],
+        cuts: 11,
+        off: true,
     };
     is_golden("unsynced", unsynced);
     let cut = PowerCut {
@@ -295,6 +298,18 @@ fn what_matches_is_written_as_ever() {
         manifest: path("/i/a.json"),
     };
     is_golden("power_cut", cut);
+    let loss = PowerLoss {
+        keep: "none".into(),
+        unit: 512,
+        seed: "1".into(),
+        entries: 2,
+        dropped: 3,
+        reverted: 4,
+        killed: vec![5, 6],
+        off: true,
+        cuts: 7,
+    };
+    is_golden("power_loss", loss);
 }
 
 #[test]

@@ -70,7 +70,8 @@ pub use socket::{Listener, bind};
 pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 pub use trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 pub use unsynced::{
-    Cut, PowerCut, Unsynced, UnsyncedFile, UnsyncedLog, UnsyncedName, UnsyncedRange,
+    Cut, CutNow, PowerCut, PowerLoss, Unsynced, UnsyncedFile, UnsyncedLog, UnsyncedName,
+    UnsyncedRange,
 };
 pub use values::WirePath;
 pub(crate) use values::seed_of;

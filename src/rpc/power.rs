@@ -9,12 +9,15 @@ use super::client::Client;
 use super::connection::{ClientError, arguments};
 use super::handler::{Handler, Refusal};
 use super::record::Wire;
-use super::unsynced::{Cut, PowerCut, Unsynced, UnsyncedLog};
+use super::unsynced::{Cut, CutNow, PowerCut, PowerLoss, Unsynced, UnsyncedLog};
 use super::wire::Fields;
 use crate::fault::Origin;
 
 /// How long a client waits for an image, which may have to be copied.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// For how long a cut may be prepared: what comes meanwhile waits.
+const LONGEST: Duration = Duration::from_secs(60);
 
 impl Handler {
     fn unsynced_log(&self) -> Result<&dyn UnsyncedLog, Refusal> {
@@ -37,6 +40,51 @@ impl Handler {
         let PowerCut { image, keep, seed, .. } = &done;
         info!(%peer, "power_cut: {} keeps {keep}, seed {seed}", image.0.display());
         Ok(done)
+    }
+
+    pub(super) fn power_prepare(&self, peer: Origin, stays_ns: i64) -> Result<i64, Refusal> {
+        let stays = u64::try_from(stays_ns).ok().map(Duration::from_nanos);
+        let stays =
+            stays.filter(|stays| !stays.is_zero() && *stays <= LONGEST).ok_or_else(|| {
+                Refusal::Own(format!(
+                    "stays_ns is {stays_ns}: it must be more than 0, and a minute at most"
+                ))
+            })?;
+        let ticket = self.unsynced_log()?.prepare(stays).map_err(Refusal::Own)?;
+        info!(%peer, "power_prepare: requests wait for {stays:?} at most");
+        Ok(ticket)
+    }
+
+    pub(super) fn power_abort(&self, peer: Origin, ticket: i64) -> Result<bool, Refusal> {
+        let aborted = self.unsynced_log()?.abort(ticket);
+        info!(%peer, "power_abort: {}", if aborted { "requests go on" } else { "nothing waits" });
+        Ok(aborted)
+    }
+
+    pub(super) fn power_commit(&self, peer: Origin, cut: &CutNow) -> Result<PowerLoss, Refusal> {
+        let done = self.unsynced_log()?.cut_now(cut).map_err(Refusal::Own)?;
+        let PowerLoss { keep, seed, dropped, reverted, killed, .. } = &done;
+        info!(
+            %peer,
+            "power_commit: the power was cut, keeps {keep}, seed {seed}; {dropped} changes dropped, {reverted} \
+             files with other content; killed {killed:?}"
+        );
+        Ok(done)
+    }
+
+    pub(super) fn power_on(&self, peer: Origin) -> Result<bool, Refusal> {
+        let was_off = self.unsynced_log()?.power_on();
+        info!(%peer, "power_on: it was {}", if was_off { "off" } else { "on already" });
+        Ok(was_off)
+    }
+
+    /// Everything is cleared, and so the power is on.
+    pub(super) fn clear_power(&self, peer: Origin) {
+        if let Some(log) = self.config.unsynced.get()
+            && log.power_on()
+        {
+            info!(%peer, "the power is on again");
+        }
     }
 }
 
@@ -65,5 +113,48 @@ impl Client {
         let Cut { name, keep, unit, seed } = cut.clone();
         let wanted = [name.value(), keep.value(), unit.value(), seed.value()];
         self.0.fetch_within(PATIENCE, "power_cut", arguments(wanted))
+    }
+
+    /// Has what is under way end, and what comes wait, for that long: a ticket to cut the power within it.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`]; all goes on if it is `Refused`.
+    pub fn power_prepare(&mut self, stays: Duration) -> Result<i64, ClientError> {
+        let stays = i64::try_from(stays.as_nanos()).unwrap_or(i64::MAX);
+        self.0.fetch_within(PATIENCE, "power_prepare", arguments([stays.value()]))
+    }
+
+    /// Cuts the power in place.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn power_commit(&mut self, cut: &CutNow) -> Result<PowerLoss, ClientError> {
+        let CutNow { ticket, keep, unit, seed, stay_off, kill, client } = cut.clone();
+        let wanted = [
+            ticket.value(),
+            keep.value(),
+            unit.value(),
+            seed.value(),
+            stay_off.value(),
+            kill.value(),
+            client.value(),
+        ];
+        self.0.fetch_within(PATIENCE, "power_commit", arguments(wanted))
+    }
+
+    /// All goes on as if no cut had been prepared; false if it does so already.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn power_abort(&mut self, ticket: i64) -> Result<bool, ClientError> {
+        self.0.fetch("power_abort", arguments([ticket.value()]))
+    }
+
+    /// Has the power on again; whether it was off.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub fn power_on(&mut self) -> Result<bool, ClientError> {
+        self.0.fetch("power_on", Fields::default())
     }
 }

@@ -37,6 +37,7 @@ impl Handler {
     pub(super) fn clear_all(&self, peer: Origin, name: &str) {
         self.end_run(peer);
         let lifted = self.lift(&Lift { everything: true, ..Lift::default() });
+        self.clear_power(peer);
         info!(%peer, "{name}: every fault cleared{lifted}");
     }
 
@@ -69,6 +70,9 @@ impl Handler {
         })?;
         // After what can be refused. What it has set since then goes with it.
         let ended = lift.everything.then(|| self.end_run(peer)).flatten();
+        if lift.everything {
+            self.clear_power(peer);
+        }
         let scenario = ended.map(|(name, own)| {
             lifted.faults.extend(own.faults);
             lifted.released += own.released;

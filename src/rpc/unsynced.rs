@@ -1,5 +1,7 @@
 //! What a power cut would take back, as it is told, and who remembers it. No locks.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::record::record;
@@ -64,6 +66,10 @@ record! {
         7: age_ns: i64,
         /// What was changed behind the mount, and counts as durable.
         8: foreign: Vec<WirePath>,
+        /// How often the power was cut since the mount began.
+        9: cuts: i64,
+        /// Whether it is off.
+        10: off: bool,
     }
 }
 
@@ -94,6 +100,50 @@ record! {
     }
 }
 
+record! {
+    /// A cut of the power in place.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct PowerLoss = "PowerLoss" {
+        /// What was kept of what was not durable, as it was asked for.
+        1: keep: String,
+        /// Bytes that were written at once or not at all.
+        2: unit: i64,
+        /// What the dice were seeded with, a number of 64 bits.
+        3: seed: String,
+        /// Entries that the log had.
+        4: entries: i64,
+        /// Changes of names, attributes and sizes that are undone.
+        5: dropped: i64,
+        /// Files whose content is another now.
+        6: reverted: i64,
+        /// Processes that got SIGKILL.
+        7: killed: Vec<i64>,
+        /// Whether the power stays off.
+        8: off: bool,
+        /// How often it was cut since the mount began.
+        9: cuts: i64,
+    }
+}
+
+/// How the power is cut in place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CutNow {
+    /// That of `power_prepare`.
+    pub ticket: i64,
+    /// `none`, `all`, `prefix:N` or `random`; empty is none.
+    pub keep: String,
+    /// Bytes that are written at once or not at all; 0 is 512.
+    pub unit: i64,
+    /// What to seed the dice with, a number of 64 bits; empty is by chance.
+    pub seed: String,
+    /// Whether it stays off.
+    pub stay_off: bool,
+    /// Whether every process that has files of the mount open or mapped gets SIGKILL.
+    pub kill: bool,
+    /// The process id of who asks, which does not; 0 if that is none here.
+    pub client: i64,
+}
+
 /// The image that is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cut {
@@ -120,4 +170,22 @@ pub trait UnsyncedLog: Send + Sync {
     /// # Errors
     /// Why not, in one line.
     fn cut(&self, cut: &Cut) -> Result<PowerCut, String>;
+
+    /// Has what is under way end, and what comes wait, for that long: a ticket to cut the power within it.
+    ///
+    /// # Errors
+    /// Why it cannot be cut now, in one line.
+    fn prepare(&self, stays: Duration) -> Result<i64, String>;
+
+    /// All goes on as if no cut had been prepared; false if it does so already.
+    fn abort(&self, ticket: i64) -> bool;
+
+    /// Cuts the power in place.
+    ///
+    /// # Errors
+    /// Why it is not done, or not as it should, in one line.
+    fn cut_now(&self, cut: &CutNow) -> Result<PowerLoss, String>;
+
+    /// Has the power on again; whether it was off.
+    fn power_on(&self) -> bool;
 }

@@ -40,6 +40,13 @@ impl Log {
         owing.collect::<Vec<_>>().into_iter().for_each(|ino| self.tidy(ino));
     }
 
+    /// Nothing is left to be lost, nor a sync to come.
+    pub(super) fn forget_all(&mut self) {
+        self.checkpoint(u64::MAX);
+        let files: Vec<Ino> = self.files.keys().copied().collect();
+        files.into_iter().for_each(|ino| self.give_up(ino));
+    }
+
     /// The oldest entry counts as written back, whatever it is; false if there is none.
     fn write_back(&mut self) -> bool {
         let Some(Queued { seq, file, .. }) = self.queue.pop_front() else { return false };

@@ -10,58 +10,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::fmt;
 use std::io;
 use std::iter::once;
 use std::ops::Range;
-use std::str::FromStr;
 
 use super::Order;
 use super::file::{Event, File};
 use super::log::{Change, Log};
-use crate::fault::drawn;
+use crate::fault::{Keeping, drawn};
 use crate::mirror::{Ino, Seen};
-
-/// What of all that is not durable is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Keeping {
-    /// What is durable only.
-    #[default]
-    None,
-    /// Everything, as if all had been written back.
-    All,
-    /// The first so many entries of the log.
-    Prefix(u64),
-    /// Whatever the dice say.
-    Random,
-}
-
-impl fmt::Display for Keeping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Keeping::None => f.write_str("none"),
-            Keeping::All => f.write_str("all"),
-            Keeping::Prefix(n) => write!(f, "prefix:{n}"),
-            Keeping::Random => f.write_str("random"),
-        }
-    }
-}
-
-impl FromStr for Keeping {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Keeping, String> {
-        match text.strip_prefix("prefix:").map(str::parse) {
-            Some(Ok(n)) => Ok(Keeping::Prefix(n)),
-            _ => match text {
-                "none" => Ok(Keeping::None),
-                "all" => Ok(Keeping::All),
-                "random" => Ok(Keeping::Random),
-                _ => Err(format!("keep is {text:?}: it must be none, all, prefix:N or random")),
-            },
-        }
-    }
-}
 
 /// A choice among the legal images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

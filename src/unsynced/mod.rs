@@ -3,15 +3,19 @@
 //! The backing always has the newest. The log (`log`) remembers what was done to it and is not durable:
 //! `track` takes it in as requests run, `file` is its part for one file,
 //! `durable` takes out what syncs make durable, `bound` what counts as written back. `choice` says which of
-//! the states that a disk could hold an image has, `image` builds it, `told` tells what is pending and
-//! what an image lacks. Lock rule: see `track`.
+//! the states that a disk could hold an image has, `shape` what is otherwise there; `image` builds it, `back`
+//! writes it over the backing, `told` tells what is pending and
+//! what an image lacks. `power` is the door for requests, shut while the power is cut. Lock rule: see `track`.
 
+mod back;
 mod bound;
 mod choice;
 mod durable;
 mod file;
 mod image;
 mod log;
+mod power;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -30,7 +34,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
-pub(crate) use choice::{Choice, Keeping};
+pub(crate) use back::{NotTaken, TakenBack};
+pub(crate) use choice::Choice;
+pub(crate) use power::{Inside, NoCut, Outside, Power};
 pub(crate) use told::{Manifest, Pending};
 pub(crate) use track::{About, SyncOf};
 
@@ -78,6 +84,8 @@ pub(crate) struct Limits {
 
 /// What is not durable of one mount.
 pub(crate) struct Unsynced {
+    /// Whether there is power.
+    pub(crate) power: Power,
     /// Shared by what changes the tree, while it runs.
     gate: RwLock<()>,
     /// Changes of names come one after the other.
@@ -112,6 +120,7 @@ pub(crate) enum NoImage {
 impl Unsynced {
     pub(crate) fn new(keep: Arc<Keep>, limits: Limits) -> Unsynced {
         Unsynced {
+            power: Power::default(),
             gate: RwLock::new(()),
             names: Mutex::new(()),
             inodes: (0..STRIPES).map(|_| Mutex::new(())).collect(),

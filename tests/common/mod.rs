@@ -5,6 +5,7 @@
 pub mod aio;
 pub mod calls;
 pub mod disk;
+pub mod sqlite;
 pub mod trace;
 pub mod user;
 pub mod xattr;

@@ -280,6 +280,54 @@ class Iface(server.server.Iface):
         """
         pass
 
+    def power_prepare(self, stays_ns):
+        """
+        The first half of a cut in place: what is under way ends, and what comes waits, for `stays_ns` at most; then
+        all goes on. So several mounts are cut at one moment, or none. A ticket for power_commit or power_abort.
+
+        Parameters:
+         - stays_ns
+
+        """
+        pass
+
+    def power_commit(self, ticket, keep, unit, seed, stay_off, kill, client):
+        """
+        The second half: what waits or is held fails, open files are cut off, and the directory behind the mount
+        becomes what power_cut would build. Then the power is on again, or with `stay_off` off: everything fails
+        with EIO until power_on or clear. `kill`: every process that has files of the mount open or mapped gets SIGKILL
+        first, and what it waits for is not done; `client` is the process id of who asks, which does not. An empty `seed` is
+        by chance.
+
+        Parameters:
+         - ticket
+         - keep
+         - unit
+         - seed
+         - stay_off
+         - kill
+         - client
+
+        """
+        pass
+
+    def power_abort(self, ticket):
+        """
+        Has what waits go on instead; false if it does so already.
+
+        Parameters:
+         - ticket
+
+        """
+        pass
+
+    def power_on(self):
+        """
+        Has the power on again; whether it was off.
+
+        """
+        pass
+
     def info(self):
         """
         Who answers here, and how it is mounted.
@@ -1196,6 +1244,163 @@ class Client(server.server.Client, Iface):
             raise result.refused
         raise TApplicationException(TApplicationException.MISSING_RESULT, "power_cut failed: unknown result")
 
+    def power_prepare(self, stays_ns):
+        """
+        The first half of a cut in place: what is under way ends, and what comes waits, for `stays_ns` at most; then
+        all goes on. So several mounts are cut at one moment, or none. A ticket for power_commit or power_abort.
+
+        Parameters:
+         - stays_ns
+
+        """
+        self.send_power_prepare(stays_ns)
+        return self.recv_power_prepare()
+
+    def send_power_prepare(self, stays_ns):
+        self._oprot.writeMessageBegin('power_prepare', TMessageType.CALL, self._seqid)
+        args = power_prepare_args()
+        args.stays_ns = stays_ns
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_power_prepare(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = power_prepare_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.refused is not None:
+            raise result.refused
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "power_prepare failed: unknown result")
+
+    def power_commit(self, ticket, keep, unit, seed, stay_off, kill, client):
+        """
+        The second half: what waits or is held fails, open files are cut off, and the directory behind the mount
+        becomes what power_cut would build. Then the power is on again, or with `stay_off` off: everything fails
+        with EIO until power_on or clear. `kill`: every process that has files of the mount open or mapped gets SIGKILL
+        first, and what it waits for is not done; `client` is the process id of who asks, which does not. An empty `seed` is
+        by chance.
+
+        Parameters:
+         - ticket
+         - keep
+         - unit
+         - seed
+         - stay_off
+         - kill
+         - client
+
+        """
+        self.send_power_commit(ticket, keep, unit, seed, stay_off, kill, client)
+        return self.recv_power_commit()
+
+    def send_power_commit(self, ticket, keep, unit, seed, stay_off, kill, client):
+        self._oprot.writeMessageBegin('power_commit', TMessageType.CALL, self._seqid)
+        args = power_commit_args()
+        args.ticket = ticket
+        args.keep = keep
+        args.unit = unit
+        args.seed = seed
+        args.stay_off = stay_off
+        args.kill = kill
+        args.client = client
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_power_commit(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = power_commit_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.refused is not None:
+            raise result.refused
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "power_commit failed: unknown result")
+
+    def power_abort(self, ticket):
+        """
+        Has what waits go on instead; false if it does so already.
+
+        Parameters:
+         - ticket
+
+        """
+        self.send_power_abort(ticket)
+        return self.recv_power_abort()
+
+    def send_power_abort(self, ticket):
+        self._oprot.writeMessageBegin('power_abort', TMessageType.CALL, self._seqid)
+        args = power_abort_args()
+        args.ticket = ticket
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_power_abort(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = power_abort_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.refused is not None:
+            raise result.refused
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "power_abort failed: unknown result")
+
+    def power_on(self):
+        """
+        Has the power on again; whether it was off.
+
+        """
+        self.send_power_on()
+        return self.recv_power_on()
+
+    def send_power_on(self):
+        self._oprot.writeMessageBegin('power_on', TMessageType.CALL, self._seqid)
+        args = power_on_args()
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_power_on(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = power_on_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.refused is not None:
+            raise result.refused
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "power_on failed: unknown result")
+
     def info(self):
         """
         Who answers here, and how it is mounted.
@@ -1285,6 +1490,10 @@ class Processor(server.server.Processor, Iface, TProcessor):
         self._processMap["unsynced"] = Processor.process_unsynced
         self._processMap["checkpoint"] = Processor.process_checkpoint
         self._processMap["power_cut"] = Processor.process_power_cut
+        self._processMap["power_prepare"] = Processor.process_power_prepare
+        self._processMap["power_commit"] = Processor.process_power_commit
+        self._processMap["power_abort"] = Processor.process_power_abort
+        self._processMap["power_on"] = Processor.process_power_on
         self._processMap["info"] = Processor.process_info
         self._processMap["stats"] = Processor.process_stats
         self._on_message_begin = None
@@ -1935,6 +2144,110 @@ class Processor(server.server.Processor, Iface, TProcessor):
         oprot.writeMessageEnd()
         oprot.trans.flush()
 
+    def process_power_prepare(self, seqid, iprot, oprot):
+        args = power_prepare_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = power_prepare_result()
+        try:
+            result.success = self._handler.power_prepare(args.stays_ns)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except Refused as refused:
+            msg_type = TMessageType.REPLY
+            result.refused = refused
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("power_prepare", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_power_commit(self, seqid, iprot, oprot):
+        args = power_commit_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = power_commit_result()
+        try:
+            result.success = self._handler.power_commit(args.ticket, args.keep, args.unit, args.seed, args.stay_off, args.kill, args.client)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except Refused as refused:
+            msg_type = TMessageType.REPLY
+            result.refused = refused
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("power_commit", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_power_abort(self, seqid, iprot, oprot):
+        args = power_abort_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = power_abort_result()
+        try:
+            result.success = self._handler.power_abort(args.ticket)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except Refused as refused:
+            msg_type = TMessageType.REPLY
+            result.refused = refused
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("power_abort", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_power_on(self, seqid, iprot, oprot):
+        args = power_on_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = power_on_result()
+        try:
+            result.success = self._handler.power_on()
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except Refused as refused:
+            msg_type = TMessageType.REPLY
+            result.refused = refused
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("power_on", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
     def process_info(self, seqid, iprot, oprot):
         args = info_args()
         args.read(iprot)
@@ -2160,21 +2473,21 @@ class put_faults_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype289, _size286) = iprot.readListBegin()
-                    for _i290 in range(_size286):
-                        _elem291 = Fault()
-                        _elem291.read(iprot)
-                        self.faults.append(_elem291)
+                    (_etype296, _size293) = iprot.readListBegin()
+                    for _i297 in range(_size293):
+                        _elem298 = Fault()
+                        _elem298.read(iprot)
+                        self.faults.append(_elem298)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.remove = []
-                    (_etype295, _size292) = iprot.readListBegin()
-                    for _i296 in range(_size292):
-                        _elem297 = iprot.readI64()
-                        self.remove.append(_elem297)
+                    (_etype302, _size299) = iprot.readListBegin()
+                    for _i303 in range(_size299):
+                        _elem304 = iprot.readI64()
+                        self.remove.append(_elem304)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2196,15 +2509,15 @@ class put_faults_args(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter298 in self.faults:
-                iter298.write(oprot)
+            for iter305 in self.faults:
+                iter305.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.remove is not None:
             oprot.writeFieldBegin('remove', TType.LIST, 2)
             oprot.writeListBegin(TType.I64, len(self.remove))
-            for iter299 in self.remove:
-                oprot.writeI64(iter299)
+            for iter306 in self.remove:
+                oprot.writeI64(iter306)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.only_these is not None:
@@ -2261,11 +2574,11 @@ class put_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype303, _size300) = iprot.readListBegin()
-                    for _i304 in range(_size300):
-                        _elem305 = Put()
-                        _elem305.read(iprot)
-                        self.success.append(_elem305)
+                    (_etype310, _size307) = iprot.readListBegin()
+                    for _i311 in range(_size307):
+                        _elem312 = Put()
+                        _elem312.read(iprot)
+                        self.success.append(_elem312)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2287,8 +2600,8 @@ class put_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter306 in self.success:
-                iter306.write(oprot)
+            for iter313 in self.success:
+                iter313.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.refused is not None:
@@ -2341,10 +2654,10 @@ class clear_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.what = []
-                    (_etype310, _size307) = iprot.readListBegin()
-                    for _i311 in range(_size307):
-                        _elem312 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.what.append(_elem312)
+                    (_etype317, _size314) = iprot.readListBegin()
+                    for _i318 in range(_size314):
+                        _elem319 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.what.append(_elem319)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2361,8 +2674,8 @@ class clear_args(object):
         if self.what is not None:
             oprot.writeFieldBegin('what', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.what))
-            for iter313 in self.what:
-                oprot.writeString(iter313.encode('utf-8') if sys.version_info[0] == 2 else iter313)
+            for iter320 in self.what:
+                oprot.writeString(iter320.encode('utf-8') if sys.version_info[0] == 2 else iter320)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2620,10 +2933,10 @@ class clear_methods_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype317, _size314) = iprot.readListBegin()
-                    for _i318 in range(_size314):
-                        _elem319 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem319)
+                    (_etype324, _size321) = iprot.readListBegin()
+                    for _i325 in range(_size321):
+                        _elem326 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem326)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2640,8 +2953,8 @@ class clear_methods_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter320 in self.methods:
-                oprot.writeString(iter320.encode('utf-8') if sys.version_info[0] == 2 else iter320)
+            for iter327 in self.methods:
+                oprot.writeString(iter327.encode('utf-8') if sys.version_info[0] == 2 else iter327)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2795,11 +3108,11 @@ class list_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype324, _size321) = iprot.readListBegin()
-                    for _i325 in range(_size321):
-                        _elem326 = ListedFault()
-                        _elem326.read(iprot)
-                        self.success.append(_elem326)
+                    (_etype331, _size328) = iprot.readListBegin()
+                    for _i332 in range(_size328):
+                        _elem333 = ListedFault()
+                        _elem333.read(iprot)
+                        self.success.append(_elem333)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2816,8 +3129,8 @@ class list_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter327 in self.success:
-                iter327.write(oprot)
+            for iter334 in self.success:
+                iter334.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2908,11 +3221,11 @@ class list_ended_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype331, _size328) = iprot.readListBegin()
-                    for _i332 in range(_size328):
-                        _elem333 = ListedFault()
-                        _elem333.read(iprot)
-                        self.success.append(_elem333)
+                    (_etype338, _size335) = iprot.readListBegin()
+                    for _i339 in range(_size335):
+                        _elem340 = ListedFault()
+                        _elem340.read(iprot)
+                        self.success.append(_elem340)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2929,8 +3242,8 @@ class list_ended_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter334 in self.success:
-                iter334.write(oprot)
+            for iter341 in self.success:
+                iter341.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3192,11 +3505,11 @@ class list_kinds_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype338, _size335) = iprot.readListBegin()
-                    for _i339 in range(_size335):
-                        _elem340 = Kind()
-                        _elem340.read(iprot)
-                        self.success.append(_elem340)
+                    (_etype345, _size342) = iprot.readListBegin()
+                    for _i346 in range(_size342):
+                        _elem347 = Kind()
+                        _elem347.read(iprot)
+                        self.success.append(_elem347)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3213,8 +3526,8 @@ class list_kinds_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter341 in self.success:
-                iter341.write(oprot)
+            for iter348 in self.success:
+                iter348.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3305,11 +3618,11 @@ class list_methods_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype345, _size342) = iprot.readListBegin()
-                    for _i346 in range(_size342):
-                        _elem347 = MethodInfo()
-                        _elem347.read(iprot)
-                        self.success.append(_elem347)
+                    (_etype352, _size349) = iprot.readListBegin()
+                    for _i353 in range(_size349):
+                        _elem354 = MethodInfo()
+                        _elem354.read(iprot)
+                        self.success.append(_elem354)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3326,8 +3639,8 @@ class list_methods_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter348 in self.success:
-                iter348.write(oprot)
+            for iter355 in self.success:
+                iter355.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3379,10 +3692,10 @@ class trace_start_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype352, _size349) = iprot.readListBegin()
-                    for _i353 in range(_size349):
-                        _elem354 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem354)
+                    (_etype359, _size356) = iprot.readListBegin()
+                    for _i360 in range(_size356):
+                        _elem361 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem361)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3409,8 +3722,8 @@ class trace_start_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter355 in self.methods:
-                oprot.writeString(iter355.encode('utf-8') if sys.version_info[0] == 2 else iter355)
+            for iter362 in self.methods:
+                oprot.writeString(iter362.encode('utf-8') if sys.version_info[0] == 2 else iter362)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.pattern is not None:
@@ -4694,10 +5007,10 @@ class heal_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.ids = []
-                    (_etype359, _size356) = iprot.readListBegin()
-                    for _i360 in range(_size356):
-                        _elem361 = iprot.readI64()
-                        self.ids.append(_elem361)
+                    (_etype366, _size363) = iprot.readListBegin()
+                    for _i367 in range(_size363):
+                        _elem368 = iprot.readI64()
+                        self.ids.append(_elem368)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4719,8 +5032,8 @@ class heal_args(object):
         if self.ids is not None:
             oprot.writeFieldBegin('ids', TType.LIST, 1)
             oprot.writeListBegin(TType.I64, len(self.ids))
-            for iter362 in self.ids:
-                oprot.writeI64(iter362)
+            for iter369 in self.ids:
+                oprot.writeI64(iter369)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.after is not None:
@@ -4776,11 +5089,11 @@ class heal_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype366, _size363) = iprot.readListBegin()
-                    for _i367 in range(_size363):
-                        _elem368 = Healed()
-                        _elem368.read(iprot)
-                        self.success.append(_elem368)
+                    (_etype373, _size370) = iprot.readListBegin()
+                    for _i374 in range(_size370):
+                        _elem375 = Healed()
+                        _elem375.read(iprot)
+                        self.success.append(_elem375)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4802,8 +5115,8 @@ class heal_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter369 in self.success:
-                iter369.write(oprot)
+            for iter376 in self.success:
+                iter376.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.refused is not None:
@@ -5371,6 +5684,600 @@ class power_cut_result(object):
 all_structs.append(power_cut_result)
 power_cut_result.thrift_spec = (
     (0, TType.STRUCT, 'success', [PowerCut, None], None, ),  # 0
+    (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
+)
+
+
+class power_prepare_args(object):
+    """
+    Attributes:
+     - stays_ns
+
+    """
+
+
+    def __init__(self, stays_ns=None,):
+        self.stays_ns = stays_ns
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.stays_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('power_prepare_args')
+        if self.stays_ns is not None:
+            oprot.writeFieldBegin('stays_ns', TType.I64, 1)
+            oprot.writeI64(self.stays_ns)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(power_prepare_args)
+power_prepare_args.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'stays_ns', None, None, ),  # 1
+)
+
+
+class power_prepare_result(object):
+    """
+    Attributes:
+     - success
+     - refused
+
+    """
+
+
+    def __init__(self, success=None, refused=None,):
+        self.success = success
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.I64:
+                    self.success = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.refused = Refused.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('power_prepare_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.I64, 0)
+            oprot.writeI64(self.success)
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.STRUCT, 1)
+            self.refused.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(power_prepare_result)
+power_prepare_result.thrift_spec = (
+    (0, TType.I64, 'success', None, None, ),  # 0
+    (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
+)
+
+
+class power_commit_args(object):
+    """
+    Attributes:
+     - ticket
+     - keep
+     - unit
+     - seed
+     - stay_off
+     - kill
+     - client
+
+    """
+
+
+    def __init__(self, ticket=None, keep=None, unit=None, seed=None, stay_off=None, kill=None, client=None,):
+        self.ticket = ticket
+        self.keep = keep
+        self.unit = unit
+        self.seed = seed
+        self.stay_off = stay_off
+        self.kill = kill
+        self.client = client
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.ticket = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.keep = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.unit = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.BOOL:
+                    self.stay_off = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.BOOL:
+                    self.kill = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.I64:
+                    self.client = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('power_commit_args')
+        if self.ticket is not None:
+            oprot.writeFieldBegin('ticket', TType.I64, 1)
+            oprot.writeI64(self.ticket)
+            oprot.writeFieldEnd()
+        if self.keep is not None:
+            oprot.writeFieldBegin('keep', TType.STRING, 2)
+            oprot.writeString(self.keep.encode('utf-8') if sys.version_info[0] == 2 else self.keep)
+            oprot.writeFieldEnd()
+        if self.unit is not None:
+            oprot.writeFieldBegin('unit', TType.I64, 3)
+            oprot.writeI64(self.unit)
+            oprot.writeFieldEnd()
+        if self.seed is not None:
+            oprot.writeFieldBegin('seed', TType.STRING, 4)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
+            oprot.writeFieldEnd()
+        if self.stay_off is not None:
+            oprot.writeFieldBegin('stay_off', TType.BOOL, 5)
+            oprot.writeBool(self.stay_off)
+            oprot.writeFieldEnd()
+        if self.kill is not None:
+            oprot.writeFieldBegin('kill', TType.BOOL, 6)
+            oprot.writeBool(self.kill)
+            oprot.writeFieldEnd()
+        if self.client is not None:
+            oprot.writeFieldBegin('client', TType.I64, 7)
+            oprot.writeI64(self.client)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(power_commit_args)
+power_commit_args.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'ticket', None, None, ),  # 1
+    (2, TType.STRING, 'keep', 'UTF8', None, ),  # 2
+    (3, TType.I64, 'unit', None, None, ),  # 3
+    (4, TType.STRING, 'seed', 'UTF8', None, ),  # 4
+    (5, TType.BOOL, 'stay_off', None, None, ),  # 5
+    (6, TType.BOOL, 'kill', None, None, ),  # 6
+    (7, TType.I64, 'client', None, None, ),  # 7
+)
+
+
+class power_commit_result(object):
+    """
+    Attributes:
+     - success
+     - refused
+
+    """
+
+
+    def __init__(self, success=None, refused=None,):
+        self.success = success
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.STRUCT:
+                    self.success = PowerLoss()
+                    self.success.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.refused = Refused.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('power_commit_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.STRUCT, 0)
+            self.success.write(oprot)
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.STRUCT, 1)
+            self.refused.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(power_commit_result)
+power_commit_result.thrift_spec = (
+    (0, TType.STRUCT, 'success', [PowerLoss, None], None, ),  # 0
+    (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
+)
+
+
+class power_abort_args(object):
+    """
+    Attributes:
+     - ticket
+
+    """
+
+
+    def __init__(self, ticket=None,):
+        self.ticket = ticket
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.ticket = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('power_abort_args')
+        if self.ticket is not None:
+            oprot.writeFieldBegin('ticket', TType.I64, 1)
+            oprot.writeI64(self.ticket)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(power_abort_args)
+power_abort_args.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'ticket', None, None, ),  # 1
+)
+
+
+class power_abort_result(object):
+    """
+    Attributes:
+     - success
+     - refused
+
+    """
+
+
+    def __init__(self, success=None, refused=None,):
+        self.success = success
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.BOOL:
+                    self.success = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.refused = Refused.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('power_abort_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.BOOL, 0)
+            oprot.writeBool(self.success)
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.STRUCT, 1)
+            self.refused.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(power_abort_result)
+power_abort_result.thrift_spec = (
+    (0, TType.BOOL, 'success', None, None, ),  # 0
+    (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
+)
+
+
+class power_on_args(object):
+
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('power_on_args')
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(power_on_args)
+power_on_args.thrift_spec = (
+)
+
+
+class power_on_result(object):
+    """
+    Attributes:
+     - success
+     - refused
+
+    """
+
+
+    def __init__(self, success=None, refused=None,):
+        self.success = success
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.BOOL:
+                    self.success = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.refused = Refused.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('power_on_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.BOOL, 0)
+            oprot.writeBool(self.success)
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.STRUCT, 1)
+            self.refused.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(power_on_result)
+power_on_result.thrift_spec = (
+    (0, TType.BOOL, 'success', None, None, ),  # 0
     (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
 )
 

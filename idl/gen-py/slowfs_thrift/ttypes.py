@@ -4613,11 +4613,13 @@ class Unsynced(object):
      - written_back
      - age_ns
      - foreign
+     - cuts
+     - off
 
     """
 
 
-    def __init__(self, files=None, names=None, left_out=None, entries=None, remembered=None, written_back=None, age_ns=None, foreign=None,):
+    def __init__(self, files=None, names=None, left_out=None, entries=None, remembered=None, written_back=None, age_ns=None, foreign=None, cuts=None, off=None,):
         self.files = files
         self.names = names
         self.left_out = left_out
@@ -4626,6 +4628,8 @@ class Unsynced(object):
         self.written_back = written_back
         self.age_ns = age_ns
         self.foreign = foreign
+        self.cuts = cuts
+        self.off = off
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -4693,6 +4697,16 @@ class Unsynced(object):
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.I64:
+                    self.cuts = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 10:
+                if ftype == TType.BOOL:
+                    self.off = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -4743,6 +4757,14 @@ class Unsynced(object):
             for iter285 in self.foreign:
                 oprot.writeBinary(iter285)
             oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.cuts is not None:
+            oprot.writeFieldBegin('cuts', TType.I64, 9)
+            oprot.writeI64(self.cuts)
+            oprot.writeFieldEnd()
+        if self.off is not None:
+            oprot.writeFieldBegin('off', TType.BOOL, 10)
+            oprot.writeBool(self.off)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -4901,6 +4923,161 @@ class PowerCut(object):
         if self.manifest is not None:
             oprot.writeFieldBegin('manifest', TType.STRING, 10)
             oprot.writeBinary(self.manifest)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class PowerLoss(object):
+    """
+    A cut of the power in place.
+
+    Attributes:
+     - keep
+     - unit
+     - seed
+     - entries
+     - dropped
+     - reverted
+     - killed
+     - off
+     - cuts
+
+    """
+
+
+    def __init__(self, keep=None, unit=None, seed=None, entries=None, dropped=None, reverted=None, killed=None, off=None, cuts=None,):
+        self.keep = keep
+        self.unit = unit
+        self.seed = seed
+        self.entries = entries
+        self.dropped = dropped
+        self.reverted = reverted
+        self.killed = killed
+        self.off = off
+        self.cuts = cuts
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.keep = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.unit = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.entries = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.dropped = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.reverted = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.LIST:
+                    self.killed = []
+                    (_etype289, _size286) = iprot.readListBegin()
+                    for _i290 in range(_size286):
+                        _elem291 = iprot.readI64()
+                        self.killed.append(_elem291)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.BOOL:
+                    self.off = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.I64:
+                    self.cuts = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('PowerLoss')
+        if self.keep is not None:
+            oprot.writeFieldBegin('keep', TType.STRING, 1)
+            oprot.writeString(self.keep.encode('utf-8') if sys.version_info[0] == 2 else self.keep)
+            oprot.writeFieldEnd()
+        if self.unit is not None:
+            oprot.writeFieldBegin('unit', TType.I64, 2)
+            oprot.writeI64(self.unit)
+            oprot.writeFieldEnd()
+        if self.seed is not None:
+            oprot.writeFieldBegin('seed', TType.STRING, 3)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
+            oprot.writeFieldEnd()
+        if self.entries is not None:
+            oprot.writeFieldBegin('entries', TType.I64, 4)
+            oprot.writeI64(self.entries)
+            oprot.writeFieldEnd()
+        if self.dropped is not None:
+            oprot.writeFieldBegin('dropped', TType.I64, 5)
+            oprot.writeI64(self.dropped)
+            oprot.writeFieldEnd()
+        if self.reverted is not None:
+            oprot.writeFieldBegin('reverted', TType.I64, 6)
+            oprot.writeI64(self.reverted)
+            oprot.writeFieldEnd()
+        if self.killed is not None:
+            oprot.writeFieldBegin('killed', TType.LIST, 7)
+            oprot.writeListBegin(TType.I64, len(self.killed))
+            for iter292 in self.killed:
+                oprot.writeI64(iter292)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.off is not None:
+            oprot.writeFieldBegin('off', TType.BOOL, 8)
+            oprot.writeBool(self.off)
+            oprot.writeFieldEnd()
+        if self.cuts is not None:
+            oprot.writeFieldBegin('cuts', TType.I64, 9)
+            oprot.writeI64(self.cuts)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -5302,6 +5479,8 @@ Unsynced.thrift_spec = (
     (6, TType.I64, 'written_back', None, None, ),  # 6
     (7, TType.I64, 'age_ns', None, None, ),  # 7
     (8, TType.LIST, 'foreign', (TType.STRING, 'BINARY', False), None, ),  # 8
+    (9, TType.I64, 'cuts', None, None, ),  # 9
+    (10, TType.BOOL, 'off', None, None, ),  # 10
 )
 all_structs.append(PowerCut)
 PowerCut.thrift_spec = (
@@ -5316,6 +5495,19 @@ PowerCut.thrift_spec = (
     (8, TType.I64, 'made', None, None, ),  # 8
     (9, TType.I64, 'copied', None, None, ),  # 9
     (10, TType.STRING, 'manifest', 'BINARY', None, ),  # 10
+)
+all_structs.append(PowerLoss)
+PowerLoss.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'keep', 'UTF8', None, ),  # 1
+    (2, TType.I64, 'unit', None, None, ),  # 2
+    (3, TType.STRING, 'seed', 'UTF8', None, ),  # 3
+    (4, TType.I64, 'entries', None, None, ),  # 4
+    (5, TType.I64, 'dropped', None, None, ),  # 5
+    (6, TType.I64, 'reverted', None, None, ),  # 6
+    (7, TType.LIST, 'killed', (TType.I64, None, False), None, ),  # 7
+    (8, TType.BOOL, 'off', None, None, ),  # 8
+    (9, TType.I64, 'cuts', None, None, ),  # 9
 )
 fix_spec(all_structs)
 del all_structs

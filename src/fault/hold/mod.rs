@@ -105,6 +105,11 @@ impl DelayLine {
         self.line.device.get_or_init(|| device);
     }
 
+    /// That filesystem, once it is known.
+    pub(crate) fn device(&self) -> Option<(u32, u32)> {
+        self.line.device.get().copied()
+    }
+
     /// Holds an operation that arrived at `arrived` for the delay of its hit, then runs `job` on a
     /// thread of the line. If its fault is cleared by now, or the line shut down, `job` runs as
     /// released before this returns, on this thread; likewise if the caller is killed already.
@@ -177,6 +182,13 @@ impl DelayLine {
         let released = operations.count();
         self.line.free(&mut queue, gone, Outcome::Released);
         released
+    }
+
+    /// Lets every operation go, whatever its fault asks still.
+    pub(crate) fn let_all_go(&self) {
+        let mut queue = self.line.queue.lock();
+        let all = queue.take(|_, waiting| matches!(waiting, Waiting::Operation(_)));
+        self.line.free(&mut queue, all, Outcome::Released);
     }
 
     /// Runs `lift` at that moment, unless the fault is gone before.

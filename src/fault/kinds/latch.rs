@@ -11,7 +11,7 @@ use crate::fault::words::{Args, Errno, Param, ParamType, Value};
 use crate::ops::{Call, Method, MethodSet};
 
 /// When it sets in.
-const AT: &str = "at";
+pub(super) const AT: &str = "at";
 
 pub(super) static PARAMS: &[Param] = &[Param::optional(
     AT,
@@ -24,6 +24,22 @@ pub(super) static PARAMS: &[Param] = &[Param::optional(
 /// gives back what it holds.
 pub(super) fn closes(call: Call) -> bool {
     matches!(call, Call::Flush | Call::Release | Call::Releasedir)
+}
+
+/// At whose operation it sets in, by its values.
+pub(super) fn at_of(args: &Args) -> Option<MethodSet> {
+    match args.get(AT) {
+        // Straightened: they are methods.
+        Some(Value::Texts(names)) => {
+            Some(names.iter().filter_map(|name| Method::from_name(name)).collect())
+        }
+        _ => None,
+    }
+}
+
+/// The same as a value.
+pub(super) fn named(at: MethodSet) -> Value {
+    Value::Texts(at.names().into_iter().map(str::to_owned).collect())
 }
 
 /// A latch that answers some operations with an errno.
@@ -45,15 +61,7 @@ impl Latch {
         (errno, reach): (Errno, MethodSet),
         fails: fn(&Operation<'_>) -> bool,
     ) -> Latch {
-        // Straightened: they are methods.
-        let methods = |names: &[String]| -> MethodSet {
-            names.iter().filter_map(|name| Method::from_name(name)).collect()
-        };
-        let at = match args.get(AT) {
-            Some(Value::Texts(names)) => Some(methods(names)),
-            _ => None,
-        };
-        Latch { kind, at, errno, reach, fails }
+        Latch { kind, at: at_of(args), errno, reach, fails }
     }
 }
 
@@ -69,8 +77,7 @@ impl Effect for Latch {
     }
 
     fn args(&self) -> Args {
-        let names = |at: MethodSet| at.names().into_iter().map(str::to_owned).collect();
-        let at = self.at.map(|at| (AT.to_owned(), Value::Texts(names(at))));
+        let at = self.at.map(|at| (AT.to_owned(), named(at)));
         at.into_iter().collect()
     }
 

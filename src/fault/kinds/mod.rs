@@ -7,6 +7,7 @@
 
 mod bad_sector;
 mod corrupt;
+mod cut_at;
 mod delay;
 mod device;
 mod error;
@@ -54,6 +55,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &device::Device,
     &read_only::ReadOnly,
     &shutdown::Shutdown,
+    &cut_at::CutAt,
 ];
 
 /// What a fault of a kind does to a request, by which it is decided what may stand beside what.
@@ -252,6 +254,11 @@ pub trait Effect: fmt::Debug + Send + Sync {
     /// What of its values is hardly meant, or not seen by who may look for it, in one clause; whether it is
     /// for every path.
     fn doubt(&self, _everywhere: bool) -> Option<String> {
+        None
+    }
+
+    /// As it is typed, if what it does can be seen only where what is not durable is remembered.
+    fn needs_tracking(&self) -> Option<&'static str> {
         None
     }
 

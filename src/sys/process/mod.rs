@@ -26,7 +26,7 @@ pub(crate) use self::each::look_at_each;
 pub(crate) use self::lately::arrival_lately;
 #[cfg(test)]
 pub(crate) use self::openers::Opener;
-pub(crate) use self::openers::{Openers, openers};
+pub(crate) use self::openers::{Open, Openers, openers};
 pub(crate) use self::parent::end_with_parent;
 use self::proc::Status;
 pub(crate) use self::proc::numbers_are_ours;

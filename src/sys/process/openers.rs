@@ -27,6 +27,8 @@ pub(crate) struct Open {
     pub device: Device,
     /// The number of the mount that it was opened on, where that can be told.
     pub mount: Option<u64>,
+    /// Whether it is neither open nor mapped: the process stands there.
+    pub stands: bool,
 }
 
 /// A process that has such a file.
@@ -116,7 +118,10 @@ fn look(pid: u32, may_be: &impl Fn(&Path) -> bool, is_wanted: &impl Fn(&Open) ->
     {
         match linked(&dir.join(name), may_be) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Seen::Hidden,
-            Ok(Some(open)) if is_wanted(&open) => wanted.push((what, open.path)),
+            Ok(Some(open)) => {
+                let open = Open { stands: name != "exe", ..open };
+                wanted.extend(is_wanted(&open).then_some((what, open.path)));
+            }
             _ => {}
         }
     }
@@ -147,7 +152,8 @@ fn linked(link: &Path, may_be: &impl Fn(&Path) -> bool) -> io::Result<Option<Ope
     let quiet = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let seen = statx(CWD, link, quiet, StatxFlags::MNT_ID)?;
     let mount = (seen.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(seen.stx_mnt_id);
-    Ok(Some(Open { path, device: (seen.stx_dev_major, seen.stx_dev_minor), mount }))
+    let device = (seen.stx_dev_major, seen.stx_dev_minor);
+    Ok(Some(Open { path, device, mount, stands: false }))
 }
 
 /// The files that are mapped, each once.
@@ -166,7 +172,8 @@ fn mapping(line: &[u8]) -> Option<Open> {
     let (major, minor) = device.split_once(':')?;
     let number = |text| u32::from_str_radix(text, 16).ok();
     let path = PathBuf::from(std::ffi::OsString::from_vec(path.to_vec()));
-    Some(Open { path, device: (number(major)?, number(minor)?), mount: None })
+    let device = (number(major)?, number(minor)?);
+    Some(Open { path, device, mount: None, stands: false })
 }
 
 #[cfg(test)]
@@ -201,7 +208,8 @@ mod tests {
     #[test]
     fn mappings_are_read_with_their_device() {
         let line = b"7f0a-7f0b r-xp 00002000 fd:1f 1835010                /usr/lib/a b.so";
-        let wanted = Open { path: "/usr/lib/a b.so".into(), device: (0xfd, 0x1f), mount: None };
+        let (path, device) = ("/usr/lib/a b.so".into(), (0xfd, 0x1f));
+        let wanted = Open { path, device, mount: None, stands: false };
         assert_eq!(mapping(line), Some(wanted));
         assert_eq!(mapping(b"7ffd-7ffe rw-p 00000000 00:00 0      [stack]"), None);
     }

@@ -172,6 +172,12 @@ impl Process {
         }
     }
 
+    /// Whether it has ended, if perhaps its parent has yet to learn of that.
+    #[must_use]
+    pub(crate) fn has_ended(self) -> bool {
+        !self.has_living_thread().unwrap_or(true) || self.plight() == Plight::Leaving
+    }
+
     /// What became of a thread of a process that is there. One that has ended shares the fate of its
     /// process: as long as another lives, nothing.
     #[must_use]

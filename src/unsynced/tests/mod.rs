@@ -18,6 +18,7 @@
 mod bounds;
 mod cases;
 mod debts;
+mod in_place;
 mod legal;
 mod model;
 mod oracle;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
+use crate::fault::Keeping;
 use crate::mirror::{Caller, Changes, Fh, ROOT};
 use tree::{ATTRIBUTE, Item, Items, items};
 
@@ -331,6 +333,21 @@ impl World {
         fs::remove_dir_all(image).unwrap();
         fs::remove_file(self.images.join(format!("{name}.json"))).unwrap();
         found
+    }
+
+    /// Takes the backing back as such an image would be, and compares: the power was cut in place.
+    fn take_back(&mut self, keeping: Keeping, unit: u64, seed: u64) -> Result<(), String> {
+        let image = self.cut(keeping, unit, seed);
+        let taken = self.unsynced.take_back(&self.tree, Choice { keeping, unit, seed });
+        taken.map_err(|e| format!("{keeping}: {e}"))?;
+        let left = items(&self.backing);
+        if left != image {
+            return Err(format!("{keeping}: {left:?} is not {image:?}"));
+        }
+        match self.unsynced.pending(&self.tree).entries {
+            0 => Ok(()),
+            entries => Err(format!("{entries} entries are left")),
+        }
     }
 
     /// The same in short: name and size of each file, but for the root.

@@ -268,6 +268,14 @@ fn run(before: bool, steps: &[Step]) -> Result<(), TestCaseError> {
             return Err(TestCaseError::fail(told));
         }
     }
+    let n = steps.len() as u64;
+    let keeping = match n % 4 {
+        0 => Keeping::None,
+        1 => Keeping::Prefix(n),
+        _ => Keeping::Random,
+    };
+    let taken = world.take_back(keeping, 512, n);
+    taken.map_err(|why| TestCaseError::fail(format!("in place: {why}")))?;
     world.let_go();
     Ok(())
 }

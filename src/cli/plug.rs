@@ -1,0 +1,108 @@
+//! `slowfs power-cut --now` and `slowfs power-on`: the power of one mount or of several is cut at one moment. All
+//! are prepared first, so that either all are cut or none. No locks.
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::control::Target;
+use super::power::counted;
+use super::render::{explain, unreached};
+use super::report::{Report, print};
+use super::tracking::CutArgs;
+use crate::rpc::{Client, ClientError, CutNow, PowerLoss};
+
+/// How long to wait for a connection, and for each answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long requests of a mount that is ready wait for the others at most.
+const STAYS: Duration = Duration::from_secs(20);
+
+/// A mount whose requests wait, and by which ticket.
+struct Ready {
+    client: Client,
+    ticket: i64,
+}
+
+/// Cuts the power of all of them, or of none.
+pub(super) fn cut(args: &CutArgs, target: &Target) -> ExitCode {
+    let prepared = of_each(&target.addr, |addr| prepare(addr, target));
+    let is_ready = prepared.iter().all(Result::is_ok);
+    // The same dice for all, so that one number repeats it.
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let each: Vec<_> = target.addr.iter().zip(prepared).collect();
+    let done = of_each(each, |(addr, prepared)| {
+        let Ready { mut client, ticket } = prepared?;
+        let client = &mut client;
+        if !is_ready {
+            let gone_on = client.power_abort(ticket).map_err(|e| explain(addr, e));
+            return Err(match gone_on {
+                Ok(_) => "not cut, as another mount cannot be".to_owned(),
+                Err(why) => format!("not cut, as another mount cannot be; requests wait on: {why}"),
+            });
+        }
+        let CutArgs { keep, unit, stay_off, kill, .. } = args;
+        let cut = CutNow {
+            ticket,
+            keep: keep.to_string(),
+            unit: *unit,
+            seed: seed.to_string(),
+            stay_off: *stay_off,
+            kill: *kill,
+            client: std::process::id().into(),
+        };
+        client.power_commit(&cut).map(|loss| told(&loss)).map_err(|e| explain(addr, e))
+    });
+    let all_done = done.iter().all(Result::is_ok);
+    target.addr.iter().zip(done).for_each(|(addr, done)| print(addr, done, target));
+    if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Has one mount on again.
+pub(super) fn on(client: &mut Client) -> Result<Report, ClientError> {
+    let was_off = client.power_on()?;
+    let text = if was_off { "the power is on again" } else { "the power was on already" };
+    Ok(Report::new(text, json!({ "was_off": was_off })))
+}
+
+fn prepare(addr: &str, target: &Target) -> Result<Ready, String> {
+    let mut client = Client::connect(addr, TIMEOUT).map_err(|e| unreached(&e, target.origin))?;
+    let ticket = client.power_prepare(STAYS).map_err(|e| explain(addr, e))?;
+    Ok(Ready { client, ticket })
+}
+
+/// Does it for each at once; the results are in their order.
+fn of_each<I, T: Send>(
+    each: impl IntoIterator<Item = I>,
+    act: impl Fn(I) -> Result<T, String> + Sync,
+) -> Vec<Result<T, String>>
+where
+    I: Send,
+{
+    let act = &act;
+    thread::scope(|scope| {
+        let begun: Vec<_> = each.into_iter().map(|one| scope.spawn(move || act(one))).collect();
+        let ended = begun.into_iter().map(|thread| thread.join());
+        ended.map(|done| done.unwrap_or_else(|_| Err("the command panicked".into()))).collect()
+    })
+}
+
+fn told(loss: &PowerLoss) -> Report {
+    let PowerLoss { keep, seed, entries, dropped, reverted, killed, off, .. } = loss;
+    let dice = if keep == "random" { format!(" (seed {seed})") } else { String::new() };
+    let off = if *off { "; it is off until `slowfs power-on`" } else { "" };
+    let killed: Vec<String> = killed.iter().map(i64::to_string).collect();
+    let killed = match killed.is_empty() {
+        true => String::new(),
+        false => format!("; killed {}", killed.join(", ")),
+    };
+    let text = format!(
+        "the power was cut: keeps {keep}{dice} of {}; {} undone, {} with other content{killed}{off}",
+        counted(*entries, "entry", "entries"),
+        counted(*dropped, "change", "changes"),
+        counted(*reverted, "file", "files"),
+    );
+    Report::new(text, json!(loss))
+}

@@ -1,0 +1,171 @@
+//! `cut-at`: the power goes at an operation.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::latch::{AT, at_of, named};
+use super::{Class, Effect, Kind, ReadPoint};
+use crate::fault::chance::Draw;
+use crate::fault::error::SpecError;
+use crate::fault::keeping::Keeping;
+use crate::fault::operation::Operation;
+use crate::fault::plan::{CutPower, Plan, Reply, When};
+use crate::fault::words::{Args, Errno, Param, ParamType, Value, whole};
+use crate::ops::MethodSet;
+
+pub(super) struct CutAt;
+
+const WHEN: &str = "when";
+const BEFORE: &str = "before";
+const AFTER: &str = "after";
+const KEEP: &str = "keep";
+const UNIT: &str = "unit";
+const SEED: &str = "seed";
+const KILL: &str = "kill";
+const STAY_OFF: &str = "stay_off";
+
+/// What a disk may write at once, bytes.
+const UNITS: (u64, u64) = (512, 4096);
+
+static PARAMS: &[Param] = &[
+    Param {
+        name: AT,
+        of: ParamType::Methods,
+        first: true,
+        required: true,
+        about: "at an operation of these methods, that of `--after N` the first N let by",
+    },
+    optional(
+        WHEN,
+        ParamType::Choice(&[BEFORE, AFTER]),
+        "before that operation, which is not done then, or once it is done [default: before]",
+    ),
+    optional(
+        KEEP,
+        ParamType::Form("none|all|prefix:N|random"),
+        "what is left of what was not durable [default: none]",
+    ),
+    optional(
+        UNIT,
+        ParamType::Choice(&["512", "4096"]),
+        "how many bytes are written at once or not at all [default: 512]",
+    ),
+    optional(SEED, ParamType::Count, "make the dice repeatable [default: by chance]"),
+    optional(
+        KILL,
+        ParamType::Flag,
+        "send SIGKILL to every process that has files of the mount open or mapped",
+    ),
+    optional(STAY_OFF, ParamType::Flag, "leave the power off until `slowfs power-on` or `clear`"),
+];
+
+const fn optional(name: &'static str, of: ParamType, about: &'static str) -> Param {
+    Param { name, of, first: false, required: false, about }
+}
+
+impl Kind for CutAt {
+    fn name(&self) -> &'static str {
+        "cut-at"
+    }
+
+    fn about(&self) -> &'static str {
+        "Cut the power at an operation, as `slowfs power-cut --now`"
+    }
+
+    fn details(&self) -> &'static str {
+        "The operation that it waits for is answered EIO once the power was cut; with `--when after` it is done \
+         before that, and what it did is kept or lost as everything else. Then it is over: it cuts once, and \
+         `slowfs list --ended` has it. What is under way beside that operation ends before the cut. Reads count as they \
+         arrive, not as they are asked for. It needs a mount with --track-unsynced; docs/power-cut.md says what a cut leaves.\n\
+         \n    slowfs cut-at fsync,fdatasync --after 3\
+         \n    slowfs cut-at rename --when after --keep random --seed 7 --kill\
+         \n    slowfs cut-at write -r '.*/wal/.*' --after 100 --stay-off"
+    }
+
+    fn params(&self) -> &'static [Param] {
+        PARAMS
+    }
+
+    fn class(&self) -> Class {
+        Class::Latch
+    }
+
+    fn answers(&self) -> bool {
+        true
+    }
+
+    fn read_point(&self) -> ReadPoint {
+        ReadPoint::Request
+    }
+
+    fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
+        let keep = args.text(KEEP).map(str::parse::<Keeping>).transpose();
+        let keep = keep.map_err(|why| SpecError::Value {
+            of: self.name().to_owned(),
+            param: KEEP.to_owned(),
+            why: why.into(),
+        })?;
+        let is_set = |name| args.get(name) == Some(&Value::Flag(true));
+        let cut = CutPower {
+            keep: keep.unwrap_or_default(),
+            unit: if args.text(UNIT) == Some("4096") { UNITS.1 } else { UNITS.0 },
+            seed: args.whole(SEED),
+            kills: is_set(KILL),
+            stays_off: is_set(STAY_OFF),
+        };
+        let when = if args.text(WHEN) == Some(AFTER) { When::After } else { When::Before };
+        let at = at_of(args).unwrap_or(MethodSet::EMPTY);
+        Ok(Box::new(Cutting { at, cut, when, done: AtomicBool::new(false) }))
+    }
+}
+
+#[derive(Debug)]
+struct Cutting {
+    at: MethodSet,
+    cut: CutPower,
+    when: When,
+    /// It cuts once.
+    done: AtomicBool,
+}
+
+impl Effect for Cutting {
+    fn kind(&self) -> &'static dyn Kind {
+        &CutAt
+    }
+
+    fn args(&self) -> Args {
+        let CutPower { keep, unit, seed, kills, stays_off } = self.cut;
+        let after = (self.when == When::After).then(|| Value::Text(AFTER.to_owned()));
+        let keep = (keep != Keeping::default()).then(|| Value::Text(keep.to_string()));
+        let unit = (unit != UNITS.0).then(|| Value::Text(unit.to_string()));
+        let flag = |is_set: bool| is_set.then_some(Value::Flag(true));
+        let values = [
+            (AT, Some(named(self.at))),
+            (WHEN, after),
+            (KEEP, keep),
+            (UNIT, unit),
+            (SEED, seed.map(whole)),
+            (KILL, flag(kills)),
+            (STAY_OFF, flag(stays_off)),
+        ];
+        values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    fn reach(&self) -> MethodSet {
+        self.at
+    }
+
+    fn sets_in_at(&self) -> Option<MethodSet> {
+        Some(self.at)
+    }
+
+    fn needs_tracking(&self) -> Option<&'static str> {
+        Some(CutAt.name())
+    }
+
+    fn plan(&self, _: &Operation<'_>, _: &Draw, plan: &mut Plan) {
+        if !self.done.swap(true, Ordering::Relaxed) {
+            plan.reply = Reply::Errno(Errno::EIO, self.when);
+            plan.changed().cut = Some(self.cut);
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Whether the power is on: each request goes in by this door while it is, and leaves once it has run.
+//!
+//! A cut first shuts the door: what comes then waits outside, and what is inside ends. Then the power is cut, and
+//! what has waited fails; or the door is opened again, or opens by itself when its time is over, and what has
+//! waited goes in as if nothing had been. One that is inside may wait for one that is outside, as for a page that
+//! is to be read: so who has waited for long goes in while the door is being shut.
+//!
+//! Invariant: while the power is cut, and before that once the door is shut, nobody is inside. Lock rule: the lock
+//! is held for memory work only, and innermost. To be inside is no lock: nobody inside waits at the door.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+/// In the count of those inside: others are to ask before they come in.
+const ASK: u64 = 1 << 63;
+
+/// How long one waits at a door that is being shut before it goes in: somebody inside may wait for it.
+const LONG: Duration = Duration::from_secs(1);
+
+/// How long one that is to be cut now stays shut at least: processes are searched for and killed.
+const LONGER: Duration = Duration::from_secs(30);
+
+/// The door.
+#[derive(Default)]
+pub(crate) struct Power {
+    /// How many are inside.
+    inside: AtomicU64,
+    /// How often the power was cut.
+    cuts: AtomicU32,
+    state: Mutex<State>,
+    moved: Condvar,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    On,
+    /// Who shut it has this ticket, until then; whether all have left.
+    Shut {
+        ticket: u64,
+        until: Instant,
+        empty: bool,
+    },
+    /// The backing is taken back.
+    Cut,
+    Off,
+}
+
+/// Why the power cannot be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoCut {
+    #[error("another power cut is under way: wait until it is over")]
+    Another,
+    #[error("the power is off already: power-on comes first")]
+    Off,
+    #[error(
+        "requests that were under way have not ended within {0:?}: clear what holds the backing up, and cut again"
+    )]
+    Busy(Duration),
+    #[error("its time to cut the power is over, and requests have gone on: begin again")]
+    Late,
+}
+
+/// Why a request does not go in now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outside {
+    /// It has to wait; so often the power was cut when it came.
+    Waits(u32),
+    /// There is no power.
+    Off,
+}
+
+/// A request is inside until this is dropped.
+pub(crate) struct Inside<'a>(&'a Power);
+
+impl Drop for Inside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// The power is being cut; off, unless that is ended otherwise.
+pub(crate) struct Cutting<'a> {
+    power: &'a Power,
+    after: State,
+}
+
+impl Cutting<'_> {
+    /// It is over, and the power on again.
+    pub(crate) fn end(mut self) {
+        self.after = State::On;
+    }
+}
+
+impl Drop for Cutting<'_> {
+    fn drop(&mut self) {
+        let state = self.power.state.lock();
+        self.power.turn(state, self.after);
+    }
+}
+
+impl Power {
+    /// How often it was cut.
+    pub(crate) fn cuts(&self) -> u32 {
+        self.cuts.load(Ordering::Acquire)
+    }
+
+    /// Whether it is off.
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(*self.state.lock(), State::Cut | State::Off)
+    }
+
+    /// A request goes in, if it may at once.
+    #[inline]
+    pub(crate) fn enter(&self) -> Result<Inside<'_>, Outside> {
+        let before = self.inside.fetch_add(1, Ordering::Acquire);
+        if before & ASK == 0 {
+            return Ok(Inside(self));
+        }
+        self.leave();
+        self.ask()
+    }
+
+    #[cold]
+    fn ask(&self) -> Result<Inside<'_>, Outside> {
+        let mut state = self.state.lock();
+        self.expire(&mut state);
+        match *state {
+            State::On => Ok(self.enter_by(&state)),
+            State::Shut { .. } => Err(Outside::Waits(self.cuts())),
+            State::Cut | State::Off => Err(Outside::Off),
+        }
+    }
+
+    /// A request goes in as soon as it may; none if the power was cut since it came, when there had been so many
+    /// cuts, or is off.
+    pub(crate) fn wait(&self, cuts: u32) -> Option<Inside<'_>> {
+        let came = Instant::now();
+        let mut state = self.state.lock();
+        loop {
+            self.expire(&mut state);
+            let until = match *state {
+                _ if self.cuts() != cuts => return None,
+                State::Cut | State::Off => return None,
+                State::On => return Some(self.enter_by(&state)),
+                State::Shut { empty: false, .. } if came.elapsed() >= LONG => {
+                    return Some(self.enter_by(&state));
+                }
+                State::Shut { empty: false, until, .. } => until.min(came + LONG),
+                State::Shut { until, .. } => until,
+            };
+            self.moved.wait_until(&mut state, until);
+        }
+    }
+
+    /// With the lock, so that who shuts the door counts it.
+    fn enter_by(&self, _: &MutexGuard<'_, State>) -> Inside<'_> {
+        self.inside.fetch_add(1, Ordering::Acquire);
+        Inside(self)
+    }
+
+    #[inline]
+    fn leave(&self) {
+        let before = self.inside.fetch_sub(1, Ordering::Release);
+        if before == ASK | 1 {
+            self.last_left();
+        }
+    }
+
+    #[cold]
+    fn last_left(&self) {
+        // Who looks has the lock or waits without it.
+        drop(self.state.lock());
+        self.moved.notify_all();
+    }
+
+    /// A door that was shut for too long opens by itself.
+    fn expire(&self, state: &mut MutexGuard<'_, State>) {
+        if let State::Shut { until, .. } = **state
+            && until <= Instant::now()
+        {
+            **state = State::On;
+            self.inside.fetch_and(!ASK, Ordering::AcqRel);
+            self.moved.notify_all();
+            tracing::warn!("a power cut was prepared and not made in time: requests go on");
+        }
+    }
+
+    fn turn(&self, mut state: MutexGuard<'_, State>, to: State) {
+        *state = to;
+        if to == State::On {
+            self.inside.fetch_and(!ASK, Ordering::AcqRel);
+        }
+        drop(state);
+        self.moved.notify_all();
+    }
+
+    /// Shuts the door, and waits so long for all to leave; then it stays shut for a time. Its ticket.
+    ///
+    /// # Errors
+    /// It is shut already, or somebody stays inside; it is as it was then.
+    pub(crate) fn shut(&self, patience: Duration, stays: Duration) -> Result<u64, NoCut> {
+        let mut state = self.state.lock();
+        self.expire(&mut state);
+        match *state {
+            State::On => {}
+            State::Shut { .. } | State::Cut => return Err(NoCut::Another),
+            State::Off => return Err(NoCut::Off),
+        }
+        let (now, ticket) = (Instant::now(), rand::random::<u64>() >> 1);
+        let deadline = now + patience;
+        *state = State::Shut { ticket, until: deadline + stays, empty: false };
+        self.inside.fetch_or(ASK, Ordering::AcqRel);
+        while self.inside.load(Ordering::Acquire) != ASK {
+            if Instant::now() >= deadline {
+                self.turn(state, State::On);
+                return Err(NoCut::Busy(patience));
+            }
+            self.moved.wait_until(&mut state, deadline);
+        }
+        *state = State::Shut { ticket, until: Instant::now() + stays, empty: true };
+        Ok(ticket)
+    }
+
+    /// Opens the door that was shut with that ticket; false if it is open by now.
+    pub(crate) fn open(&self, ticket: u64) -> bool {
+        let state = self.state.lock();
+        let is_own = matches!(*state, State::Shut { ticket: own, .. } if own == ticket);
+        if is_own {
+            self.turn(state, State::On);
+        }
+        is_own
+    }
+
+    /// Whether the door is shut by that ticket, and has stayed so; then it does for a while longer.
+    pub(crate) fn keeps(&self, ticket: u64) -> bool {
+        let mut state = self.state.lock();
+        self.expire(&mut state);
+        let now = Instant::now();
+        match &mut *state {
+            State::Shut { ticket: own, empty: true, until } if *own == ticket => {
+                *until = (*until).max(now + LONGER);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Cuts the power behind the door that was shut with that ticket. What has waited fails.
+    ///
+    /// # Errors
+    /// The door has opened since.
+    pub(crate) fn cut(&self, ticket: u64) -> Result<Cutting<'_>, NoCut> {
+        let mut state = self.state.lock();
+        self.expire(&mut state);
+        match *state {
+            State::Shut { ticket: own, empty: true, .. } if own == ticket => {}
+            _ => return Err(NoCut::Late),
+        }
+        self.cuts.fetch_add(1, Ordering::AcqRel);
+        self.turn(state, State::Cut);
+        Ok(Cutting { power: self, after: State::Off })
+    }
+
+    /// Has it on again; whether it was off.
+    pub(crate) fn on(&self) -> bool {
+        let state = self.state.lock();
+        let was_off = *state == State::Off;
+        if was_off {
+            self.turn(state, State::On);
+        }
+        was_off
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn shut(power: &Power) -> u64 {
+        power.shut(PATIENCE, PATIENCE).unwrap()
+    }
+
+    #[test]
+    fn what_waits_at_the_door_fails_by_a_cut_and_goes_on_without() {
+        for cuts in [true, false] {
+            let power = Power::default();
+            let ticket = shut(&power);
+            assert_eq!(power.enter().err(), Some(Outside::Waits(0)));
+            thread::scope(|scope| {
+                let waiting = scope.spawn(|| power.wait(0).is_some());
+                thread::sleep(Duration::from_millis(20));
+                match cuts {
+                    true => power.cut(ticket).unwrap().end(),
+                    false => assert!(power.open(ticket)),
+                }
+                assert_eq!(waiting.join().unwrap(), !cuts);
+            });
+            assert!(power.enter().is_ok() && power.cuts() == u32::from(cuts));
+            assert_eq!(power.wait(0).is_some(), !cuts, "one that came before");
+        }
+    }
+
+    #[test]
+    fn the_door_is_shut_once_all_have_left() {
+        let power = Power::default();
+        let inside = power.enter().unwrap();
+        let both = Barrier::new(2);
+        thread::scope(|scope| {
+            let shutting = scope.spawn(|| {
+                both.wait();
+                shut(&power)
+            });
+            both.wait();
+            thread::sleep(Duration::from_millis(30));
+            assert!(!shutting.is_finished());
+            drop(inside);
+            assert!(power.cut(shutting.join().unwrap()).is_ok());
+        });
+    }
+
+    #[test]
+    fn who_stays_inside_has_it_refused_and_all_goes_on() {
+        let power = Power::default();
+        let inside = power.enter().unwrap();
+        let brief = Duration::from_millis(10);
+        assert_eq!(power.shut(brief, PATIENCE), Err(NoCut::Busy(brief)));
+        assert!(power.enter().is_ok());
+        drop(inside);
+        let ticket = shut(&power);
+        assert_eq!(power.shut(brief, PATIENCE), Err(NoCut::Another));
+        drop(power.cut(ticket).unwrap());
+        assert_eq!(power.shut(brief, PATIENCE), Err(NoCut::Off));
+    }
+
+    /// Else a request that waits for another, as for a page, had the cut refused.
+    #[test]
+    fn who_waits_for_long_goes_in_while_another_is_inside() {
+        let power = Power::default();
+        let inside = power.enter().unwrap();
+        thread::scope(|scope| {
+            let shutting = scope.spawn(|| shut(&power));
+            while power.enter().is_ok() {}
+            let waited = Instant::now();
+            drop(power.wait(0).unwrap());
+            assert!(waited.elapsed() >= LONG);
+            drop(inside);
+            shutting.join().unwrap();
+        });
+    }
+
+    /// A client that dies has prepared a cut, and makes none.
+    #[test]
+    fn a_door_that_is_shut_opens_by_itself() {
+        let power = Power::default();
+        let ticket = power.shut(PATIENCE, Duration::from_millis(30)).unwrap();
+        assert!(power.wait(0).is_some(), "one that waits");
+        assert_eq!(power.cut(ticket).err(), Some(NoCut::Late));
+        power.shut(PATIENCE, Duration::ZERO).unwrap();
+        assert!(power.enter().is_ok(), "one that comes");
+    }
+
+    #[test]
+    fn the_power_stays_off_until_it_is_turned_on() {
+        let power = Power::default();
+        drop(power.cut(shut(&power)).unwrap());
+        assert!(power.is_off() && power.enter().err() == Some(Outside::Off));
+        assert!(power.wait(1).is_none());
+        assert!(power.on() && !power.on() && power.enter().is_ok());
+    }
+}

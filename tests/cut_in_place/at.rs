@@ -1,0 +1,70 @@
+//! The power goes at an operation.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::common::{Mount, stdout_of, text_of, wait_for};
+use super::{control, durable, tracking};
+
+/// Each of three files is written and synced; the second sync is where the power goes.
+fn cut_at_the_second_sync(words: &[&str]) -> (Mount, Vec<bool>, Vec<String>) {
+    let (mount, _) = tracking(&[]);
+    let mnt = mount.mnt();
+    fs::write(mnt.join("before"), "").unwrap();
+    mount.client().checkpoint().unwrap();
+    let typed = [&["cut-at", "fsync", "--after", "1", "-r", ".*/f[0-9]"][..], words].concat();
+    stdout_of(&mut control(&typed, &[&mount]));
+    File::open(mnt.join("before")).unwrap().sync_all().unwrap();
+    let put = |n: usize| -> io::Result<()> {
+        let path = mnt.join(format!("f{n}"));
+        fs::write(&path, "some")?;
+        File::open(&path)?.sync_all()
+    };
+    let synced = (0..3).map(|n| put(n).is_ok()).collect();
+    let names = fs::read_dir(mount.raw()).unwrap().map(|e| e.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    (mount, synced, names)
+}
+
+#[test]
+fn the_power_goes_at_an_operation_and_once() {
+    for (words, names) in [
+        (&[][..], "before f0 f2"),
+        (&["--when", "after"], "before f0 f1 f2"),
+        (&["--keep", "all"], "before f0 f1 f2"),
+    ] {
+        let (mount, synced, left) = cut_at_the_second_sync(words);
+        assert_eq!(
+            (synced, left.join(" ").as_str()),
+            (vec![true, false, true], names),
+            "{words:?}"
+        );
+        let ended = mount.client().list_ended().unwrap();
+        assert_eq!((ended.len(), ended[0].fired), (1, 1));
+        assert_eq!(mount.client().unsynced().unwrap().cuts, 1);
+    }
+    let (mount, synced, left) = cut_at_the_second_sync(&["--stay-off"]);
+    assert_eq!((synced, left.len()), (vec![true, false, false], 2));
+    assert!(mount.client().power_on().unwrap());
+}
+
+#[test]
+fn who_asks_for_the_operation_at_which_the_power_goes_dies_with_it() {
+    let (mount, _) = tracking(&[]);
+    let path = durable(&mount, "f");
+    stdout_of(&mut control(&["cut-at", "fdatasync", "--kill"], &[&mount]));
+    let script = "import os, sys; f = os.open(sys.argv[1], os.O_RDWR); os.write(f, b'n'); os.fdatasync(f); print('?')";
+    let begun = Instant::now();
+    let output = Command::new("python3").arg("-c").arg(script).arg(&path).output().unwrap();
+    assert_eq!((output.status.signal(), output.stdout.len()), (Some(libc::SIGKILL), 0));
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    wait_for("the cut", || (mount.client().unsynced().unwrap().cuts == 1).then_some(()));
+    assert!(wait_for("the file", || fs::read(&path).ok()) == [b'o'; 4096]);
+    let plain = Mount::new();
+    let refused = control(&["cut-at", "fsync"], &[&plain]).output().unwrap();
+    assert!(text_of(&refused).contains("needs a mount with --track-unsynced"));
+}

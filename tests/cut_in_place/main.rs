@@ -1,0 +1,287 @@
+//! The power of a mount is cut in place: what is on disk goes back, and nothing of before the cut is of any use.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod at;
+mod caches;
+#[path = "../common/mod.rs"]
+mod common;
+mod ending;
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Mount, errno_of, hanging, scratch, slowfs, stdout_of, text_of, wait_for};
+use libc::EIO;
+use serde_json::Value;
+use slowfs::rpc::{ClientError, Cut, CutNow, PowerLoss};
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(50);
+
+fn tracking(options: &[&str]) -> (Mount, PathBuf) {
+    let scratch = scratch();
+    let images = scratch.path().join("images");
+    fs::create_dir(&images).unwrap();
+    let dir = images.to_str().unwrap().to_owned();
+    let mut all = vec!["--track-unsynced", "--unsynced-age", "1h", "--images", &dir];
+    all.extend(options);
+    (Mount::over(scratch, &all), images)
+}
+
+fn cut_by(mount: &Mount, keep: &str, seed: i64, stay_off: bool) -> PowerLoss {
+    let mut client = mount.client();
+    let ticket = client.power_prepare(LONG).unwrap();
+    let cut = CutNow {
+        ticket,
+        keep: keep.to_owned(),
+        unit: 512,
+        seed: seed.to_string(),
+        stay_off,
+        ..CutNow::default()
+    };
+    client.power_commit(&cut).unwrap()
+}
+
+fn cut(mount: &Mount) -> PowerLoss {
+    cut_by(mount, "none", 0, false)
+}
+
+fn control(words: &[&str], mounts: &[&Mount]) -> Command {
+    let mut command = slowfs();
+    command.args(words);
+    for mount in mounts {
+        command.args(["--addr", &mount.addr]);
+    }
+    command
+}
+
+fn open(path: &Path, flags: i32) -> File {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).custom_flags(flags);
+    options.open(path).unwrap()
+}
+
+/// A durable file of one page.
+fn durable(mount: &Mount, name: &str) -> PathBuf {
+    let path = mount.mnt().join(name);
+    fs::write(&path, [b'o'; 4096]).unwrap();
+    mount.client().checkpoint().unwrap();
+    path
+}
+
+#[test]
+fn names_links_and_removed_files_are_as_they_were() {
+    let (mount, _) = tracking(&[]);
+    let (mnt, raw) = (mount.mnt(), mount.raw());
+    fs::create_dir_all(mnt.join("d/e")).unwrap();
+    let path = durable(&mount, "d/e/f");
+    let hard = durable(&mount, "hard");
+    let removed = durable(&mount, "removed");
+    fs::hard_link(&hard, mnt.join("d/hard")).unwrap();
+    fs::write(&hard, "both").unwrap();
+    fs::rename(mnt.join("d"), mnt.join("dd")).unwrap();
+    fs::write(mnt.join("dd/e/f"), "new").unwrap();
+    fs::write(mnt.join("dd/e/new"), "new").unwrap();
+    let file = open(&removed, 0);
+    fs::remove_file(&removed).unwrap();
+    file.write_all_at(b"some", 0).unwrap();
+    let inside = mnt.join("dd/e/f").metadata().unwrap();
+    cut(&mount);
+    for (mnt, side) in [(&mnt, "mount"), (&raw, "backing")] {
+        let names = |dir: &str| {
+            let names = fs::read_dir(mnt.join(dir)).unwrap().map(|e| e.unwrap().file_name());
+            let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names.join(" ")
+        };
+        assert_eq!((names("").as_str(), names("d/e").as_str()), ("d hard removed", "f"), "{side}");
+        for path in ["d/e/f", "hard", "removed"] {
+            assert!(fs::read(mnt.join(path)).unwrap() == [b'o'; 4096], "{side}: {path}");
+        }
+        assert_eq!(mnt.join("hard").metadata().unwrap().nlink(), 1, "{side}");
+        assert!(!mnt.join("dd").exists(), "{side}");
+    }
+    assert_eq!(errno_of(file.sync_all()), EIO, "its name is another file's");
+    assert_eq!(path.metadata().unwrap().ino(), inside.ino(), "it is the same file");
+    fs::write(&removed, "new").unwrap();
+    assert_eq!(fs::read(raw.join("removed")).unwrap(), b"new");
+}
+
+/// The same choice: what is left in place is what an image would have had.
+#[test]
+fn the_backing_is_the_image_of_the_same_seed() {
+    let (mount, images) = tracking(&[]);
+    let mnt = mount.mnt();
+    for seed in 0..4 {
+        for n in 0..6 {
+            fs::create_dir_all(mnt.join(format!("d{seed}"))).unwrap();
+            let path = mnt.join(format!("d{seed}/f{n}"));
+            fs::write(&path, vec![b'a' + n; 2000 * usize::from(n)]).unwrap();
+            if n % 2 == 0 {
+                File::open(&path).unwrap().sync_all().unwrap();
+                fs::write(&path, vec![b'A' + n; 1500]).unwrap();
+                fs::rename(&path, mnt.join(format!("g{n}"))).unwrap();
+            }
+        }
+        let name = format!("image{seed}");
+        let image = Cut {
+            name: name.clone(),
+            keep: "random".to_owned(),
+            unit: 512,
+            seed: seed.to_string(),
+        };
+        let image = mount.client().power_cut(&image).unwrap();
+        let lost = cut_by(&mount, "random", seed, false);
+        assert_eq!((lost.entries, lost.dropped), (image.entries, image.dropped));
+        let output = Command::new("diff")
+            .args(["-r", "--no-dereference"])
+            .args([&images.join(&name), &mount.raw()])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{seed}: {}", text_of(&output));
+        assert!(fs::read_dir(&mnt).unwrap().count() > 0);
+    }
+}
+
+#[test]
+fn with_the_power_off_everything_fails_until_it_is_on() {
+    let (mount, _) = tracking(&[]);
+    let path = durable(&mount, "f");
+    for on in ["power-on", "clear"] {
+        let file = open(&path, 0);
+        assert!(cut_by(&mount, "none", 0, true).off);
+        assert_eq!(errno_of(fs::read(&path)), EIO);
+        assert_eq!(errno_of(fs::metadata(&path)), EIO);
+        assert_eq!(errno_of(fs::create_dir(mount.mnt().join("new"))), EIO);
+        assert_eq!(errno_of(fs::read_dir(mount.mnt())), EIO);
+        let shown = stdout_of(&mut control(&["unsynced"], &[&mount]));
+        assert!(shown.starts_with("the power is off; "), "{shown}");
+        let again = control(&["power-cut", "--now"], &[&mount]).output().unwrap();
+        assert!(text_of(&again).contains("power-on comes first"), "{}", text_of(&again));
+        stdout_of(&mut control(&[on], &[&mount]));
+        assert!(fs::read(&path).unwrap() == [b'o'; 4096]);
+        assert_eq!(errno_of(file.sync_all()), EIO);
+    }
+    let told = stdout_of(&mut control(&["power-on", "--json"], &[&mount]));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["was_off"], false);
+}
+
+/// What a fault holds has not reached the disk, and never does.
+#[test]
+fn what_is_held_fails_and_is_not_done() {
+    let (mount, _) = tracking(&[]);
+    let id = mount.add(&hanging(&["mkdir"]));
+    thread::scope(|scope| {
+        let held = scope.spawn(|| fs::create_dir(mount.mnt().join("d")));
+        wait_for("the operation to be held", || (mount.listed(id).held == 1).then_some(()));
+        cut(&mount);
+        assert_eq!(errno_of(held.join().unwrap()), EIO);
+    });
+    assert_eq!(mount.listed(id).held, 0, "the fault stays, and holds nothing");
+    assert_eq!(fs::read_dir(mount.raw()).unwrap().count(), 0);
+}
+
+/// Else a client that dies, or that is told of another mount that cannot be cut, had all wait for ever.
+#[test]
+fn what_waits_for_a_cut_that_is_not_made_goes_on() {
+    let (mount, _) = tracking(&[]);
+    let stays = Duration::from_millis(300);
+    let begun = Instant::now();
+    let ticket = mount.client().power_prepare(stays).unwrap();
+    fs::create_dir(mount.mnt().join("one")).unwrap();
+    assert!(begun.elapsed() >= stays);
+    let late = mount.client().power_commit(&CutNow { ticket, ..CutNow::default() });
+    assert!(matches!(late, Err(ClientError::Refused { .. })), "{late:?}");
+    let mut client = mount.client();
+    let ticket = client.power_prepare(LONG).unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| fs::create_dir(mount.mnt().join("two")));
+        let other = mount.client().power_prepare(LONG).unwrap_err().to_string();
+        assert!(other.contains("another power cut"), "{other}");
+        assert!(!waiting.is_finished());
+        assert!(client.power_abort(ticket).unwrap() && !client.power_abort(ticket).unwrap());
+        waiting.join().unwrap().unwrap();
+    });
+    assert_eq!(fs::read_dir(mount.raw()).unwrap().count(), 2);
+    let open = open(&mount.mnt().join("f"), 0);
+    open.sync_all().unwrap();
+}
+
+#[test]
+fn of_several_mounts_all_are_cut_or_none() {
+    let mounts = [tracking(&[]).0, tracking(&[]).0];
+    let plain = Mount::new();
+    let write = |n: usize| {
+        for mount in &mounts {
+            fs::write(mount.mnt().join(format!("f{n}")), "some").unwrap();
+        }
+    };
+    write(1);
+    let [one, two] = &mounts;
+    let refused = control(&["power-cut", "--now"], &[one, &plain, two]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let text = text_of(&refused);
+    assert!(text.contains("mount with --track-unsynced"), "{text}");
+    assert_eq!(text.matches("not cut, as another mount cannot be").count(), 2, "{text}");
+    write(2);
+    for mount in &mounts {
+        assert_eq!(fs::read_dir(mount.raw()).unwrap().count(), 2);
+    }
+    let done = stdout_of(&mut control(&["power-cut", "--now", "--json"], &[one, two]));
+    let lost: Vec<Value> = done.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lost.len(), &lost[0]["dropped"], &lost[1]["cuts"]), (2, &2.into(), &1.into()));
+    for mount in &mounts {
+        assert_eq!(fs::read_dir(mount.raw()).unwrap().count(), 0);
+    }
+}
+
+/// Cuts go on while programs work; nobody is left waiting, and what is there afterwards is sound.
+#[test]
+fn cuts_under_load_leave_nobody_waiting() {
+    let (mount, _) = tracking(&[]);
+    let (mnt, cuts) = (mount.mnt(), 15);
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let (mnt, ended) = (&mnt, &ended);
+    let work = |n: usize| {
+        let path = mnt.join(format!("f{n}"));
+        let mut done = 0_u64;
+        while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+            let write = || -> io::Result<()> {
+                let file = OpenOptions::new().create(true).append(true).open(&path)?;
+                io::Write::write_all(&mut &file, &[b'x'; 3000])?;
+                file.sync_all()?;
+                fs::rename(&path, mnt.join(format!("g{n}")))?;
+                fs::read(mnt.join(format!("g{n}"))).map(drop)
+            };
+            done += u64::from(write().is_ok());
+        }
+        done
+    };
+    let done: Vec<u64> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|n| scope.spawn(move || work(n))).collect();
+        for n in 0..cuts {
+            thread::sleep(Duration::from_millis(20));
+            cut_by(&mount, "random", n, false);
+        }
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    assert!(done.iter().all(|done| *done > 0), "{done:?}");
+    assert_eq!(mount.client().unsynced().unwrap().cuts, cuts);
+    for entry in fs::read_dir(mount.raw()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name.starts_with(['f', 'g']), "{name}");
+    }
+}
