@@ -14,7 +14,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 use common::disk::Disk;
@@ -246,6 +246,61 @@ fn each_signal_releases_and_unmounts_within_two_seconds() {
         assert!(mount.raw().join("held").is_dir(), "what was held ran");
         assert!(!is_ours(&mount.mnt()));
         drop(open);
+    }
+}
+
+/// A process that lasts until it is killed.
+fn companion() -> Child {
+    Command::new("sleep").arg("infinity").spawn().unwrap()
+}
+
+#[test]
+fn it_ends_with_the_process_that_it_was_told_however_that_ends() {
+    let mut process = companion();
+    let mut mount = Mount::with(&["--end-with".to_owned(), process.id().to_string()]);
+    let open = fs::File::create(mount.mnt().join("open")).unwrap();
+    mount.add(&hanging(&["mkdir"]));
+    let dir = mount.mnt().join("held");
+    let held = std::thread::spawn(move || fs::create_dir(dir));
+    wait_for("the mkdir to be held", || {
+        (mount.client().list_faults().unwrap()[0].held == 1).then_some(())
+    });
+    process.kill().unwrap();
+    // As long as nobody has waited for it, it is there still, but has ended.
+    assert!(mount.wait().success(), "{}", mount.log_text());
+    mount.wait_until_logged(&format!("process {} has ended", process.id()));
+    held.join().unwrap().unwrap();
+    assert!(mount.raw().join("held").is_dir(), "what was held ran");
+    assert!(!is_ours(&mount.mnt()));
+    drop(open);
+    process.wait().unwrap();
+}
+
+#[test]
+fn one_that_is_detached_and_in_use_ends_with_its_process_too() {
+    let mut process = companion();
+    let mut mount = Mount::with(&["--end-with".to_owned(), process.id().to_string()]);
+    let open = fs::File::create(mount.mnt().join("open")).unwrap();
+    common::detach_all(&mount.mnt());
+    mount.wait_until_logged("was unmounted");
+    open.sync_all().expect("served as long as a file is open");
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert!(mount.wait().success(), "{}", mount.log_text());
+    open.sync_all().expect_err("by nobody");
+}
+
+#[test]
+fn a_process_to_end_with_that_is_not_there_is_refused() {
+    let s = scratch();
+    let mut process = companion();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let gone = process.id().to_string();
+    for daemon in [&["--end-with", &gone][..], &["--end-with", &gone, "--daemon"]] {
+        let output = mount(s.path(), "mnt", "raw", daemon);
+        let words = ["cannot end with process", &gone, "No such process"];
+        assert_refused(&output, 1, &words, &s.path().join("mnt"));
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use rustix::mount::MountFlags;
+use rustix::process::Pid;
 
 use super::kind::refused;
 use super::measured;
@@ -60,6 +61,9 @@ pub(super) struct MountArgs {
     /// is empty until the mount answers
     #[arg(long, value_name = "FILE")]
     addr_file: Option<PathBuf>,
+    /// End with that process, however it ends, as with SIGTERM: `$$` in a script, or the test that mounts
+    #[arg(long, value_name = "PID", value_parser = parse_number(1..=i32::MAX))]
+    end_with: Option<i32>,
     /// Print the line that tells of the mount as JSON
     #[arg(long)]
     json: bool,
@@ -236,6 +240,7 @@ impl MountArgs {
             tracking: self.tracking.config(absolute)?,
             pid_file: self.pid_file.as_deref().map(absolute).transpose()?,
             addr_file: self.addr_file.as_deref().map(absolute).transpose()?,
+            end_with: self.end_with.and_then(Pid::from_raw),
             hangup_reopens: self.daemon && self.log_file.is_some() && !self.hangup_ends,
         })
     }

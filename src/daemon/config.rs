@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::mount::MountFlags;
+use rustix::process::Pid;
 
 use crate::fault::words::EffectWords;
 use crate::fault::{Bounds, Fault, Placement, ProbabilityScale, Reach};
@@ -44,6 +45,8 @@ pub(crate) struct RunConfig {
     pub pid_file: Option<PathBuf>,
     /// Where to leave the control address while it runs.
     pub addr_file: Option<PathBuf>,
+    /// The process with which the run ends.
+    pub end_with: Option<Pid>,
     /// Whether SIGHUP has the log reopened; else it ends the run.
     pub hangup_reopens: bool,
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::process::Pid;
+
 use crate::fault::TooManyFaults;
 use crate::fault::words::quoted_path;
 use crate::sys::text_of;
@@ -83,6 +85,9 @@ pub(crate) enum StartError {
     /// The directory for images cannot be used.
     #[error("cannot keep images in {0}: {1}; name a directory with --images")]
     Images(PathBuf, io::Error),
+    /// The process with which the run is to end cannot be watched.
+    #[error("cannot end with process {0}: {1}; nothing was mounted")]
+    Companion(Pid, io::Error),
     /// More faults were given than may be.
     #[error(transparent)]
     Faults(#[from] TooManyFaults),

@@ -23,6 +23,7 @@ use crate::sys::memory;
 mod announce;
 pub(crate) mod around;
 pub(crate) mod beneath;
+mod companion;
 mod config;
 mod control;
 mod error;
@@ -51,6 +52,7 @@ pub(crate) use error::StartError;
 
 use announce::announce;
 use beneath::Hidden;
+use companion::Companion;
 use control::Control;
 use error::strip;
 use mount::Fresh;
@@ -58,10 +60,11 @@ use mounted::Mounted;
 use mountinfo::MountTable;
 use mountpoint::Mountpoint;
 use own_file::OwnFiles;
+use running::Running;
 use signals::Signals;
 use start::{Paths, start};
 
-/// Runs until a signal, an unmount from outside or the end of the connection. Who waits for the mount is
+/// Runs until a signal, an unmount from outside, the end of the connection or of the process with which it ends. Who waits for the mount is
 /// told once it answers. A `report` that is
 /// still there afterwards has told nobody anything.
 ///
@@ -76,6 +79,8 @@ pub(crate) fn run(
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let stop =
         Signals::block(config.hangup_reopens.then_some(log)).map_err(other("wait for signals"))?;
+    let companion = |pid| Companion::of(pid).map_err(|e| StartError::Companion(pid, strip(&e)));
+    let companion = config.end_with.map(companion).transpose()?;
     limits::lift_descriptors();
     limits::lift();
     memory::keep_little();
@@ -108,6 +113,7 @@ pub(crate) fn run(
     drop(mountpoint);
     control.publish()?;
     let run = start(fs, connection, (&config, log), &table, control, (&paths, mounted))?;
+    let run = Running { companion, ..run };
     let ready = Ready::of(&run, &paths.base);
     files.fill(&ready)?;
     announce(&config, &ready);

@@ -8,7 +8,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Pid;
 
+use super::companion::Companion;
 use super::error::{StartError, strip};
 use super::mounted::{Mounted, SETTLED};
 use super::signals::Signals;
@@ -36,11 +38,15 @@ pub(super) struct Running {
     pub(super) session: JoinHandle<io::Result<()>>,
     /// Closed at the other side when the session's thread ends.
     pub(super) ended: PipeReader,
+    /// The process with which it ends, if there is one.
+    pub(super) companion: Option<Companion>,
 }
 
 /// Why a run ends.
 enum Ending {
     Signal(i32),
+    /// That process has ended.
+    Companion(Pid),
     /// Somebody unmounted it lazily: open files may still use it.
     Unmounted,
     /// The kernel closed the connection.
@@ -51,7 +57,7 @@ impl Ending {
     /// Whether the session's error tells of nothing else: a connection that is detached may be aborted
     /// as well before its end is read, and the kernel then says so (ECONNABORTED in place of ENODEV).
     fn is_told_by(&self, error: &io::Error) -> bool {
-        let detached = matches!(self, Ending::Signal(_) | Ending::Unmounted);
+        let detached = !matches!(self, Ending::Disconnected);
         detached && error.raw_os_error() == Some(libc::ECONNABORTED)
     }
 }
@@ -96,6 +102,9 @@ impl Running {
             (Err(error), _) => tracing::error!("{error}"),
             (_, Ending::Signal(signal)) => {
                 tracing::info!("signal {signal}: unmounted {}", mountpoint.display())
+            }
+            (_, Ending::Companion(pid)) => {
+                tracing::info!("process {pid} has ended: unmounted {}", mountpoint.display())
             }
             (_, Ending::Disconnected) => {
                 tracing::info!("the kernel closed {}", mountpoint.display())
@@ -148,11 +157,12 @@ impl Running {
                 return Ending::Unmounted;
             }
             let changes = self.mounted.changes();
-            let mut fds = [
+            let mut fds = vec![
                 PollFd::new(stop, PollFlags::IN),
                 PollFd::new(&self.ended, PollFlags::IN),
                 PollFd::new(&changes, PollFlags::PRI),
             ];
+            fds.extend(self.companion.iter().map(|process| PollFd::new(process, PollFlags::IN)));
             let again = (!matches!(view, View::Seen)).then_some(&AGAIN);
             if poll(&mut fds, again).is_err_and(|e| e != rustix::io::Errno::INTR) {
                 // Memory is short: the next one may succeed.
@@ -160,6 +170,9 @@ impl Running {
             }
             if let Some(signal) = stop.take() {
                 return Ending::Signal(signal);
+            }
+            if let Some(process) = self.companion.as_ref().filter(|process| process.has_ended()) {
+                return Ending::Companion(process.pid());
             }
             if has_ended(&self.ended).unwrap_or(false) {
                 // An unmount may show here first.
@@ -185,22 +198,26 @@ impl Running {
         }
     }
 
-    /// Waits until the session's thread is gone, and says whether it is; without a limit a signal
-    /// ends the wait, too.
+    /// Waits until the session's thread is gone, and says whether it is; without a limit a signal, and the
+    /// end of the process with which it ends, end the wait, too.
     fn wait_for_end(&self, stop: &Signals<'_>, within: Option<Duration>) -> bool {
         let deadline = within.map(|w| Instant::now() + w);
         loop {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             let timeout = left.and_then(|l| Timespec::try_from(l).ok());
-            let mut fds =
-                [PollFd::new(&self.ended, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
-            let watched = if within.is_some() { 1 } else { 2 };
-            let waited = poll(fds.get_mut(..watched).unwrap_or_default(), timeout.as_ref());
+            let mut fds = vec![PollFd::new(&self.ended, PollFlags::IN)];
+            if within.is_none() {
+                fds.push(PollFd::new(stop, PollFlags::IN));
+                let process = self.companion.iter();
+                fds.extend(process.map(|process| PollFd::new(process, PollFlags::IN)));
+            }
+            let waited = poll(&mut fds, timeout.as_ref());
             if has_ended(&self.ended).unwrap_or(false) {
                 return true;
             }
             let over = left.is_some_and(|l| l.is_zero()) || waited.is_err();
-            if over || within.is_none() && stop.take().is_some() {
+            let alone = self.companion.as_ref().is_some_and(Companion::has_ended);
+            if over || within.is_none() && (alone || stop.take().is_some()) {
                 return false;
             }
         }
@@ -236,9 +253,15 @@ mod tests {
             let _ending = ending;
             Err(io::Error::from_raw_os_error(libc::EIO))
         });
-        let (control, address, socket) = (None, None, None);
-        let running =
-            Running { mounted: Arc::clone(&mounted), control, address, socket, session, ended };
+        let running = Running {
+            mounted: Arc::clone(&mounted),
+            control: None,
+            address: None,
+            socket: None,
+            session,
+            ended,
+            companion: None,
+        };
         let (line, stop) = (DelayLine::new().unwrap(), Signals::block(None).unwrap());
         let table = FaultTable::new(Arc::clone(&line), None);
         let error = running.serve(&stop, &table, &line).unwrap_err();

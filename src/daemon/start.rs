@@ -96,7 +96,8 @@ pub(super) fn start(
         })
         .map_err(other("start the session's thread"))?;
     let mounted = Arc::new(mounted);
-    Ok(Running { mounted, control: Some(control), address, socket, session, ended })
+    let control = Some(control);
+    Ok(Running { mounted, control, address, socket, session, ended, companion: None })
 }
 
 fn server_config(
