@@ -38,13 +38,15 @@ check: setup-check ## format, lints, documentation, generated files
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 	idl/generate.sh --check
 	cargo run --locked --quiet -- kinds --markdown | diff docs/kinds.md -
+	$(PYTHON) scripts/kinds.py --slowfs target/debug/slowfs --check
 
 test: setup-test ## every test but the long ones
 	cargo test --locked $(AS_ROOT)
 
-test-clients: setup-clients ## clients in Python, C++, Node and Go
+test-clients: setup-clients ## clients in Python, C++, Node and Go; the packages for tests
 	cargo build --locked
 	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
+	$(SUDO) $(PYTHON) tests/clients/packages --slowfs target/debug/slowfs
 
 # Six databases under every fault of tests/databases/faults.py that has no result of their version yet,
 # and the page made of the results. AGAIN=--again runs all; ONLY="--only redis:full" some.

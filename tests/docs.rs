@@ -11,8 +11,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose files the documents name from the root of the repository.
-const FOLDERS: [&str; 9] =
-    ["src/", "tests/", "benches/", "examples/", "docs/", "idl/", "scripts/", "fuzz/", "devices/"];
+const FOLDERS: [&str; 11] = [
+    "src/",
+    "tests/",
+    "benches/",
+    "examples/",
+    "docs/",
+    "idl/",
+    "scripts/",
+    "fuzz/",
+    "devices/",
+    "python/",
+    "go/",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,0 +1,3 @@
+module slowfs
+
+go 1.19

@@ -1,0 +1,441 @@
+"""The kinds of fault, one method each.
+
+Made by scripts/kinds.py from `slowfs kinds`: change it there, not here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, List, Literal, Mapping, Optional, TypedDict
+
+from .fault import Fault
+from .words import Errnos, Numbers, Share, Size, Text, Texts, Time, Word
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+OPTIONS = {
+    "path": "--regex",
+    "glob": "--glob",
+    "below": "--below",
+    "also": "--and",
+    "name": "--name",
+    "add": "--add",
+    "probability": "--probability",
+    "after": "--after",
+    "nth": "--nth",
+    "count": "--count",
+    "stable": "--stable",
+    "starts": "--starts",
+    "lasts": "--for",
+    "on_for": "--on-for",
+    "off_for": "--off-for",
+    "random": "--random",
+    "ramp": "--ramp",
+    "uid": "--uid",
+    "pid": "--pid",
+    "range": "--range",
+    "size": "--size",
+    "flags": "--flags",
+}
+"""The options of every kind, and how the command line has them."""
+
+
+class Common(TypedDict, total=False):
+    """What every kind takes."""
+
+    path: str
+    """Only where this regular expression matches the whole backing path."""
+    glob: str
+    """The same by a glob, such as `*.log` or `wal/**`."""
+    below: str
+    """The same for the directories that match, and all below them."""
+    also: Texts
+    """What it does besides, as typed: `error EIO`."""
+    name: str
+    """Call it so, in the place of the fault of that name."""
+    add: bool
+    """Keep the other faults of these methods; else it takes them over."""
+    probability: Share
+    """How often a matching operation is hit: a fraction or a percentage."""
+    after: int
+    """Let the first N matching operations pass."""
+    nth: int
+    """Of the rest each Nth only."""
+    count: int
+    """Lift the fault after it has fired N times."""
+    stable: bool
+    """Draw by place (path, offset, how often there), the same whatever threads do."""
+    starts: Time
+    """Not before so long after it was set."""
+    lasts: Time
+    """Lift the fault so long after it started."""
+    on_for: Time
+    """On for so long, then off for so long, over and over."""
+    off_for: Time
+    """How long it is off in between."""
+    random: bool
+    """Draw how long each phase is, exponentially distributed with these means."""
+    ramp: Text
+    """Let delays grow from A to B times as long within that time, as xA..xB/TIME."""
+    uid: Numbers
+    """Only requests of these users."""
+    pid: Numbers
+    """Only requests of these processes."""
+    size: str
+    """Only requests of so many bytes, as A..B."""
+    flags: Texts
+    """Only requests on files opened with one of these flags."""
+
+
+class Options(Common, total=False):
+    """What all kinds take but those that have a parameter of such a name."""
+
+    range: str
+    """Only requests that touch these bytes of a file, as A..B."""
+
+
+class Kinds:
+    """What faults can be set; `Mount` is one."""
+
+    def _set(
+        self,
+        kind: str,
+        given: List[Optional[Word]],
+        named: Dict[str, Optional[Word]],
+        options: Mapping[str, Any],
+    ) -> Fault:
+        raise NotImplementedError
+
+    def delay(
+        self,
+        time: Time,
+        *,
+        methods: Texts,
+        per_byte: Optional[Time] = None,
+        when: Optional[Literal["before", "after"]] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Delay matching operations.
+
+        time: how long, as in 300ms, 1us, 2s; or how that is distributed, as in exp:5ms.
+        per_byte: so much longer for each byte that is read, written, copied or allocated.
+        when: whether the operation waits, or its answer once it has run, as before|after.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--per-byte": per_byte,
+            "--when": when,
+        }
+        return self._set("delay", [time], named, options)
+
+    def hang(
+        self,
+        *,
+        methods: Texts,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Hold matching operations until the fault is cleared."""
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+        }
+        return self._set("hang", [], named, options)
+
+    def error(
+        self,
+        errnos: Errnos,
+        *,
+        methods: Texts,
+        when: Optional[Literal["before", "after"]] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Fail matching operations.
+
+        errnos: error names or numbers, one of which is drawn each time; or `random`.
+        when: whether it comes in place of the operation, or once that is done, as before|after.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--when": when,
+        }
+        return self._set("error", [errnos], named, options)
+
+    def kill(
+        self,
+        *,
+        methods: Texts,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Kill the processes that make matching operations."""
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+        }
+        return self._set("kill", [], named, options)
+
+    def short(
+        self,
+        amount: Optional[Text] = None,
+        *,
+        methods: Texts,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Let matching reads and writes move fewer bytes than they ask for.
+
+        amount: how much is moved: so many bytes, or a share of them [default: 50%], as SIZE|50%.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+        }
+        return self._set("short", [amount], named, options)
+
+    def lost_write(
+        self,
+        *,
+        methods: Texts,
+        hidden: Optional[bool] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Tell matching writes as done, and write nothing.
+
+        hidden: leave the time of modification as it was: what the kernel has cached hides it.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--hidden": hidden,
+        }
+        return self._set("lost-write", [], named, options)
+
+    def torn_write(
+        self,
+        part: Text,
+        *,
+        methods: Texts,
+        unit: Optional[Size] = None,
+        hidden: Optional[bool] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Let only part of matching writes reach the backing.
+
+        part: what is written: the first bytes, some units, or units at random, as
+        prefix:SIZE|units:N,N|random.
+        unit: what is written whole or not at all, a power of two [default: 512, of a prefix 1].
+        hidden: leave the time of modification as it was: what the kernel has cached hides it.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--unit": unit,
+            "--hidden": hidden,
+        }
+        return self._set("torn-write", [part], named, options)
+
+    def corrupt(
+        self,
+        how: Text,
+        *,
+        methods: Texts,
+        unit: Optional[Size] = None,
+        spots: Optional[int] = None,
+        length: Optional[int] = None,
+        hidden: Optional[bool] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Spoil bytes that matching operations write or read.
+
+        how: a bit of each spot is flipped, or so many; or its bytes are zeros, random, or what was
+        there before, as flip[:BITS]|zero|random|stale.
+        unit: how large a unit is, a power of two [default: 512].
+        spots: how many spots of a request are spoilt [default: 1].
+        length: how many units a spot has [default: 1].
+        hidden: leave the time of modification as it was: what the kernel has cached hides it.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--unit": unit,
+            "--spots": spots,
+            "--length": length,
+            "--hidden": hidden,
+        }
+        return self._set("corrupt", [how], named, options)
+
+    def bad_sector(
+        self,
+        *,
+        methods: Optional[Texts] = None,
+        range: Optional[str] = None,
+        density: Optional[Share] = None,
+        unit: Optional[Size] = None,
+        sticky: Optional[bool] = None,
+        **options: Unpack[Common],
+    ) -> Fault:
+        """Fail reads of parts of files, each time, until these are written again.
+
+        range: only these bytes of each file [default: all], as A..B.
+        density: how many of the units are bad [default: all of the range].
+        unit: what is bad or good as a whole, a power of two from 512 to 1MiB [default: 512].
+        sticky: no write heals them.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--range": range,
+            "--density": density,
+            "--unit": unit,
+            "--sticky": sticky,
+        }
+        return self._set("bad-sector", [], named, options)
+
+    def full(
+        self,
+        free: Size,
+        *,
+        methods: Optional[Texts] = None,
+        inodes: Optional[int] = None,
+        owner: Optional[int] = None,
+        errno: Optional[Literal["ENOSPC", "EDQUOT"]] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Have so much space left, and then none.
+
+        free: how many bytes are left.
+        inodes: how many inodes are left [default: not counted].
+        owner: only files of this user, by number, as of a quota.
+        errno: what is answered where nothing is left [default: ENOSPC], as ENOSPC|EDQUOT.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--free": free,
+            "--inodes": inodes,
+            "--owner": owner,
+            "--errno": errno,
+        }
+        return self._set("full", [], named, options)
+
+    def throttle(
+        self,
+        *,
+        methods: Optional[Texts] = None,
+        iops: Optional[int] = None,
+        read_bw: Optional[Size] = None,
+        write_bw: Optional[Size] = None,
+        burst: Optional[int] = None,
+        io_size: Optional[Size] = None,
+        per: Optional[Literal["mount", "file"]] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Let no more operations or bytes a second through than a slow disk does.
+
+        iops: operations a second.
+        read_bw: bytes a second that are read.
+        write_bw: bytes a second that are written.
+        burst: how many may come at once after a rest [default: 1].
+        io_size: how many bytes count as one operation at most [default: 256KiB].
+        per: whether all files share the rates, or each has its own [default: mount], as mount|file.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--iops": iops,
+            "--read-bw": read_bw,
+            "--write-bw": write_bw,
+            "--burst": burst,
+            "--io-size": io_size,
+            "--per": per,
+        }
+        return self._set("throttle", [], named, options)
+
+    def device(
+        self,
+        preset: Optional[Text] = None,
+        *,
+        methods: Optional[Texts] = None,
+        channels: Optional[int] = None,
+        read: Optional[Time] = None,
+        write: Optional[Time] = None,
+        seek: Optional[Time] = None,
+        flush: Optional[Time] = None,
+        metadata: Optional[Time] = None,
+        read_bw: Optional[Size] = None,
+        write_bw: Optional[Size] = None,
+        total_bw: Optional[Size] = None,
+        cache: Optional[Size] = None,
+        drain: Optional[Size] = None,
+        sync_waits: Optional[Literal["all", "file", "nothing"]] = None,
+        iops: Optional[int] = None,
+        burst_iops: Optional[int] = None,
+        credits: Optional[int] = None,
+        io_size: Optional[Size] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Take the time that a disk takes: a hard disk, an SSD, a cloud volume.
+
+        preset: where the figures below come from that are not given.
+        channels: how many requests it serves at once, 1024 at most [default: 1].
+        read: how long a read takes besides its bytes.
+        write: how long a write takes besides its bytes; into the cache, if there is one.
+        seek: how long it takes to get elsewhere than where the last one ended.
+        flush: how long a sync takes once all that it waits for is on the medium.
+        metadata: how long a change of names or attributes takes.
+        read_bw: bytes a second that one channel reads.
+        write_bw: bytes a second that one channel takes.
+        total_bw: bytes a second of all channels together.
+        cache: the write cache; needs --drain.
+        drain: bytes a second that go from the cache to the medium.
+        sync_waits: what of the cache a sync waits for [default: all], as all|file|nothing.
+        iops: operations a second, and credits that are earned a second.
+        burst_iops: operations a second as long as credits last.
+        credits: credits at most, of which it has as many at first.
+        io_size: how many bytes count as one operation at most [default: 256KiB].
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--channels": channels,
+            "--read": read,
+            "--write": write,
+            "--seek": seek,
+            "--flush": flush,
+            "--metadata": metadata,
+            "--read-bw": read_bw,
+            "--write-bw": write_bw,
+            "--total-bw": total_bw,
+            "--cache": cache,
+            "--drain": drain,
+            "--sync-waits": sync_waits,
+            "--iops": iops,
+            "--burst-iops": burst_iops,
+            "--credits": credits,
+            "--io-size": io_size,
+        }
+        return self._set("device", [preset], named, options)
+
+    def read_only(
+        self,
+        *,
+        methods: Optional[Texts] = None,
+        at: Optional[Texts] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Fail all that changes with EROFS, as a filesystem that became read-only after an error.
+
+        at: set in at an operation of these methods, that of `--after N` the first N let by
+        [default: at once].
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--at": at,
+        }
+        return self._set("read-only", [], named, options)
+
+    def shutdown(
+        self,
+        *,
+        methods: Optional[Texts] = None,
+        at: Optional[Texts] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Fail everything with EIO, as a filesystem that has shut down.
+
+        at: set in at an operation of these methods, that of `--after N` the first N let by
+        [default: at once].
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--at": at,
+        }
+        return self._set("shutdown", [], named, options)
