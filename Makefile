@@ -9,7 +9,7 @@ RUNNER := ["sudo", "-E"]
 AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-etcd demo-scenario sweep-etcd check test test-clients test-databases test-long fuzz bench performance install uninstall $(SLOWFS)
+.PHONY: help build demo demo-etcd demo-scenario sweep-etcd check test test-clients test-databases test-long fuzz bench performance install install-charybdefs uninstall $(SLOWFS)
 
 # What a target does is told behind its name, after two hashes.
 help: ## this list
@@ -106,6 +106,11 @@ uninstall: ## take away what install has put there
 		if [ "$$(readlink "$(DESTDIR)$$name")" = "$(PREFIX)/bin/slowfs" ]; \
 		then echo "rm $(DESTDIR)$$name"; rm "$(DESTDIR)$$name"; fi; done
 	rm -f $(DESTDIR)$(PREFIX)/bin/slowfs
+
+# What Jepsen's nemesis and charybdefs's scripts expect of a built checkout.
+DIR ?= /opt/charybdefs
+install-charybdefs: ## install into DIR (/opt/charybdefs) what scripts expect of a built charybdefs
+	@scripts/install-charybdefs $(SLOWFS) $(DESTDIR)$(DIR)
 
 setup-%:
 	@scripts/setup $*

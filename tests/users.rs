@@ -32,6 +32,11 @@ fn jepsen() {
 }
 
 #[test]
+fn jepsen_where_it_is_installed() {
+    replay("jepsen_installed");
+}
+
+#[test]
 fn scylla_cluster_tests() {
     replay("scylla");
 }
@@ -57,7 +62,7 @@ fn every_script_is_replayed() {
     let names = std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name());
     let scripts: Vec<_> =
         names.filter_map(|n| n.to_str()?.strip_suffix(".sh").map(str::to_owned)).collect();
-    assert!(scripts.len() >= 7, "{scripts:?}");
+    assert!(scripts.len() >= 8, "{scripts:?}");
     for script in scripts {
         assert!(include_str!("users.rs").contains(&format!("replay({script:?})")), "{script}");
     }

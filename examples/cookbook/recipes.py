@@ -12,7 +12,9 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "idl/gen-py"))
+HERE = Path(__file__).resolve()
+# In the repository, and where `make install-charybdefs` has put this.
+sys.path[:0] = [str(HERE.parents[2] / "idl/gen-py"), str(HERE.parents[1] / "gen-py")]
 
 from server import server
 from thrift.Thrift import TException
