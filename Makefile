@@ -54,6 +54,7 @@ test-databases: $(SLOWFS) setup-databases ## six databases on files that tear, s
 	$(PYTHON) tests/databases/run --slowfs $(SLOWFS) $(AGAIN) $(ONLY)
 	$(PYTHON) tests/databases/three-members --slowfs $(SLOWFS)
 	$(PYTHON) tests/databases/table.py > docs/what-databases-do.md
+	$(PYTHON) tests/databases/examples --slowfs $(SLOWFS)
 
 # The same tests at full length: minutes of attack and of races, a hundred thousand reads, 300,000
 # files, millions of operations of the suites, dozens of crashes of databases. Figures are printed.
