@@ -208,7 +208,8 @@ import json, os, sys
 text = open(sys.argv[1]).read()
 line = json.loads(text)
 assert text.count('\n') == 1, text
-assert sorted(line) == ['backing', 'listen', 'mountpoint', 'pid', 'socket'], line
+assert sorted(line) == ['backing', 'http', 'listen', 'mountpoint', 'pid', 'socket'], line
+assert line['http'] is None, line
 assert line['mountpoint'] == os.path.abspath('mnt') and line['backing'] == os.path.abspath('raw'), line
 assert line['listen'] == open('addr').read().strip(), line
 assert os.path.exists(line['socket']) and os.path.exists('/proc/%d' % line['pid']), line

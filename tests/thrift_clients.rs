@@ -63,10 +63,11 @@ fn start_with(max_connections: usize) -> Running {
         files: rpc::Files::default(),
         repairer: rpc::Behind::default(),
         unsynced: rpc::Behind::default(),
+        health: rpc::Behind::default(),
     };
     let listener = rpc::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    let listeners = vec![listener.into()];
+    let listeners = vec![(listener.into(), rpc::Door::Thrift)];
     let server = Server::start(listeners, Arc::clone(&table), Arc::clone(&stats), config).unwrap();
     Running { server, table, stats, addr }
 }

@@ -26,7 +26,7 @@ use super::{
     injections, kinds, matching, output, plug, power, record, scenario, set, trace, watch, whom,
 };
 use crate::fault::words::{FaultWords, visible};
-use crate::rpc::{Client, ClientError, MethodInfo, RotWords};
+use crate::rpc::{Client, ClientError, MethodInfo, RotWords, objects};
 
 /// How long to wait for a connection, and for each answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -230,7 +230,7 @@ fn methods(client: &mut Client) -> Result<Report, ClientError> {
         [m.name.clone(), note.unwrap_or_default()]
     });
     let text = output::table(["METHOD", ""], &[], rows.collect());
-    Ok(Report::new(text, json!({ "methods": methods })))
+    Ok(Report::new(text, objects::methods(&methods)))
 }
 
 fn ping(client: &mut Client) -> Result<Report, ClientError> {
@@ -256,9 +256,5 @@ fn ping(client: &mut Client) -> Result<Report, ClientError> {
         if info.faults == 1 { "" } else { "s" },
     );
     let features = if info.threads > 0 { features(&info) } else { String::new() };
-    let mut json = json!(info);
-    for (name, path) in [("mountpoint", &info.mountpoint), ("backing", &info.backing)] {
-        output::add_bytes(&mut json, name, path);
-    }
-    Ok(Report::new(visible(&text) + &features, json))
+    Ok(Report::new(visible(&text) + &features, objects::info(&info)))
 }

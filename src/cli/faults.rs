@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::counts::headline;
 use super::render::{
-    commands, ended_scenario, ended_table, fault_table, past_cache, scenario, script, still_holds,
-    taken as lost, warnings,
+    commands, ended_scenario, ended_table, fault_table, scenario, script, taken as lost,
 };
 use super::report::Report;
 use super::values::Cleared;
 use crate::fault::words;
-use crate::rpc::{self, Client, ClientError, ListedFault, Run};
+use crate::rpc::{self, Client, ClientError, ListedFault, Run, objects};
 
 /// What `slowfs list` shows.
 #[derive(Clone, Debug)]
@@ -39,13 +38,7 @@ pub(super) fn clear(client: &mut Client, what: &[Cleared]) -> Result<Report, Cli
         other => Some(other?),
     };
     let named = (!is_all).then(|| words.join(","));
-    let json = json!({
-        "cleared": if is_all { json!("all") } else { json!(words) },
-        "faults": cleared.as_ref().map(|done| &done.faults),
-        "released": cleared.as_ref().map(|done| done.released),
-        "taken": cleared.as_ref().map(|done| &done.taken),
-        "scenario": cleared.as_ref().and_then(|done| done.scenario.as_ref()),
-    });
+    let json = objects::cleared((!is_all).then_some(words.as_slice()), cleared.as_ref());
     Ok(Report::new(told(named.as_deref(), cleared.as_ref()), json))
 }
 
@@ -112,14 +105,18 @@ fn one_by_one(
 pub(super) fn list(client: &mut Client, addr: &str, shown: &Shown) -> Result<Report, ClientError> {
     if let Some(fault) = &shown.fault {
         let listed = find(client, fault)?;
-        return Ok(listing(&[listed], addr, shown, "faults"));
+        return Ok(listing(&[listed], addr, shown));
     }
     if shown.ended {
-        return Ok(listing(&client.list_ended()?, addr, shown, "ended"));
+        return Ok(listing(&client.list_ended()?, addr, shown));
     }
     let (faults, warnings) = in_force(client)?;
-    let report = listing(&faults, addr, shown, "faults").with_warnings(warnings);
-    Ok(if shown.commands { report } else { with_scenario(report, run(client)?.filter(runs)) })
+    let report = listing(&faults, addr, shown).with_warnings(warnings);
+    Ok(if shown.commands {
+        report
+    } else {
+        with_scenario(report, objects::running(run(client)?).0)
+    })
 }
 
 /// The scenario that runs, or the last that did.
@@ -130,17 +127,11 @@ fn run(client: &mut Client) -> Result<Option<Run>, ClientError> {
     }
 }
 
-fn runs(run: &Run) -> bool {
-    run.state == "running"
-}
-
 fn with_scenario(mut report: Report, run: Option<Run>) -> Report {
     if let Some(run) = &run {
         report.text += &format!("\n{}", scenario(run));
     }
-    if let Value::Object(fields) = &mut report.json {
-        fields.insert("scenario".into(), json!(run));
-    }
+    report.json = objects::with_scenario(report.json, run.as_ref());
     report
 }
 
@@ -148,19 +139,12 @@ fn with_scenario(mut report: Report, run: Option<Run>) -> Report {
 pub(super) fn status(client: &mut Client) -> Result<Report, ClientError> {
     let (faults, warnings) = in_force(client)?;
     let stats = client.stats()?;
-    let (running, last) = match run(client)? {
-        Some(run) if runs(&run) => (Some(run), None),
-        // Nobody looked on: here is told what came of it.
-        last => (None, last.filter(|run| run.state == "ended" && run.detached)),
-    };
+    let (running, last) = objects::running(run(client)?);
     let mut text = format!("{}\n{}", headline(&stats), fault_table(&faults));
     if let Some(last) = &last {
         text += &format!("\n{}", ended_scenario(last));
     }
-    let json = json!({
-        "elapsed_ns": stats.elapsed_ns, "calls": stats.calls, "errors": stats.errors,
-        "injected": stats.injected, "usual": stats.usual, "faults": faults, "last_scenario": last,
-    });
+    let json = objects::status(&stats, &faults, last.as_ref());
     Ok(with_scenario(Report::new(text, json).with_warnings(warnings), running))
 }
 
@@ -168,8 +152,7 @@ pub(super) fn status(client: &mut Client) -> Result<Report, ClientError> {
 fn in_force(client: &mut Client) -> Result<(Vec<ListedFault>, Vec<String>), ClientError> {
     let faults = client.list_faults()?;
     let ended = ended(client)?;
-    let left = ended.iter().flat_map(|fault| [still_holds(fault), past_cache(fault)]);
-    let warnings = warnings(&faults).into_iter().chain(left.flatten()).collect();
+    let warnings = objects::warnings_of(&faults, &ended);
     Ok((faults, warnings))
 }
 
@@ -200,14 +183,14 @@ fn no_fault(name_or_id: &str) -> ClientError {
     ClientError::Refused(why)
 }
 
-fn listing(faults: &[ListedFault], addr: &str, shown: &Shown, field: &str) -> Report {
+fn listing(faults: &[ListedFault], addr: &str, shown: &Shown) -> Report {
     if shown.commands {
         let commands = commands(faults, addr);
         return Report::script(script(faults, addr), json!({ "commands": commands }));
     }
     let gone = faults.iter().any(|fault| fault.why.is_some());
     let table = if gone || shown.ended { ended_table(faults) } else { fault_table(faults) };
-    Report::new(table, json!({ field: faults }))
+    Report::new(table, if shown.ended { objects::ended(faults) } else { objects::faults(faults) })
 }
 
 pub(super) fn wait(

@@ -1,13 +1,13 @@
 //! `slowfs injections`, `heal` and `rot`: what faults have made of bytes, and how it goes. No locks.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::control::RotArgs;
 use super::output;
 use super::render::explain;
 use super::report::Report;
 use crate::fault::words::visible;
-use crate::rpc::{Client, ClientError, Healed, Injection, Injections, RotWords, Rotted};
+use crate::rpc::{Client, ClientError, Healed, Injection, Injections, RotWords, Rotted, objects};
 
 /// How many are asked for at once.
 const PAGE: i64 = 1_000;
@@ -22,7 +22,7 @@ pub(super) fn list(client: &mut Client) -> Result<Report, ClientError> {
         }
         all.injections.extend(next.injections);
     }
-    let Injections { injections, dropped, kept_bytes, .. } = &all;
+    let Injections { injections, dropped, .. } = &all;
     let mut text = match injections.as_slice() {
         [] => "no injections".to_owned(),
         all => table(all),
@@ -30,9 +30,7 @@ pub(super) fn list(client: &mut Client) -> Result<Report, ClientError> {
     if *dropped > 0 {
         text += &format!("\n{dropped} more are not kept: there were too many");
     }
-    let told: Vec<Value> = injections.iter().map(told).collect();
-    let json = json!({ "injections": told, "dropped": dropped, "kept_bytes": kept_bytes });
-    Ok(Report::new(text, json))
+    Ok(Report::new(text, objects::injections(&all)))
 }
 
 fn table(injections: &[Injection]) -> String {
@@ -55,13 +53,6 @@ fn table(injections: &[Injection]) -> String {
     });
     let heads = ["ID", "FAULT", "KIND", "METHOD", "OFFSET", "LEN", "STATE", "PATH"];
     output::table(heads, &[0, 4, 5], rows.collect())
-}
-
-/// One for programs.
-fn told(one: &Injection) -> Value {
-    let mut json = json!(one);
-    output::add_bytes(&mut json, "path", &one.path);
-    json
 }
 
 /// Heals these, or all.

@@ -4,16 +4,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-
 use super::control::{MatchArgs, Target};
-use super::output;
 use super::render::{self, explain};
 use super::report::Report;
 use super::whom::{self, Around, Lead, Meant};
 use crate::daemon::mountinfo::MountLine;
 use crate::fault::words::visible;
-use crate::rpc::{Client, Info, Matched, Met, WirePath};
+use crate::rpc::{Client, Info, Matched, Met, WirePath, objects};
 
 /// The addresses of the mounts that are meant: those that are named, or that the path is of.
 ///
@@ -82,27 +79,15 @@ fn meant(client: &mut Client, addr: &str, path: &Path) -> Result<PathBuf, String
 }
 
 fn files(found: &Matched) -> Report {
-    let Matched { paths, matching, seen, left_out, whole, warnings } = found;
+    let Matched { paths, matching, seen, .. } = found;
     let mut lines: Vec<_> = paths.iter().map(shown).collect();
     let some = match paths.len() {
         all if i64::try_from(all) == Ok(*matching) => String::new(),
         told => format!("; {told} of them are shown"),
     };
     lines.push(format!("{matching} of {seen} files and directories match{some}"));
-    let cut = (!whole)
-        .then(|| "there was too much to look at, or it took too long: more may match".to_owned());
-    let left_out = (*left_out > 0).then(|| {
-        let s = if *left_out == 1 { "y was" } else { "ies were" };
-        format!(
-            "{left_out} director{s} not looked into: something else is mounted there, or it cannot be read"
-        )
-    });
-    let mut json = json!(found);
-    if let Some(fields) = json.as_object_mut() {
-        fields.insert("paths".to_owned(), paths.iter().map(told).collect());
-    }
-    let warnings = warnings.iter().cloned().chain(cut).chain(left_out).collect();
-    Report::new(lines.join("\n"), json).with_warnings(warnings)
+    Report::new(lines.join("\n"), objects::matched(found))
+        .with_warnings(objects::search_warnings(found))
 }
 
 fn faults(met: &Met) -> Report {
@@ -113,16 +98,7 @@ fn faults(met: &Met) -> Report {
     let s = if all == 1 { "" } else { "s" };
     let head = format!("{place} meets {n} of {all} fault{s}");
     let text = if n == 0 { head } else { format!("{head}\n{}", render::fault_table(faults)) };
-    let mut json = json!({ "path": path, "faults": faults, "others": others });
-    output::add_bytes(&mut json, "path", path);
-    Report::new(text, json).with_warnings(render::warnings(faults))
-}
-
-/// A path for programs.
-fn told(path: &WirePath) -> Value {
-    let mut json = json!({ "path": path });
-    output::add_bytes(&mut json, "path", path);
-    json
+    Report::new(text, objects::met(met)).with_warnings(objects::warnings(faults))
 }
 
 fn shown(path: &WirePath) -> String {

@@ -17,6 +17,7 @@ mod demo;
 mod doctor;
 mod faults;
 mod help;
+mod http;
 mod injections;
 mod keys;
 mod kind;

@@ -12,6 +12,7 @@ use clap::Args;
 use rustix::mount::MountFlags;
 use rustix::process::Pid;
 
+use super::http::Http;
 use super::kind::refused;
 use super::measured;
 use super::options::MountOption;
@@ -48,6 +49,8 @@ pub(super) struct MountArgs {
         default_value = "127.0.0.1:9090"
     )]
     listen: Listen,
+    #[command(flatten)]
+    http: Http,
     /// Return once the mount answers, and serve in the background
     #[arg(long)]
     pub(super) daemon: bool,
@@ -231,6 +234,7 @@ impl MountArgs {
             mount,
             fs,
             listen: self.listen.0,
+            http: self.http.config(absolute)?,
             scale: self.probability_scale.0,
             auto_delay: self.auto_delay.clone(),
             seed: self.seed,

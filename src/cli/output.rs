@@ -8,10 +8,9 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::Value;
 
 use crate::fault::words::visible;
-use crate::rpc::WirePath;
+pub(super) use crate::rpc::objects::add_bytes;
 
 const BOLD: &str = "\x1b[1m";
 const RED: &str = "\x1b[1;31m";
@@ -90,13 +89,6 @@ pub(super) fn short_time(ns: i64) -> String {
     let value = ns / size;
     let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
     format!("{value:.digits$}{unit}")
-}
-
-/// Adds a path's bytes to an object where text has lost some.
-pub(super) fn add_bytes(object: &mut Value, name: &str, path: &WirePath) {
-    if let (Some(fields), Some(bytes)) = (object.as_object_mut(), path.base64()) {
-        fields.insert(format!("{name}_base64"), bytes.into());
-    }
 }
 
 /// One line: done, but.

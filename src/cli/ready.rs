@@ -13,17 +13,18 @@ pub(super) fn address(line: &str) -> Option<String> {
 
 /// For people or for programs.
 pub(super) fn line(ready: &Ready, as_json: bool) -> String {
-    let Ready { mountpoint, backing, pid, listen, socket } = ready;
-    let listen = listen.map(|address| address.to_string());
+    let Ready { mountpoint, backing, pid, listen, http, socket } = ready;
+    let [listen, http] = [listen, http].map(|at| at.map(|address| address.to_string()));
     if as_json {
         return json!({
             "mountpoint": mountpoint, "backing": backing, "pid": pid, "listen": listen,
-            "socket": socket,
+            "http": http, "socket": socket,
         })
         .to_string();
     }
     let socket = socket.as_ref().map(|path| path.display().to_string());
-    let addresses: Vec<_> = listen.into_iter().chain(socket).collect();
+    let page = http.map(|address| format!("http://{address}/"));
+    let addresses: Vec<_> = listen.into_iter().chain(socket).chain(page).collect();
     format!(
         "{} mirrors {}, pid {pid}; control: {}",
         mountpoint.display(),
@@ -43,6 +44,7 @@ mod tests {
             backing: "/raw".into(),
             pid: 7,
             listen: listen.map(|address| address.parse().unwrap()),
+            http: None,
             socket: Some("/run/slowfs/mnt".into()),
         };
         let told = |listen| address(&line(&ready(listen), true));

@@ -24,38 +24,6 @@ pub(super) fn unreached(error: &ClientError, origin: Option<&str>) -> String {
     format!("{error}{}", origin.unwrap_or_default())
 }
 
-/// What the faults cannot do on this mount, a line each.
-pub(super) fn warnings<'a>(faults: impl IntoIterator<Item = &'a ListedFault>) -> Vec<String> {
-    let lines = |f: &'a ListedFault| {
-        let missed = f.out_of_reach.as_ref().map(|files| format!("does not reach {files}"));
-        let all = missed.into_iter().chain(f.warnings.iter().cloned());
-        all.map(|why| format!("fault {}: {why}", f.id))
-    };
-    faults.into_iter().flat_map(lines).collect()
-}
-
-/// That a fault has gone and yet holds something.
-pub(super) fn still_holds(ended: &ListedFault) -> Option<String> {
-    let ListedFault { id, held, .. } = ended;
-    let s = if *held == 1 { "" } else { "s" };
-    (*held > 0).then(|| {
-        format!(
-            "fault {id} was spent and still holds {held} operation{s}; `slowfs clear` releases them"
-        )
-    })
-}
-
-/// That files which were opened under a fault that has gone are slower than others.
-pub(super) fn past_cache(ended: &ListedFault) -> Option<String> {
-    let ListedFault { id, past_cache, .. } = ended;
-    let files = if *past_cache == 1 { "file that was" } else { "files that were" };
-    (*past_cache > 0).then(|| {
-        format!(
-            "fault {id} has gone; {past_cache} {files} opened under it and stay past the page cache until closed"
-        )
-    })
-}
-
 /// Where a scenario is, in a line.
 pub(super) fn scenario(run: &Run) -> String {
     let time = |ns: i64| words::time_text(Duration::from_nanos(ns.unsigned_abs()));

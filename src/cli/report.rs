@@ -1,9 +1,10 @@
 //! What one address answered, and how it is printed: the same for people and for programs.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::control::Target;
 use super::output;
+use crate::rpc::objects;
 
 /// What one address answered.
 pub(super) struct Report {
@@ -31,19 +32,17 @@ impl Report {
 
 pub(super) fn print(addr: &str, result: Result<Report, String>, target: &Target) {
     let several = target.addr.len() > 1;
-    let mut object = match &result {
-        Ok(report) => report.json.clone(),
-        Err(reason) => json!({ "error": reason }),
-    };
-    if let Value::Object(fields) = &mut object {
-        fields.insert("addr".into(), addr.into());
-        fields.insert("ok".into(), result.is_ok().into());
-        if let Ok(Report { warnings, .. }) = &result {
-            fields.insert("warnings".into(), warnings.as_slice().into());
-        }
+    if target.json {
+        let fields = match &result {
+            Ok(Report { json, warnings, .. }) => {
+                objects::closed(json.clone(), true, Some(warnings))
+            }
+            Err(reason) => objects::closed(objects::failed(reason), false, None),
+        };
+        output::out(&answer(Some(addr), fields));
+        return;
     }
     match result {
-        _ if target.json => output::out(&object.to_string()),
         Ok(report) => {
             for warning in &report.warnings {
                 output::warning(&format!("{addr}: {warning}"));
@@ -59,10 +58,16 @@ pub(super) fn print(addr: &str, result: Result<Report, String>, target: &Target)
     }
 }
 
+/// The line that tells what that address answered.
+fn answer(addr: Option<&str>, mut fields: Map<String, Value>) -> String {
+    fields.insert("addr".into(), addr.into());
+    Value::Object(fields).to_string()
+}
+
 /// That nobody is asked, and why.
 pub(super) fn nobody(reason: &str, target: &Target) {
     if target.json {
-        output::out(&json!({ "addr": null, "ok": false, "error": reason }).to_string());
+        output::out(&answer(None, objects::closed(objects::failed(reason), false, None)));
     } else {
         output::error(reason);
     }

@@ -11,7 +11,7 @@ use super::recipe::Recipe;
 use super::render;
 use super::report::Report;
 use crate::fault::words::{self, FaultWords};
-use crate::rpc::{Client, ClientError, Info, Put};
+use crate::rpc::{Client, ClientError, Info, Put, objects};
 
 /// Sets one, in the place of others or beside them.
 pub(super) fn put(client: &mut Client, fault: &FaultWords, add: bool) -> Result<Report, String> {
@@ -52,8 +52,8 @@ fn together(reports: Vec<Report>) -> Report {
         Ok([only]) => only,
         Err(all) => {
             let text = all.iter().map(|report| report.text.as_str()).collect::<Vec<_>>().join("\n");
-            let json =
-                json!({ "faults": all.iter().map(|report| &report.json).collect::<Vec<_>>() });
+            let json: Vec<_> = all.iter().map(|report| report.json.clone()).collect();
+            let json = objects::puts(&json);
             let warnings = all.into_iter().flat_map(|report| report.warnings);
             Report::new(text, json).with_warnings(warnings.collect())
         }
@@ -90,7 +90,7 @@ fn plainly(client: &mut Client, fault: &FaultWords, add: bool) -> Result<Report,
 }
 
 fn report(put: &Put, fault: &FaultWords) -> Report {
-    let Put { id, replaced, released, unchanged, changed, taken, warnings } = put;
+    let Put { id, replaced, released, unchanged, changed, taken, .. } = put;
     let mut text = format!("fault {id}: {}", words::visible(&fault.line()));
     if *unchanged {
         text += "; it stands already, and goes on";
@@ -106,12 +106,7 @@ fn report(put: &Put, fault: &FaultWords) -> Report {
     if *released > 0 {
         text += &format!("; released {released} held");
     }
-    let json = json!({
-        "id": id, "fault": fault, "replaced": replaced, "released": released,
-        "unchanged": unchanged, "changed": changed, "taken": taken,
-    });
-    let warnings = warnings.iter().map(|why| format!("fault {id}: {why}"));
-    Report::new(text, json).with_warnings(warnings.collect())
+    Report::new(text, objects::put(put, fault)).with_warnings(objects::put_warnings(put))
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub(crate) struct Ready {
     pub(crate) pid: u32,
     /// Where clients are served over TCP.
     pub(crate) listen: Option<SocketAddr>,
+    /// Where HTTP is served over TCP.
+    pub(crate) http: Option<SocketAddr>,
     /// The control socket.
     pub(crate) socket: Option<PathBuf>,
 }
@@ -29,6 +31,7 @@ impl Ready {
             backing: base.to_owned(),
             pid: std::process::id(),
             listen: run.address,
+            http: run.http,
             socket: run.socket.as_ref().map(|socket| socket.path().to_owned()),
         }
     }
@@ -52,6 +55,14 @@ pub(super) fn announce(config: &RunConfig, ready: &Ready) {
             }
         }
         None => tracing::info!("Thrift clients are not served (--listen none)"),
+    }
+    if let Some(address) = ready.http {
+        tracing::info!("HTTP is served on {address}, to who has the token");
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                "who reads the traffic with {address} has the token: it is not encrypted"
+            );
+        }
     }
     if let Some(socket) = &ready.socket {
         tracing::info!("the control socket is {}", socket.display());

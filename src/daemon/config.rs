@@ -27,6 +27,8 @@ pub(crate) struct RunConfig {
     pub fs: FsOptions,
     /// Where Thrift clients are served; None for nowhere.
     pub listen: Option<SocketAddr>,
+    /// Where HTTP is served over TCP; None for nowhere.
+    pub http: Option<HttpConfig>,
     /// How charybdefs clients' probabilities are read.
     pub scale: ProbabilityScale,
     /// The device that their auto_delay asks for.
@@ -49,6 +51,17 @@ pub(crate) struct RunConfig {
     pub end_with: Option<Pid>,
     /// Whether SIGHUP has the log reopened; else it ends the run.
     pub hangup_reopens: bool,
+}
+
+/// Where HTTP is served, and to whom.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpConfig {
+    /// Where.
+    pub listen: SocketAddr,
+    /// The name that it was given by, if it was one.
+    pub name: Option<String>,
+    /// The file with the token of those who may ask.
+    pub token: PathBuf,
 }
 
 /// How what is not durable is remembered.

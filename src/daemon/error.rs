@@ -37,6 +37,9 @@ pub(crate) enum StartError {
         "cannot make the control socket {0}; without --listen none there is a port; nothing was mounted"
     )]
     Socket(io::Error),
+    /// The token for HTTP cannot be used.
+    #[error("cannot take the --http-token {0}: {1}; nothing was mounted")]
+    Token(PathBuf, String),
     /// The device cannot be opened.
     #[error(
         "cannot open /dev/fuse: {0}; load the module with `modprobe fuse`, and in a container pass --device /dev/fuse"

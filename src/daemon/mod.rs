@@ -29,6 +29,7 @@ mod control;
 mod error;
 mod fusermount;
 mod given;
+mod health;
 mod held;
 pub(crate) mod limits;
 pub(crate) mod mark;
@@ -44,10 +45,11 @@ pub(crate) mod socket;
 mod start;
 mod strangers;
 pub(crate) mod timeouts;
+mod token;
 mod tracking;
 
 pub(crate) use announce::Ready;
-pub(crate) use config::{MountOptions, RunConfig, TrackingConfig};
+pub(crate) use config::{HttpConfig, MountOptions, RunConfig, TrackingConfig};
 pub(crate) use error::StartError;
 
 use announce::announce;

@@ -33,6 +33,8 @@ pub(super) struct Running {
     pub(super) control: Option<Server>,
     /// Where it serves over TCP.
     pub(super) address: Option<SocketAddr>,
+    /// And HTTP.
+    pub(super) http: Option<SocketAddr>,
     /// Where it serves clients of this machine.
     pub(super) socket: Option<ControlSocket>,
     pub(super) session: JoinHandle<io::Result<()>>,
@@ -253,11 +255,13 @@ mod tests {
             let _ending = ending;
             Err(io::Error::from_raw_os_error(libc::EIO))
         });
+        let (control, address, socket) = (None, None, None);
         let running = Running {
             mounted: Arc::clone(&mounted),
-            control: None,
-            address: None,
-            socket: None,
+            control,
+            address,
+            http: None,
+            socket,
             session,
             ended,
             companion: None,

@@ -14,6 +14,7 @@ use rustix::mount::MountFlags;
 use super::config::RunConfig;
 use super::control::Control;
 use super::error::{StartError, strip};
+use super::health::health;
 use super::mount;
 use super::mounted::Mounted;
 use super::running::Running;
@@ -54,6 +55,7 @@ pub(super) fn start(
 ) -> Result<Running, StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let (notifier, stats, survey) = (fs.notifier(), fs.stats(), Arc::new(fs.survey()));
+    let health = health(paths.mountpoint.clone(), mounted.device(), fs.spared());
     let doors = (Arc::clone(&survey), fs.plug());
     let unsynced = tracking::unsynced_log(doors, config.tracking.as_ref());
     let repairer: Behind<dyn Repairs> = Behind::new(Arc::new(fs.repair()));
@@ -77,13 +79,13 @@ pub(super) fn start(
     let notices =
         session.as_fd().try_clone_to_owned().map_err(other("share the FUSE connection"))?;
     notifier.attach(table, notices).map_err(other("start a thread"))?;
-    let address = control.address();
+    let (address, http) = (control.address(), control.http());
     let config = server_config(config, (paths, &control), kernel, log.lost());
     let mut given = table.list().into_iter();
     if let Some(why) = given.find_map(|listed| config.bounds.refuses(&listed.fault)) {
         return Err(StartError::Fault(why));
     }
-    let config = ServerConfig { files, repairer, unsynced, ..config };
+    let config = ServerConfig { files, repairer, unsynced, health, ..config };
     let (listeners, socket) = control.listeners();
     let control = Server::start(listeners, Arc::clone(table), stats, config)
         .map_err(other("serve Thrift clients"))?;
@@ -97,7 +99,7 @@ pub(super) fn start(
         .map_err(other("start the session's thread"))?;
     let mounted = Arc::new(mounted);
     let control = Some(control);
-    Ok(Running { mounted, control, address, socket, session, ended, companion: None })
+    Ok(Running { mounted, control, address, http, socket, session, ended, companion: None })
 }
 
 fn server_config(
@@ -132,5 +134,6 @@ fn server_config(
         files: Files::default(),
         repairer: Behind::default(),
         unsynced: Behind::default(),
+        health: Behind::default(),
     }
 }

@@ -52,6 +52,7 @@ mod reported;
 mod requests;
 mod run;
 mod serve;
+mod spared;
 mod struck;
 mod subject;
 mod survey;
@@ -72,6 +73,7 @@ pub(crate) use notifier::Notifier;
 use passthrough::Note;
 pub(crate) use plug::{How, Plug};
 pub(crate) use repair::Repair;
+pub(crate) use spared::Spared;
 pub(crate) use survey::Survey;
 
 /// The mirror, with each inode remembering which faults match its path and how it is open.
@@ -137,6 +139,7 @@ struct Core {
     freed: freed::Freed,
     handed_over: passthrough::HandedOver,
     underway: underway::Underway,
+    spared: Spared,
 }
 
 impl SlowFs {
@@ -176,6 +179,7 @@ impl SlowFs {
             trusted: trusted::Trusted::default(),
             freed: freed::Freed::default(),
             handed_over: passthrough::HandedOver::default(),
+            spared: Spared::default(),
         };
         SlowFs { core: Arc::new(core) }
     }
@@ -196,6 +200,12 @@ impl SlowFs {
     #[must_use]
     pub(crate) fn plug(&self) -> Plug {
         Plug::new(Arc::clone(&self.core))
+    }
+
+    /// The thread that faults spare, for use beside the running session.
+    #[must_use]
+    pub(crate) fn spared(&self) -> Spared {
+        self.core.spared.clone()
     }
 
     /// What heals and spoils stored bytes on command, for use beside the running session.

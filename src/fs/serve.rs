@@ -161,6 +161,9 @@ impl Core {
     }
 
     fn decide(&self, op: &Op, operands: Operands<'_>, view: Operation<'_>) -> Verdict {
+        if self.spared.is(op.caller.tid) {
+            return Verdict::Run;
+        }
         let [first, second] = op.targets.map(|t| t.and_then(|t| self.subject(t, operands)));
         let own = if op.call == Call::CopyTo { &second } else { &first };
         let named = || own.as_ref().map(TreeSubject::path_below).unwrap_or_default();

@@ -57,6 +57,7 @@ impl Control {
             files: Files::default(),
             repairer: Behind::default(),
             unsynced: Behind::default(),
+            health: Behind::default(),
         };
         let stats = Arc::new(Stats::default());
         Ok(Control { handler: Handler::new(Arc::clone(&table), stats, config), table })

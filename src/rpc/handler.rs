@@ -17,6 +17,7 @@ use super::behind::Behind;
 use super::dialect::{self, Call, NoCall};
 use super::dropped::Dropped;
 use super::files::Files;
+use super::http::Health;
 use super::record::Wire;
 use super::records::KindInfo;
 use super::search::Place;
@@ -50,6 +51,8 @@ pub struct ServerConfig {
     pub repairer: Behind<dyn Repairs>,
     /// Who remembers what is not durable.
     pub unsynced: Behind<dyn UnsyncedLog>,
+    /// Who looks whether the mount answers.
+    pub health: Behind<dyn Health>,
 }
 
 /// The mount that a server controls.

@@ -4,6 +4,7 @@
 //! ```text
 //! server, client, connection    connections              dropped   those not served to their end
 //! socket                        TCP, and a mount's own   files, behind    what is below the mount
+//! http                          the same over HTTP       objects  answers as JSON
 //! handler                       which call does what     put, tell, wait, trace, matching, injections, power  what they do; search  through the files
 //! convert                       faults as they are listed
 //! dialect, records, unsynced, rot, statistics  which fields mean what   idl       the records against the IDL
@@ -11,7 +12,7 @@
 //! wire                          bytes <-> values, within limits
 //! ```
 //!
-//! It owns everything Thrift; nothing else in the crate knows it. Bytes and meaning follow
+//! It owns everything Thrift and HTTP; nothing else in the crate knows them. Bytes and meaning follow
 //! sections 1 and 2 of the charybdefs contract.
 
 mod behind;
@@ -26,10 +27,12 @@ mod files;
 #[allow(clippy::panic, reason = "a fuzzer finds by panicking")]
 pub mod fuzzing;
 mod handler;
+mod http;
 #[cfg(test)]
 mod idl;
 mod injections;
 mod matching;
+pub(crate) mod objects;
 mod power;
 mod put;
 mod record;
@@ -58,15 +61,16 @@ pub use connection::{BadAnswer, ClientError};
 pub(crate) use describe::duration;
 pub use files::{Files, Visit, Visited};
 pub use handler::{MountInfo, ServerConfig};
+pub use http::{Access, Health};
 pub use injections::{Healed, Injection, Injections, Rotted};
 pub use matching::{Matched, Met};
 pub use record::BadField;
 pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
 pub use rot::RotWords;
 pub use scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
-pub use server::Server;
-pub(crate) use socket::bind_local;
+pub use server::{Door, Server};
 pub use socket::{Listener, bind};
+pub(crate) use socket::{bind_http, bind_local};
 pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 pub use trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 pub use unsynced::{
@@ -87,7 +91,7 @@ impl Server {
     /// # Errors
     /// No thread can be started.
     pub fn start(
-        listeners: Vec<Listener>,
+        listeners: Vec<(Listener, Door)>,
         table: Arc<FaultTable>,
         stats: Arc<Stats>,
         config: ServerConfig,

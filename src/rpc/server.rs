@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 
 use super::dropped::Dropped;
 use super::handler::{Answer, Handler, Peer};
+use super::http::{self, Access, Service};
 use super::search::STACK;
 use super::socket::{Listener, Stream};
 use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value};
@@ -36,6 +37,17 @@ const CALM: Duration = Duration::from_secs(1);
 /// Pause after a failed accept, so that a lack of descriptors does not burn a processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// What is spoken by those who connect to a listener.
+#[derive(Clone, Debug)]
+pub enum Door {
+    /// Thrift.
+    Thrift,
+    /// HTTP, with those who may ask.
+    Http(Access),
+    /// Either; the first byte tells.
+    Both,
+}
+
 /// A running server. Dropping it stops it.
 pub struct Server {
     shared: Arc<Shared>,
@@ -43,7 +55,7 @@ pub struct Server {
 }
 
 struct Shared {
-    listeners: Vec<Listener>,
+    listeners: Vec<(Listener, Door)>,
     handler: Handler,
     max_connections: usize,
     state: Mutex<State>,
@@ -73,7 +85,7 @@ impl Server {
     /// # Errors
     /// No thread can be started.
     pub(super) fn with_handler(
-        listeners: Vec<Listener>,
+        listeners: Vec<(Listener, Door)>,
         handler: Handler,
         max_connections: usize,
     ) -> io::Result<Server> {
@@ -85,8 +97,8 @@ impl Server {
             let accepting = Arc::clone(&server.shared);
             let acceptor = thread::Builder::new().name("slowfs-accept".into());
             let acceptor = acceptor.spawn(move || {
-                if let Some(listener) = accepting.listeners.get(place) {
-                    accept_all(&accepting, listener);
+                if let Some((listener, door)) = accepting.listeners.get(place) {
+                    accept_all(&accepting, listener, door);
                 }
             });
             server.acceptors.push(acceptor?);
@@ -106,7 +118,7 @@ impl Server {
             return;
         }
         self.shared.state.lock().stopping = true;
-        for listener in &self.shared.listeners {
+        for (listener, _) in &self.shared.listeners {
             // On Linux this wakes accept(2), which then fails with EINVAL.
             if let Err(e) = rustix::net::shutdown(listener, rustix::net::Shutdown::Both) {
                 warn!("cannot stop listening: {e}");
@@ -139,7 +151,7 @@ impl Drop for Server {
     }
 }
 
-fn accept_all(shared: &Arc<Shared>, listener: &Listener) {
+fn accept_all(shared: &Arc<Shared>, listener: &Listener, door: &Door) {
     // Connections since memory was last given back: a storm of them leaves the heap in pieces,
     // which would be kept for good.
     let mut storm = 0;
@@ -160,7 +172,7 @@ fn accept_all(shared: &Arc<Shared>, listener: &Listener) {
         }
         match accepted {
             Ok((stream, peer)) => {
-                if let Err(e) = admit(shared, stream, peer) {
+                if let Err(e) = admit(shared, stream, (peer, door.clone())) {
                     dropped.count(Some(peer), e);
                 }
             }
@@ -181,7 +193,7 @@ fn nobody_comes(listener: &Listener, within: Duration) -> bool {
 }
 
 /// Gives the connection its thread; the longest idle one makes room.
-fn admit(shared: &Arc<Shared>, stream: Stream, peer: Origin) -> io::Result<()> {
+fn admit(shared: &Arc<Shared>, stream: Stream, (peer, door): (Origin, Door)) -> io::Result<()> {
     stream.let_write_take(WRITE_TIMEOUT)?;
     let stream = Arc::new(stream);
     let id = {
@@ -196,7 +208,7 @@ fn admit(shared: &Arc<Shared>, stream: Stream, peer: Origin) -> io::Result<()> {
         state.open.insert(id, Connection { stream: Arc::clone(&stream), peer, active });
         id
     };
-    let session = Session { shared: Arc::clone(shared), stream, peer, id };
+    let session = Session { shared: Arc::clone(shared), stream, peer, door, id };
     let spawned = thread::Builder::new().name("slowfs-control".into()).stack_size(STACK);
     spawned.spawn(move || session.serve()).map(drop)
 }
@@ -220,6 +232,7 @@ struct Session {
     shared: Arc<Shared>,
     stream: Arc<Stream>,
     peer: Origin,
+    door: Door,
     id: u64,
 }
 
@@ -236,6 +249,26 @@ impl Drop for Session {
 
 impl Session {
     fn serve(&self) {
+        match &self.door {
+            Door::Thrift => self.serve_thrift(),
+            Door::Http(access) => self.serve_http(Some(access)),
+            Door::Both => match self.stream.first() {
+                Ok(Some(first)) if http::begins(first) => self.serve_http(None),
+                Ok(_) => self.serve_thrift(),
+                Err(e) => debug!(peer = %self.peer, "control connection lost: {e}"),
+            },
+        }
+    }
+
+    fn serve_http(&self, access: Option<&Access>) {
+        let (waits, touch) = (|| self.waits(), |active| self.touch(active));
+        let Session { shared, stream, peer, .. } = self;
+        let handler = &shared.handler;
+        Service { handler, stream, peer: *peer, access, waits: &waits, touch: &touch }.serve();
+        self.linger();
+    }
+
+    fn serve_thrift(&self) {
         let peer = self.peer;
         let mut reader = MessageReader::new(&*self.stream, Limits::REQUEST);
         loop {

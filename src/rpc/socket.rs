@@ -2,7 +2,7 @@
 //! connected is served alike. No locks.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -29,16 +29,30 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 /// The address does not resolve, is in use, or may not be used; `kind` tells.
 pub fn bind(addr: impl ToSocketAddrs + std::fmt::Display) -> io::Result<TcpListener> {
+    let taken = " (another slowfs or charybdefs? choose another port, 0 for a free one, or --listen none, \
+                 which leaves the mount's control socket)";
+    listen(addr, taken)
+}
+
+/// The same for HTTP.
+///
+/// # Errors
+/// As [`bind`].
+pub(crate) fn bind_http(addr: SocketAddr) -> io::Result<TcpListener> {
+    listen(addr, " (choose another --http port, 0 for a free one)")
+}
+
+fn listen(
+    addr: impl ToSocketAddrs + std::fmt::Display,
+    taken: &'static str,
+) -> io::Result<TcpListener> {
     let listening = TcpListener::bind(&addr).and_then(|listener| {
         rustix::net::listen(&listener, BACKLOG)?;
         Ok(listener)
     });
     listening.map_err(|e| {
         let hint = match e.kind() {
-            io::ErrorKind::AddrInUse => {
-                " (another slowfs or charybdefs? choose another port, 0 for a free one, or \
-                 --listen none, which leaves the mount's control socket)"
-            }
+            io::ErrorKind::AddrInUse => taken,
             io::ErrorKind::PermissionDenied => " (ports below 1024 need root)",
             _ => "",
         };
@@ -160,6 +174,23 @@ impl Stream {
             (Ok(own), Ok(Some(other))) => ip(own) == ip(other),
             (Ok(own), Ok(None)) => own.address_family() == AddressFamily::UNIX,
             _ => false,
+        }
+    }
+
+    /// The address of this machine that the peer connected to.
+    pub(super) fn own_ip(&self) -> Option<IpAddr> {
+        let own = getsockname(&self.0).ok()?;
+        SocketAddr::try_from(own).ok().map(|own| own.ip().to_canonical())
+    }
+
+    /// The first byte that comes, which stays to be read; none if the peer closes instead.
+    pub(super) fn first(&self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        loop {
+            match recv(&self.0, &mut first, RecvFlags::PEEK) {
+                Err(Errno::INTR) => {}
+                read => return Ok((read?.0 > 0).then_some(first[0])),
+            }
         }
     }
 

@@ -57,11 +57,13 @@ const BUCKETS: usize = 61 * PER_OCTAVE;
 pub(super) struct Histogram {
     buckets: [AtomicU64; BUCKETS],
     max: AtomicU64,
+    sum: AtomicU64,
 }
 
 impl Default for Histogram {
     fn default() -> Histogram {
-        Histogram { buckets: array::from_fn(|_| AtomicU64::new(0)), max: AtomicU64::new(0) }
+        let zero = || AtomicU64::new(0);
+        Histogram { buckets: array::from_fn(|_| zero()), max: zero(), sum: zero() }
     }
 }
 
@@ -72,6 +74,12 @@ impl Histogram {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
         self.max.fetch_max(ns, Ordering::Relaxed);
+        self.sum.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// All that was added, in nanoseconds.
+    pub(super) fn sum(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
     }
 
     pub(super) fn add_to(&self, sum: &mut Latency) {

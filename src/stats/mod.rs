@@ -67,6 +67,8 @@ pub struct Requests {
     pub count: Count,
     /// How long they took, as far as they were timed.
     pub latency: Latency,
+    /// And in all, in nanoseconds.
+    pub took: u64,
 }
 
 /// Two cache lines, since processors fetch them in pairs.
@@ -268,22 +270,34 @@ impl Stats {
     #[must_use]
     pub fn latency_of(&self, calls: impl IntoIterator<Item = Call>) -> Latency {
         let mut sum = Latency::default();
-        for call in calls {
-            let times = self.shards.iter().filter_map(|shard| shard.times.get(call as usize));
-            times.filter_map(OnceLock::get).for_each(|histogram| histogram.add_to(&mut sum));
-        }
+        self.times(calls).for_each(|histogram| histogram.add_to(&mut sum));
         sum
     }
 
-    /// All requests, each once: by the method that names it of those that it consults.
+    fn times(&self, calls: impl IntoIterator<Item = Call>) -> impl Iterator<Item = &Histogram> {
+        let of = |call: Call| {
+            let times = self.shards.iter().filter_map(move |shard| shard.times.get(call as usize));
+            times.filter_map(OnceLock::get).map(Box::as_ref)
+        };
+        calls.into_iter().flat_map(of)
+    }
+
+    /// All requests that there were, each once: by the method that names it of those that it consults.
     #[must_use]
     pub fn requests(&self) -> Vec<Requests> {
-        let own = |method: Method| {
-            let named = move |call: &Call| call.name() == method.name();
-            let calls = || method.calls().iter().copied().filter(named);
-            Requests { method, count: self.sum(calls()), latency: self.latency_of(calls()) }
-        };
-        Method::all().map(own).filter(|requests| requests.count.calls > 0).collect()
+        Method::all()
+            .map(|method| self.requests_of(method))
+            .filter(|requests| requests.count.calls > 0)
+            .collect()
+    }
+
+    /// Those that are told by the name of that method: none, where another names all that consult it.
+    #[must_use]
+    pub fn requests_of(&self, method: Method) -> Requests {
+        let named = move |call: &Call| call.name() == method.name();
+        let calls = || method.calls().iter().copied().filter(named);
+        let took = self.times(calls()).map(Histogram::sum).sum();
+        Requests { method, count: self.sum(calls()), latency: self.latency_of(calls()), took }
     }
 
     /// The count of all requests, each once.

@@ -4,6 +4,7 @@
 //! The mirror takes all but [`Shares::left_by_mirror`]; of these the other shares leave some that nobody
 //! keeps. No locks.
 
+use std::io;
 use std::os::fd::RawFd;
 
 use rustix::process::{Resource, getrlimit};
@@ -46,9 +47,38 @@ impl Shares {
     }
 }
 
+/// Gives the calling thread a table of descriptors of its own, with none in it: what other threads have open
+/// ends without it. It must own none.
+///
+/// # Errors
+/// Those of close_range(2): ENOSYS before Linux 5.9.
+pub(crate) fn leave_descriptors() -> io::Result<()> {
+    // SAFETY: close_range(2) with CLOSE_RANGE_UNSHARE closes descriptors in a fresh table of this thread
+    // only; the owners of those that other threads have still have them.
+    let left = unsafe {
+        libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE)
+    };
+    if left < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_leaves_the_descriptors_of_the_others() {
+        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&file);
+        let is_open = move |of: &str| std::fs::exists(format!("/proc/{of}/fd/{number}")).unwrap();
+        let own = || format!("thread-self/../{}", rustix::thread::gettid());
+        assert!(is_open(&own()));
+        let left = std::thread::spawn(move || {
+            leave_descriptors().unwrap();
+            is_open(&own())
+        });
+        assert!(!left.join().unwrap());
+        assert!(is_open("self") && file.metadata().is_ok());
+    }
 
     #[test]
     fn what_is_kept_leaves_some_to_log_and_unmount() {

@@ -5,6 +5,7 @@
 pub mod aio;
 pub mod calls;
 pub mod disk;
+pub mod http;
 pub mod sqlite;
 pub mod trace;
 pub mod user;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use slowfs::fault::{FaultWords, time_text};
 use slowfs::rpc::{Client, ListedFault};
 use tempfile::TempDir;
@@ -99,6 +101,8 @@ pub struct Mount {
     scratch: TempDir,
     daemon: Option<Child>,
     pub addr: String,
+    /// The line that tells of the mount.
+    pub told: Value,
 }
 
 impl Mount {
@@ -137,7 +141,7 @@ impl Mount {
     pub fn run(program: Command, scratch: TempDir, options: &[impl AsRef<OsStr>]) -> Mount {
         // Other users must be able to reach the mount.
         fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let mut mount = Mount { scratch, daemon: None, addr: String::new() };
+        let mut mount = Mount { scratch, daemon: None, addr: String::new(), told: Value::Null };
         fs::create_dir_all(mount.raw()).unwrap();
         fs::create_dir_all(mount.mnt()).unwrap();
         mount.spawn(program, options);
@@ -155,8 +159,10 @@ impl Mount {
         command.args(["--listen", "127.0.0.1:0"]).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
         let told = self.daemon.insert(command.arg("--json").spawn().unwrap()).stdout.take();
-        self.addr = address_told(told.unwrap())
+        self.told = line_told(told.unwrap())
             .unwrap_or_else(|| panic!("the daemon has ended:\n{}", self.log_text()));
+        let addr = self.told["listen"].as_str().or(self.told["socket"].as_str());
+        self.addr = addr.expect("an address of the mount").to_owned();
         assert_fuse(&self.mnt());
     }
 
@@ -321,8 +327,8 @@ impl Drop for Within {
     }
 }
 
-/// The address in the line that a mount writes once it answers; none if it ends instead.
-fn address_told(told: ChildStdout) -> Option<String> {
+/// The line that a mount writes once it answers; none if it ends instead.
+fn line_told(told: ChildStdout) -> Option<Value> {
     let patience = Timespec::try_from(PATIENCE).unwrap();
     let mut fds = [PollFd::new(&told, PollFlags::IN)];
     assert_eq!(
@@ -332,9 +338,7 @@ fn address_told(told: ChildStdout) -> Option<String> {
     );
     let mut line = String::new();
     BufReader::new(told).read_line(&mut line).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&line).ok()?;
-    let listen = ready["listen"].as_str().or(ready["socket"].as_str());
-    Some(listen.expect("an address of the mount").to_owned())
+    serde_json::from_str(&line).ok()
 }
 
 /// Detaches whatever a test has left mounted on `path`.

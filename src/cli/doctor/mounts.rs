@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::finding::Finding;
 use super::scene::{Mirror, Scene, counted};
-use crate::cli::render::warnings;
 use crate::daemon::beneath::openers_beneath;
 use crate::daemon::mount;
 use crate::fault::words::quoted;
+use crate::rpc::objects::warnings;
 
 /// How long the search for processes may take, for each mount.
 const SEARCHING: Duration = Duration::from_secs(2);

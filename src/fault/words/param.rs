@@ -118,6 +118,9 @@ impl ParamType {
             (ParamType::Share, Value::Share(share)) => {
                 Err(format!("{share} is not from 0 to 1").into())
             }
+            // Programs that have one kind of number write 1 for 1.0.
+            (ParamType::Share, Value::Whole(0)) => Ok(Value::Share(0.0)),
+            (ParamType::Share, Value::Whole(1)) => Ok(Value::Share(1.0)),
             (ParamType::Flag, Value::Flag(_)) => Ok(value.clone()),
             _ => Err(format!("it takes {}", self.form()).into()),
         }
