@@ -9,7 +9,7 @@ RUNNER := ["sudo", "-E"]
 AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-etcd demo-scenario sweep-etcd check test test-clients test-databases test-long fuzz bench performance install install-charybdefs uninstall $(SLOWFS)
+.PHONY: help build demo demo-etcd demo-scenario sweep-etcd check test test-clients test-databases test-web test-long fuzz bench performance install install-charybdefs uninstall $(SLOWFS)
 
 # What a target does is told behind its name, after two hashes.
 help: ## this list
@@ -47,6 +47,12 @@ test-clients: setup-clients ## clients in Python, C++, Node and Go; the packages
 	cargo build --locked
 	$(SUDO) $(PYTHON) tests/clients/run --slowfs target/debug/slowfs
 	$(SUDO) $(PYTHON) tests/clients/packages --slowfs target/debug/slowfs
+
+# The page in Chromium, the metrics in promtool and the dashboard's queries in Prometheus. KEEP="--keep DIR"
+# leaves screenshots.
+test-web: setup-web ## the page in Chromium, the metrics in Prometheus; two minutes
+	cargo build --locked
+	$(SUDO) $(PYTHON) tests/web/run --slowfs target/debug/slowfs $(KEEP)
 
 # Six databases under every fault of tests/databases/faults.py that has no result of their version yet,
 # and the page made of the results. AGAIN=--again runs all; ONLY="--only redis:full" some.
