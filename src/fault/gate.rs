@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::firing::{Firing, Hit};
-use super::injections::{Injections, Place, Source, Wrong};
+use super::injections::Injections;
 use super::live::{FaultId, Live, PastCache, Rank, Strike};
 use super::mask::Mask;
 use super::operation::Operation;
@@ -61,13 +61,8 @@ impl Gate {
 
     /// What faults have made of bytes.
     #[must_use]
-    pub(crate) fn injections(&self) -> &Injections {
+    pub(crate) fn injections(&self) -> Injections<'_> {
         self.table.injections()
-    }
-
-    /// Keeps what a fault has made of the stored bytes of a file.
-    pub(crate) fn inject(&self, source: &Source, place: &Place, wrongs: Vec<Wrong>) {
-        self.table.inject(source, place, wrongs);
     }
 
     /// Whether any of these methods has a fault. If not, there is nothing to decide.

@@ -99,8 +99,11 @@ impl MaskWord {
         self.0.fetch_or(TIMED, Ordering::Release);
     }
 
-    pub(super) fn guard(&self) {
-        self.0.fetch_or(GUARDED, Ordering::Release);
+    /// Has operations that write looked at, or no longer. One caller at a time.
+    pub(super) fn guard(&self, on: bool) {
+        if self.load().guards() != on {
+            self.turn(GUARDED, on);
+        }
     }
 
     pub(super) fn log_all(&self) {
@@ -153,12 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_guarded_stays_so_and_is_not_timed() {
+    fn what_is_guarded_stays_so_until_it_is_not_and_is_not_timed() {
         let word = MaskWord::default();
-        word.guard();
+        word.guard(true);
         word.arm(MethodSet::ALL);
         word.arm(MethodSet::EMPTY);
         assert!(word.load().guards() && !word.load().times() && !word.load().is_empty());
+        word.guard(false);
+        assert!(word.load().is_empty());
     }
 
     /// So one load tells all of it, and without fault and trace there is nothing to do.

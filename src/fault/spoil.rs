@@ -96,27 +96,26 @@ impl Spoil {
         spots.map(|(spot, n)| self.edit(&spot, n << 32)).collect()
     }
 
-    /// What is done to files of these sizes, as if they were one: of which, and what.
-    #[must_use]
-    pub(crate) fn over(&self, sizes: &[u64]) -> Vec<(usize, Edit)> {
+    /// What is done to files of these sizes, as if they were one: of which, and what. Each edit is made
+    /// when it is asked for, as all together may not fit into memory.
+    pub(crate) fn over(&self, sizes: &[u64]) -> impl Iterator<Item = (usize, Edit)> {
         let size = self.spots.unit.max(1).saturating_mul(self.spots.length.max(1));
-        let slots = |len: u64| len.div_ceil(size);
+        let slots = move |len: u64| len.div_ceil(size);
         let all = sizes.iter().fold(0u64, |all, len| all.saturating_add(slots(*len)));
         let draw = |k: u64| self.draw.each(Purpose::Position, k);
-        let mut taken = distinct(self.spots.spots.min(all), all, draw).into_iter().zip(0u64..);
-        let mut next = taken.next();
-        let (mut edits, mut first) = (Vec::new(), 0);
-        for (file, len) in sizes.iter().enumerate() {
-            let end = first + slots(*len);
-            while let Some((slot, n)) = next.filter(|(slot, _)| *slot < end) {
-                let start = (slot - first).saturating_mul(size);
-                let spot = start..start.saturating_add(size).min(*len);
-                edits.push((file, self.edit(&spot, n << 32)));
-                next = taken.next();
+        let taken = distinct(self.spots.spots.min(all), all, draw).into_iter().zip(0u64..);
+        let mut files = sizes.iter().copied().enumerate();
+        let (mut file, mut len, mut slots_of_file) = (0, 0, 0..0u64);
+        taken.map_while(move |(slot, n)| {
+            while slot >= slots_of_file.end {
+                (file, len) = files.next()?;
+                let first = slots_of_file.end;
+                slots_of_file = first..first.saturating_add(slots(len));
             }
-            first = end;
-        }
-        edits
+            let start = (slot - slots_of_file.start).saturating_mul(size);
+            let spot = start..start.saturating_add(size).min(len);
+            Some((file, self.edit(&spot, n << 32)))
+        })
     }
 
     /// The edit of one spot, whose draws begin there.
@@ -227,15 +226,24 @@ mod tests {
 
     #[test]
     fn several_files_are_spoilt_as_if_they_were_one() {
-        let of = |spots, sizes: &[u64]| {
+        let of = |spots, sizes: &[u64]| -> Vec<(usize, Edit)> {
             let spots = Spots { unit: 512, spots, length: 2 };
-            Spoil { spots, how: Spoiling::Zero, draw: draw(1) }.over(sizes)
+            Spoil { spots, how: Spoiling::Zero, draw: draw(1) }.over(sizes).collect()
         };
         let all = of(100, &[1500, 0, 1, 1024]);
         let places: Vec<_> = all.iter().map(|(n, edit)| (*n, edit.at, edit.bytes.len())).collect();
         assert_eq!(places, [(0, 0, 1024), (0, 1024, 476), (2, 0, 1), (3, 0, 1024)]);
         assert_eq!(of(2, &[1 << 30, 1 << 20]).len(), 2);
         assert!(of(2, &[]).is_empty());
+    }
+
+    /// All of these would be 100 GB.
+    #[test]
+    fn each_edit_is_made_when_it_is_asked_for() {
+        let spots = Spots { unit: 1 << 20, spots: 100_000, length: 1 };
+        let spoil = Spoil { spots, how: Spoiling::Random, draw: draw(1) };
+        let first: Vec<_> = spoil.over(&[1 << 40]).take(2).map(|(_, edit)| edit.at).collect();
+        assert!(matches!(first[..], [one, other] if one < other), "{first:?}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::called::FaultRef;
 use super::ended::{Ended, Gone, Why};
 use super::hold::DelayLine;
-use super::injections::{Injections, Place, Source, Wrong};
+use super::injections::{Injected, Injections};
 use super::lift::{Lift, Lifted};
 use super::listed::Listed;
 use super::live::{FaultId, Live};
@@ -51,7 +51,7 @@ struct Writer {
 pub struct FaultTable {
     mask: MaskWord,
     trace: Trace,
-    injections: Injections,
+    injected: Injected,
     snapshot: ArcSwap<Snapshot>,
     /// Of the snapshot, or already of the next: who has found nothing in the former asks again.
     version: AtomicU64,
@@ -72,7 +72,7 @@ impl FaultTable {
         Arc::new_cyclic(|own| FaultTable {
             mask: MaskWord::default(),
             trace: Trace::default(),
-            injections: Injections::default(),
+            injected: Injected::default(),
             snapshot: ArcSwap::default(),
             version: AtomicU64::new(0),
             writer: Mutex::default(),
@@ -247,13 +247,8 @@ impl FaultTable {
 
     /// What faults have made of bytes. Clearing faults leaves it alone.
     #[must_use]
-    pub fn injections(&self) -> &Injections {
-        &self.injections
-    }
-
-    /// Keeps what a fault has made of the stored bytes of a file.
-    pub(crate) fn inject(&self, source: &Source, place: &Place, wrongs: Vec<Wrong>) {
-        self.injections.add(&self.mask, source, place, wrongs);
+    pub fn injections(&self) -> Injections<'_> {
+        Injections::new(&self.injected, &self.mask)
     }
 
     /// What the dice were seeded with, by `--seed` or by chance.

@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use super::altered::Altered;
+use super::op::Operands;
 use super::{Core, Node};
 use crate::fault::injections::{FileKey, Place, Wrong};
 use crate::fault::plan::Run;
@@ -21,8 +22,17 @@ impl Core {
     fn place(&self, inode: &Node) -> Place {
         let mut path = Vec::new();
         self.tree.path(inode, &mut path);
-        let key = file_key(inode.key());
-        Place { file: key, path: path.into(), inode: key.number }
+        Place { file: file_key(inode.key()), path: path.into() }
+    }
+
+    /// As an operation is to find it that begins only now, whenever it arrived.
+    pub(super) fn guarded_now<'a>(&self, operands: Operands<'a>) -> Operands<'a> {
+        Operands { guarded: self.gate.mask().guards(), ..operands }
+    }
+
+    /// Whether something that was injected in a file stands.
+    pub(super) fn is_guarded(&self, inode: &Node) -> bool {
+        self.gate.mask().guards() && self.gate.injections().concern(file_key(inode.key()))
     }
 
     /// A request that was to write so many bytes from an offset has moved so many as a fault had it.
@@ -36,17 +46,14 @@ impl Core {
         asked: Asked<'_>,
     ) {
         let Ok(handle) = self.tree.handle(fh) else { return };
-        let place = self.place(handle.inode());
+        let file = file_key(handle.inode().key());
         // What there is no room for no fault has taken away.
         let len = len.min(altered.room.unwrap_or(u64::MAX));
         let done = if altered.truthful { moved } else { len };
         let injections = self.gate.injections();
-        injections.overwritten(place.file, start..start.saturating_add(done));
+        injections.overwritten(file, start..start.saturating_add(done));
         let Some(source) = &altered.spoiler else { return };
-        if altered.truthful && *altered.run != Run::Whole && moved < len {
-            let left = Wrong { offset: start.saturating_add(moved), ..Wrong::default() };
-            injections.add_transient(source, &place, &left, len.saturating_sub(moved));
-        }
+        let is_cut = altered.truthful && *altered.run != Run::Whole && moved < len;
         let wrong = |range: Range<u64>| {
             let (should, offset) = (asked(&range)?, start.saturating_add(range.start));
             let (mut is, len) = (Buffer::new(), u32::try_from(should.len()).unwrap_or(u32::MAX));
@@ -60,17 +67,26 @@ impl Core {
                 Err(error) => tracing::warn!(
                     "what {} made of inode {} is not known: {error}",
                     source.kind,
-                    place.inode
+                    file.number
                 ),
             }
         }
-        self.gate.inject(source, &place, wrongs);
+        if !is_cut && wrongs.is_empty() {
+            return;
+        }
+        let place = self.place(handle.inode());
+        if is_cut {
+            let left = Wrong { offset: start.saturating_add(moved), ..Wrong::default() };
+            injections.add_transient(source, &place, &left, len.saturating_sub(moved));
+        }
+        injections.add(source, &place, wrongs);
     }
 
     /// An answer of a READ carries other bytes, or fewer, than there are.
     #[cold]
     pub(super) fn injected_answer(&self, altered: &Altered<'_>, ino: Ino, wrongs: &[(Wrong, u64)]) {
-        let (Some(source), Ok(inode)) = (&altered.spoiler, self.tree.inode(ino)) else { return };
+        let Some(source) = altered.spoiler.as_ref().filter(|_| !wrongs.is_empty()) else { return };
+        let Ok(inode) = self.tree.inode(ino) else { return };
         let place = self.place(&inode);
         for (wrong, len) in wrongs {
             self.gate.injections().add_transient(source, &place, wrong, *len);
@@ -100,11 +116,9 @@ impl Core {
             return;
         }
         let Ok(inode) = self.tree.inode(ino) else { return };
-        let key = file_key(inode.key());
-        if self.gate.injections().concern(key) {
-            let mut path = Vec::new();
-            self.tree.path(&inode, &mut path);
-            self.gate.injections().moved(key, path);
+        if self.is_guarded(&inode) {
+            let Place { file, path } = self.place(&inode);
+            self.gate.injections().moved(file, path);
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Operands<'a> {
     pub(super) altered: Option<&'a Altered<'a>>,
     /// How it was when it arrived, if somebody is told of it.
     pub(super) noted: Option<&'a Arc<Noted>>,
-    /// Something is remembered of what is stored, which it may write over.
+    /// Something is remembered of what is stored, which it may write over. Who runs it later looks again.
     pub(super) guarded: bool,
     /// How often the power had been cut when it left the thread on which it came.
     pub(super) cuts: u32,
@@ -56,7 +56,6 @@ impl<'a> Operands<'a> {
             other: self.other.into(),
             data: self.data.into(),
             noted: self.noted.cloned(),
-            guarded: self.guarded,
             cuts: self.cuts,
         }
     }
@@ -68,7 +67,6 @@ pub(super) struct OwnedOperands {
     other: OsString,
     data: Vec<u8>,
     noted: Option<Arc<Noted>>,
-    guarded: bool,
     cuts: u32,
 }
 
@@ -80,7 +78,7 @@ impl OwnedOperands {
             data: &self.data,
             altered: None,
             noted: self.noted.as_ref(),
-            guarded: self.guarded,
+            guarded: false,
             cuts: self.cuts,
         }
     }

@@ -137,7 +137,7 @@ impl Core {
         };
         // Also if one of them failed: others may have been written.
         let moved = match parts.hidden {
-            true => self.keep_mtime((ino, fh), &caller, before),
+            true => self.set_mtime((ino, fh), &caller, TimeChange::At(before.0, before.1)),
             false => self.move_mtime((ino, fh), &caller, before),
         };
         let bytes = bytes?;
@@ -190,23 +190,12 @@ impl Core {
         if self.tree.getattr(ino, Some(fh))?.mtime > before {
             return Ok(());
         }
-        let (seconds, nanoseconds) = before;
-        let later = match nanoseconds + 1 {
-            1_000_000_000 => (seconds + 1, 0),
-            nanoseconds => (seconds, nanoseconds),
-        };
-        self.keep_mtime((ino, fh), caller, later)
+        self.set_mtime((ino, fh), caller, TimeChange::just_after(before))
     }
 
     /// Has the file that time of modification.
-    fn keep_mtime(
-        &self,
-        (ino, fh): (Ino, Fh),
-        caller: &Caller,
-        (seconds, nanoseconds): (i64, u32),
-    ) -> io::Result<()> {
-        let mtime = Some(TimeChange::At(seconds, nanoseconds));
-        let changes = Changes { mtime, ..Changes::default() };
+    fn set_mtime(&self, (ino, fh): (Ino, Fh), caller: &Caller, time: TimeChange) -> io::Result<()> {
+        let changes = Changes { mtime: Some(time), ..Changes::default() };
         self.tree.setattr(caller, ino, Some(fh), &changes).map(drop)
     }
 }

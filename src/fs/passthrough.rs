@@ -137,7 +137,8 @@ impl Core {
     ) -> Option<Arc<BackingId>> {
         let mut excepted = false;
         self.tree.paths(inode, &mut |path| excepted |= except.matches(path));
-        if excepted {
+        // What the kernel writes by itself nobody sees.
+        if excepted || self.is_guarded(inode) {
             return None;
         }
         let registered = self.tree.for_passthrough(fh).and_then(|file| {

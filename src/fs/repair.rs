@@ -4,6 +4,7 @@
 //! What a program writes to the same bytes at that very moment may be lost, as with two writers. No lock is
 //! held while the backing works.
 
+use std::cell::Cell;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,11 +16,14 @@ use crate::fault::injections::{
     Wrong,
 };
 use crate::fault::plan::Edit;
-use crate::mirror::Found;
+use crate::mirror::{Found, TimeChange};
 use crate::sys::text_of;
 
 /// So many files rot at most: the sizes of all are looked at first.
 const MOST_FILES: usize = 100_000;
+
+/// At every so many names it is asked whether somebody waits, which takes a system call and a lock.
+const NAMES: u64 = 1_000;
 
 /// So many errors are told.
 const MOST_ERRORS: usize = 10;
@@ -59,29 +63,26 @@ impl Repair {
             right |= is_right || heals;
         }
         if written {
-            self.modified(&found, Some(before))?;
+            self.modified(&found, before)?;
         }
         Ok(Outcome::Over(if right { State::Healed } else { State::Overwritten }))
     }
 
     /// A file was changed: what the kernel has cached of it counts no more, if it is later than before.
-    fn modified(&self, found: &Found, before: Option<(i64, u32)>) -> io::Result<()> {
-        if let Some((seconds, nanoseconds)) = before
-            && found.mtime()? <= (seconds, nanoseconds)
-        {
-            found.set_mtime(match nanoseconds + 1 {
-                1_000_000_000 => (seconds + 1, 0),
-                nanoseconds => (seconds, nanoseconds),
-            })?;
+    fn modified(&self, found: &Found, before: (i64, u32)) -> io::Result<()> {
+        if found.mtime()? <= before {
+            found.set_mtime(TimeChange::just_after(before))?;
         }
         found.ino.into_iter().for_each(|ino| self.core.changed_unseen(ino));
         Ok(())
     }
 
-    /// The regular files that match, and how long they are, by their paths.
+    /// The regular files that match, and how long they are, by their paths; not all if nobody waits.
     fn sizes(&self, wanted: &Rot, goes_on: &dyn Fn() -> bool) -> io::Result<Vec<(Vec<u8>, u64)>> {
         let (mut paths, mut too_many) = (Vec::new(), false);
-        self.core.tree.visit_all(goes_on, &mut |path| {
+        let names = Cell::new(0u64);
+        let still = || !names.replace(names.get() + 1).is_multiple_of(NAMES) || goes_on();
+        self.core.tree.visit_all(&still, &mut |path| {
             if wanted.pattern.matches(path) {
                 paths.push(path.to_vec());
             }
@@ -98,7 +99,7 @@ impl Repair {
             let size = self.core.tree.size_at(&path).ok()??;
             Some((path, size))
         };
-        Ok(paths.into_iter().filter_map(size).collect())
+        Ok(paths.into_iter().take_while(|_| goes_on()).filter_map(size).collect())
     }
 
     fn spoil(&self, path: &[u8], edit: Edit, hidden: bool) -> io::Result<bool> {
@@ -113,12 +114,12 @@ impl Repair {
         let Some(wrong) = Wrong::found(offset, &should, &is) else { return Ok(false) };
         found.write(wrong.offset, &wrong.is)?;
         match hidden {
-            true => found.set_mtime(before)?,
-            false => self.modified(&found, Some(before))?,
+            true => found.set_mtime(TimeChange::At(before.0, before.1))?,
+            false => self.modified(&found, before)?,
         }
         let source = Source { fault: None, name: None, kind: "rot", method: "rot" };
-        let place = Place { file, path: path.into(), inode: found.number };
-        self.core.gate.inject(&source, &place, vec![wrong]);
+        let place = Place { file, path: path.into() };
+        self.core.gate.injections().add(&source, &place, vec![wrong]);
         Ok(true)
     }
 }
@@ -142,7 +143,7 @@ impl Repairs for Repair {
         let sizes: Vec<u64> = files.iter().map(|(_, size)| *size).collect();
         let mut rotted =
             Rotted { files: files.len() as u64, bytes: sizes.iter().sum(), ..Rotted::default() };
-        for (place, edit) in wanted.spoil.over(&sizes) {
+        for (place, edit) in wanted.spoil.over(&sizes).take_while(|_| goes_on()) {
             let Some((path, _)) = files.get(place) else { continue };
             match self.spoil(path, edit, wanted.hidden) {
                 Ok(spoilt) => rotted.spots += u64::from(spoilt),
@@ -154,5 +155,61 @@ impl Repairs for Repair {
             }
         }
         Ok(rotted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::fault::spoil::{Spoil, Spoiling, Spots};
+    use crate::fault::{Draw, Pattern};
+    use crate::fs::SlowFs;
+
+    /// What has become of so many files of two spots each, if nobody waits once so often was asked; and how
+    /// often it was.
+    fn rotted(files: u64, patience: u64) -> (Rotted, u64) {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..files {
+            fs::write(dir.path().join(format!("f{n}")), [b'a'; 1024]).unwrap();
+        }
+        let spots = Spots { unit: 512, spots: 100, length: 1 };
+        let spoil = Spoil { spots, how: Spoiling::Zero, draw: Draw::once(1, "rot") };
+        let wanted = Rot { pattern: Pattern::new(".*/f[0-9]+").unwrap(), spoil, hidden: false };
+        let asked = Cell::new(0);
+        let goes_on = || asked.replace(asked.get() + 1) < patience;
+        let (fs, table) = SlowFs::of_directory(dir.path());
+        let rotted = fs.repair().rot(&wanted, &goes_on).unwrap();
+        assert_eq!(table.injections().page(0, 0).all, rotted.spots);
+        (rotted, asked.get())
+    }
+
+    #[test]
+    fn rot_ends_when_nobody_waits() {
+        // Once for the names, once for each file, once for each spot.
+        let (all, asked) = rotted(3, u64::MAX);
+        assert_eq!((all.files, all.spots, asked), (3, 6, 1 + 3 + 6));
+        for (patience, files, spots) in [(0, 0, 0), (1, 0, 0), (2, 1, 0), (6, 3, 2), (9, 3, 5)] {
+            let (some, asked) = rotted(3, patience);
+            assert_eq!((some.files, some.spots), (files, spots), "{patience}");
+            assert!(asked <= patience + 3, "{patience}: asked {asked} times");
+        }
+    }
+
+    #[test]
+    fn a_walk_asks_seldom() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..2_500 {
+            fs::write(dir.path().join(n.to_string()), "").unwrap();
+        }
+        let asked = Cell::new(0);
+        let goes_on = || asked.replace(asked.get() + 1) < 2;
+        let spots = Spots { unit: 512, spots: 1, length: 1 };
+        let spoil = Spoil { spots, how: Spoiling::Zero, draw: Draw::once(1, "rot") };
+        let wanted = Rot { pattern: Pattern::new("none").unwrap(), spoil, hidden: false };
+        let (fs, _) = SlowFs::of_directory(dir.path());
+        assert_eq!(fs.repair().rot(&wanted, &goes_on).unwrap(), Rotted::default());
+        assert_eq!(asked.get(), 3, "once at first, and once in a thousand names");
     }
 }

@@ -193,6 +193,7 @@ impl Core {
             let ended = not_run(&op, operands, struck.as_deref(), libc::EINTR);
             return self.take_back(&op, operands, reply, ended, struck);
         }
+        let operands = self.guarded_now(operands);
         let ended = match powered {
             Ok(_powered) => self.perform(&op, operands, struck.as_deref(), (&mut reply, run)),
             Err(errno) => not_run(&op, operands, struck.as_deref(), errno),
@@ -221,6 +222,7 @@ impl Core {
             return Ended { result, injected: false, took };
         };
         struck.come();
+        let operands = self.guarded_now(operands);
         let (result, took, refused) = self.carry_out(op, operands, struck, (&mut *reply, run));
         match struck.error() {
             None => Ended { result, injected: refused, took },

@@ -58,6 +58,17 @@ pub(crate) enum TimeChange {
     At(i64, u32),
 }
 
+impl TimeChange {
+    /// The first time after that one.
+    #[must_use]
+    pub(crate) fn just_after((seconds, nanoseconds): (i64, u32)) -> TimeChange {
+        match nanoseconds + 1 {
+            1_000_000_000 => TimeChange::At(seconds + 1, 0),
+            nanoseconds => TimeChange::At(seconds, nanoseconds),
+        }
+    }
+}
+
 /// What a setattr changes; None leaves it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
@@ -330,6 +341,12 @@ pub(super) fn generation(identity: &Identity) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_just_after_is_a_nanosecond_later() {
+        assert_eq!(TimeChange::just_after((-5, 7)), TimeChange::At(-5, 8));
+        assert_eq!(TimeChange::just_after((-5, 999_999_999)), TimeChange::At(-4, 0));
+    }
 
     #[test]
     fn device_numbers_round_trip() {

@@ -2,24 +2,25 @@
 //! names, opened for that alone, and closed. No locks.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, Timespec, Timestamps, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, Timestamps, openat2};
 
+use super::attr::{TimeChange, timespec};
 use super::inode::Identity;
 use super::room::For;
 use super::{Ino, Mirror, ROOT, errno, stat_of};
 
 /// A file of the backing that is open to be changed.
 pub(crate) struct Found {
-    fd: OwnedFd,
+    file: File,
     /// Which file it is.
     pub(crate) key: [u64; 3],
-    /// Its inode number.
-    pub(crate) number: u64,
     /// What the kernel knows it by, if it does.
     pub(crate) ino: Option<Ino>,
 }
@@ -85,7 +86,7 @@ impl<N: Default> Mirror<N> {
         let stat = stat_of(&fd)?;
         let identity = self.identity(&stat);
         let ino = self.table.known(&identity).map(|inode| inode.ino());
-        Ok(Found { fd, key: identity.key(), number: stat.stx_ino, ino })
+        Ok(Found { file: fd.into(), key: identity.key(), ino })
     }
 }
 
@@ -95,7 +96,7 @@ impl Found {
         let mut bytes = vec![0; len];
         let mut done = 0;
         while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::pread(&self.fd, rest, offset.saturating_add(done as u64)) {
+            match rustix::io::pread(&self.file, rest, offset.saturating_add(done as u64)) {
                 Ok(0) => break,
                 Ok(read) => done += read,
                 Err(rustix::io::Errno::INTR) => {}
@@ -108,29 +109,19 @@ impl Found {
 
     /// Writes there.
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut done = 0;
-        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::pwrite(&self.fd, rest, offset.saturating_add(done as u64)) {
-                Ok(0) => return Err(errno(libc::EIO)),
-                Ok(written) => done += written,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+        self.file.write_all_at(bytes, offset)
     }
 
     /// When it was modified.
     pub(crate) fn mtime(&self) -> io::Result<(i64, u32)> {
-        let mtime = stat_of(&self.fd)?.stx_mtime;
+        let mtime = stat_of(&self.file)?.stx_mtime;
         Ok((mtime.tv_sec, mtime.tv_nsec))
     }
 
     /// Has it so.
-    pub(crate) fn set_mtime(&self, (seconds, nanoseconds): (i64, u32)) -> io::Result<()> {
-        let kept = Timespec { tv_sec: 0, tv_nsec: libc::UTIME_OMIT };
-        let last_modification = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
-        let times = Timestamps { last_access: kept, last_modification };
-        Ok(rustix::fs::futimens(&self.fd, &times)?)
+    pub(crate) fn set_mtime(&self, time: TimeChange) -> io::Result<()> {
+        let last_modification = timespec(Some(time));
+        let times = Timestamps { last_access: timespec(None), last_modification };
+        Ok(rustix::fs::futimens(&self.file, &times)?)
     }
 }

@@ -187,7 +187,7 @@ impl Injection {
             kind: told.source.kind.to_owned(),
             method: told.source.method.to_owned(),
             path: WirePath::of(&told.place.path),
-            inode: signed(told.place.inode),
+            inode: signed(told.place.file.number),
             offset: signed(told.offset),
             len: signed(told.len),
             expected_sha256: told.should.map(|sha| sha.to_string()),

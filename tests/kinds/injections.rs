@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::Command;
+use std::thread;
 
 use rustix::fs::FallocateFlags;
 use serde_json::Value;
 use slowfs::rpc::{Injection, RotWords};
 
 use super::common::calls::Mapping;
-use super::common::{Mount, slowfs, stdout_of, text_of};
+use super::common::{Mount, slowfs, stdout_of, text_of, wait_for};
 use super::{copied, expected, mount_with, open, persisted, told};
 
 fn injections(mount: &Mount) -> Vec<Injection> {
@@ -123,6 +124,41 @@ fn what_others_change_behind_the_mount_is_left_alone() {
     fs::write(mount.raw().join("f"), [b'x'; 4096]).unwrap();
     assert_eq!(healed(&mount), ["overwritten"]);
     assert_eq!(persisted(&mount), [b'x'; 4096]);
+}
+
+#[test]
+fn what_others_change_behind_the_mount_is_what_should_be_there_once_it_rots() {
+    let mount = mount_with("corrupt zero -m write", 4096);
+    open(&mount, 0).write_all_at(&[b'b'; 4096], 0).unwrap();
+    // Some of it is as it was.
+    let others: Vec<u8> = [b"x", [0].as_slice()].concat().repeat(2048);
+    fs::write(mount.raw().join("f"), &others).unwrap();
+    let words = RotWords { pattern: ".*/f".into(), how: "random".into(), ..RotWords::default() };
+    let words = RotWords { spots: 8, ..words };
+    assert_eq!(mount.client().rot(&words).unwrap().spots, 8);
+    assert_ne!(persisted(&mount), others);
+    assert!(healed(&mount).iter().all(|outcome| outcome == "healed"));
+    assert_eq!(persisted(&mount), others);
+}
+
+/// Nothing stood when it arrived.
+#[test]
+fn a_write_that_was_held_ends_what_it_writes_over() {
+    let mount = mount_with("hang -m write -r .*/f", 4096);
+    let _clear = mount.clear_on_drop();
+    let file = open(&mount, 0);
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| file.write_all_at(&[b'b'; 4096], 0));
+        wait_for("the write to be held", || {
+            (mount.client().list_faults().unwrap()[0].held == 1).then_some(())
+        });
+        let words = RotWords { pattern: ".*/f".into(), ..RotWords::default() };
+        assert_eq!(mount.client().rot(&words).unwrap().spots, 1);
+        mount.clear();
+        writer.join().unwrap().unwrap();
+    });
+    assert_eq!(states(&mount), ["overwritten"]);
+    assert_eq!(persisted(&mount), [b'b'; 4096]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use common::{Mount, delaying, errno_of, failing, passing, slowfs, text_of, wait_for};
 use rustix::fs::FallocateFlags;
 use slowfs::fault::FaultWords;
-use slowfs::rpc::PassthroughStatistics;
+use slowfs::rpc::{PassthroughStatistics, RotWords};
 
 /// What stays with slowfs in these tests.
 const LOG: &str = ".*/log/.*";
@@ -92,6 +92,22 @@ fn faults_on_data_reach_what_matches_and_nothing_else() {
         assert_eq!(errno_of(file.write_at(b"x", 0)), libc::EIO);
         assert_eq!(errno_of(file.read_at(&mut byte, 0)), libc::EIO);
     }
+}
+
+#[test]
+fn a_file_in_which_an_injection_stands_stays_with_slowfs() {
+    let Some(mount) = with_log() else { return };
+    fs::write(mount.raw().join("data"), [b'a'; 4096]).unwrap();
+    let words = RotWords { pattern: ".*/data".into(), ..RotWords::default() };
+    assert_eq!(mount.client().rot(&words).unwrap().spots, 1);
+    let file = read_write(mount.mnt().join("data"));
+    file.write_all_at(&[b'b'; 4096], 0).unwrap();
+    assert_eq!(mount.client().injections(0, 1).unwrap().injections[0].state, "overwritten");
+    assert_eq!(served(&mount).files, 0);
+    drop(file);
+    wait_for("its release", || (calls(&mount, "release") == 1).then_some(()));
+    let _file = read_write(mount.mnt().join("data"));
+    wait_until_open(&mount, 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! most one injection stands, the last; what is written over it ends it there. The right bytes and those
 //! that are there are kept, [`MOST_BYTES`] in all, and of later ones their digests; there are never more
 //! than [`MOST`] injections: those that are over go first, and what finds no room is counted.
+//! While one stands, operations that write are looked at: the bit that says so changes under the lock.
 //! Lock rule: one lock, innermost, for memory work only.
 
 mod pieces;
@@ -34,7 +35,7 @@ pub const MOST_BYTES: usize = 64 << 20;
 pub struct FileKey {
     /// The device.
     pub dev: u64,
-    /// The number on it.
+    /// Its inode number there, as stat(2) shows it.
     pub number: u64,
     /// Tells it from a later one of that number.
     pub born: u64,
@@ -47,8 +48,6 @@ pub struct Place {
     pub file: FileKey,
     /// Its path in the backing.
     pub path: Arc<[u8]>,
-    /// Its inode number, as stat(2) shows it.
-    pub inode: u64,
 }
 
 /// Which fault it was: one of this mount, or none where control asked for it.
@@ -165,23 +164,35 @@ pub struct Wound {
     pub left: Option<Vec<Wrong>>,
 }
 
-/// All injections of a mount.
+/// What a table keeps of them.
 #[derive(Default)]
-pub struct Injections {
-    store: Mutex<Store>,
+pub(super) struct Injected(Mutex<Store>);
+
+/// All injections of a mount, and the bit that says whether one stands.
+#[derive(Clone, Copy)]
+pub struct Injections<'a> {
+    store: &'a Mutex<Store>,
+    mask: &'a MaskWord,
 }
 
-impl Injections {
+impl<'a> Injections<'a> {
+    pub(super) fn new(Injected(store): &'a Injected, mask: &'a MaskWord) -> Injections<'a> {
+        Injections { store, mask }
+    }
+
+    /// Changes what stands. The bit changes before the lock is free: who writes once an injection is listed
+    /// is looked at.
+    fn change(&self, change: impl FnOnce(&mut Store)) {
+        let mut store = self.store.lock();
+        change(&mut store);
+        self.mask.guard(store.is_any_standing());
+    }
+
     /// Adds what a fault has made of the stored bytes of a file.
-    pub(super) fn add(&self, mask: &MaskWord, source: &Source, place: &Place, wrongs: Vec<Wrong>) {
-        if wrongs.is_empty() {
-            return;
-        }
-        // Before they can be listed, so that whoever writes there once they are is looked at.
-        mask.guard();
+    pub(crate) fn add(&self, source: &Source, place: &Place, wrongs: Vec<Wrong>) {
         for wrong in wrongs {
             let digests = [Sha::of(&wrong.should), Sha::of(&wrong.is)];
-            self.store.lock().add(source, place, wrong, digests);
+            self.change(|store| store.add(source, place, wrong, digests));
         }
     }
 
@@ -194,7 +205,7 @@ impl Injections {
 
     /// These bytes of a file have been written: what was injected there is over.
     pub fn overwritten(&self, file: FileKey, bytes: Range<u64>) {
-        self.store.lock().overwritten(file, &bytes);
+        self.change(|store| store.overwritten(file, &bytes));
     }
 
     /// Whether anything stands in that file.
@@ -204,7 +215,7 @@ impl Injections {
     }
 
     /// A file in which something stands is found by this path from now on.
-    pub fn moved(&self, file: FileKey, path: Vec<u8>) {
+    pub fn moved(&self, file: FileKey, path: Arc<[u8]>) {
         self.store.lock().moved(file, path);
     }
 
@@ -226,7 +237,8 @@ impl Injections {
         self.store.lock().state(id)
     }
 
-    /// Has bytes that are there be what they should be, as far as that is known.
+    /// Has bytes that are there be what they should be, as far as that is known: where injections stand, and
+    /// what they left is there still.
     pub fn correct(&self, file: FileKey, offset: u64, bytes: &mut [u8]) {
         self.store.lock().correct(file, offset, bytes);
     }
@@ -239,7 +251,7 @@ impl Injections {
 
     /// An injection is over, by this.
     pub fn end(&self, id: u64, state: State) {
-        self.store.lock().end(id, state);
+        self.change(|store| store.end(id, state));
     }
 }
 

@@ -87,13 +87,17 @@ impl Store {
         Some(self.last)
     }
 
+    pub(super) fn is_any_standing(&self) -> bool {
+        !self.files.is_empty()
+    }
+
     pub(super) fn concern(&self, file: FileKey) -> bool {
         self.files.contains_key(&file)
     }
 
-    pub(super) fn moved(&mut self, file: FileKey, path: Vec<u8>) {
+    pub(super) fn moved(&mut self, file: FileKey, path: Arc<[u8]>) {
         if let Some(file) = self.files.get_mut(&file) {
-            file.path = path.into();
+            file.path = path;
         }
     }
 
@@ -152,10 +156,12 @@ impl Store {
                 continue;
             };
             let piece = piece.start.max(range.start)..piece.end.min(range.end);
-            let should = cut(kept, &piece).should;
-            let at = usize::try_from(piece.start - offset).unwrap_or(usize::MAX);
-            let bytes = bytes.get_mut(at..).unwrap_or_default().iter_mut();
-            bytes.zip(&should).for_each(|(byte, should)| *byte = *should);
+            let Wrong { should, is, .. } = cut(kept, &piece);
+            let at = |place: u64| usize::try_from(place - offset).unwrap_or(usize::MAX);
+            // Not all that write are seen here. One byte alone that is as it was tells nothing.
+            let bytes =
+                bytes.get_mut(at(piece.start)..at(piece.end)).filter(|there| **there == *is);
+            bytes.into_iter().for_each(|there| there.copy_from_slice(&should));
         }
     }
 

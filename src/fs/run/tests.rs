@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::marker::PhantomData;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -76,6 +76,20 @@ impl<R: Answer> Answer for Told<R> {
     }
 }
 
+impl SlowFs {
+    /// One of that directory that nothing is mounted on, and its faults.
+    pub(in crate::fs) fn of_directory(dir: &Path) -> (SlowFs, Arc<FaultTable>) {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(dir, flags, Mode::empty()).unwrap();
+        let tree = Tree::new(root, dir).unwrap();
+        let line = DelayLine::new().unwrap();
+        let table = FaultTable::new(Arc::clone(&line), Some(1));
+        let keep = Arc::new(Keep::in_memory_only());
+        let fs = SlowFs::new((tree, None), Arc::clone(&table), line, keep, FsOptions::default());
+        (fs, table)
+    }
+}
+
 /// A directory, behind a filesystem that nothing is mounted on.
 struct Room {
     fs: SlowFs,
@@ -86,13 +100,7 @@ struct Room {
 impl Room {
     fn new() -> Room {
         let dir = tempfile::tempdir().unwrap();
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(dir.path(), flags, Mode::empty()).unwrap();
-        let tree = Tree::new(root, dir.path()).unwrap();
-        let line = DelayLine::new().unwrap();
-        let table = FaultTable::new(Arc::clone(&line), Some(1));
-        let keep = Arc::new(Keep::in_memory_only());
-        let fs = SlowFs::new((tree, None), Arc::clone(&table), line, keep, FsOptions::default());
+        let (fs, table) = SlowFs::of_directory(dir.path());
         Room { fs, table, dir }
     }
 
