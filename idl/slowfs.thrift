@@ -257,17 +257,29 @@ struct Met {
     3: i64 others,                  // how many others are in force
 }
 
+/** What is to rot. What is 0 or empty is as the command has it. */
+struct Rot {
+    1: string pattern,              // which files
+    2: string how,                  // "flip", "flip:BITS", "zero", "random"
+    3: i64 spots,                   // in all files together
+    4: i64 unit,                    // bytes
+    5: i64 length,                  // units of a spot
+    6: optional string seed,        // a number of 64 bits
+    7: bool hidden,                 // leave the times of modification
+}
+
 /** One line of a scenario. */
 struct Step {
     1: i64 line,                    // its number in the file: what is told of it begins with that
     2: optional i64 at_ns,          // when it is done, since the start
     3: optional string once,        // or the fault, by name or id, at whose firing
     4: i64 fired,                   // which firing of that, from 1
-    5: string command,              // "put", "only", "clear" or "end"
+    5: string command,              // "put", "only", "clear", "heal", "rot" or "end"
     6: list<Fault> faults,          // what "put" sets, one, or "only", in the place of every other fault
     7: bool add,                    // whether "put" adds it beside the others of its methods
     8: list<string> clear,          // what "clear" clears, as the call does; none: everything
     9: string text,                 // the command as it was typed
+    10: optional Rot rot,           // what "rot" spoils; without its own seed it draws by the scenario's
 }
 
 /** What a mount is to do by itself. What has one time is one change of the table. */
@@ -350,17 +362,6 @@ struct Healed {
     1: i64 id,
     2: string outcome,              // a state of Injection; or "unknown" if its bytes are not kept, or "failed"
     3: optional string error,       // why it failed
-}
-
-/** What is to rot. What is 0 or empty is as the command has it. */
-struct Rot {
-    1: string pattern,              // which files
-    2: string how,                  // "flip", "flip:BITS", "zero", "random"
-    3: i64 spots,                   // in all files together
-    4: i64 unit,                    // bytes
-    5: i64 length,                  // units of a spot
-    6: optional string seed,        // a number of 64 bits
-    7: bool hidden,                 // leave the times of modification
 }
 
 /** What has rotted. */

@@ -25,8 +25,9 @@ use super::whom::{Meant, is_bare_mountpoint};
 use super::{
     injections, kinds, matching, output, plug, power, record, scenario, set, trace, watch, whom,
 };
+use crate::fault::injections::RotWords;
 use crate::fault::words::{FaultWords, visible};
-use crate::rpc::{Client, ClientError, MethodInfo, RotWords, objects};
+use crate::rpc::{Client, ClientError, MethodInfo, objects};
 
 /// How long to wait for a connection, and for each answer.
 const TIMEOUT: Duration = Duration::from_secs(5);

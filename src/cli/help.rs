@@ -101,7 +101,7 @@ Examples:
   slowfs methods --addr 127.0.0.1:9091 --json";
 
 pub(super) const RUN: &str = "\
-A line is a time and a command as it is typed after `slowfs`: a kind of fault, clear or recipe; `60s end` \
+A line is a time and a command as it is typed after `slowfs`: a kind of fault, clear, recipe, rot or heal; `60s end` \
 says when all that it has set is cleared. `once NAME fired N: ..` does it at that firing, `seed N` makes the \
 dice repeatable, @MOUNT before a line is for that mount, # begins a comment. The file is read whole before \
 anything starts. It ends with this command, or by `slowfs clear`. docs/scenarios.md says more.

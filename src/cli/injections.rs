@@ -6,8 +6,9 @@ use super::control::RotArgs;
 use super::output;
 use super::render::explain;
 use super::report::Report;
+use crate::fault::injections::RotWords;
 use crate::fault::words::visible;
-use crate::rpc::{Client, ClientError, Healed, Injection, Injections, RotWords, Rotted, objects};
+use crate::rpc::{Client, ClientError, Healed, Injection, Injections, Rotted, objects};
 
 /// How many are asked for at once.
 const PAGE: i64 = 1_000;
@@ -123,7 +124,7 @@ pub(super) fn rot_words(args: &RotArgs) -> Result<RotWords, String> {
         seed: args.seed.map(|seed| seed.to_string()),
         hidden: args.hidden,
     };
-    words.rot().map(|_| words)
+    words.rot(0).map(|_| words)
 }
 
 /// Spoils stored bytes.

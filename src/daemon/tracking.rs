@@ -11,11 +11,11 @@ use rustix::fs::{Mode, OFlags};
 use super::config::TrackingConfig;
 use super::error::{StartError, strip};
 use super::held;
-use crate::fault::Keeping;
+use crate::fault::{Keeping, seed_of};
 use crate::fs::{How, Plug, Survey};
 use crate::rpc::{
     Behind, Cut, CutNow, PowerCut, PowerLoss, Unsynced as Told, UnsyncedFile, UnsyncedLog,
-    UnsyncedName, UnsyncedRange, WirePath, ns, seed_of, signed,
+    UnsyncedName, UnsyncedRange, WirePath, ns, signed,
 };
 use crate::unsynced::{Choice, Limits, Pending, Unsynced};
 

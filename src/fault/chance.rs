@@ -204,6 +204,11 @@ impl Draw {
     }
 }
 
+/// The number of 64 bits that a seed is.
+pub(crate) fn seed_of(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "seed: write a number of 64 bits".to_owned())
+}
+
 /// The n-th number, counted from 0, of what is no fault but is drawn by a seed too.
 #[must_use]
 pub(crate) fn drawn(seed: u64, key: &str, n: u64) -> u64 {

@@ -73,8 +73,8 @@ pub(crate) mod words;
 
 pub use bounds::Bounds;
 pub use called::FaultRef;
-pub(crate) use chance::drawn;
 pub use chance::{Chance, Draw, Probability, ProbabilityScale};
+pub(crate) use chance::{drawn, seed_of};
 pub use ended::{Gone, MOST_ENDED, Why};
 pub use error::SpecError;
 pub use firing::Hit;

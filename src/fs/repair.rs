@@ -138,8 +138,9 @@ impl Repairs for Repair {
         wounds.iter().map(heal).collect()
     }
 
-    fn rot(&self, wanted: &Rot, goes_on: &dyn Fn() -> bool) -> io::Result<Rotted> {
-        let files = self.sizes(wanted, goes_on)?;
+    fn rot(&self, wanted: &Rot, goes_on: &dyn Fn() -> bool) -> Result<Rotted, String> {
+        let files = self.sizes(wanted, goes_on);
+        let files = files.map_err(|e| format!("cannot look for files: {}", text_of(&e)))?;
         let sizes: Vec<u64> = files.iter().map(|(_, size)| *size).collect();
         let mut rotted =
             Rotted { files: files.len() as u64, bytes: sizes.iter().sum(), ..Rotted::default() };

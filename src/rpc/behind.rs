@@ -13,6 +13,11 @@ impl<T: ?Sized> Behind<T> {
         Behind(Some(who))
     }
 
+    /// Whoever it is, for who asks by himself.
+    pub(super) fn shared(&self) -> Option<Arc<T>> {
+        self.0.clone()
+    }
+
     /// Whoever it is.
     pub(super) fn get(&self) -> Option<&T> {
         self.0.as_deref()

@@ -9,11 +9,11 @@
 use thrift::protocol::TType;
 
 use super::record::{Wire, field};
-use super::rot::RotWords;
 use super::scenario::ScenarioWords;
 use super::unsynced::{Cut, CutNow};
 use super::values::WirePath;
 use super::wire::{Fields, Message, Value};
+use crate::fault::injections::RotWords;
 use crate::fault::words::{FaultWords, PlainFault};
 use crate::ops::MethodSet;
 

@@ -125,8 +125,8 @@ pub(super) struct Handler {
 impl Handler {
     pub(super) fn new(table: Arc<FaultTable>, stats: Arc<Stats>, config: ServerConfig) -> Handler {
         let (dropped, looking) = (Dropped::default(), Place::default());
-        let bounds = config.bounds.clone();
-        let stage = Stage::new(Arc::clone(&table), Arc::clone(&stats), bounds);
+        let (bounds, repairer) = (config.bounds.clone(), config.repairer.shared());
+        let stage = Stage::new(Arc::clone(&table), Arc::clone(&stats), bounds, repairer);
         Handler { table, stats, config, dropped, looking, stage }
     }
 

@@ -12,7 +12,6 @@ use super::injections::{Healed, Injection, Injections, Rotted};
 use super::matching::{Matched, Met};
 use super::record::Record;
 use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
-use super::rot::RotWords;
 use super::scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 use super::trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
@@ -20,6 +19,7 @@ use super::unsynced::{PowerCut, PowerLoss, Unsynced, UnsyncedFile, UnsyncedName,
 use super::values::{MEMBERS, WirePath};
 use super::wire::tests::read_one;
 use super::wire::{Fields, Message, Value, encode};
+use crate::fault::injections::RotWords;
 use crate::fault::words::{self, Args, EffectWords, FaultWords};
 
 const IDL: &str = include_str!("../../idl/slowfs.thrift");
@@ -402,6 +402,7 @@ fn scenarios_are_written_as_ever() {
         add: true,
         clear: vec!["fsync".into()],
         text: "kill".into(),
+        rot: Some(RotWords { pattern: "p".into(), ..RotWords::default() }),
     };
     let steps = vec![step, StepWords::default()];
     let (name, seed) = ("disk".to_owned(), text("5"));

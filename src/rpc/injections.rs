@@ -10,14 +10,12 @@ use super::client::Client;
 use super::connection::{ClientError, arguments};
 use super::handler::{Handler, Refusal};
 use super::record::{Wire, record};
-use super::rot::RotWords;
 use super::values::WirePath;
 use super::wire::signed;
 use crate::fault::Origin;
 use crate::fault::injections::{
-    Healing, MOST_AT_ONCE, Outcome, Repairs, Rotted as Spoilt, State, Told,
+    Healing, MOST_AT_ONCE, Outcome, Repairs, RotWords, Rotted as Spoilt, State, Told,
 };
-use crate::sys::text_of;
 
 /// Injections that are told of at once.
 const MOST: i64 = 1_000;
@@ -168,11 +166,10 @@ impl Handler {
         words: &RotWords,
         waits: &dyn Fn() -> bool,
     ) -> Result<Rotted, Refusal> {
-        let (rot, seed) = words.rot().map_err(Refusal::Own)?;
-        let rotted = self.repairs()?.rot(&rot, waits);
-        let Spoilt { files, bytes, spots, failed } = rotted
-            .map_err(|error| Refusal::Own(format!("cannot look for files: {}", text_of(&error))))?;
-        info!(%peer, "{spots} spots in {files} files have rotted, with seed {seed}");
+        let (rot, seed) = words.rot(rand::random()).map_err(Refusal::Own)?;
+        let rotted = self.repairs()?.rot(&rot, waits).map_err(Refusal::Own)?;
+        info!(%peer, "{rotted}, with seed {seed}");
+        let Spoilt { files, bytes, spots, failed } = rotted;
         let [files, bytes, spots] = [files, bytes, spots].map(signed);
         Ok(Rotted { files, bytes, spots, seed: seed.to_string(), failed })
     }
@@ -205,11 +202,10 @@ impl Healed {
     }
 
     fn of(Healing { id, outcome }: Healing) -> Healed {
-        let id = signed(id);
+        let healed = Healed::by(signed(id), outcome.name());
         match outcome {
-            Outcome::Over(state) => Healed::by(id, state.name()),
-            Outcome::Unknown => Healed::by(id, "unknown"),
-            Outcome::Failed(why) => Healed { error: Some(why), ..Healed::by(id, "failed") },
+            Outcome::Failed(why) => Healed { error: Some(why), ..healed },
+            Outcome::Over(_) | Outcome::Unknown => healed,
         }
     }
 }

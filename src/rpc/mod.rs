@@ -66,7 +66,6 @@ pub use injections::{Healed, Injection, Injections, Rotted};
 pub use matching::{Matched, Met};
 pub use record::BadField;
 pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
-pub use rot::RotWords;
 pub use scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
 pub use server::{Door, Server};
 pub use socket::{Listener, bind};
@@ -78,7 +77,6 @@ pub use unsynced::{
     UnsyncedRange,
 };
 pub use values::WirePath;
-pub(crate) use values::seed_of;
 pub use wire::BadMessage;
 pub(crate) use wire::{ns, signed};
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::record::record;
 use super::statistics::MethodStatistics;
 use super::wire::{ns, printable, signed};
+use crate::fault::injections::RotWords;
 use crate::fault::trace::monotonic_ns;
 use crate::fault::words::FaultWords;
 use crate::scenario::{Command, Event, Phase, Script, Step, Told, What, When, Why};
@@ -23,7 +24,7 @@ record! {
         3: once: Option<String>,
         /// Which firing of that.
         4: fired: i64,
-        /// `put`, `only`, `clear` or `end`.
+        /// `put`, `only`, `clear`, `heal`, `rot` or `end`.
         5: command: String,
         /// What `put` sets, which is one, or `only`.
         6: faults: Vec<FaultWords>,
@@ -33,6 +34,8 @@ record! {
         8: clear: Vec<String>,
         /// As it was typed.
         9: text: String,
+        /// What `rot` spoils.
+        10: rot: Option<RotWords>,
     }
 }
 
@@ -205,6 +208,11 @@ impl StepWords {
                 words.clear.clone_from(what);
                 "clear"
             }
+            Command::Heal => "heal",
+            Command::Rot(rot) => {
+                words.rot = Some((**rot).clone());
+                "rot"
+            }
             Command::End => "end",
         };
         StepWords { command: command.to_owned(), ..words }
@@ -229,10 +237,15 @@ impl StepWords {
             ("only", Err(none)) if none.is_empty() => return refuse("only takes faults"),
             ("only", Err(several)) => Command::Only(several),
             ("clear", _) => Command::Clear(self.clear),
+            ("heal", _) => Command::Heal,
+            ("rot", _) => match self.rot {
+                Some(rot) => Command::Rot(Box::new(rot)),
+                None => return refuse("rot takes what is to rot"),
+            },
             ("end", _) => Command::End,
             (other, _) => {
                 let other = printable(other);
-                return refuse(&format!("{other}: write put, only, clear or end"));
+                return refuse(&format!("{other}: write put, only, clear, heal, rot or end"));
             }
         };
         Ok(Step { line, when, command, text: self.text })

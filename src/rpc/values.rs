@@ -12,11 +12,6 @@ use super::record::{BadField, FieldId, Wire, utf8};
 use super::wire::{Fields, Value, printable};
 use crate::fault::words::{self, Args};
 
-/// The number of 64 bits that a seed is.
-pub(crate) fn seed_of(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "seed: write a number of 64 bits".to_owned())
-}
-
 /// The members of the union: id, name and type.
 #[cfg(test)]
 pub(super) const MEMBERS: [(i16, &str, &str); 5] = [

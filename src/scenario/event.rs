@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::script::{Step, When};
 use crate::fault::{FaultId, Lifted, Put};
 use crate::stats::Requests;
 
@@ -33,6 +34,16 @@ pub(crate) enum What {
         planned: Option<Duration>,
     },
     Ended,
+}
+
+impl What {
+    pub(super) fn of(step: &Step) -> What {
+        let planned = match step.when {
+            When::At(at) => Some(at),
+            When::Fired(..) => None,
+        };
+        What::Step { line: step.line, planned }
+    }
 }
 
 /// The same as it is noted at the moment itself, in memory: the rest is found out after it.

@@ -8,6 +8,8 @@ mod event;
 pub(crate) mod order;
 mod phase;
 mod prepared;
+mod repair;
+mod repairing;
 mod run;
 mod script;
 mod stage;

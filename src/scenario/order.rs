@@ -3,11 +3,16 @@
 use super::script::{Step, When};
 use super::text::Wrong;
 
-/// The steps of one mount that cannot stand beside those of the same time before them.
+/// The steps of one mount that cannot be at their time, or not beside those of the same time before them.
 pub(crate) fn wrong(steps: &[&Step]) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     for (place, step) in steps.iter().enumerate() {
         let mut refuse = |why| wrong.push(Wrong { line: step.line, why });
+        if step.command.is_repair() && matches!(step.when, When::Fired(..)) {
+            let why = "heal and rot need a time: they take as long as the backing does, and what fires would \
+                       wait for that";
+            refuse(why.to_owned());
+        }
         let before = steps.iter().take(place);
         let beside: Vec<&&Step> = before.filter(|other| is_one_change(step, other)).collect();
         let sets = beside.iter().rev().find(|other| other.command.rank() > step.command.rank());
@@ -32,5 +37,6 @@ pub(crate) fn wrong(steps: &[&Step]) -> Vec<Wrong> {
 
 /// Whether two steps are one change of the table.
 pub(super) fn is_one_change(one: &Step, other: &Step) -> bool {
-    matches!(one.when, When::At(_)) && one.when == other.when
+    let is_change = |step: &Step| !step.command.is_repair();
+    matches!(one.when, When::At(_)) && one.when == other.when && is_change(one) && is_change(other)
 }

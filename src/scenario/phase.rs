@@ -31,6 +31,8 @@ pub(crate) enum Why {
     NoThread(String),
     /// A step could not be done.
     Refused { line: u32, why: String },
+    /// It came to its end before a step was done.
+    Late { line: u32 },
 }
 
 impl Why {
@@ -50,6 +52,7 @@ impl fmt::Display for Why {
             Why::Unmounted => f.write_str("the mount ends"),
             Why::NoThread(error) => write!(f, "cannot start a thread for it: {error}"),
             Why::Refused { line, why } => write!(f, "line {line} was refused: {why}"),
+            Why::Late { line } => write!(f, "line {line} was not done by the end"),
         }
     }
 }

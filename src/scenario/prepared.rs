@@ -5,13 +5,17 @@ use std::mem;
 use std::time::Duration;
 
 use super::order;
+use super::repair::Repair;
 use super::script::{Command, Script, Step, When};
 use super::text::Wrong;
 use crate::fault::words::FaultWords;
 use crate::fault::{Bounds, Change, FaultRef, FaultTable, Lift, NoSwap, Placement, TooManyFaults};
 use crate::ops::Method;
 
-/// The steps of one moment, which are one change of the table.
+/// How many lines are told that cannot be.
+const MOST_TOLD: usize = 20;
+
+/// The steps of one moment, which are one change of the table; or one that changes what is stored.
 #[derive(Debug)]
 pub(super) struct Act {
     pub(super) when: When,
@@ -21,6 +25,8 @@ pub(super) struct Act {
     pub(super) lift: Lift,
     /// Which step names each of the faults that it lifts.
     lifting: Vec<usize>,
+    /// What else it does, and then nothing of that.
+    pub(super) repair: Option<Repair>,
     /// It ends the scenario.
     pub(super) ends: bool,
 }
@@ -32,8 +38,8 @@ pub(super) struct Act {
 pub(super) fn prepared(
     script: &Script,
     table: &FaultTable,
-    bounds: &Bounds,
-) -> Result<Vec<Act>, Vec<Wrong>> {
+    (bounds, can_repair): (&Bounds, bool),
+) -> Result<Vec<Act>, String> {
     let mut acts: Vec<Act> = Vec::new();
     let mut wrong = order::wrong(&script.steps.iter().collect::<Vec<_>>());
     for (place, step) in script.steps.iter().enumerate() {
@@ -42,8 +48,18 @@ pub(super) fn prepared(
         if matches!(step.when, When::At(at) if at >= script.end) {
             refuse("it is not before the end".to_owned());
         }
+        if let Some(repair) = Repair::of(script, place) {
+            if !can_repair {
+                refuse("this server does not serve the files".to_owned());
+            }
+            let repair = repair.map_err(refuse).ok();
+            let (when, steps) = (step.when.clone(), vec![place]);
+            acts.push(Act { steps, repair, ..Act::new(when, None) });
+            continue;
+        }
+        let is_beside = |act: &Act| act.when == step.when && act.repair.is_none();
         let of_its_time = match step.when {
-            When::At(_) => acts.iter_mut().find(|act| act.when == step.when),
+            When::At(_) => acts.iter_mut().find(|act| is_beside(act)),
             When::Fired(..) => None,
         };
         let mut add = |act: &mut Act| act.add(place, step, bounds).unwrap_or_else(&mut refuse);
@@ -58,7 +74,7 @@ pub(super) fn prepared(
     }
     if !wrong.is_empty() {
         wrong.sort_by_key(|wrong| wrong.line);
-        return Err(wrong);
+        return Err(told(&wrong));
     }
     let time = |act: &Act| match act.when {
         When::At(at) => at,
@@ -138,6 +154,7 @@ impl Act {
             change,
             lift: Lift::default(),
             lifting: Vec::new(),
+            repair: None,
             ends: false,
         }
     }
@@ -153,6 +170,7 @@ impl Act {
                 faults.iter().try_for_each(|f| self.set(f, Placement::Replace, bounds))?;
             }
             Command::Clear(what) => self.clear(place, what),
+            Command::Heal | Command::Rot(_) => {}
             Command::End => self.ends = true,
         }
         self.steps.push(place);
@@ -186,4 +204,14 @@ impl Act {
             }
         }
     }
+}
+
+/// Lines that are wrong, in one.
+fn told(wrong: &[Wrong]) -> String {
+    let told = wrong.iter().take(MOST_TOLD);
+    let mut told: Vec<_> = told.map(|Wrong { line, why }| format!("line {line}: {why}")).collect();
+    if let Some(more @ 1..) = wrong.len().checked_sub(MOST_TOLD) {
+        told.push(format!("{more} more are wrong"));
+    }
+    told.join("; ")
 }

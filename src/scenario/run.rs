@@ -17,16 +17,13 @@ use tracing::{info, warn};
 use super::event::{Did, Event, Raw, What};
 use super::phase::{Phase, Progress, Why};
 use super::prepared::{Act, prepared};
-use super::script::{Script, Step, When};
-use super::text::Wrong;
+use super::repair::{Repair, Repairer};
+use super::script::{Script, When};
 use crate::fault::words::{time_text, visible};
 use crate::fault::{
     Bounds, Change, FaultId, FaultRef, FaultTable, Lift, Lifted, Once, Origin, Put, Swapped,
 };
 use crate::stats::Stats;
-
-/// How many lines are told that cannot be.
-const MOST_TOLD: usize = 20;
 
 /// How many warnings are told of what was done at one time.
 const MOST_WARNINGS: usize = 8;
@@ -34,10 +31,10 @@ const MOST_WARNINGS: usize = 8;
 pub(super) struct Run {
     pub(super) script: Arc<Script>,
     pub(super) by: Origin,
-    on: On,
-    state: Mutex<State>,
-    /// Told when there is something to note, and at the end.
-    woken: Condvar,
+    pub(super) on: On,
+    pub(super) state: Mutex<State>,
+    /// Told when there is something to note or to repair, and at the end.
+    pub(super) woken: Condvar,
     own: Weak<Run>,
 }
 
@@ -47,15 +44,20 @@ pub(super) struct On {
     pub(super) table: Arc<FaultTable>,
     pub(super) stats: Arc<Stats>,
     pub(super) bounds: Bounds,
+    pub(super) repairer: Repairer,
 }
 
-struct State {
-    phase: Phase,
+pub(super) struct State {
+    pub(super) phase: Phase,
     began: Option<(Instant, SystemTime)>,
     elapsed: Duration,
     /// What is still to be done; those that are done are taken away.
     acts: Vec<Option<Act>>,
-    done: usize,
+    pub(super) done: usize,
+    /// What is to be changed of what is stored, and of which step.
+    pub(super) to_repair: VecDeque<(usize, Repair)>,
+    /// The step of which something is being changed.
+    pub(super) repairing: Option<usize>,
     faults: Vec<FaultId>,
     /// The names of all that it has set.
     names: Vec<FaultRef>,
@@ -67,7 +69,8 @@ struct State {
 impl Run {
     /// A run of that script, all of whose steps can be.
     pub(super) fn new(script: Script, by: Origin, on: On) -> Result<Arc<Run>, String> {
-        let acts = prepared(&script, &on.table, &on.bounds).map_err(|wrong| told(&wrong))?;
+        let can = (&on.bounds, on.repairer.is_some());
+        let acts = prepared(&script, &on.table, can)?;
         let (acts, script) = (acts.into_iter().map(Some).collect(), Arc::new(script));
         let state = State {
             phase: Phase::Loaded,
@@ -75,6 +78,8 @@ impl Run {
             elapsed: Duration::ZERO,
             acts,
             done: 0,
+            to_repair: VecDeque::new(),
+            repairing: None,
             faults: Vec::new(),
             names: Vec::new(),
             raw: VecDeque::new(),
@@ -93,9 +98,16 @@ impl Run {
         self.begin()?;
         let swapped = self.on.table.catch_up();
         self.on.table.spread(swapped);
+        if self.script.steps.iter().any(|step| step.command.is_repair()) {
+            self.spawn("slowfs-repair", Run::repair)?;
+        }
+        self.spawn("slowfs-scenario", Run::play)
+    }
+
+    fn spawn(self: &Arc<Run>, name: &str, work: fn(Arc<Run>)) -> Result<(), String> {
         let run = Arc::clone(self);
-        let thread = thread::Builder::new().name("slowfs-scenario".into());
-        let started = thread.spawn(move || run.play());
+        let thread = thread::Builder::new().name(name.into());
+        let started = thread.spawn(move || work(run));
         started.map(drop).map_err(|error| self.cannot_play(&error))
     }
 
@@ -172,10 +184,16 @@ impl Run {
     }
 
     /// The same, told to nobody.
-    fn end_with(&self, state: &mut State, why: Why) -> Option<(Lifted, Swapped)> {
+    pub(super) fn end_with(&self, state: &mut State, why: Why) -> Option<(Lifted, Swapped)> {
         if matches!(state.phase, Phase::Ended(_)) {
             return None;
         }
+        let waiting = state.to_repair.front().map(|(place, _)| *place);
+        let left = state.repairing.or(waiting).and_then(|place| self.script.steps.get(place));
+        let why = match (why, left) {
+            (Why::Done, Some(step)) => Why::Late { line: step.line },
+            (why, _) => why,
+        };
         state.elapsed = state.elapsed();
         let had_begun = state.phase == Phase::Running;
         state.phase = Phase::Ended(why.clone());
@@ -265,6 +283,11 @@ impl Run {
             return None;
         }
         let mut act = state.acts.get_mut(place)?.take()?;
+        if let Some(repair) = act.repair.take() {
+            state.to_repair.extend(act.steps.first().map(|step| (*step, repair)));
+            self.woken.notify_all();
+            return None;
+        }
         act.spares(|fault| state.names.contains(fault));
         match self.on.table.swap(mem::take(&mut act.change), &act.lift) {
             Ok((put, lifted, swapped)) => {
@@ -298,7 +321,7 @@ impl Run {
             let names = faults.iter().filter_map(|fault| fault.name.as_deref());
             state.names.extend(names.map(FaultRef::new));
             let is_last = steps.peek().is_none();
-            state.note(step.what(), did, if is_last { set.clone() } else { Vec::new() });
+            state.note(What::of(step), did, if is_last { set.clone() } else { Vec::new() });
             state.done += 1;
         }
     }
@@ -360,29 +383,9 @@ impl State {
         }
     }
 
-    fn note(&mut self, what: What, did: Did, set: Vec<FaultId>) {
+    pub(super) fn note(&mut self, what: What, did: Did, set: Vec<FaultId>) {
         let at = self.elapsed();
         self.raw.push_back(Raw { what, at, did, set });
-    }
-}
-
-/// Lines that are wrong, in one.
-fn told(wrong: &[Wrong]) -> String {
-    let told = wrong.iter().take(MOST_TOLD);
-    let mut told: Vec<_> = told.map(|Wrong { line, why }| format!("line {line}: {why}")).collect();
-    if let Some(more @ 1..) = wrong.len().checked_sub(MOST_TOLD) {
-        told.push(format!("{more} more are wrong"));
-    }
-    told.join("; ")
-}
-
-impl Step {
-    fn what(&self) -> What {
-        let planned = match self.when {
-            When::At(at) => Some(at),
-            When::Fired(..) => None,
-        };
-        What::Step { line: self.line, planned }
     }
 }
 

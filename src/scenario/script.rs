@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::fault::FaultWords;
+use crate::fault::injections::RotWords;
 
 /// How many steps a scenario may have: each is a change of the table at most.
 pub(crate) const MOST_STEPS: usize = 1_000;
@@ -53,6 +54,10 @@ pub(crate) enum Command {
     Only(Vec<FaultWords>),
     /// Clears these methods and faults; none: everything.
     Clear(Vec<String>),
+    /// Heals all injections that stand.
+    Heal,
+    /// Spoils stored bytes.
+    Rot(Box<RotWords>),
     /// Ends the scenario.
     End,
 }
@@ -82,7 +87,7 @@ impl Command {
         match self {
             Command::Put { fault, .. } => std::slice::from_ref(fault),
             Command::Only(faults) => faults,
-            Command::Clear(_) | Command::End => &[],
+            Command::Clear(_) | Command::Heal | Command::Rot(_) | Command::End => &[],
         }
     }
 
@@ -92,7 +97,12 @@ impl Command {
             Command::Clear(_) => 0,
             Command::Only(_) => 1,
             Command::Put { .. } => 2,
-            Command::End => 3,
+            Command::Heal | Command::Rot(_) | Command::End => 3,
         }
+    }
+
+    /// Whether it changes what is stored, and no fault.
+    pub(super) fn is_repair(&self) -> bool {
+        matches!(self, Command::Heal | Command::Rot(_))
     }
 }

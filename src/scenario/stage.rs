@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::event::Event;
 use super::phase::{Progress, Why};
+use super::repair::Repairer;
 use super::run::{On, Run};
 use super::script::{MOST_STEPS, Script};
 use crate::fault::words::visible;
@@ -27,8 +28,13 @@ pub(crate) struct Told {
 }
 
 impl Stage {
-    pub(crate) fn new(table: Arc<FaultTable>, stats: Arc<Stats>, bounds: Bounds) -> Stage {
-        Stage { on: On { table, stats, bounds }, run: Mutex::default() }
+    pub(crate) fn new(
+        table: Arc<FaultTable>,
+        stats: Arc<Stats>,
+        bounds: Bounds,
+        repairer: Repairer,
+    ) -> Stage {
+        Stage { on: On { table, stats, bounds, repairer }, run: Mutex::default() }
     }
 
     /// Takes a scenario, and waits for its start. It is of that connection.

@@ -7,7 +7,8 @@ use std::thread;
 
 use rustix::fs::FallocateFlags;
 use serde_json::Value;
-use slowfs::rpc::{Injection, RotWords};
+use slowfs::fault::injections::RotWords;
+use slowfs::rpc::Injection;
 
 use super::common::calls::Mapping;
 use super::common::{Mount, slowfs, stdout_of, text_of, wait_for};

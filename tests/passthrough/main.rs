@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 use common::{Mount, delaying, errno_of, failing, passing, slowfs, text_of, wait_for};
 use rustix::fs::FallocateFlags;
 use slowfs::fault::FaultWords;
-use slowfs::rpc::{PassthroughStatistics, RotWords};
+use slowfs::fault::injections::RotWords;
+use slowfs::rpc::PassthroughStatistics;
 
 /// What stays with slowfs in these tests.
 const LOG: &str = ".*/log/.*";

@@ -15,6 +15,7 @@ mod detector;
 mod ends;
 mod once;
 mod refusals;
+mod repairs;
 mod report;
 mod times;
 

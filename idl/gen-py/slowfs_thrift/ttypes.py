@@ -2965,6 +2965,131 @@ class Met(object):
         return not (self == other)
 
 
+class Rot(object):
+    """
+    What is to rot. What is 0 or empty is as the command has it.
+
+    Attributes:
+     - pattern
+     - how
+     - spots
+     - unit
+     - length
+     - seed
+     - hidden
+
+    """
+
+
+    def __init__(self, pattern=None, how=None, spots=None, unit=None, length=None, seed=None, hidden=None,):
+        self.pattern = pattern
+        self.how = how
+        self.spots = spots
+        self.unit = unit
+        self.length = length
+        self.seed = seed
+        self.hidden = hidden
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.pattern = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.how = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.spots = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.unit = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.length = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.BOOL:
+                    self.hidden = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Rot')
+        if self.pattern is not None:
+            oprot.writeFieldBegin('pattern', TType.STRING, 1)
+            oprot.writeString(self.pattern.encode('utf-8') if sys.version_info[0] == 2 else self.pattern)
+            oprot.writeFieldEnd()
+        if self.how is not None:
+            oprot.writeFieldBegin('how', TType.STRING, 2)
+            oprot.writeString(self.how.encode('utf-8') if sys.version_info[0] == 2 else self.how)
+            oprot.writeFieldEnd()
+        if self.spots is not None:
+            oprot.writeFieldBegin('spots', TType.I64, 3)
+            oprot.writeI64(self.spots)
+            oprot.writeFieldEnd()
+        if self.unit is not None:
+            oprot.writeFieldBegin('unit', TType.I64, 4)
+            oprot.writeI64(self.unit)
+            oprot.writeFieldEnd()
+        if self.length is not None:
+            oprot.writeFieldBegin('length', TType.I64, 5)
+            oprot.writeI64(self.length)
+            oprot.writeFieldEnd()
+        if self.seed is not None:
+            oprot.writeFieldBegin('seed', TType.STRING, 6)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
+            oprot.writeFieldEnd()
+        if self.hidden is not None:
+            oprot.writeFieldBegin('hidden', TType.BOOL, 7)
+            oprot.writeBool(self.hidden)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
 class Step(object):
     """
     One line of a scenario.
@@ -2979,11 +3104,12 @@ class Step(object):
      - add
      - clear
      - text
+     - rot
 
     """
 
 
-    def __init__(self, line=None, at_ns=None, once=None, fired=None, command=None, faults=None, add=None, clear=None, text=None,):
+    def __init__(self, line=None, at_ns=None, once=None, fired=None, command=None, faults=None, add=None, clear=None, text=None, rot=None,):
         self.line = line
         self.at_ns = at_ns
         self.once = once
@@ -2993,6 +3119,7 @@ class Step(object):
         self.add = add
         self.clear = clear
         self.text = text
+        self.rot = rot
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -3059,6 +3186,12 @@ class Step(object):
                     self.text = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
+            elif fid == 10:
+                if ftype == TType.STRUCT:
+                    self.rot = Rot()
+                    self.rot.read(iprot)
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -3110,6 +3243,10 @@ class Step(object):
         if self.text is not None:
             oprot.writeFieldBegin('text', TType.STRING, 9)
             oprot.writeString(self.text.encode('utf-8') if sys.version_info[0] == 2 else self.text)
+            oprot.writeFieldEnd()
+        if self.rot is not None:
+            oprot.writeFieldBegin('rot', TType.STRUCT, 10)
+            self.rot.write(oprot)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -4093,131 +4230,6 @@ class Healed(object):
         if self.error is not None:
             oprot.writeFieldBegin('error', TType.STRING, 3)
             oprot.writeString(self.error.encode('utf-8') if sys.version_info[0] == 2 else self.error)
-            oprot.writeFieldEnd()
-        oprot.writeFieldStop()
-        oprot.writeStructEnd()
-
-    def validate(self):
-        return
-
-    def __repr__(self):
-        L = ['%s=%r' % (key, value)
-             for key, value in self.__dict__.items()]
-        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
-
-    def __eq__(self, other):
-        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
-
-    def __ne__(self, other):
-        return not (self == other)
-
-
-class Rot(object):
-    """
-    What is to rot. What is 0 or empty is as the command has it.
-
-    Attributes:
-     - pattern
-     - how
-     - spots
-     - unit
-     - length
-     - seed
-     - hidden
-
-    """
-
-
-    def __init__(self, pattern=None, how=None, spots=None, unit=None, length=None, seed=None, hidden=None,):
-        self.pattern = pattern
-        self.how = how
-        self.spots = spots
-        self.unit = unit
-        self.length = length
-        self.seed = seed
-        self.hidden = hidden
-
-    def read(self, iprot):
-        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
-            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
-            return
-        iprot.readStructBegin()
-        while True:
-            (fname, ftype, fid) = iprot.readFieldBegin()
-            if ftype == TType.STOP:
-                break
-            if fid == 1:
-                if ftype == TType.STRING:
-                    self.pattern = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 2:
-                if ftype == TType.STRING:
-                    self.how = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 3:
-                if ftype == TType.I64:
-                    self.spots = iprot.readI64()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 4:
-                if ftype == TType.I64:
-                    self.unit = iprot.readI64()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 5:
-                if ftype == TType.I64:
-                    self.length = iprot.readI64()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 6:
-                if ftype == TType.STRING:
-                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 7:
-                if ftype == TType.BOOL:
-                    self.hidden = iprot.readBool()
-                else:
-                    iprot.skip(ftype)
-            else:
-                iprot.skip(ftype)
-            iprot.readFieldEnd()
-        iprot.readStructEnd()
-
-    def write(self, oprot):
-        if oprot._fast_encode is not None and self.thrift_spec is not None:
-            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
-            return
-        oprot.writeStructBegin('Rot')
-        if self.pattern is not None:
-            oprot.writeFieldBegin('pattern', TType.STRING, 1)
-            oprot.writeString(self.pattern.encode('utf-8') if sys.version_info[0] == 2 else self.pattern)
-            oprot.writeFieldEnd()
-        if self.how is not None:
-            oprot.writeFieldBegin('how', TType.STRING, 2)
-            oprot.writeString(self.how.encode('utf-8') if sys.version_info[0] == 2 else self.how)
-            oprot.writeFieldEnd()
-        if self.spots is not None:
-            oprot.writeFieldBegin('spots', TType.I64, 3)
-            oprot.writeI64(self.spots)
-            oprot.writeFieldEnd()
-        if self.unit is not None:
-            oprot.writeFieldBegin('unit', TType.I64, 4)
-            oprot.writeI64(self.unit)
-            oprot.writeFieldEnd()
-        if self.length is not None:
-            oprot.writeFieldBegin('length', TType.I64, 5)
-            oprot.writeI64(self.length)
-            oprot.writeFieldEnd()
-        if self.seed is not None:
-            oprot.writeFieldBegin('seed', TType.STRING, 6)
-            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
-            oprot.writeFieldEnd()
-        if self.hidden is not None:
-            oprot.writeFieldBegin('hidden', TType.BOOL, 7)
-            oprot.writeBool(self.hidden)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -5332,6 +5344,17 @@ Met.thrift_spec = (
     (2, TType.LIST, 'faults', (TType.STRUCT, [ListedFault, None], False), None, ),  # 2
     (3, TType.I64, 'others', None, None, ),  # 3
 )
+all_structs.append(Rot)
+Rot.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'pattern', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'how', 'UTF8', None, ),  # 2
+    (3, TType.I64, 'spots', None, None, ),  # 3
+    (4, TType.I64, 'unit', None, None, ),  # 4
+    (5, TType.I64, 'length', None, None, ),  # 5
+    (6, TType.STRING, 'seed', 'UTF8', None, ),  # 6
+    (7, TType.BOOL, 'hidden', None, None, ),  # 7
+)
 all_structs.append(Step)
 Step.thrift_spec = (
     None,  # 0
@@ -5344,6 +5367,7 @@ Step.thrift_spec = (
     (7, TType.BOOL, 'add', None, None, ),  # 7
     (8, TType.LIST, 'clear', (TType.STRING, 'UTF8', False), None, ),  # 8
     (9, TType.STRING, 'text', 'UTF8', None, ),  # 9
+    (10, TType.STRUCT, 'rot', [Rot, None], None, ),  # 10
 )
 all_structs.append(Scenario)
 Scenario.thrift_spec = (
@@ -5426,17 +5450,6 @@ Healed.thrift_spec = (
     (1, TType.I64, 'id', None, None, ),  # 1
     (2, TType.STRING, 'outcome', 'UTF8', None, ),  # 2
     (3, TType.STRING, 'error', 'UTF8', None, ),  # 3
-)
-all_structs.append(Rot)
-Rot.thrift_spec = (
-    None,  # 0
-    (1, TType.STRING, 'pattern', 'UTF8', None, ),  # 1
-    (2, TType.STRING, 'how', 'UTF8', None, ),  # 2
-    (3, TType.I64, 'spots', None, None, ),  # 3
-    (4, TType.I64, 'unit', None, None, ),  # 4
-    (5, TType.I64, 'length', None, None, ),  # 5
-    (6, TType.STRING, 'seed', 'UTF8', None, ),  # 6
-    (7, TType.BOOL, 'hidden', None, None, ),  # 7
 )
 all_structs.append(Rotted)
 Rotted.thrift_spec = (

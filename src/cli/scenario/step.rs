@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::FromArgMatches;
 
 use super::super::control::{Control, Target};
+use super::super::injections::rot_words;
 use super::super::values::Cleared;
 use super::super::{Cli, Command as Typed, kind, misunderstood, spelled_out};
 use crate::fault::KINDS;
@@ -56,6 +57,15 @@ pub(super) fn read(grammar: &clap::Command, words: &[String]) -> Result<Command,
             };
             (command, target)
         }
+        Typed::Control(Control::Heal { ids, all: true, target }) if ids.is_empty() => {
+            (Command::Heal, target)
+        }
+        Typed::Control(Control::Heal { .. }) => {
+            return Err("what is injected has no number yet: write heal --all".to_owned());
+        }
+        Typed::Control(Control::Rot { rot, target }) => {
+            (Command::Rot(Box::new(rot_words(&rot)?)), target)
+        }
         _ => return Err(no_step(name)),
     };
     is_of_no_mount(&target)?;
@@ -76,7 +86,8 @@ fn is_of_no_mount(target: &Target) -> Result<(), String> {
 
 fn no_step(name: &str) -> String {
     let kinds: Vec<_> = KINDS.iter().map(|kind| kind.name()).collect();
-    format!("{} is no step; steps are {}, clear, recipe and end", visible(name), kinds.join(", "))
+    let kinds = kinds.join(", ");
+    format!("{} is no step; steps are {kinds}, clear, heal, recipe, rot and end", visible(name))
 }
 
 #[cfg(test)]
@@ -108,6 +119,9 @@ mod tests {
         assert_eq!(step("end"), Ok(Command::End));
         let Ok(Command::Only(faults)) = step("recipe dying-disk") else { panic!("a recipe") };
         assert_eq!(faults.len(), 2);
+        assert_eq!(step("heal --all"), Ok(Command::Heal));
+        let Ok(Command::Rot(rot)) = step("rot zero --spots 3 -r x") else { panic!("it rots") };
+        assert_eq!((rot.how.as_str(), rot.spots, rot.pattern.as_str()), ("zero", 3, "x"));
     }
 
     #[test]
@@ -126,6 +140,11 @@ mod tests {
             ("clear --json", "--json belongs to the command line"),
             ("recipe fulll", "did you mean full?"),
             ("recipe --list", "recipe is no step"),
+            ("heal 3", "what is injected has no number yet: write heal --all"),
+            ("heal", "<ID|--all> is missing"),
+            ("rot", "name the files by -r or --glob"),
+            ("rot flips -r x", "how: write flip, flip:BITS, zero or random"),
+            ("rot --addr db1:9091 -r x", "write @db1:9091 before the time"),
         ] {
             let told = step(line).unwrap_err();
             assert!(told.contains(why) && !told.contains('\n'), "{line}: {told}");

@@ -10,6 +10,7 @@
 
 mod pieces;
 mod repairs;
+mod rotting;
 mod store;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use super::live::FaultId;
 use super::mask::MaskWord;
 pub use repairs::{Healing, MOST_AT_ONCE, Outcome, Repairs, Rot, Rotted};
+pub use rotting::RotWords;
 use store::Store;
 
 /// So many injections are kept.

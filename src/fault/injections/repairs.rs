@@ -1,6 +1,6 @@
 //! What is done to stored bytes on command: healing, and rot. Who serves the mount does it. No locks.
 
-use std::io;
+use std::fmt;
 
 use super::State;
 use crate::fault::spoil::Spoil;
@@ -29,6 +29,18 @@ pub enum Outcome {
     Failed(String),
 }
 
+impl Outcome {
+    /// In a word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Over(state) => state.name(),
+            Outcome::Unknown => "unknown",
+            Outcome::Failed(_) => "failed",
+        }
+    }
+}
+
 /// What is to rot.
 #[derive(Debug)]
 pub struct Rot {
@@ -53,6 +65,14 @@ pub struct Rotted {
     pub failed: Vec<String>,
 }
 
+impl fmt::Display for Rotted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (spots, files) = (self.spots, self.files);
+        let s = |n: u64| if n == 1 { "" } else { "s" };
+        write!(f, "{spots} spot{} in {files} file{} rotted", s(spots), s(files))
+    }
+}
+
 /// Who does it.
 pub trait Repairs: Send + Sync {
     /// Heals these injections, or those after that number that stand, [`MOST_AT_ONCE`] at most.
@@ -61,6 +81,6 @@ pub trait Repairs: Send + Sync {
     /// Spoils stored bytes, as long as somebody waits.
     ///
     /// # Errors
-    /// The files cannot be found.
-    fn rot(&self, wanted: &Rot, goes_on: &dyn Fn() -> bool) -> io::Result<Rotted>;
+    /// The files cannot be found, in one line.
+    fn rot(&self, wanted: &Rot, goes_on: &dyn Fn() -> bool) -> Result<Rotted, String>;
 }
