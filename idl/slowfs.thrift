@@ -208,6 +208,7 @@ struct TraceHit {
     6: optional i64 due_ns,         // when a request that it held, or its answer, was due, by CLOCK_MONOTONIC
     7: string action,               // what came of it, with "+" between: "held", "killed", "failed", "changed",
                                     // "released", "let_go", "interrupted"; "passed" if nothing
+    8: list<i64> injection,         // the ids of the injections that it made
 }
 
 /** A request that was answered. Moments are those of CLOCK_MONOTONIC. */

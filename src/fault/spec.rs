@@ -121,6 +121,12 @@ impl Fault {
         &self.effects
     }
 
+    /// The kind of its effects that decides which bytes are moved, if one does.
+    #[must_use]
+    pub(super) fn spoils(&self) -> Option<&'static dyn Kind> {
+        self.effects.iter().map(|effect| effect.kind()).find(|kind| kind.class() == Class::Data)
+    }
+
     /// The same to be told of: it matches nothing any more, and keeps no state.
     pub(super) fn told(&self) -> Fault {
         // What was made of them once is made of them again.
@@ -165,7 +171,7 @@ impl Fault {
         }
         let late = self.effects.iter().find(|effect| effect.fails_late()).map(|late| late.kind());
         if let Some(late) = late
-            && let Some(other) = kinds().find(|kind| kind.class() == Class::Data)
+            && let Some(other) = self.spoils()
         {
             return refuse(format!(
                 "{} --when after and {} exclude each other: of what is done in part nothing can be \

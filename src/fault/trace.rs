@@ -84,15 +84,19 @@ pub struct Hit {
     pub due_ns: Option<i64>,
     /// What came of it, as in `held+failed`.
     pub action: String,
+    /// The numbers of the injections that it made.
+    pub injection: Vec<u64>,
 }
 
-/// How the hold of a request ended.
-#[derive(Clone, Copy, Debug)]
+/// How the hold of a request ended, and what came of it.
+#[derive(Clone, Debug)]
 pub struct End {
     /// Whether what was asked besides is done then.
     pub acts: bool,
     /// What is said of those that do nothing any more, or of all.
     pub cut: &'static str,
+    /// The numbers of the injections that it made.
+    pub injected: Vec<u64>,
 }
 
 /// What a reader wants to see.
@@ -280,7 +284,8 @@ impl Event {
     fn size(&self) -> usize {
         let paths = [&self.path, &self.other].into_iter().flatten().map(Vec::len).sum::<usize>();
         let texts = |hit: &Hit| {
-            hit.kind.len() + hit.action.len() + hit.name.as_ref().map_or(0, String::len)
+            let name = hit.name.as_ref().map_or(0, String::len);
+            hit.kind.len() + hit.action.len() + name + size_of_val(hit.injection.as_slice())
         };
         let hits = self.hits.iter().map(|hit| mem::size_of::<Hit>() + texts(hit)).sum::<usize>();
         mem::size_of::<Event>() + paths + hits

@@ -1,6 +1,6 @@
 //! What a plan changes of an operation itself, as those see it who run it. No locks.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::slice;
 
@@ -52,9 +52,16 @@ pub(super) struct Altered<'a> {
     pub(super) truthful: bool,
     /// How many it would have moved, where that is not what it asked for.
     pub(super) would_move: Cell<Option<u64>>,
+    /// The numbers of the injections that it makes.
+    pub(super) injected: &'a RefCell<Vec<u64>>,
 }
 
 impl Altered<'_> {
+    /// It has made these injections.
+    pub(super) fn has_injected(&self, ids: impl IntoIterator<Item = u64>) {
+        self.injected.borrow_mut().extend(ids);
+    }
+
     /// What of it is written by parts, if it is: also all of it, if the kernel has other bytes in its
     /// cache by now.
     pub(super) fn parts(&self) -> Option<Parts<'_>> {

@@ -77,9 +77,10 @@ impl Core {
         let place = self.place(handle.inode());
         if is_cut {
             let left = Wrong { offset: start.saturating_add(moved), ..Wrong::default() };
-            injections.add_transient(source, &place, &left, len.saturating_sub(moved));
+            let len = len.saturating_sub(moved);
+            altered.has_injected(injections.add_transient(source, &place, &left, len));
         }
-        injections.add(source, &place, wrongs);
+        altered.has_injected(injections.add(source, &place, wrongs));
     }
 
     /// An answer of a READ carries other bytes, or fewer, than there are.
@@ -88,9 +89,10 @@ impl Core {
         let Some(source) = altered.spoiler.as_ref().filter(|_| !wrongs.is_empty()) else { return };
         let Ok(inode) = self.tree.inode(ino) else { return };
         let place = self.place(&inode);
-        for (wrong, len) in wrongs {
-            self.gate.injections().add_transient(source, &place, wrong, *len);
-        }
+        let injections = self.gate.injections();
+        let add =
+            |(wrong, len): &(Wrong, u64)| injections.add_transient(source, &place, wrong, *len);
+        altered.has_injected(wrongs.iter().filter_map(add));
     }
 
     /// These bytes of a file were written, as nobody had it otherwise.

@@ -1,6 +1,6 @@
 //! What a fault still does to an operation that is held no longer. No locks.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,8 @@ pub(super) struct Struck {
     pub(super) hit: Hit,
     /// When it arrived and how its hold ended, if somebody is told of it.
     told: Option<(Instant, Outcome)>,
+    /// The numbers of the injections that it has made.
+    injected: RefCell<Vec<u64>>,
 }
 
 impl Struck {
@@ -72,6 +74,7 @@ impl Struck {
             only_answers,
             hit,
             told: None,
+            injected: RefCell::default(),
         }
     }
 
@@ -82,7 +85,8 @@ impl Struck {
 
     /// What is told of it, once it has run or is answered without.
     pub(super) fn hits(&self) -> Vec<trace::Hit> {
-        let told = self.told.map(|(arrived, outcome)| traced::hits(&self.hit, arrived, outcome));
+        let injected = || self.injected.take();
+        let told = self.told.map(|told| traced::hits(&self.hit, told, injected()));
         told.unwrap_or_default()
     }
 
@@ -151,6 +155,7 @@ impl Struck {
             room: None,
             truthful: !self.whole && self.errno.is_none(),
             would_move: Cell::default(),
+            injected: &self.injected,
         }
     }
 

@@ -10,9 +10,13 @@ use super::op::{Op, Operands};
 use crate::fault::trace::{self, End, Event, Wanted, monotonic_ns};
 use crate::fault::{Hit, Outcome};
 
-/// What fired on an operation that is held no longer.
+/// What fired on an operation that is held no longer, and has made these injections.
 #[cold]
-pub(super) fn hits(hit: &Hit, arrived: Instant, outcome: Outcome) -> Vec<trace::Hit> {
+pub(super) fn hits(
+    hit: &Hit,
+    (arrived, outcome): (Instant, Outcome),
+    injected: Vec<u64>,
+) -> Vec<trace::Hit> {
     // As `Struck` takes the plan apart.
     let (acts, cut) = match outcome {
         Outcome::Due => (true, "released"),
@@ -20,7 +24,7 @@ pub(super) fn hits(hit: &Hit, arrived: Instant, outcome: Outcome) -> Vec<trace::
         Outcome::Released => (false, "released"),
         Outcome::CallerKilled => (false, "interrupted"),
     };
-    hit.traced(arrived, End { acts, cut })
+    hit.traced(arrived, End { acts, cut, injected })
 }
 
 impl Core {

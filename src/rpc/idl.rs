@@ -365,6 +365,7 @@ fn traces_are_written_as_ever() {
         asked_ns: Some(21),
         due_ns: Some(22),
         action: "held+failed".into(),
+        injection: vec![23, 24],
     };
     let event = TraceEvent {
         seq: 5,

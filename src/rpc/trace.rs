@@ -69,6 +69,8 @@ record! {
         6: due_ns: Option<i64>,
         /// What came of it, as in `held+failed`.
         7: action: String,
+        /// The ids of the injections that it made.
+        8: injection: Vec<i64>,
     }
 }
 
@@ -264,6 +266,7 @@ impl TraceHit {
             asked_ns: hit.asked.map(ns),
             due_ns: hit.due_ns,
             action: hit.action.clone(),
+            injection: hit.injection.iter().copied().map(signed).collect(),
         }
     }
 }

@@ -12,7 +12,7 @@ use slowfs::rpc::Injection;
 
 use super::common::calls::Mapping;
 use super::common::{Mount, slowfs, stdout_of, text_of, wait_for};
-use super::{copied, expected, mount_with, open, persisted, told};
+use super::{all_of, copied, expected, mount_with, open, persisted, told};
 
 fn injections(mount: &Mount) -> Vec<Injection> {
     mount.client().injections(0, 1_000).unwrap().injections
@@ -197,6 +197,36 @@ fn what_was_only_answered_is_transient() {
     let one = injections(&mount).remove(0);
     assert_eq!((one.state.as_str(), one.offset, one.len), ("transient", 100, 200));
     assert_eq!(mount.client().heal(&[1], 0).unwrap()[0].outcome, "transient");
+}
+
+#[test]
+fn a_trace_names_the_injections_that_a_request_made() {
+    for (fault, count) in [
+        ("corrupt flip --spots 3 -m write", 3),
+        ("corrupt zero --spots 2 -m read", 2),
+        ("short 100 -m write", 1),
+        ("short 100 -m read", 1),
+        ("lost-write -m write --and 'delay 1ms'", 1),
+        ("torn-write units:1 -m write --and 'error EIO'", 2),
+        ("delay 1ms -m write", 0),
+    ] {
+        let mount = mount_with(&format!("{fault} -r .*/f --name it"), 8192);
+        let device = ["device", "nvme", "--addr", &mount.addr];
+        assert!(slowfs().args(device).output().unwrap().status.success());
+        let file = open(&mount, 0);
+        let mut client = mount.client();
+        client.trace_start(&[], ".*/f", true).unwrap();
+        let _ = file.write_at(&[b'b'; 2048], 0);
+        let _ = file.read_at(&mut [0; 2048], 0);
+        let hits: Vec<_> = all_of(&mut client).into_iter().flat_map(|event| event.hits).collect();
+        let (own, other): (Vec<_>, Vec<_>) =
+            hits.iter().partition(|hit| hit.name.as_deref() == Some("it"));
+        assert!(!own.is_empty() && !other.is_empty(), "{fault}: {hits:?}");
+        assert!(other.iter().all(|hit| hit.injection.is_empty()), "{fault}: {hits:?}");
+        let ids: Vec<i64> = injections(&mount).iter().map(|one| one.id).collect();
+        let named: Vec<i64> = own.iter().flat_map(|hit| hit.injection.clone()).collect();
+        assert_eq!((&named, ids.len()), (&ids, count), "{fault}");
+    }
 }
 
 #[test]

@@ -91,5 +91,5 @@ fn what_is_not_done_by_the_end_is_cut_short_and_makes_no_step_late() {
     assert_eq!(steps(&mount).iter().map(|step| step.line).collect::<Vec<_>>(), [2]);
     logged(&mount, "line 1 was cut short by the end: ");
     let spoilt = mount.client().injections(0, 1).unwrap().all;
-    assert!((1..1000).contains(&spoilt), "{spoilt} MiB");
+    assert!(spoilt < 1000, "{spoilt} MiB");
 }

@@ -2287,11 +2287,12 @@ class TraceHit(object):
      - asked_ns
      - due_ns
      - action
+     - injection
 
     """
 
 
-    def __init__(self, id=None, name=None, kind=None, n=None, asked_ns=None, due_ns=None, action=None,):
+    def __init__(self, id=None, name=None, kind=None, n=None, asked_ns=None, due_ns=None, action=None, injection=None,):
         self.id = id
         self.name = name
         self.kind = kind
@@ -2299,6 +2300,7 @@ class TraceHit(object):
         self.asked_ns = asked_ns
         self.due_ns = due_ns
         self.action = action
+        self.injection = injection
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -2344,6 +2346,16 @@ class TraceHit(object):
                     self.action = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.LIST:
+                    self.injection = []
+                    (_etype163, _size160) = iprot.readListBegin()
+                    for _i164 in range(_size160):
+                        _elem165 = iprot.readI64()
+                        self.injection.append(_elem165)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -2381,6 +2393,13 @@ class TraceHit(object):
         if self.action is not None:
             oprot.writeFieldBegin('action', TType.STRING, 7)
             oprot.writeString(self.action.encode('utf-8') if sys.version_info[0] == 2 else self.action)
+            oprot.writeFieldEnd()
+        if self.injection is not None:
+            oprot.writeFieldBegin('injection', TType.LIST, 8)
+            oprot.writeListBegin(TType.I64, len(self.injection))
+            for iter166 in self.injection:
+                oprot.writeI64(iter166)
+            oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -2544,11 +2563,11 @@ class TraceEvent(object):
             elif fid == 18:
                 if ftype == TType.LIST:
                     self.hits = []
-                    (_etype163, _size160) = iprot.readListBegin()
-                    for _i164 in range(_size160):
-                        _elem165 = TraceHit()
-                        _elem165.read(iprot)
-                        self.hits.append(_elem165)
+                    (_etype170, _size167) = iprot.readListBegin()
+                    for _i171 in range(_size167):
+                        _elem172 = TraceHit()
+                        _elem172.read(iprot)
+                        self.hits.append(_elem172)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2633,8 +2652,8 @@ class TraceEvent(object):
         if self.hits is not None:
             oprot.writeFieldBegin('hits', TType.LIST, 18)
             oprot.writeListBegin(TType.STRUCT, len(self.hits))
-            for iter166 in self.hits:
-                iter166.write(oprot)
+            for iter173 in self.hits:
+                iter173.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2684,11 +2703,11 @@ class TraceRead(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype170, _size167) = iprot.readListBegin()
-                    for _i171 in range(_size167):
-                        _elem172 = TraceEvent()
-                        _elem172.read(iprot)
-                        self.events.append(_elem172)
+                    (_etype177, _size174) = iprot.readListBegin()
+                    for _i178 in range(_size174):
+                        _elem179 = TraceEvent()
+                        _elem179.read(iprot)
+                        self.events.append(_elem179)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2715,8 +2734,8 @@ class TraceRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter173 in self.events:
-                iter173.write(oprot)
+            for iter180 in self.events:
+                iter180.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.dropped is not None:
@@ -2780,10 +2799,10 @@ class Matched(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.paths = []
-                    (_etype177, _size174) = iprot.readListBegin()
-                    for _i178 in range(_size174):
-                        _elem179 = iprot.readBinary()
-                        self.paths.append(_elem179)
+                    (_etype184, _size181) = iprot.readListBegin()
+                    for _i185 in range(_size181):
+                        _elem186 = iprot.readBinary()
+                        self.paths.append(_elem186)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2810,10 +2829,10 @@ class Matched(object):
             elif fid == 6:
                 if ftype == TType.LIST:
                     self.warnings = []
-                    (_etype183, _size180) = iprot.readListBegin()
-                    for _i184 in range(_size180):
-                        _elem185 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.warnings.append(_elem185)
+                    (_etype190, _size187) = iprot.readListBegin()
+                    for _i191 in range(_size187):
+                        _elem192 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem192)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2830,8 +2849,8 @@ class Matched(object):
         if self.paths is not None:
             oprot.writeFieldBegin('paths', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.paths))
-            for iter186 in self.paths:
-                oprot.writeBinary(iter186)
+            for iter193 in self.paths:
+                oprot.writeBinary(iter193)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.matching is not None:
@@ -2853,8 +2872,8 @@ class Matched(object):
         if self.warnings is not None:
             oprot.writeFieldBegin('warnings', TType.LIST, 6)
             oprot.writeListBegin(TType.STRING, len(self.warnings))
-            for iter187 in self.warnings:
-                oprot.writeString(iter187.encode('utf-8') if sys.version_info[0] == 2 else iter187)
+            for iter194 in self.warnings:
+                oprot.writeString(iter194.encode('utf-8') if sys.version_info[0] == 2 else iter194)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2909,11 +2928,11 @@ class Met(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype191, _size188) = iprot.readListBegin()
-                    for _i192 in range(_size188):
-                        _elem193 = ListedFault()
-                        _elem193.read(iprot)
-                        self.faults.append(_elem193)
+                    (_etype198, _size195) = iprot.readListBegin()
+                    for _i199 in range(_size195):
+                        _elem200 = ListedFault()
+                        _elem200.read(iprot)
+                        self.faults.append(_elem200)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2939,8 +2958,8 @@ class Met(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter194 in self.faults:
-                iter194.write(oprot)
+            for iter201 in self.faults:
+                iter201.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.others is not None:
@@ -3158,11 +3177,11 @@ class Step(object):
             elif fid == 6:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype198, _size195) = iprot.readListBegin()
-                    for _i199 in range(_size195):
-                        _elem200 = Fault()
-                        _elem200.read(iprot)
-                        self.faults.append(_elem200)
+                    (_etype205, _size202) = iprot.readListBegin()
+                    for _i206 in range(_size202):
+                        _elem207 = Fault()
+                        _elem207.read(iprot)
+                        self.faults.append(_elem207)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3174,10 +3193,10 @@ class Step(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.clear = []
-                    (_etype204, _size201) = iprot.readListBegin()
-                    for _i205 in range(_size201):
-                        _elem206 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.clear.append(_elem206)
+                    (_etype211, _size208) = iprot.readListBegin()
+                    for _i212 in range(_size208):
+                        _elem213 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.clear.append(_elem213)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3225,8 +3244,8 @@ class Step(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 6)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter207 in self.faults:
-                iter207.write(oprot)
+            for iter214 in self.faults:
+                iter214.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.add is not None:
@@ -3236,8 +3255,8 @@ class Step(object):
         if self.clear is not None:
             oprot.writeFieldBegin('clear', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.clear))
-            for iter208 in self.clear:
-                oprot.writeString(iter208.encode('utf-8') if sys.version_info[0] == 2 else iter208)
+            for iter215 in self.clear:
+                oprot.writeString(iter215.encode('utf-8') if sys.version_info[0] == 2 else iter215)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.text is not None:
@@ -3306,11 +3325,11 @@ class Scenario(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.steps = []
-                    (_etype212, _size209) = iprot.readListBegin()
-                    for _i213 in range(_size209):
-                        _elem214 = Step()
-                        _elem214.read(iprot)
-                        self.steps.append(_elem214)
+                    (_etype219, _size216) = iprot.readListBegin()
+                    for _i220 in range(_size216):
+                        _elem221 = Step()
+                        _elem221.read(iprot)
+                        self.steps.append(_elem221)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3351,8 +3370,8 @@ class Scenario(object):
         if self.steps is not None:
             oprot.writeFieldBegin('steps', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.steps))
-            for iter215 in self.steps:
-                iter215.write(oprot)
+            for iter222 in self.steps:
+                iter222.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.end_ns is not None:
@@ -3675,20 +3694,20 @@ class RunEvent(object):
             elif fid == 7:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype219, _size216) = iprot.readListBegin()
-                    for _i220 in range(_size216):
-                        _elem221 = iprot.readI64()
-                        self.faults.append(_elem221)
+                    (_etype226, _size223) = iprot.readListBegin()
+                    for _i227 in range(_size223):
+                        _elem228 = iprot.readI64()
+                        self.faults.append(_elem228)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.warnings = []
-                    (_etype225, _size222) = iprot.readListBegin()
-                    for _i226 in range(_size222):
-                        _elem227 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.warnings.append(_elem227)
+                    (_etype232, _size229) = iprot.readListBegin()
+                    for _i233 in range(_size229):
+                        _elem234 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem234)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3700,11 +3719,11 @@ class RunEvent(object):
             elif fid == 10:
                 if ftype == TType.LIST:
                     self.requests = []
-                    (_etype231, _size228) = iprot.readListBegin()
-                    for _i232 in range(_size228):
-                        _elem233 = MethodStatistics()
-                        _elem233.read(iprot)
-                        self.requests.append(_elem233)
+                    (_etype238, _size235) = iprot.readListBegin()
+                    for _i239 in range(_size235):
+                        _elem240 = MethodStatistics()
+                        _elem240.read(iprot)
+                        self.requests.append(_elem240)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3745,15 +3764,15 @@ class RunEvent(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 7)
             oprot.writeListBegin(TType.I64, len(self.faults))
-            for iter234 in self.faults:
-                oprot.writeI64(iter234)
+            for iter241 in self.faults:
+                oprot.writeI64(iter241)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.warnings is not None:
             oprot.writeFieldBegin('warnings', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.warnings))
-            for iter235 in self.warnings:
-                oprot.writeString(iter235.encode('utf-8') if sys.version_info[0] == 2 else iter235)
+            for iter242 in self.warnings:
+                oprot.writeString(iter242.encode('utf-8') if sys.version_info[0] == 2 else iter242)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.counted_ns is not None:
@@ -3763,8 +3782,8 @@ class RunEvent(object):
         if self.requests is not None:
             oprot.writeFieldBegin('requests', TType.LIST, 10)
             oprot.writeListBegin(TType.STRUCT, len(self.requests))
-            for iter236 in self.requests:
-                iter236.write(oprot)
+            for iter243 in self.requests:
+                iter243.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3818,11 +3837,11 @@ class RunRead(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype240, _size237) = iprot.readListBegin()
-                    for _i241 in range(_size237):
-                        _elem242 = RunEvent()
-                        _elem242.read(iprot)
-                        self.events.append(_elem242)
+                    (_etype247, _size244) = iprot.readListBegin()
+                    for _i248 in range(_size244):
+                        _elem249 = RunEvent()
+                        _elem249.read(iprot)
+                        self.events.append(_elem249)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3843,8 +3862,8 @@ class RunRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter243 in self.events:
-                iter243.write(oprot)
+            for iter250 in self.events:
+                iter250.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4098,11 +4117,11 @@ class Injections(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.injections = []
-                    (_etype247, _size244) = iprot.readListBegin()
-                    for _i248 in range(_size244):
-                        _elem249 = Injection()
-                        _elem249.read(iprot)
-                        self.injections.append(_elem249)
+                    (_etype254, _size251) = iprot.readListBegin()
+                    for _i255 in range(_size251):
+                        _elem256 = Injection()
+                        _elem256.read(iprot)
+                        self.injections.append(_elem256)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4134,8 +4153,8 @@ class Injections(object):
         if self.injections is not None:
             oprot.writeFieldBegin('injections', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.injections))
-            for iter250 in self.injections:
-                iter250.write(oprot)
+            for iter257 in self.injections:
+                iter257.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.all is not None:
@@ -4302,10 +4321,10 @@ class Rotted(object):
             elif fid == 5:
                 if ftype == TType.LIST:
                     self.failed = []
-                    (_etype254, _size251) = iprot.readListBegin()
-                    for _i255 in range(_size251):
-                        _elem256 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.failed.append(_elem256)
+                    (_etype261, _size258) = iprot.readListBegin()
+                    for _i262 in range(_size258):
+                        _elem263 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.failed.append(_elem263)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4338,8 +4357,8 @@ class Rotted(object):
         if self.failed is not None:
             oprot.writeFieldBegin('failed', TType.LIST, 5)
             oprot.writeListBegin(TType.STRING, len(self.failed))
-            for iter257 in self.failed:
-                oprot.writeString(iter257.encode('utf-8') if sys.version_info[0] == 2 else iter257)
+            for iter264 in self.failed:
+                oprot.writeString(iter264.encode('utf-8') if sys.version_info[0] == 2 else iter264)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4473,11 +4492,11 @@ class UnsyncedFile(object):
             elif fid == 3:
                 if ftype == TType.LIST:
                     self.ranges = []
-                    (_etype261, _size258) = iprot.readListBegin()
-                    for _i262 in range(_size258):
-                        _elem263 = UnsyncedRange()
-                        _elem263.read(iprot)
-                        self.ranges.append(_elem263)
+                    (_etype268, _size265) = iprot.readListBegin()
+                    for _i269 in range(_size265):
+                        _elem270 = UnsyncedRange()
+                        _elem270.read(iprot)
+                        self.ranges.append(_elem270)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4512,8 +4531,8 @@ class UnsyncedFile(object):
         if self.ranges is not None:
             oprot.writeFieldBegin('ranges', TType.LIST, 3)
             oprot.writeListBegin(TType.STRUCT, len(self.ranges))
-            for iter264 in self.ranges:
-                iter264.write(oprot)
+            for iter271 in self.ranges:
+                iter271.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.sizes is not None:
@@ -4655,22 +4674,22 @@ class Unsynced(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.files = []
-                    (_etype268, _size265) = iprot.readListBegin()
-                    for _i269 in range(_size265):
-                        _elem270 = UnsyncedFile()
-                        _elem270.read(iprot)
-                        self.files.append(_elem270)
+                    (_etype275, _size272) = iprot.readListBegin()
+                    for _i276 in range(_size272):
+                        _elem277 = UnsyncedFile()
+                        _elem277.read(iprot)
+                        self.files.append(_elem277)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.names = []
-                    (_etype274, _size271) = iprot.readListBegin()
-                    for _i275 in range(_size271):
-                        _elem276 = UnsyncedName()
-                        _elem276.read(iprot)
-                        self.names.append(_elem276)
+                    (_etype281, _size278) = iprot.readListBegin()
+                    for _i282 in range(_size278):
+                        _elem283 = UnsyncedName()
+                        _elem283.read(iprot)
+                        self.names.append(_elem283)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4702,10 +4721,10 @@ class Unsynced(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.foreign = []
-                    (_etype280, _size277) = iprot.readListBegin()
-                    for _i281 in range(_size277):
-                        _elem282 = iprot.readBinary()
-                        self.foreign.append(_elem282)
+                    (_etype287, _size284) = iprot.readListBegin()
+                    for _i288 in range(_size284):
+                        _elem289 = iprot.readBinary()
+                        self.foreign.append(_elem289)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4732,15 +4751,15 @@ class Unsynced(object):
         if self.files is not None:
             oprot.writeFieldBegin('files', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.files))
-            for iter283 in self.files:
-                iter283.write(oprot)
+            for iter290 in self.files:
+                iter290.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.names is not None:
             oprot.writeFieldBegin('names', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.names))
-            for iter284 in self.names:
-                iter284.write(oprot)
+            for iter291 in self.names:
+                iter291.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.left_out is not None:
@@ -4766,8 +4785,8 @@ class Unsynced(object):
         if self.foreign is not None:
             oprot.writeFieldBegin('foreign', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.foreign))
-            for iter285 in self.foreign:
-                oprot.writeBinary(iter285)
+            for iter292 in self.foreign:
+                oprot.writeBinary(iter292)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.cuts is not None:
@@ -5297,6 +5316,7 @@ TraceHit.thrift_spec = (
     (5, TType.I64, 'asked_ns', None, None, ),  # 5
     (6, TType.I64, 'due_ns', None, None, ),  # 6
     (7, TType.STRING, 'action', 'UTF8', None, ),  # 7
+    (8, TType.LIST, 'injection', (TType.I64, None, False), None, ),  # 8
 )
 all_structs.append(TraceEvent)
 TraceEvent.thrift_spec = (

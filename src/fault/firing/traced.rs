@@ -1,5 +1,6 @@
 //! What fired on an operation, as the trace tells it. No locks.
 
+use std::mem;
 use std::time::Instant;
 
 use super::{Acts, Firing, Hit};
@@ -11,8 +12,15 @@ impl Hit {
     /// counted. A repetition was counted before.
     #[cold]
     #[must_use]
-    pub fn traced(&self, arrived: Instant, end: trace::End) -> Vec<trace::Hit> {
-        self.told().filter_map(|firing| firing.traced((arrived, self.ran), end)).collect()
+    pub fn traced(&self, arrived: Instant, mut end: trace::End) -> Vec<trace::Hit> {
+        let injected = mem::take(&mut end.injected);
+        let hits = self.told().filter_map(|firing| firing.traced((arrived, self.ran), &end));
+        let mut hits: Vec<_> = hits.collect();
+        let spoiler = self.spoiling().map(|firing| firing.live.id.0);
+        if let Some(hit) = hits.iter_mut().find(|hit| Some(hit.id) == spoiler) {
+            hit.injection = injected;
+        }
+        hits
     }
 }
 
@@ -22,7 +30,7 @@ impl Firing {
     fn traced(
         &self,
         (arrived, ran): (Instant, Option<Instant>),
-        end: trace::End,
+        end: &trace::End,
     ) -> Option<trace::Hit> {
         if !self.fired() {
             return None;
@@ -47,11 +55,12 @@ impl Firing {
             asked: asked.or(after),
             due_ns: due.or(late).map(trace::monotonic_ns),
             action: self.action(end),
+            injection: Vec::new(),
         })
     }
 
     /// As in "held+failed".
-    fn action(&self, end: trace::End) -> String {
+    fn action(&self, end: &trace::End) -> String {
         let Plan { before, after, kill, sync, reply, change } = &self.plan;
         let late = self.acts.get();
         let otherwise = change.is_some() || *sync != Sync::Own || *reply == Reply::Whole;

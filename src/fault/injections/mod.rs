@@ -184,25 +184,33 @@ impl<'a> Injections<'a> {
 
     /// Changes what stands. The bit changes before the lock is free: who writes once an injection is listed
     /// is looked at.
-    fn change(&self, change: impl FnOnce(&mut Store)) {
+    fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
         let mut store = self.store.lock();
-        change(&mut store);
+        let done = change(&mut store);
         self.mask.guard(store.is_any_standing());
+        done
     }
 
-    /// Adds what a fault has made of the stored bytes of a file.
-    pub(crate) fn add(&self, source: &Source, place: &Place, wrongs: Vec<Wrong>) {
-        for wrong in wrongs {
+    /// Adds what a fault has made of the stored bytes of a file: the numbers of those that there is room for.
+    pub(crate) fn add(&self, source: &Source, place: &Place, wrongs: Vec<Wrong>) -> Vec<u64> {
+        let add = |wrong: Wrong| {
             let digests = [Sha::of(&wrong.should), Sha::of(&wrong.is)];
-            self.change(|store| store.add(source, place, wrong, digests));
-        }
+            self.change(|store| store.add(source, place, wrong, digests))
+        };
+        wrongs.into_iter().filter_map(add).collect()
     }
 
-    /// Adds what a fault has made of an answer.
-    pub(crate) fn add_transient(&self, source: &Source, place: &Place, wrong: &Wrong, len: u64) {
+    /// Adds what a fault has made of an answer: its number, if there is room for it.
+    pub(crate) fn add_transient(
+        &self,
+        source: &Source,
+        place: &Place,
+        wrong: &Wrong,
+        len: u64,
+    ) -> Option<u64> {
         let is_known = !wrong.should.is_empty();
         let digests = is_known.then(|| [&wrong.should, &wrong.is].map(|bytes| Sha::of(bytes)));
-        self.store.lock().add_transient(source, place, (wrong.offset, len), digests);
+        self.store.lock().add_transient(source, place, (wrong.offset, len), digests)
     }
 
     /// These bytes of a file have been written: what was injected there is over.

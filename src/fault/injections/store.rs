@@ -41,7 +41,14 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn add(&mut self, source: &Source, place: &Place, wrong: Wrong, digests: [Sha; 2]) {
+    /// Its number, if there is room for it.
+    pub(super) fn add(
+        &mut self,
+        source: &Source,
+        place: &Place,
+        wrong: Wrong,
+        digests: [Sha; 2],
+    ) -> Option<u64> {
         let (offset, len) = (wrong.offset, wrong.should.len() as u64);
         let range = offset..offset.saturating_add(len);
         self.overwritten(place.file, &range);
@@ -52,12 +59,12 @@ impl Store {
         let digests = Some(digests);
         let taken = kept.as_ref().map_or(0, size);
         let made = Injection { source, place, offset, len, state, left: len, digests, kept };
-        if let Some(id) = self.push(made) {
-            self.bytes += taken;
-            let file = self.files.entry(file);
-            let file = file.or_insert_with(|| File { path, pieces: Pieces::default() });
-            file.pieces.put(&range, id);
-        }
+        let id = self.push(made)?;
+        self.bytes += taken;
+        let file = self.files.entry(file);
+        let file = file.or_insert_with(|| File { path, pieces: Pieces::default() });
+        file.pieces.put(&range, id);
+        Some(id)
     }
 
     pub(super) fn add_transient(
@@ -66,13 +73,13 @@ impl Store {
         place: &Place,
         (offset, len): (u64, u64),
         digests: Option<[Sha; 2]>,
-    ) {
+    ) -> Option<u64> {
         let (source, place) = (source.clone(), place.clone());
         let state = State::Transient;
         let made = Injection { source, place, offset, len, state, left: 0, digests, kept: None };
-        if let Some(id) = self.push(made) {
-            self.over.push_back(id);
-        }
+        let id = self.push(made)?;
+        self.over.push_back(id);
+        Some(id)
     }
 
     /// Adds one, in the place of one that is over if there is no room. None if there is none.
