@@ -403,7 +403,7 @@ fn a_wrong_value_is_told_in_our_own_words() {
         (&["wait", "a", "--held", "0"], "a whole number from 1 to"),
         (&["torn-write", "prefix:100", "--unit", "4KiB", "-m", "write"], "no multiple of it"),
         (&["short", "0", "-m", "write"], "between 0% and 100%"),
-        (&["corrupt", "stale", "-m", "read"], "makes no sense on read"),
+        (&["lost-write", "-m", "read"], "makes no sense on read"),
         (&["corrupt", "flip", "--unit", "500", "-m", "write"], "500 is no power of two"),
         (&["corrupt", "flip", "-m", "write", "--stable", "--count", "1"], "stable excludes"),
         (&["throttle", "--iops", "5", "--stable"], "throttle takes no --stable"),

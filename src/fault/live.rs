@@ -111,7 +111,8 @@ impl Live {
         let key = fault.name().map_or(id.0, |name| chance::key(name.as_str()));
         let dice = Dice::new(seed, key);
         let everywhere = fault.pattern().as_str().is_empty();
-        let begun = Begun { draw: Draw::new(dice, 0), everywhere };
+        let methods = fault.scope().methods;
+        let begun = Begun { draw: Draw::new(dice, 0), everywhere, methods };
         fault.effects().iter().for_each(|effect| effect.begins(&begun));
         let follows = fault.effects().iter().map(|effect| effect.follows());
         Live {

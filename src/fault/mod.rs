@@ -13,6 +13,7 @@
 //! ```
 
 mod after;
+mod before;
 mod bounds;
 mod called;
 mod chance;

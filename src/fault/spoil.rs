@@ -76,15 +76,38 @@ impl Spots {
     /// Those of a range, counted from its first byte, ascending and apart.
     #[must_use]
     pub(crate) fn of(self, span: Span, draw: Draw) -> Vec<Range<u64>> {
-        let Spots { unit, spots, length } = self;
+        let (slots, place) = self.slots(span);
+        let taken = distinct(self.spots.min(slots), slots, |k| draw.each(Purpose::Position, k));
+        taken.into_iter().map(place).collect()
+    }
+
+    /// The same among those that are meant.
+    pub(crate) fn among(
+        self,
+        span: Span,
+        draw: Draw,
+        is_meant: impl Fn(&Range<u64>) -> bool,
+    ) -> Vec<Range<u64>> {
+        let (slots, place) = self.slots(span);
+        let meant: Vec<_> = (0..slots).map(place).filter(is_meant).collect();
+        let count = meant.len() as u64;
+        let taken = distinct(self.spots.min(count), count, |k| draw.each(Purpose::Position, k));
+        let spot = |n| meant.get(usize::try_from(n).ok()?).cloned();
+        taken.into_iter().filter_map(spot).collect()
+    }
+
+    /// How many spots there may be in a range, and where each lies.
+    fn slots(self, span: Span) -> (u64, impl Fn(u64) -> Range<u64>) {
+        let Spots { unit, length, .. } = self;
         let (unit, before) = (unit.max(1), span.offset % unit.max(1));
         let units = before.saturating_add(span.len).div_ceil(unit);
         let length = length.clamp(1, units.max(1));
         let slots = if span.len == 0 { 0 } else { units.div_ceil(length) };
-        let taken = distinct(spots.min(slots), slots, |k| draw.each(Purpose::Position, k));
-        let place = |slot: u64| slot.saturating_mul(length).saturating_mul(unit);
-        let within = |place: u64| place.saturating_sub(before).min(span.len);
-        taken.into_iter().map(|slot| within(place(slot))..within(place(slot + 1))).collect()
+        let within = move |slot: u64| {
+            let place = slot.saturating_mul(length).saturating_mul(unit);
+            place.saturating_sub(before).min(span.len)
+        };
+        (slots, move |slot| within(slot)..within(slot + 1))
     }
 }
 

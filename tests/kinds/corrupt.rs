@@ -114,6 +114,37 @@ fn a_read_is_answered_other_bytes_than_are_stored() {
 }
 
 #[test]
+fn a_read_is_answered_what_was_there_before() {
+    let mount = mount_with("corrupt stale --spots 2 -m read -r .*/f", 8192);
+    let file = open(&mount, 0);
+    let read = || {
+        let mut bytes = vec![0; 8192];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        bytes
+    };
+    assert_eq!(read(), expected(8192, &[]));
+    assert_eq!(counts(&mount), (0, 1), "nothing was written over");
+    assert_eq!(file.write_at(&[b'b'; 2048], 1024).unwrap(), 2048);
+    assert_eq!(copied(&mount, 4096, 512), 512);
+    let stored = expected(8192, &[(1024, 3072), (4096, 4608)]);
+    for _ in 0..9 {
+        let bytes = read();
+        let units = spoilt(&bytes, &stored);
+        assert!(units.len() == 2 && units.iter().all(|unit| [2, 3, 4, 5, 8].contains(unit)));
+        let stale = |unit: &usize| bytes[unit * UNIT..(unit + 1) * UNIT] == [b'a'; UNIT];
+        assert!(units.iter().all(stale), "{units:?}");
+    }
+    let injections = mount.client().injections(0, 100).unwrap().injections;
+    assert_eq!(injections.len(), 18);
+    assert!(injections.iter().all(|one| one.state == "transient" && one.len == 512));
+    // What was there before the last write, and nothing of a write that was there before.
+    file.write_all_at(&[b'c'; 2048], 1024).unwrap();
+    let is_older = |bytes: &[u8]| bytes[1024..3072].contains(&b'a');
+    assert!(!(0..9).any(|_| is_older(&read())));
+    assert_eq!(persisted(&mount)[1024..3072], [b'c'; 2048]);
+}
+
+#[test]
 fn what_fills_the_cache_is_never_spoilt() {
     let mount = mount_with("corrupt random -m read -r .*/f", 8192);
     let file = open(&mount, 0);

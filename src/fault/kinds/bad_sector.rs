@@ -268,7 +268,8 @@ mod tests {
     fn made(text: &str, seed: u64) -> Box<dyn Effect> {
         let words = line(text).unwrap().0.effects.remove(0);
         let effect = super::super::make(&words.kind, &words.params).unwrap();
-        effect.begins(&Begun { draw: Draw::new(Dice::new(seed, 1), 0), everywhere: true });
+        let (draw, methods) = (Draw::new(Dice::new(seed, 1), 0), Call::Read.methods());
+        effect.begins(&Begun { draw, everywhere: true, methods });
         effect
     }
 

@@ -1,9 +1,17 @@
 //! `corrupt`: bytes are others than were written, or than are stored.
 
-use super::{Class, Effect, Kind, ReadPoint, hidden};
+use std::mem;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::{Begun, Class, Effect, Kind, ReadPoint, hidden};
+use crate::fault::before::Before;
 use crate::fault::chance::Draw;
+use crate::fault::edit::{Edit, EditBy};
 use crate::fault::error::SpecError;
-use crate::fault::operation::Operation;
+use crate::fault::operation::{Done, Operation, Span, Wants};
 use crate::fault::plan::{Plan, Reply, Run};
 use crate::fault::spoil::{SECTOR, Spoil, Spoiling, Spots, without};
 use crate::fault::words::{self, Args, Param, ParamType, Value, ValueError};
@@ -54,13 +62,16 @@ impl Kind for Corrupt {
          were open before are out of its reach until they are opened again, as `slowfs list` tells. The spots \
          are drawn among the units of the request, which lie as in the file; `--range` says which requests are \
          hit, and does not bound the spots. One write(2) may arrive as several writes: an unaligned one to a \
-         page that is not cached comes as two, of which `--count 1` hits one. `stale` leaves what was there \
-         before, and is for writes only. The time of modification is moved on, so that the next read(2) finds \
+         page that is not cached comes as two, of which `--count 1` hits one. `stale` is what was there before: \
+         on writes the spots are not written, on reads they are what they were before they were last written, \
+         while it stands; reads of what was not are skipped. Of that 64 MiB are remembered, the oldest goes \
+         first, which the log says. The time of modification is moved on, so that the next read(2) finds \
          what is stored; with `--hidden` it stays as before the write, and what the kernel has cached shows \
          the write until it is dropped.\n\
          \n    slowfs corrupt flip -m write -r '.*/data/.*' --count 1\
          \n    slowfs corrupt random --spots 3 --length 8 -m read -p 1%\
-         \n    slowfs corrupt stale --unit 4KiB -m write --after 100 --count 1"
+         \n    slowfs corrupt stale --unit 4KiB -m write --after 100 --count 1\
+         \n    slowfs corrupt stale --unit 8KiB -m read -p 1% -r '.*/base/.*'"
     }
 
     fn params(&self) -> &'static [Param] {
@@ -92,7 +103,8 @@ impl Kind for Corrupt {
         }
         let figure = |name| args.whole(name).unwrap_or(1);
         let spots = Spots { unit, spots: figure(SPOTS), length: figure(LENGTH) };
-        Ok(Box::new(Corrupting { how, spots, hidden: hidden::read(args) }))
+        let (hidden, remembers) = (hidden::read(args), AtomicBool::default());
+        Ok(Box::new(Corrupting { how, spots, hidden, remembers, memory: Mutex::default() }))
     }
 }
 
@@ -125,6 +137,56 @@ struct Corrupting {
     how: How,
     spots: Spots,
     hidden: bool,
+    /// It is for reads of what was there before.
+    remembers: AtomicBool,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    before: Before,
+    /// It was said that there is more than is remembered.
+    said: bool,
+}
+
+impl Corrupting {
+    fn remembers(&self) -> bool {
+        self.remembers.load(Ordering::Relaxed)
+    }
+
+    fn is_stale_read(&self, op: &Operation<'_>) -> bool {
+        self.how == How::Stale && op.call == Call::Read
+    }
+
+    /// What has spots of a read be as they were before.
+    fn stale(&self, inode: u64, span: Span, draw: Draw) -> Vec<Edit> {
+        let memory = self.memory.lock();
+        let place = |n: u64| span.offset.saturating_add(n);
+        let of_file = |spot: &Range<u64>| place(spot.start)..place(spot.end);
+        let knows = |spot: &Range<u64>| memory.before.knows(inode, &of_file(spot));
+        let spots = self.spots.among(span, draw, knows);
+        let known = spots.iter().flat_map(|spot| memory.before.of(inode, &of_file(spot)));
+        let edit = |(at, bytes): (u64, &[u8])| Edit {
+            at: at.saturating_sub(span.offset),
+            bytes: bytes.into(),
+            how: EditBy::Putting,
+        };
+        known.map(edit).collect()
+    }
+
+    /// Part of a request was written, all of whose bytes were so before, as far as they were there.
+    fn remember(&self, inode: u64, span: Span, part: &Range<u64>, replaced: &[u8]) {
+        let place = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(replaced.len());
+        let before = replaced.get(place(part.start)..place(part.end)).unwrap_or_default();
+        let at = |n: u64| span.offset.saturating_add(n);
+        let mut memory = self.memory.lock();
+        let fits = memory.before.written(inode, &(at(part.start)..at(part.end)), before);
+        if !fits && !mem::replace(&mut memory.said, true) {
+            tracing::warn!(
+                "corrupt stale: more is written over than is remembered: the oldest is no more"
+            );
+        }
+    }
 }
 
 impl Effect for Corrupting {
@@ -144,20 +206,24 @@ impl Effect for Corrupting {
         hidden::told(args, self.hidden)
     }
 
-    /// Nobody knows what was read there before.
-    fn reach(&self) -> MethodSet {
-        match self.how {
-            How::Stale => Call::CopyTo.methods(),
-            How::Spoilt(_) => Corrupt.reach(),
-        }
+    fn begins(&self, begun: &Begun) {
+        let is_read = begun.methods.intersects(Call::Read.methods());
+        self.remembers.store(is_read && self.how == How::Stale, Ordering::Relaxed);
     }
 
     fn applies(&self, op: &Operation<'_>) -> bool {
-        !op.is_paged && op.span.is_some_and(|span| span.len > 0)
+        let Some(span) = op.span.filter(|span| span.len > 0 && !op.is_paged) else { return false };
+        let known = || self.memory.lock().before.knows(op.inode, &(span.offset..span.end()));
+        !self.is_stale_read(op) || known()
     }
 
     fn skips(&self) -> &'static str {
-        "that fill the kernel's page cache"
+        match self.how {
+            How::Spoilt(_) => "that fill the kernel's page cache",
+            How::Stale => {
+                "that fill the kernel's page cache, and reads of what was not written over"
+            }
+        }
     }
 
     fn plan(&self, op: &Operation<'_>, draw: &Draw, plan: &mut Plan) {
@@ -165,6 +231,7 @@ impl Effect for Corrupting {
         let change = plan.changed();
         change.hidden = self.hidden;
         match self.how {
+            _ if self.is_stale_read(op) => change.edits = self.stale(op.inode, span, *draw),
             How::Spoilt(how) => {
                 change.spoil = Some(Spoil { spots: self.spots, how, draw: *draw });
             }
@@ -176,11 +243,33 @@ impl Effect for Corrupting {
             }
         }
     }
+
+    fn follows(&self) -> MethodSet {
+        if self.remembers() { Call::Write.methods() } else { MethodSet::EMPTY }
+    }
+
+    fn wants(&self, _: &Operation<'_>) -> Wants {
+        Wants { replaced: self.remembers(), ..Wants::default() }
+    }
+
+    fn done(&self, op: &Operation<'_>, done: &Done<'_>) {
+        let (Some(span), Call::Write | Call::CopyTo) = (op.span, op.call) else { return };
+        if !self.remembers() || !done.ran || done.errno != 0 {
+            return;
+        }
+        let replaced = done.replaced.unwrap_or_default();
+        let remember = |part: &Range<u64>| self.remember(op.inode, span, part, replaced);
+        match done.parts {
+            None => remember(&(0..done.bytes)),
+            Some(parts) => parts.iter().for_each(remember),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::testing::request;
 
     #[test]
     fn each_way_is_told_as_it_was_typed() {
@@ -193,9 +282,55 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_before_a_read_is_not_known() {
-        let stale = Corrupt.make(&Args::new().with(HOW, Value::Text("stale".into()))).unwrap();
-        assert!(!stale.reach().intersects(Call::Read.methods().minus(Call::CopyTo.methods())));
-        assert!(stale.reach().intersects(Call::Write.methods()));
+    fn only_reads_of_what_was_there_before_have_it_remembered() {
+        for (how, methods, remembers) in [
+            ("stale", Call::Write.methods(), false),
+            ("stale", Call::Read.methods(), true),
+            ("flip", Call::Read.methods(), false),
+        ] {
+            let args = Args::new().with(HOW, Value::Text(how.into()));
+            let made = Corrupt.make(&args).unwrap();
+            let draw = Draw::once(1, "it");
+            made.begins(&Begun { draw, everywhere: true, methods });
+            assert_eq!(
+                (made.wants(&request(Call::Write, 1)).replaced, !made.follows().is_empty()),
+                (remembers, remembers)
+            );
+        }
+    }
+
+    #[test]
+    fn a_read_is_what_was_there_before_where_it_was_written_over() {
+        let args = Args::new().with(HOW, Value::Text("stale".into()));
+        let stale = Corrupt.make(&args.with(SPOTS, words::whole(9))).unwrap();
+        let (draw, methods) = (Draw::once(1, "it"), Call::Read.methods());
+        stale.begins(&Begun { draw, everywhere: true, methods });
+        let op = |call, offset, len| {
+            let mut op = request(call, 1);
+            op.span = Some(Span { offset, len });
+            op
+        };
+        let wrote = |offset, parts: Option<&[Range<u64>]>, replaced| {
+            let done = Done { ran: true, bytes: 1000, parts, replaced, ..Done::default() };
+            stale.done(&op(Call::Write, offset, 1000), &done);
+        };
+        let read = |offset, len| {
+            let (read, mut plan) = (op(Call::Read, offset, len), Plan::default());
+            let applies = stale.applies(&read);
+            stale.plan(&read, &draw, &mut plan);
+            let edits = plan.change.map(|change| change.edits).unwrap_or_default();
+            assert_eq!(applies, !edits.is_empty());
+            edits.iter().map(|edit| (edit.at, edit.bytes.to_vec())).collect::<Vec<_>>()
+        };
+        assert_eq!(read(0, 4096), []);
+        wrote(512, None, Some(&[b'a'; 600]));
+        let whole = (512, vec![b'a'; 512]);
+        assert_eq!(read(0, 4096), [whole.clone(), (1024, vec![b'a'; 88])], "the file ended there");
+        let torn = 512..1000;
+        wrote(0, Some(std::slice::from_ref(&torn)), Some(&[b'b'; 1000]));
+        assert_eq!(read(0, 1024), [(512, vec![b'b'; 488]), (1000, vec![b'a'; 24])]);
+        wrote(0, None, None);
+        assert_eq!(read(0, 1000), [], "it was none");
+        assert_eq!(read(1000, 100), [(0, vec![b'a'; 24]), (24, vec![b'a'; 76])]);
     }
 }

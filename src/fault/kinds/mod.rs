@@ -191,6 +191,8 @@ pub struct Begun {
     pub draw: Draw,
     /// It is for every path.
     pub everywhere: bool,
+    /// On these methods.
+    pub methods: MethodSet,
 }
 
 /// One setting of a kind.
