@@ -55,11 +55,13 @@ test-web: setup-web ## the page in Chromium, the metrics in Prometheus; two minu
 	$(SUDO) $(PYTHON) tests/web/run --slowfs target/debug/slowfs $(KEEP)
 
 # Six databases under every fault of tests/databases/faults.py that has no result of their version yet,
-# and the page made of the results. AGAIN=--again runs all; ONLY="--only redis:full" some.
-test-databases: $(SLOWFS) setup-databases ## six databases on files that tear, spoil and fail; half an hour, goes on where it stopped
+# and the page made of the results; and a hundred power cuts under each setting of tests/databases/settings.py.
+# AGAIN=--again runs all; ONLY="--only redis:full" some.
+test-databases: $(SLOWFS) setup-databases ## six databases on files that tear, spoil and fail; an hour, goes on where it stopped
 	$(PYTHON) tests/databases/run --slowfs $(SLOWFS) $(AGAIN) $(ONLY)
 	$(PYTHON) tests/databases/three-members --slowfs $(SLOWFS)
 	$(PYTHON) tests/databases/table.py > docs/what-databases-do.md
+	$(PYTHON) tests/databases/pull --slowfs $(SLOWFS) $(AGAIN) --page docs/power-cut.md
 	$(PYTHON) tests/databases/examples --slowfs $(SLOWFS)
 
 # The same tests at full length: minutes of attack and of races, a hundred thousand reads, 300,000

@@ -36,8 +36,12 @@ class Postgres(SqlServer):
         sql = "CREATE TABLE t(id integer PRIMARY KEY, value text)"
         output(unprivileged(["sh", "-c", f'echo "{sql}" | "$@"', "sh", *single]))
 
+    # Further ones of its command line.
+    more_options = ()
+
     def argv(self):
-        options = ["listen_addresses=", f"unix_socket_directories={self.scratch}", "autovacuum=off"]
+        options = ["listen_addresses=", f"unix_socket_directories={self.scratch}", "autovacuum=off",
+                   *self.more_options]
         return [tool("postgres"), "-D", self.home, *(a for option in options for a in ("-c", option))]
 
     def client(self):
@@ -46,6 +50,10 @@ class Postgres(SqlServer):
 
     def checkpoint(self):
         self.ask("CHECKPOINT;")
+
+    def unplugged(self):
+        # It names a process, which is alive where the copy was made from a server that goes on.
+        (self.home / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self):
         self.close()

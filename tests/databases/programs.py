@@ -181,6 +181,9 @@ class Database:
         """What its own check of its files complains of."""
         return []
 
+    def unplugged(self):
+        """Removes what another boot of the machine would not believe, before it starts on a copy of its files."""
+
     def repair(self):
         """Has its own tool repair files that it refused; the command, or None if it has no such tool."""
         return None
@@ -247,9 +250,13 @@ class Server(Database):
     def kill(self):
         self.close()
         if self.process:
-            # It has a session of its own: what it started ends with it.
+            # It has a session of its own: what it started ends with it, and holds its memory until then.
+            end = time.monotonic() + PATIENCE
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, 9)
+                while time.monotonic() < end:
+                    os.killpg(self.process.pid, 9)
+                    self.process.poll()
+                    time.sleep(0.01)
             self.process.wait()
 
     def close(self):

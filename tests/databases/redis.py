@@ -1,5 +1,6 @@
 """Redis with an append-only file that is synced for every write."""
 
+import contextlib
 import re
 import socket
 import time
@@ -34,7 +35,8 @@ class Redis(Server):
 
     def close(self):
         if self.connection:
-            self.connection.close()
+            with contextlib.suppress(OSError):  # It would send what is left.
+                self.connection.close()
         self.connection = None
 
     def ask(self, *commands):

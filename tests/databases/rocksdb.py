@@ -17,6 +17,7 @@ class Rocksdb(Database):
     promise = ("A write with `sync` is in the log on disk when it returns. Records of the log and blocks of "
                "tables have checksums. The log is replayed up to the first that is wrong "
                "(`kPointInTimeRecovery`, the default).")
+    sync = True
     session = None
 
     def program(self):
@@ -27,7 +28,8 @@ class Rocksdb(Database):
 
     def start(self):
         self.kill()
-        self.session = Session(unprivileged([sys.executable, WORKER, self.home]), "mark {}")
+        how = "synced" if self.sync else "unsynced"
+        self.session = Session(unprivileged([sys.executable, WORKER, self.home, how]), "mark {}")
         self.process = self.session.process
         self.ask("")
 

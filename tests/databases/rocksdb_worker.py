@@ -1,4 +1,4 @@
-"""RocksDB behind lines of text: `put KEY VALUE ...`, `get KEY`, `scan`, `flush`, `mark TEXT`.
+"""RocksDB, its writes `synced` or `unsynced`, behind lines of text: `put KEY VALUE ...`, `get KEY`, `scan`, `flush`, `mark TEXT`.
 
 An error is printed. It ends the process only where the database cannot be opened: as an application
 would, it keeps the database open, so that RocksDB decides what becomes of it.
@@ -14,7 +14,7 @@ NO_COMPRESSION = 0
 class Rocks:
     """The few calls of rocksdb/c.h that are needed."""
 
-    def __init__(self, path):
+    def __init__(self, path, sync):
         name = ctypes.util.find_library("rocksdb")
         if not name:
             sys.exit("ERROR: no librocksdb: scripts/setup databases installs it")
@@ -23,7 +23,7 @@ class Rocks:
         self.call("rocksdb_options_set_create_if_missing", options, ctypes.c_ubyte(1))
         self.call("rocksdb_options_set_compression", options, ctypes.c_int(NO_COMPRESSION))
         self.write_options = self.made("rocksdb_writeoptions_create")
-        self.call("rocksdb_writeoptions_set_sync", self.write_options, ctypes.c_ubyte(1))
+        self.call("rocksdb_writeoptions_set_sync", self.write_options, ctypes.c_ubyte(sync))
         self.read_options = self.made("rocksdb_readoptions_create")
         self.flush_options = self.made("rocksdb_flushoptions_create")
         self.db = self.tried("rocksdb_open", options, path.encode(), result=ctypes.c_void_p)
@@ -110,7 +110,7 @@ def obey(rocks, verb, words):
 
 def main():
     try:
-        rocks = Rocks(sys.argv[1])
+        rocks = Rocks(sys.argv[1], sync=sys.argv[2] == "synced")
     except OSError as error:
         sys.exit(f"ERROR: {error}")
     for line in sys.stdin:

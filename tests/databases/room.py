@@ -15,8 +15,8 @@ SEEDS = 300
 class Room:
     """A backing directory and a mount of it; each mount begins with nothing cached."""
 
-    def __init__(self, slowfs, scratch):
-        self.slowfs, self.scratch = slowfs, scratch
+    def __init__(self, slowfs, scratch, options=()):
+        self.slowfs, self.scratch, self.options = slowfs, scratch, options
         self.raw, self.mnt, self.log = scratch / "raw", scratch / "mnt", scratch / "slowfs.log"
         self.mnt.mkdir()
         self.stack = contextlib.ExitStack()
@@ -25,14 +25,15 @@ class Room:
     def mount(self):
         (port,) = daemons.free_ports(1)
         self.addr = f"127.0.0.1:{port}"
-        argv = [self.slowfs, "mount", self.mnt, "--subdir", self.raw, "--listen", self.addr, "--seed", SEED]
+        argv = [self.slowfs, "mount", self.mnt, "--subdir", self.raw, "--listen", self.addr, "--seed", SEED,
+                *self.options]
         self.stack.enter_context(daemons.mounted(argv, self.mnt, self.log, port))
 
     def unmount(self):
         self.stack.close()
 
     def ask(self, *argv):
-        done = subprocess.run([self.slowfs, *argv, "--addr", self.addr], text=True, timeout=60,
+        done = subprocess.run([self.slowfs, *map(str, argv), "--addr", self.addr], text=True, timeout=60,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
             raise RuntimeError(f"slowfs {shlex.join(map(str, argv))}: {done.stdout.strip()}")
