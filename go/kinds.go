@@ -128,6 +128,16 @@ func (m *FS) Shutdown(options ...Option) *Fault {
 	return m.set("shutdown", "", options)
 }
 
+// CutAt sets a fault: cut the power at an operation, as `slowfs power-cut --now`.
+//
+// at: at an operation of these methods, that of `--after N` the first N let by.
+//
+// Options of its own: When, Keep, Unit, Seed, Kill, StayOff.
+func (m *FS) CutAt(at string, options ...Option) *Fault {
+	m.t.Helper()
+	return m.set("cut-at", at, options)
+}
+
 // Methods is an option: the methods, or `all`; `slowfs methods` lists them.
 func Methods(values ...string) Option {
 	return set("--methods", joined(values))
@@ -252,7 +262,8 @@ func PerByte(value string) Option {
 
 // When is an option: of delay: whether the operation waits, or its answer once it has run, as
 // before|after; of error: whether it comes in place of the operation, or once that is done, as
-// before|after.
+// before|after; of cut-at: before that operation, which is not done then, or once it is done
+// [default: before], as before|after.
 func When(value string) Option {
 	return set("--when", value)
 }
@@ -265,7 +276,8 @@ func Hidden() Option {
 
 // Unit is an option: of torn-write: what is written whole or not at all, a power of two [default:
 // 512, of a prefix 1]; of corrupt: how large a unit is, a power of two [default: 512]; of
-// bad-sector: what is bad or good as a whole, a power of two from 512 to 1MiB [default: 512].
+// bad-sector: what is bad or good as a whole, a power of two from 512 to 1MiB [default: 512]; of
+// cut-at: how many bytes are written at once or not at all [default: 512], as 512|4096.
 func Unit(value string) Option {
 	return set("--unit", value)
 }
@@ -407,4 +419,26 @@ func Credits(value int64) Option {
 // `--after N` the first N let by [default: at once].
 func At(values ...string) Option {
 	return set("--at", joined(values))
+}
+
+// Keep is an option: of cut-at: what is left of what was not durable [default: none], as
+// none|all|prefix:N|random.
+func Keep(value string) Option {
+	return set("--keep", value)
+}
+
+// Seed is an option: of cut-at: make the dice repeatable [default: by chance].
+func Seed(value int64) Option {
+	return set("--seed", count(value))
+}
+
+// Kill is an option: of cut-at: send SIGKILL to every process that has files of the mount open or
+// mapped.
+func Kill() Option {
+	return flag("--kill")
+}
+
+// StayOff is an option: of cut-at: leave the power off until `slowfs power-on` or `clear`.
+func StayOff() Option {
+	return flag("--stay-off")
 }

@@ -439,3 +439,38 @@ class Kinds:
             "--at": at,
         }
         return self._set("shutdown", [], named, options)
+
+    def cut_at(
+        self,
+        at: Texts,
+        *,
+        methods: Optional[Texts] = None,
+        when: Optional[Literal["before", "after"]] = None,
+        keep: Optional[Text] = None,
+        unit: Optional[Literal["512", "4096"]] = None,
+        seed: Optional[int] = None,
+        kill: Optional[bool] = None,
+        stay_off: Optional[bool] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Cut the power at an operation, as `slowfs power-cut --now`.
+
+        at: at an operation of these methods, that of `--after N` the first N let by.
+        when: before that operation, which is not done then, or once it is done [default: before],
+        as before|after.
+        keep: what is left of what was not durable [default: none], as none|all|prefix:N|random.
+        unit: how many bytes are written at once or not at all [default: 512], as 512|4096.
+        seed: make the dice repeatable [default: by chance].
+        kill: send SIGKILL to every process that has files of the mount open or mapped.
+        stay_off: leave the power off until `slowfs power-on` or `clear`.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--when": when,
+            "--keep": keep,
+            "--unit": unit,
+            "--seed": seed,
+            "--kill": kill,
+            "--stay-off": stay_off,
+        }
+        return self._set("cut-at", [at], named, options)
