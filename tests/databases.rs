@@ -118,6 +118,7 @@ fn the_table_of_cuts_is_what_the_results_say() {
     let fresh = tempfile::NamedTempFile::new().unwrap();
     fs::copy(&page, fresh.path()).unwrap();
     printed("pull", &["--page", fresh.path().to_str().unwrap()]);
-    let [page, fresh] = [page.as_path(), fresh.path()].map(|path| fs::read_to_string(path).unwrap());
+    let [page, fresh] =
+        [page.as_path(), fresh.path()].map(|path| fs::read_to_string(path).unwrap());
     assert!(page == fresh, "run tests/databases/pull --page docs/power-cut.md");
 }

@@ -251,14 +251,16 @@ fn each_dependency_stays_in_its_room() {
 }
 
 /// Words that are a kind's name by chance (a field of `--json`, a column of the demo, a capability, how a mount
-/// is), and a command that the demo shows.
-const NO_KINDS: [(&str, &str); 6] = [
+/// is, an option of a power cut), and a command that the demo shows.
+const NO_KINDS: [(&str, &str); 8] = [
     ("rpc/objects", "error"),
     ("cli/watch", "error"),
     ("cli/demo/delays", "delay"),
     ("cli/demo/torn", "torn-write"),
     ("cli/doctor/rights", "kill"),
     ("cli/render", "read-only"),
+    ("fault/kinds/cut_at", "kill"),
+    ("rpc/dialect", "kill"),
 ];
 
 /// What speaks of kinds reads their table: a new one is named in its own file only, and where

@@ -111,7 +111,7 @@ fn what_answers_ends_what_is_asked_after_its_rank() {
     assert!(matches!(hit.hold(), Hold::Until(_)));
     assert_eq!(room.matched(), [1, 1, 0]);
     // A latch answers before either.
-    room.stand("cut-at");
+    room.stand("shut-off");
     let hit = room.decide(Call::Write).unwrap();
     assert_eq!((errno(&hit), hit.hold()), (Some(libc::ESHUTDOWN), Hold::No));
     assert_eq!(room.matched(), [1, 1, 1, 0]);

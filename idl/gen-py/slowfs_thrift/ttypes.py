@@ -5044,10 +5044,10 @@ class PowerLoss(object):
             elif fid == 7:
                 if ftype == TType.LIST:
                     self.killed = []
-                    (_etype289, _size286) = iprot.readListBegin()
-                    for _i290 in range(_size286):
-                        _elem291 = iprot.readI64()
-                        self.killed.append(_elem291)
+                    (_etype296, _size293) = iprot.readListBegin()
+                    for _i297 in range(_size293):
+                        _elem298 = iprot.readI64()
+                        self.killed.append(_elem298)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5098,8 +5098,8 @@ class PowerLoss(object):
         if self.killed is not None:
             oprot.writeFieldBegin('killed', TType.LIST, 7)
             oprot.writeListBegin(TType.I64, len(self.killed))
-            for iter292 in self.killed:
-                oprot.writeI64(iter292)
+            for iter299 in self.killed:
+                oprot.writeI64(iter299)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.off is not None:

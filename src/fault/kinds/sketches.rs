@@ -115,7 +115,7 @@ static TIMED: Sketch = Sketch {
 };
 
 static CUT_AT: Sketch = Sketch {
-    name: "cut-at",
+    name: "shut-off",
     params: &[param("keep", ParamType::Form("none|all|prefix:N|random"))],
     class: Class::Latch,
     reach: MethodSet::ALL,

@@ -53,7 +53,7 @@ fn conditions_and_latches_are_replaced_by_class() {
     assert_eq!(ids(&table), [5, 3, 4]);
     // Two latches may stand: each stays until it is cleared.
     for id in [7, 8] {
-        let put = set(&table, stand("cut-at"), Placement::Replace);
+        let put = set(&table, stand("shut-off"), Placement::Replace);
         assert_eq!((put.id, put.replaced), (FaultId(id), vec![]));
     }
     assert_eq!(ids(&table), [7, 8, 5, 3, 4], "latches before conditions");
