@@ -119,9 +119,24 @@ impl Core {
         shared.covers(lying.path) || lying.known.as_ref().is_some_and(by_other)
     }
 
-    fn visit_below(&self, node: &Node, visit: &mut dyn FnMut(&Lying<'_, Note>)) {
-        if let Err(error) = self.tree.visit_below(node, visit) {
+    /// Also what was in it until it was removed, and is open still.
+    fn visit_below(&self, directory: &Node, visit: &mut dyn FnMut(&Lying<'_, Note>)) {
+        if let Err(error) = self.tree.visit_below(directory, visit) {
             tracing::warn!("what is in a directory that is renamed is not counted: {error}");
+        }
+        let mut above = Vec::new();
+        self.tree.path(directory, &mut above);
+        above.push(b'/');
+        for handle in self.tree.open_handles() {
+            let (node, mut path) = (handle.inode(), Vec::new());
+            self.tree.path(node, &mut path);
+            if path.starts_with(&above)
+                && let Ok(attr) = self.tree.attr(node)
+                && attr.nlink == 0
+            {
+                let (key, known) = (node.key(), Some(Arc::clone(node)));
+                visit(&Lying { path: &path, key, known, uid: attr.uid, blocks: attr.blocks });
+            }
         }
     }
 }

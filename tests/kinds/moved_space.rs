@@ -192,6 +192,22 @@ fn a_directory_moves_all_that_is_in_it() {
     }
 }
 
+#[test]
+fn what_was_removed_and_is_open_moves_with_its_directory() {
+    let partly = Partly::new("full --free 64KiB -r .*/in/.*");
+    fs::create_dir(partly.at("in/d")).unwrap();
+    partly.make("in/d/a", 16);
+    let open = File::open(partly.at("in/d/a")).unwrap();
+    fs::remove_file(partly.at("in/d/a")).unwrap();
+    partly.expect(48);
+    partly.rename("in/d", "out/d").unwrap();
+    partly.expect(64);
+    partly.rename("out/d", "in/d").unwrap();
+    partly.expect(48);
+    drop(open);
+    partly.expect(64);
+}
+
 /// Those who write meanwhile are counted once.
 #[test]
 fn a_file_that_is_written_while_it_comes_and_goes_is_counted_once() {
