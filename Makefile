@@ -69,6 +69,8 @@ test-databases: $(SLOWFS) setup-databases ## six databases on files that tear, s
 # What callers cost has the bars of the optimised program.
 test-long: setup-test ## the same tests at full length
 	SLOWFS_TESTS=long cargo test --locked --test at_once --test attack --test atomic --test reads --test suites --test programs -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --test crash_test -- --nocapture --test-threads 1
+	SLOWFS_TESTS=long cargo test --locked --lib unsynced:: -- --nocapture
 	SLOWFS_TESTS=long cargo test --locked --test beneath --test escape --test held_data --test permissions --test places --test slow_backing --test width -- --nocapture --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --test mirror -- links:: mapping:: --test-threads 1
 	SLOWFS_TESTS=long cargo test --locked --release --test callers -- --nocapture --test-threads 1

@@ -409,6 +409,17 @@ struct Unsynced {
     10: bool off,                   // whether it is off
 }
 
+/** A moment that was noted, just before a request. */
+struct UnsyncedMoment {
+    1: i64 n,                       // its number, from 1
+    2: string before,               // the request: "fsync", "rename" and so on
+    3: binary path,                 // what it is about, in the backing
+    4: optional binary to,          // what a rename makes of it
+    5: i64 entries,                 // that the log had taken in since the mount
+    6: i64 output,                  // how much of its output the program had written, bytes
+    7: bool lost,                   // it cannot be gone back to any more
+}
+
 /** An image of what a disk could hold. */
 struct PowerCut {
     1: binary image,                // where it is
@@ -553,12 +564,18 @@ service SlowFS extends charybdefs.server {
     i64 checkpoint() throws (1: Refused refused),
 
     /**
+     * The moments that were noted after the one of that number, 1,000 at most: none unless the mount was
+     * asked to.
+     */
+    list<UnsyncedMoment> unsynced_moments(1: i64 after) throws (1: Refused refused),
+
+    /**
      * Builds a directory that a disk could hold if the power went now, while the mount goes on: of that
      * name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
      * one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
-     * `unit`: 512 (as is 0) or 4096.
+     * `unit`: 512 (as is 0) or 4096. `moment`: as if the power had gone at the one of that number; 0 is now.
      */
-    PowerCut power_cut(1: string name, 2: string keep, 3: i64 unit, 4: string seed)
+    PowerCut power_cut(1: string name, 2: string keep, 3: i64 unit, 4: string seed, 5: i64 moment)
         throws (1: Refused refused),
 
     /**

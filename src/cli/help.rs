@@ -229,6 +229,20 @@ Examples:
   slowfs power-on
   slowfs power-on /mnt/slowfs";
 
+pub(super) const CRASH_TEST: &str = "\
+The program runs once, on a mirror that is empty or a copy of --tree. What it prints is what it has promised: the \
+check reads on its standard input as much of it as was printed when the power went. So print after each commit, and \
+flush. Then for each moment of --at, and the end, and for each of --keep an image is built and checked; the table has \
+those on which the check failed. Images, the mirror and what is temporary are in $TMPDIR, else in memory, and are removed.
+
+Exit codes: 0 the check held on every image, 1 it failed on one, or something could not be done, 2 usage.
+
+Examples:
+  slowfs crash-test --check './check {}' -- ./program {}
+  slowfs crash-test --check './check {}' --only 7 --seed 1 -- ./program {}
+  slowfs crash-test --tree /data --keep none,random,random --check './check {}' -- ./db {}
+  slowfs crash-test --check './check {}' --keep-images /tmp/lost -- sh -c 'cd {} && make'";
+
 pub(super) const PING: &str = "\
 Examples:
   slowfs ping

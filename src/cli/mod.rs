@@ -13,6 +13,7 @@ mod activity;
 mod charybdefs;
 mod control;
 mod counts;
+mod crash_test;
 mod demo;
 mod doctor;
 mod faults;
@@ -85,6 +86,9 @@ enum Command {
     /// Look for what is amiss with this machine and its mounts, and say what to do
     #[command(after_help = help::DOCTOR)]
     Doctor(doctor::DoctorArgs),
+    /// Run a program, and check what a disk could hold if the power had gone at any of its syncs
+    #[command(after_help = help::CRASH_TEST)]
+    CrashTest(crash_test::CrashTestArgs),
     /// Show delays, a torn write and a power cut, on temporary directories
     #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
@@ -159,6 +163,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Umount(args) => outcome("slowfs", umount::umount(&args)),
         Command::Ps(args) => ps::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::CrashTest(args) => crash_test::run(&args),
         Command::Demo(args) => outcome("slowfs", demo::run(&args)),
         Command::Selftest(args) => selftest::run(&args),
     }
@@ -212,7 +217,7 @@ mod tests {
         Healed, Info, Injection, Injections, LatencyStatistics, ListedFault, Matched, Met,
         MethodStatistics, PassthroughStatistics, PowerCut, PowerLoss, Put, Rotted, Run, RunEvent,
         ScenarioWords, Statistics, StepWords, Taken, TraceEvent, TraceHead, TraceHit, Unsynced,
-        UnsyncedFile, UnsyncedName, UnsyncedRange,
+        UnsyncedFile, UnsyncedMoment, UnsyncedName, UnsyncedRange,
     };
 
     const DOCUMENTATION: &str = include_str!("../../docs/control.md");
@@ -323,6 +328,8 @@ mod tests {
             ps::field_names(),
             doctor::field_names(),
             record::field_names(),
+            crash_test::field_names(),
+            fields(UnsyncedMoment::default()),
             scenario::field_names(),
         ];
         for name in all.iter().flatten() {

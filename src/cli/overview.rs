@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Faults", &["clear", "heal", "rot"]),
     ("Scripts", &["recipe", "run"]),
     ("Measure", &["record", "demo", "selftest"]),
-    ("Power", &["unsynced", "checkpoint", "power-cut", "power-on"]),
+    ("Power", &["unsynced", "checkpoint", "power-cut", "power-on", "crash-test"]),
 ];
 
 const LOOK: &str = "Look";

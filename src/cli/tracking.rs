@@ -1,6 +1,7 @@
 //! What is typed about what a power cut would take back: the options of `slowfs mount`, and which image.
 //! No locks.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use clap::Args;
 use super::values::parse_time;
 use crate::daemon::TrackingConfig;
 use crate::fault::{Keeping, words};
-use crate::unsynced::Order;
+use crate::unsynced::{Act, Order};
 
 /// What `slowfs mount` remembers.
 #[derive(Args, Clone, Debug)]
@@ -40,10 +41,25 @@ pub(super) struct Tracking {
     /// filesystem, where it may share what it does not change
     #[arg(long, value_name = "DIR", requires = "track_unsynced")]
     images: Option<PathBuf>,
+    /// Note the moments just before these, for `slowfs crash-test`: what is remembered grows until the end
+    #[arg(long, value_name = "METHOD,...", value_delimiter = ',', requires = "track_unsynced")]
+    unsynced_moments: Vec<Act>,
+    /// Note with each moment how long that file was: a program's output
+    #[arg(long, value_name = "FILE", requires = "unsynced_moments")]
+    unsynced_output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Promise(Order);
+pub(super) struct Promise(Order);
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Order::Linux => "linux",
+            Order::Posix => "posix",
+        })
+    }
+}
 
 impl FromStr for Promise {
     type Err = &'static str;
@@ -73,6 +89,8 @@ impl Tracking {
             dir: self.unsynced_dir.as_deref().map(&absolute).transpose()?,
             age: self.unsynced_age.unwrap_or(Duration::from_secs(30)),
             images: self.images.as_deref().map(&absolute).transpose()?,
+            moments: self.unsynced_moments.clone(),
+            output: self.unsynced_output.as_deref().map(&absolute).transpose()?,
         }))
     }
 }
@@ -105,7 +123,7 @@ pub(super) struct CutArgs {
     pub(super) seed: Option<u64>,
 }
 
-fn unit(text: &str) -> Result<i64, &'static str> {
+pub(super) fn unit(text: &str) -> Result<i64, &'static str> {
     match text {
         "512" => Ok(512),
         "4096" => Ok(4096),

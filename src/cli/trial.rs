@@ -3,11 +3,13 @@
 //! Invariant: when it is over, nothing is mounted and nothing is left, also after a signal or an error;
 //! a daemon ends even if this process is killed. No locks.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead, BufReader, pipe};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) listen: &'a str,
     /// More options of `slowfs mount`.
-    pub(super) options: Vec<String>,
+    pub(super) options: Vec<OsString>,
     /// Whether there is a directory for images of a power cut.
     pub(super) images: bool,
 }
@@ -75,10 +77,10 @@ pub(super) fn on_mirrors<T: Send>(
 }
 
 /// A temporary directory: where `$TMPDIR` says, else in memory, as a disk's own noise would hide a delay.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> io::Result<Scratch> {
+    pub(super) fn new() -> io::Result<Scratch> {
         let name = format!("slowfs-{:016x}", rand::random::<u64>());
         let make = |parent: &Path| {
             let path = parent.join(&name);
@@ -90,13 +92,26 @@ impl Scratch {
             None => make(Path::new("/dev/shm")).or_else(|_| make(&std::env::temp_dir())),
         }
     }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         // The daemons have ended by now; where a mount is still there, what it mirrors is not to go.
         let mirrors = fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let all = mirrors.map(|mirror| fs::remove_dir(mirror.path().join("mnt")));
+        let unmounted = |mirror: fs::DirEntry| match fs::remove_dir(mirror.path().join("mnt")) {
+            // Something else than a mirror.
+            Err(e)
+                if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&e.kind()) =>
+            {
+                Ok(())
+            }
+            removed => removed,
+        };
+        let all = mirrors.map(unmounted);
         if all.collect::<io::Result<Vec<()>>>().is_ok() {
             // What cannot be removed is in a directory for what is temporary.
             let _ = fs::remove_dir_all(&self.0);
@@ -107,6 +122,8 @@ impl Drop for Scratch {
 /// A mirror, by a daemon in a process of its own.
 pub(super) struct Mirror {
     child: Child,
+    /// Whether it was told to end.
+    ending: AtomicBool,
     pub(super) addr: String,
     pub(super) raw: PathBuf,
     pub(super) mnt: PathBuf,
@@ -130,7 +147,8 @@ impl Mirror {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (told, log) = (child.stdout.take(), child.stderr.take());
-        let mut mirror = Mirror { child, addr: String::new(), raw, mnt, images };
+        let ending = AtomicBool::new(false);
+        let mut mirror = Mirror { child, ending, addr: String::new(), raw, mnt, images };
         let told = told.context("the daemon has no standard output")?;
         let log = BufReader::new(log.context("the daemon has no log")?);
         // Of the log only the last line is of interest, if it does not start; its pipe must not fill up.
@@ -156,6 +174,11 @@ impl Mirror {
         self.child.id()
     }
 
+    /// Whether a signal ends all that is tried.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
     fn stop(mut self) -> anyhow::Result<()> {
         self.terminate();
         let status = self.child.wait()?;
@@ -164,6 +187,7 @@ impl Mirror {
     }
 
     fn terminate(&self) {
+        self.ending.store(true, Ordering::Relaxed);
         // It has ended already: nothing to do.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
     }

@@ -12,7 +12,7 @@ use crate::fault::words::EffectWords;
 use crate::fault::{Bounds, Fault, Placement, ProbabilityScale, Reach};
 use crate::fs::FsOptions;
 use crate::ops::Obstacle;
-use crate::unsynced::Order;
+use crate::unsynced::{Act, Order};
 
 /// Everything one run needs to know.
 #[derive(Debug)]
@@ -77,6 +77,10 @@ pub(crate) struct TrackingConfig {
     pub age: Duration,
     /// Where images are made.
     pub images: Option<PathBuf>,
+    /// Just before which requests moments are noted, to be gone back to.
+    pub moments: Vec<Act>,
+    /// The file in which the output of the program goes that they are of.
+    pub output: Option<PathBuf>,
 }
 
 impl RunConfig {

@@ -91,6 +91,11 @@ pub(crate) enum StartError {
     /// The process with which the run is to end cannot be watched.
     #[error("cannot end with process {0}: {1}; nothing was mounted")]
     Companion(Pid, io::Error),
+    /// The file of a program's output cannot be used.
+    #[error(
+        "cannot look at {0}: {1}; name the file of the program's output with --unsynced-output"
+    )]
+    Output(PathBuf, io::Error),
     /// More faults were given than may be.
     #[error(transparent)]
     Faults(#[from] TooManyFaults),

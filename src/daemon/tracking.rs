@@ -15,9 +15,9 @@ use crate::fault::{Keeping, seed_of};
 use crate::fs::{How, Plug, Survey};
 use crate::rpc::{
     Behind, Cut, CutNow, PowerCut, PowerLoss, Unsynced as Told, UnsyncedFile, UnsyncedLog,
-    UnsyncedName, UnsyncedRange, WirePath, ns, signed,
+    UnsyncedMoment, UnsyncedName, UnsyncedRange, WirePath, ns, signed,
 };
-use crate::unsynced::{Choice, Limits, Pending, Unsynced};
+use crate::unsynced::{Choice, Limits, Moment, Noting, Pending, Unsynced};
 
 /// Ranges of a file that are told.
 const MOST_RANGES: usize = 16;
@@ -31,7 +31,15 @@ pub(super) fn begin(
     let images = config.images.as_deref().map(|dir| images(dir, mountpoint, base)).transpose()?;
     let keep = Arc::new(held::remember(config.dir.clone(), mountpoint)?);
     let TrackingConfig { order, most, age, .. } = *config;
-    Ok(Unsynced::new(keep, Limits { order, most, age, images }))
+    let unsynced = Unsynced::new(keep, Limits { order, most, age, images });
+    if config.moments.is_empty() {
+        return Ok(unsynced);
+    }
+    let open = |path: &PathBuf| {
+        fs::File::open(path).map_err(|e| StartError::Output(path.clone(), strip(&e)))
+    };
+    let output = config.output.as_ref().map(open).transpose()?;
+    Ok(unsynced.noting(Noting { before: config.moments.clone(), output }))
 }
 
 /// Opens the directory for images, which must be outside of what is mirrored: an image would have
@@ -79,9 +87,30 @@ impl UnsyncedLog for Door {
         self.survey.checkpoint().map(signed).unwrap_or_default()
     }
 
-    fn cut(&self, cut: &Cut) -> Result<PowerCut, String> {
+    fn moments(&self, after: i64, most: i64) -> Vec<UnsyncedMoment> {
+        let whole = |n: i64| usize::try_from(n).unwrap_or_default();
+        let after = whole(after);
+        let moments = self.survey.moments(after, whole(most)).into_iter().zip(after + 1..);
+        let told = |((moment, is_kept), n): ((Moment, bool), usize)| UnsyncedMoment {
+            n: signed(n as u64),
+            before: moment.act.to_string(),
+            path: WirePath(moment.path),
+            to: moment.to.map(WirePath),
+            entries: signed(moment.seq),
+            output: signed(moment.said),
+            lost: !is_kept,
+        };
+        moments.map(told).collect()
+    }
+
+    fn cut(&self, cut: &Cut, moment: i64) -> Result<PowerCut, String> {
         let choice = choice(&cut.keep, cut.unit, &cut.seed)?;
-        let done = self.survey.cut(&cut.name, choice).transpose().map_err(|e| e.to_string())?;
+        let moment = match moment {
+            0 => None,
+            n => Some(usize::try_from(n).map_err(|_| format!("there is no moment {n}"))?),
+        };
+        let done = self.survey.cut(moment, (&cut.name, choice));
+        let done = done.transpose().map_err(|e| e.to_string())?;
         let done = done.ok_or("nothing is remembered")?;
         Ok(PowerCut {
             image: WirePath(self.images.join(&done.image)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Core;
 use crate::mirror::Walked;
-use crate::unsynced::{Choice, Manifest, NoImage, Pending};
+use crate::unsynced::{Choice, Manifest, Moment, NoImage, Pending};
 
 /// The tree, to be looked through beside the running session.
 pub(crate) struct Survey {
@@ -45,9 +45,19 @@ impl Survey {
         self.core.unsynced.as_ref().map(|unsynced| unsynced.checkpoint(&self.core.tree))
     }
 
-    /// Builds what a disk could hold if the power went now, if what is not durable is remembered.
-    pub(crate) fn cut(&self, name: &str, choice: Choice) -> Option<Result<Manifest, NoImage>> {
+    /// The moments that were noted after so many, and whether each can be gone back to.
+    pub(crate) fn moments(&self, after: usize, most: usize) -> Vec<(Moment, bool)> {
+        self.core.unsynced.as_ref().map(|of| of.moments(after, most)).unwrap_or_default()
+    }
+
+    /// Builds what a disk could hold if the power went now, or at a moment that was noted, if what is not
+    /// durable is remembered.
+    pub(crate) fn cut(
+        &self,
+        moment: Option<usize>,
+        image: (&str, Choice),
+    ) -> Option<Result<Manifest, NoImage>> {
         let unsynced = self.core.unsynced.as_ref()?;
-        Some(unsynced.cut(&self.core.tree, name, choice))
+        Some(unsynced.cut(&self.core.tree, moment, image))
     }
 }

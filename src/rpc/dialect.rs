@@ -80,8 +80,10 @@ pub(super) enum Call {
     Unsynced,
     /// `checkpoint`
     Checkpoint,
+    /// `unsynced_moments`
+    UnsyncedMoments { after: i64 },
     /// `power_cut`
-    PowerCut(Cut),
+    PowerCut { cut: Cut, moment: i64 },
     /// `power_prepare`
     PowerPrepare { stays_ns: i64 },
     /// `power_commit`
@@ -199,12 +201,16 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
         "info" => Call::Info,
         "unsynced" => Call::Unsynced,
         "checkpoint" => Call::Checkpoint,
-        "power_cut" => Call::PowerCut(Cut {
-            name: given(body, 1, "name")?,
-            keep: given(body, 2, "keep")?,
-            unit: given(body, 3, "unit")?,
-            seed: given(body, 4, "seed")?,
-        }),
+        "unsynced_moments" => Call::UnsyncedMoments { after: given(body, 1, "after")? },
+        "power_cut" => Call::PowerCut {
+            cut: Cut {
+                name: given(body, 1, "name")?,
+                keep: given(body, 2, "keep")?,
+                unit: given(body, 3, "unit")?,
+                seed: given(body, 4, "seed")?,
+            },
+            moment: given(body, 5, "moment")?,
+        },
         "power_prepare" => Call::PowerPrepare { stays_ns: given(body, 1, "stays_ns")? },
         "power_commit" => Call::PowerCommit(CutNow {
             ticket: given(body, 1, "ticket")?,

@@ -15,7 +15,9 @@ use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo
 use super::scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 use super::trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
-use super::unsynced::{PowerCut, PowerLoss, Unsynced, UnsyncedFile, UnsyncedName, UnsyncedRange};
+use super::unsynced::{
+    PowerCut, PowerLoss, Unsynced, UnsyncedFile, UnsyncedMoment, UnsyncedName, UnsyncedRange,
+};
 use super::values::{MEMBERS, WirePath};
 use super::wire::tests::read_one;
 use super::wire::{Fields, Message, Value, encode};
@@ -116,6 +118,7 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<UnsyncedFile>(&mut structs);
     check::<UnsyncedName>(&mut structs);
     check::<Unsynced>(&mut structs);
+    check::<UnsyncedMoment>(&mut structs);
     check::<PowerCut>(&mut structs);
     check::<PowerLoss>(&mut structs);
     check::<TraceHead>(&mut structs);
@@ -152,7 +155,7 @@ fn every_call_of_the_idls_is_known() {
             names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
         }
     }
-    assert_eq!(names.len(), 36, "{names:?}");
+    assert_eq!(names.len(), 37, "{names:?}");
     let fuzzed = include_str!("../../fuzz/control.dict");
     let missing: Vec<_> =
         names.iter().filter(|n| !fuzzed.contains(&format!("\"{n}\"\n"))).collect();
@@ -285,6 +288,9 @@ fn what_matches_is_written_as_ever() {
         off: true,
     };
     is_golden("unsynced", unsynced);
+    let (before, to, lost) = ("rename".to_owned(), Some(path("/b")), true);
+    let moment = UnsyncedMoment { n: 1, before, path: path("/a"), to, entries: 2, output: 3, lost };
+    is_golden("unsynced_moment", moment);
     let cut = PowerCut {
         image: path("/i/a"),
         keep: "none".into(),

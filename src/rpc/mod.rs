@@ -73,8 +73,8 @@ pub(crate) use socket::{bind_http, bind_local};
 pub use statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 pub use trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
 pub use unsynced::{
-    Cut, CutNow, PowerCut, PowerLoss, Unsynced, UnsyncedFile, UnsyncedLog, UnsyncedName,
-    UnsyncedRange,
+    Cut, CutNow, PowerCut, PowerLoss, Unsynced, UnsyncedFile, UnsyncedLog, UnsyncedMoment,
+    UnsyncedName, UnsyncedRange,
 };
 pub use values::WirePath;
 pub use wire::BadMessage;

@@ -9,7 +9,7 @@ use super::client::Client;
 use super::connection::{ClientError, arguments};
 use super::handler::{Handler, Refusal};
 use super::record::Wire;
-use super::unsynced::{Cut, CutNow, PowerCut, PowerLoss, Unsynced, UnsyncedLog};
+use super::unsynced::{Cut, CutNow, PowerCut, PowerLoss, Unsynced, UnsyncedLog, UnsyncedMoment};
 use super::wire::Fields;
 use crate::fault::Origin;
 
@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// For how long a cut may be prepared: what comes meanwhile waits.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// Moments that are told at once.
+const MOST_MOMENTS: i64 = 1000;
 
 impl Handler {
     fn unsynced_log(&self) -> Result<&dyn UnsyncedLog, Refusal> {
@@ -35,8 +38,17 @@ impl Handler {
         Ok(entries)
     }
 
-    pub(super) fn power_cut(&self, peer: Origin, cut: &Cut) -> Result<PowerCut, Refusal> {
-        let done = self.unsynced_log()?.cut(cut).map_err(Refusal::Own)?;
+    pub(super) fn unsynced_moments(&self, after: i64) -> Result<Vec<UnsyncedMoment>, Refusal> {
+        Ok(self.unsynced_log()?.moments(after, MOST_MOMENTS))
+    }
+
+    pub(super) fn power_cut(
+        &self,
+        peer: Origin,
+        cut: &Cut,
+        moment: i64,
+    ) -> Result<PowerCut, Refusal> {
+        let done = self.unsynced_log()?.cut(cut, moment).map_err(Refusal::Own)?;
         let PowerCut { image, keep, seed, .. } = &done;
         info!(%peer, "power_cut: {} keeps {keep}, seed {seed}", image.0.display());
         Ok(done)
@@ -105,13 +117,29 @@ impl Client {
         self.0.fetch_within(PATIENCE, "checkpoint", Fields::default())
     }
 
+    /// The moments that were noted after the one of that number, 1,000 at most.
+    ///
+    /// # Errors
+    /// As [`Client::unsynced`].
+    pub fn unsynced_moments(&mut self, after: i64) -> Result<Vec<UnsyncedMoment>, ClientError> {
+        self.0.fetch_within(PATIENCE, "unsynced_moments", arguments([after.value()]))
+    }
+
     /// Builds a directory that a disk could hold if the power went now.
     ///
     /// # Errors
     /// Any of [`ClientError`]; nothing is left of it if it is `Refused`.
     pub fn power_cut(&mut self, cut: &Cut) -> Result<PowerCut, ClientError> {
+        self.power_cut_at(0, cut)
+    }
+
+    /// The same as if the power had gone at the moment of that number; 0 is now.
+    ///
+    /// # Errors
+    /// As [`Client::power_cut`].
+    pub fn power_cut_at(&mut self, moment: i64, cut: &Cut) -> Result<PowerCut, ClientError> {
         let Cut { name, keep, unit, seed } = cut.clone();
-        let wanted = [name.value(), keep.value(), unit.value(), seed.value()];
+        let wanted = [name.value(), keep.value(), unit.value(), seed.value(), moment.value()];
         self.0.fetch_within(PATIENCE, "power_cut", arguments(wanted))
     }
 

@@ -101,6 +101,27 @@ record! {
 }
 
 record! {
+    /// A moment that was noted, just before a request.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct UnsyncedMoment = "UnsyncedMoment" {
+        /// Its number, from 1.
+        1: n: i64,
+        /// The request: `fsync`, `rename` and so on.
+        2: before: String,
+        /// What it is about, in the backing.
+        3: path: WirePath,
+        /// What a rename makes of it.
+        4: to: Option<WirePath>,
+        /// Entries that the log had taken in since the mount.
+        5: entries: i64,
+        /// How much of its output the program had written, bytes.
+        6: output: i64,
+        /// Whether it cannot be gone back to any more.
+        7: lost: bool,
+    }
+}
+
+record! {
     /// A cut of the power in place.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
     pub struct PowerLoss = "PowerLoss" {
@@ -165,11 +186,14 @@ pub trait UnsyncedLog: Send + Sync {
     /// All that is there is durable now: how many entries that concerned.
     fn checkpoint(&self) -> i64;
 
-    /// Builds an image.
+    /// The moments that were noted after so many, at most so many.
+    fn moments(&self, after: i64, most: i64) -> Vec<UnsyncedMoment>;
+
+    /// Builds an image of now, or of the moment of that number, if it is not 0.
     ///
     /// # Errors
     /// Why not, in one line.
-    fn cut(&self, cut: &Cut) -> Result<PowerCut, String>;
+    fn cut(&self, cut: &Cut, moment: i64) -> Result<PowerCut, String>;
 
     /// Has what is under way end, and what comes wait, for that long: a ticket to cut the power within it.
     ///

@@ -78,7 +78,7 @@ impl Unsynced {
         let mut log = self.log.lock();
         self.bound(&mut log);
         let chosen = Chosen::new(&log, choice);
-        let (entries, dropped) = (log.len() as u64, chosen.dropped().count() as u64);
+        let (entries, dropped) = (log.len() as u64, chosen.lacks().count() as u64);
         let taken = Back::take(Shape::new(tree, &log, &chosen), chosen.names());
         if !matches!(taken, Err(NotTaken::Unchanged(_))) {
             log.forget_all();

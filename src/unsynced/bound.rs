@@ -43,6 +43,7 @@ impl Log {
     /// Nothing is left to be lost, nor a sync to come.
     pub(super) fn forget_all(&mut self) {
         self.checkpoint(u64::MAX);
+        self.forget_past();
         let files: Vec<Ino> = self.files.keys().copied().collect();
         files.into_iter().for_each(|ino| self.give_up(ino));
     }

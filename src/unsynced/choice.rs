@@ -43,6 +43,8 @@ pub(super) struct Chosen<'a> {
     /// The last number of which something may be kept.
     limit: u64,
     dropped: BTreeSet<u64>,
+    /// How many entries there are to choose from.
+    entries: usize,
 }
 
 /// Numbers by the seed, one after the other.
@@ -61,10 +63,12 @@ impl Dice {
 
 impl<'a> Chosen<'a> {
     pub(super) fn new(log: &'a Log, choice: Choice) -> Chosen<'a> {
+        let horizon = log.horizon;
         let mut numbers: Vec<u64> = log.ops.keys().copied().collect();
         for file in log.files.values() {
             numbers.extend(file.events.iter().filter(|event| !event.cut).map(|event| event.seq));
         }
+        numbers.retain(|seq| *seq <= horizon);
         numbers.sort_unstable();
         let first = |n: u64| match usize::try_from(n) {
             Ok(0) => 0,
@@ -78,13 +82,14 @@ impl<'a> Chosen<'a> {
             Keeping::Prefix(n) => first(n),
             Keeping::Random => first(dice.roll(numbers.len() as u64 + 1)),
         };
+        let limit = limit.min(horizon);
         let later = |seq: &u64| *seq > limit;
         let dropped = match (choice.keeping, log.order) {
             (Keeping::Random, Order::Posix) => {
                 let mut dropped = BTreeSet::new();
                 for (seq, op) in &log.ops {
                     let lacks = op.needs().iter().any(|need| dropped.contains(need));
-                    if dice.roll(2) == 0 || lacks {
+                    if dice.roll(2) == 0 || lacks || *seq > horizon {
                         dropped.insert(*seq);
                     }
                 }
@@ -92,11 +97,22 @@ impl<'a> Chosen<'a> {
             }
             _ => log.ops.keys().copied().filter(later).collect(),
         };
-        Chosen { log, choice, limit, dropped }
+        Chosen { log, choice, limit, dropped, entries: numbers.len() }
     }
 
-    /// The changes that are dropped, in their order.
-    pub(super) fn dropped(&self) -> impl Iterator<Item = (u64, &'a Change)> {
+    /// How many entries of the log it chose from.
+    pub(super) fn entries(&self) -> u64 {
+        self.entries as u64
+    }
+
+    /// The changes that an image lacks, in their order: not those that came after it.
+    pub(super) fn lacks(&self) -> impl Iterator<Item = (u64, &'a Change)> {
+        let horizon = self.log.horizon;
+        self.dropped().filter(move |(seq, _)| *seq <= horizon)
+    }
+
+    /// The changes that are not done, in their order.
+    fn dropped(&self) -> impl Iterator<Item = (u64, &'a Change)> {
         let op = |seq: &u64| Some((*seq, &self.log.ops.get(seq)?.change));
         self.dropped.iter().filter_map(op)
     }
@@ -148,12 +164,16 @@ impl<'a> Chosen<'a> {
         let kept = events.iter().rposition(|event| self.is_kept(event)).map_or(0, |at| at + 1);
         let lowest = kept.max(durable);
         let dropped = events.iter().position(|event| self.is_dropped(event));
-        (lowest, dropped.unwrap_or(events.len()).max(lowest))
+        let done = events.partition_point(|event| event.seq <= self.log.horizon);
+        (lowest, dropped.unwrap_or(events.len()).min(done).max(lowest))
     }
 
     /// How many of them have been done, within these bounds.
     fn version(&self, events: &[&Event], bounds: (usize, usize), dice: &mut Dice) -> usize {
         let (lowest, highest) = bounds;
+        if lowest == highest {
+            return lowest;
+        }
         match self.choice.keeping {
             Keeping::None => lowest,
             Keeping::All => highest,

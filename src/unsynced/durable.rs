@@ -65,7 +65,8 @@ impl Log {
             Reach::Range(range) => {
                 self.keep_of(ino, mapped, names);
                 if let Some(file) = self.files.get_mut(&ino).filter(|f| !f.events.is_empty()) {
-                    file.synced.push((range, mark));
+                    file.synced.push((range.clone(), mark));
+                    self.past.iter_mut().for_each(|past| past.synced(ino, range.clone(), mark));
                 }
                 self.tidy(ino);
             }

@@ -12,6 +12,7 @@ use crate::mirror::{Fh, Seen};
 pub(super) const COST: u64 = 256;
 
 /// What was done to the content of a file.
+#[derive(Clone)]
 pub(super) struct Event {
     pub(super) seq: u64,
     /// The bytes that may be others now.

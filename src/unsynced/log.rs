@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use super::Order;
 use super::file::{COST, Event, File};
+use super::past::Past;
 use crate::mirror::{Ino, Seen};
 
 /// A name is in its entry, in the key of that and in what was last.
@@ -38,7 +39,7 @@ pub(super) struct Entry {
 }
 
 /// A change that has its place in the one sequence of the mount.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Change {
     /// Entries, all at once.
     Names(Vec<Entry>),
@@ -50,7 +51,7 @@ pub(super) enum Change {
     Cut(Ino),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Op {
     pub(super) change: Change,
     keys: Vec<Key>,
@@ -97,6 +98,10 @@ pub(super) struct Log {
     pub(super) written_back: u64,
     /// Inodes that are needed no more.
     released: Vec<Ino>,
+    /// What is durable, if it is kept: all inodes stay then.
+    pub(super) past: Option<Past<Op>>,
+    /// What has a higher number is not done.
+    pub(super) horizon: u64,
 }
 
 /// What an operation has done to names. Every inode in it is held, once for each time that it is named.
@@ -112,7 +117,7 @@ pub(super) struct Renamed {
 
 impl Log {
     pub(super) fn new(order: Order) -> Log {
-        Log { order, ..Log::default() }
+        Log { order, horizon: u64::MAX, ..Log::default() }
     }
 
     /// The number of the last entry.
@@ -247,9 +252,12 @@ impl Log {
                     }
                 }
             }
-            left.extend(op.needs);
+            left.extend(&op.needs);
             self.released.extend(&op.held);
-            op.held.into_iter().for_each(|ino| self.tidy(ino));
+            op.held.iter().for_each(|ino| self.tidy(*ino));
+            if let Some(past) = &mut self.past {
+                past.change(seq, op);
+            }
         }
     }
 
@@ -293,6 +301,9 @@ impl Log {
         for event in file.events.drain(..durable) {
             self.cost = self.cost.saturating_sub(event.cost());
             cuts.extend(event.cut.then_some(event.seq));
+            if let Some(past) = &mut self.past {
+                past.event(ino, event);
+            }
         }
         let first = file.events.front().map(|event| event.seq);
         file.synced.retain(|(_, seq)| first.is_some_and(|first| first <= *seq));
@@ -326,6 +337,12 @@ impl Log {
         }
         self.keep_of(ino, u64::MAX, true);
         self.settle(ino, u64::MAX);
+        self.forget_past();
+    }
+
+    /// What was done until now cannot be undone.
+    pub(super) fn forget_past(&mut self) {
+        self.past.iter_mut().for_each(Past::forget);
     }
 
     /// When the oldest entry came.
@@ -338,6 +355,7 @@ impl Log {
 
     /// Inodes that the log needs no more, each as often as it was held.
     pub(super) fn take_released(&mut self) -> Vec<Ino> {
-        std::mem::take(&mut self.released)
+        let released = std::mem::take(&mut self.released);
+        if self.past.is_none() { released } else { Vec::new() }
     }
 }

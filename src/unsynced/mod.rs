@@ -5,8 +5,10 @@
 //! `durable` takes out what syncs make durable, `bound` what counts as written back. `choice` says which of
 //! the states that a disk could hold an image has, `shape` what is otherwise there; `image` builds it, `back`
 //! writes it over the backing, `told` tells what is pending and
-//! what an image lacks. `power` is the door for requests, shut while the power is cut. Lock rule: see `track`.
+//! what an image lacks. For who goes back, `note` notes moments before what requests do (`act`), and `past`
+//! keeps what is durable. `power` is the door for requests, shut while the power is cut. Lock rule: see `track`.
 
+mod act;
 mod back;
 mod bound;
 mod choice;
@@ -14,6 +16,8 @@ mod durable;
 mod file;
 mod image;
 mod log;
+mod note;
+mod past;
 mod power;
 mod shape;
 #[cfg(test)]
@@ -34,8 +38,11 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
+pub(crate) use act::Act;
 pub(crate) use back::{NotTaken, TakenBack};
 pub(crate) use choice::Choice;
+pub(crate) use note::Noting;
+pub(crate) use past::Moment;
 pub(crate) use power::{Inside, NoCut, Outside, Power};
 pub(crate) use told::{Manifest, Pending};
 pub(crate) use track::{About, SyncOf};
@@ -96,6 +103,8 @@ pub(crate) struct Unsynced {
     limits: Limits,
     foreign: Mutex<Vec<PathBuf>>,
     told_of_bulk: AtomicBool,
+    /// The moments that can be gone back to.
+    noting: Option<Noting>,
 }
 
 /// Why there is no image.
@@ -113,6 +122,11 @@ pub(crate) enum NoImage {
         "requests that change something have not ended within 10s: clear what holds the backing up, and cut again"
     )]
     Busy,
+    #[error(
+        "moment {0} is not there, or cannot be gone back to: after it more than 64 MiB were cut off at once, or \
+         somebody changed the directory behind the mount"
+    )]
+    Moment(usize),
     #[error("cannot build the image {0}: {1}; nothing of it is left")]
     Failed(String, String),
 }
@@ -129,6 +143,7 @@ impl Unsynced {
             limits,
             foreign: Mutex::default(),
             told_of_bulk: AtomicBool::new(false),
+            noting: None,
         }
     }
 
@@ -155,15 +170,15 @@ impl Unsynced {
     }
 
     /// Builds the directory of that name below the one for images: what a disk could hold if the power
-    /// went now. The mount goes on.
+    /// went now, or at one of the moments, the first of which is 1. The mount goes on.
     ///
     /// # Errors
     /// There is none; why.
     pub(crate) fn cut<N: Default>(
         &self,
         tree: &Mirror<N>,
-        name: &str,
-        choice: Choice,
+        moment: Option<usize>,
+        (name, choice): (&str, Choice),
     ) -> Result<Manifest, NoImage> {
         let images = self.limits.images.as_ref().ok_or(NoImage::Nowhere)?;
         let is_name = !name.is_empty() && name.len() <= 200 && !name.starts_with('.');
@@ -183,12 +198,16 @@ impl Unsynced {
         self.find_foreign(tree);
         let mut log = self.log.lock();
         self.bound(&mut log);
-        let chosen = Chosen::new(&log, choice);
+        let back =
+            |n: usize| n.checked_sub(1).and_then(|at| log.back_at(at)).ok_or(NoImage::Moment(n));
+        let back = moment.map(back).transpose()?;
+        let log = back.as_ref().unwrap_or(&log);
+        let chosen = Chosen::new(log, choice);
         let failed = |e: io::Error| NoImage::Failed(name.to_owned(), text_of(&e));
         let beside = Beside::make(images, name).map_err(failed)?;
-        let built = Builder::build(tree, (&log, &chosen), beside.dir.as_fd()).map_err(failed)?;
+        let built = Builder::build(tree, (log, &chosen), beside.dir.as_fd()).map_err(failed)?;
         let foreign = self.foreign.lock().clone();
-        let told = Manifest::of(tree, (&log, &chosen), (name, choice), (built, foreign));
+        let told = Manifest::of(tree, &chosen, (name, choice), (built, foreign));
         beside.finish(name, &manifest, &told).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => NoImage::There(name.to_owned()),
             _ => failed(error),

@@ -132,12 +132,12 @@ pub(crate) struct Manifest {
 impl Manifest {
     pub(super) fn of<N: Default>(
         tree: &Mirror<N>,
-        (log, chosen): (&Log, &Chosen<'_>),
+        chosen: &Chosen<'_>,
         (name, choice): (&str, Choice),
         (built, foreign): (Built, Vec<PathBuf>),
     ) -> Manifest {
         let shown = |ino: Ino| path_of(tree, ino).display().to_string();
-        let dropped = chosen.dropped().map(|(seq, change)| match change {
+        let dropped = chosen.lacks().map(|(seq, change)| match change {
             Change::Names(entries) => {
                 let path = |entry: &super::log::Entry| {
                     let path = path_of(tree, entry.dir).join(&*entry.name);
@@ -158,7 +158,7 @@ impl Manifest {
             keep: choice.keeping.to_string(),
             unit: choice.unit,
             seed: choice.seed,
-            entries: log.len() as u64,
+            entries: chosen.entries(),
             made: built.entries,
             copied: built.copied,
             dropped: dropped.collect(),

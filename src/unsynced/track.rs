@@ -83,6 +83,7 @@ impl Unsynced {
         about: &About<'_>,
         run: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
+        self.note_change(tree, about);
         let begun = self.begin(tree, about);
         let result = run();
         self.end(tree, begun, result.is_ok());
@@ -98,6 +99,7 @@ impl Unsynced {
         of: SyncOf,
         run: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
+        self.note_sync(tree, ino, of);
         let (reach, mark) = {
             let mut log = self.log.lock();
             let reach = match of {
@@ -359,6 +361,7 @@ impl Unsynced {
         if bulk {
             let all = log.seq();
             log.checkpoint(all);
+            log.forget_past();
             self.told_of_bulk(tree, ino);
         }
         self.settle(tree, log);

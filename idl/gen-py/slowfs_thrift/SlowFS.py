@@ -264,18 +264,30 @@ class Iface(server.server.Iface):
         """
         pass
 
-    def power_cut(self, name, keep, unit, seed):
+    def unsynced_moments(self, after):
+        """
+        The moments that were noted after the one of that number, 1,000 at most: none unless the mount was
+        asked to.
+
+        Parameters:
+         - after
+
+        """
+        pass
+
+    def power_cut(self, name, keep, unit, seed, moment):
         """
         Builds a directory that a disk could hold if the power went now, while the mount goes on: of that
         name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
         one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
-        `unit`: 512 (as is 0) or 4096.
+        `unit`: 512 (as is 0) or 4096. `moment`: as if the power had gone at the one of that number; 0 is now.
 
         Parameters:
          - name
          - keep
          - unit
          - seed
+         - moment
 
         """
         pass
@@ -1199,30 +1211,69 @@ class Client(server.server.Client, Iface):
             raise result.refused
         raise TApplicationException(TApplicationException.MISSING_RESULT, "checkpoint failed: unknown result")
 
-    def power_cut(self, name, keep, unit, seed):
+    def unsynced_moments(self, after):
+        """
+        The moments that were noted after the one of that number, 1,000 at most: none unless the mount was
+        asked to.
+
+        Parameters:
+         - after
+
+        """
+        self.send_unsynced_moments(after)
+        return self.recv_unsynced_moments()
+
+    def send_unsynced_moments(self, after):
+        self._oprot.writeMessageBegin('unsynced_moments', TMessageType.CALL, self._seqid)
+        args = unsynced_moments_args()
+        args.after = after
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_unsynced_moments(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = unsynced_moments_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.refused is not None:
+            raise result.refused
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "unsynced_moments failed: unknown result")
+
+    def power_cut(self, name, keep, unit, seed, moment):
         """
         Builds a directory that a disk could hold if the power went now, while the mount goes on: of that
         name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
         one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
-        `unit`: 512 (as is 0) or 4096.
+        `unit`: 512 (as is 0) or 4096. `moment`: as if the power had gone at the one of that number; 0 is now.
 
         Parameters:
          - name
          - keep
          - unit
          - seed
+         - moment
 
         """
-        self.send_power_cut(name, keep, unit, seed)
+        self.send_power_cut(name, keep, unit, seed, moment)
         return self.recv_power_cut()
 
-    def send_power_cut(self, name, keep, unit, seed):
+    def send_power_cut(self, name, keep, unit, seed, moment):
         self._oprot.writeMessageBegin('power_cut', TMessageType.CALL, self._seqid)
         args = power_cut_args()
         args.name = name
         args.keep = keep
         args.unit = unit
         args.seed = seed
+        args.moment = moment
         args.write(self._oprot)
         self._oprot.writeMessageEnd()
         self._oprot.trans.flush()
@@ -1489,6 +1540,7 @@ class Processor(server.server.Processor, Iface, TProcessor):
         self._processMap["rot"] = Processor.process_rot
         self._processMap["unsynced"] = Processor.process_unsynced
         self._processMap["checkpoint"] = Processor.process_checkpoint
+        self._processMap["unsynced_moments"] = Processor.process_unsynced_moments
         self._processMap["power_cut"] = Processor.process_power_cut
         self._processMap["power_prepare"] = Processor.process_power_prepare
         self._processMap["power_commit"] = Processor.process_power_commit
@@ -2118,13 +2170,39 @@ class Processor(server.server.Processor, Iface, TProcessor):
         oprot.writeMessageEnd()
         oprot.trans.flush()
 
+    def process_unsynced_moments(self, seqid, iprot, oprot):
+        args = unsynced_moments_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = unsynced_moments_result()
+        try:
+            result.success = self._handler.unsynced_moments(args.after)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except Refused as refused:
+            msg_type = TMessageType.REPLY
+            result.refused = refused
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("unsynced_moments", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
     def process_power_cut(self, seqid, iprot, oprot):
         args = power_cut_args()
         args.read(iprot)
         iprot.readMessageEnd()
         result = power_cut_result()
         try:
-            result.success = self._handler.power_cut(args.name, args.keep, args.unit, args.seed)
+            result.success = self._handler.power_cut(args.name, args.keep, args.unit, args.seed, args.moment)
             msg_type = TMessageType.REPLY
         except TTransport.TTransportException:
             raise
@@ -5516,6 +5594,150 @@ checkpoint_result.thrift_spec = (
 )
 
 
+class unsynced_moments_args(object):
+    """
+    Attributes:
+     - after
+
+    """
+
+
+    def __init__(self, after=None,):
+        self.after = after
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.after = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('unsynced_moments_args')
+        if self.after is not None:
+            oprot.writeFieldBegin('after', TType.I64, 1)
+            oprot.writeI64(self.after)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(unsynced_moments_args)
+unsynced_moments_args.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'after', None, None, ),  # 1
+)
+
+
+class unsynced_moments_result(object):
+    """
+    Attributes:
+     - success
+     - refused
+
+    """
+
+
+    def __init__(self, success=None, refused=None,):
+        self.success = success
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.LIST:
+                    self.success = []
+                    (_etype387, _size384) = iprot.readListBegin()
+                    for _i388 in range(_size384):
+                        _elem389 = UnsyncedMoment()
+                        _elem389.read(iprot)
+                        self.success.append(_elem389)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.refused = Refused.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('unsynced_moments_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.LIST, 0)
+            oprot.writeListBegin(TType.STRUCT, len(self.success))
+            for iter390 in self.success:
+                iter390.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.STRUCT, 1)
+            self.refused.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(unsynced_moments_result)
+unsynced_moments_result.thrift_spec = (
+    (0, TType.LIST, 'success', (TType.STRUCT, [UnsyncedMoment, None], False), None, ),  # 0
+    (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
+)
+
+
 class power_cut_args(object):
     """
     Attributes:
@@ -5523,15 +5745,17 @@ class power_cut_args(object):
      - keep
      - unit
      - seed
+     - moment
 
     """
 
 
-    def __init__(self, name=None, keep=None, unit=None, seed=None,):
+    def __init__(self, name=None, keep=None, unit=None, seed=None, moment=None,):
         self.name = name
         self.keep = keep
         self.unit = unit
         self.seed = seed
+        self.moment = moment
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -5562,6 +5786,11 @@ class power_cut_args(object):
                     self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.moment = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -5588,6 +5817,10 @@ class power_cut_args(object):
             oprot.writeFieldBegin('seed', TType.STRING, 4)
             oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
             oprot.writeFieldEnd()
+        if self.moment is not None:
+            oprot.writeFieldBegin('moment', TType.I64, 5)
+            oprot.writeI64(self.moment)
+            oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
 
@@ -5611,6 +5844,7 @@ power_cut_args.thrift_spec = (
     (2, TType.STRING, 'keep', 'UTF8', None, ),  # 2
     (3, TType.I64, 'unit', None, None, ),  # 3
     (4, TType.STRING, 'seed', 'UTF8', None, ),  # 4
+    (5, TType.I64, 'moment', None, None, ),  # 5
 )
 
 

@@ -4815,6 +4815,131 @@ class Unsynced(object):
         return not (self == other)
 
 
+class UnsyncedMoment(object):
+    """
+    A moment that was noted, just before a request.
+
+    Attributes:
+     - n
+     - before
+     - path
+     - to
+     - entries
+     - output
+     - lost
+
+    """
+
+
+    def __init__(self, n=None, before=None, path=None, to=None, entries=None, output=None, lost=None,):
+        self.n = n
+        self.before = before
+        self.path = path
+        self.to = to
+        self.entries = entries
+        self.output = output
+        self.lost = lost
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.I64:
+                    self.n = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.before = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.path = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.to = iprot.readBinary()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.entries = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.output = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.BOOL:
+                    self.lost = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('UnsyncedMoment')
+        if self.n is not None:
+            oprot.writeFieldBegin('n', TType.I64, 1)
+            oprot.writeI64(self.n)
+            oprot.writeFieldEnd()
+        if self.before is not None:
+            oprot.writeFieldBegin('before', TType.STRING, 2)
+            oprot.writeString(self.before.encode('utf-8') if sys.version_info[0] == 2 else self.before)
+            oprot.writeFieldEnd()
+        if self.path is not None:
+            oprot.writeFieldBegin('path', TType.STRING, 3)
+            oprot.writeBinary(self.path)
+            oprot.writeFieldEnd()
+        if self.to is not None:
+            oprot.writeFieldBegin('to', TType.STRING, 4)
+            oprot.writeBinary(self.to)
+            oprot.writeFieldEnd()
+        if self.entries is not None:
+            oprot.writeFieldBegin('entries', TType.I64, 5)
+            oprot.writeI64(self.entries)
+            oprot.writeFieldEnd()
+        if self.output is not None:
+            oprot.writeFieldBegin('output', TType.I64, 6)
+            oprot.writeI64(self.output)
+            oprot.writeFieldEnd()
+        if self.lost is not None:
+            oprot.writeFieldBegin('lost', TType.BOOL, 7)
+            oprot.writeBool(self.lost)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
 class PowerCut(object):
     """
     An image of what a disk could hold.
@@ -5514,6 +5639,17 @@ Unsynced.thrift_spec = (
     (8, TType.LIST, 'foreign', (TType.STRING, 'BINARY', False), None, ),  # 8
     (9, TType.I64, 'cuts', None, None, ),  # 9
     (10, TType.BOOL, 'off', None, None, ),  # 10
+)
+all_structs.append(UnsyncedMoment)
+UnsyncedMoment.thrift_spec = (
+    None,  # 0
+    (1, TType.I64, 'n', None, None, ),  # 1
+    (2, TType.STRING, 'before', 'UTF8', None, ),  # 2
+    (3, TType.STRING, 'path', 'BINARY', None, ),  # 3
+    (4, TType.STRING, 'to', 'BINARY', None, ),  # 4
+    (5, TType.I64, 'entries', None, None, ),  # 5
+    (6, TType.I64, 'output', None, None, ),  # 6
+    (7, TType.BOOL, 'lost', None, None, ),  # 7
 )
 all_structs.append(PowerCut)
 PowerCut.thrift_spec = (

@@ -28,7 +28,7 @@ pub(super) fn run(_: &DemoArgs) -> anyhow::Result<()> {
     let listen = if free { usual } else { "127.0.0.1:0" };
     let plain = Wanted { name: "demo", listen, options: Vec::new(), images: false };
     // One that remembers what is not durable takes longer for each write: the delays have one that does not.
-    let options = ["--track-unsynced", "--unsynced-age", "1h"].map(str::to_owned).to_vec();
+    let options = ["--track-unsynced", "--unsynced-age", "1h"].map(Into::into).to_vec();
     let tracked = Wanted { name: "power", listen: "127.0.0.1:0", options, images: true };
     on_mirrors(&[plain, tracked], |mirrors| {
         let [plain, tracked] = mirrors else { bail!("two mirrors, not {}", mirrors.len()) };

@@ -67,7 +67,7 @@ fn report(args: &SelftestArgs) -> anyhow::Result<Report> {
     let svg = svg.map(|path| anyhow::Ok((path, open(path).with_context(|| cannot(path))?)));
     let svg = svg.transpose()?;
     let seed: u32 = rand::random();
-    let options = || vec!["--seed".to_owned(), seed.to_string()];
+    let options = || vec!["--seed".into(), seed.to_string().into()];
     let listen = "127.0.0.1:0";
     let wanted =
         ["one", "twin"].map(|name| Wanted { name, listen, options: options(), images: false });

@@ -95,7 +95,7 @@ fn an_image_that_cannot_get_its_name_leaves_nothing() {
     let mut world = World::new(Order::Linux);
     world.create("f").unwrap();
     let choice = Choice { keeping: Keeping::None, unit: 512, seed: 0 };
-    let told = world.unsynced.cut(&world.tree, "one", choice).unwrap();
+    let told = world.unsynced.cut(&world.tree, None, ("one", choice)).unwrap();
     let images = world.unsynced.limits.images.take().unwrap();
     let beside = Beside::make(&images, "two").unwrap();
     fs::create_dir(world.images.join("two")).unwrap();

@@ -14,7 +14,10 @@
 //! | a file is there whose creation is dropped | `oracle`, `cases`, `places` |
 //! | a change does not need its directory | `cases` |
 //! | a sync reaches what came after it began | `places` |
+//! | what is durable is not kept for who goes back | `back` |
+//! | what came after a moment is done in its image | `back` |
 
+mod back;
 mod bounds;
 mod cases;
 mod debts;
@@ -325,9 +328,14 @@ impl World {
 
     /// What an image has that keeps so much.
     fn cut(&mut self, keeping: Keeping, unit: u64, seed: u64) -> Items {
+        self.cut_at(None, Choice { keeping, unit, seed })
+    }
+
+    /// The same of a moment.
+    fn cut_at(&mut self, moment: Option<usize>, choice: Choice) -> Items {
         self.cuts += 1;
         let name = format!("cut{}", self.cuts);
-        self.unsynced.cut(&self.tree, &name, Choice { keeping, unit, seed }).unwrap();
+        self.unsynced.cut(&self.tree, moment, (&name, choice)).unwrap();
         let image = self.images.join(&name);
         let found = items(&image);
         fs::remove_dir_all(image).unwrap();

@@ -12,7 +12,7 @@ use super::*;
 const PATHS: [&str; 8] = ["a", "b", "d", "e", "d/a", "d/b", "e/a", "d/e"];
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Create(usize),
     Mkdir(usize),
     Symlink(usize),
@@ -40,7 +40,7 @@ enum Step {
     Checkpoint,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let path = || 0..PATHS.len();
     let at = || (0u16..6000).prop_map(|at| if at % 3 == 0 { at / 512 * 512 } else { at });
     let len = || prop_oneof![1u16..2000, Just(512), Just(4096)];
@@ -86,7 +86,7 @@ fn maps<T>(world: &World, ino: Ino, run: impl FnOnce() -> io::Result<T>) -> io::
 }
 
 /// Does a step in both worlds, if it can be done.
-fn apply(world: &mut World, model: &mut Model, n: usize, step: &Step) -> io::Result<()> {
+pub(super) fn apply(world: &mut World, model: &mut Model, n: usize, step: &Step) -> io::Result<()> {
     let path = |p: &usize| PATHS.get(*p).copied().unwrap_or("");
     match step {
         Step::Create(p) => {
@@ -245,7 +245,7 @@ fn check(world: &mut World, model: &Model, n: usize) -> Result<(), String> {
 }
 
 /// What is there and durable before some of the programs, so that there is something to be lost.
-const BEFORE: [Step; 8] = [
+pub(super) const BEFORE: [Step; 8] = [
     Step::Create(0),
     Step::Append(0, 1500),
     Step::Create(1),

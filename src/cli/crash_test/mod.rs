@@ -1,0 +1,168 @@
+//! `slowfs crash-test`: a program runs once on a mirror that notes moments; then for each of them a directory is
+//! built that a disk could hold if the power had gone then, and judged by a command.
+//!
+//! `plan` numbers the images, `child` runs the program and the command, `trial` does one after the other,
+//! `report` tells. No locks.
+
+mod child;
+mod plan;
+mod report;
+mod trial;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use self::report::Report;
+#[cfg(test)]
+pub(super) use self::report::field_names;
+use self::trial::Trial;
+use super::output;
+use super::tracking::{Promise, unit};
+use super::trial::{Scratch, Wanted, on_mirrors};
+use super::values::{parse_number, parse_time};
+use crate::fault::Keeping;
+use crate::unsynced::Act;
+
+/// What stands for the directory of a mount or an image.
+const DIRECTORY: &str = "{}";
+
+/// What `slowfs crash-test` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct CrashTestArgs {
+    /// Judge each image by that command of sh: {} is the image, and standard input is what the program had
+    /// printed by then. It fails where something is missing or broken
+    #[arg(long, value_name = "CMD")]
+    check: String,
+    /// Cut the power just before each of these, and at the end
+    #[arg(
+        long,
+        value_name = "METHOD,...",
+        value_delimiter = ',',
+        default_value = "fsync,fdatasync,fsyncdir,rename"
+    )]
+    at: Vec<Act>,
+    /// What images keep of what is not durable, one each: none, all, prefix:N or random, also several times
+    #[arg(long, value_name = "KEEP,...", value_delimiter = ',', default_value = "none,random")]
+    keep: Vec<Keeping>,
+    /// How many bytes are written at once or not at all: 512 or 4096
+    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = unit)]
+    unit: i64,
+    /// Make the dice repeatable
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// What syncs promise: what Linux's filesystems keep, or only what POSIX does
+    #[arg(long, value_name = "linux|posix", default_value = "linux")]
+    order: Promise,
+    /// Begin with a copy of that directory, not with an empty one
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
+    /// Check N images at most, spread over the run
+    #[arg(long, value_name = "N", value_parser = parse_number(1..=u64::MAX))]
+    limit: Option<u64>,
+    /// Check the image of that number only
+    #[arg(long, value_name = "N", value_parser = parse_number(1..=u64::MAX), conflicts_with = "limit")]
+    only: Option<u64>,
+    /// Leave there the images that the check has failed on, as they were before it
+    #[arg(long, value_name = "DIR")]
+    keep_images: Option<PathBuf>,
+    /// How long a check may take
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time)]
+    timeout: Duration,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+    /// The program and its arguments; {} in them is the directory to work in
+    #[arg(value_name = "PROGRAM", last = true, required = true)]
+    program: Vec<OsString>,
+}
+
+impl CrashTestArgs {
+    /// Why that cannot be meant.
+    fn refusal(&self) -> Option<String> {
+        let names = |word: &[u8]| word.windows(2).any(|two| two == DIRECTORY.as_bytes());
+        if !names(self.check.as_bytes()) {
+            return Some("--check: write {} where the image's directory is to be".to_owned());
+        }
+        if !self.program.iter().any(|word| names(word.as_bytes())) {
+            let why = "write {} where the directory is to be that the program works in";
+            return Some(format!("PROGRAM: {why}"));
+        }
+        None
+    }
+
+    /// Options of the mount.
+    fn options(&self, place: &Place) -> Vec<OsString> {
+        let before: Vec<_> = self.at.iter().map(ToString::to_string).collect();
+        let texts = [
+            format!("--track-unsynced={}", self.order),
+            "--unsynced-age=10000h".to_owned(),
+            "--unsynced-max=1TiB".to_owned(),
+            format!("--unsynced-moments={}", before.join(",")),
+        ];
+        let paths = [("--images", &place.images), ("--unsynced-output", &place.output)];
+        let paths = paths.into_iter().flat_map(|(option, path)| [option.into(), path.into()]);
+        texts.into_iter().map(OsString::from).chain(paths).collect()
+    }
+}
+
+/// Where all is that is neither the mirror nor an image.
+struct Place {
+    /// Where images are made.
+    images: PathBuf,
+    /// What the program prints.
+    output: PathBuf,
+    /// What it or a command complains of.
+    complaints: PathBuf,
+    /// What it had printed by a moment.
+    printed: PathBuf,
+}
+
+impl Place {
+    fn make(scratch: &Scratch, args: &CrashTestArgs) -> anyhow::Result<Place> {
+        let at = |name: &str| scratch.path().join(name);
+        let images = match &args.keep_images {
+            None => at("images"),
+            Some(dir) => std::path::absolute(dir)?,
+        };
+        std::fs::create_dir_all(&images)
+            .with_context(|| format!("cannot keep images in {}", images.display()))?;
+        let output = at("output");
+        std::fs::write(&output, "")?;
+        Ok(Place { images, output, complaints: at("complaints"), printed: at("printed") })
+    }
+}
+
+/// Runs and checks, prints what was found, and fails if anything was.
+pub(super) fn run(args: &CrashTestArgs) -> ExitCode {
+    if let Some(reason) = args.refusal() {
+        output::error(&reason);
+        return ExitCode::from(2);
+    }
+    match report(args) {
+        Ok(report) => {
+            report.warnings().iter().for_each(|warning| output::warning(warning));
+            output::out(&if args.json { report.json().to_string() } else { report.text() });
+            if report.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        Err(error) => {
+            output::error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(args: &CrashTestArgs) -> anyhow::Result<Report> {
+    let scratch = Scratch::new().context("cannot make a temporary directory")?;
+    let place = Place::make(&scratch, args)?;
+    let options = args.options(&place);
+    let wanted = Wanted { name: "mirror", listen: "none", options, images: false };
+    on_mirrors(&[wanted], |mirrors| {
+        let [mirror] = mirrors else { bail!("one mirror, not {}", mirrors.len()) };
+        Trial::new(args, &place, mirror)?.run()
+    })
+}
