@@ -87,6 +87,7 @@ bench: $(SLOWFS) setup-bench ## the figures, on an idle machine
 	$(PYTHON) benches/delays.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/names.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/devices.py --slowfs $(SLOWFS)
+	$(PYTHON) benches/unsynced.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/exact.py --slowfs $(SLOWFS)
 	$(PYTHON) benches/floor.py --slowfs $(SLOWFS)
 	$(SLOWFS) selftest

@@ -47,9 +47,10 @@ pub(crate) struct Row {
     run: fn(&Client<'_>) -> Done,
 }
 
-pub(crate) const ROWS: [Row; 12] = [
+pub(crate) const ROWS: [Row; 13] = [
     Row { name: "write-4k", run: |client| client.writes(BLOCK, false) },
     Row { name: "write-4k-fdatasync", run: |client| client.writes(BLOCK, true) },
+    Row { name: "append-4k-fdatasync", run: |client| client.appends(BLOCK) },
     Row { name: "write-1m", run: |client| client.writes(1 << 20, false) },
     Row { name: "randread-4k-direct", run: |client| client.random_reads() },
     Row { name: "read-1m-cold", run: |client| client.cold_reads() },
@@ -142,6 +143,19 @@ impl Client<'_> {
                 file.sync_data().unwrap();
             }
         })
+    }
+
+    /// Lets a new file grow, each time to be stored.
+    fn appends(&self, size: usize) -> Done {
+        let path = self.place.directory.join(format!("{}-grows", self.name()));
+        let file = File::create_new(&path).unwrap();
+        let data = vec![b'y'; size];
+        let done = self.repeat(|n| {
+            file.write_all_at(&data, (n * size) as u64).unwrap();
+            file.sync_data().unwrap();
+        });
+        fs::remove_file(&path).unwrap();
+        done
     }
 
     fn random_reads(&self) -> Done {
