@@ -73,6 +73,23 @@ func (m *FS) Corrupt(how string, options ...Option) *Fault {
 	return m.set("corrupt", how, options)
 }
 
+// FsyncFail sets a fault: fail matching syncs with EIO as filesystems do that cannot write back.
+//
+// mode: lost: no later sync stores what this one was to, unless it is written again; dirty: the
+// next one does, as lost|dirty.
+func (m *FS) FsyncFail(mode string, options ...Option) *Fault {
+	m.t.Helper()
+	return m.set("fsync-fail", mode, options)
+}
+
+// LyingSync sets a fault: tell matching syncs as done, and do nothing.
+//
+// Options of its own: Forever.
+func (m *FS) LyingSync(options ...Option) *Fault {
+	m.t.Helper()
+	return m.set("lying-sync", "", options)
+}
+
 // BadSector sets a fault: fail reads of parts of files, each time, until these are written again.
 //
 // Options of its own: Range, Density, Unit, Sticky.
@@ -290,6 +307,12 @@ func Spots(value int64) Option {
 // Length is an option: of corrupt: how many units a spot has [default: 1].
 func Length(value int64) Option {
 	return set("--length", count(value))
+}
+
+// Forever is an option: of lying-sync: no later sync stores what was written until then, unless it
+// is written again.
+func Forever() Option {
+	return flag("--forever")
 }
 
 // Density is an option: of bad-sector: how many of the units are bad [default: all of the range].

@@ -34,8 +34,8 @@ fn tracking(options: &[&str]) -> (Mount, PathBuf) {
 
 /// The image of that name that keeps so much.
 fn cut(mount: &Mount, images: &Path, name: &str, keep: &str, seed: u64) -> PathBuf {
-    let cut =
-        Cut { name: name.to_owned(), keep: keep.to_owned(), unit: 4096, seed: seed.to_string() };
+    let (name_of_it, keep, seed) = (name.to_owned(), keep.to_owned(), seed.to_string());
+    let cut = Cut { name: name_of_it, keep, unit: 4096, seed, ..Cut::default() };
     mount.client().power_cut(&cut).unwrap();
     images.join(name)
 }
@@ -262,6 +262,8 @@ fn what_cannot_be_is_refused_in_a_line() {
     assert!(refused(&["power-cut", "--to", "there"]).contains("there already"));
     assert!(refused(&["power-cut", "--to", "x", "--unit", "7"]).contains("512, 4096"));
     assert!(refused(&["power-cut", "--to", "x", "--keep", "some"]).contains("prefix:N"));
+    let stall = refused(&["power-cut", "--to", "x", "--max-stall", "1ns"]);
+    assert!(stall.contains("allow that by --max-stall"), "{stall}");
     let dir = mount.raw().display().to_string();
     let start = |options: &[&str]| {
         let at = scratch();

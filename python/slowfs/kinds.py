@@ -256,6 +256,40 @@ class Kinds:
         }
         return self._set("corrupt", [how], named, options)
 
+    def fsync_fail(
+        self,
+        mode: Literal["lost", "dirty"],
+        *,
+        methods: Texts,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Fail matching syncs with EIO as filesystems do that cannot write back.
+
+        mode: lost: no later sync stores what this one was to, unless it is written again; dirty:
+        the next one does, as lost|dirty.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+        }
+        return self._set("fsync-fail", [mode], named, options)
+
+    def lying_sync(
+        self,
+        *,
+        methods: Texts,
+        forever: Optional[bool] = None,
+        **options: Unpack[Options],
+    ) -> Fault:
+        """Tell matching syncs as done, and do nothing.
+
+        forever: no later sync stores what was written until then, unless it is written again.
+        """
+        named: Dict[str, Optional[Word]] = {
+            "--methods": methods,
+            "--forever": forever,
+        }
+        return self._set("lying-sync", [], named, options)
+
     def bad_sector(
         self,
         *,

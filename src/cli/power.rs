@@ -14,10 +14,11 @@ use crate::rpc::{
 
 /// Has one mount build the image.
 pub(super) fn cut(client: &mut Client, args: &CutArgs) -> Result<Report, ClientError> {
-    let CutArgs { to, keep, unit, seed, .. } = args;
+    let CutArgs { to, keep, unit, seed, max_stall, .. } = args;
     let seed = seed.map(|seed| seed.to_string()).unwrap_or_default();
     let name = to.clone().unwrap_or_default();
-    let cut = Cut { name, keep: keep.to_string(), unit: *unit, seed };
+    let max_stall_ns = i64::try_from(max_stall.as_nanos()).unwrap_or(i64::MAX).max(1);
+    let cut = Cut { name, keep: keep.to_string(), unit: *unit, seed, max_stall_ns };
     let done = client.power_cut(&cut)?;
     let PowerCut { image, keep, seed, entries, dropped, reverted, .. } = &done;
     let dice = if keep == "random" { format!(" (seed {seed})") } else { String::new() };
@@ -73,10 +74,15 @@ fn warnings(found: &Unsynced) -> Vec<String> {
 
 fn table(found: &Unsynced) -> String {
     let Unsynced { files, names, left_out, entries, remembered, written_back, .. } = found;
+    let lost: i64 = files.iter().map(|file| file.lost).sum();
     let mut text = match entries {
-        0 => "everything is durable".to_owned(),
+        0 if lost == 0 => "everything is durable".to_owned(),
         n => format!("{} not durable, {remembered} bytes", counted(*n, "entry is", "entries are")),
     };
+    if lost > 0 {
+        let _ =
+            write!(text, "; {} lost, which no sync stores", counted(lost, "byte is", "bytes are"));
+    }
     if found.off {
         text.insert_str(0, "the power is off; ");
     }
@@ -87,7 +93,8 @@ fn table(found: &Unsynced) -> String {
         let ranges: Vec<String> =
             file.ranges.iter().map(|r| format!("{}+{}", r.offset, r.len)).collect();
         let sizes = (file.sizes > 0).then(|| counted(file.sizes, "size", "sizes"));
-        let what: Vec<String> = ranges.into_iter().chain(sizes).collect();
+        let lost = (file.lost > 0).then(|| format!("{} lost", file.lost));
+        let what: Vec<String> = ranges.into_iter().chain(lost).chain(sizes).collect();
         [what.join(" "), output::short_time(file.age_ns), shown(&file.path)]
     };
     let of_name = |name: &UnsyncedName| [name.what.clone(), String::new(), shown(&name.path)];

@@ -121,6 +121,10 @@ pub(super) struct CutArgs {
     /// Make the dice repeatable: the same N on the same log makes the same image
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
+    /// Refuse an image that would take longer to build, as what changes something waits so long; an image that
+    /// shares all data with what is there takes next to no time
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_time)]
+    pub(super) max_stall: Duration,
 }
 
 pub(super) fn unit(text: &str) -> Result<i64, &'static str> {

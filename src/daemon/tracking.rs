@@ -19,6 +19,9 @@ use crate::rpc::{
 };
 use crate::unsynced::{Choice, Limits, Moment, Noting, Pending, Unsynced};
 
+/// How long what changes something may have to wait for an image, unless it is told.
+const MOST_STALL: Duration = Duration::from_secs(2);
+
 /// Ranges of a file that are told.
 const MOST_RANGES: usize = 16;
 
@@ -105,11 +108,21 @@ impl UnsyncedLog for Door {
 
     fn cut(&self, cut: &Cut, moment: i64) -> Result<PowerCut, String> {
         let choice = choice(&cut.keep, cut.unit, &cut.seed)?;
+        let most = match u64::try_from(cut.max_stall_ns) {
+            Ok(0) => MOST_STALL,
+            Ok(ns) => Duration::from_nanos(ns),
+            Err(_) => {
+                return Err(format!(
+                    "max_stall_ns is {}: it must not be negative",
+                    cut.max_stall_ns
+                ));
+            }
+        };
         let moment = match moment {
             0 => None,
             n => Some(usize::try_from(n).map_err(|_| format!("there is no moment {n}"))?),
         };
-        let done = self.survey.cut(moment, (&cut.name, choice));
+        let done = self.survey.cut(moment, (&cut.name, most), choice);
         let done = done.transpose().map_err(|e| e.to_string())?;
         let done = done.ok_or("nothing is remembered")?;
         Ok(PowerCut {
@@ -184,6 +197,7 @@ fn told(pending: Pending) -> Told {
         bytes: signed(file.ranges.iter().map(|(_, len)| len).sum()),
         ranges: file.ranges.into_iter().take(MOST_RANGES).map(range).collect(),
         sizes: signed(file.sizes),
+        lost: signed(file.lost),
         age_ns: ns(file.age),
     });
     let names =

@@ -39,9 +39,7 @@ impl Plan {
         self.before.add(*before);
         self.after.add(after);
         self.kill |= kill;
-        if *sync == Sync::Not {
-            self.sync = Sync::Not;
-        }
+        self.sync = self.sync.max(*sync);
         if self.reply == Reply::Own {
             self.reply = *reply;
         }
@@ -177,13 +175,17 @@ impl Space {
 }
 
 /// Whether a sync is done: that of a request for one, and that which a write includes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sync {
     /// It is.
     #[default]
     Own,
-    /// It is not, whatever is answered.
+    /// It is not, whatever is answered: the next one stores what it was to store.
     Not,
+    /// It is not, and what it was to store no later one stores, unless it is written again.
+    Lost,
+    /// The same, and each open file learns by a sync that it has failed.
+    Failed,
 }
 
 /// How much of a request runs on the backing.

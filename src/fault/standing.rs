@@ -151,7 +151,7 @@ fn what_stands_is_asked_at_each_step_of_a_call_and_faults_once() {
 fn those_that_follow_are_told_once_of_each_request() {
     let room = Room::new();
     let syncs = Call::Fdatasync.methods();
-    let (sync, state) = sketch("fsync-fail", syncs);
+    let (sync, state) = sketch("failing-sync", syncs);
     room.add(fault("error EPERM -m write --count 1"));
     room.add(sync);
     let done = |hit: &Hit, ran| {

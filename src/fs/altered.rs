@@ -6,7 +6,7 @@ use std::slice;
 
 use crate::fault::injections::Source;
 use crate::fault::operation::Span;
-use crate::fault::plan::{Edit, Run, Space};
+use crate::fault::plan::{Edit, Run, Space, Sync};
 use crate::fault::spoil::{Spoil, without};
 use crate::mirror::Buffer;
 
@@ -30,8 +30,8 @@ pub(super) struct Altered<'a> {
     pub(super) spoil: Option<Spoil>,
     pub(super) hidden: bool,
     pub(super) space: Option<Space>,
-    /// No sync is done.
-    pub(super) unsynced: bool,
+    /// Whether its sync is done.
+    pub(super) sync: Sync,
     /// It is answered as if all were done.
     pub(super) whole: bool,
     /// Somebody asks what it writes over.

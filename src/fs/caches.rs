@@ -100,6 +100,7 @@ impl Core {
     /// them when the file changed, unless it may have changed in a way that the kernel cannot see, or
     /// its reads are to arrive.
     pub(super) fn opened(&self, ino: Ino, fh: Fh, flags: i32, register: Register<'_>) -> Opened {
+        self.begins_open(ino, fh);
         if let Some(backing) = self.handed_over(fh, register) {
             self.goes_past_cache(fh);
             return Opened {

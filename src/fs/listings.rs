@@ -18,6 +18,7 @@ impl SlowFs {
         let op = Op::new(req, Call::Opendir, Target::Inode(ino)).opened(flags, false);
         self.serve(op, Operands::default(), reply, move |core, _, _| {
             let fh = core.tree.opendir(ino)?;
+            core.begins_open(ino, fh);
             Ok(Opened { fh: FileHandle(fh.0), flags: FopenFlags::empty(), backing: None })
         });
     }
@@ -32,7 +33,10 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::Releasedir, Target::Inode(ino)).by(fh);
         let op = op.opened(flags, true).must_run();
-        self.serve(op, Operands::default(), reply, move |core, _, _| core.tree.releasedir(fh));
+        self.serve(op, Operands::default(), reply, move |core, _, _| {
+            core.forgive(fh, None, 0);
+            core.tree.releasedir(fh)
+        });
     }
 
     /// Serves a READDIR from that offset on.

@@ -8,6 +8,7 @@ use super::altered::{Altered, Parts};
 use super::noted::Noted;
 use super::underway::{Claim, Share};
 use crate::fault::operation::{self, Operation, Span};
+use crate::fault::plan::Sync;
 use crate::mirror::{Caller, Fh, Ino};
 use crate::ops::{Call, MethodSet};
 
@@ -45,9 +46,9 @@ impl<'a> Operands<'a> {
         self.altered.and_then(Altered::parts)
     }
 
-    /// Whether a sync is to be done.
-    pub(super) fn syncs(self) -> bool {
-        self.altered.is_none_or(|altered| !altered.unsynced)
+    /// Whether its sync is to be done.
+    pub(super) fn sync(self) -> Sync {
+        self.altered.map_or(Sync::Own, |altered| altered.sync)
     }
 
     pub(super) fn to_owned(self) -> OwnedOperands {

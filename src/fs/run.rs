@@ -356,7 +356,7 @@ impl Core {
         }
         let hits = hits_of(struck);
         self.withdraw(reply.granted(result.as_ref().ok()));
-        self.told_failed(op);
+        self.told_nobody(op, &result);
         let error = io::Error::from_raw_os_error(libc::EINTR);
         // Forgotten, it would keep its entries in memory; dropped, it would answer EIO. The kernel
         // takes no second answer, and this is the first one's errno, if that is still on its way.

@@ -144,7 +144,7 @@ impl Struck {
             spoil,
             hidden,
             space,
-            unsynced: self.sync == Sync::Not,
+            sync: self.sync,
             whole: self.whole && self.errno.is_none(),
             wants_replaced: wants.replaced,
             replaced: Cell::default(),

@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Core;
 use crate::mirror::Walked;
@@ -51,13 +52,14 @@ impl Survey {
     }
 
     /// Builds what a disk could hold if the power went now, or at a moment that was noted, if what is not
-    /// durable is remembered.
+    /// durable is remembered: of that name, if what changes something has to wait so long at most.
     pub(crate) fn cut(
         &self,
         moment: Option<usize>,
-        image: (&str, Choice),
+        name: (&str, Duration),
+        choice: Choice,
     ) -> Option<Result<Manifest, NoImage>> {
         let unsynced = self.core.unsynced.as_ref()?;
-        Some(unsynced.cut(&self.core.tree, moment, image))
+        Some(unsynced.cut(&self.core.tree, moment, name, choice))
     }
 }

@@ -7,6 +7,7 @@ use std::io;
 
 use super::Core;
 use super::op::{Op, Operands};
+use crate::fault::plan::Sync;
 use crate::mirror::{Changes, Fh, Ino};
 use crate::ops::Call;
 use crate::unsynced::{About, SyncOf};
@@ -32,16 +33,47 @@ impl Core {
         (fh, datasync): (Fh, bool),
         operands: Operands<'_>,
     ) -> io::Result<()> {
-        if !operands.syncs() {
+        let sync = operands.sync();
+        let unsynced = match &self.unsynced {
+            None if sync == Sync::Own => return self.tree.fsync(fh, datasync),
+            None => return Ok(()),
+            Some(unsynced) => unsynced,
+        };
+        if sync == Sync::Not {
             self.forgive(fh, Some(tid), 0);
             return Ok(());
         }
-        let Some(unsynced) = &self.unsynced else { return self.tree.fsync(fh, datasync) };
         let handle = self.tree.handle(fh)?;
         let inode = handle.inode();
         let of = if inode.is_dir() { SyncOf::Directory } else { SyncOf::File { datasync } };
         let who = (inode.ino(), (fh, tid));
-        unsynced.sync(&self.tree, who, of, || self.tree.fsync(fh, datasync))
+        if sync == Sync::Own {
+            return unsynced.sync(&self.tree, who, of, || self.tree.fsync(fh, datasync));
+        }
+        let learn = (sync == Sync::Failed).then(|| self.tree.handles_of(inode.ino()));
+        unsynced.lose(&self.tree, who, of, learn.as_deref());
+        Ok(())
+    }
+
+    /// A file or directory is open: it may be the first to learn that a sync has failed.
+    pub(super) fn begins_open(&self, ino: Ino, fh: Fh) {
+        if let Some(unsynced) = &self.unsynced {
+            unsynced.opened(ino, fh);
+        }
+    }
+
+    /// Whoever asked for that is gone: he has not learnt what became of it.
+    #[cold]
+    pub(super) fn told_nobody<T>(&self, op: &Op, result: &io::Result<T>) {
+        self.told_failed(op);
+        let failed = result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EIO));
+        let syncs = matches!(op.call, Call::Fsync | Call::Fdatasync | Call::Fsyncdir);
+        if let (Some(unsynced), Some(fh), Some(ino)) = (&self.unsynced, op.fh, op.inode())
+            && failed
+            && syncs
+        {
+            unsynced.told_nobody(&self.tree, ino, fh);
+        }
     }
 
     /// Whoever asks for that is told that it has failed: no sync comes of what it wrote, and if it is a sync
@@ -58,7 +90,8 @@ impl Core {
         }
     }
 
-    /// The sync of what a handle has written from there on does not come: not by that thread, or by none.
+    /// The sync of what a handle has written from there on does not come: not by that thread, or by none, as it
+    /// is closed.
     pub(super) fn forgive(&self, fh: Fh, tid: Option<u32>, from: u64) {
         if let Some(unsynced) = &self.unsynced
             && let Ok(handle) = self.tree.handle(fh)
@@ -95,7 +128,7 @@ pub(super) fn written<'a>(
     (at, len): (u64, usize),
 ) -> About<'a> {
     let owes = (flags & libc::O_DSYNC != 0).then_some((fh, tid));
-    About::Write { ino, at, len: len as u64, owes }
+    About::Write { file: (ino, fh), at, len: len as u64, owes }
 }
 
 /// What a SETATTR sets.

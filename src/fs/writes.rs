@@ -150,7 +150,7 @@ impl SlowFs {
             let len = len.min(MOST_COPIED);
             core.read_replaced(operands, to, len);
             let torn = operands.altered.filter(|of| flags == 0 && of.parts().is_some());
-            let about = || About::Write { ino, at: to.1, len, owes: None };
+            let about = || About::Write { file: (ino, to.0), at: to.1, len, owes: None };
             let copied = core.tracked(about, || match torn {
                 None => core.tree.copy_file_range(&caller, from, to, len, flags),
                 Some(altered) => core.copy_torn((from, (source, ino), to), caller, len, altered),

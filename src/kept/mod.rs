@@ -127,9 +127,15 @@ pub(crate) struct Kept {
 
 impl Kept {
     pub(crate) fn new(keep: &Arc<Keep>, data: &[u8]) -> Arc<Kept> {
+        Kept::of(keep, data.to_vec())
+    }
+
+    /// The same of data that need not be copied.
+    #[must_use]
+    pub(crate) fn of(keep: &Arc<Keep>, data: Vec<u8>) -> Arc<Kept> {
         let len = data.len() as u64;
         keep.in_memory.fetch_add(len, Relaxed);
-        let state = Mutex::new(State::Memory(Arc::new(data.into())));
+        let state = Mutex::new(State::Memory(Arc::new(data)));
         Arc::new(Kept { keep: Arc::clone(keep), len, state })
     }
 

@@ -8,15 +8,15 @@
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 use rustix::fs::OFlags;
 
 use super::errno;
 use super::inode::Inode;
-use super::numbers::Fh;
+use super::numbers::{Fh, Ino};
 
 const SHARDS: u64 = 16;
 
@@ -28,12 +28,14 @@ pub(crate) struct Handle<N> {
     pub(super) busy: AtomicBool,
     /// The layer above reads it past the kernel's cache; the mirror never looks at it.
     pub(crate) uncached: AtomicBool,
+    /// What reads and moves no time of access, once that was asked for.
+    pub(super) quiet: OnceLock<OwnedFd>,
 }
 
 impl<N> Handle<N> {
     pub(super) fn new(fd: Arc<OwnedFd>, inode: Arc<Inode<N>>) -> Handle<N> {
         let (busy, uncached) = (AtomicBool::new(false), AtomicBool::new(false));
-        Handle { fd, inode, busy, uncached }
+        Handle { fd, inode, busy, uncached, quiet: OnceLock::new() }
     }
 
     /// The inode that is open.
@@ -134,6 +136,19 @@ impl<N> Handles<N> {
         let mut all = Vec::new();
         for shard in &self.shards {
             all.extend(shard.read().slots.iter().flatten().cloned());
+        }
+        all
+    }
+
+    /// All of an inode.
+    pub(super) fn all_of(&self, ino: Ino) -> Vec<Fh> {
+        let mut all = Vec::new();
+        for (start, shard) in (0..).zip(&self.shards) {
+            let shard = shard.read();
+            let slots = (0..).zip(&shard.slots);
+            let of_it =
+                slots.filter(|(_, handle)| handle.as_ref().is_some_and(|h| h.inode.ino() == ino));
+            all.extend(of_it.map(|(slot, _): (u64, _)| Fh(slot * SHARDS + start)));
         }
         all
     }

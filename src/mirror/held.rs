@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use rustix::path::DecInt;
 use super::attr::encode_dev;
 use super::inode::MAX_DEPTH;
 use super::room::For;
-use super::{Ino, Mirror, ROOT, Xattr, stat_of};
+use super::{Fh, Ino, Mirror, ROOT, Xattr, stat_of};
 use crate::sys::creds;
 
 /// What the kernel hands out at most of an attribute, and of their names.
@@ -147,6 +148,28 @@ impl<N: Default> Mirror<N> {
         quiet.or_else(|_| self.opened_anew(&fd, flags | OFlags::RDONLY))
     }
 
+    /// What an open file has there, without moving its time of access.
+    ///
+    /// # Errors
+    /// It cannot be read, or ends before.
+    pub(crate) fn peek(&self, fh: Fh, range: &Range<u64>) -> io::Result<Vec<u8>> {
+        let handle = self.handle(fh)?;
+        if let Some(quiet) = handle.quiet.get() {
+            return read_exactly(quiet.as_fd(), range);
+        }
+        let flags = OFlags::RDONLY | OFlags::NOATIME;
+        match self.open_again(handle.as_fd(), flags, For::Staying) {
+            Ok(opened) => read_exactly(handle.quiet.get_or_init(|| opened).as_fd(), range),
+            // Of others, and where descriptors are short, none is kept.
+            Err(_) => read_exactly(self.opened_to_read(&*handle, OFlags::empty())?.as_fd(), range),
+        }
+    }
+
+    /// The same of one that may be open nowhere.
+    pub(crate) fn peek_at(&self, ino: Ino, range: &Range<u64>) -> io::Result<Vec<u8>> {
+        read_exactly(self.opened_to_read(&self.reached(ino)?.fd, OFlags::empty())?.as_fd(), range)
+    }
+
     /// Gives what a descriptor refers to that mode.
     pub(crate) fn set_mode(&self, fd: impl AsFd, mode: u32) -> io::Result<()> {
         let mode = Mode::from_raw_mode(mode & 0o7777);
@@ -210,4 +233,20 @@ impl<N: Default> Mirror<N> {
             Ok(Xattr::Size(_)) | Err(_) => None,
         }
     }
+}
+
+/// All bytes of a range.
+fn read_exactly(fd: BorrowedFd<'_>, range: &Range<u64>) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let at = range.start + bytes.len() as u64;
+        match rustix::io::pread(fd, rustix::buffer::spare_capacity(&mut bytes), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
 }

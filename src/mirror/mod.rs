@@ -218,6 +218,11 @@ impl<N: Default> Mirror<N> {
         self.handles.all()
     }
 
+    /// All handles that are open of an inode. It looks at each that there is.
+    pub(crate) fn handles_of(&self, ino: Ino) -> Vec<Fh> {
+        self.handles.all_of(ino)
+    }
+
     /// Whether the root is on overlayfs, which lies on other filesystems itself.
     #[must_use]
     pub(crate) fn is_stacked(&self) -> bool {

@@ -208,6 +208,7 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
                 keep: given(body, 2, "keep")?,
                 unit: given(body, 3, "unit")?,
                 seed: given(body, 4, "seed")?,
+                max_stall_ns: given(body, 6, "max_stall_ns")?,
             },
             moment: given(body, 5, "moment")?,
         },

@@ -273,6 +273,7 @@ fn what_matches_is_written_as_ever() {
         ranges: vec![UnsyncedRange { offset: 2, len: 3 }],
         sizes: 4,
         age_ns: 5,
+        lost: 11,
     };
     let name = UnsyncedName { path: path("/b"), what: "made".into() };
     let unsynced = Unsynced {

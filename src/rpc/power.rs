@@ -138,8 +138,15 @@ impl Client {
     /// # Errors
     /// As [`Client::power_cut`].
     pub fn power_cut_at(&mut self, moment: i64, cut: &Cut) -> Result<PowerCut, ClientError> {
-        let Cut { name, keep, unit, seed } = cut.clone();
-        let wanted = [name.value(), keep.value(), unit.value(), seed.value(), moment.value()];
+        let Cut { name, keep, unit, seed, max_stall_ns } = cut.clone();
+        let wanted = [
+            name.value(),
+            keep.value(),
+            unit.value(),
+            seed.value(),
+            moment.value(),
+            max_stall_ns.value(),
+        ];
         self.0.fetch_within(PATIENCE, "power_cut", arguments(wanted))
     }
 

@@ -32,6 +32,9 @@ record! {
         4: sizes: i64,
         /// How old the oldest of it is, nanoseconds.
         5: age_ns: i64,
+        /// How many of these bytes no sync stores any more, as one has failed or was none: unless they are
+        /// written again.
+        6: lost: i64,
     }
 }
 
@@ -176,6 +179,8 @@ pub struct Cut {
     pub unit: i64,
     /// What to seed the dice with, a number of 64 bits; empty is by chance.
     pub seed: String,
+    /// Nanoseconds that what changes something may have to wait for it; 0 is 2 s.
+    pub max_stall_ns: i64,
 }
 
 /// Who remembers what is not durable.

@@ -1,7 +1,7 @@
 //! How much is remembered: what is old, and the oldest of what is too much, counts as written back, in the
 //! order in which it was done, as a kernel does it. No locks.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::file::File;
@@ -22,8 +22,16 @@ impl Log {
         let is_too_much = |log: &Log| log.cost > most || log.gone > MOST_GONE;
         while is_too_much(self) || self.queue.front().is_some_and(is_old) {
             if !self.write_back() {
-                return;
+                break;
             }
+        }
+        // What is lost is not written back: it counts as durable only for want of room.
+        while self.cost > most
+            && let Some(ino) =
+                self.files.iter().find(|(_, file)| file.has_lost).map(|(ino, _)| *ino)
+        {
+            self.settle_lost(ino);
+            self.written_back += 1;
         }
     }
 
@@ -32,12 +40,12 @@ impl Log {
         let back = self.written_back;
         while self.queue.front().is_some_and(|queued| queued.seq <= limit) && self.write_back() {}
         self.written_back = back;
-        let owing = self.files.iter_mut().filter(|(_, file)| !file.owed.is_empty());
-        let owing = owing.map(|(ino, file)| {
+        let left = self.files.iter_mut().filter(|(_, file)| file.has_lost || !file.owed.is_empty());
+        let left = left.map(|(ino, file)| {
             file.owed.clear();
             *ino
         });
-        owing.collect::<Vec<_>>().into_iter().for_each(|ino| self.tidy(ino));
+        left.collect::<Vec<_>>().into_iter().for_each(|ino| self.settle_lost(ino));
     }
 
     /// Nothing is left to be lost, nor a sync to come.
@@ -45,7 +53,11 @@ impl Log {
         self.checkpoint(u64::MAX);
         self.forget_past();
         let files: Vec<Ino> = self.files.keys().copied().collect();
-        files.into_iter().for_each(|ino| self.give_up(ino));
+        for ino in files {
+            // Who had it open is cut off, and learns that.
+            self.files.entry(ino).and_modify(|file| file.failed = None);
+            self.give_up(ino);
+        }
     }
 
     /// The oldest entry counts as written back, whatever it is; false if there is none.
@@ -53,14 +65,12 @@ impl Log {
         let Some(Queued { seq, file, .. }) = self.queue.pop_front() else { return false };
         let is_change = self.ops.contains_key(&seq);
         self.keep(seq);
-        let written = file.filter(|ino| self.is_written(*ino, seq));
+        let is_written =
+            |ino: &Ino| self.files.get(ino)?.first_pending().filter(|first| *first <= seq);
+        let written = file.filter(|ino| is_written(ino).is_some());
         written.into_iter().for_each(|ino| self.settle(ino, seq));
         self.written_back += u64::from(is_change || written.is_some());
         true
-    }
-
-    fn is_written(&self, ino: Ino, seq: u64) -> bool {
-        is_written(&self.files, ino, seq)
     }
 
     /// Forgets the places of what is durable by now, so that the queue has at most about as many of these as
@@ -70,15 +80,12 @@ impl Log {
             return;
         }
         let Log { queue, ops, files, .. } = self;
+        let first = |(ino, file): (&Ino, &File)| Some((*ino, file.first_pending()?));
+        let firsts: HashMap<Ino, u64> = files.iter().filter_map(first).collect();
+        let is_written = |ino: &Ino, seq: u64| firsts.get(ino).is_some_and(|first| *first <= seq);
         queue.retain(|Queued { seq, file, .. }| {
-            ops.contains_key(seq) || file.is_some_and(|ino| is_written(files, ino, *seq))
+            ops.contains_key(seq) || file.is_some_and(|ino| is_written(&ino, *seq))
         });
         self.crowded = 2 * self.queue.len();
     }
-}
-
-/// Whether a file's write of that number, or one before it, is not durable.
-fn is_written(files: &BTreeMap<Ino, File>, ino: Ino, seq: u64) -> bool {
-    let first = files.get(&ino).and_then(|file| file.events.front());
-    first.is_some_and(|event| event.seq <= seq)
 }

@@ -15,7 +15,7 @@ use std::iter::once;
 use std::ops::Range;
 
 use super::Order;
-use super::file::{Event, File};
+use super::file::{Event, File, PAGE};
 use super::log::{Change, Log};
 use crate::fault::{Keeping, drawn};
 use crate::mirror::{Ino, Seen};
@@ -66,7 +66,8 @@ impl<'a> Chosen<'a> {
         let horizon = log.horizon;
         let mut numbers: Vec<u64> = log.ops.keys().copied().collect();
         for file in log.files.values() {
-            numbers.extend(file.events.iter().filter(|event| !event.cut).map(|event| event.seq));
+            let writes = file.events.iter().filter(|event| !event.cut && !event.lost);
+            numbers.extend(writes.map(|event| event.seq));
         }
         numbers.retain(|seq| *seq <= horizon);
         numbers.sort_unstable();
@@ -251,7 +252,7 @@ impl<'a> Chosen<'a> {
         let mut start = whole.start;
         while start < whole.end {
             let end = start.saturating_add(step).min(whole.end);
-            let done = self.version(&events, bounds, dice);
+            let done = stored(&events, self.version(&events, bounds, dice), durable);
             let mut left: Vec<Range<u64>> = once(start..end).collect();
             for (event, at) in events.iter().zip(covering).skip(done) {
                 left = pieces.take(left, &event.range, *at)?;
@@ -263,6 +264,13 @@ impl<'a> Chosen<'a> {
         }
         Ok(())
     }
+}
+
+/// How many of these events a disk has, where so many are done, and so many durable: not the last ones, if these
+/// are lost. With one behind these their pages were written again.
+fn stored(events: &[&Event], done: usize, durable: usize) -> usize {
+    let is_lost = |at: &usize| events.get(at - 1).is_some_and(|event| event.lost);
+    (durable + 1..=done).rev().find(|at| !is_lost(at)).unwrap_or(done.min(durable))
 }
 
 /// What a stretch of a file may be covered by.
@@ -281,8 +289,14 @@ fn edges(file: &File, unit: u64, size: u64) -> Vec<(u64, Over)> {
     let synced = synced.map(|(n, (range, seq))| (range, Over::Synced(*seq, n)));
     let mut edges = Vec::new();
     for (range, over) in events.chain(synced).filter(|(range, _)| !range.is_empty()) {
-        let start = range.start / unit * unit;
-        let end = range.end.div_ceil(unit).saturating_mul(unit).min(size);
+        let is_whole = match over {
+            Over::Event(n) => file.events.get(n).is_some_and(|event| !event.cut && !event.lost),
+            Over::Synced(..) => false,
+        };
+        // Where something is lost, what is written brings the rest of its pages along.
+        let whole = if file.has_lost && is_whole { unit.max(PAGE) } else { unit };
+        let start = range.start / whole * whole;
+        let end = range.end.div_ceil(whole).saturating_mul(whole).min(size);
         if start < end {
             edges.extend([(start, over), (end, over)]);
         }

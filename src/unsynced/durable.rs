@@ -16,6 +16,13 @@ use super::Order;
 use super::log::Log;
 use crate::mirror::{Fh, Ino};
 
+/// What is synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SyncOf {
+    Directory,
+    File { datasync: bool },
+}
+
 /// What a sync reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -30,9 +37,17 @@ pub(super) enum Reach {
 }
 
 impl Log {
+    /// What a sync by that handle and thread reaches.
+    pub(super) fn reach_of(&mut self, ino: Ino, by: (Fh, u32), of: SyncOf) -> Reach {
+        match of {
+            SyncOf::Directory => Reach::Directory,
+            SyncOf::File { datasync } => self.reach(ino, by, datasync),
+        }
+    }
+
     /// What a sync of a file by that handle and thread reaches: after a write that is synced by itself
     /// that range only.
-    pub(super) fn reach(&mut self, ino: Ino, by: (Fh, u32), datasync: bool) -> Reach {
+    fn reach(&mut self, ino: Ino, by: (Fh, u32), datasync: bool) -> Reach {
         let file = self.files.get_mut(&ino);
         let owed = file.and_then(|file| {
             let at = file.owed.iter().position(|(who, _)| *who == by)?;
@@ -73,9 +88,13 @@ impl Log {
         }
     }
 
-    /// The sync of what a handle has written from there on does not come: not by that thread, or by none.
+    /// The sync of what a handle has written from there on does not come: not by that thread, or by none, as it
+    /// is closed.
     pub(super) fn forgive(&mut self, ino: Ino, (fh, tid): (Fh, Option<u32>), from: u64) {
         let Some(file) = self.files.get_mut(&ino) else { return };
+        if tid.is_none() {
+            file.closed(fh);
+        }
         file.owed.retain_mut(|((whose, by), range)| {
             if *whose == fh && tid.is_none_or(|tid| tid == *by) {
                 range.end = range.end.min(from);

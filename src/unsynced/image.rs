@@ -20,7 +20,7 @@ use crate::mirror::{Mirror, ROOT, Reached};
 use crate::sys::text_of;
 
 /// How deep a tree may be: each level takes descriptors and stack.
-const DEEPEST: usize = 400;
+pub(super) const DEEPEST: usize = 400;
 
 /// A file whose content is not the live one's.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -151,7 +151,7 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
     }
 }
 
-fn names_in(dir: &OwnedFd) -> io::Result<Vec<OsString>> {
+pub(super) fn names_in(dir: &OwnedFd) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(dir)? {
         let entry = entry?;

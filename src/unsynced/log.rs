@@ -126,11 +126,12 @@ impl Log {
     }
 
     pub(super) fn len(&self) -> usize {
-        let writes = |file: &File| file.events.iter().filter(|event| !event.cut).count();
+        let is_write = |event: &&Event| !event.cut && !event.lost;
+        let writes = |file: &File| file.events.iter().filter(is_write).count();
         self.ops.len() + self.files.values().map(writes).sum::<usize>()
     }
 
-    fn last_of(&self, key: &Key) -> Option<u64> {
+    pub(super) fn last_of(&self, key: &Key) -> Option<u64> {
         self.last.get(key).copied()
     }
 
@@ -252,6 +253,9 @@ impl Log {
                     }
                 }
             }
+            if op.gone {
+                self.forget_gone(&op.change);
+            }
             left.extend(&op.needs);
             self.released.extend(&op.held);
             op.held.iter().for_each(|ino| self.tidy(*ino));
@@ -296,17 +300,13 @@ impl Log {
     /// What was done to the content of a file up to that number is durable.
     pub(super) fn settle(&mut self, ino: Ino, limit: u64) {
         let Some(file) = self.files.get_mut(&ino) else { return };
-        let mut cuts = Vec::new();
-        let durable = file.events.partition_point(|event| event.seq <= limit);
-        for event in file.events.drain(..durable) {
-            self.cost = self.cost.saturating_sub(event.cost());
-            cuts.extend(event.cut.then_some(event.seq));
-            if let Some(past) = &mut self.past {
+        let past = &mut self.past;
+        let (freed, stays, cuts) = file.settle(limit, |event| {
+            if let Some(past) = past {
                 past.event(ino, event);
             }
-        }
-        let first = file.events.front().map(|event| event.seq);
-        file.synced.retain(|(_, seq)| first.is_some_and(|first| first <= *seq));
+        });
+        self.cost = (self.cost + stays).saturating_sub(freed);
         cuts.into_iter().for_each(|seq| self.keep(seq));
         self.tidy(ino);
     }
@@ -315,7 +315,9 @@ impl Log {
     pub(super) fn tidy(&mut self, ino: Ino) {
         let pending = |key: Key| self.last.contains_key(&key);
         let file = self.files.get(&ino);
-        let is_idle = file.is_some_and(|file| file.events.is_empty() && file.owed.is_empty());
+        let is_idle = file.is_some_and(|file| {
+            file.events.is_empty() && file.owed.is_empty() && file.failed.is_none()
+        });
         if is_idle && !pending(Key::State(ino)) && !pending(Key::Names(ino)) {
             self.files.remove(&ino);
             self.released.push(ino);
@@ -337,6 +339,7 @@ impl Log {
         }
         self.keep_of(ino, u64::MAX, true);
         self.settle(ino, u64::MAX);
+        self.settle_lost(ino);
         self.forget_past();
     }
 

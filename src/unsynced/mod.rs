@@ -1,12 +1,13 @@
 //! What a power cut would take back, and the directories that a disk could hold after it.
 //!
 //! The backing always has the newest. The log (`log`) remembers what was done to it and is not durable:
-//! `track` takes it in as requests run, `file` is its part for one file,
-//! `durable` takes out what syncs make durable, `bound` what counts as written back. `choice` says which of
-//! the states that a disk could hold an image has, `shape` what is otherwise there; `image` builds it, `back`
-//! writes it over the backing, `told` tells what is pending and
-//! what an image lacks. For who goes back, `note` notes moments before what requests do (`act`), and `past`
-//! keeps what is durable. `power` is the door for requests, shut while the power is cut. Lock rule: see `track`.
+//! `track` takes it in as requests run, and `synced` as syncs do, `file` is its part for one file,
+//! `durable` takes out what syncs make durable, `bound` what counts as written back, and `lost` is
+//! what no sync stores any more. `choice` says which of the states that a disk could hold an image has,
+//! `shape` what is otherwise there; `image` builds it, `stall` tells before how long that takes, `back` writes it
+//! over the backing, and `told` tells what is pending and what an image lacks. For who goes back, `note` notes
+//! moments before what requests do (`act`), and `past` keeps what is durable. `power` is the door for requests,
+//! shut while the power is cut. Lock rule: see `track`.
 
 mod act;
 mod back;
@@ -16,10 +17,13 @@ mod durable;
 mod file;
 mod image;
 mod log;
+mod lost;
 mod note;
 mod past;
 mod power;
 mod shape;
+mod stall;
+mod synced;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -41,15 +45,17 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 pub(crate) use act::Act;
 pub(crate) use back::{NotTaken, TakenBack};
 pub(crate) use choice::Choice;
+pub(crate) use durable::SyncOf;
 pub(crate) use note::Noting;
 pub(crate) use past::Moment;
 pub(crate) use power::{Inside, NoCut, Outside, Power};
 pub(crate) use told::{Manifest, Pending};
-pub(crate) use track::{About, SyncOf};
+pub(crate) use track::About;
 
 use choice::Chosen;
 use image::Builder;
 use log::Log;
+use stall::Stall;
 
 use crate::kept::Keep;
 use crate::mirror::{Ino, Mirror};
@@ -103,6 +109,8 @@ pub(crate) struct Unsynced {
     limits: Limits,
     foreign: Mutex<Vec<PathBuf>>,
     told_of_bulk: AtomicBool,
+    /// A sync has failed.
+    has_failed: AtomicBool,
     /// The moments that can be gone back to.
     noting: Option<Noting>,
 }
@@ -118,6 +126,11 @@ pub(crate) enum NoImage {
     Name(String),
     #[error("{0} is there already: name another, or remove it")]
     There(String),
+    #[error(
+        "the image would be of {0}, and what changes something would wait so long: allow that by --max-stall, or \
+         put --images where it can share what it does not change, on the same btrfs or xfs"
+    )]
+    Stall(Stall),
     #[error(
         "requests that change something have not ended within 10s: clear what holds the backing up, and cut again"
     )]
@@ -143,6 +156,7 @@ impl Unsynced {
             limits,
             foreign: Mutex::default(),
             told_of_bulk: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             noting: None,
         }
     }
@@ -170,7 +184,8 @@ impl Unsynced {
     }
 
     /// Builds the directory of that name below the one for images: what a disk could hold if the power
-    /// went now, or at one of the moments, the first of which is 1. The mount goes on.
+    /// went now, or at one of the moments, the first of which is 1. The mount goes on, but what changes something
+    /// waits: so long at most, as far as that can be told before.
     ///
     /// # Errors
     /// There is none; why.
@@ -178,7 +193,8 @@ impl Unsynced {
         &self,
         tree: &Mirror<N>,
         moment: Option<usize>,
-        (name, choice): (&str, Choice),
+        (name, most): (&str, Duration),
+        choice: Choice,
     ) -> Result<Manifest, NoImage> {
         let images = self.limits.images.as_ref().ok_or(NoImage::Nowhere)?;
         let is_name = !name.is_empty() && name.len() <= 200 && !name.starts_with('.');
@@ -194,6 +210,11 @@ impl Unsynced {
         if is_there(name) || is_there(&manifest) {
             return Err(NoImage::There(name.to_owned()));
         }
+        let failed = |e: io::Error| NoImage::Failed(name.to_owned(), text_of(&e));
+        let stall = Stall::of(tree, images).map_err(failed)?;
+        if stall.is_longer_than(most) {
+            return Err(NoImage::Stall(stall));
+        }
         let _alone = self.gate.try_write_for(PATIENCE).ok_or(NoImage::Busy)?;
         self.find_foreign(tree);
         let mut log = self.log.lock();
@@ -203,7 +224,6 @@ impl Unsynced {
         let back = moment.map(back).transpose()?;
         let log = back.as_ref().unwrap_or(&log);
         let chosen = Chosen::new(log, choice);
-        let failed = |e: io::Error| NoImage::Failed(name.to_owned(), text_of(&e));
         let beside = Beside::make(images, name).map_err(failed)?;
         let built = Builder::build(tree, (log, &chosen), beside.dir.as_fd()).map_err(failed)?;
         let foreign = self.foreign.lock().clone();

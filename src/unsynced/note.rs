@@ -4,9 +4,10 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use super::act::Act;
+use super::durable::SyncOf;
 use super::log::Log;
 use super::past::{Moment, Past};
-use super::track::{About, SyncOf};
+use super::track::About;
 use super::{Unsynced, path_of};
 use crate::mirror::{Ino, Mirror};
 
@@ -45,7 +46,7 @@ impl Unsynced {
                     entries.iter().flatten().map(|(dir, name)| path_of(tree, *dir).join(name));
                 (paths.next().unwrap_or_default(), paths.next())
             }
-            About::Write { ino, .. }
+            About::Write { file: (ino, _), .. }
             | About::State { ino, .. }
             | About::Allocate { ino, .. }
             | About::Attribute { ino, .. } => (path_of(tree, *ino), None),

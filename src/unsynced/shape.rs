@@ -83,7 +83,7 @@ impl<'a, N: Default> Shape<'a, N> {
         other.size = self.chosen.content(file, live_size, &mut |Piece { range, event }| {
             let Some(event) = file.events.get(event) else { return Ok(()) };
             let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
-            let from = range.start - event.range.start;
+            let from = range.start - event.from;
             if let Some(image) = &event.image
                 && let Some(some) = image.len().checked_sub(from)
             {

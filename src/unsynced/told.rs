@@ -21,6 +21,8 @@ pub(crate) struct PendingFile {
     pub(crate) path: PathBuf,
     /// Where it may be another after a cut: offset and length, ascending.
     pub(crate) ranges: Vec<(u64, u64)>,
+    /// How many of these bytes no sync stores any more, unless they are written again.
+    pub(crate) lost: u64,
     /// How many sizes it may have.
     pub(crate) sizes: u64,
     pub(crate) age: Duration,
@@ -71,9 +73,12 @@ impl Pending {
         let left_out = files.len().saturating_sub(MOST) + all_names.saturating_sub(MOST);
         let files = files.into_iter().take(MOST).map(|(ino, file)| {
             let ranges = joined(file.events.iter().map(|event| event.range.clone()).collect());
+            let lost = file.events.iter().filter(|event| event.lost);
+            let lost = joined(lost.map(|event| event.range.clone()).collect());
+            let lost = lost.into_iter().map(|(_, len)| len).sum();
             let sizes = file.events.iter().filter(|event| event.resizes()).count() as u64;
             let age = file.events.front().map_or(Duration::ZERO, |event| event.when.elapsed());
-            PendingFile { path: path_of(tree, *ino), ranges, sizes, age }
+            PendingFile { path: path_of(tree, *ino), ranges, lost, sizes, age }
         });
         Pending {
             files: files.collect(),

@@ -7,17 +7,14 @@
 //! but for a cut, which holds it last.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::{MutexGuard, RwLockReadGuard};
-use rustix::fs::{FallocateFlags, OFlags};
+use rustix::fs::FallocateFlags;
 
-use super::durable::Reach;
 use super::file::Event;
 use super::log::{Change, Entry, Renamed};
 use super::{BULK, Unsynced};
@@ -31,7 +28,7 @@ pub(crate) enum About<'a> {
     /// is there then.
     Names { entries: [Option<(Ino, &'a OsStr)>; 2], linked: Option<Ino>, makes: bool },
     /// So many bytes from there on; by whom, if the handle syncs each write.
-    Write { ino: Ino, at: u64, len: u64, owes: Option<(Fh, u32)> },
+    Write { file: (Ino, Fh), at: u64, len: u64, owes: Option<(Fh, u32)> },
     /// Mode, owner, times, and the size if that is set.
     State { ino: Ino, size: Option<u64>, times: bool },
     /// What fallocate(2) does in that mode.
@@ -90,45 +87,6 @@ impl Unsynced {
         result
     }
 
-    /// Runs a sync by that handle and thread. What it makes durable is what was there when it began, if it
-    /// succeeds.
-    pub(crate) fn sync<N: Default>(
-        &self,
-        tree: &Mirror<N>,
-        (ino, by): (Ino, (Fh, u32)),
-        of: SyncOf,
-        run: impl FnOnce() -> io::Result<()>,
-    ) -> io::Result<()> {
-        self.note_sync(tree, ino, of);
-        let (reach, mark) = {
-            let mut log = self.log.lock();
-            let reach = match of {
-                SyncOf::Directory => Reach::Directory,
-                SyncOf::File { datasync } => log.reach(ino, by, datasync),
-            };
-            (reach, log.seq())
-        };
-        run()?;
-        // One that ends during a cut is answered after it.
-        let _gate = self.gate.read();
-        let mut log = self.log.lock();
-        log.synced(ino, reach, mark);
-        self.settle(tree, log);
-        Ok(())
-    }
-
-    /// The sync of what a handle has written from there on does not come: not by that thread, or by none.
-    pub(crate) fn forgive<N: Default>(
-        &self,
-        tree: &Mirror<N>,
-        (ino, by): (Ino, (Fh, Option<u32>)),
-        from: u64,
-    ) {
-        let mut log = self.log.lock();
-        log.forgive(ino, by, from);
-        self.settle(tree, log);
-    }
-
     /// Before a request runs.
     fn begin<N: Default>(&self, tree: &Mirror<N>, about: &About<'_>) -> Begun<'_> {
         let gate = self.gate.read();
@@ -144,7 +102,7 @@ impl Unsynced {
                 let what = What::Names(found, *makes);
                 Begun { what, _inodes: inodes, _names: Some(names), _gate: gate }
             }
-            About::Write { ino, .. }
+            About::Write { file: (ino, _), .. }
             | About::State { ino, .. }
             | About::Allocate { ino, .. }
             | About::Attribute { ino, .. } => {
@@ -168,19 +126,21 @@ impl Unsynced {
     fn look<N: Default>(&self, tree: &Mirror<N>, ino: Ino, about: &About<'_>) -> What {
         let Ok(before) = tree.seen(ino) else { return What::Nothing };
         self.compare(tree, ino, &before);
+        let peek_at = |range: &_| tree.peek_at(ino, range);
         let data = match *about {
-            About::Write { at, len, owes, .. } => {
-                Some(self.data(tree, ino, at..at.saturating_add(len), &before, (false, owes)))
+            About::Write { file: (_, fh), at, len, owes } => {
+                let (at, peek) = (at..at.saturating_add(len), |range: &_| tree.peek(fh, range));
+                Some(self.data(peek, at, &before, (false, owes)))
             }
             About::State { size: Some(size), .. } => {
-                Some(self.data(tree, ino, size..before.size.max(size), &before, (true, None)))
+                Some(self.data(peek_at, size..before.size.max(size), &before, (true, None)))
             }
             About::Allocate { mode, at, len, .. } => {
                 let mode = FallocateFlags::from_bits_retain(mode.cast_unsigned());
                 let clears = FallocateFlags::PUNCH_HOLE | FallocateFlags::ZERO_RANGE;
                 let end = at.saturating_add(len).min(before.size);
                 let range = if mode.intersects(clears) { at.min(end)..end } else { 0..0 };
-                Some(self.data(tree, ino, range, &before, (true, None)))
+                Some(self.data(peek_at, range, &before, (true, None)))
             }
             About::State { .. } | About::Attribute { .. } | About::Names { .. } => None,
         };
@@ -210,10 +170,9 @@ impl Unsynced {
     }
 
     /// Takes what a range has now, as far as the file reaches.
-    fn data<N: Default>(
+    fn data(
         &self,
-        tree: &Mirror<N>,
-        ino: Ino,
+        peek: impl FnOnce(&Range<u64>) -> io::Result<Vec<u8>>,
         range: Range<u64>,
         before: &Seen,
         (cut, owes): (bool, Option<(Fh, u32)>),
@@ -222,8 +181,8 @@ impl Unsynced {
         let mut bulk = cut && taken.end.saturating_sub(taken.start) > BULK;
         let mut image = None;
         if !bulk && !taken.is_empty() {
-            match read(tree, ino, &taken) {
-                Ok(bytes) => image = Some(self.kept(&bytes)),
+            match peek(&taken) {
+                Ok(bytes) => image = Some(self.kept(bytes)),
                 Err(error) => {
                     tracing::debug!("what is written over cannot be read: {error}");
                     bulk = true;
@@ -235,8 +194,8 @@ impl Unsynced {
         Data { range, image, cut, owes, bulk }
     }
 
-    fn kept(&self, bytes: &[u8]) -> Arc<Kept> {
-        let kept = Kept::new(&self.keep, bytes);
+    fn kept(&self, bytes: Vec<u8>) -> Arc<Kept> {
+        let kept = Kept::of(&self.keep, bytes);
         if kept.is_too_much() {
             kept.store();
         }
@@ -354,7 +313,8 @@ impl Unsynced {
             let mapped = (before.size, before.blocks) != (after.size, after.blocks);
             let sizes = (before.size, after.size);
             let Data { range, image, cut, .. } = data;
-            let event = Event { seq: 0, range, image, sizes, cut, when: Instant::now() };
+            let (from, lost, when) = (range.start, false, Instant::now());
+            let event = Event { seq: 0, range, image, from, sizes, cut, lost, when };
             let held = if cut { hold() } else { Vec::new() };
             log.written(ino, event, mapped, held);
         }
@@ -368,24 +328,10 @@ impl Unsynced {
     }
 }
 
-/// What is synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SyncOf {
-    Directory,
-    File { datasync: bool },
-}
-
 /// An inode before a request and after it.
 struct Left {
     before: Seen,
     after: Seen,
     /// Whether it sets times.
     times: bool,
-}
-
-fn read<N: Default>(tree: &Mirror<N>, ino: Ino, range: &Range<u64>) -> io::Result<Vec<u8>> {
-    let file = File::from(tree.opened_to_read(&tree.reached(ino)?.fd, OFlags::empty())?);
-    let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or_default()];
-    file.read_exact_at(&mut bytes, range.start)?;
-    Ok(bytes)
 }

@@ -140,6 +140,7 @@ fn the_backing_is_the_image_of_the_same_seed() {
             keep: "random".to_owned(),
             unit: 512,
             seed: seed.to_string(),
+            ..Cut::default()
         };
         let image = mount.client().power_cut(&image).unwrap();
         let lost = cut_by(&mount, "random", seed, false);

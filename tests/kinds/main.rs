@@ -24,6 +24,7 @@ mod lost_write;
 mod moved_space;
 mod phases;
 mod short;
+mod syncs;
 mod throttle;
 mod torn_write;
 

@@ -275,12 +275,14 @@ class Iface(server.server.Iface):
         """
         pass
 
-    def power_cut(self, name, keep, unit, seed, moment):
+    def power_cut(self, name, keep, unit, seed, moment, max_stall_ns):
         """
         Builds a directory that a disk could hold if the power went now, while the mount goes on: of that
         name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
         one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
         `unit`: 512 (as is 0) or 4096. `moment`: as if the power had gone at the one of that number; 0 is now.
+        Refused if what changes something would have to wait longer than `max_stall_ns` (0: 2 s), as far as that
+        can be told before.
 
         Parameters:
          - name
@@ -288,6 +290,7 @@ class Iface(server.server.Iface):
          - unit
          - seed
          - moment
+         - max_stall_ns
 
         """
         pass
@@ -1248,12 +1251,14 @@ class Client(server.server.Client, Iface):
             raise result.refused
         raise TApplicationException(TApplicationException.MISSING_RESULT, "unsynced_moments failed: unknown result")
 
-    def power_cut(self, name, keep, unit, seed, moment):
+    def power_cut(self, name, keep, unit, seed, moment, max_stall_ns):
         """
         Builds a directory that a disk could hold if the power went now, while the mount goes on: of that
         name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
         one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
         `unit`: 512 (as is 0) or 4096. `moment`: as if the power had gone at the one of that number; 0 is now.
+        Refused if what changes something would have to wait longer than `max_stall_ns` (0: 2 s), as far as that
+        can be told before.
 
         Parameters:
          - name
@@ -1261,12 +1266,13 @@ class Client(server.server.Client, Iface):
          - unit
          - seed
          - moment
+         - max_stall_ns
 
         """
-        self.send_power_cut(name, keep, unit, seed, moment)
+        self.send_power_cut(name, keep, unit, seed, moment, max_stall_ns)
         return self.recv_power_cut()
 
-    def send_power_cut(self, name, keep, unit, seed, moment):
+    def send_power_cut(self, name, keep, unit, seed, moment, max_stall_ns):
         self._oprot.writeMessageBegin('power_cut', TMessageType.CALL, self._seqid)
         args = power_cut_args()
         args.name = name
@@ -1274,6 +1280,7 @@ class Client(server.server.Client, Iface):
         args.unit = unit
         args.seed = seed
         args.moment = moment
+        args.max_stall_ns = max_stall_ns
         args.write(self._oprot)
         self._oprot.writeMessageEnd()
         self._oprot.trans.flush()
@@ -2202,7 +2209,7 @@ class Processor(server.server.Processor, Iface, TProcessor):
         iprot.readMessageEnd()
         result = power_cut_result()
         try:
-            result.success = self._handler.power_cut(args.name, args.keep, args.unit, args.seed, args.moment)
+            result.success = self._handler.power_cut(args.name, args.keep, args.unit, args.seed, args.moment, args.max_stall_ns)
             msg_type = TMessageType.REPLY
         except TTransport.TTransportException:
             raise
@@ -5746,16 +5753,18 @@ class power_cut_args(object):
      - unit
      - seed
      - moment
+     - max_stall_ns
 
     """
 
 
-    def __init__(self, name=None, keep=None, unit=None, seed=None, moment=None,):
+    def __init__(self, name=None, keep=None, unit=None, seed=None, moment=None, max_stall_ns=None,):
         self.name = name
         self.keep = keep
         self.unit = unit
         self.seed = seed
         self.moment = moment
+        self.max_stall_ns = max_stall_ns
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -5791,6 +5800,11 @@ class power_cut_args(object):
                     self.moment = iprot.readI64()
                 else:
                     iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.max_stall_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -5821,6 +5835,10 @@ class power_cut_args(object):
             oprot.writeFieldBegin('moment', TType.I64, 5)
             oprot.writeI64(self.moment)
             oprot.writeFieldEnd()
+        if self.max_stall_ns is not None:
+            oprot.writeFieldBegin('max_stall_ns', TType.I64, 6)
+            oprot.writeI64(self.max_stall_ns)
+            oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
 
@@ -5845,6 +5863,7 @@ power_cut_args.thrift_spec = (
     (3, TType.I64, 'unit', None, None, ),  # 3
     (4, TType.STRING, 'seed', 'UTF8', None, ),  # 4
     (5, TType.I64, 'moment', None, None, ),  # 5
+    (6, TType.I64, 'max_stall_ns', None, None, ),  # 6
 )
 
 

@@ -4459,16 +4459,18 @@ class UnsyncedFile(object):
      - ranges
      - sizes
      - age_ns
+     - lost
 
     """
 
 
-    def __init__(self, path=None, bytes=None, ranges=None, sizes=None, age_ns=None,):
+    def __init__(self, path=None, bytes=None, ranges=None, sizes=None, age_ns=None, lost=None,):
         self.path = path
         self.bytes = bytes
         self.ranges = ranges
         self.sizes = sizes
         self.age_ns = age_ns
+        self.lost = lost
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -4510,6 +4512,11 @@ class UnsyncedFile(object):
                     self.age_ns = iprot.readI64()
                 else:
                     iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.lost = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -4542,6 +4549,10 @@ class UnsyncedFile(object):
         if self.age_ns is not None:
             oprot.writeFieldBegin('age_ns', TType.I64, 5)
             oprot.writeI64(self.age_ns)
+            oprot.writeFieldEnd()
+        if self.lost is not None:
+            oprot.writeFieldBegin('lost', TType.I64, 6)
+            oprot.writeI64(self.lost)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -5619,6 +5630,7 @@ UnsyncedFile.thrift_spec = (
     (3, TType.LIST, 'ranges', (TType.STRUCT, [UnsyncedRange, None], False), None, ),  # 3
     (4, TType.I64, 'sizes', None, None, ),  # 4
     (5, TType.I64, 'age_ns', None, None, ),  # 5
+    (6, TType.I64, 'lost', None, None, ),  # 6
 )
 all_structs.append(UnsyncedName)
 UnsyncedName.thrift_spec = (

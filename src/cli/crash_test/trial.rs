@@ -177,7 +177,8 @@ impl<'a> Trial<'a> {
         let Planned { number, moment, keep, seed } = *image;
         let name = format!("crash-{number}");
         let (keep, seed) = (keep.to_string(), seed.to_string());
-        let cut = Cut { name, keep, unit: self.args.unit, seed };
+        // Nobody waits: the program has ended.
+        let cut = Cut { name, keep, unit: self.args.unit, seed, max_stall_ns: i64::MAX };
         // The end has no number: it is now.
         let done = self.client.power_cut_at(moment.n, &cut)?;
         Ok(Image { path: done.image.0, manifest: done.manifest.0, is_left: false })

@@ -13,8 +13,7 @@ use crate::fault::words::visible;
 use crate::scenario::Command;
 
 /// Commands that are steps one day, whether they are commands by now or not.
-const LATER: [&str; 6] =
-    ["power-cut", "power-on", "checkpoint", "unsynced", "fsync-fail", "lying-sync"];
+const LATER: [&str; 4] = ["power-cut", "power-on", "checkpoint", "unsynced"];
 
 /// What those words ask for, as typed behind `slowfs`.
 ///

@@ -203,7 +203,7 @@ fn behind_one_that_fires_nobody_is_looked_at_unless_somebody_follows() {
         places.count()
     };
     assert_eq!(left(), 1, "the first fired, the second was seen to be over");
-    let (follower, _) = sketch("fsync-fail", Call::Fdatasync.methods());
+    let (follower, _) = sketch("failing-sync", Call::Fdatasync.methods());
     gate.table.put(follower, Placement::Add).unwrap();
     assert_eq!(left(), 0);
 }

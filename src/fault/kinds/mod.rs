@@ -11,12 +11,14 @@ mod cut_at;
 mod delay;
 mod device;
 mod error;
+mod fsync_fail;
 mod full;
 mod hang;
 mod hidden;
 mod kill;
 mod latch;
 mod lost_write;
+mod lying_sync;
 mod read_only;
 mod short;
 mod shutdown;
@@ -49,6 +51,8 @@ pub static KINDS: &[&dyn Kind] = &[
     &lost_write::LostWrite,
     &torn_write::TornWrite,
     &corrupt::Corrupt,
+    &fsync_fail::FsyncFail,
+    &lying_sync::LyingSync,
     &bad_sector::BadSector,
     &full::Full,
     &throttle::Throttle,
@@ -242,6 +246,11 @@ pub trait Effect: fmt::Debug + Send + Sync {
         false
     }
 
+    /// As it is typed, if what it does can be seen only where what is not durable is remembered.
+    fn needs_tracking(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether it does more the more bytes a request has.
     fn looks_at_bytes(&self) -> bool {
         false
@@ -256,11 +265,6 @@ pub trait Effect: fmt::Debug + Send + Sync {
     /// What of its values is hardly meant, or not seen by who may look for it, in one clause; whether it is
     /// for every path.
     fn doubt(&self, _everywhere: bool) -> Option<String> {
-        None
-    }
-
-    /// As it is typed, if what it does can be seen only where what is not durable is remembered.
-    fn needs_tracking(&self) -> Option<&'static str> {
         None
     }
 

@@ -129,7 +129,7 @@ static CUT_AT: Sketch = Sketch {
 /// No sync is done and each fails, also that which a write includes; what was written over since is
 /// remembered.
 static FSYNC_FAIL: Sketch = Sketch {
-    name: "fsync-fail",
+    name: "failing-sync",
     params: &[param("mode", ParamType::Choice(&["lost", "dirty"]))],
     class: Class::Sync,
     reach: Call::Fdatasync.methods().union(Call::Fsyncdir.methods()),
@@ -340,5 +340,5 @@ fn conditions_latches_and_kinds_for_syncs_are_checked_as_their_classes_ask() {
     assert!(sync.doing(super::make("error", &error).unwrap()).is_err());
     let beyond = Fault::on(Call::Write.methods()).unwrap();
     let refused = beyond.doing(FSYNC_FAIL.make(&Args::new()).unwrap()).unwrap_err();
-    assert!(refused.to_string().starts_with("fsync-fail makes no sense on write"), "{refused}");
+    assert!(refused.to_string().starts_with("failing-sync makes no sense on write"), "{refused}");
 }

@@ -76,7 +76,7 @@ fn a_delay_grows_from_its_start_also_while_it_is_off() {
 
 #[test]
 fn what_it_cannot_act_on_is_skipped_and_counts_as_no_match() {
-    let (fault, _) = sketch("fsync-fail", Call::Fdatasync.methods());
+    let (fault, _) = sketch("failing-sync", Call::Fdatasync.methods());
     let fault = fault.with_chance(Chance { after: 1, ..Chance::default() }).unwrap();
     let live = live(fault);
     // Skipped ones do not use up what may pass first.

@@ -233,7 +233,7 @@ fn a_sync_that_is_not_done_does_not_reach_the_backing() {
     };
     // It would fail.
     assert_eq!(sync(), Err(libc::EBADF));
-    let state = room.stand(sketch("fsync-fail", Call::Fsync.methods()));
+    let state = room.stand(sketch("failing-sync", Call::Fsync.methods()));
     assert_eq!(sync(), Err(libc::EIO));
     let state = state.lock();
     assert_eq!((&state.done[..], state.errno), (&[true][..], 0), "the backing was not asked");
@@ -242,7 +242,7 @@ fn a_sync_that_is_not_done_does_not_reach_the_backing() {
 #[test]
 fn bytes_replaced_are_told_though_the_handle_cannot_read_them() {
     let room = Room::new();
-    let state = room.stand(sketch("fsync-fail", Call::Fsync.methods()));
+    let state = room.stand(sketch("failing-sync", Call::Fsync.methods()));
     for flags in [libc::O_RDWR, libc::O_WRONLY] {
         let file = room.open(b"abcdef", flags);
         assert_eq!(room.write(file, 4, b"1234"), Ok(4));

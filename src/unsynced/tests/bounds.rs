@@ -40,8 +40,8 @@ fn an_image_takes_as_long_as_there_are_changes_however_much_they_cover() {
         world.unsynced.checkpoint(&world.tree);
         let huge = 1 << 40;
         world
-            .opened("f", |ino, _| {
-                let about = About::Write { ino, at: 0, len: huge, owes: None };
+            .opened("f", |ino, fh| {
+                let about = About::Write { file: (ino, fh), at: 0, len: huge, owes: None };
                 let grow =
                     || fs::File::options().write(true).open(world.backing.join("f"))?.set_len(huge);
                 world.change(&about, grow)
@@ -95,7 +95,7 @@ fn an_image_that_cannot_get_its_name_leaves_nothing() {
     let mut world = World::new(Order::Linux);
     world.create("f").unwrap();
     let choice = Choice { keeping: Keeping::None, unit: 512, seed: 0 };
-    let told = world.unsynced.cut(&world.tree, None, ("one", choice)).unwrap();
+    let told = world.unsynced.cut(&world.tree, None, ("one", Duration::MAX), choice).unwrap();
     let images = world.unsynced.limits.images.take().unwrap();
     let beside = Beside::make(&images, "two").unwrap();
     fs::create_dir(world.images.join("two")).unwrap();
@@ -105,4 +105,22 @@ fn an_image_that_cannot_get_its_name_leaves_nothing() {
         fs::read_dir(&world.images).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["one", "one.json", "two"]);
+}
+
+/// It is told before anything waits, and an image that shares its data takes no copying.
+#[test]
+fn an_image_that_would_take_too_long_is_refused() {
+    let world = World::new(Order::Linux);
+    world.create("f").unwrap();
+    world.write("f", 0, &vec![b'x'; 3 << 20]).unwrap();
+    world.link("f", "g").unwrap();
+    let choice = Choice { keeping: Keeping::None, unit: 512, seed: 0 };
+    let refused = world.unsynced.cut(&world.tree, None, ("one", Duration::from_nanos(1)), choice);
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.starts_with("the image would be of 2 entries and 3 MiB to be copied, some "),
+        "{refused}"
+    );
+    assert_eq!(fs::read_dir(&world.images).unwrap().count(), 0);
+    world.unsynced.cut(&world.tree, None, ("one", Duration::from_secs(600)), choice).unwrap();
 }

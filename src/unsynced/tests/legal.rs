@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::model::{Change, Content, Model, Node, Place, State, TOP, Version};
+use super::model::{Change, Content, Model, Node, Place, State, TOP, Version, pages};
 use super::*;
 
 impl Model {
@@ -43,13 +43,13 @@ impl Model {
         all
     }
 
-    /// Why an image is not what these changes make; `exact`: with the oldest content that is legal.
+    /// Why an image is not what these changes make, with that content.
     fn differs(
         &self,
         image: &Items,
         kept: &dyn Fn(usize) -> bool,
         unit: usize,
-        exact: bool,
+        content: Which,
     ) -> Result<(), String> {
         let again = self.again(kept);
         let paths = |all: Vec<&String>| format!("{all:?}");
@@ -70,9 +70,8 @@ impl Model {
             if *path != String::new() && (*first != item.first || found != *state) {
                 return Err(format!("{path} is {item:?}, not {state:?} as {first}"));
             }
-            if let Some(content) = self.contents.get(node) {
-                content
-                    .fits(&item.data, kept, unit, exact)
+            if let Some(file) = self.contents.get(node) {
+                file.fits(&item.data, kept, unit, content)
                     .map_err(|why| format!("{path}: {why}"))?;
             }
         }
@@ -81,7 +80,12 @@ impl Model {
 
     /// An image that keeps nothing.
     pub(super) fn is_durable(&self, image: &Items, unit: usize) -> Result<(), String> {
-        self.differs(image, &|at| self.done[at].durable, unit, true)
+        self.differs(image, &|at| self.done[at].durable, unit, Which::Oldest)
+    }
+
+    /// One that keeps everything: what is there, but for what is lost.
+    pub(super) fn is_all(&self, image: &Items, unit: usize) -> Result<(), String> {
+        self.differs(image, &|_| true, unit, Which::Newest)
     }
 
     /// Any image.
@@ -89,7 +93,7 @@ impl Model {
         let mut why = String::new();
         for limit in 0..=self.done.len() {
             let kept = |at: usize| at < limit || self.done[at].durable;
-            match self.differs(image, &kept, unit, false) {
+            match self.differs(image, &kept, unit, Which::Any) {
                 Ok(()) => return Ok(()),
                 Err(other) => why = format!("{why}\n  {limit}: {other}"),
             }
@@ -119,22 +123,42 @@ impl Content {
         (lowest, highest.max(lowest))
     }
 
+    /// The version that a disk has of a unit where the cache has come to this one: what is lost never came to
+    /// it, but with what was written to the same page since. A cut brings the rest of a page along once it is
+    /// synced.
+    fn stored(&self, unit: &Range<usize>, version: usize, synced: usize) -> usize {
+        let page = unit.start / 4096;
+        let touches = |at: &usize| {
+            let Version { touched, cut, .. } = &self.versions[*at];
+            let overlaps =
+                !touched.is_empty() && touched.start < unit.end && unit.start < touched.end;
+            let near = cut.is_none() || *at <= self.durable;
+            overlaps || near && !touched.is_empty() && pages(touched).contains(&page)
+        };
+        let is_lost = |at: &usize| *at > synced && self.versions[*at].lost.contains(&page);
+        (1..=version).rev().filter(touches).find(|at| !is_lost(at)).unwrap_or(0)
+    }
+
     fn fits(
         &self,
         data: &[u8],
         kept: &dyn Fn(usize) -> bool,
         unit: usize,
-        exact: bool,
+        content: Which,
     ) -> Result<(), String> {
+        let among = |(lowest, highest): (usize, usize)| match content {
+            Which::Oldest => lowest..=lowest,
+            Which::Newest => highest..=highest,
+            Which::Any => lowest..=highest,
+        };
         let ranges = self.ranges.iter();
         let resizes =
             |at: usize| at > 0 && self.versions[at].data.len() != self.versions[at - 1].data.len();
         let durable = ranges.map(|(_, version)| *version).max().unwrap_or_default();
-        let (lowest, highest) = self.between(kept, durable.max(self.durable), &resizes);
-        let highest = if exact { lowest } else { highest };
-        let mut sizes = self.versions[lowest..=highest].iter().map(|version| version.data.len());
+        let legal = among(self.between(kept, durable.max(self.durable), &resizes));
+        let mut sizes = self.versions[legal.clone()].iter().map(|version| version.data.len());
         if !sizes.any(|size| size == data.len()) {
-            return Err(format!("no size of {lowest}..={highest} is {}", data.len()));
+            return Err(format!("no size of {legal:?} is {}", data.len()));
         }
         for start in (0..data.len()).step_by(unit) {
             let whole = start..start + unit;
@@ -145,19 +169,25 @@ impl Content {
                 self.versions[at].cut.as_ref().is_some_and(|(_, range)| overlaps(range))
             };
             let ranges = self.ranges.iter().filter(|(range, _)| overlaps(range));
-            let durable = ranges.map(|(_, version)| *version).max().unwrap_or_default();
-            let (lowest, highest) = self.between(kept, durable.max(self.durable), &covers);
-            let highest = if exact { lowest } else { highest };
+            let synced = ranges.map(|(_, version)| *version).max().unwrap_or_default();
+            let legal = among(self.between(kept, synced.max(self.durable), &covers));
             let end = whole.end.min(data.len());
-            let is = |version: &Version| {
+            let is = |version: usize| {
+                let version = &self.versions[self.stored(&whole, version, synced)];
                 (start..end).all(|at| version.data.get(at).copied().unwrap_or_default() == data[at])
             };
-            if !self.versions[lowest..=highest].iter().any(is) {
-                return Err(format!(
-                    "no version of {lowest}..={highest} has these bytes at {start}"
-                ));
+            if !legal.clone().any(is) {
+                return Err(format!("no version of {legal:?} has these bytes at {start}"));
             }
         }
         Ok(())
     }
+}
+
+/// Which content, of those that are legal.
+#[derive(Clone, Copy)]
+enum Which {
+    Oldest,
+    Newest,
+    Any,
 }

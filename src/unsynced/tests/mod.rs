@@ -9,7 +9,12 @@
 //! | fdatasync leaves the size | `oracle`, `cases` |
 //! | what a rename replaces is not brought back | `oracle`, `cases` |
 //! | each name of a file is made a file | `oracle` |
-//! | a sync counts that has failed | `oracle` |
+//! | a sync counts that has failed | `oracle`, `lost` |
+//! | what is lost is durable by the next sync | `lost` |
+//! | a page that is written again brings nothing else of it along | `oracle`, `lost` |
+//! | the size of what is lost is lost, too | `oracle`, `lost` |
+//! | others who have it open do not learn that a sync has failed | `lost` |
+//! | a write that failed owes a sync | `debts` |
 //! | two writes of a file run at once | `places` |
 //! | a file is there whose creation is dropped | `oracle`, `cases`, `places` |
 //! | a change does not need its directory | `cases` |
@@ -23,6 +28,7 @@ mod cases;
 mod debts;
 mod in_place;
 mod legal;
+mod lost;
 mod model;
 mod oracle;
 mod places;
@@ -184,16 +190,27 @@ impl World {
             if kind != libc::S_IFREG {
                 return Err(io::Error::from_raw_os_error(libc::EINVAL));
             }
-            let fh = self.tree.open(ino, libc::O_RDWR)?;
+            let fh = self.open_file(ino)?;
             let done = run(ino, fh);
-            self.tree.release(fh)?;
+            self.close((ino, fh))?;
             done
         })
     }
 
+    fn open_file(&self, ino: Ino) -> io::Result<Fh> {
+        let fh = self.tree.open(ino, libc::O_RDWR)?;
+        self.unsynced.opened(ino, fh);
+        Ok(fh)
+    }
+
+    fn close(&self, (ino, fh): (Ino, Fh)) -> io::Result<()> {
+        self.unsynced.forgive(&self.tree, (ino, (fh, None)), 0);
+        self.tree.release(fh)
+    }
+
     fn write_by(&self, (ino, fh): (Ino, Fh), at: u64, data: &[u8], syncs: bool) -> io::Result<()> {
         let owes = syncs.then_some((fh, TID));
-        let about = About::Write { ino, at, len: data.len() as u64, owes };
+        let about = About::Write { file: (ino, fh), at, len: data.len() as u64, owes };
         self.change(&about, || self.tree.write(None, fh, at, data))?;
         match syncs {
             true => self.sync_by((ino, fh), SyncOf::File { datasync: true }),
@@ -212,7 +229,7 @@ impl World {
     fn append(&self, path: &str, data: &[u8]) -> io::Result<()> {
         self.opened(path, |ino, fh| {
             let at = self.tree.seen(ino)?.size;
-            let about = About::Write { ino, at, len: data.len() as u64, owes: None };
+            let about = About::Write { file: (ino, fh), at, len: data.len() as u64, owes: None };
             self.change(&about, || self.tree.append(None, fh, data)).map(drop)
         })
     }
@@ -262,7 +279,7 @@ impl World {
     fn copy(&self, from: &str, to: &str, len: u64) -> io::Result<()> {
         self.opened(from, |_, source| {
             self.opened(to, |ino, fh| {
-                let about = About::Write { ino, at: 100, len, owes: None };
+                let about = About::Write { file: (ino, fh), at: 100, len, owes: None };
                 let copy = || self.tree.copy_file_range(&ROOT_USER, (source, 0), (fh, 100), len, 0);
                 self.change(&about, copy).map(drop)
             })
@@ -295,6 +312,39 @@ impl World {
         })
     }
 
+    /// One of which the data are lost, and that is told to have failed or not.
+    fn lose_by(&self, (ino, fh): (Ino, Fh), fails: bool) {
+        let open = fails.then(|| self.tree.handles_of(ino));
+        let of = SyncOf::File { datasync: true };
+        self.unsynced.lose(&self.tree, (ino, (fh, TID)), of, open.as_deref());
+    }
+
+    fn lost_sync(&self, path: &str, fails: bool) -> io::Result<()> {
+        self.opened(path, |ino, fh| {
+            self.lose_by((ino, fh), fails);
+            Ok(())
+        })
+    }
+
+    /// A write by O_DSYNC of whose bytes the sync is lost.
+    fn write_lost(&self, path: &str, at: u64, data: &[u8]) -> io::Result<()> {
+        self.opened(path, |ino, fh| {
+            let about =
+                About::Write { file: (ino, fh), at, len: data.len() as u64, owes: Some((fh, TID)) };
+            self.change(&about, || self.tree.write(None, fh, at, data))?;
+            self.lose_by((ino, fh), false);
+            Ok(())
+        })
+    }
+
+    /// One that is not done, and told as done.
+    fn lying_sync(&self, path: &str) -> io::Result<()> {
+        self.opened(path, |ino, fh| {
+            self.unsynced.forgive(&self.tree, (ino, (fh, Some(TID))), 0);
+            Ok(())
+        })
+    }
+
     fn fsync_dir(&self, path: &str) -> io::Result<()> {
         self.at(path, |ino| {
             let fh = self.tree.opendir(ino)?;
@@ -310,7 +360,7 @@ impl World {
             if self.tree.seen(ino)?.kind() != libc::S_IFREG {
                 return Err(io::Error::from_raw_os_error(libc::EINVAL));
             }
-            let fh = self.tree.open(ino, libc::O_RDWR)?;
+            let fh = self.open_file(ino)?;
             self.tree.hold(ino);
             Ok((ino, fh))
         })?;
@@ -321,7 +371,7 @@ impl World {
 
     fn let_go(&mut self) {
         if let Some((ino, fh)) = self.open.take() {
-            self.tree.release(fh).unwrap();
+            self.close((ino, fh)).unwrap();
             self.tree.forget(ino, 1);
         }
     }
@@ -335,7 +385,7 @@ impl World {
     fn cut_at(&mut self, moment: Option<usize>, choice: Choice) -> Items {
         self.cuts += 1;
         let name = format!("cut{}", self.cuts);
-        self.unsynced.cut(&self.tree, moment, (&name, choice)).unwrap();
+        self.unsynced.cut(&self.tree, moment, (&name, Duration::MAX), choice).unwrap();
         let image = self.images.join(&name);
         let found = items(&image);
         fs::remove_dir_all(image).unwrap();

@@ -43,6 +43,10 @@ pub(super) struct Version {
     pub(super) data: Vec<u8>,
     /// The number of the change, if it came by a cut, and what that covers.
     pub(super) cut: Option<(usize, std::ops::Range<usize>)>,
+    /// What it may have changed.
+    pub(super) touched: std::ops::Range<usize>,
+    /// The pages of it whose sync was lost.
+    pub(super) lost: BTreeSet<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -65,8 +69,15 @@ pub(super) struct Model {
     pub(super) contents: BTreeMap<Node, Content>,
     /// The changes that there were when size or mapping last changed.
     pub(super) mapped: BTreeMap<Node, usize>,
-    /// How many changes there were when each file's version came.
+    /// The file that stays open.
     pub(super) open: Option<Node>,
+    /// It has yet to learn that a sync has failed.
+    owed: bool,
+}
+
+/// The pages that a range touches.
+pub(super) fn pages(range: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+    range.start / 4096..range.end.div_ceil(4096)
 }
 
 impl Model {
@@ -130,7 +141,8 @@ impl Model {
         self.first.push(state);
         let node = self.states.len() - 1;
         if kind == libc::S_IFREG {
-            let empty = Version { data: Vec::new(), cut: None };
+            let empty =
+                Version { data: Vec::new(), cut: None, touched: 0..0, lost: BTreeSet::new() };
             self.contents.insert(node, Content { versions: vec![empty], ..Content::default() });
         }
         self.rename(vec![(self.place(path), Some(node))]);
@@ -186,10 +198,11 @@ impl Model {
         &mut self,
         node: Node,
         data: Vec<u8>,
-        cut: Option<std::ops::Range<usize>>,
+        (touched, is_cut): (std::ops::Range<usize>, bool),
         mapped: bool,
     ) {
         let before = self.current(node).len();
+        let cut = is_cut.then(|| touched.clone());
         let cut = cut.map(|covered| {
             self.push(Change::Cut(node), BTreeSet::new());
             (self.done.len() - 1, covered)
@@ -197,10 +210,16 @@ impl Model {
         if mapped || before != data.len() || cut.is_some() {
             self.mapped.insert(node, self.done.len());
         }
-        self.contents.get_mut(&node).unwrap().versions.push(Version { data, cut });
+        self.contents.get_mut(&node).unwrap().versions.push(Version {
+            data,
+            cut,
+            touched,
+            lost: BTreeSet::new(),
+        });
     }
 
     pub(super) fn open(&mut self, path: Option<&str>) {
+        self.owed = false;
         self.open = path.map(|path| self.node(path));
     }
 
@@ -220,11 +239,18 @@ impl Model {
         self.current(self.node(path)).clone()
     }
 
-    pub(super) fn write(&mut self, node: Node, at: usize, bytes: &[u8], mapped: bool) {
+    /// Writes, or copies what there is of so many bytes.
+    pub(super) fn write(
+        &mut self,
+        node: Node,
+        (at, len): (usize, usize),
+        bytes: &[u8],
+        mapped: bool,
+    ) {
         let mut data = self.current(node).clone();
         data.resize(data.len().max(at + bytes.len()), 0);
         data[at..at + bytes.len()].copy_from_slice(bytes);
-        self.version(node, data, None, mapped);
+        self.version(node, data, (at..at + len, false), mapped);
     }
 
     pub(super) fn truncate(&mut self, path: &str, size: usize) {
@@ -233,7 +259,7 @@ impl Model {
         let before = data.len();
         if size != before {
             data.resize(size, 0);
-            self.version(node, data, Some(size..before.max(size)), true);
+            self.version(node, data, (size..before.max(size), true), true);
         }
     }
 
@@ -255,7 +281,7 @@ impl Model {
             data.resize(data.len().max(at + len), 0);
         }
         if !cleared.is_empty() || data.len() != self.current(node).len() {
-            self.version(node, data, Some(cleared), true);
+            self.version(node, data, (cleared, true), true);
         }
     }
 
@@ -327,6 +353,35 @@ impl Model {
         content.ranges.push((range, content.versions.len() - 1));
     }
 
+    /// The sync of a file, or of these bytes of it, is lost: what is in the cache of these pages is clean.
+    pub(super) fn lose(&mut self, node: Node, of: std::ops::Range<usize>) {
+        let Some(content) = self.contents.get_mut(&node) else { return };
+        let lost = pages(&of);
+        for version in content.versions.iter_mut().skip(content.durable + 1) {
+            if version.cut.is_none() {
+                version.lost.extend(pages(&version.touched).filter(|page| lost.contains(page)));
+            }
+        }
+    }
+
+    /// Whether something of any file is lost.
+    pub(super) fn has_lost(&self) -> bool {
+        self.contents
+            .values()
+            .flat_map(|file| &file.versions)
+            .any(|version| !version.lost.is_empty())
+    }
+
+    /// Whether one who has a file open learns of a sync that has failed since.
+    pub(super) fn learns(&mut self) -> bool {
+        std::mem::take(&mut self.owed)
+    }
+
+    /// A sync fails: who has the file open learns it.
+    pub(super) fn fail(&mut self, node: Node) {
+        self.owed |= self.open == Some(node);
+    }
+
     pub(super) fn fsync_dir(&mut self, path: &str) {
         let node = self.node(path);
         for at in 0..self.done.len() {
@@ -341,6 +396,9 @@ impl Model {
 
     pub(super) fn checkpoint(&mut self) {
         self.done.iter_mut().for_each(|done| done.durable = true);
-        self.contents.values_mut().for_each(|c| c.durable = c.versions.len() - 1);
+        for content in self.contents.values_mut() {
+            content.durable = content.versions.len() - 1;
+            content.versions.iter_mut().for_each(|version| version.lost.clear());
+        }
     }
 }

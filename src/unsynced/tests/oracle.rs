@@ -34,6 +34,9 @@ pub(super) enum Step {
     Fdatasync(usize),
     FsyncDir(usize),
     FailedSync(usize),
+    LostSync(usize, bool),
+    LostWrite(usize, u16, u16),
+    LyingSync(usize),
     KeepOpen(usize),
     WriteOpen(u16, u16),
     FsyncOpen,
@@ -66,6 +69,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         4 => path().prop_map(Step::Fdatasync),
         3 => (0..=PATHS.len()).prop_map(Step::FsyncDir),
         1 => path().prop_map(Step::FailedSync),
+        3 => (path(), any::<bool>()).prop_map(|(p, fails)| Step::LostSync(p, fails)),
+        1 => (path(), at(), len()).prop_map(|(p, a, l)| Step::LostWrite(p, a, l)),
+        1 => path().prop_map(Step::LyingSync),
         1 => path().prop_map(Step::KeepOpen),
         2 => (at(), len()).prop_map(|(a, l)| Step::WriteOpen(a, l)),
         1 => Just(Step::FsyncOpen),
@@ -131,7 +137,7 @@ pub(super) fn apply(world: &mut World, model: &mut Model, n: usize, step: &Step)
                 })
             })?;
             let node = model.of(p);
-            model.write(node, at as usize, &data, mapped);
+            model.write(node, (at as usize, data.len()), &data, mapped);
             if *syncs {
                 model.synced_range(node, at as usize..at as usize + data.len());
             }
@@ -140,7 +146,7 @@ pub(super) fn apply(world: &mut World, model: &mut Model, n: usize, step: &Step)
             let data = fill(n, *len);
             world.append(path(p), &data)?;
             let node = model.of(path(p));
-            model.write(node, model.size(node), &data, true);
+            model.write(node, (model.size(node), data.len()), &data, true);
         }
         Step::Truncate(p, size) => {
             world.truncate(path(p), u64::from(*size))?;
@@ -160,10 +166,10 @@ pub(super) fn apply(world: &mut World, model: &mut Model, n: usize, step: &Step)
             let (p, to) = (path(p), path(to));
             let mapped =
                 world.at(to, |ino| maps(world, ino, || world.copy(p, to, u64::from(*len))))?;
-            let data = model.bytes(p);
-            let data = &data[..data.len().min(usize::from(*len))];
+            let (data, len) = (model.bytes(p), usize::from(*len));
+            let data = &data[..data.len().min(len)];
             if !data.is_empty() {
-                model.write(model.of(to), 100, data, mapped);
+                model.write(model.of(to), (100, len), data, mapped);
             }
         }
         Step::Chmod(p, mode) => {
@@ -195,6 +201,23 @@ pub(super) fn apply(world: &mut World, model: &mut Model, n: usize, step: &Step)
             model.fsync_dir(path(p));
         }
         Step::FailedSync(p) => world.failed_sync(path(p))?,
+        Step::LostSync(p, fails) => {
+            world.lost_sync(path(p), *fails)?;
+            let node = model.of(path(p));
+            model.lose(node, 0..usize::MAX);
+            if *fails {
+                model.fail(node);
+            }
+        }
+        Step::LostWrite(p, at, len) => {
+            let (at, p, data) = (usize::from(*at), path(p), fill(n, *len));
+            let mapped =
+                world.at(p, |ino| maps(world, ino, || world.write_lost(p, at as u64, &data)))?;
+            let node = model.of(p);
+            model.write(node, (at, data.len()), &data, mapped);
+            model.lose(node, at..at + data.len());
+        }
+        Step::LyingSync(p) => world.lying_sync(path(p))?,
         Step::KeepOpen(p) => {
             world.keep_open(path(p))?;
             model.open(Some(path(p)));
@@ -203,12 +226,18 @@ pub(super) fn apply(world: &mut World, model: &mut Model, n: usize, step: &Step)
             let (Some(open), Some(node)) = (world.open, model.opened()) else { return Ok(()) };
             let (at, data) = (usize::from(*at), fill(n, *len));
             let mapped = maps(world, open.0, || world.write_by(open, at as u64, &data, false))?;
-            model.write(node, at, &data, mapped);
+            model.write(node, (at, data.len()), &data, mapped);
         }
         Step::FsyncOpen => {
             let (Some(open), Some(node)) = (world.open, model.opened()) else { return Ok(()) };
-            world.sync_by(open, SyncOf::File { datasync: false })?;
-            model.fsync(node);
+            let synced = world.sync_by(open, SyncOf::File { datasync: false });
+            match model.learns() {
+                true => assert_eq!(synced.unwrap_err().raw_os_error(), Some(libc::EIO)),
+                false => {
+                    synced?;
+                    model.fsync(node);
+                }
+            }
         }
         Step::Checkpoint => {
             world.unsynced.checkpoint(&world.tree);
@@ -227,9 +256,10 @@ fn check(world: &mut World, model: &Model, n: usize) -> Result<(), String> {
     let all = world.cut(Keeping::All, unit, 0);
     let live = items(&world.backing);
     let same = |(path, item): (&String, &Item)| path.is_empty() || live.get(path) == Some(item);
-    if all.len() != live.len() || !all.iter().all(same) {
+    if !model.has_lost() && (all.len() != live.len() || !all.iter().all(same)) {
         return Err(format!("all: {all:?} is not {live:?}"));
     }
+    model.is_all(&all, unit as usize).map_err(told("all"))?;
     let seed = n as u64;
     let entries = world.unsynced.pending(&world.tree).entries;
     let some = match n % 3 {

@@ -156,7 +156,7 @@ fn two_writes_of_one_file_come_one_after_the_other() {
                     let (world, both, inside) = (&world, &both, &inside);
                     scope.spawn(move || {
                         both.wait();
-                        let about = About::Write { ino, at: 0, len: 512, owes: None };
+                        let about = About::Write { file: (ino, fh), at: 0, len: 512, owes: None };
                         world.change(&about, || {
                             assert_eq!(
                                 inside.fetch_add(1, Ordering::SeqCst),
@@ -185,14 +185,14 @@ fn an_image_is_refused_by_a_name_that_is_none_or_taken() {
     let mut world = World::new(Order::Linux);
     let choice = Choice { keeping: Keeping::None, unit: 512, seed: 0 };
     for name in ["", ".x", "a/b", "..", "a\nb"] {
-        let refused = world.unsynced.cut(&world.tree, None, (name, choice));
+        let refused = world.unsynced.cut(&world.tree, None, (name, Duration::MAX), choice);
         assert!(matches!(refused, Err(NoImage::Name(_))), "{name:?}");
     }
-    world.unsynced.cut(&world.tree, None, ("one", choice)).unwrap();
-    let again = world.unsynced.cut(&world.tree, None, ("one", choice));
+    world.unsynced.cut(&world.tree, None, ("one", Duration::MAX), choice).unwrap();
+    let again = world.unsynced.cut(&world.tree, None, ("one", Duration::MAX), choice);
     assert!(matches!(again, Err(NoImage::There(_))));
     world.unsynced.limits.images = None;
-    let nowhere = world.unsynced.cut(&world.tree, None, ("two", choice));
+    let nowhere = world.unsynced.cut(&world.tree, None, ("two", Duration::MAX), choice);
     assert!(matches!(nowhere, Err(NoImage::Nowhere)));
     assert_eq!(fs::read_dir(&world.images).unwrap().count(), 2);
 }
