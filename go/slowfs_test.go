@@ -36,6 +36,9 @@ var every = map[string]func(*FS) *Fault{
 	"device":    func(m *FS) *Fault { return m.Device("hdd", Channels(2), Read("1ms"), Seek("2ms")) },
 	"read-only": func(m *FS) *Fault { return m.ReadOnly(At("fsync", "write")) },
 	"shutdown":  func(m *FS) *Fault { return m.Shutdown(At("fsync")) },
+	"cut-at": func(m *FS) *Fault {
+		return m.CutAt("fsync,rename", When("after"), Keep("random"), Unit("4096"), Seed(7))
+	},
 }
 
 // What is told of the faults in force.
@@ -54,7 +57,7 @@ type listed struct {
 
 func TestEveryKindCanBeSet(t *testing.T) {
 	t.Parallel()
-	m := Mount(t)
+	m := Mount(t, "--track-unsynced")
 	told, err := exec.Command(m.program, "kinds", "--json").Output()
 	var kinds struct{ Kinds []struct{ Name string } }
 	if err != nil || json.Unmarshal(told, &kinds) != nil || len(kinds.Kinds) != len(every) {

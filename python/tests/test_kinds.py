@@ -32,6 +32,7 @@ EVERY: Dict[str, Callable[[Mount], Fault]] = {
     "device": lambda m: m.device("hdd", channels=2, read="1ms", seek=timedelta(milliseconds=2)),
     "read-only": lambda m: m.read_only(at=["fsync", "write"]),
     "shutdown": lambda m: m.shutdown(at="fsync"),
+    "cut-at": lambda m: m.cut_at(["fsync", "rename"], when="after", keep="random", unit="4096", seed=7),
 }
 
 
@@ -42,6 +43,7 @@ def test_no_kind_is_missing(pytestconfig: pytest.Config) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::slowfs.SlowfsWarning")
+@pytest.mark.slowfs("--track-unsynced")
 @pytest.mark.parametrize("kind", EVERY)
 def test_it_can_be_set(slowfs: Mount, kind: str) -> None:
     fault = EVERY[kind](slowfs)
