@@ -162,18 +162,28 @@ func (m *FS) start(options []string) error {
 		return fmt.Errorf("cannot run %s: %w", m.program, err)
 	}
 	m.daemon, m.ended = daemon, make(chan error, 1)
-	line := make(chan []byte, 1)
+	type answer struct {
+		line []byte
+		err  error
+	}
+	told := make(chan answer, 1)
 	go func() {
-		first, _ := bufio.NewReader(out).ReadBytes('\n')
-		line <- first
+		line, err := bufio.NewReader(out).ReadBytes('\n')
+		told <- answer{line, err}
 		_, _ = io.Copy(io.Discard, out)
 		m.ended <- daemon.Wait()
 	}()
 	select {
-	case told := <-line:
+	case told := <-told:
 		var ready struct{ Socket string }
-		if err := json.Unmarshal(told, &ready); err != nil {
+		switch {
+		case told.err == io.EOF:
 			return fmt.Errorf("cannot mount %s: %s", m.Path, m.said())
+		case told.err != nil:
+			return fmt.Errorf("cannot read what the daemon of %s says: %w", m.Path, told.err)
+		}
+		if err := json.Unmarshal(told.line, &ready); err != nil {
+			return fmt.Errorf("the daemon of %s says %q: %w", m.Path, told.line, err)
 		}
 		m.socket = ready.Socket
 		return nil
@@ -263,11 +273,13 @@ func find() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	device, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	// Not by os.OpenFile, which has the runtime wait for it: that this device reports an error may be told after
+	// it was closed, to what is opened next.
+	device, err := syscall.Open("/dev/fuse", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return "", fmt.Errorf("%w; in a container pass --device /dev/fuse", err)
+		return "", fmt.Errorf("open /dev/fuse: %w; in a container pass --device /dev/fuse", err)
 	}
-	device.Close()
+	_ = syscall.Close(device)
 	if os.Geteuid() != 0 {
 		if _, err := exec.LookPath("fusermount3"); err != nil {
 			return "", errors.New("no fusermount3, by which ordinary users mount: install the package fuse3")
