@@ -33,9 +33,11 @@ var every = map[string]func(*FS) *Fault{
 	"throttle": func(m *FS) *Fault {
 		return m.Throttle(IOPS(1000), ReadBW("1GB"), WriteBW("1GB"), Burst(5), IOSize("64KiB"), Per("file"))
 	},
-	"device":    func(m *FS) *Fault { return m.Device("hdd", Channels(2), Read("1ms"), Seek("2ms")) },
-	"read-only": func(m *FS) *Fault { return m.ReadOnly(At("fsync", "write")) },
-	"shutdown":  func(m *FS) *Fault { return m.Shutdown(At("fsync")) },
+	"device":     func(m *FS) *Fault { return m.Device("hdd", Channels(2), Read("1ms"), Seek("2ms")) },
+	"read-only":  func(m *FS) *Fault { return m.ReadOnly(At("fsync", "write")) },
+	"shutdown":   func(m *FS) *Fault { return m.Shutdown(At("fsync")) },
+	"fsync-fail": func(m *FS) *Fault { return m.FsyncFail("lost", Methods("fsync")) },
+	"lying-sync": func(m *FS) *Fault { return m.LyingSync(Methods("fsync"), Forever()) },
 	"cut-at": func(m *FS) *Fault {
 		return m.CutAt("fsync,rename", When("after"), Keep("random"), Unit("4096"), Seed(7))
 	},

@@ -32,6 +32,8 @@ EVERY: Dict[str, Callable[[Mount], Fault]] = {
     "device": lambda m: m.device("hdd", channels=2, read="1ms", seek=timedelta(milliseconds=2)),
     "read-only": lambda m: m.read_only(at=["fsync", "write"]),
     "shutdown": lambda m: m.shutdown(at="fsync"),
+    "fsync-fail": lambda m: m.fsync_fail("lost", methods="fsync"),
+    "lying-sync": lambda m: m.lying_sync(methods="fsync", forever=True),
     "cut-at": lambda m: m.cut_at(["fsync", "rename"], when="after", keep="random", unit="4096", seed=7),
 }
 
