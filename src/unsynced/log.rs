@@ -301,6 +301,9 @@ impl Log {
     pub(super) fn settle(&mut self, ino: Ino, limit: u64) {
         let Some(file) = self.files.get_mut(&ino) else { return };
         let past = &mut self.past;
+        if file.has_lost {
+            past.iter_mut().for_each(Past::forget);
+        }
         let (freed, stays, cuts) = file.settle(limit, |event| {
             if let Some(past) = past {
                 past.event(ino, event);

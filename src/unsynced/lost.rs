@@ -9,7 +9,7 @@ use crate::mirror::{Fh, Ino};
 
 impl Log {
     /// What that sync was to store is lost. Of a file without a name, which no image has, nothing is to be
-    /// remembered.
+    /// remembered. Nobody goes back beyond it: what is lost is no part of an earlier moment.
     pub(super) fn lose(&mut self, ino: Ino, reach: &Reach, nameless: bool) {
         let mark = self.seq();
         if nameless && self.last_of(&Key::Names(ino)).is_none() {
@@ -26,6 +26,7 @@ impl Log {
         file.lose(&within, mark);
         let after = cost(file);
         self.cost = (self.cost + after).saturating_sub(before);
+        self.forget_past();
         self.tidy(ino);
     }
 
@@ -68,8 +69,11 @@ impl Log {
 
     /// What was lost of a file counts as durable.
     pub(super) fn settle_lost(&mut self, ino: Ino) {
-        if let Some(file) = self.files.get_mut(&ino) {
+        if let Some(file) = self.files.get_mut(&ino)
+            && file.has_lost
+        {
             self.cost = self.cost.saturating_sub(file.settle_lost());
+            self.forget_past();
         }
         self.tidy(ino);
     }

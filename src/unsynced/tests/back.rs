@@ -37,6 +37,9 @@ fn choices(seed: u64) -> [Choice; 4] {
 fn run(order: Order, steps: &[Step]) -> Result<(), String> {
     let (mut world, mut model) = (world(order, &ALL), Model::new());
     let mut then = Vec::new();
+    // Where a sync is lost the way back ends.
+    let ends = |step: &&Step| matches!(step, Step::LostSync(..) | Step::LostWrite(..));
+    let steps = steps.iter().filter(|step| !ends(step));
     for (n, step) in oracle::BEFORE.iter().chain(steps).enumerate() {
         let (moment, seq) = (noted(&world).len() + 1, world.unsynced.log.lock().seq());
         let images = choices(n as u64).map(|choice| (choice, world.cut_at(None, choice)));
@@ -111,4 +114,20 @@ fn beyond_what_is_lost_nobody_goes_back() {
         let refused = world.unsynced.cut(&world.tree, Some(none), ("none", Duration::MAX), choice);
         assert!(matches!(refused, Err(NoImage::Moment(_))));
     }
+}
+
+#[test]
+fn beyond_a_sync_that_was_lost_nobody_goes_back() {
+    let world = world(Order::Linux, &[Act::Fsync]);
+    world.create("f").unwrap();
+    world.write("f", 0, b"one").unwrap();
+    world.fsync("f").unwrap();
+    world.write("f", 0, b"two").unwrap();
+    world.lost_sync("f", true).unwrap();
+    world.write("f", 4096, b"three").unwrap();
+    let kept = || noted(&world).into_iter().map(|(_, kept)| kept).collect::<Vec<_>>();
+    assert_eq!(kept(), [false]);
+    // What is lost may be stored after all, with its page: nor beyond that.
+    world.fsync("f").unwrap();
+    assert_eq!(kept(), [false, false]);
 }
