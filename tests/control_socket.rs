@@ -97,7 +97,7 @@ fn of_several_mounts_one_is_named_or_none_is_taken() {
         r#"
 # A mount makes an address, and asks none: the variable is not for it.
 SLOWFS_ADDR=127.0.0.1:9292 start mnt raw
-slowfs mount --help | grep -qF '$SLOWFS_ADDR is for the commands that ask a mount: this one does not heed it.'
+slowfs mount --help | grep -qF '$SLOWFS_ADDR is for the commands that ask a mount: this one does not read it.'
 start mnt2 raw2 --listen none
 refused slowfs clear
 says '2 mounts are there' "$PWD/mnt, $PWD/mnt2"
