@@ -73,7 +73,7 @@ fn what_was_built_is_installed_without_cargo_and_taken_away_again() {
         stdout_of(slowfs().arg("--version"))
     );
     let sections = stdout_of(Command::new("readelf").arg("-SW").arg(&program));
-    assert!(!sections.contains(".symtab") && !sections.contains(".debug"), "{sections}");
+    assert!(!sections.contains(".symtab") && !sections.contains(".debug_info"), "{sections}");
     assert_eq!(
         fs::read_link(root.join("sbin/mount.slowfs")).unwrap(),
         Path::new("/usr/local/bin/slowfs")
