@@ -184,7 +184,7 @@ fn a_kill_is_not_spent_where_nobody_can_be_killed() {
     let script = "exec 9<>\"$1\"; printf a >&9; printf b >&9; printf c >&9";
     let status = Command::new("sh").args(["-c", script, "sh"]).arg(file).status().unwrap();
     assert_eq!(status.signal(), Some(libc::SIGKILL));
-    assert!(mount.log_text().contains("skips operations without a caller"), "{}", mount.log_text());
+    mount.wait_until_logged("skips operations without a caller");
 }
 
 #[test]

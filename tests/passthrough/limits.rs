@@ -101,7 +101,7 @@ fn files_that_the_kernel_refuses_stay_with_slowfs() {
     use_overlay(&mount.mnt().join("deeper"));
     let files = served(&mount);
     assert!(files.files > 0 && files.refused > 0, "{files:?}");
-    assert!(mount.log_text().contains("/deeper/old: the kernel cannot serve it by itself"));
+    mount.wait_until_logged("/deeper/old: the kernel cannot serve it by itself");
     assert!(text_of(&control(&mount, &["stats"])).contains("left to slowfs"));
     let file = read_write(mount.mnt().join("deeper/old"));
     mount.add(&failing(&["write"], "EIO"));
