@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::op::Op;
+use super::struck::Struck;
 use super::{Core, Node, victims};
 use crate::fault::FaultId;
 use crate::fault::plan::CutPower;
@@ -151,6 +152,17 @@ impl Core {
             cutting.end();
         }
         Ok(Cut { taken, killed: killed.into_iter().map(Process::pid).collect() })
+    }
+
+    /// A fault would have the power cut at a call that has not run: it is over.
+    pub(super) fn cut_missed(&self, op: &Op, struck: &Struck) {
+        if let Some((_, fault)) = struck.cut() {
+            self.gate.spend(fault);
+            let call = op.call.name();
+            tracing::warn!(
+                "fault {fault} has not cut the power at {call}, which was not done itself"
+            );
+        }
     }
 
     /// A fault has the power cut at a call.

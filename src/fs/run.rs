@@ -95,6 +95,7 @@ impl Core {
                 let Task { op, reply, .. } = task;
                 let operands = operands.lend();
                 struck.tell_not_run(&op, operands, errno_of(&error));
+                self.cut_missed(&op, &struck);
                 let owed = here || self.underway.end_away(op.claim());
                 let ended = Ended { result: Err(error), injected: false, took: None };
                 if owed {
@@ -139,6 +140,7 @@ impl Core {
         if owed {
             self.answer(op, operands, reply, ended, struck)
         } else {
+            self.cut_behind(op, struck.as_deref());
             self.take_back(op, operands, reply, ended, struck)
         }
     }
@@ -156,7 +158,7 @@ impl Core {
             Barred::Waits(cuts) => self.send_away(task, Operands { cuts, ..operands }, struck),
             Barred::Fails(errno) => {
                 let Task { op, reply, .. } = task;
-                let ended = not_run(&op, operands, struck.as_deref(), errno);
+                let ended = self.not_run(&op, operands, struck.as_deref(), errno);
                 self.answer_now(&op, operands, reply, ended, || hits_of(struck))
             }
         }
@@ -190,19 +192,24 @@ impl Core {
         let powered = self.powered_later(&op, operands.cuts);
         let runs = powered.is_ok();
         if !op.must_run && !self.underway.is_owed(op.claim()) {
-            let ended = not_run(&op, operands, struck.as_deref(), libc::EINTR);
+            let ended = self.not_run(&op, operands, struck.as_deref(), libc::EINTR);
             return self.take_back(&op, operands, reply, ended, struck);
         }
         let operands = self.guarded_now(operands);
         let ended = match powered {
             Ok(_powered) => self.perform(&op, operands, struck.as_deref(), (&mut reply, run)),
-            Err(errno) => not_run(&op, operands, struck.as_deref(), errno),
+            Err(errno) => self.not_run(&op, operands, struck.as_deref(), errno),
         };
         let owed = self.underway.end_away(op.claim());
         match (owed, runs) {
             (true, true) => self.answer(&op, operands, reply, ended, struck),
             (true, false) => self.answer_now(&op, operands, reply, ended, || hits_of(struck)),
-            (false, _) => self.take_back(&op, operands, reply, ended, struck),
+            (false, runs) => {
+                if runs {
+                    self.cut_behind(&op, struck.as_deref());
+                }
+                self.take_back(&op, operands, reply, ended, struck);
+            }
         }
     }
 
@@ -340,6 +347,29 @@ impl Core {
         }
     }
 
+    /// It has not run, for that reason.
+    fn not_run<R: Answer>(
+        &self,
+        op: &Op,
+        operands: Operands<'_>,
+        struck: Option<&Struck>,
+        errno: i32,
+    ) -> Ended<R> {
+        if let Some(struck) = struck {
+            struck.tell_not_run(op, operands, errno);
+            self.cut_missed(op, struck);
+        }
+        Ended { result: Err(io::Error::from_raw_os_error(errno)), injected: false, took: None }
+    }
+
+    /// Cuts the power where the answer is nobody's.
+    fn cut_behind(self: &Arc<Self>, op: &Op, struck: Option<&Struck>) {
+        if let Some(cut) = struck.and_then(Struck::cut) {
+            let (core, op) = (Arc::clone(self), *op);
+            self.line.run(Box::new(move || core.cut_at(&op, cut)));
+        }
+    }
+
     /// Its caller was answered EINTR meanwhile: gives back what the answer would have granted.
     #[cold]
     fn take_back<R: Answer>(
@@ -350,10 +380,6 @@ impl Core {
         Ended { result, took, .. }: Ended<R>,
         struck: Option<Box<Struck>>,
     ) {
-        if let Some(cut) = struck.as_ref().and_then(|struck| struck.cut()) {
-            let (core, op) = (Arc::clone(self), *op);
-            self.line.run(Box::new(move || core.cut_at(&op, cut)));
-        }
         let hits = hits_of(struck);
         self.withdraw(reply.granted(result.as_ref().ok()));
         self.told_nobody(op, &result);
@@ -375,19 +401,6 @@ impl Core {
             self.stats.time(op.call, arrived.elapsed());
         }
     }
-}
-
-/// It has not run, for that reason.
-fn not_run<R: Answer>(
-    op: &Op,
-    operands: Operands<'_>,
-    struck: Option<&Struck>,
-    errno: i32,
-) -> Ended<R> {
-    if let Some(struck) = struck {
-        struck.tell_not_run(op, operands, errno);
-    }
-    Ended { result: Err(io::Error::from_raw_os_error(errno)), injected: false, took: None }
 }
 
 /// What fired on an operation that is traced.

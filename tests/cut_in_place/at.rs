@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::common::{Mount, stdout_of, text_of, wait_for};
-use super::{control, durable, tracking};
+use super::{LONG, control, durable, open, tracking};
+use slowfs::rpc::CutNow;
 
 /// Each of three files is written and synced; the second sync is where the power goes.
 fn cut_at_the_second_sync(words: &[&str]) -> (Mount, Vec<bool>, Vec<String>) {
@@ -67,4 +69,26 @@ fn who_asks_for_the_operation_at_which_the_power_goes_dies_with_it() {
     let plain = Mount::new();
     let refused = control(&["cut-at", "fsync"], &[&plain]).output().unwrap();
     assert!(text_of(&refused).contains("needs a mount with --track-unsynced"));
+}
+
+/// Another cut comes before it is done: the fault is over, and the log says so.
+#[test]
+fn an_operation_that_is_not_done_cuts_nothing() {
+    let (mount, _) = tracking(&[]);
+    let mut client = mount.client();
+    let file = open(&mount.mnt().join("f"), 0);
+    stdout_of(&mut control(&["cut-at", "fsync", "--when", "after"], &[&mount]));
+    let ticket = client.power_prepare(LONG).unwrap();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| file.sync_all());
+        let matched = || (mount.client().list_faults().unwrap()[0].matched == 1).then_some(());
+        wait_for("the sync", matched);
+        client.power_commit(&CutNow { ticket, ..CutNow::default() }).unwrap();
+        let failed = waits.join().unwrap().unwrap_err();
+        assert_eq!(failed.raw_os_error(), Some(libc::EIO));
+    });
+    mount.wait_until_logged("has not cut the power at fsync");
+    assert!(mount.client().list_faults().unwrap().is_empty());
+    assert_eq!(mount.client().list_ended().unwrap().len(), 1);
+    assert_eq!(mount.client().unsynced().unwrap().cuts, 1);
 }

@@ -34,33 +34,33 @@ static PARAMS: &[Param] = &[
         required: true,
         about: "at an operation of these methods, that of `--after N` the first N let by",
     },
-    optional(
+    Param::optional(
         WHEN,
         ParamType::Choice(&[BEFORE, AFTER]),
         "before that operation, which is not done then, or once it is done [default: before]",
     ),
-    optional(
+    Param::optional(
         KEEP,
         ParamType::Form("none|all|prefix:N|random"),
         "what is left of what was not durable [default: none]",
     ),
-    optional(
+    Param::optional(
         UNIT,
         ParamType::Choice(&["512", "4096"]),
         "how many bytes are written at once or not at all [default: 512]",
     ),
-    optional(SEED, ParamType::Count, "make the dice repeatable [default: by chance]"),
-    optional(
+    Param::optional(SEED, ParamType::Count, "make the dice repeatable [default: by chance]"),
+    Param::optional(
         KILL,
         ParamType::Flag,
         "send SIGKILL to every process that has files of the mount open or mapped",
     ),
-    optional(STAY_OFF, ParamType::Flag, "leave the power off until `slowfs power-on` or `clear`"),
+    Param::optional(
+        STAY_OFF,
+        ParamType::Flag,
+        "leave the power off until `slowfs power-on` or `clear`",
+    ),
 ];
-
-const fn optional(name: &'static str, of: ParamType, about: &'static str) -> Param {
-    Param { name, of, first: false, required: false, about }
-}
 
 impl Kind for CutAt {
     fn name(&self) -> &'static str {
@@ -74,7 +74,8 @@ impl Kind for CutAt {
     fn details(&self) -> &'static str {
         "The operation that it waits for is answered EIO once the power was cut; with `--when after` it is done \
          before that, and what it did is kept or lost as everything else. Then it is over: it cuts once, and \
-         `slowfs list --ended` has it. What is under way beside that operation ends before the cut. Reads count as they \
+         `slowfs list --ended` has it. If that operation is not done, as another cut has come before it, it cuts \
+         nothing, is over all the same, and the log says so. What is under way beside that operation ends before the cut. Reads count as they \
          arrive, not as they are asked for. It needs a mount with --track-unsynced; docs/power-cut.md says what a cut leaves.\n\
          \n    slowfs cut-at fsync,fdatasync --after 3\
          \n    slowfs cut-at rename --when after --keep random --seed 7 --kill\
