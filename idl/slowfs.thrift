@@ -575,8 +575,8 @@ service SlowFS extends charybdefs.server {
      * name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
      * one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
      * `unit`: 512 (as is 0) or 4096. `moment`: as if the power had gone at the one of that number; 0 is now.
-     * Refused if what changes something would have to wait longer than `max_stall_ns` (0: 2 s), as far as that
-     * can be told before.
+     * Refused if what changes something would have to wait longer than `max_stall_ns` (0: 2 s; the largest
+     * number: no limit), as far as that can be told before.
      */
     PowerCut power_cut(1: string name, 2: string keep, 3: i64 unit, 4: string seed, 5: i64 moment, 6: i64 max_stall_ns)
         throws (1: Refused refused),

@@ -22,6 +22,9 @@ use crate::unsynced::{Choice, Limits, Moment, Noting, Pending, Unsynced};
 /// How long what changes something may have to wait for an image, unless it is told.
 const MOST_STALL: Duration = Duration::from_secs(2);
 
+/// As long as it takes.
+const NO_LIMIT: u64 = i64::MAX as u64;
+
 /// Ranges of a file that are told.
 const MOST_RANGES: usize = 16;
 
@@ -109,8 +112,9 @@ impl UnsyncedLog for Door {
     fn cut(&self, cut: &Cut, moment: i64) -> Result<PowerCut, String> {
         let choice = choice(&cut.keep, cut.unit, &cut.seed)?;
         let most = match u64::try_from(cut.max_stall_ns) {
-            Ok(0) => MOST_STALL,
-            Ok(ns) => Duration::from_nanos(ns),
+            Ok(0) => Some(MOST_STALL),
+            Ok(NO_LIMIT) => None,
+            Ok(ns) => Some(Duration::from_nanos(ns)),
             Err(_) => {
                 return Err(format!(
                     "max_stall_ns is {}: it must not be negative",

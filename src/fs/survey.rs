@@ -56,7 +56,7 @@ impl Survey {
     pub(crate) fn cut(
         &self,
         moment: Option<usize>,
-        name: (&str, Duration),
+        name: (&str, Option<Duration>),
         choice: Choice,
     ) -> Option<Result<Manifest, NoImage>> {
         let unsynced = self.core.unsynced.as_ref()?;

@@ -193,7 +193,7 @@ impl Unsynced {
         &self,
         tree: &Mirror<N>,
         moment: Option<usize>,
-        (name, most): (&str, Duration),
+        (name, most): (&str, Option<Duration>),
         choice: Choice,
     ) -> Result<Manifest, NoImage> {
         let images = self.limits.images.as_ref().ok_or(NoImage::Nowhere)?;
@@ -211,9 +211,11 @@ impl Unsynced {
             return Err(NoImage::There(name.to_owned()));
         }
         let failed = |e: io::Error| NoImage::Failed(name.to_owned(), text_of(&e));
-        let stall = Stall::of(tree, images).map_err(failed)?;
-        if stall.is_longer_than(most) {
-            return Err(NoImage::Stall(stall));
+        if let Some(most) = most {
+            let stall = Stall::of(tree, images).map_err(failed)?;
+            if stall.is_longer_than(most) {
+                return Err(NoImage::Stall(stall));
+            }
         }
         let _alone = self.gate.try_write_for(PATIENCE).ok_or(NoImage::Busy)?;
         self.find_foreign(tree);

@@ -281,8 +281,8 @@ class Iface(server.server.Iface):
         name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
         one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
         `unit`: 512 (as is 0) or 4096. `moment`: as if the power had gone at the one of that number; 0 is now.
-        Refused if what changes something would have to wait longer than `max_stall_ns` (0: 2 s), as far as that
-        can be told before.
+        Refused if what changes something would have to wait longer than `max_stall_ns` (0: 2 s; the largest
+        number: no limit), as far as that can be told before.
 
         Parameters:
          - name
@@ -1257,8 +1257,8 @@ class Client(server.server.Client, Iface):
         name, below the mount's directory for images. `keep` of what is not durable: "none" (as is an empty
         one), "all", "prefix:N" or "random", by `seed`, a number of 64 bits (if empty, by chance);
         `unit`: 512 (as is 0) or 4096. `moment`: as if the power had gone at the one of that number; 0 is now.
-        Refused if what changes something would have to wait longer than `max_stall_ns` (0: 2 s), as far as that
-        can be told before.
+        Refused if what changes something would have to wait longer than `max_stall_ns` (0: 2 s; the largest
+        number: no limit), as far as that can be told before.
 
         Parameters:
          - name

@@ -107,11 +107,11 @@ fn beyond_what_is_lost_nobody_goes_back() {
     world.fsync("f").unwrap();
     assert_eq!(noted(&world).into_iter().map(|(_, kept)| kept).collect::<Vec<_>>(), [false, true]);
     let choice = Choice { keeping: Keeping::All, unit: 512, seed: 0 };
-    let refused = world.unsynced.cut(&world.tree, Some(1), ("one", Duration::MAX), choice);
+    let refused = world.unsynced.cut(&world.tree, Some(1), ("one", None), choice);
     assert!(matches!(refused, Err(NoImage::Moment(1))));
     assert_eq!(world.cut_at(Some(2), choice)["f"].data, b"new");
     for none in [0, 3] {
-        let refused = world.unsynced.cut(&world.tree, Some(none), ("none", Duration::MAX), choice);
+        let refused = world.unsynced.cut(&world.tree, Some(none), ("none", None), choice);
         assert!(matches!(refused, Err(NoImage::Moment(_))));
     }
 }

@@ -95,7 +95,7 @@ fn an_image_that_cannot_get_its_name_leaves_nothing() {
     let mut world = World::new(Order::Linux);
     world.create("f").unwrap();
     let choice = Choice { keeping: Keeping::None, unit: 512, seed: 0 };
-    let told = world.unsynced.cut(&world.tree, None, ("one", Duration::MAX), choice).unwrap();
+    let told = world.unsynced.cut(&world.tree, None, ("one", None), choice).unwrap();
     let images = world.unsynced.limits.images.take().unwrap();
     let beside = Beside::make(&images, "two").unwrap();
     fs::create_dir(world.images.join("two")).unwrap();
@@ -115,12 +115,13 @@ fn an_image_that_would_take_too_long_is_refused() {
     world.write("f", 0, &vec![b'x'; 3 << 20]).unwrap();
     world.link("f", "g").unwrap();
     let choice = Choice { keeping: Keeping::None, unit: 512, seed: 0 };
-    let refused = world.unsynced.cut(&world.tree, None, ("one", Duration::from_nanos(1)), choice);
+    let refused =
+        world.unsynced.cut(&world.tree, None, ("one", Some(Duration::from_nanos(1))), choice);
     let refused = refused.unwrap_err().to_string();
     assert!(
         refused.starts_with("the image would be of 2 entries and 3 MiB to be copied, some "),
         "{refused}"
     );
     assert_eq!(fs::read_dir(&world.images).unwrap().count(), 0);
-    world.unsynced.cut(&world.tree, None, ("one", Duration::from_secs(600)), choice).unwrap();
+    world.unsynced.cut(&world.tree, None, ("one", Some(Duration::from_secs(600))), choice).unwrap();
 }

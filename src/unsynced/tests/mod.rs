@@ -385,7 +385,7 @@ impl World {
     fn cut_at(&mut self, moment: Option<usize>, choice: Choice) -> Items {
         self.cuts += 1;
         let name = format!("cut{}", self.cuts);
-        self.unsynced.cut(&self.tree, moment, (&name, Duration::MAX), choice).unwrap();
+        self.unsynced.cut(&self.tree, moment, (&name, None), choice).unwrap();
         let image = self.images.join(&name);
         let found = items(&image);
         fs::remove_dir_all(image).unwrap();

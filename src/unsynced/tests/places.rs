@@ -185,14 +185,14 @@ fn an_image_is_refused_by_a_name_that_is_none_or_taken() {
     let mut world = World::new(Order::Linux);
     let choice = Choice { keeping: Keeping::None, unit: 512, seed: 0 };
     for name in ["", ".x", "a/b", "..", "a\nb"] {
-        let refused = world.unsynced.cut(&world.tree, None, (name, Duration::MAX), choice);
+        let refused = world.unsynced.cut(&world.tree, None, (name, None), choice);
         assert!(matches!(refused, Err(NoImage::Name(_))), "{name:?}");
     }
-    world.unsynced.cut(&world.tree, None, ("one", Duration::MAX), choice).unwrap();
-    let again = world.unsynced.cut(&world.tree, None, ("one", Duration::MAX), choice);
+    world.unsynced.cut(&world.tree, None, ("one", None), choice).unwrap();
+    let again = world.unsynced.cut(&world.tree, None, ("one", None), choice);
     assert!(matches!(again, Err(NoImage::There(_))));
     world.unsynced.limits.images = None;
-    let nowhere = world.unsynced.cut(&world.tree, None, ("two", Duration::MAX), choice);
+    let nowhere = world.unsynced.cut(&world.tree, None, ("two", None), choice);
     assert!(matches!(nowhere, Err(NoImage::Nowhere)));
     assert_eq!(fs::read_dir(&world.images).unwrap().count(), 2);
 }
