@@ -154,7 +154,14 @@ impl UnsyncedLog for Door {
     fn cut_now(&self, cut: &CutNow) -> Result<PowerLoss, String> {
         let choice = choice(&cut.keep, cut.unit, &cut.seed)?;
         let spared = u32::try_from(cut.client).ok().into_iter().collect();
-        let how = How { choice, stays_off: cut.stay_off, kills: cut.kill, spared, asks: None };
+        let how = How {
+            choice,
+            stays_off: cut.stay_off,
+            kills: cut.kill,
+            spared,
+            asks: None,
+            answers: None,
+        };
         let done = self.plug.cut(cut.ticket.cast_unsigned(), &how).map_err(|e| e.to_string())?;
         let (taken, (cuts, off)) = (done.taken, self.plug.cuts());
         Ok(PowerLoss {

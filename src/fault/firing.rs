@@ -332,6 +332,12 @@ impl Hit {
         self.unasked = !asked;
     }
 
+    /// The faults that have the power cut at it; the first says how.
+    pub fn cutters(&self) -> Vec<FaultId> {
+        let cuts = |firing: &&Firing| firing.plan.change.as_ref().is_some_and(|c| c.cut.is_some());
+        self.firings().filter(cuts).map(|firing| firing.live.id).collect()
+    }
+
     /// Whether one of its firings is about one of these methods.
     pub(super) fn concerns(&self, methods: MethodSet) -> bool {
         self.firings().any(|firing| firing.methods.intersects(methods))

@@ -17,7 +17,7 @@ use super::struck::Struck;
 use super::{Core, Node, victims};
 use crate::fault::FaultId;
 use crate::fault::plan::CutPower;
-use crate::mirror::{self, ROOT};
+use crate::mirror::{self, Ino, ROOT};
 use crate::sys::process::{self, Process};
 use crate::unsynced::{Choice, Inside, NoCut, NotTaken, Outside, Power, TakenBack};
 
@@ -109,11 +109,12 @@ impl Core {
         }
     }
 
-    /// Has the kernel forget what it has cached. It is answered meanwhile, if only by an error.
-    fn drop_caches(&self) {
+    /// Has the kernel forget what it has cached, but for pages of that inode. It is answered meanwhile, if only
+    /// by an error.
+    fn drop_caches(&self, but: Option<Ino>) {
         let mut inodes = Vec::new();
         self.tree.known(&mut |inode| inodes.push((inode.ino(), inode.is_dir())));
-        for (ino, is_dir) in inodes {
+        for (ino, is_dir) in inodes.into_iter().filter(|(ino, _)| Some(*ino) != but) {
             match is_dir {
                 true => self.changed_unseen(ino),
                 false => self.outdate_pages(ino, &(0..u64::MAX)),
@@ -136,7 +137,7 @@ impl Core {
         let ending = killed.iter().copied().filter(|process| Some(*process) != how.asks);
         let cutting = unsynced.power.cut(ticket)?;
         self.line.let_all_go();
-        self.drop_caches();
+        self.drop_caches(how.answers);
         self.tree.cut_handles();
         victims::wait(ending);
         let taken = unsynced.take_back(&self.tree, how.choice);
@@ -156,7 +157,7 @@ impl Core {
 
     /// A fault would have the power cut at a call that has not run: it is over.
     pub(super) fn cut_missed(&self, op: &Op, struck: &Struck) {
-        if let Some((_, fault)) = struck.cut() {
+        for fault in struck.cut().into_iter().flat_map(|(_, faults)| faults) {
             self.gate.spend(fault);
             let call = op.call.name();
             tracing::warn!(
@@ -165,15 +166,32 @@ impl Core {
         }
     }
 
-    /// A fault has the power cut at a call.
+    /// Faults have the power cut at a call, which is answered then. Until it is the kernel may hold pages of
+    /// its file, which it could not drop; only who had that open before finds them there.
     #[cold]
-    pub(super) fn cut_at(&self, op: &Op, (cut, fault): (CutPower, FaultId)) {
-        self.gate.spend(fault);
+    pub(super) fn cut_at(
+        &self,
+        op: &Op,
+        (cut, faults): (CutPower, Vec<FaultId>),
+        answer: impl FnOnce(),
+    ) {
+        faults.iter().for_each(|fault| self.gate.spend(*fault));
+        if let Some(fault) = faults.first() {
+            self.cut_by(op, cut, *fault);
+        }
+        answer();
+        if let Some(ino) = op.inode() {
+            self.outdate_pages(ino, &(0..u64::MAX));
+        }
+    }
+
+    fn cut_by(&self, op: &Op, cut: CutPower, fault: FaultId) {
         let CutPower { keep, unit, seed, kills, stays_off } = cut;
         let seed = seed.unwrap_or_else(rand::random);
         let choice = Choice { keeping: keep, unit, seed };
         let asks = process::arrival(op.caller.tid).map(|arrival| arrival.process);
-        let how = How { choice, stays_off, kills, spared: Vec::new(), asks };
+        let answers = op.inode();
+        let how = How { choice, stays_off, kills, spared: Vec::new(), asks, answers };
         let power = self.unsynced.as_ref().map(|unsynced| &unsynced.power);
         let ticket = power.ok_or(CutFailed::Unremembered);
         let ticket = ticket.and_then(|power| Ok(power.shut(PATIENCE, PATIENCE)?));
@@ -208,6 +226,8 @@ pub(crate) struct How {
     pub(crate) spared: Vec<u32>,
     /// Who asks for it by an operation, and cannot end before that is answered.
     pub(crate) asks: Option<Process>,
+    /// The file that this operation is about.
+    pub(crate) answers: Option<Ino>,
 }
 
 /// It was cut.

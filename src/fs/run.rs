@@ -285,12 +285,12 @@ impl Core {
         operands: Operands<'_>,
         reply: R,
         (ended, hits): (Ended<R>, Vec<trace::Hit>),
-        cut: (CutPower, FaultId),
+        cut: (CutPower, Vec<FaultId>),
     ) {
         let (core, operands) = (Arc::clone(self), Operands { data: &[], ..operands }.to_owned());
         self.line.run(Box::new(move || {
-            core.cut_at(&op, cut);
-            core.answer_now(&op, operands.lend(), reply, ended, || hits);
+            let answer = || core.answer_now(&op, operands.lend(), reply, ended, || hits);
+            core.cut_at(&op, cut, answer);
         }));
     }
 
@@ -366,7 +366,7 @@ impl Core {
     fn cut_behind(self: &Arc<Self>, op: &Op, struck: Option<&Struck>) {
         if let Some(cut) = struck.and_then(Struck::cut) {
             let (core, op) = (Arc::clone(self), *op);
-            self.line.run(Box::new(move || core.cut_at(&op, cut)));
+            self.line.run(Box::new(move || core.cut_at(&op, cut, || ())));
         }
     }
 

@@ -96,9 +96,9 @@ impl Struck {
         self
     }
 
-    /// How the power is cut before it is answered, if it is, and by which fault.
-    pub(super) fn cut(&self) -> Option<(CutPower, FaultId)> {
-        Some((self.change.as_deref()?.cut?, self.hit.id()))
+    /// How the power is cut before it is answered, if it is, and by which faults.
+    pub(super) fn cut(&self) -> Option<(CutPower, Vec<FaultId>)> {
+        Some((self.change.as_deref()?.cut?, self.hit.cutters()))
     }
 
     /// Whether nothing of such an operation runs.

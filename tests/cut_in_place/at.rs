@@ -1,9 +1,10 @@
 //! The power goes at an operation.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -90,5 +91,47 @@ fn an_operation_that_is_not_done_cuts_nothing() {
     mount.wait_until_logged("has not cut the power at fsync");
     assert!(mount.client().list_faults().unwrap().is_empty());
     assert_eq!(mount.client().list_ended().unwrap().len(), 1);
+    assert_eq!(mount.client().unsynced().unwrap().cuts, 1);
+}
+
+/// The kernel keeps the page of such a write locked until that is answered, and cannot drop it before.
+#[test]
+fn the_power_goes_at_a_write_of_part_of_a_page() {
+    for words in [&[][..], &["--when", "after"]] {
+        let (mount, _) = tracking(&[]);
+        let path = durable(&mount, "f");
+        stdout_of(&mut control(&[&["cut-at", "write"], words].concat(), &[&mount]));
+        let (tell, told) = mpsc::channel();
+        let appended = path.clone();
+        thread::spawn(move || {
+            let mut file = OpenOptions::new().append(true).open(appended).unwrap();
+            tell.send(file.write_all(b"x")).unwrap();
+        });
+        let written = told.recv_timeout(Duration::from_secs(30)).expect("an answer");
+        assert_eq!(written.unwrap_err().raw_os_error(), Some(libc::EIO));
+        wait_for("the power", || fs::read(&path).ok().filter(|data| *data == [b'o'; 4096]));
+        assert_eq!(mount.client().unsynced().unwrap().cuts, 1);
+    }
+}
+
+#[test]
+fn all_that_wait_for_an_operation_are_over_with_it_and_no_other_fault_is() {
+    let (mount, _) = tracking(&[]);
+    let path = durable(&mount, "f");
+    for line in [
+        "delay 1ms -m fsync --name slow",
+        "cut-at fsync --name one",
+        "cut-at fsync --name two --add",
+    ] {
+        let words: Vec<_> = line.split(' ').collect();
+        stdout_of(&mut control(&words, &[&mount]));
+    }
+    let sync = || File::open(&path).unwrap().sync_all();
+    assert_eq!(sync().unwrap_err().raw_os_error(), Some(libc::EIO));
+    wait_for("the power", || fs::metadata(&path).ok());
+    sync().unwrap();
+    let listed = mount.client().list_faults().unwrap();
+    let names: Vec<_> = listed.iter().map(|fault| fault.fault.name.as_deref()).collect();
+    assert_eq!(names, [Some("slow")]);
     assert_eq!(mount.client().unsynced().unwrap().cuts, 1);
 }
