@@ -310,3 +310,12 @@ fn untimed(text: &str) -> Vec<String> {
         |line: &str| line.split_whitespace().filter(|w| !is_time(w)).collect::<Vec<_>>().join(" ");
     text.lines().map(words).filter(|line| !line.is_empty()).collect()
 }
+
+/// What the command blocks for itself would be blocked in the program, and in all that it starts.
+#[test]
+fn a_program_can_end_what_it_has_started() {
+    let script = "import subprocess, sys; open(sys.argv[1] + '/f', 'w').close(); \
+                  child = subprocess.Popen(['sleep', '60']); child.terminate(); sys.exit(child.wait() != -15)";
+    let tested = Place::new().run(&[], "true {}", &["python3", "-c", script, "{}"]);
+    assert!(tested.status.success(), "{}", text_of(&tested));
+}

@@ -45,6 +45,20 @@ pub(crate) fn block(signals: &[libc::c_int]) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Has the calling thread take every signal. It makes one system call, and neither allocates nor locks.
+///
+/// # Errors
+/// None known.
+pub(crate) fn unblock_all() -> io::Result<()> {
+    let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set that is then read.
+    checked(unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut())
+    })?;
+    Ok(())
+}
+
 /// Runs `f` while the calling thread takes no signals; a thread that `f` starts never does.
 ///
 /// # Errors
