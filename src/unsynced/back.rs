@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use super::choice::{Choice, Chosen};
@@ -73,6 +73,10 @@ impl Unsynced {
         tree: &Mirror<N>,
         choice: Choice,
     ) -> Result<TakenBack, NotTaken> {
+        let figures = tree.statfs(ROOT).map_err(|e| NotTaken::Unchanged(text_of(&e)))?;
+        if figures.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err(NotTaken::Unchanged(text_of(&io::Error::from(Errno::ROFS))));
+        }
         let _alone = self.gate.try_write_for(PATIENCE).ok_or(NotTaken::Busy)?;
         self.find_foreign(tree);
         let mut log = self.log.lock();

@@ -21,16 +21,21 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Mount, errno_of, hanging, scratch, slowfs, stdout_of, text_of, wait_for};
+use common::{Mount, Within, errno_of, hanging, scratch, slowfs, stdout_of, text_of, wait_for};
 use libc::EIO;
+use rustix::mount::{MountFlags, mount_remount};
 use serde_json::Value;
 use slowfs::rpc::{ClientError, Cut, CutNow, PowerLoss};
+use tempfile::TempDir;
 
 /// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(50);
 
 fn tracking(options: &[&str]) -> (Mount, PathBuf) {
-    let scratch = scratch();
+    tracking_over(scratch(), options)
+}
+
+fn tracking_over(scratch: TempDir, options: &[&str]) -> (Mount, PathBuf) {
     let images = scratch.path().join("images");
     fs::create_dir(&images).unwrap();
     let dir = images.to_str().unwrap().to_owned();
@@ -285,4 +290,32 @@ fn cuts_under_load_leave_nobody_waiting() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(name.starts_with(['f', 'g']), "{name}");
     }
+}
+
+/// A cut that could do nothing forgets nothing.
+#[test]
+fn a_read_only_backing_is_left_as_it_is_and_cut_later() {
+    let scratch = scratch();
+    let raw = scratch.path().join("raw");
+    fs::create_dir(&raw).unwrap();
+    let _within = Within::over("tmpfs", raw.clone(), None);
+    let (mount, _) = tracking_over(scratch, &[]);
+    durable(&mount, "f");
+    fs::write(mount.mnt().join("f"), "newer").unwrap();
+    fs::write(mount.mnt().join("new"), "new").unwrap();
+    // Files are closed a moment after close(2) has returned.
+    wait_for("the last writer", || mount_remount(&raw, MountFlags::RDONLY, c"").ok());
+    let mut client = mount.client();
+    let ticket = client.power_prepare(LONG).unwrap();
+    let refused = client.power_commit(&CutNow { ticket, ..CutNow::default() }).unwrap_err();
+    let refused = refused.to_string();
+    assert!(
+        refused.contains("Read-only file system") && refused.contains("nothing is changed"),
+        "{refused}"
+    );
+    mount_remount(&raw, MountFlags::empty(), c"").unwrap();
+    assert!(client.power_on().unwrap());
+    cut(&mount);
+    assert!(fs::read(raw.join("f")).unwrap() == [b'o'; 4096]);
+    assert!(!raw.join("new").exists());
 }
