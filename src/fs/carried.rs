@@ -25,7 +25,7 @@ impl Core {
         struck: &Struck,
         (reply, run): (
             &mut R,
-            impl FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value>,
+            impl FnOnce(&Core, &Caller, &Operands<'_>, &mut R) -> io::Result<R::Value>,
         ),
     ) -> (io::Result<R::Value>, Option<Duration>, bool) {
         let wants = struck.wants(op, operands);
@@ -47,8 +47,8 @@ impl Core {
         let changed = struck.fails_late().then(|| self.changeable(op, operands));
         let is_timed = wants.took || operands.noted.is_some() || struck.is_timed();
         let began = is_timed.then(Instant::now);
-        let mut result =
-            run(self, op.caller, Operands { data, altered: Some(&altered), ..operands }, reply);
+        let carried = Operands { data, altered: Some(&altered), ..operands };
+        let mut result = run(self, &op.caller, &carried, reply);
         let took = began.map(|began| began.elapsed());
         if let Some(charge) = charge {
             self.settle(op, charge, result.is_ok());

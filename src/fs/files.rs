@@ -43,7 +43,7 @@ impl SlowFs {
             Operands::name(name),
             reply,
             move |core, caller, operands, reply| {
-                let create = || core.tree.create(&caller, dir, operands.name, mode, flags);
+                let create = || core.tree.create(caller, dir, operands.name, mode, flags);
                 let (entry, fh) = core.tracked(|| made((dir, operands.name)), create)?;
                 core.looked_up(caller.tid, entry.ino);
                 let register = |fd| reply.open_backing(fd);

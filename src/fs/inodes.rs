@@ -59,8 +59,8 @@ impl SlowFs {
             op = op.consulting(MethodSet::EMPTY).opened(0, true);
         }
         self.serve(op, Operands::default(), reply, move |core, caller, operands| {
-            let set = || core.tree.setattr(&caller, ino, fh, &changes);
-            let set = || if told { core.told_times(&caller, (ino, fh), set) } else { set() };
+            let set = || core.tree.setattr(caller, ino, fh, &changes);
+            let set = || if told { core.told_times(caller, (ino, fh), set) } else { set() };
             let attr = core.tracked(|| sets(ino, &changes), set)?;
             if let Some(size) = changes.size.filter(|_| operands.guarded) {
                 core.written_over(ino, size..u64::MAX);
@@ -82,7 +82,7 @@ impl SlowFs {
         let operands = Operands { name, data: value, ..Operands::default() };
         self.serve(op, operands, reply, move |core, caller, operands| {
             let (name, value) = (operands.name, operands.data);
-            let set = || core.tree.setxattr(&caller, ino, name, value, flags);
+            let set = || core.tree.setxattr(caller, ino, name, value, flags);
             core.tracked(|| About::Attribute { ino, name }, set)
         });
     }

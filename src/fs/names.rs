@@ -35,7 +35,7 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::Mknod, Target::Name(dir)).umask(umask);
         self.serve(op, Operands::name(name), reply, move |core, caller, operands| {
-            let make = || core.tree.mknod(&caller, dir, operands.name, mode, rdev);
+            let make = || core.tree.mknod(caller, dir, operands.name, mode, rdev);
             Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?))
         });
     }
@@ -50,7 +50,7 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::Mkdir, Target::Name(dir)).umask(umask);
         self.serve(op, Operands::name(name), reply, move |core, caller, operands| {
-            let make = || core.tree.mkdir(&caller, dir, operands.name, mode);
+            let make = || core.tree.mkdir(caller, dir, operands.name, mode);
             Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?))
         });
     }
@@ -65,7 +65,7 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::Symlink, Target::Name(dir));
         self.serve(op, Operands::names(name, target), reply, move |core, caller, operands| {
-            let make = || core.tree.symlink(&caller, dir, operands.name, operands.other);
+            let make = || core.tree.symlink(caller, dir, operands.name, operands.other);
             Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?))
         });
     }

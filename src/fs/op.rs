@@ -42,12 +42,12 @@ impl<'a> Operands<'a> {
     }
 
     /// What of the data is to be written, where a fault says so.
-    pub(super) fn parts(self) -> Option<Parts<'a>> {
+    pub(super) fn parts(&self) -> Option<Parts<'a>> {
         self.altered.and_then(Altered::parts)
     }
 
     /// Whether its sync is to be done.
-    pub(super) fn sync(self) -> Sync {
+    pub(super) fn sync(&self) -> Sync {
         self.altered.map_or(Sync::Own, |altered| altered.sync)
     }
 

@@ -17,7 +17,7 @@ pub(super) type Copied = ((Fh, u64), (Ino, Ino), (Fh, u64));
 impl Core {
     /// Reads what is written over, if somebody asks for it. One that appends writes over nothing.
     #[inline(always)]
-    pub(super) fn read_replaced(&self, operands: Operands<'_>, at: (Fh, u64), len: u64) {
+    pub(super) fn read_replaced(&self, operands: &Operands<'_>, at: (Fh, u64), len: u64) {
         if let Some(altered) = operands.altered {
             self.keep_replaced(altered, at, len);
         }
@@ -42,7 +42,7 @@ impl Core {
         &self,
         write: &Write,
         appends: bool,
-        caller: Caller,
+        caller: &Caller,
         (data, parts, altered): (&[u8], Parts<'_>, &Altered<'_>),
     ) -> io::Result<Written> {
         let file = (write.ino, write.fh);
@@ -50,7 +50,7 @@ impl Core {
             true => self.tree.getattr(file.0, Some(file.1))?.size,
             false => write.offset,
         };
-        let ordinary = write.kill.then_some(&caller);
+        let ordinary = write.kill.then_some(caller);
         let mut mode_changed = false;
         let bytes = self.write_parts(file, caller, (start, data.len() as u64), parts, |part| {
             let place = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
@@ -75,7 +75,7 @@ impl Core {
     pub(super) fn copy_torn(
         &self,
         (from, (source, ino), to): Copied,
-        caller: Caller,
+        caller: &Caller,
         len: u64,
         altered: &Altered<'_>,
     ) -> io::Result<usize> {
@@ -88,7 +88,7 @@ impl Core {
             let part = part.start.min(len)..part.end.min(len);
             let at = |(fh, offset): (Fh, u64)| (fh, offset.saturating_add(part.start));
             let whole = part.end - part.start;
-            let copied = self.tree.copy_file_range(&caller, at(from), at(to), whole, 0)?;
+            let copied = self.tree.copy_file_range(caller, at(from), at(to), whole, 0)?;
             self.spoil_copied(to, altered, copied as u64)?;
             Ok(copied)
         })?;
@@ -122,7 +122,7 @@ impl Core {
     pub(super) fn write_parts(
         &self,
         (ino, fh): (Ino, Fh),
-        caller: Caller,
+        caller: &Caller,
         (start, len): (u64, u64),
         parts: Parts<'_>,
         put: impl FnMut(&Range<u64>) -> io::Result<usize>,
@@ -131,14 +131,14 @@ impl Core {
         let bytes = parts.ranges.iter().map(put).sum::<io::Result<usize>>();
         let grown = match bytes {
             Ok(_) if parts.whole && len > 0 => {
-                self.grow((ino, fh), &caller, start.saturating_add(len.min(parts.room)))
+                self.grow((ino, fh), caller, start.saturating_add(len.min(parts.room)))
             }
             _ => Ok(()),
         };
         // Also if one of them failed: others may have been written.
         let moved = match parts.hidden {
-            true => self.set_mtime((ino, fh), &caller, TimeChange::At(before.0, before.1)),
-            false => self.move_mtime((ino, fh), &caller, before),
+            true => self.set_mtime((ino, fh), caller, TimeChange::At(before.0, before.1)),
+            false => self.move_mtime((ino, fh), caller, before),
         };
         let bytes = bytes?;
         grown.and(moved)?;

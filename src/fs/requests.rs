@@ -302,7 +302,7 @@ impl Filesystem for SlowFs {
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
         self.serve_inode(req, Call::Listxattr, ino, reply, move |core, ino, caller| {
-            core.tree.listxattr(&caller, ino, size)
+            core.tree.listxattr(caller, ino, size)
         });
     }
 
@@ -312,7 +312,7 @@ impl Filesystem for SlowFs {
 
     fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
         self.serve_inode(req, Call::Access, ino, reply, move |core, ino, caller| {
-            core.tree.access(&caller, ino, mask.bits().cast_unsigned())
+            core.tree.access(caller, ino, mask.bits().cast_unsigned())
         });
     }
 

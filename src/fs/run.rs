@@ -24,12 +24,12 @@ use crate::stats::{Answered, is_usual};
 
 /// The work of a request on the mirror, run at most once.
 pub(super) trait Work<R: Answer>:
-    FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
+    FnOnce(&Core, &Caller, &Operands<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
 {
 }
 
 impl<R: Answer, F> Work<R> for F where
-    F: FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
+    F: FnOnce(&Core, &Caller, &Operands<'_>, &mut R) -> io::Result<R::Value> + Send + 'static
 {
 }
 
@@ -224,7 +224,7 @@ impl Core {
     ) -> Ended<R> {
         let Some(struck) = struck else {
             let started = operands.noted.map(|_| Instant::now());
-            let result = run(self, op.caller, operands, reply);
+            let result = run(self, &op.caller, &operands, reply);
             let took = started.map(|started| started.elapsed());
             return Ended { result, injected: false, took };
         };

@@ -27,7 +27,7 @@ impl SlowFs {
     pub(super) fn serve<R, F>(&self, op: Op, operands: Operands<'_>, reply: R, run: F)
     where
         R: Answer,
-        F: FnOnce(&Core, Caller, Operands<'_>) -> io::Result<R::Value> + Send + 'static,
+        F: FnOnce(&Core, &Caller, &Operands<'_>) -> io::Result<R::Value> + Send + 'static,
     {
         self.serve_filling(op, operands, reply, move |core, caller, operands, _| {
             run(core, caller, operands)
@@ -44,7 +44,7 @@ impl SlowFs {
         run: F,
     ) where
         R: Answer,
-        F: FnOnce(&Core, Ino, Caller) -> io::Result<R::Value> + Send + 'static,
+        F: FnOnce(&Core, Ino, &Caller) -> io::Result<R::Value> + Send + 'static,
     {
         let ino = Ino(ino.0);
         let op = Op::new(req, call, Target::Inode(ino));
@@ -55,7 +55,7 @@ impl SlowFs {
     pub(super) fn serve_filling<R, F>(&self, op: Op, operands: Operands<'_>, reply: R, run: F)
     where
         R: Answer,
-        F: FnOnce(&Core, Caller, Operands<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
+        F: FnOnce(&Core, &Caller, &Operands<'_>, &mut R) -> io::Result<R::Value> + Send + 'static,
     {
         self.core.underway.sit();
         let mask = self.core.gate.mask();

@@ -31,7 +31,7 @@ impl Core {
         &self,
         tid: u32,
         (fh, datasync): (Fh, bool),
-        operands: Operands<'_>,
+        operands: &Operands<'_>,
     ) -> io::Result<()> {
         let sync = operands.sync();
         let unsynced = match &self.unsynced {

@@ -119,7 +119,7 @@ impl SlowFs {
         let op = Op::new(req, Call::Fallocate, Target::Inode(ino)).slow().bytes(fh, at, len);
         let op = op.freeing(mode & libc::FALLOC_FL_PUNCH_HOLE != 0);
         self.serve(op, Operands::default(), reply, move |core, caller, operands| {
-            let allocate = || core.tree.fallocate(&caller, fh, mode, at, len);
+            let allocate = || core.tree.fallocate(caller, fh, mode, at, len);
             core.tracked(|| About::Allocate { ino, mode, at, len }, allocate)?;
             let empties = mode & (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_ZERO_RANGE) != 0;
             if operands.guarded && empties {
@@ -152,7 +152,7 @@ impl SlowFs {
             let torn = operands.altered.filter(|of| flags == 0 && of.parts().is_some());
             let about = || About::Write { file: (ino, to.0), at: to.1, len, owes: None };
             let copied = core.tracked(about, || match torn {
-                None => core.tree.copy_file_range(&caller, from, to, len, flags),
+                None => core.tree.copy_file_range(caller, from, to, len, flags),
                 Some(altered) => core.copy_torn((from, (source, ino), to), caller, len, altered),
             });
             if operands.parts().is_some() {
@@ -177,10 +177,10 @@ impl Core {
         &self,
         write: &Write,
         appends: bool,
-        caller: Caller,
-        operands: Operands<'_>,
+        caller: &Caller,
+        operands: &Operands<'_>,
     ) -> io::Result<Written> {
-        let ordinary = write.kill.then_some(&caller);
+        let ordinary = write.kill.then_some(caller);
         if !appends {
             self.read_replaced(operands, (write.fh, write.offset), operands.data.len() as u64);
         }
@@ -209,8 +209,8 @@ impl Core {
         &self,
         write: &Write,
         appends: bool,
-        caller: Caller,
-        operands: Operands<'_>,
+        caller: &Caller,
+        operands: &Operands<'_>,
     ) -> io::Result<Written> {
         let bytes = (write.offset, operands.data.len());
         let about = || written((write.ino, write.fh), write.flags.0, caller.tid, bytes);

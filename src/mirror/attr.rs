@@ -125,14 +125,15 @@ impl<N: Default> Mirror<N> {
 
     /// The attributes of an inode, also of one that the kernel has forgotten since.
     pub(crate) fn attr(&self, inode: &Arc<Inode<N>>) -> io::Result<Attr> {
-        self.stat_inode(inode).map(|stat| attr_of(inode, &stat))
+        match inode.cached() {
+            Some(fd) => stat_of(&fd).map(|stat| attr_of(inode, &stat)),
+            None => self.stat_closed(inode).map(|stat| attr_of(inode, &stat)),
+        }
     }
 
     /// Without a descriptor its name will do, if that still leads to it.
-    fn stat_inode(&self, inode: &Arc<Inode<N>>) -> io::Result<Statx> {
-        if let Some(fd) = inode.cached() {
-            return stat_of(&fd);
-        }
+    #[inline(never)]
+    fn stat_closed(&self, inode: &Arc<Inode<N>>) -> io::Result<Statx> {
         match self.stat_by_name(inode) {
             Some(stat) => Ok(stat),
             None => stat_of(self.descriptor(inode)?),

@@ -174,6 +174,7 @@ impl<N: Default> Mirror<N> {
     }
 
     /// Reads into `buf`, which is emptied first: all of `size` bytes that the file has there.
+    #[inline(always)]
     pub(crate) fn read(&self, fh: Fh, offset: u64, size: u32, buf: &mut Buffer) -> io::Result<()> {
         read_all(&*self.handles.get(fh)?, offset, size, buf)
     }

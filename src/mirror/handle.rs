@@ -125,6 +125,7 @@ impl<N> Handles<N> {
         Ok(Fh(slot as u64 * SHARDS + start))
     }
 
+    #[inline(always)]
     pub(super) fn get(&self, fh: Fh) -> io::Result<Arc<Handle<N>>> {
         self.slot(fh)
             .and_then(|(shard, slot)| shard.read().slots.get(slot)?.clone())

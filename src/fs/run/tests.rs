@@ -159,7 +159,7 @@ impl Room {
 
     fn release(&self, (ino, fh): (Ino, Fh)) -> Result<(), i32> {
         let op = ask(Call::Release, Target::Inode(ino)).by(fh).must_run();
-        let run = move |core: &Core, _, _: Operands<'_>, _: &mut _| core.tree.release(fh);
+        let run = move |core: &Core, _: &_, _: &Operands<'_>, _: &mut _| core.tree.release(fh);
         self.serve::<ReplyEmpty, _>(op, Operands::default(), nothing, run)
     }
 
@@ -172,7 +172,7 @@ impl Room {
             Granted::created,
             |core, caller, operands, _| {
                 let flags = libc::O_RDWR;
-                let (entry, fh) = core.tree.create(&caller, ROOT, operands.name, 0o600, flags)?;
+                let (entry, fh) = core.tree.create(caller, ROOT, operands.name, 0o600, flags)?;
                 let opened = core.opened(entry.ino, fh, flags, &|_| unreachable!("by passthrough"));
                 Ok((core.entry(&entry), opened))
             },
@@ -185,7 +185,7 @@ impl Room {
     fn unlink(&self) -> Result<(), i32> {
         let op = ask(Call::Unlink, Target::Name(ROOT));
         let operands = Operands::name(OsStr::new("f"));
-        let run = |core: &Core, _, operands: Operands<'_>, _: &mut _| {
+        let run = |core: &Core, _: &_, operands: &Operands<'_>, _: &mut _| {
             core.tree.unlink(ROOT, operands.name)
         };
         self.serve::<ReplyEmpty, _>(op, operands, nothing, run)
@@ -226,7 +226,7 @@ fn a_sync_that_is_not_done_does_not_reach_the_backing() {
     room.fs.core.tree.release(fh).unwrap();
     let sync = || {
         let op = ask(Call::Fsync, Target::Inode(ino)).by(fh);
-        let run = move |core: &Core, _, operands: Operands<'_>, _: &mut _| {
+        let run = move |core: &Core, _: &_, operands: &Operands<'_>, _: &mut _| {
             core.sync(0, (fh, false), operands)
         };
         room.serve::<ReplyEmpty, _>(op, Operands::default(), nothing, run)
@@ -262,7 +262,7 @@ fn a_full_disk_learns_what_is_taken_and_freed_and_tells_it() {
         (state.free / BLOCK, state.inodes)
     };
     let told = || {
-        let run = |core: &Core, _, _: Operands<'_>, _: &mut _| core.tree.statfs(ROOT);
+        let run = |core: &Core, _: &_, _: &Operands<'_>, _: &mut _| core.tree.statfs(ROOT);
         let op = ask(Call::Statfs, Target::Inode(ROOT));
         let told = room.serve::<ReplyStatfs, _>(op, Operands::default(), nothing, run).unwrap();
         (told.f_bavail * told.f_frsize / BLOCK, told.f_ffree)
