@@ -30,17 +30,17 @@ pub trait Subject {
     /// Visits every path, in no order.
     fn paths(&self, visit: &mut dyn FnMut(&[u8]));
 
-    /// If it has no memo: the directory and the name, where the only path is that of the name in the
-    /// directory, and changes only with that of the directory.
-    fn entry(&self) -> Option<Entry<'_>> {
-        None
+    /// Calls `visit` with the directory and the name, where its only path is that of the name in the
+    /// directory.
+    fn entry(&self, visit: &mut dyn FnMut(&Entry<'_>)) {
+        let _ = visit;
     }
 }
 
 /// A name in a directory.
 pub struct Entry<'a> {
-    /// What is remembered with the directory.
-    pub directory: &'a Memo,
+    /// The directory, which has a memo, and one path, with no slash behind it but that of `/`.
+    pub directory: &'a dyn Subject,
     /// The last part of the path.
     pub name: &'a [u8],
 }
@@ -134,16 +134,9 @@ pub(super) fn with_matches<T>(
 #[inline(never)]
 fn find(snapshot: &Snapshot, subject: &dyn Subject, epoch: u64) -> Box<[usize]> {
     let Some(memo) = subject.memo() else {
-        let mut found = Found::new(snapshot, subject.methods());
-        match subject.entry() {
-            Some(entry) => found.of_entry(subject, epoch, &entry),
-            None => found.of_paths(subject),
-        }
-        return found.places.into();
+        return Found::of(snapshot, subject.methods(), subject);
     };
-    let mut found = Found::new(snapshot, MethodSet::ALL);
-    found.of_paths(subject);
-    let places: Box<[usize]> = found.places.into();
+    let places = Found::of(snapshot, MethodSet::ALL, subject);
     let version = snapshot.version();
     if places.is_empty() {
         memo.free.store(both(version, epoch).unwrap_or_default(), Ordering::Relaxed);
@@ -174,12 +167,19 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn new(snapshot: &'a Snapshot, methods: MethodSet) -> Found<'a> {
-        Found { snapshot, methods, places: Vec::new(), unsure: Vec::new() }
-    }
-
-    fn of_paths(&mut self, subject: &dyn Subject) {
-        subject.paths(&mut |path| self.of_path(path));
+    /// Finds those of the subject's paths.
+    fn of(snapshot: &'a Snapshot, methods: MethodSet, subject: &dyn Subject) -> Box<[usize]> {
+        let (places, unsure) = (Vec::new(), Vec::new());
+        let mut found = Found { snapshot, methods, places, unsure };
+        let mut is_entry = false;
+        subject.entry(&mut |entry| {
+            found.of_entry(entry);
+            is_entry = true;
+        });
+        if !is_entry {
+            subject.paths(&mut |path| found.of_path(path));
+        }
+        found.places.into()
     }
 
     fn of_path(&mut self, path: &[u8]) {
@@ -188,25 +188,30 @@ impl<'a> Found<'a> {
     }
 
     /// Goes on where the directory's path led.
-    fn of_entry(&mut self, subject: &dyn Subject, epoch: u64, entry: &Entry<'_>) {
-        let known = entry.directory.known.load();
-        let below = known.as_ref().and_then(|known| known.below.as_ref());
+    fn of_entry(&mut self, entry: &Entry<'_>) {
+        let Entry { directory, name } = entry;
+        // Before its path, so that no lead is remembered under a later epoch than its own.
+        let epoch = directory.epoch();
+        let memo = directory.memo();
+        let known = memo.map(|memo| memo.known.load());
+        let below = known.as_deref().and_then(|known| known.as_ref()?.below.as_ref());
         let lead = below.filter(|below| below.epoch == epoch).map(|below| below.lead);
         let patterns = &self.snapshot.patterns;
-        if lead.is_some_and(|lead| patterns.of_name(lead, entry.name, &mut |p| self.sift(p))) {
+        if lead.is_some_and(|lead| patterns.of_name(lead, name, &mut |place| self.sift(place))) {
             if !self.unsure.is_empty() {
-                subject.paths(&mut |path| self.decide(path));
+                directory.paths(&mut |path| self.decide(&[&slashed(path), *name].concat()));
             }
             return;
         }
         self.places.clear();
         self.unsure.clear();
-        subject.paths(&mut |path| {
-            let directory = path.strip_suffix(entry.name).unwrap_or_default();
-            if let Some(lead) = patterns.lead(directory) {
-                entry.directory.lead(Below { epoch, lead });
+        directory.paths(&mut |path| {
+            let mut path = slashed(path);
+            if let (Some(memo), Some(lead)) = (memo, patterns.lead(&path)) {
+                memo.lead(Below { epoch, lead });
             }
-            self.of_path(path);
+            path.extend_from_slice(name);
+            self.of_path(&path);
         });
     }
 
@@ -237,6 +242,13 @@ impl<'a> Found<'a> {
             self.places.insert(at, place);
         }
     }
+}
+
+/// The path of a directory with the slash that is between it and a name.
+fn slashed(directory: &[u8]) -> Vec<u8> {
+    let mut path = directory.strip_suffix(b"/").unwrap_or(directory).to_vec();
+    path.push(b'/');
+    path
 }
 
 #[cfg(test)]

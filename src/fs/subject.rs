@@ -93,8 +93,21 @@ impl Subject for TreeSubject<'_> {
         }
     }
 
-    fn entry(&self) -> Option<Entry<'_>> {
-        let name = self.name?.as_bytes();
-        Some(Entry { directory: &self.inode.note.memo, name })
+    fn entry(&self, visit: &mut dyn FnMut(&Entry<'_>)) {
+        let (directory, own);
+        let name = match self.name {
+            Some(name) => {
+                directory = Arc::clone(&self.inode);
+                name
+            }
+            None => {
+                let Some((parent, name)) = self.tree.only_name(&self.inode) else { return };
+                (directory, own) = (parent, name);
+                &*own
+            }
+        };
+        let of =
+            TreeSubject { tree: self.tree, inode: directory, name: None, methods: self.methods };
+        visit(&Entry { directory: &of, name: name.as_bytes() });
     }
 }

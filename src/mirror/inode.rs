@@ -151,6 +151,14 @@ impl<N> Inode<N> {
         self.state.lock().names().cloned().collect()
     }
 
+    /// Its name, if it has just one.
+    pub(super) fn only_name(&self) -> Option<Name> {
+        let state = self.state.lock();
+        let mut names = state.names();
+        let name = names.next()?;
+        names.next().is_none().then(|| name.clone())
+    }
+
     /// Whether it has a name in that directory.
     #[must_use]
     pub(crate) fn lies_in(&self, parent: Ino) -> bool {

@@ -8,6 +8,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::inode::{Inode, MAX_DEPTH};
@@ -39,6 +40,12 @@ impl<N: Default> Mirror<N> {
             self.path_by(Some(name), &mut path);
             visit(&path);
         }
+    }
+
+    /// The directory and the name of an inode that has been met by one name only; the root has none.
+    pub(crate) fn only_name(&self, inode: &Inode<N>) -> Option<(Arc<Inode<N>>, Box<OsStr>)> {
+        let Name { parent, name } = inode.only_name()?;
+        Some((self.table.get(parent)?, name))
     }
 
     /// Appends the path of an inode by one of its names; the root has none.
