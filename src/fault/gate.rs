@@ -82,6 +82,13 @@ impl Gate {
         self.table.log_all();
     }
 
+    /// Whether it is remembered that no fault matches the subject.
+    #[inline]
+    #[must_use]
+    pub(crate) fn matches_none(&self, subject: &dyn Subject) -> bool {
+        is_free(self.table.version(), subject)
+    }
+
     /// Counts the operation and rolls the dice, for each fault in order that matches one of its
     /// subjects: at most once per fault. What stands adds up; the first fault that fires ends it.
     pub fn decide(&self, subjects: &[&dyn Subject], op: &Operation<'_>) -> Verdict {
@@ -136,8 +143,7 @@ impl Gate {
         op: &Operation<'_>,
         roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
     ) -> Verdict {
-        let version = self.table.version();
-        if subjects.iter().all(|subject| is_free(version, *subject)) {
+        if subjects.iter().all(|subject| self.matches_none(*subject)) {
             return Verdict::Run;
         }
         let mut hit = None;

@@ -17,7 +17,7 @@ use super::subject::TreeSubject;
 use super::{Core, SlowFs};
 use crate::fault::hold::Moment;
 use crate::fault::plan::Hold;
-use crate::fault::{Hit, Mask, Operation, Outcome, Said, Verdict};
+use crate::fault::{Hit, Mask, Outcome, Said, Verdict};
 use crate::kept::Kept;
 use crate::mirror::{Caller, Ino};
 use crate::ops::{Call, MethodSet};
@@ -93,8 +93,7 @@ impl SlowFs {
 
     fn serve_armed<R: Answer, F: Work<R>>(&self, mut task: Task<R, F>, operands: Operands<'_>) {
         let arrived = *task.op.arrived.get_or_insert_with(Instant::now);
-        let view = task.op.view(operands);
-        let Verdict::Hit(mut hit) = self.core.decide(&task.op, operands, view) else {
+        let Verdict::Hit(mut hit) = self.core.decide(&task.op, operands) else {
             return self.core.run(&task.op, operands, None, task.reply, task.run);
         };
         let said = hit.take_said();
@@ -160,7 +159,8 @@ impl Core {
         armed.intersects(op.methods())
     }
 
-    fn decide(&self, op: &Op, operands: Operands<'_>, view: Operation<'_>) -> Verdict {
+    /// As faults see it only where one may match: most operations meet none.
+    fn decide(&self, op: &Op, operands: Operands<'_>) -> Verdict {
         if self.spared.is(op.caller.tid) {
             return Verdict::Run;
         }
@@ -168,12 +168,13 @@ impl Core {
         let own = if op.call == Call::CopyTo { &second } else { &first };
         let named = || own.as_ref().map(TreeSubject::path_below).unwrap_or_default();
         let end = || self.end_of_source(op);
-        let view = view.named(&named).ending(&end);
+        let view = || op.view(operands).named(&named).ending(&end);
         match (&first, &second) {
-            (Some(a), Some(b)) => self.gate.decide(&[a, b], &view),
-            (Some(one), None) if Core::is_step(op) => self.decide_step(op, one, &view),
-            (Some(one), None) if Core::is_cached_read(op) => self.decide_read(op, one, view),
-            (Some(one), None) | (None, Some(one)) => self.gate.decide(&[one], &view),
+            (Some(a), Some(b)) => self.gate.decide(&[a, b], &view()),
+            (Some(one), None) if Core::is_step(op) => self.decide_step(op, one, &view()),
+            (Some(one), None) if Core::is_cached_read(op) => self.decide_read(op, one, view()),
+            (Some(one), None) | (None, Some(one)) if self.gate.matches_none(one) => Verdict::Run,
+            (Some(one), None) | (None, Some(one)) => self.gate.decide(&[one], &view()),
             (None, None) => Verdict::Run,
         }
     }
