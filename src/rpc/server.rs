@@ -27,6 +27,7 @@ use super::wire::{self, Fields, Limits, Message, MessageReader, ReadError, Value
 use crate::fault::Origin;
 use crate::scenario::Why;
 use crate::sys::memory;
+use crate::sys::turns;
 
 /// How long a peer may take to accept a reply.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -249,6 +250,10 @@ impl Drop for Session {
 
 impl Session {
     fn serve(&self) {
+        // A change that takes long to make has nobody wait for it who asks for no change.
+        if let Err(error) = turns::be_short() {
+            debug!("who asks for changes computes in long turns: {error}");
+        }
         match &self.door {
             Door::Thrift => self.serve_thrift(),
             Door::Http(access) => self.serve_http(Some(access)),
