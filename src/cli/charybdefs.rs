@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use super::mount::{self, MountArgs};
 use super::options::{self, MountOption};
 use super::typed::Typed;
-use super::{outcome, output};
+use super::{outcome, output, version};
 
 /// The name that this grammar goes by.
 pub(super) const NAME: &str = "charybdefs";
@@ -36,7 +36,7 @@ pub(super) fn run(words: Vec<OsString>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if words.iter().any(|w| w == "-V" || w == "--version") {
-        output::out(concat!("slowfs ", env!("CARGO_PKG_VERSION"), ", as charybdefs"));
+        output::out(&format!("{}, as charybdefs", version::short()));
         return ExitCode::SUCCESS;
     }
     // pkill, killall and pgrep look for the thread's name, which is that of the file executed.

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod act;
@@ -20,6 +21,7 @@ mod faults;
 mod help;
 mod http;
 mod injections;
+mod kernel;
 mod keys;
 mod kind;
 mod kinds;
@@ -57,6 +59,7 @@ mod trial;
 mod typed;
 mod umount;
 mod values;
+mod version;
 mod watch;
 mod whom;
 
@@ -114,8 +117,7 @@ fn command() -> clap::Command {
             bare.subcommand(command)
         };
     }
-    let help = overview::long(&bare);
-    bare.override_help(help)
+    bare
 }
 
 /// Runs the command that `args` spells. The program's name, which is the first, decides on the
@@ -187,9 +189,28 @@ fn misunderstood(error: &clap::Error, grammar: &clap::Command, words: &[OsString
     if error.use_stderr() {
         return wrong(&misunderstood::told(error, grammar, words));
     }
+    // It takes long to make, and most commands have no use for it.
+    if error.kind() == ErrorKind::DisplayHelp && is_of_all(words, grammar) {
+        output::out(&overview::long(grammar));
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayVersion {
+        let is_long = words.iter().any(|word| word == "--version");
+        output::out(&if is_long { version::long() } else { version::short() });
+        return ExitCode::SUCCESS;
+    }
     // A reader that has gone away is no error.
     let _ = error.print();
     ExitCode::SUCCESS
+}
+
+/// Whether help is asked for on no command.
+fn is_of_all(words: &[OsString], grammar: &clap::Command) -> bool {
+    match words {
+        [first, ..] if first == "help" => words.len() == 1,
+        [first, ..] => grammar.find_subcommand(first).is_none(),
+        [] => true,
+    }
 }
 
 /// The exit code of what cannot be meant, which is told.

@@ -1,7 +1,6 @@
 //! What `slowfs` alone and its help show: the commands, by what they are for. No locks.
 
 use clap::Command;
-use clap::builder::StyledStr;
 
 use super::help;
 use crate::fault::kinds::KINDS;
@@ -14,6 +13,9 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Measure", &["record", "demo", "selftest"]),
     ("Power", &["unsynced", "checkpoint", "power-cut", "power-on", "crash-test"]),
 ];
+
+/// How the program is called.
+const USAGE: &str = "slowfs COMMAND [ARGUMENT]...";
 
 const LOOK: &str = "Look";
 
@@ -57,15 +59,16 @@ pub(super) fn short(grammar: &Command) -> String {
 }
 
 /// One line a command.
-pub(super) fn long(grammar: &Command) -> StyledStr {
-    let mut text = format!("{}\n\nUsage: slowfs COMMAND [ARGUMENT]...\n", about(grammar));
+pub(super) fn long(grammar: &Command) -> String {
+    let mut text = format!("{}\n\nUsage: {USAGE}\n", about(grammar));
     for (word, commands) in groups(grammar) {
         let own = Command::new("slowfs").help_template("{subcommands}").max_term_width(100);
         let own = own.disable_help_subcommand(true).subcommands(commands.into_iter().cloned());
         text += &format!("\n{word}:\n{}\n", own.clone().render_help().to_string().trim_end());
     }
-    text += "\nOptions:\n  -h, --help     Print this\n  -V, --version  Print the version\n\n";
-    StyledStr::from(text + help::SLOWFS)
+    text += "\nOptions:\n  -h, --help     Print this\n  -V, --version  Print the version, --version also \
+             what there is of FUSE\n\n";
+    text + help::SLOWFS
 }
 
 fn about(grammar: &Command) -> String {

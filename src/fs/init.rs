@@ -43,6 +43,9 @@ pub struct Kernel {
     pub drops_entries: bool,
 }
 
+/// The version of the protocol that fuser speaks, which it keeps to itself: major, minor.
+pub(crate) const LIBRARY_PROTOCOL: (u32, u32) = (7, 40);
+
 /// The first version of the protocol with FUSE_NOTIFY_INC_EPOCH.
 const DROPS_ENTRIES: Version = Version(7, 44);
 
@@ -84,4 +87,35 @@ pub fn negotiate(config: &mut KernelConfig, options: &FsOptions, stacked: bool) 
     let version = config.kernel_abi();
     let drops_entries = (version.0, version.1) >= (DROPS_ENTRIES.0, DROPS_ENTRIES.1);
     Kernel { protocol: version.to_string(), capabilities, drops_entries }
+}
+
+#[cfg(test)]
+mod tests {
+    use fuser::{Config, Filesystem, Session, SessionACL};
+    use rustix::io::{read, write};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    struct Empty;
+
+    impl Filesystem for Empty {}
+
+    #[test]
+    fn the_library_speaks_the_version_that_is_told() {
+        let packets = (AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty());
+        let (kernel, connection) = socketpair(packets.0, packets.1, packets.2, None).unwrap();
+        // FUSE_INIT, as a kernel sends it: length, opcode and number; then its version.
+        let mut request = vec![0; 104];
+        for (at, number) in [(0, 104), (4, 26), (8, 1), (40, 7), (44, 999)] {
+            request[at..at + 4].copy_from_slice(&u32::to_ne_bytes(number));
+        }
+        write(&kernel, &request).unwrap();
+        let session = Session::from_fd(Empty, connection, SessionACL::All, Config::default());
+        drop(session.unwrap());
+        let mut reply = [0; 256];
+        let length = read(&kernel, &mut reply).unwrap();
+        let number = |at| u32::from_ne_bytes(reply[..length][at..at + 4].try_into().unwrap());
+        assert_eq!((number(16), number(20)), LIBRARY_PROTOCOL);
+    }
 }

@@ -67,8 +67,8 @@ mod warden;
 mod writes;
 mod written_back;
 
-pub(crate) use init::Kernel;
 pub use init::negotiate;
+pub(crate) use init::{Kernel, LIBRARY_PROTOCOL};
 pub(crate) use notifier::Notifier;
 use passthrough::Note;
 pub(crate) use plug::{How, Plug};

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::finding::Finding;
 use super::scene::Scene;
+use crate::cli::kernel::{self, names};
 use crate::daemon::offer::{Offer, offer};
 use crate::daemon::timeouts::request_timeouts;
 use crate::sys::text_of;
@@ -102,7 +103,7 @@ pub(super) fn configuration(scene: &Scene) -> Finding {
 }
 
 pub(super) fn protocol(scene: &Scene) -> Finding {
-    let linux = format!("Linux {}", rustix::system::uname().release().to_string_lossy());
+    let linux = kernel::release();
     let told = offer().ok().map(|offer| offer.protocol).or_else(|| {
         let text = &scene.answered().next()?.1.info.fuse_protocol;
         let (major, minor) = text.split_once('.')?;
@@ -127,66 +128,20 @@ fn unknown(is: String) -> Finding {
     Finding::ok(is, "what the kernel offers is told to root, or of a mount that is there")
 }
 
-/// What a kernel may lack.
-struct Feature {
-    /// Its flag in linux/fuse.h; none of what is no matter of FUSE.
-    flag: Option<u32>,
-    name: &'static str,
-    since: &'static str,
-    /// What is not to be had without.
-    harm: &'static str,
-}
-
-const fn feature(
-    flag: Option<u32>,
-    name: &'static str,
-    since: &'static str,
-    harm: &'static str,
-) -> Feature {
-    Feature { flag, name, since, harm }
-}
-
-/// Those that this program uses, by the kernels that brought them.
-const FEATURES: [Feature; 6] = [
-    feature(Some(12), "auto_inval_data", "Linux 3.6", "read faults miss what is cached"),
-    feature(Some(20), "posix_acl", "Linux 4.9", "access control lists are not kept"),
-    feature(Some(28), "handle_killpriv_v2", "Linux 5.12", "each write asks for capabilities first"),
-    feature(
-        Some(36),
-        "direct_io_allow_mmap",
-        "Linux 6.6",
-        "what is opened under a read fault cannot be mapped shared, as etcd does",
-    ),
-    feature(
-        None,
-        "statx_mnt_id_unique",
-        "Linux 6.8",
-        "a mount is told less surely from one that took its place and number",
-    ),
-    feature(Some(37), "passthrough", "Linux 6.9", "`slowfs mount --passthrough-except` is refused"),
-];
-
 pub(super) fn features(_: &Scene) -> Finding {
     match offer() {
-        Ok(offer) => of_offer(offer),
+        Ok(offer) => of_offer(&offer),
         Err(_) => unknown("they cannot be seen without a mount".to_owned()),
     }
 }
 
-fn of_offer(offer: Offer) -> Finding {
-    let has = |feature: &&Feature| match feature.flag {
-        Some(bit) => offer.flags >> bit & 1 == 1,
-        None => offer.tells_mounts_apart,
-    };
-    let (there, missing): (Vec<_>, Vec<_>) = FEATURES.iter().partition(has);
-    let listed = |features: &[&Feature], told: fn(&Feature) -> &'static str| {
-        features.iter().map(|feature| told(feature)).collect::<Vec<_>>().join(", ")
-    };
+fn of_offer(offer: &Offer) -> Finding {
+    let (there, missing) = kernel::features(offer);
     match missing.last() {
-        None => Finding::ok(listed(&there, |it| it.name), "all that slowfs uses is there"),
+        None => Finding::ok(names(&there), "all that slowfs uses is there"),
         Some(newest) => Finding::note(
-            format!("without {}", listed(&missing, |it| it.name)),
-            listed(&missing, |it| it.harm),
+            format!("without {}", names(&missing)),
+            missing.iter().map(|feature| feature.harm).collect::<Vec<_>>().join(", "),
             format!("use {} or later", newest.since),
         ),
     }
@@ -209,18 +164,17 @@ pub(super) fn timeouts(_: &Scene) -> Finding {
 mod tests {
     use super::super::finding::Verdict;
     use super::*;
+    use crate::cli::kernel::tests::without;
 
     #[test]
     fn what_a_kernel_lacks_is_told_with_what_is_lost() {
-        let flags = FEATURES.iter().filter_map(|feature| feature.flag);
-        let all = flags.fold(0, |all, bit| all | 1 << bit);
-        let offer = |flags| Offer { protocol: (7, 41), flags, tells_mounts_apart: true };
-        assert_eq!(of_offer(offer(all)).verdict, Verdict::Ok);
-        let lacking = of_offer(offer(all & !(1 << 37)));
+        assert_eq!(of_offer(&without(&[])).verdict, Verdict::Ok);
+        let lacking = of_offer(&without(&[37]));
         assert_eq!(lacking.verdict, Verdict::Note);
         assert_eq!(lacking.is, "without passthrough");
         assert_eq!(lacking.todo.unwrap(), "use Linux 6.9 or later");
-        let older = of_offer(Offer { tells_mounts_apart: false, ..offer(0) });
+        let older = Offer { tells_mounts_apart: false, ..without(&[12, 20]) };
+        let older = of_offer(&older);
         assert!(older.is.contains("auto_inval_data, posix_acl"), "{}", older.is);
     }
 }
