@@ -234,9 +234,10 @@ mod tests {
     #[test]
     fn what_is_told_is_what_can_be_done() {
         let opener = |pid| Opener { pid, program: "cat".into(), first: "/m/f".into(), more: 0 };
-        let busy = |found: Vec<_>, unseen, held| {
+        let busy = |found: Vec<_>, missed, held| {
             let below = Vec::new();
-            Busy { openers: Openers { found, unseen }, below, held }.told(Path::new("/m"))
+            let openers = Openers { found, missed, ..Openers::default() };
+            Busy { openers, below, held }.told(Path::new("/m"))
         };
         let force = "`slowfs umount --force /m` ends it all the same, and who uses it gets errors";
         assert_eq!(
@@ -251,7 +252,7 @@ mod tests {
             busy(vec![], 3, Some(0)),
             format!("3 processes could not be looked at; {force}")
         );
-        let openers = Openers { found: vec![opener(7)], unseen: 0 };
+        let openers = Openers { found: vec![opener(7)], ..Openers::default() };
         let below = vec!["/m m/a".into(), "/m m/b".into()];
         assert_eq!(
             Busy { below, openers, held: None }.told(Path::new("/m m")),

@@ -27,12 +27,12 @@ type Device = (u32, u32);
 pub(super) fn kill(device: Device, spared: &[u32]) -> BTreeSet<Process> {
     let mut killed = BTreeSet::new();
     for _ in 0..SEARCHES {
-        let found = openers(device);
+        let found = without(openers(device), spared);
         if let Some(blind) = found.blind_spot() {
             tracing::warn!("the power cut may have left some alive: {blind}");
         }
         let pids = found.found.iter().map(|opener| opener.pid);
-        let victims = pids.filter(|pid| !spared.contains(pid)).filter_map(process::victim);
+        let victims = pids.filter_map(process::victim);
         let fresh: Vec<Process> = victims.filter(|victim| !killed.contains(victim)).collect();
         if fresh.is_empty() {
             break;
@@ -52,6 +52,15 @@ pub(super) fn kill(device: Device, spared: &[u32]) -> BTreeSet<Process> {
     killed
 }
 
+/// Without those that are left alive anyway, whether they could be looked at or not: of init in a container nobody
+/// sees more than that it is there.
+fn without(mut found: Openers, spared: &[u32]) -> Openers {
+    let may_die = |pid: u32| pid > 1 && !spared.contains(&pid);
+    found.hidden.retain(|pid| may_die(*pid));
+    found.found.retain(|opener| may_die(opener.pid));
+    found
+}
+
 fn openers(device: Device) -> Openers {
     let is_wanted = move |open: &process::Open| open.device == device && !open.stands;
     process::openers(SEARCHING, Path::is_absolute, is_wanted)
@@ -67,5 +76,20 @@ pub(super) fn wait(killed: impl Iterator<Item = Process>) {
             return;
         }
         thread::sleep(LOOK_EVERY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_it_spares_it_need_not_see() {
+        let unseen = |hidden: &[u32]| {
+            let found = Openers { hidden: hidden.to_vec(), ..Openers::default() };
+            without(found, &[7]).blind_spot()
+        };
+        assert_eq!(unseen(&[1, 7]), None);
+        assert_eq!(unseen(&[1, 7, 9]).as_deref(), Some("1 process could not be looked at"));
     }
 }

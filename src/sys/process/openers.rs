@@ -49,16 +49,19 @@ pub(crate) struct Opener {
 pub(crate) struct Openers {
     /// The processes, by their numbers.
     pub found: Vec<Opener>,
-    /// How many could not be looked at: others', or they took too long.
-    pub unseen: usize,
+    /// Others' that could not be looked at.
+    pub hidden: Vec<u32>,
+    /// How many took too long.
+    pub missed: usize,
 }
 
 impl Openers {
     /// That some could not be looked at, if so: `2 processes could not be looked at`.
     #[must_use]
     pub(crate) fn blind_spot(&self) -> Option<String> {
-        let es = if self.unseen == 1 { "" } else { "es" };
-        (self.unseen > 0).then(|| format!("{} process{es} could not be looked at", self.unseen))
+        let unseen = self.hidden.len() + self.missed;
+        let es = if unseen == 1 { "" } else { "es" };
+        (unseen > 0).then(|| format!("{unseen} process{es} could not be looked at"))
     }
 
     /// Some of them on a line: `12 (cat: /mnt/f and 2 more), 14 (sh: working directory /mnt)`.
@@ -88,20 +91,22 @@ pub(crate) fn openers(
         pid if pid == own => Seen::Nothing,
         pid => look(pid, &may_be, &is_wanted),
     });
-    let hidden = looks.seen.iter().filter(|seen| matches!(seen, Seen::Hidden)).count();
-    let opener = |seen| match seen {
-        Seen::Opener(opener) => Some(opener),
-        Seen::Nothing | Seen::Hidden => None,
-    };
-    let mut found: Vec<_> = looks.seen.into_iter().filter_map(opener).collect();
-    found.sort_unstable_by_key(|opener| opener.pid);
-    Openers { found, unseen: looks.missed + hidden }
+    let mut openers = Openers { missed: looks.missed, ..Openers::default() };
+    for seen in looks.seen {
+        match seen {
+            Seen::Nothing => {}
+            Seen::Hidden(pid) => openers.hidden.push(pid),
+            Seen::Opener(opener) => openers.found.push(opener),
+        }
+    }
+    openers.found.sort_unstable_by_key(|opener| opener.pid);
+    openers
 }
 
 enum Seen {
     Nothing,
     /// It may not be looked at.
-    Hidden,
+    Hidden(u32),
     Opener(Opener),
 }
 
@@ -117,7 +122,7 @@ fn look(pid: u32, may_be: &impl Fn(&Path) -> bool, is_wanted: &impl Fn(&Open) ->
         [("cwd", "working directory "), ("root", "root directory "), ("exe", "program ")]
     {
         match linked(&dir.join(name), may_be) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Seen::Hidden,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Seen::Hidden(pid),
             Ok(Some(open)) => {
                 let open = Open { stands: name != "exe", ..open };
                 wanted.extend(is_wanted(&open).then_some((what, open.path)));
@@ -217,7 +222,7 @@ mod tests {
     #[test]
     fn five_are_named_and_the_others_counted() {
         let opener = |pid| Opener { pid, program: "x".into(), first: "/f".into(), more: 0 };
-        let openers = Openers { found: (1..=7).map(opener).collect(), unseen: 0 };
+        let openers = Openers { found: (1..=7).map(opener).collect(), ..Openers::default() };
         assert!(openers.named().ends_with("5 (x: /f), 2 more"), "{}", openers.named());
     }
 }
