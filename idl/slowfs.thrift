@@ -88,6 +88,7 @@ struct Cleared {
     2: i64 released,                // how many operations went on by it
     3: list<Taken> taken,           // the faults that have lost methods by it, and stay
     4: optional string scenario,    // the one that it has ended, if one ran
+    5: optional string power,       // what has become of it, if it was off, or why it is not on by that
 }
 
 /** A parameter of a kind. */
@@ -600,7 +601,7 @@ service SlowFS extends charybdefs.server {
     /** Has what waits go on instead; false if it does so already. */
     bool power_abort(1: i64 ticket) throws (1: Refused refused),
 
-    /** Has the power on again; whether it was off. */
+    /** Has the power on again; whether it was off. Refused while it is being cut. */
     bool power_on() throws (1: Refused refused),
 
     /** Who answers here, and how it is mounted. */

@@ -44,13 +44,14 @@ pub(super) fn clear(client: &mut Client, what: &[Cleared]) -> Result<Report, Cli
 
 /// What has come of clearing that, or everything, as far as the server tells.
 fn told(named: Option<&str>, cleared: Option<&rpc::Cleared>) -> String {
-    let Some(rpc::Cleared { faults, released, taken, scenario }) = cleared else {
+    let Some(rpc::Cleared { faults, released, taken, scenario, power }) = cleared else {
         return format!("cleared {}", named.unwrap_or("every fault"));
     };
     let ended = scenario.as_ref().map(|name| {
         format!("; scenario {} is ended, and what it had set is cleared", words::visible(name))
     });
-    let ended = ended.unwrap_or_default();
+    let power = power.as_ref().map(|power| format!("; {}", words::visible(power)));
+    let ended = ended.into_iter().chain(power).collect::<String>();
     if faults.is_empty() && taken.is_empty() && *released == 0 {
         let none =
             named.map_or("no fault was set".to_owned(), |named| format!("no fault on {named}"));

@@ -10,15 +10,22 @@ use serde_json::json;
 use super::control::Target;
 use super::power::counted;
 use super::render::{explain, unreached};
-use super::report::{Report, print};
+use super::report::{self, Report, print};
 use super::tracking::CutArgs;
-use crate::rpc::{Client, ClientError, CutNow, PowerLoss};
+use crate::rpc::{Client, ClientError, CutNow, Info, PowerLoss};
 
 /// How long to wait for a connection, and for each answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long requests of a mount that is ready wait for the others at most.
 const STAYS: Duration = Duration::from_secs(20);
+
+/// A mount that answers, and which one it is.
+struct Reached<'a> {
+    addr: &'a str,
+    client: Client,
+    info: Option<Info>,
+}
 
 /// A mount whose requests wait, and by which ticket.
 struct Ready {
@@ -28,7 +35,12 @@ struct Ready {
 
 /// Cuts the power of all of them, or of none.
 pub(super) fn cut(args: &CutArgs, target: &Target) -> ExitCode {
-    let prepared = of_each(&target.addr, |addr| prepare(addr, target));
+    let reached = of_each(&target.addr, |addr| reach(addr, target));
+    if let Some(why) = twice(&reached) {
+        report::nobody(&why, target);
+        return ExitCode::FAILURE;
+    }
+    let prepared = of_each(reached, |reached| prepare(reached?));
     let is_ready = prepared.iter().all(Result::is_ok);
     // The same dice for all, so that one number repeats it.
     let seed = args.seed.unwrap_or_else(rand::random);
@@ -67,8 +79,33 @@ pub(super) fn on(client: &mut Client) -> Result<Report, ClientError> {
     Ok(Report::new(text, json!({ "was_off": was_off })))
 }
 
-fn prepare(addr: &str, target: &Target) -> Result<Ready, String> {
+fn reach<'a>(addr: &'a str, target: &Target) -> Result<Reached<'a>, String> {
     let mut client = Client::connect(addr, TIMEOUT).map_err(|e| unreached(&e, target.origin))?;
+    // Who cannot tell has no power to be cut either.
+    let info = client.info().ok();
+    Ok(Reached { addr, client, info })
+}
+
+/// That two addresses are of one mount, if so: the second would find that it is being cut already.
+fn twice(reached: &[Result<Reached<'_>, String>]) -> Option<String> {
+    let known = reached.iter().flatten();
+    let known: Vec<_> = known.filter_map(|one| Some((one.addr, one.info.as_ref()?))).collect();
+    let which = |info: &Info| (info.pid, info.started_unix_ms, info.mountpoint.clone());
+    let before = |n: usize| known.iter().take(n).map(|(addr, info)| (*addr, which(info)));
+    let (first, (addr, info)) = known.iter().enumerate().find_map(|(n, (addr, info))| {
+        let (first, _) = before(n).find(|(_, other)| *other == which(info))?;
+        Some((first, (*addr, info)))
+    })?;
+    let mountpoint = info.mountpoint.0.display();
+    Some(match first == addr {
+        true => format!("{addr} is named twice: name each mount once; nothing is cut"),
+        false => format!(
+            "{first} and {addr} are one mount, {mountpoint}: name each once; nothing is cut"
+        ),
+    })
+}
+
+fn prepare(Reached { addr, mut client, .. }: Reached<'_>) -> Result<Ready, String> {
     let ticket = client.power_prepare(STAYS).map_err(|e| explain(addr, e))?;
     Ok(Ready { client, ticket })
 }

@@ -177,8 +177,8 @@ impl UnsyncedLog for Door {
         })
     }
 
-    fn power_on(&self) -> bool {
-        self.plug.on()
+    fn power_on(&self) -> Result<bool, String> {
+        self.plug.on().map_err(|e| e.to_string())
     }
 }
 

@@ -280,8 +280,11 @@ impl Plug {
     }
 
     /// Has the power on again; whether it was off.
-    pub(crate) fn on(&self) -> bool {
-        self.power().is_ok_and(Power::on)
+    ///
+    /// # Errors
+    /// It is being cut.
+    pub(crate) fn on(&self) -> Result<bool, CutFailed> {
+        Ok(self.power()?.on()?)
     }
 
     /// How often it was cut, and whether it is off.

@@ -97,6 +97,7 @@ impl Control {
             assert_eq!(again(&reply, framed, Limits::REPLY), encoded(&reply, framed));
         }
         self.handler.stage.lose(PEER);
+        self.handler.lose_prepared(PEER);
         self.table.clear_all();
         assert!(self.table.list().is_empty());
     }

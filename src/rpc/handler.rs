@@ -1,7 +1,7 @@
 //! What each call does to the table of faults, and what it answers.
 //!
 //! Invariant: a call is carried out whole or answered with an error and changes nothing. Each
-//! change is logged with its peer, what it set and how that was read. No locks of its own.
+//! change is logged with its peer, what it set and how that was read. Its one lock is for memory work only.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use thrift::ApplicationErrorKind;
 use thrift::protocol::TMessageType;
 use tracing::{debug, warn};
@@ -120,6 +121,8 @@ pub(super) struct Handler {
     pub(super) looking: Place,
     /// Where its scenarios run.
     pub(super) stage: Stage,
+    /// The power cut that was prepared last: by whom, and its ticket.
+    pub(super) prepared: Mutex<Option<(Origin, i64)>>,
 }
 
 impl Handler {
@@ -127,7 +130,8 @@ impl Handler {
         let (dropped, looking) = (Dropped::default(), Place::default());
         let (bounds, repairer) = (config.bounds.clone(), config.repairer.shared());
         let stage = Stage::new(Arc::clone(&table), Arc::clone(&stats), bounds, repairer);
-        Handler { table, stats, config, dropped, looking, stage }
+        let prepared = Mutex::default();
+        Handler { table, stats, config, dropped, looking, stage, prepared }
     }
 
     pub(super) fn answer(&self, peer: Peer<'_>, message: &Message) -> Answer {

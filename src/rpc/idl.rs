@@ -240,7 +240,13 @@ fn faults_are_written_as_ever() {
     is_golden("put", put);
     is_golden(
         "cleared",
-        Cleared { faults: vec![1, 2], released: 3, taken: vec![taken], scenario: text("slow") },
+        Cleared {
+            faults: vec![1, 2],
+            released: 3,
+            taken: vec![taken],
+            scenario: text("slow"),
+            power: text("on"),
+        },
     );
     let of_time = ParamInfo {
         name: "time".into(),

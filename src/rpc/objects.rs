@@ -103,6 +103,7 @@ pub(crate) fn cleared(named: Option<&[String]>, cleared: Option<&Cleared>) -> Va
         "released": cleared.map(|done| done.released),
         "taken": cleared.map(|done| &done.taken),
         "scenario": cleared.and_then(|done| done.scenario.as_ref()),
+        "power": cleared.and_then(|done| done.power.as_ref()),
     })
 }
 

@@ -63,6 +63,7 @@ impl Handler {
                 ))
             })?;
         let ticket = self.unsynced_log()?.prepare(stays).map_err(Refusal::Own)?;
+        *self.prepared.lock() = Some((peer, ticket));
         info!(%peer, "power_prepare: requests wait for {stays:?} at most");
         Ok(ticket)
     }
@@ -85,17 +86,29 @@ impl Handler {
     }
 
     pub(super) fn power_on(&self, peer: Origin) -> Result<bool, Refusal> {
-        let was_off = self.unsynced_log()?.power_on();
+        let was_off = self.unsynced_log()?.power_on().map_err(Refusal::Own)?;
         info!(%peer, "power_on: it was {}", if was_off { "off" } else { "on already" });
         Ok(was_off)
     }
 
-    /// Everything is cleared, and so the power is on.
-    pub(super) fn clear_power(&self, peer: Origin) {
-        if let Some(log) = self.config.unsynced.get()
-            && log.power_on()
+    /// Everything is cleared, and so the power is on: what there is to tell of that.
+    pub(super) fn clear_power(&self, peer: Origin) -> Option<String> {
+        let told = match self.config.unsynced.get()?.power_on() {
+            Ok(false) => return None,
+            Ok(true) => "the power is on again".to_owned(),
+            Err(why) => why,
+        };
+        info!(%peer, "{told}");
+        Some(told)
+    }
+
+    /// That connection is gone: what it has prepared it does not do, and nobody waits for it.
+    pub(super) fn lose_prepared(&self, peer: Origin) {
+        let own = self.prepared.lock().take_if(|(whose, _)| *whose == peer);
+        if let (Some((_, ticket)), Some(log)) = (own, self.config.unsynced.get())
+            && log.abort(ticket)
         {
-            info!(%peer, "the power is on again");
+            info!(%peer, "who has prepared a power cut is gone: requests go on");
         }
     }
 }

@@ -70,9 +70,7 @@ impl Handler {
         })?;
         // After what can be refused. What it has set since then goes with it.
         let ended = lift.everything.then(|| self.end_run(peer)).flatten();
-        if lift.everything {
-            self.clear_power(peer);
-        }
+        let power = lift.everything.then(|| self.clear_power(peer)).flatten();
         let scenario = ended.map(|(name, own)| {
             lifted.faults.extend(own.faults);
             lifted.released += own.released;
@@ -86,6 +84,7 @@ impl Handler {
             released: signed(lifted.released),
             taken: lifted.taken.iter().map(Taken::of).collect(),
             scenario,
+            power,
         })
     }
 

@@ -120,6 +120,8 @@ record! {
         3: taken: Vec<Taken>,
         /// The scenario that it has ended, if one ran.
         4: scenario: Option<String>,
+        /// What has become of the power, if it was off, or why it is not on by that.
+        5: power: Option<String>,
     }
 }
 

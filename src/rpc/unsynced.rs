@@ -216,5 +216,8 @@ pub trait UnsyncedLog: Send + Sync {
     fn cut_now(&self, cut: &CutNow) -> Result<PowerLoss, String>;
 
     /// Has the power on again; whether it was off.
-    fn power_on(&self) -> bool;
+    ///
+    /// # Errors
+    /// It is being cut; in one line.
+    fn power_on(&self) -> Result<bool, String>;
 }

@@ -266,13 +266,20 @@ impl Power {
     }
 
     /// Has it on again; whether it was off.
-    pub(crate) fn on(&self) -> bool {
-        let state = self.state.lock();
-        let was_off = *state == State::Off;
-        if was_off {
-            self.turn(state, State::On);
+    ///
+    /// # Errors
+    /// It is about to be cut, or is being.
+    pub(crate) fn on(&self) -> Result<bool, NoCut> {
+        let mut state = self.state.lock();
+        self.expire(&mut state);
+        match *state {
+            State::On => Ok(false),
+            State::Shut { .. } | State::Cut => Err(NoCut::Another),
+            State::Off => {
+                self.turn(state, State::On);
+                Ok(true)
+            }
         }
-        was_off
     }
 }
 
@@ -374,6 +381,19 @@ mod tests {
         drop(power.cut(shut(&power)).unwrap());
         assert!(power.is_off() && power.enter().err() == Some(Outside::Off));
         assert!(power.wait(1).is_none());
-        assert!(power.on() && !power.on() && power.enter().is_ok());
+        assert_eq!((power.on(), power.on()), (Ok(true), Ok(false)));
+        assert!(power.enter().is_ok());
+    }
+
+    /// Else who asks is told that it was on, and finds that requests wait.
+    #[test]
+    fn while_it_is_cut_nobody_turns_it_on() {
+        let power = Power::default();
+        let ticket = shut(&power);
+        assert_eq!(power.on(), Err(NoCut::Another));
+        let cutting = power.cut(ticket).unwrap();
+        assert_eq!(power.on(), Err(NoCut::Another));
+        cutting.end();
+        assert_eq!(power.on(), Ok(false));
     }
 }

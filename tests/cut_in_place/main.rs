@@ -12,6 +12,7 @@ mod caches;
 #[path = "../common/mod.rs"]
 mod common;
 mod ending;
+mod prepared;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -197,60 +198,6 @@ fn what_is_held_fails_and_is_not_done() {
     });
     assert_eq!(mount.listed(id).held, 0, "the fault stays, and holds nothing");
     assert_eq!(fs::read_dir(mount.raw()).unwrap().count(), 0);
-}
-
-/// Else a client that dies, or that is told of another mount that cannot be cut, had all wait for ever.
-#[test]
-fn what_waits_for_a_cut_that_is_not_made_goes_on() {
-    let (mount, _) = tracking(&[]);
-    let stays = Duration::from_millis(300);
-    let begun = Instant::now();
-    let ticket = mount.client().power_prepare(stays).unwrap();
-    fs::create_dir(mount.mnt().join("one")).unwrap();
-    assert!(begun.elapsed() >= stays);
-    let late = mount.client().power_commit(&CutNow { ticket, ..CutNow::default() });
-    assert!(matches!(late, Err(ClientError::Refused { .. })), "{late:?}");
-    let mut client = mount.client();
-    let ticket = client.power_prepare(LONG).unwrap();
-    thread::scope(|scope| {
-        let waiting = scope.spawn(|| fs::create_dir(mount.mnt().join("two")));
-        let other = mount.client().power_prepare(LONG).unwrap_err().to_string();
-        assert!(other.contains("another power cut"), "{other}");
-        assert!(!waiting.is_finished());
-        assert!(client.power_abort(ticket).unwrap() && !client.power_abort(ticket).unwrap());
-        waiting.join().unwrap().unwrap();
-    });
-    assert_eq!(fs::read_dir(mount.raw()).unwrap().count(), 2);
-    let open = open(&mount.mnt().join("f"), 0);
-    open.sync_all().unwrap();
-}
-
-#[test]
-fn of_several_mounts_all_are_cut_or_none() {
-    let mounts = [tracking(&[]).0, tracking(&[]).0];
-    let plain = Mount::new();
-    let write = |n: usize| {
-        for mount in &mounts {
-            fs::write(mount.mnt().join(format!("f{n}")), "some").unwrap();
-        }
-    };
-    write(1);
-    let [one, two] = &mounts;
-    let refused = control(&["power-cut", "--now"], &[one, &plain, two]).output().unwrap();
-    assert_eq!(refused.status.code(), Some(1));
-    let text = text_of(&refused);
-    assert!(text.contains("mount with --track-unsynced"), "{text}");
-    assert_eq!(text.matches("not cut, as another mount cannot be").count(), 2, "{text}");
-    write(2);
-    for mount in &mounts {
-        assert_eq!(fs::read_dir(mount.raw()).unwrap().count(), 2);
-    }
-    let done = stdout_of(&mut control(&["power-cut", "--now", "--json"], &[one, two]));
-    let lost: Vec<Value> = done.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((lost.len(), &lost[0]["dropped"], &lost[1]["cuts"]), (2, &2.into(), &1.into()));
-    for mount in &mounts {
-        assert_eq!(fs::read_dir(mount.raw()).unwrap().count(), 0);
-    }
 }
 
 /// Cuts go on while programs work; nobody is left waiting, and what is there afterwards is sound.

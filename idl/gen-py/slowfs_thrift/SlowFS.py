@@ -338,7 +338,7 @@ class Iface(server.server.Iface):
 
     def power_on(self):
         """
-        Has the power on again; whether it was off.
+        Has the power on again; whether it was off. Refused while it is being cut.
 
         """
         pass
@@ -1429,7 +1429,7 @@ class Client(server.server.Client, Iface):
 
     def power_on(self):
         """
-        Has the power on again; whether it was off.
+        Has the power on again; whether it was off. Refused while it is being cut.
 
         """
         self.send_power_on()

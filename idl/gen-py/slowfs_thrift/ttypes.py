@@ -913,15 +913,17 @@ class Cleared(object):
      - released
      - taken
      - scenario
+     - power
 
     """
 
 
-    def __init__(self, faults=None, released=None, taken=None, scenario=None,):
+    def __init__(self, faults=None, released=None, taken=None, scenario=None, power=None,):
         self.faults = faults
         self.released = released
         self.taken = taken
         self.scenario = scenario
+        self.power = power
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -963,6 +965,11 @@ class Cleared(object):
                     self.scenario = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.STRING:
+                    self.power = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -994,6 +1001,10 @@ class Cleared(object):
         if self.scenario is not None:
             oprot.writeFieldBegin('scenario', TType.STRING, 4)
             oprot.writeString(self.scenario.encode('utf-8') if sys.version_info[0] == 2 else self.scenario)
+            oprot.writeFieldEnd()
+        if self.power is not None:
+            oprot.writeFieldBegin('power', TType.STRING, 5)
+            oprot.writeString(self.power.encode('utf-8') if sys.version_info[0] == 2 else self.power)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -5336,6 +5347,7 @@ Cleared.thrift_spec = (
     (2, TType.I64, 'released', None, None, ),  # 2
     (3, TType.LIST, 'taken', (TType.STRUCT, [Taken, None], False), None, ),  # 3
     (4, TType.STRING, 'scenario', 'UTF8', None, ),  # 4
+    (5, TType.STRING, 'power', 'UTF8', None, ),  # 5
 )
 all_structs.append(Param)
 Param.thrift_spec = (
