@@ -9,6 +9,7 @@ mod birth;
 mod each;
 mod lately;
 mod openers;
+mod orphans;
 mod parent;
 mod proc;
 mod stuck;
@@ -27,6 +28,7 @@ pub(crate) use self::lately::arrival_lately;
 #[cfg(test)]
 pub(crate) use self::openers::Opener;
 pub(crate) use self::openers::{Open, Openers, openers};
+pub(crate) use self::orphans::{adopt_orphans, children, kill_children};
 pub(crate) use self::parent::end_with_parent;
 use self::proc::Status;
 pub(crate) use self::proc::numbers_are_ours;

@@ -122,7 +122,9 @@ fn look(pid: u32, may_be: &impl Fn(&Path) -> bool, is_wanted: &impl Fn(&Open) ->
         [("cwd", "working directory "), ("root", "root directory "), ("exe", "program ")]
     {
         match linked(&dir.join(name), may_be) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Seen::Hidden(pid),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Seen::Hidden(pid);
+            }
             Ok(Some(open)) => {
                 let open = Open { stands: name != "exe", ..open };
                 wanted.extend(is_wanted(&open).then_some((what, open.path)));

@@ -122,6 +122,11 @@ impl Status {
         self.process
     }
 
+    /// The process that it is a child of.
+    pub(super) fn parent(&self) -> Option<u32> {
+        self.parent
+    }
+
     /// Whether SIGKILL is among the signals pending for the thread or for its process.
     pub(super) fn killed(&self) -> bool {
         self.own & SIGKILL != 0 || self.process_killed()
