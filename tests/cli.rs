@@ -9,7 +9,7 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -220,6 +220,36 @@ fn watch_ends_when_its_reader_does() {
     drop(watch.stdout.take());
     let status = wait_for("watch to end", || watch.try_wait().unwrap());
     assert!(status.success(), "{status}");
+}
+
+/// Whoever reads a file that should have it takes what is there for all.
+#[test]
+fn what_cannot_be_printed_is_an_error() {
+    let mount = Mount::new();
+    let addr = ["--addr", &mount.addr];
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for words in [
+        &["kinds"][..],
+        &["kinds", "--json"],
+        &["--version"],
+        &["delay", "--help"],
+        &[],
+        &["recipe", "--list"],
+        &[&["ping"], &addr[..]].concat(),
+        &[&["list", "--json"], &addr[..]].concat(),
+        &[&["watch", "--count", "1", "--interval", "10ms", "--json"], &addr[..]].concat(),
+    ] {
+        let output = slowfs().args(words).stdout(full()).output().unwrap();
+        let told = text_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {told}");
+        let wanted = "slowfs: cannot write to standard output: No space left on device\n";
+        assert_eq!(told, wanted, "{words:?}");
+    }
+    // One who reads no further has what he wanted.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = slowfs().arg("kinds").stdout(writer).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text_of(&output));
 }
 
 #[test]

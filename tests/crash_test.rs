@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{long_or, scratch, slowfs, text_of, wait_for};
+use common::{long_or, scratch, slowfs, stdout_of, text_of, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -275,6 +275,57 @@ fn a_signal_ends_all_of_it() {
     assert!(text_of(&output).contains("interrupted; nothing is mounted any more"));
     fs::remove_dir(began).unwrap();
     place.is_clean();
+}
+
+/// Else they went on writing while images are built, and were there when all is over.
+#[test]
+fn what_left_its_group_of_processes_ends_before_a_check() {
+    let script = "\
+import os, subprocess, sys, time
+place = sys.argv[1] + '/pids'
+command = 'sleep 60 & echo $$ $! end > ' + place + '; wait'
+subprocess.Popen(['sh', '-c', command], start_new_session=True)
+while not os.path.exists(place) or 'end' not in open(place).read():
+    time.sleep(0.01)
+";
+    let is_over =
+        "test ! -s {}/pids || { read -r one two end < {}/pids; ! kill -0 $one && ! kill -0 $two; }";
+    let tested = Place::new().tested(&[], is_over, &["python3", "-c", script, "{}"]);
+    assert_eq!((tested.failed(), tested.checked()), (vec![], 2));
+}
+
+#[test]
+fn what_a_check_has_started_ends_with_it() {
+    let place = Place::new();
+    let pids = scratch();
+    let pids = pids.path().join("pids");
+    let check = format!(
+        "setsid -f sh -c 'echo $$ >> {0}; exec sleep 60'; while ! test -s {0}; do sleep 0.01; done; true {{}}",
+        pids.display()
+    );
+    let tested = place.tested(&[], &check, &["sh", "-c", "echo > {}/f"]);
+    assert_eq!(tested.failed(), []);
+    let pids = fs::read_to_string(&pids).unwrap();
+    assert!(pids.lines().count() > 0);
+    for pid in pids.lines() {
+        assert!(!Path::new("/proc").join(pid).exists(), "{pid} is there");
+    }
+}
+
+#[test]
+fn what_cannot_be_removed_is_told() {
+    let place = Place::new();
+    let program = "echo > {}/f; chattr +i \"$TMPDIR\"/slowfs-*/mirror/raw/f";
+    let output = place.command(&[], "true {}", &["sh", "-c", program]).output().unwrap();
+    let left: Vec<_> = fs::read_dir(place.0.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    for left in &left {
+        stdout_of(Command::new("chattr").arg("-i").arg(left.join("mirror/raw/f")));
+    }
+    let told = text_of(&output);
+    assert!(output.status.success(), "{told}");
+    let [left] = &left[..] else { panic!("{left:?}: {told}") };
+    let wanted = format!("warning: cannot remove {}: Operation not permitted", left.display());
+    assert!(told.contains(&wanted), "{told}");
 }
 
 /// The commands of the document print what it says, but for how long it took.

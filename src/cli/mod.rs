@@ -120,10 +120,15 @@ fn command() -> clap::Command {
     bare
 }
 
-/// Runs the command that `args` spells. The program's name, which is the first, decides on the
-/// grammar: its own, charybdefs's or that of mount(8)'s helpers.
+/// Runs the command that `args` spells.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    output::ended(carry_out(args))
+}
+
+/// Does so. The program's name, which is the first, decides on the grammar: its own, charybdefs's or that
+/// of mount(8)'s helpers.
+fn carry_out(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let (program, words) = args.split_first().map_or(("slowfs", &[][..]), |(program, words)| {
         (Path::new(program).file_name().and_then(|n| n.to_str()).unwrap_or("slowfs"), words)
@@ -199,8 +204,7 @@ fn misunderstood(error: &clap::Error, grammar: &clap::Command, words: &[OsString
         output::out(&if is_long { version::long() } else { version::short() });
         return ExitCode::SUCCESS;
     }
-    // A reader that has gone away is no error.
-    let _ = error.print();
+    let _ = output::taken(error.print());
     ExitCode::SUCCESS
 }
 

@@ -6,11 +6,15 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::fault::words::visible;
 pub(super) use crate::rpc::objects::add_bytes;
+use crate::sys::text_of;
 
 const BOLD: &str = "\x1b[1m";
 const RED: &str = "\x1b[1;31m";
@@ -28,12 +32,37 @@ fn paint(text: &str, colour: &str, on: bool) -> String {
     if on { format!("{colour}{text}{RESET}") } else { text.to_owned() }
 }
 
-/// A line, or several, for people or programs. A reader that has gone away is no error.
+/// Why something of what a command has printed is not where it was to be.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// A line, or several, for people or programs.
 pub(super) fn out(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+    let _ = taken(writeln!(io::stdout(), "{text}"));
 }
 
-/// The same of a daemon, which a reader who takes nothing must not hold up.
+/// Whether standard output has taken something. A reader that has gone away is no error; any other is one of
+/// the whole command, by [`ended`].
+pub(super) fn taken(written: io::Result<()>) -> bool {
+    let is_taken = written.is_ok();
+    if let Some(error) = written.err().filter(|e| e.kind() != io::ErrorKind::BrokenPipe) {
+        let _ = UNWRITTEN.set(error);
+    }
+    is_taken
+}
+
+/// How a command has ended: not well, if what it was to print is not all there.
+pub(super) fn ended(code: ExitCode) -> ExitCode {
+    let _ = taken(io::stdout().flush());
+    match UNWRITTEN.get() {
+        None => code,
+        Some(why) => {
+            error(&format!("cannot write to standard output: {}", text_of(why)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The same of a daemon, which goes on whether somebody takes it or not.
 pub(super) fn offer(line: &str) {
     offered(&mut io::stdout(), &format!("{line}\n"));
 }
@@ -95,6 +124,11 @@ pub(super) fn short_time(ns: i64) -> String {
 pub(super) fn warning(text: &str) {
     let label = paint("slowfs: warning:", YELLOW, coloured(&io::stderr()));
     told(&format!("{label} {}\n", visible(text)));
+}
+
+/// Done, but something temporary is left, such as a file that is immutable.
+pub(super) fn left_behind(path: &Path, error: &io::Error) {
+    warning(&format!("cannot remove {}: {}", path.display(), text_of(error)));
 }
 
 /// Aligned columns under their headers; those in `right` to the right. No trailing blanks.

@@ -17,7 +17,7 @@ use anyhow::{Context, bail, ensure};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::ready;
+use super::{output, ready};
 use crate::rpc::Client;
 use crate::sys::{process, signals};
 
@@ -111,10 +111,9 @@ impl Drop for Scratch {
             }
             removed => removed,
         };
-        let all = mirrors.map(unmounted);
-        if all.collect::<io::Result<Vec<()>>>().is_ok() {
-            // What cannot be removed is in a directory for what is temporary.
-            let _ = fs::remove_dir_all(&self.0);
+        let all = mirrors.map(unmounted).collect::<io::Result<Vec<()>>>();
+        if let Err(error) = all.and_then(|_| fs::remove_dir_all(&self.0)) {
+            output::left_behind(&self.0, &error);
         }
     }
 }

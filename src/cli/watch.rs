@@ -43,8 +43,8 @@ pub(super) fn run(interval: Duration, count: Option<u64>, target: &Target) -> Ex
     };
     watch.ask();
     if watch.hosts.iter().all(|host| host.now.is_err()) {
-        // Nobody is there to be watched. The reader of the lines may be gone: no matter.
-        let _ = watch.print();
+        // Nobody is there to be watched.
+        let _ = output::taken(watch.print());
         return ExitCode::FAILURE;
     }
     watch.open();
@@ -153,7 +153,7 @@ impl Watch {
             reports += 1;
             let reader_is_gone = match self.screen {
                 Some(_) => !self.redraw(),
-                None => self.print().is_err(),
+                None => !output::taken(self.print()),
             };
             if reader_is_gone {
                 return;

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::plan::LOST;
 use crate::cli::output;
+use crate::cli::power::counted;
 use crate::fault::Keeping;
-use crate::rpc::{UnsyncedMoment, ns};
+use crate::rpc::{UnsyncedMoment, ns, signed};
 
 /// An image that was checked.
 pub(super) struct Judged {
@@ -88,8 +89,9 @@ impl Report {
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
+        let moments = || counted(signed(self.moments), "moment", "moments");
         let lost = (self.lost > 0)
-            .then(|| format!("{} of {} moments have no images: {LOST}", self.lost, self.moments));
+            .then(|| format!("{} of {} without images: {LOST}", self.lost, moments()));
         let alone = (self.moments == 1)
             .then(|| "the program did none of --at, so only its end was checked".to_owned());
         lost.into_iter().chain(alone).collect()
@@ -99,11 +101,11 @@ impl Report {
         let time = |time: Duration| output::short_time(ns(time));
         let failed = self.failed().count();
         let sum = format!(
-            "ran in {}; {} moments; {} of {} images checked in {}, {} failed; seed {}",
+            "ran in {}; {}; {} of {} checked in {}, {} failed; seed {}",
             time(self.ran),
-            self.moments,
+            counted(signed(self.moments), "moment", "moments"),
             self.judged.len(),
-            self.images,
+            counted(signed(self.images), "image", "images"),
             time(self.checked),
             if failed == 0 { "none".to_owned() } else { failed.to_string() },
             self.seed

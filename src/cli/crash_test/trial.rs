@@ -14,6 +14,7 @@ use super::child::{Streams, failure, run};
 use super::plan::{Plan, Planned};
 use super::report::{Judged, Report};
 use super::{CrashTestArgs, DIRECTORY, Place};
+use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::cli::trial::Mirror;
 use crate::fault::{Keeping, words};
@@ -216,10 +217,7 @@ impl Drop for Image {
     fn drop(&mut self) {
         if !self.is_left {
             let gone = |removed: std::io::Result<()>, path: &Path| {
-                if let Err(error) = removed {
-                    let path = path.display();
-                    crate::cli::output::warning(&format!("cannot remove {path}: {error}"));
-                }
+                removed.unwrap_or_else(|error| output::left_behind(path, &error));
             };
             gone(fs::remove_dir_all(&self.path), &self.path);
             gone(fs::remove_file(&self.manifest), &self.manifest);

@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::cli::output;
+
 pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
@@ -26,8 +28,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            let path = self.0.display();
-            crate::cli::output::warning(&format!("cannot remove {path}: {error}"));
+            output::left_behind(&self.0, &error);
         }
     }
 }
