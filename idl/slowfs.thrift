@@ -420,6 +420,7 @@ struct UnsyncedMoment {
     5: i64 entries,                 // that the log had taken in since the mount
     6: i64 output,                  // how much of its output the program had written, bytes
     7: bool lost,                   // it cannot be gone back to any more
+    8: optional string why,         // what has happened after it, so that it cannot
 }
 
 /** An image of what a disk could hold. */

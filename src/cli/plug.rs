@@ -12,7 +12,7 @@ use super::power::counted;
 use super::render::{explain, unreached};
 use super::report::{self, Report, print};
 use super::tracking::CutArgs;
-use crate::rpc::{Client, ClientError, CutNow, Info, PowerLoss};
+use crate::rpc::{Client, ClientError, CutNow, Info, PowerLoss, signed};
 
 /// How long to wait for a connection, and for each answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,7 +59,7 @@ pub(super) fn cut(args: &CutArgs, target: &Target) -> ExitCode {
         let cut = CutNow {
             ticket,
             keep: keep.to_string(),
-            unit: *unit,
+            unit: signed(unit.bytes()),
             seed: seed.to_string(),
             stay_off: *stay_off,
             kill: *kill,

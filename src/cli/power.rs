@@ -9,7 +9,7 @@ use super::report::Report;
 use super::tracking::CutArgs;
 use crate::fault::words::visible;
 use crate::rpc::{
-    Client, ClientError, Cut, PowerCut, Unsynced, UnsyncedFile, UnsyncedName, WirePath,
+    Client, ClientError, Cut, PowerCut, Unsynced, UnsyncedFile, UnsyncedName, WirePath, signed,
 };
 
 /// Has one mount build the image.
@@ -18,7 +18,7 @@ pub(super) fn cut(client: &mut Client, args: &CutArgs) -> Result<Report, ClientE
     let seed = seed.map(|seed| seed.to_string()).unwrap_or_default();
     let name = to.clone().unwrap_or_default();
     let max_stall_ns = i64::try_from(max_stall.as_nanos()).unwrap_or(i64::MAX).max(1);
-    let cut = Cut { name, keep: keep.to_string(), unit: *unit, seed, max_stall_ns };
+    let cut = Cut { name, keep: keep.to_string(), unit: signed(unit.bytes()), seed, max_stall_ns };
     let done = client.power_cut(&cut)?;
     let PowerCut { image, keep, seed, entries, dropped, reverted, .. } = &done;
     let dice = if keep == "random" { format!(" (seed {seed})") } else { String::new() };

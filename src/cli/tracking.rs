@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::values::parse_time;
 use crate::daemon::TrackingConfig;
-use crate::fault::{Keeping, words};
+use crate::fault::{Keeping, Unit, words};
 use crate::unsynced::{Act, Order};
 
 /// What `slowfs mount` remembers.
@@ -116,8 +116,8 @@ pub(super) struct CutArgs {
     #[arg(long, value_name = "none|all|prefix:N|random", default_value = "none")]
     pub(super) keep: Keeping,
     /// How many bytes are written at once or not at all: 512 or 4096
-    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = unit)]
-    pub(super) unit: i64,
+    #[arg(long, value_name = "BYTES", default_value_t)]
+    pub(super) unit: Unit,
     /// Make the dice repeatable: the same N on the same log makes the same image
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
@@ -125,12 +125,4 @@ pub(super) struct CutArgs {
     /// shares all data with what is there takes next to no time
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_time)]
     pub(super) max_stall: Duration,
-}
-
-pub(super) fn unit(text: &str) -> Result<i64, &'static str> {
-    match text {
-        "512" => Ok(512),
-        "4096" => Ok(4096),
-        _ => Err("one of 512, 4096"),
-    }
 }

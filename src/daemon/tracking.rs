@@ -11,13 +11,13 @@ use rustix::fs::{Mode, OFlags};
 use super::config::TrackingConfig;
 use super::error::{StartError, strip};
 use super::held;
-use crate::fault::{Keeping, seed_of};
+use crate::fault::{Keeping, Unit, seed_of};
 use crate::fs::{How, Plug, Survey};
 use crate::rpc::{
     Behind, Cut, CutNow, PowerCut, PowerLoss, Unsynced as Told, UnsyncedFile, UnsyncedLog,
     UnsyncedMoment, UnsyncedName, UnsyncedRange, WirePath, ns, signed,
 };
-use crate::unsynced::{Choice, Limits, Moment, Noting, Pending, Unsynced};
+use crate::unsynced::{Choice, Gap, Limits, Moment, Noting, Pending, Unsynced};
 
 /// How long what changes something may have to wait for an image, unless it is told.
 const MOST_STALL: Duration = Duration::from_secs(2);
@@ -97,14 +97,15 @@ impl UnsyncedLog for Door {
         let whole = |n: i64| usize::try_from(n).unwrap_or_default();
         let after = whole(after);
         let moments = self.survey.moments(after, whole(most)).into_iter().zip(after + 1..);
-        let told = |((moment, is_kept), n): ((Moment, bool), usize)| UnsyncedMoment {
+        let told = |((moment, gap), n): ((Moment, Option<Gap>), usize)| UnsyncedMoment {
             n: signed(n as u64),
             before: moment.act.to_string(),
             path: WirePath(moment.path),
             to: moment.to.map(WirePath),
             entries: signed(moment.seq),
             output: signed(moment.said),
-            lost: !is_kept,
+            lost: gap.is_some(),
+            why: gap.map(|gap| gap.to_string()),
         };
         moments.map(told).collect()
     }
@@ -151,22 +152,21 @@ impl UnsyncedLog for Door {
         self.plug.abort(ticket.cast_unsigned())
     }
 
-    fn cut_now(&self, cut: &CutNow) -> Result<PowerLoss, String> {
+    fn commit(&self, cut: &CutNow) -> Result<PowerLoss, String> {
         let choice = choice(&cut.keep, cut.unit, &cut.seed)?;
-        let spared = u32::try_from(cut.client).ok().into_iter().collect();
         let how = How {
             choice,
             stays_off: cut.stay_off,
             kills: cut.kill,
-            spared,
+            client: u32::try_from(cut.client).ok(),
             asks: None,
             answers: None,
         };
-        let done = self.plug.cut(cut.ticket.cast_unsigned(), &how).map_err(|e| e.to_string())?;
+        let done = self.plug.commit(cut.ticket.cast_unsigned(), &how).map_err(|e| e.to_string())?;
         let (taken, (cuts, off)) = (done.taken, self.plug.cuts());
         Ok(PowerLoss {
             keep: choice.keeping.to_string(),
-            unit: signed(choice.unit),
+            unit: signed(choice.unit.bytes()),
             seed: choice.seed.to_string(),
             entries: signed(taken.entries),
             dropped: signed(taken.dropped),
@@ -189,9 +189,8 @@ fn choice(keep: &str, unit: i64, seed: &str) -> Result<Choice, String> {
         keep => keep.parse()?,
     };
     let unit = match unit {
-        0 => 512,
-        unit @ (512 | 4096) => unit.unsigned_abs(),
-        other => return Err(format!("unit is {other}: it must be 512 or 4096")),
+        0 => Unit::default(),
+        bytes => bytes.to_string().parse()?,
     };
     let seed = match seed {
         "" => rand::random(),

@@ -43,3 +43,48 @@ impl FromStr for Keeping {
         }
     }
 }
+
+/// What a disk writes at once or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// 512 bytes.
+    #[default]
+    Sector,
+    /// 4096 bytes, of disks with such sectors.
+    Page,
+}
+
+impl Unit {
+    /// Their names.
+    pub const NAMES: &[&str] = &["512", "4096"];
+
+    /// The one of so many bytes.
+    #[must_use]
+    pub fn of(bytes: u64) -> Option<Unit> {
+        [Unit::Sector, Unit::Page].into_iter().find(|unit| unit.bytes() == bytes)
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        match self {
+            Unit::Sector => 512,
+            Unit::Page => 4096,
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes().fmt(f)
+    }
+}
+
+impl FromStr for Unit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Unit, String> {
+        let unit = text.parse().ok().and_then(Unit::of);
+        unit.ok_or_else(|| format!("unit is {text}: it must be {}", Unit::NAMES.join(" or ")))
+    }
+}

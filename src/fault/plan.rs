@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::after::times;
 pub(crate) use super::after::{After, Slower};
 pub(crate) use super::edit::Edit;
-use super::keeping::Keeping;
+use super::keeping::{Keeping, Unit};
 use super::spoil::Spoil;
 use super::words::Errno;
 
@@ -135,8 +135,8 @@ pub struct Change {
 pub struct CutPower {
     /// What is left of what was not durable.
     pub keep: Keeping,
-    /// Bytes that are written at once or not at all.
-    pub unit: u64,
+    /// What is written at once or not at all.
+    pub unit: Unit,
     /// For the dice; None: by chance.
     pub seed: Option<u64>,
     /// Whether every process that has files of the mount open or mapped dies.

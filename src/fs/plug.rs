@@ -6,7 +6,8 @@
 //! off; the backing is taken back. With each cut the generation of every entry grows, so that the kernel
 //! takes the same node id for another inode: what was mapped or cached of the old one is of no use to anybody. Which
 //! node ids have been looked up since is noted with the inodes. What the kernel waits for in any case, a
-//! release, always runs. Lock rule: none of its own; to be inside, which ends before the answer, is no lock.
+//! release, always runs. Lock rule: none of its own. To be inside is no lock, and ends once the operation has run: its
+//! answer may come after a cut, but says nothing that was not settled inside.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,10 +20,7 @@ use crate::fault::FaultId;
 use crate::fault::plan::CutPower;
 use crate::mirror::{self, Ino, ROOT};
 use crate::sys::process::{self, Process};
-use crate::unsynced::{Choice, Inside, NoCut, NotTaken, Outside, Power, TakenBack};
-
-/// How long a cut waits for what is under way.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::unsynced::{Choice, Inside, NoCut, NotTaken, Outside, PATIENCE, Power, TakenBack};
 
 /// How much the kernel keeps of a generation, without a sign.
 const GENERATION: u64 = 0x7fff_ffff;
@@ -133,9 +131,9 @@ impl Core {
         }
         // While they wait, so that nothing of theirs is done any more.
         let device = self.line.device().filter(|_| how.kills);
-        let killed = device.map(|device| victims::kill(device, &how.spared)).unwrap_or_default();
+        let killed = device.map(|device| victims::kill(device, how.client)).unwrap_or_default();
         let ending = killed.iter().copied().filter(|process| Some(*process) != how.asks);
-        let cutting = unsynced.power.cut(ticket)?;
+        let cutting = unsynced.power.commit(ticket)?;
         self.line.let_all_go();
         self.drop_caches(how.answers);
         self.tree.cut_handles();
@@ -191,10 +189,10 @@ impl Core {
         let choice = Choice { keeping: keep, unit, seed };
         let asks = process::arrival(op.caller.tid).map(|arrival| arrival.process);
         let answers = op.inode();
-        let how = How { choice, stays_off, kills, spared: Vec::new(), asks, answers };
+        let how = How { choice, stays_off, kills, client: None, asks, answers };
         let power = self.unsynced.as_ref().map(|unsynced| &unsynced.power);
         let ticket = power.ok_or(CutFailed::Unremembered);
-        let ticket = ticket.and_then(|power| Ok(power.shut(PATIENCE, PATIENCE)?));
+        let ticket = ticket.and_then(|power| Ok(power.prepare(PATIENCE, PATIENCE)?));
         match ticket.and_then(|ticket| self.cut(ticket, &how)) {
             Ok(Cut { taken, killed }) => tracing::warn!(
                 "fault {fault} has cut the power at {}: keeps {keep}, seed {seed}; {} changes dropped, {} files \
@@ -221,9 +219,10 @@ pub(crate) struct How {
     /// What is left of what was not durable.
     pub(crate) choice: Choice,
     pub(crate) stays_off: bool,
-    /// Whether every process that has files of the mount open or mapped dies, but for these.
+    /// Whether every process that has files of the mount open or mapped dies.
     pub(crate) kills: bool,
-    pub(crate) spared: Vec<u32>,
+    /// The one that asks for it by a control call, and does not.
+    pub(crate) client: Option<u32>,
     /// Who asks for it by an operation, and cannot end before that is answered.
     pub(crate) asks: Option<Process>,
     /// The file that this operation is about.
@@ -263,19 +262,19 @@ impl Plug {
     /// # Errors
     /// It cannot be cut now; all goes on.
     pub(crate) fn prepare(&self, stays: Duration) -> Result<u64, CutFailed> {
-        Ok(self.power()?.shut(PATIENCE, stays)?)
+        Ok(self.power()?.prepare(PATIENCE, stays)?)
     }
 
     /// All goes on as if no cut had been prepared; false if it does so already.
     pub(crate) fn abort(&self, ticket: u64) -> bool {
-        self.power().is_ok_and(|power| power.open(ticket))
+        self.power().is_ok_and(|power| power.abort(ticket))
     }
 
-    /// Cuts the power.
+    /// Cuts the power, which was prepared.
     ///
     /// # Errors
     /// It is not cut; or it is, and the backing is not what it should be: then it stays off.
-    pub(crate) fn cut(&self, ticket: u64, how: &How) -> Result<Cut, CutFailed> {
+    pub(crate) fn commit(&self, ticket: u64, how: &How) -> Result<Cut, CutFailed> {
         self.core.cut(ticket, how)
     }
 

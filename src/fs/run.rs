@@ -192,6 +192,7 @@ impl Core {
         let powered = self.powered_later(&op, operands.cuts);
         let runs = powered.is_ok();
         if !op.must_run && !self.underway.is_owed(op.claim()) {
+            drop(powered);
             let ended = self.not_run(&op, operands, struck.as_deref(), libc::EINTR);
             return self.take_back(&op, operands, reply, ended, struck);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Core;
 use crate::mirror::Walked;
-use crate::unsynced::{Choice, Manifest, Moment, NoImage, Pending};
+use crate::unsynced::{Choice, Gap, Manifest, Moment, NoImage, Pending};
 
 /// The tree, to be looked through beside the running session.
 pub(crate) struct Survey {
@@ -46,8 +46,8 @@ impl Survey {
         self.core.unsynced.as_ref().map(|unsynced| unsynced.checkpoint(&self.core.tree))
     }
 
-    /// The moments that were noted after so many, and whether each can be gone back to.
-    pub(crate) fn moments(&self, after: usize, most: usize) -> Vec<(Moment, bool)> {
+    /// The moments that were noted after so many, and why each cannot be gone back to, if so.
+    pub(crate) fn moments(&self, after: usize, most: usize) -> Vec<(Moment, Option<Gap>)> {
         self.core.unsynced.as_ref().map(|of| of.moments(after, most)).unwrap_or_default()
     }
 

@@ -22,12 +22,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// A filesystem: major and minor number.
 type Device = (u32, u32);
 
-/// Sends SIGKILL to all processes that have files of a filesystem open or mapped, but for these: init, this
+/// Sends SIGKILL to all processes that have files of a filesystem open or mapped, but for that client: init, this
 /// process and threads of the kernel never get it. Those that did.
-pub(super) fn kill(device: Device, spared: &[u32]) -> BTreeSet<Process> {
+pub(super) fn kill(device: Device, client: Option<u32>) -> BTreeSet<Process> {
     let mut killed = BTreeSet::new();
     for _ in 0..SEARCHES {
-        let found = without(openers(device), spared);
+        let found = without(openers(device), client);
         if let Some(blind) = found.blind_spot() {
             tracing::warn!("the power cut may have left some alive: {blind}");
         }
@@ -54,8 +54,8 @@ pub(super) fn kill(device: Device, spared: &[u32]) -> BTreeSet<Process> {
 
 /// Without those that are left alive anyway, whether they could be looked at or not: of init in a container nobody
 /// sees more than that it is there.
-fn without(mut found: Openers, spared: &[u32]) -> Openers {
-    let may_die = |pid: u32| pid > 1 && !spared.contains(&pid);
+fn without(mut found: Openers, client: Option<u32>) -> Openers {
+    let may_die = |pid: u32| pid > 1 && Some(pid) != client;
     found.hidden.retain(|pid| may_die(*pid));
     found.found.retain(|opener| may_die(opener.pid));
     found
@@ -87,7 +87,7 @@ mod tests {
     fn whom_it_spares_it_need_not_see() {
         let unseen = |hidden: &[u32]| {
             let found = Openers { hidden: hidden.to_vec(), ..Openers::default() };
-            without(found, &[7]).blind_spot()
+            without(found, Some(7)).blind_spot()
         };
         assert_eq!(unseen(&[1, 7]), None);
         assert_eq!(unseen(&[1, 7, 9]).as_deref(), Some("1 process could not be looked at"));

@@ -296,7 +296,16 @@ fn what_matches_is_written_as_ever() {
     };
     is_golden("unsynced", unsynced);
     let (before, to, lost) = ("rename".to_owned(), Some(path("/b")), true);
-    let moment = UnsyncedMoment { n: 1, before, path: path("/a"), to, entries: 2, output: 3, lost };
+    let moment = UnsyncedMoment {
+        n: 1,
+        before,
+        path: path("/a"),
+        to,
+        entries: 2,
+        output: 3,
+        lost,
+        why: text("so"),
+    };
     is_golden("unsynced_moment", moment);
     let cut = PowerCut {
         image: path("/i/a"),

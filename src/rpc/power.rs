@@ -75,7 +75,7 @@ impl Handler {
     }
 
     pub(super) fn power_commit(&self, peer: Origin, cut: &CutNow) -> Result<PowerLoss, Refusal> {
-        let done = self.unsynced_log()?.cut_now(cut).map_err(Refusal::Own)?;
+        let done = self.unsynced_log()?.commit(cut).map_err(Refusal::Own)?;
         let PowerLoss { keep, seed, dropped, reverted, killed, .. } = &done;
         info!(
             %peer,

@@ -121,6 +121,8 @@ record! {
         6: output: i64,
         /// Whether it cannot be gone back to any more.
         7: lost: bool,
+        /// Why not: what has happened after it.
+        8: why: Option<String>,
     }
 }
 
@@ -213,7 +215,7 @@ pub trait UnsyncedLog: Send + Sync {
     ///
     /// # Errors
     /// Why it is not done, or not as it should, in one line.
-    fn cut_now(&self, cut: &CutNow) -> Result<PowerLoss, String>;
+    fn commit(&self, cut: &CutNow) -> Result<PowerLoss, String>;
 
     /// Has the power on again; whether it was off.
     ///

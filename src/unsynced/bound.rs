@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::file::File;
 use super::log::{Log, Queued};
+use super::past::Gap;
 use crate::mirror::Ino;
 
 /// So many files may be without a name until their removal is durable: each has a descriptor open.
@@ -35,10 +36,10 @@ impl Log {
         }
     }
 
-    /// All up to that number is durable, and no write owes a sync any more.
-    pub(super) fn checkpoint(&mut self, limit: u64) {
+    /// All is durable, and no write owes a sync any more.
+    pub(super) fn checkpoint(&mut self) {
         let back = self.written_back;
-        while self.queue.front().is_some_and(|queued| queued.seq <= limit) && self.write_back() {}
+        while self.write_back() {}
         self.written_back = back;
         let left = self.files.iter_mut().filter(|(_, file)| file.has_lost || !file.owed.is_empty());
         let left = left.map(|(ino, file)| {
@@ -50,8 +51,8 @@ impl Log {
 
     /// Nothing is left to be lost, nor a sync to come.
     pub(super) fn forget_all(&mut self) {
-        self.checkpoint(u64::MAX);
-        self.forget_past();
+        self.checkpoint();
+        self.forget_past(Gap::Cut);
         let files: Vec<Ino> = self.files.keys().copied().collect();
         for ino in files {
             // Who had it open is cut off, and learns that.

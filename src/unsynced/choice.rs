@@ -17,15 +17,15 @@ use std::ops::Range;
 use super::Order;
 use super::file::{Event, File, PAGE};
 use super::log::{Change, Log};
-use crate::fault::{Keeping, drawn};
+use crate::fault::{Keeping, Unit, drawn};
 use crate::mirror::{Ino, Seen};
 
 /// A choice among the legal images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) keeping: Keeping,
-    /// Bytes that are written at once or not at all.
-    pub(crate) unit: u64,
+    /// What is written at once or not at all.
+    pub(crate) unit: Unit,
     pub(crate) seed: u64,
 }
 
@@ -218,7 +218,7 @@ impl<'a> Chosen<'a> {
         let mut pieces = Pieces { last: None, each };
         let (mut events, mut synced) = (BTreeSet::new(), BTreeSet::new());
         let mut from = 0;
-        for (at, over) in edges(file, self.choice.unit, size) {
+        for (at, over) in edges(file, self.choice.unit.bytes(), size) {
             if from < at && !events.is_empty() {
                 let durable = synced.last().map_or(0, |(seq, _)| *seq);
                 self.stretch(file, from..at, (&events, durable), dice, &mut pieces)?;
@@ -246,7 +246,7 @@ impl<'a> Chosen<'a> {
         let durable = events.partition_point(|event| event.seq <= synced);
         let bounds = self.bounds(&events, durable);
         let step = match self.choice.keeping {
-            Keeping::Random if bounds.0 < bounds.1 => self.choice.unit,
+            Keeping::Random if bounds.0 < bounds.1 => self.choice.unit.bytes(),
             _ => whole.end - whole.start,
         };
         let mut start = whole.start;

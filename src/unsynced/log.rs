@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::Order;
 use super::file::{COST, Event, File};
-use super::past::Past;
+use super::past::{Gap, Past};
 use crate::mirror::{Ino, Seen};
 
 /// A name is in its entry, in the key of that and in what was last.
@@ -302,7 +302,7 @@ impl Log {
         let Some(file) = self.files.get_mut(&ino) else { return };
         let past = &mut self.past;
         if file.has_lost {
-            past.iter_mut().for_each(Past::forget);
+            past.iter_mut().for_each(|past| past.forget(Gap::Lost));
         }
         let (freed, stays, cuts) = file.settle(limit, |event| {
             if let Some(past) = past {
@@ -343,12 +343,12 @@ impl Log {
         self.keep_of(ino, u64::MAX, true);
         self.settle(ino, u64::MAX);
         self.settle_lost(ino);
-        self.forget_past();
+        self.forget_past(Gap::Foreign);
     }
 
     /// What was done until now cannot be undone.
-    pub(super) fn forget_past(&mut self) {
-        self.past.iter_mut().for_each(Past::forget);
+    pub(super) fn forget_past(&mut self, gap: Gap) {
+        self.past.iter_mut().for_each(|past| past.forget(gap));
     }
 
     /// When the oldest entry came.

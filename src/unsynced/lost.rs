@@ -5,6 +5,7 @@
 use super::durable::Reach;
 use super::file::{Event, File, pages};
 use super::log::{Change, Entry, Key, Log};
+use super::past::Gap;
 use crate::mirror::{Fh, Ino};
 
 impl Log {
@@ -26,7 +27,7 @@ impl Log {
         file.lose(&within, mark);
         let after = cost(file);
         self.cost = (self.cost + after).saturating_sub(before);
-        self.forget_past();
+        self.forget_past(Gap::Lost);
         self.tidy(ino);
     }
 
@@ -73,7 +74,7 @@ impl Log {
             && file.has_lost
         {
             self.cost = self.cost.saturating_sub(file.settle_lost());
-            self.forget_past();
+            self.forget_past(Gap::Lost);
         }
         self.tidy(ino);
     }

@@ -6,8 +6,8 @@
 //! what no sync stores any more. `choice` says which of the states that a disk could hold an image has,
 //! `shape` what is otherwise there; `image` builds it, `stall` tells before how long that takes, `back` writes it
 //! over the backing, and `told` tells what is pending and what an image lacks. For who goes back, `note` notes
-//! moments before what requests do (`act`), and `past` keeps what is durable. `power` is the door for requests,
-//! shut while the power is cut. Lock rule: see `track`.
+//! moments before what requests do (`act`), and `past` keeps what is durable. `power` lets requests
+//! in while there is any. Lock rule: see `track`.
 
 mod act;
 mod back;
@@ -46,8 +46,8 @@ pub(crate) use act::Act;
 pub(crate) use back::{NotTaken, TakenBack};
 pub(crate) use choice::Choice;
 pub(crate) use durable::SyncOf;
-pub(crate) use note::Noting;
-pub(crate) use past::Moment;
+pub(crate) use note::{NoWayBack, Noting};
+pub(crate) use past::{Gap, Moment};
 pub(crate) use power::{Inside, NoCut, Outside, Power};
 pub(crate) use told::{Manifest, Pending};
 pub(crate) use track::About;
@@ -67,8 +67,8 @@ const BULK: u64 = 64 << 20;
 /// How many locks the inodes share.
 const STRIPES: usize = 1024;
 
-/// How long a cut waits for requests that change something.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a cut waits for what is under way.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// So many files that others have changed are told of.
 const MOST_FOREIGN: usize = 300;
@@ -132,14 +132,12 @@ pub(crate) enum NoImage {
     )]
     Stall(Stall),
     #[error(
-        "requests that change something have not ended within 10s: clear what holds the backing up, and cut again"
+        "requests that change something have not ended within {PATIENCE:?}: clear what holds the backing up, and \
+         cut again"
     )]
     Busy,
-    #[error(
-        "moment {0} is not there, or cannot be gone back to: after it more than 64 MiB were cut off at once, or \
-         somebody changed the directory behind the mount"
-    )]
-    Moment(usize),
+    #[error("moment {0}: {1}")]
+    Moment(usize, NoWayBack),
     #[error("cannot build the image {0}: {1}; nothing of it is left")]
     Failed(String, String),
 }
@@ -176,8 +174,8 @@ impl Unsynced {
     /// All that is there now is durable; how many entries of the log that concerned.
     pub(crate) fn checkpoint<N: Default>(&self, tree: &Mirror<N>) -> u64 {
         let mut log = self.log.lock();
-        let (before, mark) = (log.len(), log.seq());
-        log.checkpoint(mark);
+        let before = log.len();
+        log.checkpoint();
         let durable = before.saturating_sub(log.len());
         self.settle(tree, log);
         durable as u64
@@ -221,8 +219,10 @@ impl Unsynced {
         self.find_foreign(tree);
         let mut log = self.log.lock();
         self.bound(&mut log);
-        let back =
-            |n: usize| n.checked_sub(1).and_then(|at| log.back_at(at)).ok_or(NoImage::Moment(n));
+        let back = |n: usize| {
+            let at = n.checked_sub(1).ok_or(NoWayBack::NoMoment);
+            at.and_then(|at| log.back_at(at)).map_err(|why| NoImage::Moment(n, why))
+        };
         let back = moment.map(back).transpose()?;
         let log = back.as_ref().unwrap_or(&log);
         let chosen = Chosen::new(log, choice);
@@ -259,11 +259,10 @@ impl Unsynced {
         }
     }
 
-    fn told_of_bulk<N: Default>(&self, tree: &Mirror<N>, ino: Ino) {
+    fn told_of_bulk<N: Default>(&self, tree: &Mirror<N>, ino: Ino, gap: Gap) {
         if !self.told_of_bulk.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "{} lost more than 64 MiB at once, or cannot be read: that counts as durable, with all that \
-                 came before it",
+                "{}: {gap}: that counts as durable, with all that came before it",
                 path_of(tree, ino).display()
             );
         }

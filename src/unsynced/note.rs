@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::act::Act;
 use super::durable::SyncOf;
 use super::log::Log;
-use super::past::{Moment, Past};
+use super::past::{Gap, Moment, Past};
 use super::track::About;
 use super::{Unsynced, path_of};
 use crate::mirror::{Ino, Mirror};
@@ -18,6 +18,15 @@ pub(crate) struct Noting {
     pub(crate) before: Vec<Act>,
     /// Where the output of the program goes whose requests these are.
     pub(crate) output: Option<File>,
+}
+
+/// Why a moment cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoWayBack {
+    #[error("there is no such moment")]
+    NoMoment,
+    #[error("it cannot be gone back to: after it {0}")]
+    Beyond(Gap),
 }
 
 impl Unsynced {
@@ -79,22 +88,28 @@ impl Unsynced {
         }
     }
 
-    /// The moments after so many, at most so many, each with whether it can be gone back to.
-    pub(crate) fn moments(&self, after: usize, most: usize) -> Vec<(Moment, bool)> {
+    /// The moments after so many, at most so many, each with why it cannot be gone back to, if so.
+    pub(crate) fn moments(&self, after: usize, most: usize) -> Vec<(Moment, Option<Gap>)> {
         let log = self.log.lock();
         let Some(past) = &log.past else { return Vec::new() };
         let moments = past.moments().iter().enumerate().skip(after).take(most);
-        moments.map(|(at, moment)| (moment.clone(), past.moment(at).is_some())).collect()
+        moments.map(|(at, moment)| (moment.clone(), past.gap(at))).collect()
     }
 }
 
 impl Log {
-    /// The log as it was at the moment of that place, with all that came later as what is not done; None
-    /// if that cannot be had.
-    pub(super) fn back_at(&self, at: usize) -> Option<Log> {
-        let past = self.past.as_ref()?;
+    /// The log as it was at the moment of that place, with all that came later as what is not done.
+    ///
+    /// # Errors
+    /// There is no such moment, or it cannot be gone back to.
+    pub(super) fn back_at(&self, at: usize) -> Result<Log, NoWayBack> {
+        let past = self.past.as_ref().ok_or(NoWayBack::NoMoment)?;
+        let moment = past.moments().get(at).ok_or(NoWayBack::NoMoment)?;
+        if let Some(gap) = past.gap(at) {
+            return Err(NoWayBack::Beyond(gap));
+        }
         let mut log = Log::new(self.order);
-        log.horizon = past.moment(at)?.seq;
+        log.horizon = moment.seq;
         log.ops = self.ops.clone();
         log.ops.extend(past.changes_after(at));
         for (ino, event) in past.events_after(at) {
@@ -111,6 +126,6 @@ impl Log {
         for file in log.files.values_mut() {
             file.events.make_contiguous().sort_by_key(|event| event.seq);
         }
-        Some(log)
+        Ok(log)
     }
 }

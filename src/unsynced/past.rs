@@ -1,6 +1,7 @@
 //! What the log has let go of as durable, for who goes back to an earlier moment: each part with how many
 //! moments had been noted when it became durable. No locks of its own.
 
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -21,6 +22,33 @@ pub(crate) struct Moment {
     pub(crate) said: u64,
 }
 
+/// What cannot be undone, so that nobody goes back beyond it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// More was cut off at once than is remembered.
+    Bulk,
+    /// What was written over could not be read.
+    Unread,
+    /// Somebody else was there.
+    Foreign,
+    /// What a sync was to store is lost.
+    Lost,
+    /// The backing was taken back.
+    Cut,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Gap::Bulk => "more than 64 MiB were cut off a file at once",
+            Gap::Unread => "what was written over could not be read",
+            Gap::Foreign => "somebody has changed the directory behind the mount",
+            Gap::Lost => "a sync has lost what it was to store",
+            Gap::Cut => "the power was cut in place",
+        })
+    }
+}
+
 /// A part of the log, and how many moments there were when it became durable.
 type Gone<T> = (usize, T);
 
@@ -33,8 +61,8 @@ pub(super) struct Past<C> {
     changes: Vec<Gone<(u64, C)>>,
     events: Vec<Gone<(Ino, Event)>>,
     synced: Vec<Gone<Synced>>,
-    /// The first moment that can be gone back to.
-    first: usize,
+    /// What nobody goes back beyond, and how many moments there were then.
+    gaps: Vec<Gone<Gap>>,
     /// Whether something became durable since the last moment.
     stirred: bool,
 }
@@ -46,7 +74,7 @@ impl<C> Default for Past<C> {
             changes: Vec::new(),
             events: Vec::new(),
             synced: Vec::new(),
-            first: 0,
+            gaps: Vec::new(),
             stirred: false,
         }
     }
@@ -67,14 +95,18 @@ impl<C: Clone> Past<C> {
         &self.moments
     }
 
-    /// The moment of that place, if it can be gone back to.
-    pub(super) fn moment(&self, at: usize) -> Option<&Moment> {
-        self.moments.get(at).filter(|_| at >= self.first)
+    /// Why the moment of that place cannot be gone back to, if so.
+    pub(super) fn gap(&self, at: usize) -> Option<Gap> {
+        self.gaps.iter().find(|(moments, _)| at < *moments).map(|(_, gap)| *gap)
     }
 
     /// What was done until now can be undone no more.
-    pub(super) fn forget(&mut self) {
-        self.first = self.moments.len();
+    pub(super) fn forget(&mut self, gap: Gap) {
+        let moments = self.moments.len();
+        // Of several the first: for the others there was no way back any more.
+        if self.gaps.last().map_or(0, |(before, _)| *before) < moments {
+            self.gaps.push((moments, gap));
+        }
         self.changes.clear();
         self.events.clear();
         self.synced.clear();

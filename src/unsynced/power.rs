@@ -1,12 +1,12 @@
-//! Whether the power is on: each request goes in by this door while it is, and leaves once it has run.
+//! Whether the power is on: each request goes inside while it is, and leaves once it has run.
 //!
-//! A cut first shuts the door: what comes then waits outside, and what is inside ends. Then the power is cut, and
-//! what has waited fails; or the door is opened again, or opens by itself when its time is over, and what has
-//! waited goes in as if nothing had been. One that is inside may wait for one that is outside, as for a page that
-//! is to be read: so who has waited for long goes in while the door is being shut.
+//! A cut is prepared first: what comes then waits outside, and what is inside ends. Then it is committed, and
+//! what has waited fails; or it is aborted, by itself when its time is over, and what has waited goes in as if
+//! nothing had been. One that is inside may wait for one that is outside, as for a page that is to be read: so who
+//! has waited for long goes in while a cut is being prepared.
 //!
-//! Invariant: while the power is cut, and before that once the door is shut, nobody is inside. Lock rule: the lock
-//! is held for memory work only, and innermost. To be inside is no lock: nobody inside waits at the door.
+//! Invariant: while a cut is made, and before that once it is prepared, nobody is inside. Lock rule: the lock
+//! is held for memory work only, and innermost. To be inside is no lock: nobody inside waits outside.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,13 +16,13 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 /// In the count of those inside: others are to ask before they come in.
 const ASK: u64 = 1 << 63;
 
-/// How long one waits at a door that is being shut before it goes in: somebody inside may wait for it.
+/// How long one waits while a cut is being prepared before it goes in: somebody inside may wait for it.
 const LONG: Duration = Duration::from_secs(1);
 
-/// How long one that is to be cut now stays shut at least: processes are searched for and killed.
+/// How long a cut that is to be made now stays prepared at least: processes are searched for and killed.
 const LONGER: Duration = Duration::from_secs(30);
 
-/// The door.
+/// The power of a mount.
 #[derive(Default)]
 pub(crate) struct Power {
     /// How many are inside.
@@ -37,14 +37,14 @@ pub(crate) struct Power {
 enum State {
     #[default]
     On,
-    /// Who shut it has this ticket, until then; whether all have left.
-    Shut {
+    /// A cut is prepared: who did it has this ticket, until then; whether all have left.
+    Prepared {
         ticket: u64,
         until: Instant,
         empty: bool,
     },
-    /// The backing is taken back.
-    Cut,
+    /// A cut is committed: the backing is taken back.
+    Committed,
     Off,
 }
 
@@ -110,7 +110,7 @@ impl Power {
 
     /// Whether it is off.
     pub(crate) fn is_off(&self) -> bool {
-        matches!(*self.state.lock(), State::Cut | State::Off)
+        matches!(*self.state.lock(), State::Committed | State::Off)
     }
 
     /// A request goes in, if it may at once.
@@ -130,8 +130,8 @@ impl Power {
         self.expire(&mut state);
         match *state {
             State::On => Ok(self.enter_by(&state)),
-            State::Shut { .. } => Err(Outside::Waits(self.cuts())),
-            State::Cut | State::Off => Err(Outside::Off),
+            State::Prepared { .. } => Err(Outside::Waits(self.cuts())),
+            State::Committed | State::Off => Err(Outside::Off),
         }
     }
 
@@ -144,19 +144,19 @@ impl Power {
             self.expire(&mut state);
             let until = match *state {
                 _ if self.cuts() != cuts => return None,
-                State::Cut | State::Off => return None,
+                State::Committed | State::Off => return None,
                 State::On => return Some(self.enter_by(&state)),
-                State::Shut { empty: false, .. } if came.elapsed() >= LONG => {
+                State::Prepared { empty: false, .. } if came.elapsed() >= LONG => {
                     return Some(self.enter_by(&state));
                 }
-                State::Shut { empty: false, until, .. } => until.min(came + LONG),
-                State::Shut { until, .. } => until,
+                State::Prepared { empty: false, until, .. } => until.min(came + LONG),
+                State::Prepared { until, .. } => until,
             };
             self.moved.wait_until(&mut state, until);
         }
     }
 
-    /// With the lock, so that who shuts the door counts it.
+    /// With the lock, so that who prepares a cut counts it.
     fn enter_by(&self, _: &MutexGuard<'_, State>) -> Inside<'_> {
         self.inside.fetch_add(1, Ordering::Acquire);
         Inside(self)
@@ -177,9 +177,9 @@ impl Power {
         self.moved.notify_all();
     }
 
-    /// A door that was shut for too long opens by itself.
+    /// A cut that was prepared for too long is aborted.
     fn expire(&self, state: &mut MutexGuard<'_, State>) {
-        if let State::Shut { until, .. } = **state
+        if let State::Prepared { until, .. } = **state
             && until <= Instant::now()
         {
             **state = State::On;
@@ -198,21 +198,21 @@ impl Power {
         self.moved.notify_all();
     }
 
-    /// Shuts the door, and waits so long for all to leave; then it stays shut for a time. Its ticket.
+    /// Prepares a cut: waits so long for all to leave; then it stays prepared for a time. Its ticket.
     ///
     /// # Errors
-    /// It is shut already, or somebody stays inside; it is as it was then.
-    pub(crate) fn shut(&self, patience: Duration, stays: Duration) -> Result<u64, NoCut> {
+    /// There is another, or somebody stays inside; all is as it was then.
+    pub(crate) fn prepare(&self, patience: Duration, stays: Duration) -> Result<u64, NoCut> {
         let mut state = self.state.lock();
         self.expire(&mut state);
         match *state {
             State::On => {}
-            State::Shut { .. } | State::Cut => return Err(NoCut::Another),
+            State::Prepared { .. } | State::Committed => return Err(NoCut::Another),
             State::Off => return Err(NoCut::Off),
         }
         let (now, ticket) = (Instant::now(), rand::random::<u64>() >> 1);
         let deadline = now + patience;
-        *state = State::Shut { ticket, until: deadline + stays, empty: false };
+        *state = State::Prepared { ticket, until: deadline + stays, empty: false };
         self.inside.fetch_or(ASK, Ordering::AcqRel);
         while self.inside.load(Ordering::Acquire) != ASK {
             if Instant::now() >= deadline {
@@ -221,27 +221,27 @@ impl Power {
             }
             self.moved.wait_until(&mut state, deadline);
         }
-        *state = State::Shut { ticket, until: Instant::now() + stays, empty: true };
+        *state = State::Prepared { ticket, until: Instant::now() + stays, empty: true };
         Ok(ticket)
     }
 
-    /// Opens the door that was shut with that ticket; false if it is open by now.
-    pub(crate) fn open(&self, ticket: u64) -> bool {
+    /// Has all go on; false if it does so already, or if that is another's cut.
+    pub(crate) fn abort(&self, ticket: u64) -> bool {
         let state = self.state.lock();
-        let is_own = matches!(*state, State::Shut { ticket: own, .. } if own == ticket);
+        let is_own = matches!(*state, State::Prepared { ticket: own, .. } if own == ticket);
         if is_own {
             self.turn(state, State::On);
         }
         is_own
     }
 
-    /// Whether the door is shut by that ticket, and has stayed so; then it does for a while longer.
+    /// Whether that cut is prepared, and has stayed so; then it does for a while longer.
     pub(crate) fn keeps(&self, ticket: u64) -> bool {
         let mut state = self.state.lock();
         self.expire(&mut state);
         let now = Instant::now();
         match &mut *state {
-            State::Shut { ticket: own, empty: true, until } if *own == ticket => {
+            State::Prepared { ticket: own, empty: true, until } if *own == ticket => {
                 *until = (*until).max(now + LONGER);
                 true
             }
@@ -249,19 +249,19 @@ impl Power {
         }
     }
 
-    /// Cuts the power behind the door that was shut with that ticket. What has waited fails.
+    /// Makes a cut that was prepared. What has waited fails.
     ///
     /// # Errors
-    /// The door has opened since.
-    pub(crate) fn cut(&self, ticket: u64) -> Result<Cutting<'_>, NoCut> {
+    /// It was aborted since.
+    pub(crate) fn commit(&self, ticket: u64) -> Result<Cutting<'_>, NoCut> {
         let mut state = self.state.lock();
         self.expire(&mut state);
         match *state {
-            State::Shut { ticket: own, empty: true, .. } if own == ticket => {}
+            State::Prepared { ticket: own, empty: true, .. } if own == ticket => {}
             _ => return Err(NoCut::Late),
         }
         self.cuts.fetch_add(1, Ordering::AcqRel);
-        self.turn(state, State::Cut);
+        self.turn(state, State::Committed);
         Ok(Cutting { power: self, after: State::Off })
     }
 
@@ -274,7 +274,7 @@ impl Power {
         self.expire(&mut state);
         match *state {
             State::On => Ok(false),
-            State::Shut { .. } | State::Cut => Err(NoCut::Another),
+            State::Prepared { .. } | State::Committed => Err(NoCut::Another),
             State::Off => {
                 self.turn(state, State::On);
                 Ok(true)
@@ -285,29 +285,48 @@ impl Power {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
-    use std::thread;
+    use std::fs;
+    use std::sync::mpsc;
+    use std::thread::{self, Scope, ScopedJoinHandle};
 
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn shut(power: &Power) -> u64 {
-        power.shut(PATIENCE, PATIENCE).unwrap()
+    fn prepared(power: &Power) -> u64 {
+        power.prepare(PATIENCE, PATIENCE).unwrap()
+    }
+
+    /// Has something done by a thread that must come to wait for others on its way, and tells once it does.
+    fn waiting<'s, T: Send + 's>(
+        scope: &'s Scope<'s, '_>,
+        act: impl FnOnce() -> T + Send + 's,
+    ) -> ScopedJoinHandle<'s, T> {
+        let (tell, told) = mpsc::channel();
+        let thread = scope.spawn(move || {
+            tell.send(rustix::thread::gettid().as_raw_nonzero()).unwrap();
+            act()
+        });
+        let path = format!("/proc/self/task/{}/syscall", told.recv().unwrap());
+        let futex = format!("{} ", libc::SYS_futex);
+        while !fs::read_to_string(&path).is_ok_and(|call| call.starts_with(&futex)) {
+            assert!(!thread.is_finished(), "it did not wait");
+            thread::yield_now();
+        }
+        thread
     }
 
     #[test]
-    fn what_waits_at_the_door_fails_by_a_cut_and_goes_on_without() {
+    fn what_waits_outside_fails_by_a_cut_and_goes_on_without() {
         for cuts in [true, false] {
             let power = Power::default();
-            let ticket = shut(&power);
+            let ticket = prepared(&power);
             assert_eq!(power.enter().err(), Some(Outside::Waits(0)));
             thread::scope(|scope| {
-                let waiting = scope.spawn(|| power.wait(0).is_some());
-                thread::sleep(Duration::from_millis(20));
+                let waiting = waiting(scope, || power.wait(0).is_some());
                 match cuts {
-                    true => power.cut(ticket).unwrap().end(),
-                    false => assert!(power.open(ticket)),
+                    true => power.commit(ticket).unwrap().end(),
+                    false => assert!(power.abort(ticket)),
                 }
                 assert_eq!(waiting.join().unwrap(), !cuts);
             });
@@ -317,20 +336,16 @@ mod tests {
     }
 
     #[test]
-    fn the_door_is_shut_once_all_have_left() {
+    fn a_cut_is_prepared_once_all_have_left() {
         let power = Power::default();
-        let inside = power.enter().unwrap();
-        let both = Barrier::new(2);
+        let [first, second] = [power.enter().unwrap(), power.enter().unwrap()];
         thread::scope(|scope| {
-            let shutting = scope.spawn(|| {
-                both.wait();
-                shut(&power)
-            });
-            both.wait();
-            thread::sleep(Duration::from_millis(30));
-            assert!(!shutting.is_finished());
-            drop(inside);
-            assert!(power.cut(shutting.join().unwrap()).is_ok());
+            let preparing = waiting(scope, || prepared(&power));
+            drop(first);
+            assert_eq!(power.enter().err(), Some(Outside::Waits(0)));
+            assert!(!preparing.is_finished());
+            drop(second);
+            assert!(power.commit(preparing.join().unwrap()).is_ok());
         });
     }
 
@@ -339,13 +354,13 @@ mod tests {
         let power = Power::default();
         let inside = power.enter().unwrap();
         let brief = Duration::from_millis(10);
-        assert_eq!(power.shut(brief, PATIENCE), Err(NoCut::Busy(brief)));
+        assert_eq!(power.prepare(brief, PATIENCE), Err(NoCut::Busy(brief)));
         assert!(power.enter().is_ok());
         drop(inside);
-        let ticket = shut(&power);
-        assert_eq!(power.shut(brief, PATIENCE), Err(NoCut::Another));
-        drop(power.cut(ticket).unwrap());
-        assert_eq!(power.shut(brief, PATIENCE), Err(NoCut::Off));
+        let ticket = prepared(&power);
+        assert_eq!(power.prepare(brief, PATIENCE), Err(NoCut::Another));
+        drop(power.commit(ticket).unwrap());
+        assert_eq!(power.prepare(brief, PATIENCE), Err(NoCut::Off));
     }
 
     /// Else a request that waits for another, as for a page, had the cut refused.
@@ -354,31 +369,31 @@ mod tests {
         let power = Power::default();
         let inside = power.enter().unwrap();
         thread::scope(|scope| {
-            let shutting = scope.spawn(|| shut(&power));
+            let preparing = scope.spawn(|| prepared(&power));
             while power.enter().is_ok() {}
             let waited = Instant::now();
             drop(power.wait(0).unwrap());
             assert!(waited.elapsed() >= LONG);
             drop(inside);
-            shutting.join().unwrap();
+            preparing.join().unwrap();
         });
     }
 
-    /// A client that dies has prepared a cut, and makes none.
+    /// Else all waited for a client that hangs.
     #[test]
-    fn a_door_that_is_shut_opens_by_itself() {
+    fn a_cut_that_is_not_made_is_aborted_by_itself() {
         let power = Power::default();
-        let ticket = power.shut(PATIENCE, Duration::from_millis(30)).unwrap();
+        let ticket = power.prepare(PATIENCE, Duration::from_millis(30)).unwrap();
         assert!(power.wait(0).is_some(), "one that waits");
-        assert_eq!(power.cut(ticket).err(), Some(NoCut::Late));
-        power.shut(PATIENCE, Duration::ZERO).unwrap();
+        assert_eq!(power.commit(ticket).err(), Some(NoCut::Late));
+        power.prepare(PATIENCE, Duration::ZERO).unwrap();
         assert!(power.enter().is_ok(), "one that comes");
     }
 
     #[test]
     fn the_power_stays_off_until_it_is_turned_on() {
         let power = Power::default();
-        drop(power.cut(shut(&power)).unwrap());
+        drop(power.commit(prepared(&power)).unwrap());
         assert!(power.is_off() && power.enter().err() == Some(Outside::Off));
         assert!(power.wait(1).is_none());
         assert_eq!((power.on(), power.on()), (Ok(true), Ok(false)));
@@ -389,9 +404,9 @@ mod tests {
     #[test]
     fn while_it_is_cut_nobody_turns_it_on() {
         let power = Power::default();
-        let ticket = shut(&power);
+        let ticket = prepared(&power);
         assert_eq!(power.on(), Err(NoCut::Another));
-        let cutting = power.cut(ticket).unwrap();
+        let cutting = power.commit(ticket).unwrap();
         assert_eq!(power.on(), Err(NoCut::Another));
         cutting.end();
         assert_eq!(power.on(), Ok(false));

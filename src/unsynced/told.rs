@@ -161,7 +161,7 @@ impl Manifest {
         Manifest {
             image: name.to_owned(),
             keep: choice.keeping.to_string(),
-            unit: choice.unit,
+            unit: choice.unit.bytes(),
             seed: choice.seed,
             entries: chosen.entries(),
             made: built.entries,

@@ -17,6 +17,7 @@ use rustix::fs::FallocateFlags;
 
 use super::file::Event;
 use super::log::{Change, Entry, Renamed};
+use super::past::Gap;
 use super::{BULK, Unsynced};
 use crate::kept::Kept;
 use crate::mirror::{Fh, Ino, Mirror, Seen};
@@ -68,8 +69,8 @@ struct Data {
     image: Option<Arc<Kept>>,
     cut: bool,
     owes: Option<(Fh, u32)>,
-    /// It is too much to be remembered, or cannot be.
-    bulk: bool,
+    /// Why it cannot be remembered, if so.
+    gap: Option<Gap>,
 }
 
 impl Unsynced {
@@ -178,20 +179,21 @@ impl Unsynced {
         (cut, owes): (bool, Option<(Fh, u32)>),
     ) -> Data {
         let taken = range.start..range.end.min(before.size);
-        let mut bulk = cut && taken.end.saturating_sub(taken.start) > BULK;
+        let is_bulk = cut && taken.end.saturating_sub(taken.start) > BULK;
+        let mut gap = is_bulk.then_some(Gap::Bulk);
         let mut image = None;
-        if !bulk && !taken.is_empty() {
+        if gap.is_none() && !taken.is_empty() {
             match peek(&taken) {
                 Ok(bytes) => image = Some(self.kept(bytes)),
                 Err(error) => {
                     tracing::debug!("what is written over cannot be read: {error}");
-                    bulk = true;
+                    gap = Some(Gap::Unread);
                 }
             }
         }
         let range = if cut { taken } else { range };
         let range = if range.is_empty() { 0..0 } else { range };
-        Data { range, image, cut, owes, bulk }
+        Data { range, image, cut, owes, gap }
     }
 
     fn kept(&self, bytes: Vec<u8>) -> Arc<Kept> {
@@ -304,9 +306,8 @@ impl Unsynced {
         if let Some((name, value)) = attribute {
             log.changed(Change::Attribute(ino, name, value), hold());
         }
-        let mut bulk = false;
+        let gap = data.as_ref().and_then(|data| data.gap);
         if let Some(data) = data {
-            bulk = data.bulk;
             if let Some(by) = data.owes {
                 log.enter(ino, || ()).owe(by, data.range.clone());
             }
@@ -318,11 +319,10 @@ impl Unsynced {
             let held = if cut { hold() } else { Vec::new() };
             log.written(ino, event, mapped, held);
         }
-        if bulk {
-            let all = log.seq();
-            log.checkpoint(all);
-            log.forget_past();
-            self.told_of_bulk(tree, ino);
+        if let Some(gap) = gap {
+            log.checkpoint();
+            log.forget_past(gap);
+            self.told_of_bulk(tree, ino, gap);
         }
         self.settle(tree, log);
     }

@@ -19,14 +19,16 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Mount, Within, errno_of, hanging, scratch, slowfs, stdout_of, text_of, wait_for};
 use libc::EIO;
 use rustix::mount::{MountFlags, mount_remount};
 use serde_json::Value;
-use slowfs::rpc::{ClientError, Cut, CutNow, PowerLoss};
+use slowfs::rpc::{Cut, CutNow, PowerLoss};
 use tempfile::TempDir;
 
 /// Longer than any test takes.
@@ -205,37 +207,45 @@ fn what_is_held_fails_and_is_not_done() {
 fn cuts_under_load_leave_nobody_waiting() {
     let (mount, _) = tracking(&[]);
     let (mnt, cuts) = (mount.mnt(), 15);
-    let ended = std::sync::atomic::AtomicBool::new(false);
-    let (mnt, ended) = (&mnt, &ended);
+    let (done, ended) = ([const { AtomicU64::new(0) }; 4], AtomicBool::new(false));
     let work = |n: usize| {
-        let path = mnt.join(format!("f{n}"));
-        let mut done = 0_u64;
-        while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+        let [path, renamed] = ["f", "g"].map(|name| mnt.join(format!("{name}{n}")));
+        while !ended.load(Relaxed) {
             let write = || -> io::Result<()> {
                 let file = OpenOptions::new().create(true).append(true).open(&path)?;
                 io::Write::write_all(&mut &file, &[b'x'; 3000])?;
                 file.sync_all()?;
-                fs::rename(&path, mnt.join(format!("g{n}")))?;
-                fs::read(mnt.join(format!("g{n}"))).map(drop)
+                fs::rename(&path, &renamed)?;
+                fs::read(&renamed).map(drop)
             };
-            done += u64::from(write().is_ok());
+            done[n].fetch_add(u64::from(write().is_ok()), Relaxed);
         }
-        done
     };
-    let done: Vec<u64> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..4).map(|n| scope.spawn(move || work(n))).collect();
+    thread::scope(|scope| {
+        let _ends = Ends(&ended);
+        let work = &work;
+        (0..done.len()).for_each(|n| drop(scope.spawn(move || work(n))));
+        let count = || done.each_ref().map(|done| done.load(Relaxed));
         for n in 0..cuts {
-            thread::sleep(Duration::from_millis(20));
+            let before = count();
+            let goes_on = || before.iter().zip(count()).all(|(before, now)| *before < now);
+            wait_for("each to do something after the last cut", || goes_on().then_some(()));
             cut_by(&mount, "random", n, false);
         }
-        ended.store(true, std::sync::atomic::Ordering::Relaxed);
-        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     });
-    assert!(done.iter().all(|done| *done > 0), "{done:?}");
     assert_eq!(mount.client().unsynced().unwrap().cuts, cuts);
     for entry in fs::read_dir(mount.raw()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(name.starts_with(['f', 'g']), "{name}");
+    }
+}
+
+/// Has others end, also where a test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
     }
 }
 

@@ -4849,11 +4849,12 @@ class UnsyncedMoment(object):
      - entries
      - output
      - lost
+     - why
 
     """
 
 
-    def __init__(self, n=None, before=None, path=None, to=None, entries=None, output=None, lost=None,):
+    def __init__(self, n=None, before=None, path=None, to=None, entries=None, output=None, lost=None, why=None,):
         self.n = n
         self.before = before
         self.path = path
@@ -4861,6 +4862,7 @@ class UnsyncedMoment(object):
         self.entries = entries
         self.output = output
         self.lost = lost
+        self.why = why
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -4906,6 +4908,11 @@ class UnsyncedMoment(object):
                     self.lost = iprot.readBool()
                 else:
                     iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.STRING:
+                    self.why = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -4943,6 +4950,10 @@ class UnsyncedMoment(object):
         if self.lost is not None:
             oprot.writeFieldBegin('lost', TType.BOOL, 7)
             oprot.writeBool(self.lost)
+            oprot.writeFieldEnd()
+        if self.why is not None:
+            oprot.writeFieldBegin('why', TType.STRING, 8)
+            oprot.writeString(self.why.encode('utf-8') if sys.version_info[0] == 2 else self.why)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -5674,6 +5685,7 @@ UnsyncedMoment.thrift_spec = (
     (5, TType.I64, 'entries', None, None, ),  # 5
     (6, TType.I64, 'output', None, None, ),  # 6
     (7, TType.BOOL, 'lost', None, None, ),  # 7
+    (8, TType.STRING, 'why', 'UTF8', None, ),  # 8
 )
 all_structs.append(PowerCut)
 PowerCut.thrift_spec = (

@@ -22,10 +22,10 @@ use self::report::Report;
 pub(super) use self::report::field_names;
 use self::trial::Trial;
 use super::output;
-use super::tracking::{Promise, unit};
+use super::tracking::Promise;
 use super::trial::{Scratch, Wanted, on_mirrors};
 use super::values::{parse_number, parse_time};
-use crate::fault::Keeping;
+use crate::fault::{Keeping, Unit};
 use crate::unsynced::Act;
 
 /// What stands for the directory of a mount or an image.
@@ -50,8 +50,8 @@ pub(super) struct CrashTestArgs {
     #[arg(long, value_name = "KEEP,...", value_delimiter = ',', default_value = "none,random")]
     keep: Vec<Keeping>,
     /// How many bytes are written at once or not at all: 512 or 4096
-    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = unit)]
-    unit: i64,
+    #[arg(long, value_name = "BYTES", default_value_t)]
+    unit: Unit,
     /// Make the dice repeatable
     #[arg(long, value_name = "N")]
     seed: Option<u64>,

@@ -51,7 +51,8 @@ impl<'a> Plan<'a> {
             let Some(image) = self.get(number) else {
                 bail!("there is no image {number}: they have numbers from 1 to {}", self.len());
             };
-            ensure!(!image.moment.lost, "image {number} cannot be built: {LOST}");
+            let why = image.moment.why.as_deref().unwrap_or_default();
+            ensure!(!image.moment.lost, "image {number} cannot be built: after that moment {why}");
             return Ok(vec![image]);
         }
         let all: Vec<_> = (1..=self.len()).filter_map(|number| self.get(number)).collect();
@@ -64,16 +65,15 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Why a moment cannot be gone back to.
-pub(super) const LOST: &str = "after it more than 64 MiB were cut off a file at once";
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn moments(lost: &[bool]) -> Vec<UnsyncedMoment> {
-        let moment =
-            |(n, lost): (i64, &bool)| UnsyncedMoment { n, lost: *lost, ..Default::default() };
+        let moment = |(n, lost): (i64, &bool)| {
+            let why = lost.then(|| "it was gone".to_owned());
+            UnsyncedMoment { n, lost: *lost, why, ..Default::default() }
+        };
         (1..).zip(lost).map(moment).collect()
     }
 
@@ -118,6 +118,7 @@ mod tests {
         let (moments, keep) = (moments(&[true, false]), [Keeping::None, Keeping::None]);
         let plan = Plan { moments: &moments, keep: &keep, seed: 7 };
         assert_eq!(numbers(&plan, None), [3, 4]);
-        assert!(plan.wanted(Some(2), None).unwrap_err().to_string().contains("64 MiB"));
+        let refused = plan.wanted(Some(2), None).unwrap_err().to_string();
+        assert_eq!(refused, "image 2 cannot be built: after that moment it was gone");
     }
 }

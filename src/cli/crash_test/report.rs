@@ -1,11 +1,11 @@
 //! What was found: a table for people, JSON for programs. No locks.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::plan::LOST;
 use crate::cli::output;
 use crate::cli::power::counted;
 use crate::fault::Keeping;
@@ -27,8 +27,8 @@ pub(super) struct Judged {
 /// All of it.
 pub(super) struct Report {
     pub(super) moments: u64,
-    /// Those that could not be gone back to.
-    pub(super) lost: u64,
+    /// How many of them could not be gone back to, by the reason.
+    pub(super) lost: BTreeMap<String, u64>,
     /// How many images there are.
     pub(super) images: u64,
     pub(super) seed: u64,
@@ -90,11 +90,12 @@ impl Report {
 
     pub(super) fn warnings(&self) -> Vec<String> {
         let moments = || counted(signed(self.moments), "moment", "moments");
-        let lost = (self.lost > 0)
-            .then(|| format!("{} of {} without images: {LOST}", self.lost, moments()));
+        let lost = self.lost.iter();
+        let lost =
+            lost.map(|(why, n)| format!("{n} of {} without images: after that {why}", moments()));
         let alone = (self.moments == 1)
             .then(|| "the program did none of --at, so only its end was checked".to_owned());
-        lost.into_iter().chain(alone).collect()
+        lost.chain(alone).collect()
     }
 
     pub(super) fn text(&self) -> String {
@@ -127,7 +128,7 @@ impl Report {
             "version": env!("CARGO_PKG_VERSION"),
             "ok": !self.has_failed(),
             "moments": self.moments,
-            "lost": self.lost,
+            "lost": self.lost.values().sum::<u64>(),
             "images": self.images,
             "checked": self.judged.len(),
             "failed": self.failed().count(),
@@ -147,7 +148,7 @@ pub(in crate::cli) fn field_names() -> Vec<String> {
     let judged = Judged { number: 1, moment, keep: Keeping::None, seed: 1, why: None, kept: None };
     let report = Report {
         moments: 1,
-        lost: 0,
+        lost: BTreeMap::new(),
         images: 1,
         seed: 1,
         ran: Duration::ZERO,

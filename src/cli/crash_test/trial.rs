@@ -1,5 +1,6 @@
 //! One test: the tree, the program, the moments, and then one image after the other. No locks.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read;
@@ -18,7 +19,7 @@ use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::cli::trial::Mirror;
 use crate::fault::{Keeping, words};
-use crate::rpc::{Client, Cut, UnsyncedMoment, WirePath};
+use crate::rpc::{Client, Cut, UnsyncedMoment, WirePath, signed};
 
 /// The moment after everything that the program has done.
 const END: &str = "the end";
@@ -62,7 +63,7 @@ impl<'a> Trial<'a> {
         self.progress.clear();
         Ok(Report {
             moments: moments.len() as u64,
-            lost: moments.iter().filter(|moment| moment.lost).count() as u64,
+            lost: lost(&moments),
             images: plan.len(),
             seed: self.seed,
             ran,
@@ -179,7 +180,8 @@ impl<'a> Trial<'a> {
         let name = format!("crash-{number}");
         let (keep, seed) = (keep.to_string(), seed.to_string());
         // Nobody waits: the program has ended.
-        let cut = Cut { name, keep, unit: self.args.unit, seed, max_stall_ns: i64::MAX };
+        let unit = signed(self.args.unit.bytes());
+        let cut = Cut { name, keep, unit, seed, max_stall_ns: i64::MAX };
         // The end has no number: it is now.
         let done = self.client.power_cut_at(moment.n, &cut)?;
         Ok(Image { path: done.image.0, manifest: done.manifest.0, is_left: false })
@@ -196,6 +198,15 @@ impl<'a> Trial<'a> {
         let input = File::open(&self.place.printed)?;
         self.child(command, (Some(input), None), Some(self.args.timeout))
     }
+}
+
+/// How many moments cannot be gone back to, by the reason.
+fn lost(moments: &[UnsyncedMoment]) -> BTreeMap<String, u64> {
+    let mut lost = BTreeMap::new();
+    for moment in moments.iter().filter(|moment| moment.lost) {
+        *lost.entry(moment.why.clone().unwrap_or_default()).or_default() += 1;
+    }
+    lost
 }
 
 /// An image, for as long as it is looked at.

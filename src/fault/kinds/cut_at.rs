@@ -6,7 +6,7 @@ use super::latch::{AT, at_of, named};
 use super::{Class, Effect, Kind, ReadPoint};
 use crate::fault::chance::Draw;
 use crate::fault::error::SpecError;
-use crate::fault::keeping::Keeping;
+use crate::fault::keeping::{Keeping, Unit};
 use crate::fault::operation::Operation;
 use crate::fault::plan::{CutPower, Plan, Reply, When};
 use crate::fault::words::{Args, Errno, Param, ParamType, Value, whole};
@@ -22,9 +22,6 @@ const UNIT: &str = "unit";
 const SEED: &str = "seed";
 const KILL: &str = "kill";
 const STAY_OFF: &str = "stay_off";
-
-/// What a disk may write at once, bytes.
-const UNITS: (u64, u64) = (512, 4096);
 
 static PARAMS: &[Param] = &[
     Param {
@@ -46,7 +43,7 @@ static PARAMS: &[Param] = &[
     ),
     Param::optional(
         UNIT,
-        ParamType::Choice(&["512", "4096"]),
+        ParamType::Choice(Unit::NAMES),
         "how many bytes are written at once or not at all [default: 512]",
     ),
     Param::optional(SEED, ParamType::Count, "make the dice repeatable [default: by chance]"),
@@ -99,16 +96,19 @@ impl Kind for CutAt {
     }
 
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
-        let keep = args.text(KEEP).map(str::parse::<Keeping>).transpose();
-        let keep = keep.map_err(|why| SpecError::Value {
+        let refuse = |param: &str, why: String| SpecError::Value {
             of: self.name().to_owned(),
-            param: KEEP.to_owned(),
+            param: param.to_owned(),
             why: why.into(),
-        })?;
+        };
+        let keep = args.text(KEEP).map(str::parse::<Keeping>).transpose();
+        let keep = keep.map_err(|why| refuse(KEEP, why))?;
+        let unit = args.text(UNIT).map(str::parse::<Unit>).transpose();
+        let unit = unit.map_err(|why| refuse(UNIT, why))?;
         let is_set = |name| args.get(name) == Some(&Value::Flag(true));
         let cut = CutPower {
             keep: keep.unwrap_or_default(),
-            unit: if args.text(UNIT) == Some("4096") { UNITS.1 } else { UNITS.0 },
+            unit: unit.unwrap_or_default(),
             seed: args.whole(SEED),
             kills: is_set(KILL),
             stays_off: is_set(STAY_OFF),
@@ -137,7 +137,7 @@ impl Effect for Cutting {
         let CutPower { keep, unit, seed, kills, stays_off } = self.cut;
         let after = (self.when == When::After).then(|| Value::Text(AFTER.to_owned()));
         let keep = (keep != Keeping::default()).then(|| Value::Text(keep.to_string()));
-        let unit = (unit != UNITS.0).then(|| Value::Text(unit.to_string()));
+        let unit = (unit != Unit::default()).then(|| Value::Text(unit.to_string()));
         let flag = |is_set: bool| is_set.then_some(Value::Flag(true));
         let values = [
             (AT, Some(named(self.at))),

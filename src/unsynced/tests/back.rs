@@ -25,13 +25,13 @@ fn world(order: Order, before: &[Act]) -> World {
     World { tree, unsynced, backing, images, cuts, open, _dir }
 }
 
-fn noted(world: &World) -> Vec<(Moment, bool)> {
+fn noted(world: &World) -> Vec<(Moment, Option<Gap>)> {
     world.unsynced.moments(0, usize::MAX)
 }
 
 fn choices(seed: u64) -> [Choice; 4] {
     let keeping = [Keeping::None, Keeping::All, Keeping::Random, Keeping::Prefix(seed % 7)];
-    keeping.map(|keeping| Choice { keeping, unit: 512, seed })
+    keeping.map(|keeping| Choice { keeping, unit: Unit::Sector, seed })
 }
 
 fn run(order: Order, steps: &[Step]) -> Result<(), String> {
@@ -105,14 +105,15 @@ fn beyond_what_is_lost_nobody_goes_back() {
     world.truncate("f", 0).unwrap();
     world.write("f", 0, b"new").unwrap();
     world.fsync("f").unwrap();
-    assert_eq!(noted(&world).into_iter().map(|(_, kept)| kept).collect::<Vec<_>>(), [false, true]);
-    let choice = Choice { keeping: Keeping::All, unit: 512, seed: 0 };
+    let gaps: Vec<_> = noted(&world).into_iter().map(|(_, gap)| gap).collect();
+    assert_eq!(gaps, [Some(Gap::Bulk), None]);
+    let choice = Choice { keeping: Keeping::All, unit: Unit::Sector, seed: 0 };
     let refused = world.unsynced.cut(&world.tree, Some(1), ("one", None), choice);
-    assert!(matches!(refused, Err(NoImage::Moment(1))));
+    assert!(matches!(refused, Err(NoImage::Moment(1, NoWayBack::Beyond(Gap::Bulk)))));
     assert_eq!(world.cut_at(Some(2), choice)["f"].data, b"new");
     for none in [0, 3] {
         let refused = world.unsynced.cut(&world.tree, Some(none), ("none", None), choice);
-        assert!(matches!(refused, Err(NoImage::Moment(_))));
+        assert!(matches!(refused, Err(NoImage::Moment(_, NoWayBack::NoMoment))));
     }
 }
 
@@ -125,9 +126,26 @@ fn beyond_a_sync_that_was_lost_nobody_goes_back() {
     world.write("f", 0, b"two").unwrap();
     world.lost_sync("f", true).unwrap();
     world.write("f", 4096, b"three").unwrap();
-    let kept = || noted(&world).into_iter().map(|(_, kept)| kept).collect::<Vec<_>>();
-    assert_eq!(kept(), [false]);
+    let gaps = || noted(&world).into_iter().map(|(_, gap)| gap).collect::<Vec<_>>();
+    assert_eq!(gaps(), [Some(Gap::Lost)]);
     // What is lost may be stored after all, with its page: nor beyond that.
     world.fsync("f").unwrap();
-    assert_eq!(kept(), [false, false]);
+    assert_eq!(gaps(), [Some(Gap::Lost), Some(Gap::Lost)]);
+}
+
+/// Each moment is told what came after it, not what came later.
+#[test]
+fn why_nobody_goes_back_is_told_as_it_was() {
+    let world = world(Order::Linux, &[Act::Fsync]);
+    world.create("f").unwrap();
+    world.write("f", 0, b"one").unwrap();
+    world.fsync("f").unwrap();
+    world.write("f", 0, b"two").unwrap();
+    fs::write(world.backing.join("f"), "another's").unwrap();
+    world.write("f", 0, b"three").unwrap();
+    world.fsync("f").unwrap();
+    world.write("f", 0, b"four").unwrap();
+    world.lost_sync("f", true).unwrap();
+    let gaps: Vec<_> = noted(&world).into_iter().map(|(_, gap)| gap).collect();
+    assert_eq!(gaps, [Some(Gap::Foreign), Some(Gap::Lost)]);
 }

@@ -94,7 +94,7 @@ fn what_is_durable_does_not_stay_in_the_queue() {
 fn an_image_that_cannot_get_its_name_leaves_nothing() {
     let mut world = World::new(Order::Linux);
     world.create("f").unwrap();
-    let choice = Choice { keeping: Keeping::None, unit: 512, seed: 0 };
+    let choice = Choice { keeping: Keeping::None, unit: Unit::Sector, seed: 0 };
     let told = world.unsynced.cut(&world.tree, None, ("one", None), choice).unwrap();
     let images = world.unsynced.limits.images.take().unwrap();
     let beside = Beside::make(&images, "two").unwrap();
@@ -114,7 +114,7 @@ fn an_image_that_would_take_too_long_is_refused() {
     world.create("f").unwrap();
     world.write("f", 0, &vec![b'x'; 3 << 20]).unwrap();
     world.link("f", "g").unwrap();
-    let choice = Choice { keeping: Keeping::None, unit: 512, seed: 0 };
+    let choice = Choice { keeping: Keeping::None, unit: Unit::Sector, seed: 0 };
     let refused =
         world.unsynced.cut(&world.tree, None, ("one", Some(Duration::from_nanos(1))), choice);
     let refused = refused.unwrap_err().to_string();

@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::fault::Keeping;
+use crate::fault::{Keeping, Unit};
 use crate::mirror::{Caller, Changes, Fh, ROOT};
 use tree::{ATTRIBUTE, Item, Items, items};
 
@@ -378,6 +378,7 @@ impl World {
 
     /// What an image has that keeps so much.
     fn cut(&mut self, keeping: Keeping, unit: u64, seed: u64) -> Items {
+        let unit = Unit::of(unit).unwrap();
         self.cut_at(None, Choice { keeping, unit, seed })
     }
 
@@ -396,6 +397,7 @@ impl World {
     /// Takes the backing back as such an image would be, and compares: the power was cut in place.
     fn take_back(&mut self, keeping: Keeping, unit: u64, seed: u64) -> Result<(), String> {
         let image = self.cut(keeping, unit, seed);
+        let unit = Unit::of(unit).unwrap();
         let taken = self.unsynced.take_back(&self.tree, Choice { keeping, unit, seed });
         taken.map_err(|e| format!("{keeping}: {e}"))?;
         let left = items(&self.backing);

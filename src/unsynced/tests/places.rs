@@ -183,7 +183,7 @@ fn two_writes_of_one_file_come_one_after_the_other() {
 #[test]
 fn an_image_is_refused_by_a_name_that_is_none_or_taken() {
     let mut world = World::new(Order::Linux);
-    let choice = Choice { keeping: Keeping::None, unit: 512, seed: 0 };
+    let choice = Choice { keeping: Keeping::None, unit: Unit::Sector, seed: 0 };
     for name in ["", ".x", "a/b", "..", "a\nb"] {
         let refused = world.unsynced.cut(&world.tree, None, (name, None), choice);
         assert!(matches!(refused, Err(NoImage::Name(_))), "{name:?}");
