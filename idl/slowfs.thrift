@@ -270,18 +270,30 @@ struct Rot {
     7: bool hidden,                 // leave the times of modification
 }
 
+/** A power cut. What is 0 or empty is as the command has it. */
+struct Cut {
+    1: optional string to,          // the image that is built; none: the power is cut in place
+    2: string keep,                 // "none", "all", "prefix:N", "random"
+    3: i64 unit,                    // bytes
+    4: optional string seed,        // a number of 64 bits
+    5: i64 max_stall_ns,            // what changes something may have to wait so long for an image
+    6: bool stay_off,               // in place: everything fails with EIO then, until "power_on" or the end
+    7: bool kill,                   // in place: who has files of the mount open or mapped gets SIGKILL first
+}
+
 /** One line of a scenario. */
 struct Step {
     1: i64 line,                    // its number in the file: what is told of it begins with that
     2: optional i64 at_ns,          // when it is done, since the start
     3: optional string once,        // or the fault, by name or id, at whose firing
     4: i64 fired,                   // which firing of that, from 1
-    5: string command,              // "put", "only", "clear", "heal", "rot" or "end"
+    5: string command,              // "put", "only", "clear", "heal", "rot", "power_cut", "power_on", "checkpoint", "end"
     6: list<Fault> faults,          // what "put" sets, one, or "only", in the place of every other fault
     7: bool add,                    // whether "put" adds it beside the others of its methods
     8: list<string> clear,          // what "clear" clears, as the call does; none: everything
     9: string text,                 // the command as it was typed
     10: optional Rot rot,           // what "rot" spoils; without its own seed it draws by the scenario's
+    11: optional Cut cut,           // how "power_cut" cuts; its seed likewise
 }
 
 /** What a mount is to do by itself. What has one time is one change of the table. */

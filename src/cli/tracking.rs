@@ -10,7 +10,8 @@ use clap::Args;
 
 use super::values::parse_time;
 use crate::daemon::TrackingConfig;
-use crate::fault::{Keeping, Unit, words};
+use crate::fault::{CutWords, Keeping, Unit, words};
+use crate::rpc::{ns, signed};
 use crate::unsynced::{Act, Order};
 
 /// What `slowfs mount` remembers.
@@ -125,4 +126,20 @@ pub(super) struct CutArgs {
     /// shares all data with what is there takes next to no time
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_time)]
     pub(super) max_stall: Duration,
+}
+
+impl CutArgs {
+    /// As a step of a scenario.
+    pub(super) fn words(&self) -> CutWords {
+        let CutArgs { to, keep, unit, seed, max_stall, stay_off, kill, .. } = self.clone();
+        CutWords {
+            to,
+            keep: keep.to_string(),
+            unit: signed(unit.bytes()),
+            seed: seed.map(|seed| seed.to_string()),
+            max_stall_ns: ns(max_stall).max(1),
+            stay_off,
+            kill,
+        }
+    }
 }

@@ -110,19 +110,19 @@ impl UnsyncedLog for Door {
         moments.map(told).collect()
     }
 
+    fn allows(&self, cut: &Cut) -> Result<(), String> {
+        let Cut { name, keep, unit, seed, max_stall_ns } = cut;
+        choice(keep, *unit, seed)?;
+        most_stall(*max_stall_ns)?;
+        if name.is_empty() {
+            return Ok(());
+        }
+        self.survey.allows_image(name).map_err(|e| e.to_string())
+    }
+
     fn cut(&self, cut: &Cut, moment: i64) -> Result<PowerCut, String> {
         let choice = choice(&cut.keep, cut.unit, &cut.seed)?;
-        let most = match u64::try_from(cut.max_stall_ns) {
-            Ok(0) => Some(MOST_STALL),
-            Ok(NO_LIMIT) => None,
-            Ok(ns) => Some(Duration::from_nanos(ns)),
-            Err(_) => {
-                return Err(format!(
-                    "max_stall_ns is {}: it must not be negative",
-                    cut.max_stall_ns
-                ));
-            }
-        };
+        let most = most_stall(cut.max_stall_ns)?;
         let moment = match moment {
             0 => None,
             n => Some(usize::try_from(n).map_err(|_| format!("there is no moment {n}"))?),
@@ -179,6 +179,16 @@ impl UnsyncedLog for Door {
 
     fn power_on(&self) -> Result<bool, String> {
         self.plug.on().map_err(|e| e.to_string())
+    }
+}
+
+/// How long what changes something may have to wait, as control says it; None: as long as it takes.
+fn most_stall(ns: i64) -> Result<Option<Duration>, String> {
+    match u64::try_from(ns) {
+        Ok(0) => Ok(Some(MOST_STALL)),
+        Ok(NO_LIMIT) => Ok(None),
+        Ok(ns) => Ok(Some(Duration::from_nanos(ns))),
+        Err(_) => Err(format!("max_stall_ns is {ns}: it must not be negative")),
     }
 }
 

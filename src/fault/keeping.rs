@@ -1,7 +1,9 @@
-//! What a power cut leaves of what is not durable, as it is typed. No locks.
+//! A power cut and what it leaves of what is not durable, as they are typed. No locks.
 
 use std::fmt;
 use std::str::FromStr;
+
+use serde::Serialize;
 
 /// What of all that is not durable is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,5 +88,31 @@ impl FromStr for Unit {
     fn from_str(text: &str) -> Result<Unit, String> {
         let unit = text.parse().ok().and_then(Unit::of);
         unit.ok_or_else(|| format!("unit is {text}: it must be {}", Unit::NAMES.join(" or ")))
+    }
+}
+
+/// A power cut, as it goes over the wire. What is 0 or empty is as the command has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CutWords {
+    /// The image that is built; None: the power is cut in place.
+    pub to: Option<String>,
+    /// `none`, `all`, `prefix:N` or `random`.
+    pub keep: String,
+    /// Bytes that are written at once or not at all.
+    pub unit: i64,
+    /// What the dice are seeded with, a number of 64 bits.
+    pub seed: Option<String>,
+    /// Nanoseconds that what changes something may have to wait for an image.
+    pub max_stall_ns: i64,
+    /// Whether it stays off.
+    pub stay_off: bool,
+    /// Whether every process that has files of the mount open or mapped gets SIGKILL.
+    pub kill: bool,
+}
+
+impl CutWords {
+    /// Whether dice are thrown.
+    pub(crate) fn is_random(&self) -> bool {
+        self.keep.parse() == Ok(Keeping::Random)
     }
 }

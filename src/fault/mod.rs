@@ -82,7 +82,7 @@ pub use firing::Hit;
 pub(crate) use firing::Shared;
 pub use gate::{Gate, Verdict};
 pub use hold::{DelayLine, Job, Outcome};
-pub use keeping::{Keeping, Unit};
+pub use keeping::{CutWords, Keeping, Unit};
 pub use kinds::KINDS;
 pub use lift::{Lift, Lifted};
 pub use listed::Listed;

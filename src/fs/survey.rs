@@ -51,6 +51,14 @@ impl Survey {
         self.core.unsynced.as_ref().map(|of| of.moments(after, most)).unwrap_or_default()
     }
 
+    /// Looks whether an image of that name can be there.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn allows_image(&self, name: &str) -> Result<(), NoImage> {
+        self.core.unsynced.as_ref().map_or(Ok(()), |unsynced| unsynced.images_for(name).map(drop))
+    }
+
     /// Builds what a disk could hold if the power went now, or at a moment that was noted, if what is not
     /// durable is remembered: of that name, if what changes something has to wait so long at most.
     pub(crate) fn cut(

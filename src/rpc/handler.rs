@@ -22,13 +22,14 @@ use super::http::Health;
 use super::record::Wire;
 use super::records::KindInfo;
 use super::search::Place;
+use super::supply::Mains;
 use super::unsynced::UnsyncedLog;
 use super::wire::{Fields, Message, Value, printable};
 use crate::fault::injections::Repairs;
 use crate::fault::words::{EffectWords, visible};
 use crate::fault::{Bounds, FaultTable, Origin, ProbabilityScale};
 use crate::ops::Method;
-use crate::scenario::Stage;
+use crate::scenario::{Hands, Stage, Supply};
 use crate::stats::Stats;
 
 /// How to serve.
@@ -128,8 +129,11 @@ pub(super) struct Handler {
 impl Handler {
     pub(super) fn new(table: Arc<FaultTable>, stats: Arc<Stats>, config: ServerConfig) -> Handler {
         let (dropped, looking) = (Dropped::default(), Place::default());
-        let (bounds, repairer) = (config.bounds.clone(), config.repairer.shared());
-        let stage = Stage::new(Arc::clone(&table), Arc::clone(&stats), bounds, repairer);
+        let mains = |log| -> Arc<dyn Supply> { Arc::new(Mains(log)) };
+        let supply = config.unsynced.shared().map(mains);
+        let hands = Hands { repairs: config.repairer.shared(), supply };
+        let bounds = config.bounds.clone();
+        let stage = Stage::new(Arc::clone(&table), Arc::clone(&stats), bounds, hands);
         let prepared = Mutex::default();
         Handler { table, stats, config, dropped, looking, stage, prepared }
     }

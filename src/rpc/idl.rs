@@ -21,6 +21,7 @@ use super::unsynced::{
 use super::values::{MEMBERS, WirePath};
 use super::wire::tests::read_one;
 use super::wire::{Fields, Message, Value, encode};
+use crate::fault::CutWords;
 use crate::fault::injections::RotWords;
 use crate::fault::words::{self, Args, EffectWords, FaultWords};
 
@@ -108,6 +109,7 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<Injections>(&mut structs);
     check::<Healed>(&mut structs);
     check::<RotWords>(&mut structs);
+    check::<CutWords>(&mut structs);
     check::<Rotted>(&mut structs);
     check::<ListedFault>(&mut structs);
     check::<MethodInfo>(&mut structs);
@@ -426,6 +428,7 @@ fn scenarios_are_written_as_ever() {
         clear: vec!["fsync".into()],
         text: "kill".into(),
         rot: Some(RotWords { pattern: "p".into(), ..RotWords::default() }),
+        cut: Some(CutWords { to: text("c"), ..CutWords::default() }),
     };
     let steps = vec![step, StepWords::default()];
     let (name, seed) = ("disk".to_owned(), text("5"));

@@ -7,7 +7,7 @@
 //! http                          the same over HTTP       objects  answers as JSON
 //! handler                       which call does what     put, tell, wait, trace, matching, injections, power  what they do; search  through the files
 //! convert                       faults as they are listed
-//! dialect, records, unsynced, rot, statistics  which fields mean what   idl       the records against the IDL
+//! dialect, records, unsynced, rot, supply, statistics  which fields mean what   idl       the records against the IDL
 //! record, values                a struct's fields, declared once
 //! wire                          bytes <-> values, within limits
 //! ```
@@ -44,6 +44,7 @@ mod search;
 mod server;
 mod socket;
 mod statistics;
+mod supply;
 mod tell;
 mod trace;
 mod unsynced;

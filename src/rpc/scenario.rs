@@ -7,10 +7,14 @@ use serde::Serialize;
 use super::record::record;
 use super::statistics::MethodStatistics;
 use super::wire::{ns, printable, signed};
+use crate::fault::CutWords;
 use crate::fault::injections::RotWords;
 use crate::fault::trace::monotonic_ns;
 use crate::fault::words::FaultWords;
 use crate::scenario::{Command, Event, Phase, Script, Step, Told, What, When, Why};
+
+/// What a step may do.
+const COMMANDS: &str = "put, only, clear, heal, rot, power_cut, power_on, checkpoint and end";
 
 record! {
     /// One line of a scenario.
@@ -24,7 +28,7 @@ record! {
         3: once: Option<String>,
         /// Which firing of that.
         4: fired: i64,
-        /// `put`, `only`, `clear`, `heal`, `rot` or `end`.
+        /// `put`, `only`, `clear`, `heal`, `rot`, `power_cut`, `power_on`, `checkpoint` or `end`.
         5: command: String,
         /// What `put` sets, which is one, or `only`.
         6: faults: Vec<FaultWords>,
@@ -36,6 +40,8 @@ record! {
         9: text: String,
         /// What `rot` spoils.
         10: rot: Option<RotWords>,
+        /// How `power_cut` cuts.
+        11: cut: Option<CutWords>,
     }
 }
 
@@ -213,6 +219,12 @@ impl StepWords {
                 words.rot = Some((**rot).clone());
                 "rot"
             }
+            Command::Cut(cut) => {
+                words.cut = Some((**cut).clone());
+                "power_cut"
+            }
+            Command::PowerOn => "power_on",
+            Command::Checkpoint => "checkpoint",
             Command::End => "end",
         };
         StepWords { command: command.to_owned(), ..words }
@@ -242,10 +254,13 @@ impl StepWords {
                 Some(rot) => Command::Rot(Box::new(rot)),
                 None => return refuse("rot takes what is to rot"),
             },
+            ("power_cut", _) => Command::Cut(Box::new(self.cut.unwrap_or_default())),
+            ("power_on", _) => Command::PowerOn,
+            ("checkpoint", _) => Command::Checkpoint,
             ("end", _) => Command::End,
             (other, _) => {
                 let other = printable(other);
-                return refuse(&format!("{other}: write put, only, clear, heal, rot or end"));
+                return refuse(&format!("{other}: it is none of {COMMANDS}"));
             }
         };
         Ok(Step { line, when, command, text: self.text })

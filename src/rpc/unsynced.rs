@@ -196,6 +196,12 @@ pub trait UnsyncedLog: Send + Sync {
     /// The moments that were noted after so many, at most so many.
     fn moments(&self, after: i64, most: i64) -> Vec<UnsyncedMoment>;
 
+    /// Looks at what a cut asks for, and at the name of its image, if it is given one.
+    ///
+    /// # Errors
+    /// Why that cannot be, in one line.
+    fn allows(&self, cut: &Cut) -> Result<(), String>;
+
     /// Builds an image of now, or of the moment of that number, if it is not 0.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What is wrong with steps beside each other, whatever mount they are for. No locks.
 
-use super::script::{Step, When};
+use super::script::{Command, Step, When};
 use super::text::Wrong;
 
 /// The steps of one mount that cannot be at their time, or not beside those of the same time before them.
@@ -8,12 +8,15 @@ pub(crate) fn wrong(steps: &[&Step]) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     for (place, step) in steps.iter().enumerate() {
         let mut refuse = |why| wrong.push(Wrong { line: step.line, why });
-        if step.command.is_repair() && matches!(step.when, When::Fired(..)) {
-            let why = "heal and rot need a time: they take as long as the backing does, and what fires would \
-                       wait for that";
-            refuse(why.to_owned());
+        if step.command.is_work() && matches!(step.when, When::Fired(..)) {
+            refuse(why_no_firing(&step.command).to_owned());
         }
         let before = steps.iter().take(place);
+        let image = step.command.image();
+        let twin = before.clone().find(|other| image.is_some() && other.command.image() == image);
+        if let Some(twin) = twin {
+            refuse(format!("line {} makes an image of that name already", twin.line));
+        }
         let beside: Vec<&&Step> = before.filter(|other| is_one_change(step, other)).collect();
         let sets = beside.iter().rev().find(|other| other.command.rank() > step.command.rank());
         if let Some(sets) = sets {
@@ -35,8 +38,21 @@ pub(crate) fn wrong(steps: &[&Step]) -> Vec<Wrong> {
     wrong
 }
 
+/// What takes as long as the backing does cannot be done at a firing, which would wait for it.
+fn why_no_firing(command: &Command) -> &'static str {
+    match command {
+        Command::Heal | Command::Rot(_) => {
+            "heal and rot need a time: they take as long as the backing does, and what fires would wait for that"
+        }
+        _ => {
+            "what is about the power needs a time: it waits for what is under way, and so for what fires; the fault \
+             cut-at cuts it at an operation"
+        }
+    }
+}
+
 /// Whether two steps are one change of the table.
 pub(super) fn is_one_change(one: &Step, other: &Step) -> bool {
-    let is_change = |step: &Step| !step.command.is_repair();
+    let is_change = |step: &Step| !step.command.is_work();
     matches!(one.when, When::At(_)) && one.when == other.when && is_change(one) && is_change(other)
 }

@@ -5,9 +5,9 @@ use std::mem;
 use std::time::Duration;
 
 use super::order;
-use super::repair::Repair;
 use super::script::{Command, Script, Step, When};
 use super::text::Wrong;
+use super::work::{Hands, Work};
 use crate::fault::words::FaultWords;
 use crate::fault::{Bounds, Change, FaultRef, FaultTable, Lift, NoSwap, Placement, TooManyFaults};
 use crate::ops::Method;
@@ -15,7 +15,7 @@ use crate::ops::Method;
 /// How many lines are told that cannot be.
 const MOST_TOLD: usize = 20;
 
-/// The steps of one moment, which are one change of the table; or one that changes what is stored.
+/// The steps of one moment, which are one change of the table; or one that is about what is stored.
 #[derive(Debug)]
 pub(super) struct Act {
     pub(super) when: When,
@@ -26,7 +26,7 @@ pub(super) struct Act {
     /// Which step names each of the faults that it lifts.
     lifting: Vec<usize>,
     /// What else it does, and then nothing of that.
-    pub(super) repair: Option<Repair>,
+    pub(super) work: Option<Work>,
     /// It ends the scenario.
     pub(super) ends: bool,
 }
@@ -38,7 +38,7 @@ pub(super) struct Act {
 pub(super) fn prepared(
     script: &Script,
     table: &FaultTable,
-    (bounds, can_repair): (&Bounds, bool),
+    (bounds, hands): (&Bounds, &Hands),
 ) -> Result<Vec<Act>, String> {
     let mut acts: Vec<Act> = Vec::new();
     let mut wrong = order::wrong(&script.steps.iter().collect::<Vec<_>>());
@@ -48,16 +48,14 @@ pub(super) fn prepared(
         if matches!(step.when, When::At(at) if at >= script.end) {
             refuse("it is not before the end".to_owned());
         }
-        if let Some(repair) = Repair::of(script, place) {
-            if !can_repair {
-                refuse("this server does not serve the files".to_owned());
-            }
-            let repair = repair.map_err(refuse).ok();
+        if let Some(work) = Work::of(script, place) {
+            let work = work.and_then(|work| work.is_for(hands).map(|()| work));
+            let work = work.map_err(refuse).ok();
             let (when, steps) = (step.when.clone(), vec![place]);
-            acts.push(Act { steps, repair, ..Act::new(when, None) });
+            acts.push(Act { steps, work, ..Act::new(when, None) });
             continue;
         }
-        let is_beside = |act: &Act| act.when == step.when && act.repair.is_none();
+        let is_beside = |act: &Act| act.when == step.when && act.work.is_none();
         let of_its_time = match step.when {
             When::At(_) => acts.iter_mut().find(|act| is_beside(act)),
             When::Fired(..) => None,
@@ -154,7 +152,7 @@ impl Act {
             change,
             lift: Lift::default(),
             lifting: Vec::new(),
-            repair: None,
+            work: None,
             ends: false,
         }
     }
@@ -170,8 +168,8 @@ impl Act {
                 faults.iter().try_for_each(|f| self.set(f, Placement::Replace, bounds))?;
             }
             Command::Clear(what) => self.clear(place, what),
-            Command::Heal | Command::Rot(_) => {}
             Command::End => self.ends = true,
+            _ => {}
         }
         self.steps.push(place);
         Ok(())

@@ -17,8 +17,8 @@ use tracing::{info, warn};
 use super::event::{Did, Event, Raw, What};
 use super::phase::{Phase, Progress, Why};
 use super::prepared::{Act, prepared};
-use super::repair::{Repair, Repairer};
 use super::script::{Script, When};
+use super::work::{Hands, Work};
 use crate::fault::words::{time_text, visible};
 use crate::fault::{
     Bounds, Change, FaultId, FaultRef, FaultTable, Lift, Lifted, Once, Origin, Put, Swapped,
@@ -33,7 +33,7 @@ pub(super) struct Run {
     pub(super) by: Origin,
     pub(super) on: On,
     pub(super) state: Mutex<State>,
-    /// Told when there is something to note or to repair, and at the end.
+    /// Told when there is something to note or to do, and at the end.
     pub(super) woken: Condvar,
     own: Weak<Run>,
 }
@@ -44,7 +44,7 @@ pub(super) struct On {
     pub(super) table: Arc<FaultTable>,
     pub(super) stats: Arc<Stats>,
     pub(super) bounds: Bounds,
-    pub(super) repairer: Repairer,
+    pub(super) hands: Hands,
 }
 
 pub(super) struct State {
@@ -54,10 +54,12 @@ pub(super) struct State {
     /// What is still to be done; those that are done are taken away.
     acts: Vec<Option<Act>>,
     pub(super) done: usize,
-    /// What is to be changed of what is stored, and of which step.
-    pub(super) to_repair: VecDeque<(usize, Repair)>,
-    /// The step of which something is being changed.
-    pub(super) repairing: Option<usize>,
+    /// What is to be done by the second thread, and of which step.
+    pub(super) to_do: VecDeque<(usize, Work)>,
+    /// The step that it does.
+    pub(super) doing: Option<usize>,
+    /// Whether it has left the power off.
+    pub(super) is_dark: bool,
     faults: Vec<FaultId>,
     /// The names of all that it has set.
     names: Vec<FaultRef>,
@@ -69,8 +71,7 @@ pub(super) struct State {
 impl Run {
     /// A run of that script, all of whose steps can be.
     pub(super) fn new(script: Script, by: Origin, on: On) -> Result<Arc<Run>, String> {
-        let can = (&on.bounds, on.repairer.is_some());
-        let acts = prepared(&script, &on.table, can)?;
+        let acts = prepared(&script, &on.table, (&on.bounds, &on.hands))?;
         let (acts, script) = (acts.into_iter().map(Some).collect(), Arc::new(script));
         let state = State {
             phase: Phase::Loaded,
@@ -78,8 +79,9 @@ impl Run {
             elapsed: Duration::ZERO,
             acts,
             done: 0,
-            to_repair: VecDeque::new(),
-            repairing: None,
+            to_do: VecDeque::new(),
+            doing: None,
+            is_dark: false,
             faults: Vec::new(),
             names: Vec::new(),
             raw: VecDeque::new(),
@@ -98,8 +100,8 @@ impl Run {
         self.begin()?;
         let swapped = self.on.table.catch_up();
         self.on.table.spread(swapped);
-        if self.script.steps.iter().any(|step| step.command.is_repair()) {
-            self.spawn("slowfs-repair", Run::repair)?;
+        if self.script.steps.iter().any(|step| step.command.is_work()) {
+            self.spawn("slowfs-deeds", Run::work)?;
         }
         self.spawn("slowfs-scenario", Run::play)
     }
@@ -188,8 +190,8 @@ impl Run {
         if matches!(state.phase, Phase::Ended(_)) {
             return None;
         }
-        let waiting = state.to_repair.front().map(|(place, _)| *place);
-        let left = state.repairing.or(waiting).and_then(|place| self.script.steps.get(place));
+        let waiting = state.to_do.front().map(|(place, _)| *place);
+        let left = state.doing.or(waiting).and_then(|place| self.script.steps.get(place));
         let why = match (why, left) {
             (Why::Done, Some(step)) => Why::Late { line: step.line },
             (why, _) => why,
@@ -198,6 +200,7 @@ impl Run {
         let had_begun = state.phase == Phase::Running;
         state.phase = Phase::Ended(why.clone());
         state.acts.clear();
+        self.end_dark(state);
         let own: Vec<_> = mem::take(&mut state.faults).into_iter().map(FaultRef::Id).collect();
         let set = own.len();
         let mut done = (Lifted::default(), Swapped::default());
@@ -214,6 +217,15 @@ impl Run {
         }
         self.woken.notify_all();
         Some(done)
+    }
+
+    /// Has the power on again, if it has left it off. What is being cut now is seen to by who does it.
+    pub(super) fn end_dark(&self, state: &mut State) {
+        if mem::take(&mut state.is_dark)
+            && let Ok(supply) = self.on.hands.supply()
+        {
+            let _ = supply.on();
+        }
     }
 
     /// What its thread does. A step that is due comes before what is told of others.
@@ -283,8 +295,8 @@ impl Run {
             return None;
         }
         let mut act = state.acts.get_mut(place)?.take()?;
-        if let Some(repair) = act.repair.take() {
-            state.to_repair.extend(act.steps.first().map(|step| (*step, repair)));
+        if let Some(work) = act.work.take() {
+            state.to_do.extend(act.steps.first().map(|step| (*step, work)));
             self.woken.notify_all();
             return None;
         }

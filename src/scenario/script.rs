@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::fault::FaultWords;
 use crate::fault::injections::RotWords;
+use crate::fault::{CutWords, FaultWords};
 
 /// How many steps a scenario may have: each is a change of the table at most.
 pub(crate) const MOST_STEPS: usize = 1_000;
@@ -58,6 +58,12 @@ pub(crate) enum Command {
     Heal,
     /// Spoils stored bytes.
     Rot(Box<RotWords>),
+    /// Cuts the power.
+    Cut(Box<CutWords>),
+    /// Has the power on again.
+    PowerOn,
+    /// Has all that is there count as durable.
+    Checkpoint,
     /// Ends the scenario.
     End,
 }
@@ -87,7 +93,7 @@ impl Command {
         match self {
             Command::Put { fault, .. } => std::slice::from_ref(fault),
             Command::Only(faults) => faults,
-            Command::Clear(_) | Command::Heal | Command::Rot(_) | Command::End => &[],
+            _ => &[],
         }
     }
 
@@ -97,12 +103,24 @@ impl Command {
             Command::Clear(_) => 0,
             Command::Only(_) => 1,
             Command::Put { .. } => 2,
-            Command::Heal | Command::Rot(_) | Command::End => 3,
+            _ => 3,
         }
     }
 
-    /// Whether it changes what is stored, and no fault.
-    pub(super) fn is_repair(&self) -> bool {
-        matches!(self, Command::Heal | Command::Rot(_))
+    /// Whether it is about what is stored, and no change of the table of faults.
+    pub(super) fn is_work(&self) -> bool {
+        match self {
+            Command::Heal | Command::Rot(_) => true,
+            Command::Cut(_) | Command::PowerOn | Command::Checkpoint => true,
+            Command::Put { .. } | Command::Only(_) | Command::Clear(_) | Command::End => false,
+        }
+    }
+
+    /// The image that it builds, if it does.
+    pub(super) fn image(&self) -> Option<&str> {
+        match self {
+            Command::Cut(cut) => cut.to.as_deref(),
+            _ => None,
+        }
     }
 }

@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 
 use super::event::Event;
 use super::phase::{Progress, Why};
-use super::repair::Repairer;
 use super::run::{On, Run};
 use super::script::{MOST_STEPS, Script};
+use super::work::Hands;
 use crate::fault::words::visible;
 use crate::fault::{Bounds, FaultTable, Lifted, Origin};
 use crate::stats::Stats;
@@ -32,9 +32,9 @@ impl Stage {
         table: Arc<FaultTable>,
         stats: Arc<Stats>,
         bounds: Bounds,
-        repairer: Repairer,
+        hands: Hands,
     ) -> Stage {
-        Stage { on: On { table, stats, bounds, repairer }, run: Mutex::default() }
+        Stage { on: On { table, stats, bounds, hands }, run: Mutex::default() }
     }
 
     /// Takes a scenario, and waits for its start. It is of that connection.

@@ -181,6 +181,27 @@ impl Unsynced {
         durable as u64
     }
 
+    /// The directory of images, where one of that name can be made in it.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(crate) fn images_for(&self, name: &str) -> Result<&OwnedFd, NoImage> {
+        let images = self.limits.images.as_ref().ok_or(NoImage::Nowhere)?;
+        let is_name = !name.is_empty() && name.len() <= 200 && !name.starts_with('.');
+        if !is_name || name.bytes().any(|byte| matches!(byte, b'/' | 0) || byte.is_ascii_control())
+        {
+            return Err(NoImage::Name(format!("{name:?}")));
+        }
+        let is_there = |name: &str| {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::statat(images, name, flags).is_ok()
+        };
+        if is_there(name) || is_there(&manifest_of(name)) {
+            return Err(NoImage::There(name.to_owned()));
+        }
+        Ok(images)
+    }
+
     /// Builds the directory of that name below the one for images: what a disk could hold if the power
     /// went now, or at one of the moments, the first of which is 1. The mount goes on, but what changes something
     /// waits: so long at most, as far as that can be told before.
@@ -194,20 +215,7 @@ impl Unsynced {
         (name, most): (&str, Option<Duration>),
         choice: Choice,
     ) -> Result<Manifest, NoImage> {
-        let images = self.limits.images.as_ref().ok_or(NoImage::Nowhere)?;
-        let is_name = !name.is_empty() && name.len() <= 200 && !name.starts_with('.');
-        if !is_name || name.bytes().any(|byte| matches!(byte, b'/' | 0) || byte.is_ascii_control())
-        {
-            return Err(NoImage::Name(format!("{name:?}")));
-        }
-        let manifest = format!("{name}.json");
-        let is_there = |name: &str| {
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            rustix::fs::statat(images, name, flags).is_ok()
-        };
-        if is_there(name) || is_there(&manifest) {
-            return Err(NoImage::There(name.to_owned()));
-        }
+        let images = self.images_for(name)?;
         let failed = |e: io::Error| NoImage::Failed(name.to_owned(), text_of(&e));
         if let Some(most) = most {
             let stall = Stall::of(tree, images).map_err(failed)?;
@@ -230,7 +238,7 @@ impl Unsynced {
         let built = Builder::build(tree, (log, &chosen), beside.dir.as_fd()).map_err(failed)?;
         let foreign = self.foreign.lock().clone();
         let told = Manifest::of(tree, &chosen, (name, choice), (built, foreign));
-        beside.finish(name, &manifest, &told).map_err(|error| match error.kind() {
+        beside.finish(name, &manifest_of(name), &told).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => NoImage::There(name.to_owned()),
             _ => failed(error),
         })?;
@@ -277,6 +285,11 @@ impl Unsynced {
         self.settle(tree, log);
         pending
     }
+}
+
+/// The file that tells of an image.
+fn manifest_of(name: &str) -> String {
+    format!("{name}.json")
 }
 
 /// The backing path of an inode, by the name that it had last.

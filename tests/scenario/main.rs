@@ -14,6 +14,7 @@ mod common;
 mod detector;
 mod ends;
 mod once;
+mod power;
 mod refusals;
 mod repairs;
 mod report;

@@ -8,7 +8,7 @@ fn a_file_with_a_bad_line_does_nothing() {
     let mount = Mount::new();
     let text = "0s error EIO -m mkdir --name first\n\
                 5 clear\n\
-                6s power-cut --to img\n\
+                6s power-cut\n\
                 7s dealy 5ms -m fsync\n\
                 8s list\n\
                 9s clear @\n\
@@ -19,7 +19,7 @@ fn a_file_with_a_bad_line_does_nothing() {
     let lines: Vec<&str> = told.lines().collect();
     for (line, part) in lines.iter().zip([
         "disk.scenario:2: 5: it has no unit",
-        "disk.scenario:3: power-cut as a step comes with a later version",
+        "disk.scenario:3: --to <NAME> is missing",
         "disk.scenario:4: there is no command dealy; did you mean delay?",
         "disk.scenario:5: list is no step",
         "disk.scenario:6: ",

@@ -3120,6 +3120,131 @@ class Rot(object):
         return not (self == other)
 
 
+class Cut(object):
+    """
+    A power cut. What is 0 or empty is as the command has it.
+
+    Attributes:
+     - to
+     - keep
+     - unit
+     - seed
+     - max_stall_ns
+     - stay_off
+     - kill
+
+    """
+
+
+    def __init__(self, to=None, keep=None, unit=None, seed=None, max_stall_ns=None, stay_off=None, kill=None,):
+        self.to = to
+        self.keep = keep
+        self.unit = unit
+        self.seed = seed
+        self.max_stall_ns = max_stall_ns
+        self.stay_off = stay_off
+        self.kill = kill
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.to = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.keep = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.unit = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.seed = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.I64:
+                    self.max_stall_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.BOOL:
+                    self.stay_off = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.BOOL:
+                    self.kill = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Cut')
+        if self.to is not None:
+            oprot.writeFieldBegin('to', TType.STRING, 1)
+            oprot.writeString(self.to.encode('utf-8') if sys.version_info[0] == 2 else self.to)
+            oprot.writeFieldEnd()
+        if self.keep is not None:
+            oprot.writeFieldBegin('keep', TType.STRING, 2)
+            oprot.writeString(self.keep.encode('utf-8') if sys.version_info[0] == 2 else self.keep)
+            oprot.writeFieldEnd()
+        if self.unit is not None:
+            oprot.writeFieldBegin('unit', TType.I64, 3)
+            oprot.writeI64(self.unit)
+            oprot.writeFieldEnd()
+        if self.seed is not None:
+            oprot.writeFieldBegin('seed', TType.STRING, 4)
+            oprot.writeString(self.seed.encode('utf-8') if sys.version_info[0] == 2 else self.seed)
+            oprot.writeFieldEnd()
+        if self.max_stall_ns is not None:
+            oprot.writeFieldBegin('max_stall_ns', TType.I64, 5)
+            oprot.writeI64(self.max_stall_ns)
+            oprot.writeFieldEnd()
+        if self.stay_off is not None:
+            oprot.writeFieldBegin('stay_off', TType.BOOL, 6)
+            oprot.writeBool(self.stay_off)
+            oprot.writeFieldEnd()
+        if self.kill is not None:
+            oprot.writeFieldBegin('kill', TType.BOOL, 7)
+            oprot.writeBool(self.kill)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
 class Step(object):
     """
     One line of a scenario.
@@ -3135,11 +3260,12 @@ class Step(object):
      - clear
      - text
      - rot
+     - cut
 
     """
 
 
-    def __init__(self, line=None, at_ns=None, once=None, fired=None, command=None, faults=None, add=None, clear=None, text=None, rot=None,):
+    def __init__(self, line=None, at_ns=None, once=None, fired=None, command=None, faults=None, add=None, clear=None, text=None, rot=None, cut=None,):
         self.line = line
         self.at_ns = at_ns
         self.once = once
@@ -3150,6 +3276,7 @@ class Step(object):
         self.clear = clear
         self.text = text
         self.rot = rot
+        self.cut = cut
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -3222,6 +3349,12 @@ class Step(object):
                     self.rot.read(iprot)
                 else:
                     iprot.skip(ftype)
+            elif fid == 11:
+                if ftype == TType.STRUCT:
+                    self.cut = Cut()
+                    self.cut.read(iprot)
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -3277,6 +3410,10 @@ class Step(object):
         if self.rot is not None:
             oprot.writeFieldBegin('rot', TType.STRUCT, 10)
             self.rot.write(oprot)
+            oprot.writeFieldEnd()
+        if self.cut is not None:
+            oprot.writeFieldBegin('cut', TType.STRUCT, 11)
+            self.cut.write(oprot)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -5534,6 +5671,17 @@ Rot.thrift_spec = (
     (6, TType.STRING, 'seed', 'UTF8', None, ),  # 6
     (7, TType.BOOL, 'hidden', None, None, ),  # 7
 )
+all_structs.append(Cut)
+Cut.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'to', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'keep', 'UTF8', None, ),  # 2
+    (3, TType.I64, 'unit', None, None, ),  # 3
+    (4, TType.STRING, 'seed', 'UTF8', None, ),  # 4
+    (5, TType.I64, 'max_stall_ns', None, None, ),  # 5
+    (6, TType.BOOL, 'stay_off', None, None, ),  # 6
+    (7, TType.BOOL, 'kill', None, None, ),  # 7
+)
 all_structs.append(Step)
 Step.thrift_spec = (
     None,  # 0
@@ -5547,6 +5695,7 @@ Step.thrift_spec = (
     (8, TType.LIST, 'clear', (TType.STRING, 'UTF8', False), None, ),  # 8
     (9, TType.STRING, 'text', 'UTF8', None, ),  # 9
     (10, TType.STRUCT, 'rot', [Rot, None], None, ),  # 10
+    (11, TType.STRUCT, 'cut', [Cut, None], None, ),  # 11
 )
 all_structs.append(Scenario)
 Scenario.thrift_spec = (

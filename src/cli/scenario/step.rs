@@ -12,9 +12,6 @@ use crate::fault::KINDS;
 use crate::fault::words::visible;
 use crate::scenario::Command;
 
-/// Commands that are steps one day, whether they are commands by now or not.
-const LATER: [&str; 4] = ["power-cut", "power-on", "checkpoint", "unsynced"];
-
 /// What those words ask for, as typed behind `slowfs`.
 ///
 /// # Errors
@@ -23,9 +20,6 @@ pub(super) fn read(grammar: &clap::Command, words: &[String]) -> Result<Command,
     let name = words.first().map_or("", String::as_str);
     if words == ["end"] {
         return Ok(Command::End);
-    }
-    if LATER.contains(&name) {
-        return Err(format!("{name} as a step comes with a later version"));
     }
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
     let line = [OsString::from("slowfs")].into_iter().chain(words.iter().cloned()).collect();
@@ -65,6 +59,11 @@ pub(super) fn read(grammar: &clap::Command, words: &[String]) -> Result<Command,
         Typed::Control(Control::Rot { rot, target }) => {
             (Command::Rot(Box::new(rot_words(&rot)?)), target)
         }
+        Typed::Control(Control::PowerCut { args, target }) => {
+            (Command::Cut(Box::new(args.words())), target)
+        }
+        Typed::Control(Control::PowerOn { target }) => (Command::PowerOn, target),
+        Typed::Control(Control::Checkpoint { target }) => (Command::Checkpoint, target),
         _ => return Err(no_step(name)),
     };
     is_of_no_mount(&target)?;
@@ -86,7 +85,10 @@ fn is_of_no_mount(target: &Target) -> Result<(), String> {
 fn no_step(name: &str) -> String {
     let kinds: Vec<_> = KINDS.iter().map(|kind| kind.name()).collect();
     let kinds = kinds.join(", ");
-    format!("{} is no step; steps are {kinds}, clear, heal, recipe, rot and end", visible(name))
+    format!(
+        "{} is no step; steps are {kinds}, clear, recipe, heal, rot, checkpoint, power-cut, power-on and end",
+        visible(name)
+    )
 }
 
 #[cfg(test)]
@@ -121,6 +123,18 @@ mod tests {
         assert_eq!(step("heal --all"), Ok(Command::Heal));
         let Ok(Command::Rot(rot)) = step("rot zero --spots 3 -r x") else { panic!("it rots") };
         assert_eq!((rot.how.as_str(), rot.spots, rot.pattern.as_str()), ("zero", 3, "x"));
+        assert_eq!(step("power-on"), Ok(Command::PowerOn));
+        assert_eq!(step("checkpoint"), Ok(Command::Checkpoint));
+        let Ok(Command::Cut(cut)) = step("power-cut --to img --keep random --unit 4096") else {
+            panic!("it cuts")
+        };
+        assert_eq!((cut.to.as_deref(), cut.keep.as_str(), cut.unit), (Some("img"), "random", 4096));
+        assert_eq!((cut.seed, cut.max_stall_ns, cut.kill), (None, 2_000_000_000, false));
+        let Ok(Command::Cut(cut)) = step("power-cut --now --stay-off --kill --seed 7") else {
+            panic!("it cuts")
+        };
+        assert_eq!((cut.to, cut.seed.as_deref()), (None, Some("7")));
+        assert!(cut.stay_off && cut.kill);
     }
 
     #[test]
@@ -144,17 +158,14 @@ mod tests {
             ("rot", "name the files by -r or --glob"),
             ("rot flips -r x", "how: write flip, flip:BITS, zero or random"),
             ("rot --addr db1:9091 -r x", "write @db1:9091 before the time"),
+            ("power-cut", "--to <NAME> is missing"),
+            ("power-cut --to a --now", "cannot be used with"),
+            ("power-cut --now --addr a:1,b:2", "write @a:1 before the time"),
+            ("power-on --addr db1:9091", "write @db1:9091 before the time"),
+            ("unsynced", "unsynced is no step"),
         ] {
             let told = step(line).unwrap_err();
             assert!(told.contains(why) && !told.contains('\n'), "{line}: {told}");
-        }
-    }
-
-    #[test]
-    fn what_comes_later_is_no_step_yet() {
-        for name in LATER {
-            let told = step(&format!("{name} --to img")).unwrap_err();
-            assert_eq!(told, format!("{name} as a step comes with a later version"));
         }
     }
 }

@@ -16,7 +16,7 @@ fn peer() -> Origin {
 fn on() -> On {
     let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
     table.put(Fault::on(MethodSet::ALL).unwrap(), Placement::Add).unwrap();
-    On { table, stats: Arc::default(), bounds: Bounds::default(), repairer: None }
+    On { table, stats: Arc::default(), bounds: Bounds::default(), hands: Hands::default() }
 }
 
 /// It ends when that fault has fired, and requests are timed meanwhile.
@@ -72,8 +72,8 @@ fn one_without_a_thread_says_so() {
 /// A page of a thousand lines is looked at many times a second.
 #[test]
 fn looks_share_the_script() {
-    let On { table, stats, bounds, repairer } = on();
-    let stage = Stage::new(table, stats, bounds, repairer);
+    let On { table, stats, bounds, hands } = on();
+    let stage = Stage::new(table, stats, bounds, hands);
     let loaded = stage.load(script(), peer()).unwrap();
     let (looked, _) = stage.look(0).unwrap();
     assert!(Arc::ptr_eq(&loaded.script, &looked.script));
