@@ -12,6 +12,7 @@ mod caches;
 #[path = "../common/mod.rs"]
 mod common;
 mod ending;
+mod etcd;
 mod prepared;
 
 use std::fs::{self, File, OpenOptions};
