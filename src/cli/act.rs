@@ -164,7 +164,7 @@ fn of_those(
     act: impl FnOnce(&Target) -> ExitCode,
 ) -> ExitCode {
     match meant {
-        Ok((addr, origin)) => act(&Target { addr, origin, ..target.clone() }),
+        Ok((addr, origin)) => act(&Target { addr: addr.into(), origin, ..target.clone() }),
         Err(reason) => {
             report::nobody(&reason, target);
             ExitCode::FAILURE

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::fleet::Addresses;
 use super::help;
 use super::recipe::{self, Recipe};
 use super::record::RecordArgs;
 use super::scenario::RunArgs;
 use super::tracking::CutArgs;
 use super::values::{
-    Cleared, KindArg, parse_addr, parse_cleared, parse_fault, parse_glob, parse_interval,
-    parse_kind, parse_method, parse_number, parse_pattern, parse_size, parse_time,
+    Cleared, KindArg, parse_cleared, parse_fault, parse_glob, parse_interval, parse_kind,
+    parse_method, parse_number, parse_pattern, parse_size, parse_time,
 };
 
 /// A command to one or more running mounts.
@@ -363,15 +364,8 @@ pub(super) struct Target {
     /// that there is, or else 127.0.0.1:9090
     #[arg(long, value_name = "PATH")]
     pub(super) mount: Vec<PathBuf>,
-    /// Ask at this control address, a port or a control socket; repeated or after commas, all are asked at
-    /// once. HOST alone means port 9090, PORT alone this machine [env: SLOWFS_ADDR]
-    #[arg(
-        long,
-        value_name = "HOST:PORT|SOCKET",
-        value_delimiter = ',',
-        value_parser = parse_addr
-    )]
-    pub(super) addr: Vec<String>,
+    #[command(flatten)]
+    pub(super) addr: Addresses,
     /// Print JSON, one object per line and address
     #[arg(long)]
     pub(super) json: bool,

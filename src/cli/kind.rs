@@ -278,7 +278,7 @@ mod tests {
             let again = typed(&commands[0]);
             prop_assert_eq!(again.fault, listed.fault);
             prop_assert!(again.add);
-            prop_assert_eq!(again.target.addr, ["db1:9091"]);
+            prop_assert_eq!(&*again.target.addr, ["db1:9091"]);
         }
     }
 

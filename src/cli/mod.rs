@@ -11,6 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod act;
 mod activity;
+mod at_once;
 mod charybdefs;
 mod control;
 mod counts;
@@ -18,6 +19,7 @@ mod crash_test;
 mod demo;
 mod doctor;
 mod faults;
+mod fleet;
 mod help;
 mod http;
 mod injections;

@@ -2,11 +2,11 @@
 //! are prepared first, so that either all are cut or none. No locks.
 
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 
+use super::at_once;
 use super::control::Target;
 use super::power::counted;
 use super::render::{explain, unreached};
@@ -35,17 +35,17 @@ struct Ready {
 
 /// Cuts the power of all of them, or of none.
 pub(super) fn cut(args: &CutArgs, target: &Target) -> ExitCode {
-    let reached = of_each(&target.addr, |addr| reach(addr, target));
+    let reached = at_once::each(&*target.addr, |addr| reach(addr, target));
     if let Some(why) = twice(&reached) {
         report::nobody(&why, target);
         return ExitCode::FAILURE;
     }
-    let prepared = of_each(reached, |reached| prepare(reached?));
+    let prepared = at_once::each(reached, |reached| prepare(reached?));
     let is_ready = prepared.iter().all(Result::is_ok);
     // The same dice for all, so that one number repeats it.
     let seed = args.seed.unwrap_or_else(rand::random);
     let each: Vec<_> = target.addr.iter().zip(prepared).collect();
-    let done = of_each(each, |(addr, prepared)| {
+    let done = at_once::each(each, |(addr, prepared)| {
         let Ready { mut client, ticket } = prepared?;
         let client = &mut client;
         if !is_ready {
@@ -108,22 +108,6 @@ fn twice(reached: &[Result<Reached<'_>, String>]) -> Option<String> {
 fn prepare(Reached { addr, mut client, .. }: Reached<'_>) -> Result<Ready, String> {
     let ticket = client.power_prepare(STAYS).map_err(|e| explain(addr, e))?;
     Ok(Ready { client, ticket })
-}
-
-/// Does it for each at once; the results are in their order.
-fn of_each<I, T: Send>(
-    each: impl IntoIterator<Item = I>,
-    act: impl Fn(I) -> Result<T, String> + Sync,
-) -> Vec<Result<T, String>>
-where
-    I: Send,
-{
-    let act = &act;
-    thread::scope(|scope| {
-        let begun: Vec<_> = each.into_iter().map(|one| scope.spawn(move || act(one))).collect();
-        let ended = begun.into_iter().map(|thread| thread.join());
-        ended.map(|done| done.unwrap_or_else(|_| Err("the command panicked".into()))).collect()
-    })
 }
 
 fn told(loss: &PowerLoss) -> Report {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::at_once;
 use super::control::{Target, TraceArgs};
 use super::output;
 use super::render::{explain, unreached};
@@ -43,7 +44,9 @@ pub(super) fn run(args: &TraceArgs, target: &Target) -> ExitCode {
 
 /// Whether every mount was traced to the end.
 fn trace(args: &TraceArgs, target: &Target) -> Result<bool, String> {
-    let mut hosts = reached(target.addr.iter().map(|addr| Host::reach(addr, target.origin)));
+    let addrs = || target.addr.iter().map(String::as_str);
+    let met = at_once::each(addrs(), |addr| Host::reach(addr, target.origin));
+    let mut hosts = reached(addrs().zip(met));
     let places = Places::of(hosts.iter().map(|host| &host.traced));
     let mut sink = Sink::open(args.to.as_deref(), &places)?;
     // Not before: what opens a file may have to wait, and a signal ends that.
@@ -51,7 +54,7 @@ fn trace(args: &TraceArgs, target: &Target) -> Result<bool, String> {
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     let end = args.lasts.and_then(|lasts| Instant::now().checked_add(lasts));
     let several = target.addr.len() > 1;
-    hosts = reached(hosts.into_iter().map(|host| host.start(args, several)));
+    hosts = reached(hosts.into_iter().map(|host| (host.addr, host.start(args, several))));
     let mut all = hosts.len() == target.addr.len();
     for host in &hosts {
         if !sink.write(std::slice::from_ref(&host.head))? {
@@ -84,8 +87,9 @@ fn trace(args: &TraceArgs, target: &Target) -> Result<bool, String> {
 }
 
 /// Those that there are; of the others it is said why not.
-fn reached<'a>(hosts: impl Iterator<Item = Result<Host<'a>, (&'a str, String)>>) -> Vec<Host<'a>> {
-    hosts.filter_map(|host| host.map_err(|(addr, why)| output::failed(addr, &why)).ok()).collect()
+fn reached<'a>(hosts: impl Iterator<Item = (&'a str, Result<Host<'a>, String>)>) -> Vec<Host<'a>> {
+    let there = hosts.map(|(addr, host)| host.map_err(|why| output::failed(addr, &why)));
+    there.filter_map(Result::ok).collect()
 }
 
 /// One mount that is traced.
@@ -113,19 +117,18 @@ enum Followed {
 }
 
 impl<'a> Host<'a> {
-    fn reach(addr: &'a str, origin: Option<&str>) -> Result<Host<'a>, (&'a str, String)> {
-        let mut client =
-            Client::connect(addr, PATIENCE).map_err(|e| (addr, unreached(&e, origin)))?;
-        let info = client.info().map_err(|e| (addr, explain(addr, e)))?;
+    fn reach(addr: &'a str, origin: Option<&str>) -> Result<Host<'a>, String> {
+        let mut client = Client::connect(addr, PATIENCE).map_err(|e| unreached(&e, origin))?;
+        let info = client.info().map_err(|e| explain(addr, e))?;
         let (is_here, head) = (client.is_here(), Value::Null);
         let traced = Traced { mountpoint: info.mountpoint.0, pid: info.pid, is_here };
         Ok(Host { addr, client, traced, head, after: 0, dropped: 0, marked: false })
     }
 
-    fn start(mut self, args: &TraceArgs, marked: bool) -> Result<Host<'a>, (&'a str, String)> {
-        let (addr, pattern) = (self.addr, args.paths.pattern().unwrap_or_default());
+    fn start(mut self, args: &TraceArgs, marked: bool) -> Result<Host<'a>, String> {
+        let pattern = args.paths.pattern().unwrap_or_default();
         let head = self.client.trace_start(&args.methods, pattern, args.fired);
-        let head = head.map_err(|e| (addr, explain(addr, e)))?;
+        let head = head.map_err(|e| explain(self.addr, e))?;
         self.marked = marked;
         self.head = self.mark(head_line(&head));
         Ok(self)

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::control::Target;
+use super::fleet;
 use super::mounts::{self, Door};
 use super::output;
-use super::values::parse_addr;
 use crate::daemon::around;
 pub(super) use crate::daemon::around::Lead;
 use crate::daemon::mountinfo::{MountLine, is_ours};
@@ -80,14 +80,14 @@ pub(super) fn addresses(target: &Target) -> Result<Meant, String> {
         return Ok((named?, None));
     }
     if !target.addr.is_empty() {
-        return Ok((target.addr.clone(), None));
+        return Ok((target.addr.to_vec(), None));
     }
     if let Some(typed) = env::var_os(VARIABLE).filter(|typed| !typed.is_empty()) {
         let typed = typed.to_string_lossy();
         let wrong = |word, why| format!("{VARIABLE}: {word:?}: {why}");
-        let read = |word| parse_addr(word).map_err(|why| wrong(word, why));
-        let read: Result<_, _> = typed.split(',').map(read).collect();
-        return Ok((read?, Some("that address is of $SLOWFS_ADDR")));
+        let read = |word| fleet::meant(word).map_err(|why| wrong(word, why));
+        let read: Result<Vec<_>, _> = typed.split(',').map(read).collect();
+        return Ok((read?.concat(), Some("that address is of $SLOWFS_ADDR")));
     }
     // Who stands nowhere, or in what was detached or removed, stands in no mount.
     if let Ok(Some(line)) = mirror_at(Path::new(".")) {

@@ -346,12 +346,16 @@ fn address_file(path: &Path) -> String {
     format!(" (is it an --addr-file? then write --addr \"$(cat {path})\")")
 }
 
-/// Tries each address that the name resolves to.
+/// Tries each address that the name resolves to; they share the time, so that a name of many that do not answer
+/// costs what one of them does.
 fn dial(addr: &str, timeout: Duration) -> io::Result<Stream> {
-    let resolved = resolve(addr)?;
+    let until = Instant::now() + timeout;
+    let resolved: Vec<_> = resolve(addr)?.collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in resolved {
-        match TcpStream::connect_timeout(&address, timeout) {
+    for (address, others) in resolved.iter().zip((1..=resolved.len()).rev()) {
+        let left = until.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(others).unwrap_or(u32::MAX);
+        match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
             Ok(stream) => return Stream::of_net(stream),
             Err(e) => last = e,
         }

@@ -1,11 +1,11 @@
 //! The mounts of a scenario, and what each is to do. No locks.
 
 use std::ffi::OsString;
-use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 
+use super::super::at_once;
 use super::super::control::Target;
 use super::super::render::{explain, unreached};
 use super::super::report;
@@ -42,7 +42,7 @@ impl Cast {
         addresses: &dyn Fn(&Target) -> Result<Meant, String>,
     ) -> Result<Cast, String> {
         let (parts, origin) = parts(written, target, addresses)?;
-        let met = all_of(parts.into_iter().map(|part| part.meet(origin)))?;
+        let met = all_of(at_once::each(parts, |part| part.meet(origin)))?;
         let mut mounts: Vec<Met> = Vec::new();
         for one in met {
             match mounts.iter_mut().find(|other| other.is_that(&one)) {
@@ -63,18 +63,13 @@ impl Cast {
             };
             Player::load(one.part.addr, one.client, one.info, scenario)
         };
-        let players = all_of(mounts.into_iter().map(load))?;
+        let players = all_of(at_once::each(mounts, load))?;
         Ok(Cast { players })
     }
 
     /// Begins on all of them at once.
     pub(super) fn start(mut self) -> Result<Cast, String> {
-        let started: Vec<Result<Run, String>> = thread::scope(|scope| {
-            let start = |player| scope.spawn(|| Player::start(player));
-            let asked: Vec<_> = self.players.iter_mut().map(start).collect();
-            let panicked = |_| Err("the command panicked".to_owned());
-            asked.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
-        });
+        let started = at_once::each(&mut self.players, Player::start);
         // Those that began end with their connections.
         for (player, run) in self.players.iter_mut().zip(started) {
             player.run = run?;
@@ -85,7 +80,7 @@ impl Cast {
     /// Says what goes on without this command.
     pub(super) fn leave(self, target: &Target) {
         let several = Target {
-            addr: self.players.iter().map(|p| p.addr.clone()).collect(),
+            addr: self.players.iter().map(|p| p.addr.clone()).collect::<Vec<_>>().into(),
             ..target.clone()
         };
         for player in &self.players {
@@ -169,7 +164,7 @@ impl Met {
 }
 
 /// All of them, or all that is wrong.
-fn all_of<T>(each: impl Iterator<Item = Result<T, String>>) -> Result<Vec<T>, String> {
+fn all_of<T>(each: Vec<Result<T, String>>) -> Result<Vec<T>, String> {
     let (mut good, mut wrong) = (Vec::new(), Vec::new());
     for one in each {
         match one {
