@@ -1,5 +1,5 @@
-//! Mounts on other machines: all are asked at once, and one that does not answer costs its own time only. The machines
-//! are network namespaces; see tests/alone/mod.rs.
+//! Mounts on other machines: all are asked at once, one that does not answer costs its own time only, and ports serve
+//! whom they are to. The machines are network namespaces; see tests/alone/mod.rs.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -93,6 +93,68 @@ has 1 && die 'told by a file that is wrong'
 SLOWFS_ADDR=@fleet codes 1 slowfs list
 says 'fleet:6: '
 for n in 1 2 3; do slowfs umount "./mnt$n"; done
+"#,
+    );
+}
+
+/// Machine 1 serves this one, 10.77.1.1 and fd77::1, and neither itself nor any other address.
+#[test]
+fn who_comes_from_elsewhere_is_closed_counted_and_told_of_now_and_then() {
+    on_machines(
+        r#"
+member 1
+ip address add fd77::1/64 dev to1 nodad
+inside 1 ip address add fd77::2/64 dev lan nodad
+ip address add 10.77.9.1/24 dev to1
+inside 1 ip route add 10.77.9.0/24 dev lan
+(umask 077; echo secret >token)
+inside 1 slowfs mount raw1 mnt1 --listen '[::]:9090' --http '[::]:9464' --http-token token \
+    --allow 10.77.1.0/24 --allow fd77::1 --daemon --log-file log >/dev/null
+grep -q 'the ports serve only who comes from 10.77.1.0/24, fd77::1' log
+grep -q 'anybody who reaches' log && die 'it warns although it lets in a part only'
+answers_http() { # TARGET: the status of an answer; nothing where there is none
+    exec 3<>"/dev/tcp/$1/9464"
+    printf 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3 || true
+    head -n 1 <&3 2>/dev/null | cut -d' ' -f2 || true
+    exec 3>&-
+}
+# Over IPv4, of which a port of both protocols tells in the form of IPv6, and over IPv6.
+for there in 10.77.1.2 fd77::2; do
+    slowfs delay 10ms -m fsync --name slow --addr "$there" >/dev/null
+    [ "$(answers_http $there)" = 200 ]
+done
+# From addresses that are not let in: that machine itself, and another one of this machine.
+dropped() { slowfs stats ./mnt1 --json | grep -oE '"connections_dropped":[0-9]+' | cut -d: -f2; }
+[ "$(dropped)" = 0 ]
+codes 1 inside 1 slowfs list --addr 127.0.0.1:9090
+says 127.0.0.1:9090
+codes 1 inside 1 slowfs list --addr ::1
+[ "$(dropped)" = 2 ]
+[ -z "$(inside 1 bash -c "$(declare -f answers_http); answers_http 127.0.0.1")" ]
+ip route replace 10.77.1.2/32 dev to1 src 10.77.9.1
+codes 1 slowfs list --addr 10.77.1.2
+ip route del 10.77.1.2/32
+slowfs list --addr 10.77.1.2 >/dev/null
+[ "$(dropped)" = 4 ]
+# Many of them are counted each and told of together; meanwhile others are served.
+inside 1 bash -c 'for _ in {1..200}; do exec 3<>/dev/tcp/127.0.0.1/9090; exec 3>&-; done'
+soon eval '[ "$(dropped)" = 204 ]'
+slowfs ping --addr 10.77.1.2 >/dev/null
+told=$(grep -c 'connection dropped: --allow does not let that address in' log)
+((told >= 1 && told <= 4)) || die "$told lines tell of them"
+grep -m1 'connection dropped' log | grep -q 'peer=\[\?\(::ffff:\)\?127.0.0.1'
+slowfs umount ./mnt1
+# What names no network, and a mount without any port.
+codes 2 slowfs mount raw1 mnt1 --allow 10.77.1.1/24
+says '10.77.1.1/24' 'write 10.77.1.0/24'
+codes 2 slowfs mount raw1 mnt1 --allow db1
+says db1 'names are not looked up'
+codes 1 slowfs mount raw1 mnt1 --listen none --allow 10.0.0.0/8
+says '--allow is about ports'
+# Who lets everybody in is warned all the same.
+inside 1 slowfs mount raw1 mnt1 --listen 0.0.0.0:9090 --allow ::1 --allow 0.0.0.0/0 --daemon --log-file log2 >/dev/null
+grep -q 'anybody who reaches 0.0.0.0:9090 can inject faults' log2
+slowfs umount ./mnt1
 "#,
     );
 }

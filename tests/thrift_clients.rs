@@ -58,6 +58,7 @@ fn start_with(max_connections: usize) -> Running {
             listen: None,
             socket: None,
         },
+        allow: rpc::Allow::default(),
         max_connections,
         log_lines_lost: Arc::default(),
         files: rpc::Files::default(),

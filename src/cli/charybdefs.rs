@@ -163,7 +163,7 @@ mod tests {
         let config = args.config().unwrap();
         assert_eq!(config.mount.subtype, "charybdefs");
         assert_eq!(config.mount.source.as_deref(), Some(OsStr::new("charybdefs")));
-        assert_eq!(config.listen.unwrap().to_string(), "0.0.0.0:9090");
+        assert_eq!(config.ports.listen.unwrap().to_string(), "0.0.0.0:9090");
         (
             config.mountpoint.display().to_string(),
             config.backing.display().to_string(),
@@ -203,7 +203,7 @@ mod tests {
     fn options_of_slowfs_mount_work_as_o_options() {
         let line = "/mnt -osubdir=/b,listen=127.0.0.1:9191,seed=7,fsname=mine,subtype=other";
         let config = read(line).unwrap().config().unwrap();
-        assert_eq!(config.listen.unwrap().to_string(), "127.0.0.1:9191");
+        assert_eq!(config.ports.listen.unwrap().to_string(), "127.0.0.1:9191");
         assert_eq!(config.seed, Some(7));
         assert_eq!(config.mount.source.as_deref(), Some(OsStr::new("mine")));
         assert_eq!(config.mount.subtype, "other");

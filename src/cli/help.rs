@@ -24,6 +24,7 @@ Examples:
   slowfs mount /mnt/slowfs --subdir /data/raw --daemon --log-file /var/log/slowfs.log
   slowfs mount /mnt/slowfs --subdir /data/raw --listen 127.0.0.1:0 --addr-file /tmp/addr
   slowfs mount /mnt/slowfs --subdir /data/raw --listen none     # no port, its control socket only
+  slowfs mount /mnt/slowfs --subdir /data/raw --listen 0.0.0.0:9090 --allow 10.0.0.0/8
   slowfs mount /mnt/slowfs --subdir /data/raw --fault \"delay 10ms -m fsync -r '.*/wal/.*'\"
   slowfs mount /mnt/slowfs --subdir /data/raw -o dev,suid";
 

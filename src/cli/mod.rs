@@ -39,6 +39,7 @@ mod original;
 mod output;
 mod overview;
 mod plug;
+mod ports;
 mod power;
 mod progress;
 mod ps;

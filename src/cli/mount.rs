@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,12 +11,12 @@ use clap::Args;
 use rustix::mount::MountFlags;
 use rustix::process::Pid;
 
-use super::http::Http;
 use super::kind::refused;
 use super::measured;
 use super::options::MountOption;
+use super::ports::Ports;
 use super::tracking::Tracking;
-use super::values::{parse_addr, parse_number, read_file};
+use super::values::{parse_number, read_file};
 use super::{output, ready};
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
@@ -27,7 +26,6 @@ use crate::fault::words::{self, EffectWords, FaultWords, PatternError};
 use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
 use crate::fs::FsOptions;
 use crate::log::{Log, Target};
-use crate::rpc;
 use crate::sys::daemonize::{self, Side};
 
 /// What `slowfs mount` is told.
@@ -40,17 +38,8 @@ pub(super) struct MountArgs {
     /// Directory to mirror, if it does not stand before the mountpoint
     #[arg(long, value_name = "DIR")]
     subdir: Option<PathBuf>,
-    /// Where Thrift clients are served over TCP; port 0 takes a free one and prints it, PORT alone is one
-    /// of this machine, ADDR alone means port 9090; `none` leaves the mount's control socket
-    #[arg(
-        long,
-        value_name = "ADDR:PORT|none",
-        overrides_with = "listen",
-        default_value = "127.0.0.1:9090"
-    )]
-    listen: Listen,
     #[command(flatten)]
-    http: Http,
+    ports: Ports,
     /// Return once the mount answers, and serve in the background
     #[arg(long)]
     pub(super) daemon: bool,
@@ -136,23 +125,6 @@ pub(super) struct MountArgs {
     pub(super) hangup_ends: bool,
 }
 
-#[derive(Clone, Debug)]
-struct Listen(Option<SocketAddr>);
-
-impl FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "none" {
-            return Ok(Listen(None));
-        }
-        let wrong = |e: &dyn std::fmt::Display| format!("not ADDR:PORT, ADDR, PORT nor none ({e})");
-        let addr = parse_addr(text).map_err(|e| wrong(&e))?;
-        let mut found = rpc::resolve(&addr).map_err(|e| wrong(&e))?;
-        found.next().map(|a| Listen(Some(a))).ok_or_else(|| "no such address".to_owned())
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Scale(ProbabilityScale);
 
@@ -233,8 +205,7 @@ impl MountArgs {
             backing: absolute(backing)?,
             mount,
             fs,
-            listen: self.listen.0,
-            http: self.http.config(absolute)?,
+            ports: self.ports.config(absolute)?,
             scale: self.probability_scale.0,
             auto_delay: self.auto_delay.clone(),
             seed: self.seed,

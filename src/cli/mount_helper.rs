@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(config.backing.display().to_string(), "/raw");
         assert_eq!(config.mountpoint.display().to_string(), "/mnt");
         assert_eq!(config.mount.source.as_deref(), Some(OsStr::new("/raw")));
-        assert_eq!(config.listen, None);
+        assert_eq!(config.ports.listen, None);
         let other = read("none /mnt -t fuse.mine -o subdir=/raw").unwrap().unwrap();
         let config = other.config().unwrap();
         assert_eq!(config.backing.display().to_string(), "/raw");

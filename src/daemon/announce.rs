@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::config::RunConfig;
 use super::running::Running;
 use super::timeouts::request_timeouts;
+use crate::rpc::Allow;
 
 /// A mount that answers.
 #[derive(Debug)]
@@ -47,23 +48,7 @@ impl Ready {
 /// Who serves what, where, and what of it may surprise.
 pub(super) fn announce(config: &RunConfig, ready: &Ready) {
     tracing::info!("{} mirrors {}", ready.mountpoint.display(), ready.backing.display());
-    match ready.listen {
-        Some(address) => {
-            tracing::info!("Thrift clients are served on {address}");
-            if !address.ip().is_loopback() {
-                tracing::warn!("anybody who reaches {address} can inject faults");
-            }
-        }
-        None => tracing::info!("Thrift clients are not served (--listen none)"),
-    }
-    if let Some(address) = ready.http {
-        tracing::info!("HTTP is served on {address}, to who has the token");
-        if !address.ip().is_loopback() {
-            tracing::warn!(
-                "who reads the traffic with {address} has the token: it is not encrypted"
-            );
-        }
-    }
+    announce_ports(ready, &config.ports.allow);
     if let Some(socket) = &ready.socket {
         tracing::info!("the control socket is {}", socket.display());
     }
@@ -75,5 +60,31 @@ pub(super) fn announce(config: &RunConfig, ready: &Ready) {
             "fs.fuse.{name} is {seconds}: the kernel aborts this mount when a fault holds an operation that \
              long; set it to 0"
         );
+    }
+}
+
+fn announce_ports(ready: &Ready, allow: &Allow) {
+    let is_far = |address: SocketAddr| !address.ip().is_loopback();
+    match ready.listen {
+        Some(address) => {
+            tracing::info!("Thrift clients are served on {address}");
+            if is_far(address) && allow.is_everybody() {
+                tracing::warn!(
+                    "anybody who reaches {address} can inject faults (--allow NETWORK leaves others out)"
+                );
+            }
+        }
+        None => tracing::info!("Thrift clients are not served (--listen none)"),
+    }
+    if let Some(address) = ready.http {
+        tracing::info!("HTTP is served on {address}, to who has the token");
+        if is_far(address) {
+            tracing::warn!(
+                "who reads the traffic with {address} has the token: it is not encrypted"
+            );
+        }
+    }
+    if !allow.is_everybody() {
+        tracing::info!("the ports serve only who comes from {allow} (--allow)");
     }
 }

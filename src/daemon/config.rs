@@ -12,6 +12,7 @@ use crate::fault::words::EffectWords;
 use crate::fault::{Bounds, Fault, Placement, ProbabilityScale, Reach};
 use crate::fs::FsOptions;
 use crate::ops::Obstacle;
+use crate::rpc::Allow;
 use crate::unsynced::{Act, Order};
 
 /// Everything one run needs to know.
@@ -25,10 +26,8 @@ pub(crate) struct RunConfig {
     pub mount: MountOptions,
     /// How requests are served.
     pub fs: FsOptions,
-    /// Where Thrift clients are served; None for nowhere.
-    pub listen: Option<SocketAddr>,
-    /// Where HTTP is served over TCP; None for nowhere.
-    pub http: Option<HttpConfig>,
+    /// The ports where clients are served.
+    pub ports: PortsConfig,
     /// How charybdefs clients' probabilities are read.
     pub scale: ProbabilityScale,
     /// The device that their auto_delay asks for.
@@ -51,6 +50,17 @@ pub(crate) struct RunConfig {
     pub end_with: Option<Pid>,
     /// Whether SIGHUP has the log reopened; else it ends the run.
     pub hangup_reopens: bool,
+}
+
+/// Which ports there are, and who may reach them.
+#[derive(Clone, Debug)]
+pub(crate) struct PortsConfig {
+    /// Where Thrift clients are served; None for nowhere.
+    pub listen: Option<SocketAddr>,
+    /// Where HTTP is served; None for nowhere.
+    pub http: Option<HttpConfig>,
+    /// From where they may be reached.
+    pub allow: Allow,
 }
 
 /// Where HTTP is served, and to whom.

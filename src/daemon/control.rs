@@ -25,8 +25,8 @@ impl Control {
     /// A port is taken or may not be used; or there is none, and no socket either. Or the token cannot be
     /// used.
     pub(super) fn bind(config: &RunConfig, mountpoint: &Path) -> Result<Control, StartError> {
-        let port = config.listen.map(rpc::bind).transpose().map_err(StartError::Listen)?;
-        let http = config.http.as_ref().map(|http| -> Result<_, StartError> {
+        let port = config.ports.listen.map(rpc::bind).transpose().map_err(StartError::Listen)?;
+        let http = config.ports.http.as_ref().map(|http| -> Result<_, StartError> {
             let access = Access::new(&token::read(&http.token)?, http.name.as_deref());
             Ok((rpc::bind_http(http.listen).map_err(StartError::Listen)?, access))
         });

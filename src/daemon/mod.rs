@@ -49,7 +49,7 @@ mod token;
 mod tracking;
 
 pub(crate) use announce::Ready;
-pub(crate) use config::{HttpConfig, MountOptions, RunConfig, TrackingConfig};
+pub(crate) use config::{HttpConfig, MountOptions, PortsConfig, RunConfig, TrackingConfig};
 pub(crate) use error::StartError;
 
 use announce::announce;

@@ -128,6 +128,7 @@ fn server_config(
             listen: control.address(),
             socket: control.path().map(Path::to_owned),
         },
+        allow: config.ports.allow.clone(),
         // The longest idle one is closed, rather than that nothing can be opened any more.
         max_connections: usize::try_from(Shares::now().connections).unwrap_or(1),
         log_lines_lost,

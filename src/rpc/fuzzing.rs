@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::allow::Allow;
 use super::behind::Behind;
 use super::files::Files;
 use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
@@ -52,6 +53,7 @@ impl Control {
                 listen: None,
                 socket: None,
             },
+            allow: Allow::default(),
             max_connections: 1,
             log_lines_lost: Arc::default(),
             files: Files::default(),

@@ -14,6 +14,7 @@ use thrift::ApplicationErrorKind;
 use thrift::protocol::TMessageType;
 use tracing::{debug, warn};
 
+use super::allow::Allow;
 use super::behind::Behind;
 use super::dialect::{self, Call, NoCall};
 use super::dropped::Dropped;
@@ -43,6 +44,8 @@ pub struct ServerConfig {
     pub bounds: Bounds,
     /// What `info` answers.
     pub mount: MountInfo,
+    /// From where its ports may be reached.
+    pub allow: Allow,
     /// Connections open at once; one more closes the longest idle.
     pub max_connections: usize,
     /// Counts the lines of the log that were lost.

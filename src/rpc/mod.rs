@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! server, client, connection    connections              dropped   those not served to their end
-//! socket                        TCP, and a mount's own   files, behind    what is below the mount
+//! socket, allow                 TCP, and a mount's own   files, behind    what is below the mount
 //! http                          the same over HTTP       objects  answers as JSON
 //! handler                       which call does what     put, tell, wait, trace, matching, injections, power  what they do; search  through the files
 //! convert                       faults as they are listed
@@ -15,6 +15,7 @@
 //! It owns everything Thrift and HTTP; nothing else in the crate knows them. Bytes and meaning follow
 //! sections 1 and 2 of the charybdefs contract.
 
+mod allow;
 mod behind;
 mod client;
 mod connection;
@@ -55,6 +56,7 @@ mod wire;
 use std::io;
 use std::sync::Arc;
 
+pub use allow::{Allow, BadNetwork, Network};
 pub use behind::Behind;
 pub use client::Client;
 pub(crate) use connection::resolve;

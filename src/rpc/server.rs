@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -62,6 +62,13 @@ struct Shared {
     state: Mutex<State>,
     /// Notified whenever a connection's thread ends.
     ended: Condvar,
+}
+
+impl Shared {
+    /// Whether who comes from there is served. That is asked before anything is kept of the connection.
+    fn lets_in(&self, address: IpAddr) -> bool {
+        self.handler.config.allow.lets_in(address)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -172,6 +179,9 @@ fn accept_all(shared: &Arc<Shared>, listener: &Listener, door: &Door) {
             return;
         }
         match accepted {
+            Ok((_, peer @ Origin::Net(from))) if !shared.lets_in(from.ip()) => {
+                dropped.count(Some(peer), "--allow does not let that address in");
+            }
             Ok((stream, peer)) => {
                 if let Err(e) = admit(shared, stream, (peer, door.clone())) {
                     dropped.count(Some(peer), e);
