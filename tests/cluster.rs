@@ -158,3 +158,64 @@ slowfs umount ./mnt1
 "#,
     );
 }
+
+/// Containers as a runtime makes them: a directory of the node is in each, shared with the sidecar, and with the
+/// database's one way only (rshared and rslave; Bidirectional and HostToContainer).
+#[test]
+fn a_container_whose_daemon_is_killed_gets_errors_until_the_next_one_mounts() {
+    alone::run(
+        r#"
+here=$PWD
+mkdir node side db
+mount -t tmpfs none node
+mount --make-rshared node
+mkdir -p node/raw/held node/volume/data
+container() { # PROPAGATION PLACE COMMAND...: in a container that has the volume at PLACE
+    exec unshare --mount --propagation "$1" bash -c 'mount --rbind node/volume "$0" && exec "$@"' "${@:2}"
+}
+(container slave db sleep 1000) & db=$!
+soon grep -q sleep "/proc/$db/comm"
+in_db() { nsenter --mount="/proc/$db/ns/mnt" bash -c "cd '$here' && $1"; }
+in_db_there() { [ "$(in_db 'findmnt -rno FSTYPE db/data')" = fuse.slowfs ]; }
+
+(container unchanged side slowfs mount node/raw side/data --listen none 2>log) & daemon=$!
+soon in_db_there
+in_db 'echo first >db/data/file'
+[ "$(cat node/raw/file)" = first ]
+# Commands are given in the sidecar, and met in the other container.
+nsenter --mount="/proc/$daemon/ns/mnt" slowfs ping "$here/side/data" >/dev/null
+nsenter --mount="/proc/$daemon/ns/mnt" slowfs error ENOSPC -m mkdir --mount "$here/side/data" >/dev/null
+in_db 'mkdir db/data/dir 2>said' && die 'it met no fault'
+grep -q 'No space left' said
+
+nsenter --mount="/proc/$daemon/ns/mnt" slowfs hang -m rmdir --mount "$here/side/data" >/dev/null
+in_db 'rmdir db/data/held 2>held' & holding=$!
+holds() { nsenter --mount="/proc/$daemon/ns/mnt" slowfs list --mount "$here/side/data" --json | grep -q '"held":1'; }
+soon holds
+mkfifo go
+in_db 'exec 3>>db/data/file; >opened; read -r _ <go; echo second >&3' 2>written & writing=$!
+soon test -e opened
+kill -KILL "$daemon"
+wait "$daemon" || true
+wait "$holding" && die 'what was held has succeeded'
+grep -q 'connection abort' held
+in_db 'ls db/data' 2>said && die 'a dead mount answers'
+grep -q 'Transport endpoint is not connected' said
+findmnt -rn node/volume/data >/dev/null || die 'the node sees a mount no more'
+
+(container unchanged side slowfs mount node/raw side/data --listen none 2>log) & daemon=$!
+soon in_db 'grep -q first db/data/file 2>/dev/null'
+[ "$(grep -c " $here/db/data " "/proc/$db/mountinfo")" = 1 ] || die 'the dead mount is below the new one'
+# What was opened before stays dead, whoever serves the path now.
+echo >go
+wait "$writing" && die 'a file of the dead mount was written'
+grep -q 'Transport endpoint is not connected' written
+[ "$(cat node/raw/file)" = first ]
+
+kill "$daemon"
+wait "$daemon"
+[ -z "$(in_db 'findmnt -rn db/data')" ] && [ -z "$(findmnt -rn node/volume/data)" ] || die 'a mount is left'
+kill "$db"
+"#,
+    );
+}
