@@ -13,6 +13,12 @@ while read -r name hex; do
     printf '%b' "$(sed 's/../\\x&/g' <<<"$hex")" >"fuzz/corpus/control/$name"
 done <tests/golden/frames.txt
 
+# HTTP begins with a letter: a request of each path and method of its table.
+grep -oE '(GET|PUT|POST|DELETE) /[a-zA-Z0-9/_-]*' docs/control.md | sort -u | while read -r method path; do
+    printf '%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}' \
+        "$method" "$path" >"fuzz/corpus/control/http-$method${path//\//-}"
+done
+
 # The words of the calls, and those of the kinds, their parameters and the options as the reference has
 # them: a new kind is fuzzed without being named here.
 words=fuzz/corpus/words.dict

@@ -138,6 +138,8 @@ struct Info {
     17: list<string> features,      // what else faults can have here: options, and "name"
     18: optional string listen,     // where clients are served over TCP, as ADDR:PORT
     19: optional binary socket,     // the socket where clients of this machine are served
+    20: optional string http,       // where HTTP is served over TCP, as ADDR:PORT
+    21: list<string> allow,         // the networks from which the ports may be reached; none: every one
 }
 
 /** How long requests took, from arrival to answer, delays included. */

@@ -57,6 +57,7 @@ fn start_with(max_connections: usize) -> Running {
             capabilities: vec!["FUSE_ASYNC_DIO"],
             listen: None,
             socket: None,
+            http: None,
         },
         allow: rpc::Allow::default(),
         max_connections,

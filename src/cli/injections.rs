@@ -8,7 +8,9 @@ use super::render::explain;
 use super::report::Report;
 use crate::fault::injections::RotWords;
 use crate::fault::words::visible;
-use crate::rpc::{Client, ClientError, Healed, Injection, Injections, Rotted, objects};
+use crate::rpc::{
+    Client, ClientError, Healed, Injection, Injections, Rotted, objects, outcomes, unhealed,
+};
 
 /// How many are asked for at once.
 const PAGE: i64 = 1_000;
@@ -76,37 +78,9 @@ pub(super) fn heal(client: &mut Client, ids: &[i64], addr: &str) -> Result<Repor
     if healed.is_empty() {
         return Ok(Report::new("nothing to heal", json!({ "healed": [] })));
     }
-    let mut lines: Vec<String> = Vec::new();
-    for outcome in ["healed", "overwritten", "gone", "transient", "unknown", "failed"] {
-        let count = healed.iter().filter(|one| one.outcome == outcome).count();
-        if count > 0 {
-            lines.push(format!("{count} {outcome}{}", meaning(outcome)));
-        }
-    }
-    for one in &healed {
-        if let Some(error) = &one.error {
-            lines.push(format!("injection {}: {error}", one.id));
-        }
-    }
-    if let Some(n) = Some(left(&healed)).filter(|n| *n > 0) {
-        let s = if n == 1 { " stands" } else { "s stand" };
-        return Err(format!("{n} injection{s} still: {}", lines.join("; ")));
-    }
-    Ok(Report::new(lines.join("\n"), json!({ "healed": healed })))
-}
-
-/// How many stand still.
-fn left(healed: &[Healed]) -> usize {
-    healed.iter().filter(|one| ["unknown", "failed"].contains(&one.outcome.as_str())).count()
-}
-
-fn meaning(outcome: &str) -> &'static str {
-    match outcome {
-        "overwritten" => ": other bytes were written there since",
-        "gone" => ": the file is there no more, or has moved while nobody knew it",
-        "transient" => ": nothing was stored",
-        "unknown" => ": only the digests of their bytes were kept",
-        _ => "",
+    match unhealed(&healed) {
+        Some(why) => Err(why),
+        None => Ok(Report::new(outcomes(&healed).join("\n"), json!({ "healed": healed }))),
     }
 }
 

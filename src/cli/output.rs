@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::fault::words::visible;
 pub(super) use crate::rpc::objects::add_bytes;
+pub(super) use crate::rpc::short_time;
 use crate::sys::text_of;
 
 const BOLD: &str = "\x1b[1m";
@@ -106,20 +107,6 @@ pub(super) fn failed(addr: &str, reason: &str) {
     if reason.contains(addr) { error(reason) } else { error(&format!("{addr}: {reason}")) }
 }
 
-/// A time for people: three digits and a unit.
-#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn short_time(ns: i64) -> String {
-    let units = [(1e9, "s"), (1e6, "ms"), (1e3, "us")];
-    let ns = ns as f64;
-    // From 999.5 on it would be shown as 1000 of the smaller unit.
-    let Some((size, unit)) = units.into_iter().find(|(size, _)| ns >= size * 0.9995) else {
-        return format!("{ns}ns");
-    };
-    let value = ns / size;
-    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
-    format!("{value:.digits$}{unit}")
-}
-
 /// One line: done, but.
 pub(super) fn warning(text: &str) {
     let label = paint("slowfs: warning:", YELLOW, coloured(&io::stderr()));
@@ -164,22 +151,6 @@ pub(super) fn table<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_have_three_digits() {
-        for (ns, text) in [
-            (0, "0ns"),
-            (999, "999ns"),
-            (1_234, "1.23us"),
-            (99_960, "100us"),
-            (999_700, "1.00ms"),
-            (12_345_678, "12.3ms"),
-            (300_123_456, "300ms"),
-            (75_000_000_000, "75.0s"),
-        ] {
-            assert_eq!(short_time(ns), text);
-        }
-    }
 
     #[test]
     fn columns_are_aligned_without_trailing_blanks() {

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::output;
 use super::report::Report;
 use super::tracking::CutArgs;
 use crate::fault::words::visible;
 use crate::rpc::{
-    Client, ClientError, Cut, PowerCut, Unsynced, UnsyncedFile, UnsyncedName, WirePath, signed,
+    Client, ClientError, Cut, PowerCut, Unsynced, UnsyncedFile, UnsyncedName, WirePath, objects, signed,
 };
 
 /// Has one mount build the image.
@@ -29,10 +29,7 @@ pub(super) fn cut(client: &mut Client, args: &CutArgs) -> Result<Report, ClientE
         counted(*dropped, "change", "changes"),
         counted(*reverted, "file", "files"),
     );
-    let mut json = json!(done);
-    output::add_bytes(&mut json, "image", image);
-    output::add_bytes(&mut json, "manifest", &done.manifest);
-    Ok(Report::new(text, json))
+    Ok(Report::new(text, objects::cut(&done)))
 }
 
 /// Has all that one mount has count as durable.
@@ -45,31 +42,8 @@ pub(super) fn checkpoint(client: &mut Client) -> Result<Report, ClientError> {
 /// What is not durable of one mount.
 pub(super) fn unsynced(client: &mut Client) -> Result<Report, ClientError> {
     let found = client.unsynced()?;
-    let mut json = json!(found);
-    for (list, name) in [("files", "path"), ("names", "path")] {
-        let paths: Vec<&WirePath> = match list {
-            "files" => found.files.iter().map(|file| &file.path).collect(),
-            _ => found.names.iter().map(|name| &name.path).collect(),
-        };
-        let objects = json.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
-        objects.zip(paths).for_each(|(object, path)| output::add_bytes(object, name, path));
-    }
-    Ok(Report::new(table(&found), json).with_warnings(warnings(&found)))
-}
-
-/// After so long a kernel has written back, or something does not sync that should.
-const LONG: i64 = 600_000_000_000;
-
-fn warnings(found: &Unsynced) -> Vec<String> {
-    let foreign = found
-        .foreign
-        .iter()
-        .map(|path| format!("{} was changed behind the mount: it counts as durable", shown(path)));
-    let old = found.files.iter().filter(|file| file.age_ns > LONG).map(|file| {
-        let path = shown(&file.path);
-        format!("{path} has not been synced for {}", output::short_time(file.age_ns))
-    });
-    foreign.chain(old).collect()
+    let report = Report::new(table(&found), objects::unsynced(&found));
+    Ok(report.with_warnings(objects::unsynced_warnings(&found)))
 }
 
 fn table(found: &Unsynced) -> String {

@@ -31,6 +31,7 @@ pub(super) struct Row {
     pid: Option<u32>,
     listen: Option<String>,
     socket: Option<PathBuf>,
+    http: Option<String>,
     faults: Option<i32>,
     held: Option<i64>,
     started_unix_ms: Option<i64>,
@@ -110,6 +111,7 @@ fn row(asked: Asked, owners: &BTreeMap<PathBuf, u32>) -> Row {
                 Some(WirePath(path)) if line.is_none() => Some(path),
                 _ => Some(socket),
             },
+            http: info.http,
             faults: Some(info.faults),
             held: Some(held),
             started_unix_ms: Some(info.started_unix_ms),
@@ -177,7 +179,8 @@ impl Row {
             value.map_or("-".to_owned(), ToString::to_string)
         }
         let socket = self.socket.as_ref().map(|path| path.display().to_string());
-        let addresses: Vec<_> = self.listen.iter().cloned().chain(socket).collect();
+        let page = self.http.as_ref().map(|address| format!("http://{address}/"));
+        let addresses: Vec<_> = self.listen.iter().cloned().chain(socket).chain(page).collect();
         [
             self.mountpoint.display().to_string(),
             shown(self.backing.as_ref().map(|path| path.display()).as_ref()),
@@ -254,6 +257,7 @@ mod tests {
             pid: Some(7),
             listen: Some("127.0.0.1:9090".into()),
             socket: Some("/run/slowfs/m".into()),
+            http: Some("127.0.0.1:9464".into()),
             faults: Some(2),
             held: Some(3),
             started_unix_ms: Some(40_500),
@@ -261,7 +265,7 @@ mod tests {
             state: LIVE,
             error: None,
         };
-        let addresses = "127.0.0.1:9090, /run/slowfs/m";
+        let addresses = "127.0.0.1:9090, /run/slowfs/m, http://127.0.0.1:9464/";
         assert_eq!(live.cells(now), ["/m", "/b", "7", addresses, "2", "3", "live", "59s ago"]);
         assert_eq!(text(&[live], now).lines().count(), 2);
         let dead = Row { mountpoint: "/a m".into(), state: DEAD, ..Row::default() };

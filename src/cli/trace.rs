@@ -12,7 +12,7 @@ use super::output;
 use super::render::{explain, unreached};
 use super::sink::{Sink, Woken};
 use super::traced::{Places, Traced};
-use crate::rpc::{Client, TraceEvent, TraceHead};
+use crate::rpc::{Client, objects};
 use crate::sys::signals;
 
 /// How long a mount may take to answer.
@@ -130,7 +130,7 @@ impl<'a> Host<'a> {
         let head = self.client.trace_start(&args.methods, pattern, args.fired);
         let head = head.map_err(|e| explain(self.addr, e))?;
         self.marked = marked;
-        self.head = self.mark(head_line(&head));
+        self.head = self.mark(objects::trace_head(&head));
         Ok(self)
     }
 
@@ -148,7 +148,7 @@ impl<'a> Host<'a> {
             let dropped = read.dropped - self.dropped;
             self.dropped = read.dropped;
             let gap = (dropped > 0).then(|| self.mark(json!({ "dropped": dropped })));
-            let events = read.events.iter().map(|event| self.mark(line(event)));
+            let events = read.events.iter().map(|event| self.mark(objects::trace_event(event)));
             let lines: Vec<_> = gap.into_iter().chain(events).collect();
             if !sink.write(&lines)? {
                 return Ok(Followed::NoReader);
@@ -202,19 +202,4 @@ impl<'a> Host<'a> {
         let stopped = self.client.trace_stop();
         stopped.map_err(|error| output::failed(self.addr, &explain(self.addr, error))).is_ok()
     }
-}
-
-fn head_line(head: &TraceHead) -> Value {
-    let mut line = json!(head);
-    output::add_bytes(&mut line, "mountpoint", &head.mountpoint);
-    output::add_bytes(&mut line, "backing", &head.backing);
-    line
-}
-
-fn line(event: &TraceEvent) -> Value {
-    let mut line = json!(event);
-    for (name, path) in [("path", &event.path), ("other", &event.other)] {
-        path.iter().for_each(|path| output::add_bytes(&mut line, name, path));
-    }
-    line
 }

@@ -127,6 +127,7 @@ fn server_config(
             capabilities: kernel.capabilities,
             listen: control.address(),
             socket: control.path().map(Path::to_owned),
+            http: control.http(),
         },
         allow: config.ports.allow.clone(),
         // The longest idle one is closed, rather than that nothing can be opened any more.

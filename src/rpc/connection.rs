@@ -120,7 +120,7 @@ pub(super) struct Connection {
     seq: i32,
 }
 
-/// A stream whose read timeout is told as such: the system says EAGAIN.
+/// A stream that is read in time.
 #[derive(Debug)]
 struct Timed {
     stream: Arc<Stream>,
@@ -130,17 +130,10 @@ struct Timed {
 
 impl Read for Timed {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if let Some((each, end)) = self.whole {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            self.stream.let_read_take(Some(left.min(each)))?;
+        match self.whole {
+            Some((each, end)) => self.stream.read_by(Some(end.min(Instant::now() + each)), out),
+            None => self.stream.read_in_time(out),
         }
-        (&*self.stream).read(out).map_err(|e| match e.kind() {
-            io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
-            _ => e,
-        })
     }
 }
 

@@ -9,6 +9,7 @@ use super::allow::Allow;
 use super::behind::Behind;
 use super::files::Files;
 use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
+use super::http;
 use super::server::reply;
 use super::wire::{self, Limits, Message, MessageReader, ReadError};
 use crate::fault::{Bounds, DelayLine, FaultTable, Origin, ProbabilityScale, Reach};
@@ -52,6 +53,7 @@ impl Control {
                 capabilities: Vec::new(),
                 listen: None,
                 socket: None,
+                http: None,
             },
             allow: Allow::default(),
             max_connections: 1,
@@ -71,6 +73,31 @@ impl Control {
     /// Where the server would break a promise: what it read means something else when sent again,
     /// a refused call changed the table, or its answer cannot be read by a client.
     pub fn serve(&self, bytes: &[u8]) {
+        match bytes.first() {
+            Some(first) if http::begins(*first) => self.serve_http(bytes),
+            _ => self.serve_thrift(bytes),
+        }
+        self.handler.stage.lose(PEER);
+        self.handler.lose_prepared(PEER);
+        self.table.clear_all();
+        assert!(self.table.list().is_empty());
+    }
+
+    fn serve_http(&self, bytes: &[u8]) {
+        let peer = Peer { addr: PEER, waits: &|| false };
+        http::fuzzing::serve(&self.handler, peer, bytes, || {
+            // A scenario changes the table by itself.
+            self.handler.stage.end(Why::Unmounted);
+            let before = self.ids();
+            move |why: &str| {
+                assert!(!why.contains('\n'), "several lines: {why:?}");
+                assert_eq!(before, self.ids(), "{why:?} changed something");
+            }
+        });
+        self.handler.stage.end(Why::Unmounted);
+    }
+
+    fn serve_thrift(&self, bytes: &[u8]) {
         let mut reader = MessageReader::new(bytes, Limits::REQUEST);
         loop {
             let call = match reader.read() {
@@ -98,10 +125,6 @@ impl Control {
             let reply = reply(call.name, call.seq, answer);
             assert_eq!(again(&reply, framed, Limits::REPLY), encoded(&reply, framed));
         }
-        self.handler.stage.lose(PEER);
-        self.handler.lose_prepared(PEER);
-        self.table.clear_all();
-        assert!(self.table.list().is_empty());
     }
 
     fn ids(&self) -> Vec<u64> {
@@ -137,6 +160,37 @@ fn again(message: &Message, framed: bool, limits: Limits) -> Vec<u8> {
 mod tests {
     use super::super::wire::tests::frames;
     use super::*;
+
+    fn request(line: &str, body: &str) -> Vec<u8> {
+        let fields = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: ";
+        format!("{line} HTTP/1.1\r\n{fields}{}\r\n\r\n{body}", body.len()).into_bytes()
+    }
+
+    #[test]
+    fn requests_over_http_and_damaged_ones_are_served() {
+        let fault = r#"{"methods":["fsync"],"effects":[{"kind":"hang"}],"add":true}"#;
+        let scenario = r#"{"name":"a","end":"1h","steps":[{"at":"1s","put":"hang -m read"}]}"#;
+        let control = Control::new().unwrap();
+        for (line, body) in [
+            ("GET /v1/faults?a=%20", ""),
+            ("GET /metrics", ""),
+            ("PUT /v1/faults/slow", fault),
+            ("PUT /v1/faults", r#"["delay 1ms -m read","hang -m write"]"#),
+            ("DELETE /v1/faults/slow", ""),
+            ("POST /v1/heal", r#"{"ids":[1,2]}"#),
+            ("POST /v1/scenario", scenario),
+        ] {
+            let whole = request(line, body);
+            control.serve(&whole);
+            control.serve(&[whole.clone(), request("GET /v1/status", "")].concat());
+            for at in 0..whole.len() {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 0x05;
+                control.serve(&damaged);
+                control.serve(&whole[..at]);
+            }
+        }
+    }
 
     #[test]
     fn golden_frames_and_damaged_ones_are_served() {

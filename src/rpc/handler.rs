@@ -91,6 +91,8 @@ pub struct MountInfo {
     pub listen: Option<SocketAddr>,
     /// The socket where clients of this machine are served.
     pub socket: Option<PathBuf>,
+    /// Where HTTP is served over TCP.
+    pub http: Option<SocketAddr>,
 }
 
 /// What goes back to the client.

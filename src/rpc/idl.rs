@@ -364,6 +364,8 @@ fn the_mount_is_written_as_ever() {
         features: vec!["count".into(), "name".into()],
         listen: text("127.0.0.1:9090"),
         socket: Some(WirePath("/run/slowfs/m".into())),
+        http: text("127.0.0.1:9464"),
+        allow: vec!["10.0.0.0/8".into()],
     };
     is_golden("info", info);
     is_golden("default_info", Info::default());

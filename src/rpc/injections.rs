@@ -18,7 +18,7 @@ use crate::fault::injections::{
 };
 
 /// Injections that are told of at once.
-const MOST: i64 = 1_000;
+pub(super) const MOST: i64 = 1_000;
 
 /// How long a client waits for what reads and writes files.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -207,6 +207,35 @@ impl Healed {
             Outcome::Failed(why) => Healed { error: Some(why), ..healed },
             Outcome::Over(_) | Outcome::Unknown => healed,
         }
+    }
+}
+
+/// What has come of those that were to be healed, a line for each outcome and each failure.
+pub(crate) fn outcomes(healed: &[Healed]) -> Vec<String> {
+    let all = ["healed", "overwritten", "gone", "transient", "unknown", "failed"];
+    let counted = all.into_iter().filter_map(|outcome| {
+        let count = healed.iter().filter(|one| one.outcome == outcome).count();
+        (count > 0).then(|| format!("{count} {outcome}{}", meaning(outcome)))
+    });
+    let failure = |one: &Healed| Some(format!("injection {}: {}", one.id, one.error.as_ref()?));
+    counted.chain(healed.iter().filter_map(failure)).collect()
+}
+
+/// That some of them stand still, if any do.
+pub(crate) fn unhealed(healed: &[Healed]) -> Option<String> {
+    let stands = |one: &&Healed| ["unknown", "failed"].contains(&one.outcome.as_str());
+    let n = healed.iter().filter(stands).count();
+    let s = if n == 1 { " stands" } else { "s stand" };
+    (n > 0).then(|| format!("{n} injection{s} still: {}", outcomes(healed).join("; ")))
+}
+
+fn meaning(outcome: &str) -> &'static str {
+    match outcome {
+        "overwritten" => ": other bytes were written there since",
+        "gone" => ": the file is there no more, or has moved while nobody knew it",
+        "transient" => ": nothing was stored",
+        "unknown" => ": only the digests of their bytes were kept",
+        _ => "",
     }
 }
 

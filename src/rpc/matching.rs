@@ -21,7 +21,7 @@ use crate::fault::{Pattern, Reach};
 use crate::sys::text_of;
 
 /// Paths that are told of at once.
-const MOST: i64 = 1_000;
+pub(super) const MOST: i64 = 1_000;
 
 /// How long a call may look.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -3,13 +3,16 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::describe::short_time;
 use super::injections::{Injection, Injections};
 use super::matching::{Matched, Met};
 use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, Put};
-use super::scenario::Run;
+use super::scenario::{Run, RunRead};
 use super::statistics::Statistics;
+use super::trace::{TraceEvent, TraceHead, TraceRead};
+use super::unsynced::{PowerCut, Unsynced};
 use super::values::WirePath;
-use crate::fault::words::FaultWords;
+use crate::fault::words::{FaultWords, visible};
 
 /// An answer whole, as a program reads it: whether it was done, and what is to be said of it.
 pub(crate) fn closed(object: Value, done: bool, warnings: Option<&[String]>) -> Map<String, Value> {
@@ -186,6 +189,72 @@ fn past_cache(ended: &ListedFault) -> Option<String> {
             "fault {id} has gone; {past_cache} {files} opened under it and stay past the page cache until closed"
         )
     })
+}
+
+/// What a power cut could take back.
+pub(crate) fn unsynced(found: &Unsynced) -> Value {
+    let files = found.files.iter().map(|file| with_path(file, &file.path));
+    let names = found.names.iter().map(|name| with_path(name, &name.path));
+    let (files, names): (Vec<_>, Vec<_>) = (files.collect(), names.collect());
+    let mut object = json!(found);
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("files".to_owned(), files.into());
+        fields.insert("names".to_owned(), names.into());
+    }
+    object
+}
+
+/// After so long a kernel has written back, or something does not sync that should.
+const LONG: i64 = 600_000_000_000;
+
+/// What is to be said of that, a line each.
+pub(crate) fn unsynced_warnings(found: &Unsynced) -> Vec<String> {
+    let shown = |path: &WirePath| visible(&path.0.to_string_lossy());
+    let foreign = found
+        .foreign
+        .iter()
+        .map(|path| format!("{} was changed behind the mount: it counts as durable", shown(path)));
+    let old = found.files.iter().filter(|file| file.age_ns > LONG).map(|file| {
+        let path = shown(&file.path);
+        format!("{path} has not been synced for {}", short_time(file.age_ns))
+    });
+    foreign.chain(old).collect()
+}
+
+/// An image of what a disk could hold.
+pub(crate) fn cut(done: &PowerCut) -> Value {
+    let mut object = json!(done);
+    add_bytes(&mut object, "image", &done.image);
+    add_bytes(&mut object, "manifest", &done.manifest);
+    object
+}
+
+/// What a trace begins with.
+pub(crate) fn trace_head(head: &TraceHead) -> Value {
+    let mut line = json!(head);
+    add_bytes(&mut line, "mountpoint", &head.mountpoint);
+    add_bytes(&mut line, "backing", &head.backing);
+    line
+}
+
+/// A request that was answered.
+pub(crate) fn trace_event(event: &TraceEvent) -> Value {
+    let mut line = json!(event);
+    for (name, path) in [("path", &event.path), ("other", &event.other)] {
+        path.iter().for_each(|path| add_bytes(&mut line, name, path));
+    }
+    line
+}
+
+/// What a trace has come to.
+pub(crate) fn trace(read: &TraceRead) -> Value {
+    let events: Vec<_> = read.events.iter().map(trace_event).collect();
+    json!({ "events": events, "dropped": read.dropped, "ended": read.ended })
+}
+
+/// A scenario, and what it did.
+pub(crate) fn scenario(read: &RunRead) -> Value {
+    json!({ "run": read.run, "events": read.events })
 }
 
 /// Adds a path's bytes to an object where text has lost some.

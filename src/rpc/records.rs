@@ -247,6 +247,10 @@ record! {
         18: listen: Option<String>,
         /// The socket where clients of this machine are served.
         19: socket: Option<WirePath>,
+        /// Where HTTP is served over TCP, as `ADDR:PORT`.
+        20: http: Option<String>,
+        /// The networks from which the ports may be reached (`--allow`); none: every one.
+        21: allow: Vec<String>,
     }
 }
 
@@ -369,6 +373,8 @@ mod tests {
                 read_only, seeded, stats, probability_scale, fuse_protocol, capabilities,
                 passthrough_except, kinds, features, listen: addresses.0,
                 socket: addresses.1.map(path),
+                http: None,
+                allow: Vec::new(),
             };
             prop_assert_eq!(Info::decode(&info.encode()), Ok(info));
         }

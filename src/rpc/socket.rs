@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -190,6 +190,28 @@ impl Stream {
             match recv(&self.0, &mut first, RecvFlags::PEEK) {
                 Err(Errno::INTR) => {}
                 read => return Ok((read?.0 > 0).then_some(first[0])),
+            }
+        }
+    }
+
+    /// Reads what has come; waits until then at most, or as long as it takes. What has not come in time is told as such.
+    pub(super) fn read_by(&self, until: Option<Instant>, out: &mut [u8]) -> io::Result<usize> {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.let_read_take(left)?;
+        self.read_in_time(out)
+    }
+
+    /// The same within what reads may take.
+    pub(super) fn read_in_time(&self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match recv(&self.0, &mut *out, RecvFlags::empty()) {
+                Err(Errno::INTR) => {}
+                // So the system says it.
+                Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+                read => return Ok(read?.0),
             }
         }
     }

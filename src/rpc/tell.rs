@@ -111,6 +111,8 @@ impl Handler {
             features: features.map(str::to_owned).collect(),
             listen: mount.listen.map(|address| address.to_string()),
             socket: mount.socket.clone().map(WirePath),
+            http: mount.http.map(|address| address.to_string()),
+            allow: self.config.allow.networks(),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::fault::{Errno, Origin, Pattern};
 use crate::ops::MethodSet;
 
 /// Events that are answered at once.
-const MOST: i64 = 1_000;
+pub(super) const MOST: i64 = 1_000;
 
 /// How long a mount that ends waits for the next fetch of who reads its trace.
 const LAST_FETCH: Duration = Duration::from_millis(300);

@@ -10,7 +10,7 @@ use crate::common::http::{Answer, Http, dial, served};
 use crate::common::{Mount, PATIENCE, slowfs, stdout_of};
 
 /// The object of a command's `--json`, without the address.
-fn told(mount: &Mount, command: &[&str]) -> Value {
+pub(super) fn told(mount: &Mount, command: &[&str]) -> Value {
     let mut slowfs = slowfs();
     slowfs.args(command).args(["--json", "--addr", mount.told["socket"].as_str().unwrap()]);
     let mut object: Value = serde_json::from_str(&stdout_of(&mut slowfs)).unwrap();
@@ -19,7 +19,7 @@ fn told(mount: &Mount, command: &[&str]) -> Value {
 }
 
 /// The same without what goes on by itself.
-fn lasting(mut object: Value) -> Value {
+pub(super) fn lasting(mut object: Value) -> Value {
     fn walk(value: &mut Value) {
         match value {
             Value::Object(fields) => {
@@ -170,7 +170,18 @@ fn what_is_not_understood_is_refused_whole() {
         ("PUT", "/v1/faults/slow", r#""delay file:/etc/passwd -m fsync""#, 400),
         ("PUT", "/v1/faults", r#""hang -m fsync""#, 400),
         ("POST", "/v1/faults", r#"["hang -m fsync"]"#, 400),
+        (
+            "PUT",
+            "/v1/faults/slow",
+            r#"{"methods":["fsync"],"effects":[{"kind":"hang"}],"methods":["read"]}"#,
+            400,
+        ),
         ("GET", "/v1/faults?id=1", "", 400),
+        ("GET", "/v1/injections?most=1001", "", 400),
+        ("GET", "/v1/injections?most=1&most=2", "", 400),
+        ("GET", "/v1/injections?after=-1", "", 400),
+        ("GET", "/v1/match?regex=a&most=1001", "", 400),
+        ("GET", "/v1/heal", "", 405),
         ("GET", "/v1/match", "", 400),
         ("GET", "/v1/match?regex=(", "", 400),
         ("GET", "/v1/match?path=/etc/passwd", "", 400),

@@ -12,6 +12,7 @@
 mod common;
 
 mod calls;
+mod doing;
 mod health;
 mod limits;
 mod metrics;

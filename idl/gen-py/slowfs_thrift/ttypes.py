@@ -1363,11 +1363,13 @@ class Info(object):
      - features
      - listen
      - socket
+     - http
+     - allow
 
     """
 
 
-    def __init__(self, version=None, mountpoint=None, backing=None, pid=None, started_unix_ms=None, faults=None, threads=None, direct_io=None, read_only=None, seeded=None, stats=None, probability_scale=None, fuse_protocol=None, capabilities=None, passthrough_except=None, kinds=None, features=None, listen=None, socket=None,):
+    def __init__(self, version=None, mountpoint=None, backing=None, pid=None, started_unix_ms=None, faults=None, threads=None, direct_io=None, read_only=None, seeded=None, stats=None, probability_scale=None, fuse_protocol=None, capabilities=None, passthrough_except=None, kinds=None, features=None, listen=None, socket=None, http=None, allow=None,):
         self.version = version
         self.mountpoint = mountpoint
         self.backing = backing
@@ -1387,6 +1389,8 @@ class Info(object):
         self.features = features
         self.listen = listen
         self.socket = socket
+        self.http = http
+        self.allow = allow
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -1507,6 +1511,21 @@ class Info(object):
                     self.socket = iprot.readBinary()
                 else:
                     iprot.skip(ftype)
+            elif fid == 20:
+                if ftype == TType.STRING:
+                    self.http = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 21:
+                if ftype == TType.LIST:
+                    self.allow = []
+                    (_etype137, _size134) = iprot.readListBegin()
+                    for _i138 in range(_size134):
+                        _elem139 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.allow.append(_elem139)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -1572,8 +1591,8 @@ class Info(object):
         if self.capabilities is not None:
             oprot.writeFieldBegin('capabilities', TType.LIST, 14)
             oprot.writeListBegin(TType.STRING, len(self.capabilities))
-            for iter134 in self.capabilities:
-                oprot.writeString(iter134.encode('utf-8') if sys.version_info[0] == 2 else iter134)
+            for iter140 in self.capabilities:
+                oprot.writeString(iter140.encode('utf-8') if sys.version_info[0] == 2 else iter140)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough_except is not None:
@@ -1583,15 +1602,15 @@ class Info(object):
         if self.kinds is not None:
             oprot.writeFieldBegin('kinds', TType.LIST, 16)
             oprot.writeListBegin(TType.STRING, len(self.kinds))
-            for iter135 in self.kinds:
-                oprot.writeString(iter135.encode('utf-8') if sys.version_info[0] == 2 else iter135)
+            for iter141 in self.kinds:
+                oprot.writeString(iter141.encode('utf-8') if sys.version_info[0] == 2 else iter141)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.features is not None:
             oprot.writeFieldBegin('features', TType.LIST, 17)
             oprot.writeListBegin(TType.STRING, len(self.features))
-            for iter136 in self.features:
-                oprot.writeString(iter136.encode('utf-8') if sys.version_info[0] == 2 else iter136)
+            for iter142 in self.features:
+                oprot.writeString(iter142.encode('utf-8') if sys.version_info[0] == 2 else iter142)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.listen is not None:
@@ -1601,6 +1620,17 @@ class Info(object):
         if self.socket is not None:
             oprot.writeFieldBegin('socket', TType.STRING, 19)
             oprot.writeBinary(self.socket)
+            oprot.writeFieldEnd()
+        if self.http is not None:
+            oprot.writeFieldBegin('http', TType.STRING, 20)
+            oprot.writeString(self.http.encode('utf-8') if sys.version_info[0] == 2 else self.http)
+            oprot.writeFieldEnd()
+        if self.allow is not None:
+            oprot.writeFieldBegin('allow', TType.LIST, 21)
+            oprot.writeListBegin(TType.STRING, len(self.allow))
+            for iter143 in self.allow:
+                oprot.writeString(iter143.encode('utf-8') if sys.version_info[0] == 2 else iter143)
+            oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1673,11 +1703,11 @@ class Latency(object):
             elif fid == 5:
                 if ftype == TType.MAP:
                     self.buckets = {}
-                    (_ktype138, _vtype139, _size137) = iprot.readMapBegin()
-                    for _i141 in range(_size137):
-                        _key142 = iprot.readI64()
-                        _val143 = iprot.readI64()
-                        self.buckets[_key142] = _val143
+                    (_ktype145, _vtype146, _size144) = iprot.readMapBegin()
+                    for _i148 in range(_size144):
+                        _key149 = iprot.readI64()
+                        _val150 = iprot.readI64()
+                        self.buckets[_key149] = _val150
                     iprot.readMapEnd()
                 else:
                     iprot.skip(ftype)
@@ -1710,9 +1740,9 @@ class Latency(object):
         if self.buckets is not None:
             oprot.writeFieldBegin('buckets', TType.MAP, 5)
             oprot.writeMapBegin(TType.I64, TType.I64, len(self.buckets))
-            for kiter144, viter145 in self.buckets.items():
-                oprot.writeI64(kiter144)
-                oprot.writeI64(viter145)
+            for kiter151, viter152 in self.buckets.items():
+                oprot.writeI64(kiter151)
+                oprot.writeI64(viter152)
             oprot.writeMapEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1997,11 +2027,11 @@ class Statistics(object):
             elif fid == 4:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype149, _size146) = iprot.readListBegin()
-                    for _i150 in range(_size146):
-                        _elem151 = MethodStatistics()
-                        _elem151.read(iprot)
-                        self.methods.append(_elem151)
+                    (_etype156, _size153) = iprot.readListBegin()
+                    for _i157 in range(_size153):
+                        _elem158 = MethodStatistics()
+                        _elem158.read(iprot)
+                        self.methods.append(_elem158)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2059,11 +2089,11 @@ class Statistics(object):
             elif fid == 15:
                 if ftype == TType.LIST:
                     self.requests = []
-                    (_etype155, _size152) = iprot.readListBegin()
-                    for _i156 in range(_size152):
-                        _elem157 = MethodStatistics()
-                        _elem157.read(iprot)
-                        self.requests.append(_elem157)
+                    (_etype162, _size159) = iprot.readListBegin()
+                    for _i163 in range(_size159):
+                        _elem164 = MethodStatistics()
+                        _elem164.read(iprot)
+                        self.requests.append(_elem164)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2092,8 +2122,8 @@ class Statistics(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRUCT, len(self.methods))
-            for iter158 in self.methods:
-                iter158.write(oprot)
+            for iter165 in self.methods:
+                iter165.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough is not None:
@@ -2139,8 +2169,8 @@ class Statistics(object):
         if self.requests is not None:
             oprot.writeFieldBegin('requests', TType.LIST, 15)
             oprot.writeListBegin(TType.STRUCT, len(self.requests))
-            for iter159 in self.requests:
-                iter159.write(oprot)
+            for iter166 in self.requests:
+                iter166.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2360,10 +2390,10 @@ class TraceHit(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.injection = []
-                    (_etype163, _size160) = iprot.readListBegin()
-                    for _i164 in range(_size160):
-                        _elem165 = iprot.readI64()
-                        self.injection.append(_elem165)
+                    (_etype170, _size167) = iprot.readListBegin()
+                    for _i171 in range(_size167):
+                        _elem172 = iprot.readI64()
+                        self.injection.append(_elem172)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2408,8 +2438,8 @@ class TraceHit(object):
         if self.injection is not None:
             oprot.writeFieldBegin('injection', TType.LIST, 8)
             oprot.writeListBegin(TType.I64, len(self.injection))
-            for iter166 in self.injection:
-                oprot.writeI64(iter166)
+            for iter173 in self.injection:
+                oprot.writeI64(iter173)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2574,11 +2604,11 @@ class TraceEvent(object):
             elif fid == 18:
                 if ftype == TType.LIST:
                     self.hits = []
-                    (_etype170, _size167) = iprot.readListBegin()
-                    for _i171 in range(_size167):
-                        _elem172 = TraceHit()
-                        _elem172.read(iprot)
-                        self.hits.append(_elem172)
+                    (_etype177, _size174) = iprot.readListBegin()
+                    for _i178 in range(_size174):
+                        _elem179 = TraceHit()
+                        _elem179.read(iprot)
+                        self.hits.append(_elem179)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2663,8 +2693,8 @@ class TraceEvent(object):
         if self.hits is not None:
             oprot.writeFieldBegin('hits', TType.LIST, 18)
             oprot.writeListBegin(TType.STRUCT, len(self.hits))
-            for iter173 in self.hits:
-                iter173.write(oprot)
+            for iter180 in self.hits:
+                iter180.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2714,11 +2744,11 @@ class TraceRead(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype177, _size174) = iprot.readListBegin()
-                    for _i178 in range(_size174):
-                        _elem179 = TraceEvent()
-                        _elem179.read(iprot)
-                        self.events.append(_elem179)
+                    (_etype184, _size181) = iprot.readListBegin()
+                    for _i185 in range(_size181):
+                        _elem186 = TraceEvent()
+                        _elem186.read(iprot)
+                        self.events.append(_elem186)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2745,8 +2775,8 @@ class TraceRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter180 in self.events:
-                iter180.write(oprot)
+            for iter187 in self.events:
+                iter187.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.dropped is not None:
@@ -2810,10 +2840,10 @@ class Matched(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.paths = []
-                    (_etype184, _size181) = iprot.readListBegin()
-                    for _i185 in range(_size181):
-                        _elem186 = iprot.readBinary()
-                        self.paths.append(_elem186)
+                    (_etype191, _size188) = iprot.readListBegin()
+                    for _i192 in range(_size188):
+                        _elem193 = iprot.readBinary()
+                        self.paths.append(_elem193)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2840,10 +2870,10 @@ class Matched(object):
             elif fid == 6:
                 if ftype == TType.LIST:
                     self.warnings = []
-                    (_etype190, _size187) = iprot.readListBegin()
-                    for _i191 in range(_size187):
-                        _elem192 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.warnings.append(_elem192)
+                    (_etype197, _size194) = iprot.readListBegin()
+                    for _i198 in range(_size194):
+                        _elem199 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem199)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2860,8 +2890,8 @@ class Matched(object):
         if self.paths is not None:
             oprot.writeFieldBegin('paths', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.paths))
-            for iter193 in self.paths:
-                oprot.writeBinary(iter193)
+            for iter200 in self.paths:
+                oprot.writeBinary(iter200)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.matching is not None:
@@ -2883,8 +2913,8 @@ class Matched(object):
         if self.warnings is not None:
             oprot.writeFieldBegin('warnings', TType.LIST, 6)
             oprot.writeListBegin(TType.STRING, len(self.warnings))
-            for iter194 in self.warnings:
-                oprot.writeString(iter194.encode('utf-8') if sys.version_info[0] == 2 else iter194)
+            for iter201 in self.warnings:
+                oprot.writeString(iter201.encode('utf-8') if sys.version_info[0] == 2 else iter201)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2939,11 +2969,11 @@ class Met(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype198, _size195) = iprot.readListBegin()
-                    for _i199 in range(_size195):
-                        _elem200 = ListedFault()
-                        _elem200.read(iprot)
-                        self.faults.append(_elem200)
+                    (_etype205, _size202) = iprot.readListBegin()
+                    for _i206 in range(_size202):
+                        _elem207 = ListedFault()
+                        _elem207.read(iprot)
+                        self.faults.append(_elem207)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2969,8 +2999,8 @@ class Met(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter201 in self.faults:
-                iter201.write(oprot)
+            for iter208 in self.faults:
+                iter208.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.others is not None:
@@ -3315,11 +3345,11 @@ class Step(object):
             elif fid == 6:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype205, _size202) = iprot.readListBegin()
-                    for _i206 in range(_size202):
-                        _elem207 = Fault()
-                        _elem207.read(iprot)
-                        self.faults.append(_elem207)
+                    (_etype212, _size209) = iprot.readListBegin()
+                    for _i213 in range(_size209):
+                        _elem214 = Fault()
+                        _elem214.read(iprot)
+                        self.faults.append(_elem214)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3331,10 +3361,10 @@ class Step(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.clear = []
-                    (_etype211, _size208) = iprot.readListBegin()
-                    for _i212 in range(_size208):
-                        _elem213 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.clear.append(_elem213)
+                    (_etype218, _size215) = iprot.readListBegin()
+                    for _i219 in range(_size215):
+                        _elem220 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.clear.append(_elem220)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3388,8 +3418,8 @@ class Step(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 6)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter214 in self.faults:
-                iter214.write(oprot)
+            for iter221 in self.faults:
+                iter221.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.add is not None:
@@ -3399,8 +3429,8 @@ class Step(object):
         if self.clear is not None:
             oprot.writeFieldBegin('clear', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.clear))
-            for iter215 in self.clear:
-                oprot.writeString(iter215.encode('utf-8') if sys.version_info[0] == 2 else iter215)
+            for iter222 in self.clear:
+                oprot.writeString(iter222.encode('utf-8') if sys.version_info[0] == 2 else iter222)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.text is not None:
@@ -3473,11 +3503,11 @@ class Scenario(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.steps = []
-                    (_etype219, _size216) = iprot.readListBegin()
-                    for _i220 in range(_size216):
-                        _elem221 = Step()
-                        _elem221.read(iprot)
-                        self.steps.append(_elem221)
+                    (_etype226, _size223) = iprot.readListBegin()
+                    for _i227 in range(_size223):
+                        _elem228 = Step()
+                        _elem228.read(iprot)
+                        self.steps.append(_elem228)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3518,8 +3548,8 @@ class Scenario(object):
         if self.steps is not None:
             oprot.writeFieldBegin('steps', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.steps))
-            for iter222 in self.steps:
-                iter222.write(oprot)
+            for iter229 in self.steps:
+                iter229.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.end_ns is not None:
@@ -3842,20 +3872,20 @@ class RunEvent(object):
             elif fid == 7:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype226, _size223) = iprot.readListBegin()
-                    for _i227 in range(_size223):
-                        _elem228 = iprot.readI64()
-                        self.faults.append(_elem228)
+                    (_etype233, _size230) = iprot.readListBegin()
+                    for _i234 in range(_size230):
+                        _elem235 = iprot.readI64()
+                        self.faults.append(_elem235)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.warnings = []
-                    (_etype232, _size229) = iprot.readListBegin()
-                    for _i233 in range(_size229):
-                        _elem234 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.warnings.append(_elem234)
+                    (_etype239, _size236) = iprot.readListBegin()
+                    for _i240 in range(_size236):
+                        _elem241 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem241)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3867,11 +3897,11 @@ class RunEvent(object):
             elif fid == 10:
                 if ftype == TType.LIST:
                     self.requests = []
-                    (_etype238, _size235) = iprot.readListBegin()
-                    for _i239 in range(_size235):
-                        _elem240 = MethodStatistics()
-                        _elem240.read(iprot)
-                        self.requests.append(_elem240)
+                    (_etype245, _size242) = iprot.readListBegin()
+                    for _i246 in range(_size242):
+                        _elem247 = MethodStatistics()
+                        _elem247.read(iprot)
+                        self.requests.append(_elem247)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3912,15 +3942,15 @@ class RunEvent(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 7)
             oprot.writeListBegin(TType.I64, len(self.faults))
-            for iter241 in self.faults:
-                oprot.writeI64(iter241)
+            for iter248 in self.faults:
+                oprot.writeI64(iter248)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.warnings is not None:
             oprot.writeFieldBegin('warnings', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.warnings))
-            for iter242 in self.warnings:
-                oprot.writeString(iter242.encode('utf-8') if sys.version_info[0] == 2 else iter242)
+            for iter249 in self.warnings:
+                oprot.writeString(iter249.encode('utf-8') if sys.version_info[0] == 2 else iter249)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.counted_ns is not None:
@@ -3930,8 +3960,8 @@ class RunEvent(object):
         if self.requests is not None:
             oprot.writeFieldBegin('requests', TType.LIST, 10)
             oprot.writeListBegin(TType.STRUCT, len(self.requests))
-            for iter243 in self.requests:
-                iter243.write(oprot)
+            for iter250 in self.requests:
+                iter250.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3985,11 +4015,11 @@ class RunRead(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype247, _size244) = iprot.readListBegin()
-                    for _i248 in range(_size244):
-                        _elem249 = RunEvent()
-                        _elem249.read(iprot)
-                        self.events.append(_elem249)
+                    (_etype254, _size251) = iprot.readListBegin()
+                    for _i255 in range(_size251):
+                        _elem256 = RunEvent()
+                        _elem256.read(iprot)
+                        self.events.append(_elem256)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4010,8 +4040,8 @@ class RunRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter250 in self.events:
-                iter250.write(oprot)
+            for iter257 in self.events:
+                iter257.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4265,11 +4295,11 @@ class Injections(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.injections = []
-                    (_etype254, _size251) = iprot.readListBegin()
-                    for _i255 in range(_size251):
-                        _elem256 = Injection()
-                        _elem256.read(iprot)
-                        self.injections.append(_elem256)
+                    (_etype261, _size258) = iprot.readListBegin()
+                    for _i262 in range(_size258):
+                        _elem263 = Injection()
+                        _elem263.read(iprot)
+                        self.injections.append(_elem263)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4301,8 +4331,8 @@ class Injections(object):
         if self.injections is not None:
             oprot.writeFieldBegin('injections', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.injections))
-            for iter257 in self.injections:
-                iter257.write(oprot)
+            for iter264 in self.injections:
+                iter264.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.all is not None:
@@ -4469,10 +4499,10 @@ class Rotted(object):
             elif fid == 5:
                 if ftype == TType.LIST:
                     self.failed = []
-                    (_etype261, _size258) = iprot.readListBegin()
-                    for _i262 in range(_size258):
-                        _elem263 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.failed.append(_elem263)
+                    (_etype268, _size265) = iprot.readListBegin()
+                    for _i269 in range(_size265):
+                        _elem270 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.failed.append(_elem270)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4505,8 +4535,8 @@ class Rotted(object):
         if self.failed is not None:
             oprot.writeFieldBegin('failed', TType.LIST, 5)
             oprot.writeListBegin(TType.STRING, len(self.failed))
-            for iter264 in self.failed:
-                oprot.writeString(iter264.encode('utf-8') if sys.version_info[0] == 2 else iter264)
+            for iter271 in self.failed:
+                oprot.writeString(iter271.encode('utf-8') if sys.version_info[0] == 2 else iter271)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4642,11 +4672,11 @@ class UnsyncedFile(object):
             elif fid == 3:
                 if ftype == TType.LIST:
                     self.ranges = []
-                    (_etype268, _size265) = iprot.readListBegin()
-                    for _i269 in range(_size265):
-                        _elem270 = UnsyncedRange()
-                        _elem270.read(iprot)
-                        self.ranges.append(_elem270)
+                    (_etype275, _size272) = iprot.readListBegin()
+                    for _i276 in range(_size272):
+                        _elem277 = UnsyncedRange()
+                        _elem277.read(iprot)
+                        self.ranges.append(_elem277)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4686,8 +4716,8 @@ class UnsyncedFile(object):
         if self.ranges is not None:
             oprot.writeFieldBegin('ranges', TType.LIST, 3)
             oprot.writeListBegin(TType.STRUCT, len(self.ranges))
-            for iter271 in self.ranges:
-                iter271.write(oprot)
+            for iter278 in self.ranges:
+                iter278.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.sizes is not None:
@@ -4833,22 +4863,22 @@ class Unsynced(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.files = []
-                    (_etype275, _size272) = iprot.readListBegin()
-                    for _i276 in range(_size272):
-                        _elem277 = UnsyncedFile()
-                        _elem277.read(iprot)
-                        self.files.append(_elem277)
+                    (_etype282, _size279) = iprot.readListBegin()
+                    for _i283 in range(_size279):
+                        _elem284 = UnsyncedFile()
+                        _elem284.read(iprot)
+                        self.files.append(_elem284)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.names = []
-                    (_etype281, _size278) = iprot.readListBegin()
-                    for _i282 in range(_size278):
-                        _elem283 = UnsyncedName()
-                        _elem283.read(iprot)
-                        self.names.append(_elem283)
+                    (_etype288, _size285) = iprot.readListBegin()
+                    for _i289 in range(_size285):
+                        _elem290 = UnsyncedName()
+                        _elem290.read(iprot)
+                        self.names.append(_elem290)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4880,10 +4910,10 @@ class Unsynced(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.foreign = []
-                    (_etype287, _size284) = iprot.readListBegin()
-                    for _i288 in range(_size284):
-                        _elem289 = iprot.readBinary()
-                        self.foreign.append(_elem289)
+                    (_etype294, _size291) = iprot.readListBegin()
+                    for _i295 in range(_size291):
+                        _elem296 = iprot.readBinary()
+                        self.foreign.append(_elem296)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4910,15 +4940,15 @@ class Unsynced(object):
         if self.files is not None:
             oprot.writeFieldBegin('files', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.files))
-            for iter290 in self.files:
-                iter290.write(oprot)
+            for iter297 in self.files:
+                iter297.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.names is not None:
             oprot.writeFieldBegin('names', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.names))
-            for iter291 in self.names:
-                iter291.write(oprot)
+            for iter298 in self.names:
+                iter298.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.left_out is not None:
@@ -4944,8 +4974,8 @@ class Unsynced(object):
         if self.foreign is not None:
             oprot.writeFieldBegin('foreign', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.foreign))
-            for iter292 in self.foreign:
-                oprot.writeBinary(iter292)
+            for iter299 in self.foreign:
+                oprot.writeBinary(iter299)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.cuts is not None:
@@ -5339,10 +5369,10 @@ class PowerLoss(object):
             elif fid == 7:
                 if ftype == TType.LIST:
                     self.killed = []
-                    (_etype296, _size293) = iprot.readListBegin()
-                    for _i297 in range(_size293):
-                        _elem298 = iprot.readI64()
-                        self.killed.append(_elem298)
+                    (_etype303, _size300) = iprot.readListBegin()
+                    for _i304 in range(_size300):
+                        _elem305 = iprot.readI64()
+                        self.killed.append(_elem305)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5393,8 +5423,8 @@ class PowerLoss(object):
         if self.killed is not None:
             oprot.writeFieldBegin('killed', TType.LIST, 7)
             oprot.writeListBegin(TType.I64, len(self.killed))
-            for iter299 in self.killed:
-                oprot.writeI64(iter299)
+            for iter306 in self.killed:
+                oprot.writeI64(iter306)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.off is not None:
@@ -5545,6 +5575,8 @@ Info.thrift_spec = (
     (17, TType.LIST, 'features', (TType.STRING, 'UTF8', False), None, ),  # 17
     (18, TType.STRING, 'listen', 'UTF8', None, ),  # 18
     (19, TType.STRING, 'socket', 'BINARY', None, ),  # 19
+    (20, TType.STRING, 'http', 'UTF8', None, ),  # 20
+    (21, TType.LIST, 'allow', (TType.STRING, 'UTF8', False), None, ),  # 21
 )
 all_structs.append(Latency)
 Latency.thrift_spec = (

@@ -66,7 +66,7 @@ pub(super) struct Refused {
     pub(super) status: Status,
     pub(super) why: String,
     /// The methods that there are instead.
-    pub(super) allowed: Option<&'static str>,
+    pub(super) allowed: Option<String>,
 }
 
 impl Refused {
@@ -79,7 +79,7 @@ impl Refused {
     }
 
     /// The path is there, and takes these methods.
-    pub(super) fn method(method: &str, allowed: &'static str) -> Refused {
+    pub(super) fn method(method: &str, allowed: String) -> Refused {
         let why = format!("{method} is not for that path, which takes {allowed}");
         Refused { allowed: Some(allowed), ..Refused::new(Status::OtherMethod, why) }
     }
@@ -116,8 +116,13 @@ impl Answer {
         self
     }
 
-    /// Sends it, whole or, of a HEAD, without the body; the peer may take it slowly, but not for ever.
-    pub(super) fn send(&self, stream: &Stream, (with_body, keeps): (bool, bool)) -> io::Result<()> {
+    /// Sends it; the peer may take it slowly, but not for ever.
+    pub(super) fn send(&self, stream: &Stream, how: (bool, bool)) -> io::Result<()> {
+        send(stream, &self.bytes(how))
+    }
+
+    /// As it is sent: whole or, of a HEAD, without the body; and whether another request may follow.
+    pub(super) fn bytes(&self, (with_body, keeps): (bool, bool)) -> Vec<u8> {
         let (code, name) = self.status.told();
         let mut bytes = format!(
             "HTTP/1.1 {code} {name}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
@@ -131,7 +136,7 @@ impl Answer {
         if with_body {
             bytes.extend(&self.body);
         }
-        send(stream, &bytes)
+        bytes
     }
 }
 
@@ -140,7 +145,7 @@ impl From<&Refused> for Answer {
         let object = objects::closed(objects::failed(&refused.why), false, None);
         let body = Value::Object(object).to_string() + "\n";
         let answer = Answer::new(refused.status, "application/json", body);
-        let answer = match refused.allowed {
+        let answer = match &refused.allowed {
             Some(allowed) => answer.with("Allow", allowed),
             None => answer,
         };

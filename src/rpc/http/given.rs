@@ -9,12 +9,6 @@ use crate::fault::words::{self, Args, EffectWords, FaultWords};
 /// A fault, and whether it is added beside the others of its methods.
 pub(super) type Given = (FaultWords, bool);
 
-/// The JSON of a body.
-pub(super) fn json(body: &[u8]) -> Result<Value, Refused> {
-    serde_json::from_slice(body)
-        .map_err(|error| Refused::bad(format!("the body is no JSON: {error}")))
-}
-
 /// One fault.
 pub(super) fn fault(value: &Value) -> Result<Given, Refused> {
     match value {

@@ -53,18 +53,12 @@ pub(super) enum Way<'a> {
 /// Names of this machine that nobody else can have.
 const OWN_NAMES: [&str; 2] = ["localhost", "slowfs"];
 
-/// What anybody may see, who comes by a name of ours: the page without anything in it, and whether all is well.
-fn is_open(head: &Head) -> bool {
-    let path: Vec<_> = head.path.iter().map(String::as_str).collect();
-    matches!(path.as_slice(), [""] | ["healthz"])
-}
-
-/// Whether the request is to be served.
-pub(super) fn admit(head: &Head, way: Way<'_>) -> Result<(), Refused> {
+/// Whether the request is to be served; at a path that is open to anybody who comes by a name of ours.
+pub(super) fn admit(head: &Head, way: Way<'_>, is_open: bool) -> Result<(), Refused> {
     own_host(head, way)?;
     own_origin(head)?;
     if let Way::Net(access, _) = way
-        && !is_open(head)
+        && !is_open
         && !head.authorization.as_ref().is_some_and(|given| access.knows(given))
     {
         let why = "give the token of --http-token: Authorization: Bearer TOKEN";
@@ -178,10 +172,11 @@ mod tests {
             ("", 403, 403),
         ] {
             let asked = head(&[("host", host), ("authorization", "Bearer secret")]);
-            assert_eq!(status(admit(&asked, Way::Socket)), socket, "{host}");
-            assert_eq!(status(admit(&asked, Way::Net(&access, own))), net, "{host}");
+            assert_eq!(status(admit(&asked, Way::Socket, false)), socket, "{host}");
+            let over_net = admit(&asked, Way::Net(&access, own), false);
+            assert_eq!(status(over_net), net, "{host}");
         }
-        assert_eq!(status(admit(&head(&[]), Way::Socket)), 200);
+        assert_eq!(status(admit(&head(&[]), Way::Socket, false)), 200);
     }
 
     #[test]
@@ -197,7 +192,7 @@ mod tests {
             ("", 403),
         ] {
             let asked = head(&[("host", "localhost:80"), ("origin", origin)]);
-            assert_eq!(status(admit(&asked, Way::Socket)), wanted, "{origin}");
+            assert_eq!(status(admit(&asked, Way::Socket, true)), wanted, "{origin}");
         }
     }
 
@@ -215,13 +210,11 @@ mod tests {
             ("secret", 401),
         ] {
             let asked = head(&[("host", "localhost"), ("authorization", given)]);
-            assert_eq!(status(admit(&asked, way)), wanted, "{given}");
+            assert_eq!(status(admit(&asked, way, false)), wanted, "{given}");
         }
-        assert_eq!(status(admit(&head(&[("host", "localhost")]), way)), 401);
-        for (path, wanted) in [("", 200), ("healthz", 200), ("metrics", 401)] {
-            let asked = Head { path: vec![path.to_owned()], ..head(&[("host", "localhost")]) };
-            assert_eq!(status(admit(&asked, way)), wanted, "{path}");
-        }
+        let asked = head(&[("host", "localhost")]);
+        assert_eq!(status(admit(&asked, way, false)), 401);
+        assert_eq!(status(admit(&asked, way, true)), 200);
     }
 
     #[test]
@@ -235,9 +228,14 @@ mod tests {
                 ("application/x-www-form-urlencoded", 415),
             ] {
                 let asked = head(&[("method", method), ("type", content_type)]);
-                assert_eq!(status(admit(&asked, Way::Socket)), wanted, "{method} {content_type}");
+                assert_eq!(
+                    status(admit(&asked, Way::Socket, false)),
+                    wanted,
+                    "{method} {content_type}"
+                );
             }
-            assert_eq!(status(admit(&head(&[("method", method)]), Way::Socket)), 415, "{method}");
+            let bare = head(&[("method", method)]);
+            assert_eq!(status(admit(&bare, Way::Socket, false)), 415, "{method}");
         }
     }
 }

@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! service            one connection: requests in, answers out, until either side ends it
-//! routes             which path does what
-//! given, metrics, page, health   what is asked for, and what is told
-//! guard              who may ask
-//! request, query, answer   bytes <-> requests and answers, within limits
+//! routes             the table: each path, and what is done there
+//! faults, told, doing            what that is
+//! asked, given, metrics, page, health   what is asked for, and what is told
+//! guard, route       who may ask; which route a request means
+//! request, query, json, answer   bytes <-> requests and answers, within limits
 //! ```
 //!
 //! The connections are the server's, so that its promises hold here too. httparse reads the heads: the
@@ -14,15 +15,24 @@
 //! bound nor time. Invariant: whatever a request costs is bounded before it is known who asks. No locks.
 
 mod answer;
+mod asked;
+mod doing;
+mod faults;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::panic, reason = "a fuzzer finds by panicking")]
+pub(super) mod fuzzing;
 mod given;
 mod guard;
 mod health;
+mod json;
 mod metrics;
 mod page;
 mod query;
 mod request;
+mod route;
 mod routes;
 mod service;
+mod told;
 
 pub use guard::Access;
 pub use health::Health;

@@ -20,6 +20,13 @@ impl Query {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
+    /// A name that stands there twice, if one does.
+    pub(super) fn twice(&self) -> Option<&str> {
+        let names = || self.0.iter().map(|(name, _)| name.as_str());
+        let mut later = (1..).zip(names());
+        later.find_map(|(next, name)| names().skip(next).any(|other| other == name).then_some(name))
+    }
+
     /// A name that is none of these, if there is one.
     pub(super) fn other_than(&self, names: &[&str]) -> Option<&str> {
         self.0.iter().map(|(name, _)| name.as_str()).find(|name| !names.contains(name))
@@ -58,6 +65,8 @@ mod tests {
         assert_eq!(query.get("none"), None);
         assert_eq!(query.other_than(&["path", "most", "flag"]), Some("regex"));
         assert_eq!(decoded("a+b%20", false).as_deref(), Some("a+b "));
+        assert_eq!(query.twice(), None);
+        assert_eq!(Query::read("a=1&b=2&%61=1").unwrap().twice(), Some("a"));
         for wrong in ["%", "%4", "%g0", "%ff"] {
             assert_eq!(decoded(wrong, true), None, "{wrong}");
         }

@@ -3,7 +3,7 @@
 //! Invariant: who sends slowly, or too much, is answered and done with: a request that has begun is whole
 //! within [`WHOLE`], and nothing is kept of it beyond [`HEAD`] and [`BODY`]. No locks.
 
-use std::io::{self, Read};
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::answer::{Refused, Status};
@@ -28,20 +28,7 @@ pub(super) trait Source {
 
 impl Source for &Stream {
     fn read_by(&mut self, until: Option<Instant>, out: &mut [u8]) -> io::Result<usize> {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.let_read_take(left)?;
-        loop {
-            match self.read(out) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-                read => return read,
-            }
-        }
+        Stream::read_by(self, until, out)
     }
 }
 

@@ -1,291 +1,163 @@
-//! Which path does what. Each answers by the object of the command's `--json`. No locks.
-
-use std::time::{Duration, Instant};
-
-use serde_json::{Value, json};
+//! What can be asked for over HTTP: each path with what is done there, once. Who may ask, which methods a path takes and
+//! what the documents say go by this table. Each answers by the object of the command's `--json`. No locks.
 
 use super::answer::{Answer, Refused, Status};
+use super::asked::Asked;
 use super::request::Head;
-use super::{given, metrics, page};
-use crate::fault::words::{self, FaultWords};
-use crate::fault::{FaultId, FaultRef};
-use crate::rpc::dialect::Wait;
-use crate::rpc::handler::{Handler, Peer, Refusal};
-use crate::rpc::objects;
-use crate::rpc::records::{KindInfo, ListedFault, Put};
-use crate::rpc::values::WirePath;
+use super::route::{self, Meant, Route, Verb};
+use super::{doing, faults, told};
 
-/// What there is, for who asks for something else.
-const PATHS: &str = "/, /healthz, /metrics and below /v1: info, status, stats, faults, faults/NAME|ID|METHOD, \
-                     faults/NAME|ID/wait, ended, methods, kinds, match, injections";
+type Does = fn(&Asked<'_>) -> Result<Answer, Refused>;
 
-/// What is told below /v1, and changes nothing.
-const TOLD: [&str; 8] =
-    ["info", "status", "stats", "ended", "methods", "kinds", "match", "injections"];
+const NONE: &[&str] = &[];
 
-/// How long a `wait` takes if nothing is said.
-const PATIENCE: Duration = Duration::from_secs(10);
+static ROUTES: [Route; 30] = [
+    open("/", told::page),
+    open("/healthz", told::health),
+    get("/metrics", NONE, told::metrics),
+    get("/v1/faults", NONE, faults::told),
+    does(Verb::Put, "/v1/faults", faults::set_all),
+    does(Verb::Post, "/v1/faults", faults::set),
+    does(Verb::Delete, "/v1/faults", faults::clear_all),
+    get("/v1/faults/NAME", NONE, faults::told_one),
+    does(Verb::Put, "/v1/faults/NAME", faults::set_named),
+    does(Verb::Delete, "/v1/faults/NAME", faults::clear_one),
+    get("/v1/faults/NAME/wait", &["fired", "held", "timeout"], faults::wait),
+    get("/v1/info", NONE, told::info),
+    get("/v1/status", NONE, told::status),
+    get("/v1/stats", NONE, told::stats),
+    get("/v1/ended", NONE, told::ended),
+    get("/v1/methods", NONE, told::methods),
+    get("/v1/kinds", NONE, told::kinds),
+    get("/v1/match", &["path", "regex", "below", "most"], told::matches),
+    get("/v1/injections", &["after", "most"], told::injections),
+    does(Verb::Post, "/v1/heal", doing::heal),
+    does(Verb::Post, "/v1/rot", doing::rot),
+    get("/v1/unsynced", NONE, told::unsynced),
+    does(Verb::Post, "/v1/checkpoint", doing::checkpoint),
+    does(Verb::Post, "/v1/power-cut", doing::power_cut),
+    does(Verb::Post, "/v1/power-on", doing::power_on),
+    get("/v1/trace", &["after", "most"], told::trace),
+    does(Verb::Post, "/v1/trace", doing::trace),
+    does(Verb::Delete, "/v1/trace", doing::trace_stop),
+    get("/v1/scenario", &["after"], told::scenario),
+    does(Verb::Post, "/v1/scenario", doing::run),
+];
 
-/// How many injections are told at once, and paths of a match, if nothing is said.
-const MOST_INJECTIONS: i64 = 1_000;
-const MOST_PATHS: i64 = 100;
-
-/// A request that is to be served.
-pub(super) struct Asked<'a> {
-    pub(super) handler: &'a Handler,
-    pub(super) peer: Peer<'a>,
-    pub(super) head: &'a Head,
-    pub(super) body: &'a [u8],
+/// Served to anybody who comes by a name of ours: there is nothing of the mount in it.
+const fn open(path: &'static str, does: Does) -> Route {
+    Route { verb: Verb::Get, path, queries: NONE, is_open: true, does }
 }
 
-/// What a request does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Get,
-    Put,
-    Post,
-    Delete,
+const fn get(path: &'static str, queries: &'static [&'static str], does: Does) -> Route {
+    Route { verb: Verb::Get, path, queries, is_open: false, does }
 }
 
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Refused {
-        match refusal {
-            Refusal::Plain(why) | Refusal::Own(why) => Refused::bad(why),
+/// What changes something, and is told how by its body alone.
+const fn does(verb: Verb, path: &'static str, does: Does) -> Route {
+    Route { verb, path, queries: NONE, is_open: false, does }
+}
+
+/// Whether anybody may ask at that path, over TCP without a token too.
+pub(super) fn is_open(head: &Head) -> bool {
+    route::is_open(&ROUTES, head)
+}
+
+/// What a request is about, once it may be asked.
+pub(super) fn answer(asked: Asked<'_>) -> Result<Answer, Refused> {
+    let head = asked.head;
+    match route::meant(&ROUTES, head) {
+        Meant::Route(route, about) => {
+            let asked = Asked { about, ..asked };
+            asked.only_queries(route.queries)?;
+            (route.does)(&asked)
+        }
+        Meant::Takes(methods) => Err(Refused::method(&head.method, methods)),
+        Meant::Nothing => {
+            let path = head.path.join("/");
+            let why = format!("there is no /{path}; there are {}", paths().join(", "));
+            Err(Refused::new(Status::Missing, why))
         }
     }
 }
 
-pub(super) fn answer(asked: &Asked<'_>) -> Result<Answer, Refused> {
-    let path: Vec<_> = asked.head.path.iter().map(String::as_str).collect();
-    match path.as_slice() {
-        [""] => asked.only_get().map(|()| page::answer()),
-        ["healthz"] => asked.only_get().and_then(|()| asked.health()),
-        ["metrics"] => asked
-            .only_get()
-            .map(|()| Answer::new(Status::Done, metrics::TYPE, metrics::page(asked.handler))),
-        ["v1", "faults"] => asked.faults(),
-        ["v1", "faults", fault] if !fault.is_empty() => asked.fault(fault),
-        ["v1", "faults", fault, "wait"] => asked.only_get().and_then(|()| asked.wait(fault)),
-        ["v1", what] => asked.told(what),
-        _ => asked.missing(),
-    }
+/// All paths, each once.
+fn paths() -> Vec<&'static str> {
+    let mut paths: Vec<_> = ROUTES.iter().map(|route| route.path).collect();
+    paths.dedup();
+    paths
 }
 
-impl Asked<'_> {
-    /// What is to be done, if the path takes that.
-    fn verb(&self, allowed: &'static str) -> Result<Verb, Refused> {
-        let verb = match self.head.method.as_str() {
-            "GET" | "HEAD" => Some(Verb::Get),
-            "PUT" => Some(Verb::Put),
-            "POST" => Some(Verb::Post),
-            "DELETE" => Some(Verb::Delete),
-            _ => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENTATION: &str = include_str!("../../../docs/control.md");
+
+    fn head(method: &str, path: &str) -> Head {
+        let path = path.trim_start_matches('/').split('/').map(str::to_owned).collect();
+        Head { method: method.to_owned(), path, ..Head::default() }
+    }
+
+    /// `GET /v1/match` of "`GET /v1/match?path=PATH`".
+    fn documented() -> Vec<String> {
+        let quoted = DOCUMENTATION.split('`').skip(1).step_by(2);
+        let verbs = ["GET /", "PUT /", "POST /", "DELETE /"];
+        let routes = quoted.filter(|text| verbs.iter().any(|verb| text.starts_with(verb)));
+        let plain = |text: &str| text.split('?').next().unwrap().to_owned();
+        let mut routes: Vec<_> = routes.map(plain).collect();
+        routes.sort();
+        routes.dedup();
+        routes
+    }
+
+    #[test]
+    fn the_documents_have_each_route_and_no_other() {
+        let own = ROUTES.iter().map(|route| format!("{} {}", route.verb.name(), route.path));
+        let mut own: Vec<_> = own.collect();
+        own.sort();
+        assert_eq!(documented(), own);
+        for query in ROUTES.iter().flat_map(|route| route.queries) {
+            let told =
+                ["?", "&"].iter().any(|mark| DOCUMENTATION.contains(&format!("{mark}{query}=")));
+            assert!(told, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_request_means_the_route_of_its_path_and_method() {
+        let meant = |method, path| match route::meant(&ROUTES, &head(method, path)) {
+            Meant::Route(route, about) => format!("{} {} {about}", route.verb.name(), route.path),
+            Meant::Takes(methods) => format!("takes {methods}"),
+            Meant::Nothing => "nothing".to_owned(),
         };
-        let taken = || allowed.split(", ").any(|method| method == self.head.method);
-        verb.filter(|_| taken()).ok_or_else(|| Refused::method(&self.head.method, allowed))
-    }
-
-    fn only_get(&self) -> Result<(), Refused> {
-        self.verb("GET, HEAD").map(drop)
-    }
-
-    fn missing(&self) -> Result<Answer, Refused> {
-        let path = self.head.path.join("/");
-        Err(Refused::new(Status::Missing, format!("there is no /{path}; there are {PATHS}")))
-    }
-
-    /// Whether the mount answers, through the kernel.
-    fn health(&self) -> Result<Answer, Refused> {
-        let began = Instant::now();
-        let looked = self.handler.config.health.get().map_or(Ok(()), |health| health.look());
-        looked.map_err(|why| Refused::new(Status::Unwell, why))?;
-        let took = i64::try_from(began.elapsed().as_nanos()).unwrap_or(i64::MAX);
-        Ok(Answer::object(json!({ "took_ns": took }), &[]))
-    }
-
-    /// What is told and changes nothing.
-    fn told(&self, what: &str) -> Result<Answer, Refused> {
-        if !TOLD.contains(&what) {
-            return self.missing();
-        }
-        self.only_get()?;
-        match what {
-            "match" => return self.matches(),
-            "injections" => return self.injections(),
-            _ => self.only_queries(&[])?,
-        }
-        let handler = self.handler;
-        let object = match what {
-            "info" => objects::info(&handler.info()),
-            "stats" => json!(handler.statistics()),
-            "ended" => objects::ended(&handler.ended()),
-            "methods" => objects::methods(&handler.methods()),
-            "kinds" => objects::kinds(&KindInfo::all()),
-            _ => return Ok(self.status()),
-        };
-        Ok(Answer::object(object, &[]))
-    }
-
-    fn status(&self) -> Answer {
-        let (faults, warnings) = self.in_force();
-        let (running, last) = objects::running(self.handler.run_read(i64::MAX).run);
-        let object = objects::status(&self.handler.statistics(), &faults, last.as_ref());
-        Answer::object(objects::with_scenario(object, running.as_ref()), &warnings)
-    }
-
-    fn in_force(&self) -> (Vec<ListedFault>, Vec<String>) {
-        let faults = self.handler.faults();
-        let warnings = objects::warnings_of(&faults, &self.handler.ended());
-        (faults, warnings)
-    }
-
-    /// All faults: told, replaced, one more, cleared.
-    fn faults(&self) -> Result<Answer, Refused> {
-        let verb = self.verb("GET, HEAD, PUT, POST, DELETE")?;
-        self.only_queries(&[])?;
-        match verb {
-            Verb::Get => {
-                let (faults, warnings) = self.in_force();
-                let (running, _) = objects::running(self.handler.run_read(i64::MAX).run);
-                let object = objects::faults(&faults);
-                Ok(Answer::object(objects::with_scenario(object, running.as_ref()), &warnings))
-            }
-            Verb::Put => {
-                let faults = given::faults(&given::json(self.body)?)?;
-                let put = self.handler.put_all(self.peer.addr, &faults, &[], true)?;
-                let objects = put.iter().zip(&faults).map(|(put, fault)| objects::put(put, fault));
-                let warnings: Vec<_> = put.iter().flat_map(objects::put_warnings).collect();
-                Ok(Answer::object(objects::puts(&objects.collect::<Vec<_>>()), &warnings))
-            }
-            Verb::Post => {
-                let (fault, add) = given::fault(&given::json(self.body)?)?;
-                let put = self.handler.put(self.peer.addr, &fault, add)?;
-                Ok(put_answer(&put, &fault))
-            }
-            Verb::Delete => self.clear(&[]),
+        for (method, path, wanted) in [
+            ("GET", "/", "GET / "),
+            ("HEAD", "/metrics", "GET /metrics "),
+            ("DELETE", "/v1/faults", "DELETE /v1/faults "),
+            ("PUT", "/v1/faults/slow", "PUT /v1/faults/NAME slow"),
+            ("GET", "/v1/faults/wait/wait", "GET /v1/faults/NAME/wait wait"),
+            ("PATCH", "/v1/faults", "takes GET, HEAD, PUT, POST, DELETE"),
+            ("get", "/v1/stats", "takes GET, HEAD"),
+            ("GET", "/v1/heal", "takes POST"),
+            ("POST", "/v1/faults/slow", "takes GET, HEAD, PUT, DELETE"),
+            ("GET", "/v1/faults/", "nothing"),
+            ("GET", "/v1/faults//wait", "nothing"),
+            ("GET", "/v1", "nothing"),
+            ("GET", "/v1/stats/", "nothing"),
+            ("GET", "/V1/stats", "nothing"),
+            ("GET", "/v1/faults/NAME/x", "nothing"),
+            ("GET", "/healthz/x", "nothing"),
+        ] {
+            assert_eq!(meant(method, path), wanted, "{method} {path}");
         }
     }
 
-    /// One fault: told, set under that name, cleared.
-    fn fault(&self, fault: &str) -> Result<Answer, Refused> {
-        let verb = self.verb("GET, HEAD, PUT, DELETE")?;
-        self.only_queries(&[])?;
-        match verb {
-            Verb::Get => {
-                let found = self.listed(fault)?;
-                Ok(Answer::object(objects::faults(&[found]), &[]))
-            }
-            Verb::Put | Verb::Post => {
-                let (mut words, add) = given::fault(&given::json(self.body)?)?;
-                if words.name.as_ref().is_some_and(|name| name != fault) {
-                    let why =
-                        format!("the fault has another name than {fault}, which the path says");
-                    return Err(Refused::bad(why));
-                }
-                words.name = Some(fault.to_owned());
-                let put = self.handler.put(self.peer.addr, &words, add)?;
-                Ok(put_answer(&put, &words))
-            }
-            Verb::Delete => self.clear(&[fault.to_owned()]),
-        }
+    #[test]
+    fn only_what_tells_nothing_of_the_mount_is_open() {
+        let open: Vec<_> =
+            ROUTES.iter().filter(|route| route.is_open).map(|route| route.path).collect();
+        assert_eq!(open, ["/", "/healthz"]);
+        assert!(is_open(&head("DELETE", "/")) && !is_open(&head("GET", "/v1/faults")));
     }
-
-    /// The fault of that name or id: one in force, else the newest that has gone.
-    fn listed(&self, fault: &str) -> Result<ListedFault, Refused> {
-        let meant = FaultRef::new(fault);
-        let is_meant = |listed: &ListedFault| {
-            meant.is(FaultId(listed.id.unsigned_abs()), listed.fault.name.as_deref())
-        };
-        let in_force = self.handler.faults().into_iter().find(is_meant);
-        let found = in_force.or_else(|| self.handler.ended().into_iter().rev().find(is_meant));
-        found.ok_or_else(|| Refused::new(Status::Missing, self.handler.missing(fault)))
-    }
-
-    fn clear(&self, what: &[String]) -> Result<Answer, Refused> {
-        let cleared = self.handler.clear(self.peer.addr, what).map_err(|refusal| Refused {
-            // It is refused for what is not there only.
-            status: Status::Missing,
-            ..refusal.into()
-        })?;
-        let named = (!what.is_empty()).then_some(what);
-        Ok(Answer::object(objects::cleared(named, Some(&cleared)), &[]))
-    }
-
-    /// `?fired=N` or `?held=N`, and `&timeout=10s`.
-    fn wait(&self, fault: &str) -> Result<Answer, Refused> {
-        self.only_queries(&["fired", "held", "timeout"])?;
-        let query = &self.head.query;
-        let (what, n) = match (query.get("fired"), query.get("held")) {
-            (Some(n), None) => ("fired", n),
-            (None, Some(n)) => ("held", n),
-            _ => return Err(Refused::bad("say what to wait for: ?fired=N or ?held=N")),
-        };
-        let n = number(what, n)?;
-        if n == 0 {
-            return Err(Refused::bad(format!("{what} must be 1 at least")));
-        }
-        let timeout = query
-            .get("timeout")
-            .map(|text| words::time(text).map_err(|why| Refused::bad(format!("timeout: {why}"))));
-        let timeout = timeout.transpose()?.unwrap_or(PATIENCE);
-        self.listed(fault)?;
-        let timeout_ns = i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX);
-        let wait = Wait { name_or_id: fault.to_owned(), what: what.to_owned(), n, timeout_ns };
-        let found = self.handler.wait(&wait, self.peer.waits);
-        let found =
-            found.map_err(|refusal| Refused { status: Status::NotYet, ..refusal.into() })?;
-        Ok(Answer::object(json!({ what: found }), &[]))
-    }
-
-    /// `?path=PATH`: what it meets; `?regex=REGEX`: what it matches, `&below=PATH&most=N`.
-    fn matches(&self) -> Result<Answer, Refused> {
-        self.only_queries(&["path", "regex", "below", "most"])?;
-        let query = &self.head.query;
-        let path = |name| WirePath(query.get(name).unwrap_or_default().into());
-        match (query.get("path"), query.get("regex")) {
-            (Some(_), None) => {
-                let met = self.handler.match_path(&path("path"))?;
-                Ok(Answer::object(objects::met(&met), &objects::warnings(&met.faults)))
-            }
-            (None, Some(regex)) => {
-                let most = query.get("most").map(|n| number("most", n)).transpose()?;
-                let wanted = (&path("below"), most.unwrap_or(MOST_PATHS));
-                let found = self.handler.match_files(regex, wanted, self.peer.waits)?;
-                Ok(Answer::object(objects::matched(&found), &objects::search_warnings(&found)))
-            }
-            _ => Err(Refused::bad("say what to look for: ?path=PATH or ?regex=REGEX")),
-        }
-    }
-
-    /// Those after `?after=ID`, `&most=N` at most.
-    fn injections(&self) -> Result<Answer, Refused> {
-        self.only_queries(&["after", "most"])?;
-        let given =
-            |name: &str| self.head.query.get(name).map(|text| number(name, text)).transpose();
-        let (after, most) = (given("after")?, given("most")?);
-        let found =
-            self.handler.injections(after.unwrap_or_default(), most.unwrap_or(MOST_INJECTIONS));
-        Ok(Answer::object(objects::injections(&found), &[]))
-    }
-
-    /// Whether nothing else is asked for: what is not understood is not passed over.
-    fn only_queries(&self, known: &[&str]) -> Result<(), Refused> {
-        match self.head.query.other_than(known) {
-            None => Ok(()),
-            Some(other) => {
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                Err(Refused::bad(format!("there is no {other} to ask for; there is {known}")))
-            }
-        }
-    }
-}
-
-fn put_answer(put: &Put, fault: &FaultWords) -> Answer {
-    let object: Value = objects::put(put, fault);
-    Answer::object(object, &objects::put_warnings(put))
-}
-
-fn number(name: &str, text: &str) -> Result<i64, Refused> {
-    let read = text.parse().ok().filter(|n: &i64| *n >= 0);
-    read.ok_or_else(|| Refused::bad(format!("{name} must be a whole number")))
 }

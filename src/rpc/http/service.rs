@@ -6,9 +6,10 @@ use std::time::Instant;
 use tracing::{debug, warn};
 
 use super::answer::{Answer, Refused, go_on};
+use super::asked::Asked;
 use super::guard::{self, Access, Way};
 use super::request::{Head, Requests, Unread};
-use super::routes::{self, Asked};
+use super::routes;
 use crate::fault::Origin;
 use crate::rpc::handler::{Handler, Peer};
 use crate::rpc::socket::Stream;
@@ -44,7 +45,7 @@ impl Service<'_> {
             Some(access) => Way::Net(access, self.stream.own_ip()),
             None => Way::Socket,
         };
-        if let Err(refused) = guard::admit(&head, way) {
+        if let Err(refused) = guard::admit(&head, way, routes::is_open(&head)) {
             return self.give_up(Unread::Bad(refused), &head.method);
         }
         if head.asks_first && !requests.has(head.length) {
@@ -62,8 +63,8 @@ impl Service<'_> {
 
     fn answer(&self, head: &Head, body: &[u8]) -> Answer {
         let peer = Peer { addr: self.peer, waits: self.waits };
-        let asked = Asked { handler: self.handler, peer, head, body };
-        routes::answer(&asked).unwrap_or_else(|refused| {
+        let asked = Asked { handler: self.handler, peer, head, about: "", body };
+        routes::answer(asked).unwrap_or_else(|refused| {
             let Refused { status, why, .. } = &refused;
             let (peer, path) = (self.peer, head.path.join("/"));
             warn!(%peer, "{} /{} refused ({}): {why}", head.method, path.escape_debug(), status.code());

@@ -1,0 +1,318 @@
+//! What is done over HTTP beside setting faults: bytes are healed and rot, the power goes, a scenario runs. What is
+//! asked has the names of the command's options. No locks.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Refused, Status};
+use super::asked::{Asked, seed, size};
+use super::given;
+use crate::fault::Origin;
+use crate::fault::injections::RotWords;
+use crate::fault::words;
+use crate::rpc::dialect::Traced;
+use crate::rpc::injections::{Healed, unhealed};
+use crate::rpc::objects;
+use crate::rpc::scenario::{ScenarioWords, StepWords};
+use crate::rpc::unsynced::{Cut, CutNow};
+use crate::rpc::wire::ns;
+
+/// How long requests of a mount wait at most for the power to be cut, once it is ready for that.
+const STAYS: Duration = Duration::from_secs(20);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealGiven {
+    #[serde(default)]
+    ids: Vec<i64>,
+    #[serde(default)]
+    all: bool,
+}
+
+/// `{"ids": [1, 2]}` or `{"all": true}`.
+pub(super) fn heal(asked: &Asked<'_>) -> Result<Answer, Refused> {
+    let HealGiven { ids, all } = asked.words()?;
+    if ids.is_empty() != all {
+        return Err(Refused::bad("say what to heal: {\"ids\": [1, 2]} or {\"all\": true}"));
+    }
+    let mut healed: Vec<Healed> = Vec::new();
+    loop {
+        let after = healed.last().map_or(0, |last| last.id);
+        let more = asked.handler.heal(asked.peer.addr, &ids, after)?;
+        let is_over = more.is_empty() || !all;
+        healed.extend(more);
+        if is_over {
+            break;
+        }
+    }
+    match unhealed(&healed) {
+        Some(why) => Err(Refused::new(Status::NotYet, why)),
+        None => Ok(Answer::object(json!({ "healed": healed }), &[])),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotGiven {
+    #[serde(default = "flip")]
+    how: String,
+    regex: Option<String>,
+    glob: Option<String>,
+    #[serde(default = "one")]
+    spots: i64,
+    unit: Option<Value>,
+    #[serde(default = "one")]
+    length: i64,
+    seed: Option<Value>,
+    #[serde(default)]
+    hidden: bool,
+}
+
+fn flip() -> String {
+    "flip".to_owned()
+}
+
+fn one() -> i64 {
+    1
+}
+
+impl RotGiven {
+    fn words(self) -> Result<RotWords, Refused> {
+        Ok(RotWords {
+            pattern: pattern(self.regex, self.glob)?,
+            how: self.how,
+            spots: self.spots,
+            unit: size("unit", self.unit.as_ref(), 512)?,
+            length: self.length,
+            seed: seed(self.seed.as_ref())?,
+            hidden: self.hidden,
+        })
+    }
+}
+
+/// The one of both that is given.
+fn pattern(regex: Option<String>, glob: Option<String>) -> Result<String, Refused> {
+    match (regex, glob) {
+        (Some(regex), None) => Ok(regex),
+        (None, Some(glob)) => {
+            words::glob(&glob).map_err(|why| Refused::bad(format!("glob: {why}")))
+        }
+        _ => Err(Refused::bad("name the files by regex or by glob")),
+    }
+}
+
+/// `{"how": "flip:2", "regex": ".*", "spots": 3}`, and the other options of `slowfs rot`.
+pub(super) fn rot(asked: &Asked<'_>) -> Result<Answer, Refused> {
+    let words = asked.words::<RotGiven>()?.words()?;
+    let rotted = asked.handler.rot(asked.peer.addr, &words, asked.peer.waits)?;
+    Ok(Answer::object(json!(rotted), &rotted.failed))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+pub(super) fn checkpoint(asked: &Asked<'_>) -> Result<Answer, Refused> {
+    let Nothing {} = asked.words()?;
+    let entries = asked.handler.checkpoint(asked.peer.addr)?;
+    Ok(Answer::object(json!({ "entries": entries }), &[]))
+}
+
+pub(super) fn power_on(asked: &Asked<'_>) -> Result<Answer, Refused> {
+    let Nothing {} = asked.words()?;
+    let was_off = asked.handler.power_on(asked.peer.addr)?;
+    Ok(Answer::object(json!({ "was_off": was_off }), &[]))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TraceGiven {
+    #[serde(default)]
+    methods: Vec<String>,
+    regex: Option<String>,
+    glob: Option<String>,
+    #[serde(default)]
+    fired: bool,
+}
+
+/// Traces for this connection: `{"methods": ["fsync"], "regex": ".*", "fired": true}`, or less.
+pub(super) fn trace(asked: &Asked<'_>) -> Result<Answer, Refused> {
+    let TraceGiven { methods, regex, glob, fired } = asked.words()?;
+    let pattern = match (regex, glob) {
+        (None, None) => String::new(),
+        (regex, glob) => pattern(regex, glob)?,
+    };
+    let traced = Traced { methods, pattern, fired };
+    let head = asked.handler.trace_start(asked.peer.addr, &traced)?;
+    Ok(Answer::object(objects::trace_head(&head), &[]))
+}
+
+pub(super) fn trace_stop(asked: &Asked<'_>) -> Result<Answer, Refused> {
+    asked.handler.trace_stop(asked.peer.addr);
+    Ok(Answer::object(json!({}), &[]))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CutGiven {
+    to: Option<String>,
+    #[serde(default)]
+    now: bool,
+    #[serde(default)]
+    keep: String,
+    unit: Option<Value>,
+    seed: Option<Value>,
+    max_stall: Option<String>,
+    #[serde(default)]
+    stay_off: bool,
+    #[serde(default)]
+    kill: bool,
+}
+
+/// `{"to": "NAME"}` builds an image, `{"now": true}` cuts the power in place; with the options of `slowfs power-cut`.
+pub(super) fn power_cut(asked: &Asked<'_>) -> Result<Answer, Refused> {
+    let given: CutGiven = asked.words()?;
+    let unit = size("unit", given.unit.as_ref(), 512)?;
+    let seed = seed(given.seed.as_ref())?;
+    match &given {
+        CutGiven { to: None, now: true, max_stall: None, .. } => now(asked, &given, unit, seed),
+        CutGiven { to: Some(to), now: false, stay_off: false, kill: false, .. } => {
+            let stall = given.max_stall.as_deref().map(words::time).transpose();
+            let stall = stall.map_err(|why| Refused::bad(format!("max_stall: {why}")))?;
+            let cut = Cut {
+                name: to.clone(),
+                keep: given.keep.clone(),
+                unit,
+                seed: seed.unwrap_or_default(),
+                max_stall_ns: stall.map_or(0, |stall| ns(stall).max(1)),
+            };
+            let done = asked.handler.power_cut(asked.peer.addr, &cut, 0)?;
+            Ok(Answer::object(objects::cut(&done), &[]))
+        }
+        CutGiven { to: None, now: false, .. } => {
+            Err(Refused::bad("say which: {\"to\": \"NAME\"} or {\"now\": true}"))
+        }
+        _ => Err(Refused::bad(
+            "to and max_stall are of an image, now, stay_off and kill of a cut in place: give those of one",
+        )),
+    }
+}
+
+fn now(
+    asked: &Asked<'_>,
+    given: &CutGiven,
+    unit: i64,
+    seed: Option<String>,
+) -> Result<Answer, Refused> {
+    let peer = asked.peer.addr;
+    let ticket = asked.handler.power_prepare(peer, ns(STAYS))?;
+    let client = match peer {
+        Origin::Local { pid, .. } => pid.into(),
+        Origin::Net(_) => 0,
+    };
+    let cut = CutNow {
+        ticket,
+        keep: given.keep.clone(),
+        unit,
+        seed: seed.unwrap_or_default(),
+        stay_off: given.stay_off,
+        kill: given.kill,
+        client,
+    };
+    let done = asked.handler.power_commit(peer, &cut);
+    if done.is_err() {
+        // What waits for it goes on.
+        asked.handler.power_abort(peer, ticket)?;
+    }
+    Ok(Answer::object(json!(done?), &[]))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScenarioGiven {
+    name: String,
+    end: String,
+    seed: Option<Value>,
+    #[serde(default)]
+    timed: bool,
+    steps: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepGiven {
+    at: Option<String>,
+    once: Option<String>,
+    fired: Option<i64>,
+    put: Option<Value>,
+    only: Option<Value>,
+    clear: Option<Vec<String>>,
+    heal: Option<bool>,
+    rot: Option<RotGiven>,
+    end: Option<bool>,
+}
+
+/// Runs a scenario, which goes on by itself: `{"name": "wal", "end": "60s", "steps": [{"at": "5s", "put": FAULT}]}`.
+pub(super) fn run(asked: &Asked<'_>) -> Result<Answer, Refused> {
+    let given: ScenarioGiven = asked.words()?;
+    let time = |name: &str, text: &str| {
+        words::time(text).map(ns).map_err(|why| Refused::bad(format!("{name}: {why}")))
+    };
+    let step = |(place, value): (i64, Value)| {
+        let text = value.to_string();
+        let wrong = |why: String| Refused::bad(format!("line {place}: {why}"));
+        let step: StepGiven = serde_json::from_value(value).map_err(|e| wrong(e.to_string()))?;
+        let at_ns = step.at.as_deref().map(|at| time("at", at)).transpose();
+        let at_ns = at_ns.map_err(|refused| wrong(refused.why))?;
+        let fired = step.fired.unwrap_or(1);
+        let words = StepWords {
+            line: place,
+            at_ns,
+            once: step.once.clone(),
+            fired,
+            text,
+            ..StepWords::default()
+        };
+        step.command(words).map_err(|refused| wrong(refused.why))
+    };
+    let steps = (1..).zip(given.steps).map(step).collect::<Result<_, _>>()?;
+    let words = ScenarioWords {
+        name: given.name,
+        steps,
+        end_ns: time("end", &given.end)?,
+        seed: seed(given.seed.as_ref())?,
+        timed: given.timed,
+        // A connection over HTTP may end with its answer.
+        detached: true,
+    };
+    asked.handler.run_load(asked.peer.addr, words)?;
+    let run = asked.handler.run_start(asked.peer.addr)?;
+    Ok(Answer::object(json!({ "run": run }), &[]))
+}
+
+impl StepGiven {
+    /// What it does, which is one thing.
+    fn command(self, words: StepWords) -> Result<StepWords, Refused> {
+        let one = |command: &str| StepWords { command: command.to_owned(), ..words.clone() };
+        match (self.put, self.only, self.clear, self.heal, self.rot, self.end) {
+            (Some(fault), None, None, None, None, None) => {
+                let (fault, add) = given::fault(&fault)?;
+                Ok(StepWords { faults: vec![fault], add, ..one("put") })
+            }
+            (None, Some(faults), None, None, None, None) => {
+                Ok(StepWords { faults: given::faults(&faults)?, ..one("only") })
+            }
+            (None, None, Some(clear), None, None, None) => Ok(StepWords { clear, ..one("clear") }),
+            (None, None, None, Some(true), None, None) => Ok(one("heal")),
+            (None, None, None, None, Some(rot), None) => {
+                Ok(StepWords { rot: Some(rot.words()?), ..one("rot") })
+            }
+            (None, None, None, None, None, Some(true)) => Ok(one("end")),
+            _ => Err(Refused::bad(
+                "give it one of put, only, clear, heal, rot and end; heal and end are true",
+            )),
+        }
+    }
+}
