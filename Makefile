@@ -9,7 +9,7 @@ RUNNER := ["sudo", "-E"]
 AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-etcd demo-scenario sweep-etcd check test test-clients test-databases test-web test-long fuzz bench performance install install-charybdefs uninstall $(SLOWFS)
+.PHONY: help build demo demo-etcd demo-scenario sweep-etcd check test test-clients test-databases test-web test-long test-packages fuzz bench performance install install-charybdefs uninstall static deb rpm wheel crate packages $(SLOWFS)
 
 # What a target does is told behind its name, after two hashes.
 help: ## this list
@@ -123,6 +123,32 @@ uninstall: ## take away what install has put there
 DIR ?= /opt/charybdefs
 install-charybdefs: ## install into DIR (/opt/charybdefs) what scripts expect of a built charybdefs
 	@scripts/install-charybdefs $(SLOWFS) $(DESTDIR)$(DIR)
+
+# What is handed out, below target/packages. The time in it is the last commit's: the same sources, the same bytes.
+PACKAGES := target/packages
+deb rpm wheel: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
+packages: static deb rpm wheel crate ## all of the five below, into target/packages
+
+static: setup-static ## one file that needs no other, for any Linux: target/packages/slowfs
+	scripts/static $(PACKAGES)/slowfs
+
+deb: $(SLOWFS) setup-packages ## a package for Debian and Ubuntu, as new as this one or newer
+	packaging/deb $(SLOWFS) $(PACKAGES)
+
+rpm: $(SLOWFS) setup-packages ## a package for Fedora and its kin
+	packaging/rpm $(SLOWFS) $(PACKAGES)
+
+wheel: static setup-packages ## the Python package with the program in it, for pip
+	$(PACKAGES)/venv/bin/python packaging/wheel $(PACKAGES)/slowfs $(PACKAGES)
+
+# That it is built from what is in it, with what is built already.
+crate: ## the crate, as it would be published
+	rm -f target/package/*.crate $(PACKAGES)/*.crate
+	CARGO_TARGET_DIR=target cargo package --locked --allow-dirty --quiet
+	install -D -m 644 -t $(PACKAGES) target/package/slowfs-*.crate
+
+test-packages: packages setup-test-packages ## each package in a clean root: installed, used, removed
+	$(SUDO) $(PYTHON) tests/packages/run --packages $(PACKAGES) --slowfs $(SLOWFS)
 
 setup-%:
 	@scripts/setup $*

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose files the documents name from the root of the repository.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     "src/",
     "tests/",
     "benches/",
@@ -23,6 +23,7 @@ const FOLDERS: [&str; 11] = [
     "devices/",
     "python/",
     "go/",
+    "packaging/",
 ];
 
 fn root() -> &'static Path {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Optional, Union
 
@@ -17,13 +18,24 @@ DEVICE = "/dev/fuse"
 def find(program: Optional[Program] = None) -> str:
     """The program: the one that is named, that of `$SLOWFS`, the package's own, or the one on PATH."""
     named = os.fspath(program) if program is not None else os.environ.get("SLOWFS")
-    own = Path(__file__).with_name("bin") / "slowfs"
-    wanted = named or (str(own) if own.exists() else "slowfs")
+    wanted = named or _own() or "slowfs"
     found = shutil.which(wanted)
     if found is None:
         how = "install it, or name it by $SLOWFS" if wanted == "slowfs" else "it is no program"
         raise SlowfsError(f"cannot run {wanted}: {how}")
     return os.path.abspath(found)
+
+
+def _own() -> Optional[str]:
+    """That which was installed with this package, wherever pip puts programs; None of a package without."""
+    try:
+        files = distribution("slowfs").files or []
+    except PackageNotFoundError:
+        return None
+    found = [str(file.locate()) for file in files if file.parts[-2:] == ("bin", "slowfs")]
+    # By `pip install --target` it is beside the package, which pip does not write down.
+    found.append(str(Path(__file__).parents[1] / "bin/slowfs"))
+    return next((program for program in found if os.access(program, os.X_OK)), None)
 
 
 def missing(program: Optional[Program] = None) -> Optional[str]:

@@ -54,7 +54,9 @@ pub(crate) enum StartError {
     #[error("cannot mount on {0}: {1}")]
     Mount(PathBuf, io::Error),
     /// The mount table cannot be read.
-    #[error("cannot read /proc/self/mountinfo: {0}")]
+    #[error(
+        "cannot read /proc/self/mountinfo: {0}; slowfs needs /proc: `mount -t proc proc /proc`"
+    )]
     Mountinfo(io::Error),
     /// The kernel does not serve files by itself for this daemon.
     #[error("cannot keep --passthrough-except: {0}; nothing is mounted")]

@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 
+use super::ioctl;
+
 /// How many extents are asked for at once.
 const AT_ONCE: usize = 32;
 
@@ -50,7 +52,7 @@ pub(crate) fn extents(fd: impl AsFd, range: &Range<u64>) -> io::Result<Vec<Range
     while start < range.end {
         let (length, extent_count) = (range.end - start, AT_ONCE as u32);
         let mut asked = Fiemap { start, length, extent_count, ..Fiemap::default() };
-        let request = libc::Ioctl::from(FIEMAP);
+        let request = ioctl::request(FIEMAP);
         // SAFETY: the kernel writes the head and at most `extent_count` extents, for which there is room.
         let status = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), request, &raw mut asked) };
         super::checked(status)?;

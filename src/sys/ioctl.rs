@@ -34,6 +34,11 @@ pub(crate) const GETFSLABEL: u32 = ior(0x94, 49, 256);
 /// `FIONREAD`.
 pub(crate) const FIONREAD: u32 = 0x541b;
 
+/// A command as ioctl(2) takes it: an unsigned long to glibc, an int of the same bits to musl.
+pub(super) fn request(cmd: u32) -> libc::Ioctl {
+    cmd as libc::Ioctl
+}
+
 /// Whether a command changes the inode, its time of change at least.
 #[must_use]
 pub(crate) fn changes_inode(cmd: u32) -> bool {
@@ -60,7 +65,7 @@ pub(crate) fn on_file(fd: impl AsFd, cmd: u32, input: &[u8], out_size: u32) -> i
         (Some(to), Some(from)) => to.copy_from_slice(from),
         _ => return Err(io::Error::from_raw_os_error(libc::EINVAL)),
     }
-    let request = libc::Ioctl::from(cmd);
+    let request = request(cmd);
     // SAFETY: each command listed reads or writes at most ROOM bytes behind the pointer.
     let status = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), request, room.0.as_mut_ptr()) };
     if status < 0 {

@@ -122,14 +122,26 @@ impl Place {
     /// It cannot be made, or as [`Place::open`].
     pub(super) fn make(&self) -> io::Result<OwnedFd> {
         let mode = if self.owner == 0 { 0o755 } else { 0o700 };
-        match rustix::fs::mkdir(&self.path, Mode::from_raw_mode(mode)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+        match (make_directory(&self.path, mode), self.path.parent()) {
+            // A container may have nothing but the program: no /run either.
+            (Err(Errno::NOENT), Some(above)) if self.owner == 0 => {
+                make_directory(above, mode)?;
+                make_directory(&self.path, mode)?;
+            }
+            (made, _) => made?,
         }
         let dir = opened(&self.path, self.owner)?;
         // Whatever the umask has left of it, or somebody has made of it since.
         rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode))?;
         Ok(dir)
+    }
+}
+
+/// Makes a directory, unless something is there.
+fn make_directory(path: &Path, mode: u32) -> rustix::io::Result<()> {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -222,4 +234,19 @@ pub(super) fn names(dir: &OwnedFd) -> io::Result<Vec<String>> {
 pub(super) fn is_free(dir: &OwnedFd, name: &str) -> bool {
     let found = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
     matches!(found, Err(Errno::NOENT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_of_root_is_made_where_not_even_run_is_there() {
+        let scratch = tempfile::tempdir().unwrap();
+        let owner = geteuid().as_raw();
+        let place = Place { path: scratch.path().join("run/slowfs"), owner };
+        assert_eq!(place.make().is_ok(), owner == 0);
+        let too_deep = Place { path: scratch.path().join("none/run/slowfs"), owner };
+        assert_eq!(too_deep.make().unwrap_err().raw_os_error(), Some(Errno::NOENT.raw_os_error()));
+    }
 }
