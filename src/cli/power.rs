@@ -9,7 +9,8 @@ use super::report::Report;
 use super::tracking::CutArgs;
 use crate::fault::words::visible;
 use crate::rpc::{
-    Client, ClientError, Cut, PowerCut, Unsynced, UnsyncedFile, UnsyncedName, WirePath, objects, signed,
+    Client, ClientError, Cut, PowerCut, Unsynced, UnsyncedFile, UnsyncedName, WirePath, objects,
+    signed,
 };
 
 /// Has one mount build the image.
