@@ -260,7 +260,7 @@ fn what_cannot_be_is_refused_in_a_line() {
     assert!(refused(&["power-cut", "--to", "a/b"]).contains("no name for an image"));
     fs::create_dir(images.join("there")).unwrap();
     assert!(refused(&["power-cut", "--to", "there"]).contains("there already"));
-    assert!(refused(&["power-cut", "--to", "x", "--unit", "7"]).contains("512, 4096"));
+    assert!(refused(&["power-cut", "--to", "x", "--unit", "7"]).contains("must be 512 or 4096"));
     assert!(refused(&["power-cut", "--to", "x", "--keep", "some"]).contains("prefix:N"));
     let stall = refused(&["power-cut", "--to", "x", "--max-stall", "1ns"]);
     assert!(stall.contains("allow that by --max-stall"), "{stall}");
