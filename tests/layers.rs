@@ -250,6 +250,25 @@ fn each_dependency_stays_in_its_room() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// What docs/security.md says that the daemon does not do.
+#[test]
+fn the_daemon_starts_fusermount_only_and_reads_no_memory_of_callers() {
+    let (mut starts, mut reads) = (Vec::new(), Vec::new());
+    for Source { name, code } in sources() {
+        let of_commands = ["main", "cli/", "measure/"].iter().any(|room| name.starts_with(room));
+        if of_commands || name.ends_with("tests") {
+            continue;
+        }
+        if code.contains("Command::new(") {
+            starts.push(name.clone());
+        }
+        let words = ["process_vm_readv(", "ptrace(", "/mem\""];
+        reads.extend(words.into_iter().filter(|word| code.contains(word)).map(|_| name.clone()));
+    }
+    assert_eq!(starts, ["daemon/fusermount"]);
+    assert!(reads.is_empty(), "{reads:?}");
+}
+
 /// Words that are a kind's name by chance (a field of `--json`, a column of the demo, a capability, how a mount
 /// is, an option of a power cut), and a command that the demo shows.
 const NO_KINDS: [(&str, &str); 8] = [

@@ -18,7 +18,7 @@ const HEAD: &str = "\
 
 `slowfs kinds --markdown` makes this file from the table of kinds; `make check` compares it. The same
 words hold on the command line, in `slowfs mount --fault` and in the calls `put_fault` and `put_faults`
-([how](control.md#calls-of-slowfs)).
+([how](thrift.md#calls-of-slowfs)).
 ";
 
 /// All kinds, or one of them.

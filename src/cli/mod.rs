@@ -86,19 +86,19 @@ enum Command {
     Umount(umount::UmountArgs),
     #[command(flatten)]
     Control(control::Control),
-    /// Show the mounts that there are, and how each is reached; asks each
+    /// Show all mounts, and how to reach each
     #[command(after_help = help::PS)]
     Ps(ps::PsArgs),
-    /// Look for what is amiss with this machine and its mounts, and say what to do
+    /// Check this machine and its mounts, and say what to do
     #[command(after_help = help::DOCTOR)]
     Doctor(doctor::DoctorArgs),
-    /// Run a program, and check what a disk could hold if the power had gone at any of its syncs
+    /// Run a program, and check what a disk could hold if the power had failed at any of its syncs
     #[command(after_help = help::CRASH_TEST)]
     CrashTest(crash_test::CrashTestArgs),
     /// Show delays, a torn write and a power cut, on temporary directories
     #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
-    /// Measure on temporary directories how truly faults come here
+    /// Measure how exact faults are on this machine, on temporary directories
     #[command(after_help = help::SELFTEST)]
     Selftest(selftest::SelftestArgs),
 }
@@ -248,7 +248,17 @@ mod tests {
         UnsyncedFile, UnsyncedMoment, UnsyncedName, UnsyncedRange,
     };
 
-    const DOCUMENTATION: &str = include_str!("../../docs/control.md");
+    /// What commands, calls and JSON say, as users read it.
+    const DOCUMENTATION: &str = concat!(
+        include_str!("../../docs/control.md"),
+        include_str!("../../docs/watching.md"),
+        include_str!("../../docs/injections.md"),
+        include_str!("../../docs/scenarios.md"),
+        include_str!("../../docs/record.md"),
+        include_str!("../../docs/power-cut.md"),
+        include_str!("../../docs/accuracy.md"),
+        include_str!("../../docs/thrift.md"),
+    );
     const MOUNTING: &str = include_str!("../../docs/mounting.md");
     const KINDS: &str = include_str!("../../docs/kinds.md");
 

@@ -9,20 +9,20 @@ WHY = {
     "killed": "an acknowledged transaction is in the log, synced",
     "stopped": "a clean stop leaves all in the data files",
     "torn-log": "the last record is not whole, and was not acknowledged",
-    "full": "a transaction that finds no space fails, those before it stay",
-    "eio-log": "what could not be synced is not acknowledged, or synced later",
+    "full": "a transaction that finds no space fails, and earlier ones stay",
+    "eio-log": "what could not be synced is not acknowledged, or is synced later",
     "eio-data": "the log is kept until the data are synced",
 }
 
 EXPECTED = {
     "torn-log": {
-        "redis": ([KEPT, REFUSED], "a truncated end is cut off, other damage is refused until redis-check-aof mends it"),
+        "redis": ([KEPT, REFUSED], "a truncated end is cut off; other damage is refused until redis-check-aof repairs it"),
     },
     "torn-log-unsaid": {
         "sqlite": ([LOST], ENDS),
         "postgres": ([LOST], ENDS),
         "mariadb": ([LOST, REFUSED], ENDS),
-        "redis": ([REFUSED], "damage within the file is refused until redis-check-aof mends it"),
+        "redis": ([REFUSED], "damage within the file is refused until redis-check-aof repairs it"),
         "etcd": ([REFUSED], "a CRC that does not match is fatal"),
         "rocksdb": ([LOST_SAID], f"{ENDS}, and says so in LOG"),
     },
@@ -30,15 +30,15 @@ EXPECTED = {
         "sqlite": ([LOST], ENDS),
         "postgres": ([LOST], ENDS),
         "mariadb": ([LOST, REFUSED], ENDS),
-        "redis": ([REFUSED, WRONG], "what is appended has no checksum: only damage to the protocol is seen"),
+        "redis": ([REFUSED, WRONG], "appended data has no checksum: only damage to the protocol is seen"),
         "etcd": ([REFUSED], "a CRC that does not match is fatal"),
         "rocksdb": ([LOST_SAID], f"{ENDS}, and says so in LOG"),
     },
     "flip-log-copied": {
-        "sqlite": ([WRONG], "a checkpoint copies pages from the log, whose checksums only recovery looks at"),
+        "sqlite": ([WRONG], "a checkpoint copies pages from the log, and only recovery checks their checksums"),
         "postgres": ([KEPT], "a checkpoint writes pages from memory, and replay begins after it"),
-        "mariadb": ([KEPT, LOST, REFUSED], "pages are written from memory, but not all of the log is done with"),
-        "redis": ([KEPT], "the file is written anew from memory"),
+        "mariadb": ([KEPT, LOST, REFUSED], "pages are written from memory, but a part of the log is still needed"),
+        "redis": ([KEPT], "the file is rewritten from memory"),
         "etcd": ([REFUSED], "the log is read from its last snapshot on, whatever the database has"),
         "rocksdb": ([KEPT], "tables are written from memory, and replay begins after them"),
     },
@@ -66,19 +66,19 @@ def expected(database, fault):
 # What is behind an outcome that one would not guess, said only where that is the outcome.
 NOTES = {
     ("postgres", "bad-log", LOST):
-        "In the recovery of a crash it takes a part of the log that it cannot read for its end.",
+        "When it recovers from a crash, it takes a part of the log that it cannot read for the end of the log.",
     ("etcd", "bad-data", HUNG):
-        "It maps its database with MAP_POPULATE, and that mmap(2) does not return: Linux reads the page that cannot be "
-        "read again and again.",
-    ("sqlite", "flip-log-copied", WRONG): "Nothing looks at a page's checksum on its way from the log to the database.",
+        "It maps its database with MAP_POPULATE, and this mmap(2) does not return: Linux tries to read the unreadable page "
+        "again and again.",
+    ("sqlite", "flip-log-copied", WRONG): "A page's checksum is not checked when the page is copied from the log to the database.",
     ("sqlite", "flip-data", WRONG): "A page has no checksum.",
     ("etcd", "flip-data", WRONG): "A page of its database has no checksum.",
-    ("sqlite", "bad-data", REFUSED): "It calls a page that it cannot read malformed.",
+    ("sqlite", "bad-data", REFUSED): "It reports an unreadable page as malformed.",
     ("redis-everysec", "full", REFUSED):
-        "So it does on a plain tmpfs that is full for a while, without slowfs; and not if no BGREWRITEAOF came before. "
+        "It does the same on a plain tmpfs that is full for a while, without slowfs, but only after a BGREWRITEAOF. "
         "What redis-check-aof then cuts off had been acknowledged.",
     ("redis", "flip-log", WRONG): "A value in the append-only file has no checksum.",
     ("etcd", "torn-log-unsaid", LOST):
-        "Space for its log is allocated ahead. So it takes a record that begins with zeros for the end, and one with a "
-        "sector of zeros for torn by a crash, wherever they lie. What had reached its database by then stays.",
+        "It allocates space for its log ahead. So it takes a record that begins with zeros for the end of the log, and a record "
+        "with a sector of zeros for one that a crash has torn, wherever they are. What had reached its database before stays.",
 }

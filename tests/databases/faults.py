@@ -28,7 +28,7 @@ FAULTS = [
     Fault("killed", "nothing, killed", "running", None),
     Fault("stopped", "nothing, stopped", "stopped", None, files="data"),
     Fault("torn-log", "log write torn by a crash", "running", f"torn-write random {WRITES} 1 --and kill"),
-    Fault("torn-log-unsaid", "log write torn, success told", "running", f"torn-write random {WRITES} 1"),
+    Fault("torn-log-unsaid", "log write torn, but reported as done", "running", f"torn-write random {WRITES} 1"),
     Fault("flip-log", "a bit of a log write flipped", "running", f"corrupt flip {WRITES} 1"),
     Fault("flip-log-copied", "bits of four log writes flipped, then a checkpoint", "running",
           f"corrupt flip {WRITES} 4", work="checkpoint"),

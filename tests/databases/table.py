@@ -20,21 +20,21 @@ MEANINGS = {
     KEPT: "every acknowledged transaction was there",
     REFUSED: "it did not start, or failed the read, with an error; no answer was wrong",
     HUNG: "it did not start within 90 s, and did not end either",
-    LOST_SAID: "acknowledged transactions were missing, and its log or an answer complained",
+    LOST_SAID: "acknowledged transactions were missing, and its log or an answer said so",
     LOST: "acknowledged transactions were missing, without a warning or an error",
-    WRONG: "an answer had other bytes than were acknowledged, without a warning or an error",
+    WRONG: "an answer had other bytes than the acknowledged ones, without a warning or an error",
 }
 
 HEAD = """# What databases do on bad disks
 
-`tests/databases/table.py` makes this file from [results](../tests/databases/results) of runs; `make
-test-databases` makes them. What has no result has no row.
+`tests/databases/table.py` makes this page from the [results](../tests/databases/results) of runs, which `make
+test-databases` makes. What has no result has no row.
 
-Each cell is one run: {before} transactions that nothing happens to, each synced and acknowledged, then
-the fault, and more transactions. The database is then killed, or was stopped before the fault came; it
-starts again on a new mount, so that nothing is cached, and is asked for every row that it had
-acknowledged. Rows are compared byte by byte. A transaction that was not acknowledged may be there or
-not. Without a fault the same course keeps all, and the database complains of nothing.
+Each cell is one run. It begins with {before} transactions without a fault, each synced and acknowledged. Then
+come the fault and more transactions. Then the database is killed; in some runs it is stopped before the fault. It
+starts again on a new mount, so that nothing is cached, and must return every row that it had acknowledged. Rows are
+compared byte by byte. Transactions that were not acknowledged may be there or not. Without a fault the same
+run keeps everything, and the database reports no error.
 
 """
 
@@ -171,8 +171,8 @@ def page():
     from cell import BEFORE
     found = results()
     meanings = aligned([["outcome", "meaning"], *([name, MEANINGS[name]] for name in OUTCOMES)])
-    text = HEAD.format(before=BEFORE) + meanings + "\nBold is what the database's own documents do not let "
-    text += "one expect.\n\n" + overview(found) + "\n" + stands_out(found)
+    text = HEAD.format(before=BEFORE) + meanings + "\nBold outcomes are not what the database's own "
+    text += "documents promise.\n\n" + overview(found) + "\n" + stands_out(found)
     for database in DATABASES:
         if any(name == database.name for name, _ in found):
             text += details(database, found)

@@ -92,7 +92,7 @@ fn paths() -> Vec<&'static str> {
 mod tests {
     use super::*;
 
-    const DOCUMENTATION: &str = include_str!("../../../docs/control.md");
+    const DOCUMENTATION: &str = include_str!("../../../docs/http.md");
 
     fn head(method: &str, path: &str) -> Head {
         let path = path.trim_start_matches('/').split('/').map(str::to_owned).collect();
