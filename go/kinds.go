@@ -4,7 +4,7 @@ package slowfs
 
 // Delay sets a fault: delay matching operations.
 //
-// time: how long, as in 300ms, 1us, 2s; or how that is distributed, as in exp:5ms.
+// time: how long, as in 300ms, 1us, 2s; or a distribution, as in exp:5ms.
 //
 // Options of its own: PerByte, When.
 func (m *FS) Delay(time string, options ...Option) *Fault {
@@ -20,7 +20,7 @@ func (m *FS) Hang(options ...Option) *Fault {
 
 // Error sets a fault: fail matching operations.
 //
-// errnos: error names or numbers, one of which is drawn each time; or `random`.
+// errnos: names or numbers of errors, of which one is drawn each time; or `random`.
 //
 // Options of its own: When.
 func (m *FS) Error(errnos string, options ...Option) *Fault {
@@ -34,16 +34,16 @@ func (m *FS) Kill(options ...Option) *Fault {
 	return m.set("kill", "", options)
 }
 
-// Short sets a fault: let matching reads and writes move fewer bytes than they ask for.
+// Short sets a fault: make matching reads and writes move fewer bytes than they ask for.
 //
-// amount ("": the default): how much is moved: so many bytes, or a share of them [default: 50%], as
+// amount ("": the default): how much is moved: a number of bytes, or a share [default: 50%], as
 // SIZE|50%.
 func (m *FS) Short(amount string, options ...Option) *Fault {
 	m.t.Helper()
 	return m.set("short", amount, options)
 }
 
-// LostWrite sets a fault: tell matching writes as done, and write nothing.
+// LostWrite sets a fault: report matching writes as done, but write nothing.
 //
 // Options of its own: Hidden.
 func (m *FS) LostWrite(options ...Option) *Fault {
@@ -51,9 +51,9 @@ func (m *FS) LostWrite(options ...Option) *Fault {
 	return m.set("lost-write", "", options)
 }
 
-// TornWrite sets a fault: let only part of matching writes reach the backing.
+// TornWrite sets a fault: write only a part of matching writes.
 //
-// part: what is written: the first bytes, some units, or units at random, as
+// part: what is written: the first bytes, certain units, or random units, as
 // prefix:SIZE|units:N,N|random.
 //
 // Options of its own: Unit, Hidden.
@@ -62,10 +62,10 @@ func (m *FS) TornWrite(part string, options ...Option) *Fault {
 	return m.set("torn-write", part, options)
 }
 
-// Corrupt sets a fault: spoil bytes that matching operations write or read.
+// Corrupt sets a fault: change bytes that matching operations write or read.
 //
-// how: a bit of each spot is flipped, or so many; or its bytes are zeros, random, or what was there
-// before, as flip[:BITS]|zero|random|stale.
+// how: flip one bit of each spot, or BITS of them; or make its bytes zeros, random, or what was
+// there before, as flip[:BITS]|zero|random|stale.
 //
 // Options of its own: Unit, Spots, Length, Hidden.
 func (m *FS) Corrupt(how string, options ...Option) *Fault {
@@ -73,16 +73,16 @@ func (m *FS) Corrupt(how string, options ...Option) *Fault {
 	return m.set("corrupt", how, options)
 }
 
-// FsyncFail sets a fault: fail matching syncs with EIO as filesystems do that cannot write back.
+// FsyncFail sets a fault: fail matching syncs with EIO, as filesystems do that cannot write back.
 //
-// mode: lost: no later sync stores what this one was to, unless it is written again; dirty: the
-// next one does, as lost|dirty.
+// mode: lost: later syncs do not store the data, unless it is written again; dirty: the next sync
+// does, as lost|dirty.
 func (m *FS) FsyncFail(mode string, options ...Option) *Fault {
 	m.t.Helper()
 	return m.set("fsync-fail", mode, options)
 }
 
-// LyingSync sets a fault: tell matching syncs as done, and do nothing.
+// LyingSync sets a fault: report matching syncs as done, but do nothing.
 //
 // Options of its own: Forever.
 func (m *FS) LyingSync(options ...Option) *Fault {
@@ -90,7 +90,7 @@ func (m *FS) LyingSync(options ...Option) *Fault {
 	return m.set("lying-sync", "", options)
 }
 
-// BadSector sets a fault: fail reads of parts of files, each time, until these are written again.
+// BadSector sets a fault: fail reads of parts of files, every time, until these are written again.
 //
 // Options of its own: Range, Density, Unit, Sticky.
 func (m *FS) BadSector(options ...Option) *Fault {
@@ -98,7 +98,7 @@ func (m *FS) BadSector(options ...Option) *Fault {
 	return m.set("bad-sector", "", options)
 }
 
-// Full sets a fault: have so much space left, and then none.
+// Full sets a fault: have only so much free space, and then none.
 //
 // free: how many bytes are left.
 //
@@ -109,7 +109,7 @@ func (m *FS) Full(free string, options ...Option) *Fault {
 	return m.set("full", "", options)
 }
 
-// Throttle sets a fault: let no more operations or bytes a second through than a slow disk does.
+// Throttle sets a fault: limit the operations or bytes per second, as a slow disk does.
 //
 // Options of its own: IOPS, ReadBW, WriteBW, Burst, IOSize, Per.
 func (m *FS) Throttle(options ...Option) *Fault {
@@ -117,9 +117,9 @@ func (m *FS) Throttle(options ...Option) *Fault {
 	return m.set("throttle", "", options)
 }
 
-// Device sets a fault: take the time that a disk takes: a hard disk, an SSD, a cloud volume.
+// Device sets a fault: take as much time as a certain disk: a hard disk, an SSD, a cloud volume.
 //
-// preset ("": the default): where the figures below come from that are not given.
+// preset ("": the default): the disk, whose figures count where none is given below.
 //
 // Options of its own: Channels, Read, Write, Seek, Flush, Metadata, ReadBW, WriteBW, TotalBW,
 // Cache, Drain, SyncWaits, IOPS, BurstIOPS, Credits, IOSize.
@@ -128,8 +128,8 @@ func (m *FS) Device(preset string, options ...Option) *Fault {
 	return m.set("device", preset, options)
 }
 
-// ReadOnly sets a fault: fail all that changes with EROFS, as a filesystem that became read-only
-// after an error.
+// ReadOnly sets a fault: fail all changes with EROFS, as a filesystem that became read-only after
+// an error.
 //
 // Options of its own: At.
 func (m *FS) ReadOnly(options ...Option) *Fault {
@@ -145,9 +145,9 @@ func (m *FS) Shutdown(options ...Option) *Fault {
 	return m.set("shutdown", "", options)
 }
 
-// CutAt sets a fault: cut the power at an operation, as `slowfs power-cut --now`.
+// CutAt sets a fault: cut the power at an operation, as `slowfs power-cut --now` does.
 //
-// at: at an operation of these methods, that of `--after N` the first N let by.
+// at: at the first operation of these methods; with `--after N` let N of them pass.
 //
 // Options of its own: When, Keep, Unit, Seed, Kill, StayOff.
 func (m *FS) CutAt(at string, options ...Option) *Fault {
@@ -165,32 +165,32 @@ func Path(value string) Option {
 	return set("--regex", value)
 }
 
-// Glob is an option: the same by a glob, such as `*.log` or `wal/**`.
+// Glob is an option: the same as a glob, such as `*.log` or `wal/**`.
 func Glob(value string) Option {
 	return set("--glob", value)
 }
 
-// Below is an option: the same for the directories that match, and all below them.
+// Below is an option: only directories whose whole path matches, and everything below them.
 func Below(value string) Option {
 	return set("--below", value)
 }
 
-// Also is an option: what it does besides, as typed: `error EIO`.
+// Also is an option: a second effect of the fault, as typed: `error EIO`.
 func Also(values ...string) Option {
 	return each("--and", values...)
 }
 
-// Name is an option: call it so, in the place of the fault of that name.
+// Name is an option: the name of the fault; a fault that has this name is replaced.
 func Name(value string) Option {
 	return set("--name", value)
 }
 
-// Add is an option: keep the other faults of these methods; else it takes them over.
+// Add is an option: keep the other faults of these methods; by default it takes their methods.
 func Add() Option {
 	return flag("--add")
 }
 
-// Probability is an option: how often a matching operation is hit: a fraction or a percentage.
+// Probability is an option: how often it fires on a matching operation: a fraction or a percentage.
 func Probability(value float64) Option {
 	return set("--probability", share(value))
 }
@@ -200,47 +200,50 @@ func After(value int64) Option {
 	return set("--after", count(value))
 }
 
-// Nth is an option: of the rest each Nth only.
+// Nth is an option: then fire on each Nth only.
 func Nth(value int64) Option {
 	return set("--nth", count(value))
 }
 
-// Count is an option: lift the fault after it has fired N times.
+// Count is an option: remove the fault after it has fired N times.
 func Count(value int64) Option {
 	return set("--count", count(value))
 }
 
-// Stable is an option: draw by place (path, offset, how often there), the same whatever threads do.
+// Stable is an option: draw by place (path, offset, how often there), so that threads make no
+// difference.
 func Stable() Option {
 	return flag("--stable")
 }
 
-// Starts is an option: not before so long after it was set.
+// Starts is an option: begin this long after it was set.
 func Starts(value string) Option {
 	return set("--starts", value)
 }
 
-// Lasts is an option: lift the fault so long after it started.
+// Lasts is an option: remove the fault this long after it began.
 func Lasts(value string) Option {
 	return set("--for", value)
 }
 
-// OnFor is an option: on for so long, then off for so long, over and over.
+// OnFor is an option: be on for this long, then off for --off-for, again and again.
 func OnFor(value string) Option {
 	return set("--on-for", value)
 }
 
-// OffFor is an option: how long it is off in between.
+// OffFor is an option: how long it is off each time.
 func OffFor(value string) Option {
 	return set("--off-for", value)
 }
 
-// Random is an option: draw how long each phase is, exponentially distributed with these means.
+// Random is an option: draw the length of each phase: these times are means of an exponential
+// distribution.
 func Random() Option {
 	return flag("--random")
 }
 
-// Ramp is an option: let delays grow from A to B times as long within that time, as xA..xB/TIME.
+// Ramp is an option: let delays grow from A times to B times as long within this time, as
+// xA..xB/TIME.
 func Ramp(value string) Option {
 	return set("--ramp", value)
 }
@@ -261,7 +264,7 @@ func Range(value string) Option {
 	return set("--range", value)
 }
 
-// Size is an option: only requests of so many bytes, as A..B.
+// Size is an option: only requests of this many bytes, as A..B.
 func Size(value string) Option {
 	return set("--size", value)
 }
@@ -271,35 +274,36 @@ func Flags(values ...string) Option {
 	return set("--flags", joined(values))
 }
 
-// PerByte is an option: of delay: so much longer for each byte that is read, written, copied or
+// PerByte is an option: of delay: additional time for each byte that is read, written, copied or
 // allocated.
 func PerByte(value string) Option {
 	return set("--per-byte", value)
 }
 
-// When is an option: of delay: whether the operation waits, or its answer once it has run, as
-// before|after; of error: whether it comes in place of the operation, or once that is done, as
-// before|after; of cut-at: before that operation, which is not done then, or once it is done
-// [default: before], as before|after.
+// When is an option: of delay: hold the operation, or its answer after it has run, as before|after;
+// of error: fail in place of the operation, or after it is done [default: before], as before|after;
+// of cut-at: before the operation, which is then not done, or after it is done [default: before],
+// as before|after.
 func When(value string) Option {
 	return set("--when", value)
 }
 
-// Hidden is an option: of lost-write, torn-write, corrupt: leave the time of modification as it
-// was: what the kernel has cached hides it.
+// Hidden is an option: of lost-write, torn-write, corrupt: do not change the modification time: the
+// kernel's cache then hides the change.
 func Hidden() Option {
 	return flag("--hidden")
 }
 
-// Unit is an option: of torn-write: what is written whole or not at all, a power of two [default:
-// 512, of a prefix 1]; of corrupt: how large a unit is, a power of two [default: 512]; of
-// bad-sector: what is bad or good as a whole, a power of two from 512 to 1MiB [default: 512]; of
-// cut-at: how many bytes are written at once or not at all [default: 512], as 512|4096.
+// Unit is an option: of torn-write: size of a unit, which is written as a whole or not at all: a
+// power of two [default: 512; for a prefix 1]; of corrupt: size of a unit, a power of two [default:
+// 512]; of bad-sector: size of a unit, which is bad or good as a whole: a power of two from 512 to
+// 1MiB [default: 512]; of cut-at: how many bytes are written as a whole or not at all [default:
+// 512], as 512|4096.
 func Unit(value string) Option {
 	return set("--unit", value)
 }
 
-// Spots is an option: of corrupt: how many spots of a request are spoilt [default: 1].
+// Spots is an option: of corrupt: how many spots of a request are changed [default: 1].
 func Spots(value int64) Option {
 	return set("--spots", count(value))
 }
@@ -309,13 +313,13 @@ func Length(value int64) Option {
 	return set("--length", count(value))
 }
 
-// Forever is an option: of lying-sync: no later sync stores what was written until then, unless it
-// is written again.
+// Forever is an option: of lying-sync: no later sync stores the data either, unless it is written
+// again.
 func Forever() Option {
 	return flag("--forever")
 }
 
-// Density is an option: of bad-sector: how many of the units are bad [default: all of the range].
+// Density is an option: of bad-sector: the share of units that are bad [default: all of the range].
 func Density(value float64) Option {
 	return set("--density", share(value))
 }
@@ -330,41 +334,40 @@ func Inodes(value int64) Option {
 	return set("--inodes", count(value))
 }
 
-// Owner is an option: of full: only files of this user, by number, as of a quota.
+// Owner is an option: of full: only files of this user (a number), as a quota does.
 func Owner(value int64) Option {
 	return set("--owner", count(value))
 }
 
-// Errno is an option: of full: what is answered where nothing is left [default: ENOSPC], as
-// ENOSPC|EDQUOT.
+// Errno is an option: of full: the error when nothing is left [default: ENOSPC], as ENOSPC|EDQUOT.
 func Errno(value string) Option {
 	return set("--errno", value)
 }
 
-// IOPS is an option: of throttle: operations a second; of device: operations a second, and credits
-// that are earned a second.
+// IOPS is an option: of throttle: operations per second; of device: operations per second, and
+// credits earned per second.
 func IOPS(value int64) Option {
 	return set("--iops", count(value))
 }
 
-// ReadBW is an option: of throttle: bytes a second that are read; of device: bytes a second that
-// one channel reads.
+// ReadBW is an option: of throttle: bytes per second that are read; of device: bytes per second
+// that one channel reads.
 func ReadBW(value string) Option {
 	return set("--read-bw", value)
 }
 
-// WriteBW is an option: of throttle: bytes a second that are written; of device: bytes a second
-// that one channel takes.
+// WriteBW is an option: of throttle: bytes per second that are written; of device: bytes per second
+// that one channel writes.
 func WriteBW(value string) Option {
 	return set("--write-bw", value)
 }
 
-// Burst is an option: of throttle: how many may come at once after a rest [default: 1].
+// Burst is an option: of throttle: how many may pass at once after a rest [default: 1].
 func Burst(value int64) Option {
 	return set("--burst", count(value))
 }
 
-// IOSize is an option: of throttle, device: how many bytes count as one operation at most [default:
+// IOSize is an option: of throttle, device: the most bytes that count as one operation [default:
 // 256KiB].
 func IOSize(value string) Option {
 	return set("--io-size", value)
@@ -376,28 +379,30 @@ func Per(value string) Option {
 	return set("--per", value)
 }
 
-// Channels is an option: of device: how many requests it serves at once, 1024 at most [default: 1].
+// Channels is an option: of device: how many requests it serves at once, at most 1024 [default: 1].
 func Channels(value int64) Option {
 	return set("--channels", count(value))
 }
 
-// Read is an option: of device: how long a read takes besides its bytes.
+// Read is an option: of device: how long a read takes, without its bytes.
 func Read(value string) Option {
 	return set("--read", value)
 }
 
-// Write is an option: of device: how long a write takes besides its bytes; into the cache, if there
-// is one.
+// Write is an option: of device: how long a write takes, without its bytes; into the cache, if
+// there is one.
 func Write(value string) Option {
 	return set("--write", value)
 }
 
-// Seek is an option: of device: how long it takes to get elsewhere than where the last one ended.
+// Seek is an option: of device: how long it takes to move, if a request does not begin where the
+// last one ended.
 func Seek(value string) Option {
 	return set("--seek", value)
 }
 
-// Flush is an option: of device: how long a sync takes once all that it waits for is on the medium.
+// Flush is an option: of device: how long a sync takes after the data that it waits for is on the
+// medium.
 func Flush(value string) Option {
 	return set("--flush", value)
 }
@@ -407,7 +412,7 @@ func Metadata(value string) Option {
 	return set("--metadata", value)
 }
 
-// TotalBW is an option: of device: bytes a second of all channels together.
+// TotalBW is an option: of device: bytes per second of all channels together.
 func TotalBW(value string) Option {
 	return set("--total-bw", value)
 }
@@ -417,40 +422,40 @@ func Cache(value string) Option {
 	return set("--cache", value)
 }
 
-// Drain is an option: of device: bytes a second that go from the cache to the medium.
+// Drain is an option: of device: bytes per second from the cache to the medium.
 func Drain(value string) Option {
 	return set("--drain", value)
 }
 
-// SyncWaits is an option: of device: what of the cache a sync waits for [default: all], as
+// SyncWaits is an option: of device: which data in the cache a sync waits for [default: all], as
 // all|file|nothing.
 func SyncWaits(value string) Option {
 	return set("--sync-waits", value)
 }
 
-// BurstIOPS is an option: of device: operations a second as long as credits last.
+// BurstIOPS is an option: of device: operations per second while there are credits.
 func BurstIOPS(value int64) Option {
 	return set("--burst-iops", count(value))
 }
 
-// Credits is an option: of device: credits at most, of which it has as many at first.
+// Credits is an option: of device: the most credits it can have; it starts with as many.
 func Credits(value int64) Option {
 	return set("--credits", count(value))
 }
 
-// At is an option: of read-only, shutdown: set in at an operation of these methods, that of
-// `--after N` the first N let by [default: at once].
+// At is an option: of read-only, shutdown: set in at the first operation of these methods; with
+// `--after N` let N of them pass [default: at once].
 func At(values ...string) Option {
 	return set("--at", joined(values))
 }
 
-// Keep is an option: of cut-at: what is left of what was not durable [default: none], as
+// Keep is an option: of cut-at: what to keep of what is not durable [default: none], as
 // none|all|prefix:N|random.
 func Keep(value string) Option {
 	return set("--keep", value)
 }
 
-// Seed is an option: of cut-at: make the dice repeatable [default: by chance].
+// Seed is an option: of cut-at: make the dice repeatable [default: a random seed].
 func Seed(value int64) Option {
 	return set("--seed", count(value))
 }

@@ -30,11 +30,11 @@ CAPITALS = {"iops", "io", "bw", "uid", "pid"}
 # What every kind takes beside its own parameters, `slowfs kinds` leaves out: where it strikes.
 PLACES = [
     ("path", "--regex", "str", "string", "only where this regular expression matches the whole backing path"),
-    ("glob", "--glob", "str", "string", "the same by a glob, such as `*.log` or `wal/**`"),
-    ("below", "--below", "str", "string", "the same for the directories that match, and all below them"),
-    ("also", "--and", "Texts", "...string", "what it does besides, as typed: `error EIO`"),
-    ("name", "--name", "str", "string", "call it so, in the place of the fault of that name"),
-    ("add", "--add", "bool", "", "keep the other faults of these methods; else it takes them over"),
+    ("glob", "--glob", "str", "string", "the same as a glob, such as `*.log` or `wal/**`"),
+    ("below", "--below", "str", "string", "only directories whose whole path matches, and everything below them"),
+    ("also", "--and", "Texts", "...string", "a second effect of the fault, as typed: `error EIO`"),
+    ("name", "--name", "str", "string", "the name of the fault; a fault that has this name is replaced"),
+    ("add", "--add", "bool", "", "keep the other faults of these methods; by default it takes their methods"),
 ]
 METHODS = "the methods, or `all`; `slowfs methods` lists them"
 

@@ -72,7 +72,7 @@ says "mnt/ lies on no mirror"
 refused slowfs ping
 says 'cannot connect to 127.0.0.1:9090' 'no mount is named and none was found'
 SLOWFS_ADDR=127.0.0.1:1 refused slowfs ping
-says 'cannot connect to 127.0.0.1:1:' 'that address is of $SLOWFS_ADDR'
+says 'cannot connect to 127.0.0.1:1:' 'that address comes from $SLOWFS_ADDR'
 for command in trace watch; do
     refused slowfs $command
     says 'no mount is named and none was found'
@@ -97,7 +97,7 @@ fn of_several_mounts_one_is_named_or_none_is_taken() {
         r#"
 # A mount makes an address, and asks none: the variable is not for it.
 SLOWFS_ADDR=127.0.0.1:9292 start mnt raw
-slowfs mount --help | grep -qF '$SLOWFS_ADDR is for the commands that ask a mount: this one does not read it.'
+slowfs mount --help | grep -qF 'This command does not read $SLOWFS_ADDR.'
 start mnt2 raw2 --listen none
 refused slowfs clear
 says '2 mounts are there' "$PWD/mnt, $PWD/mnt2"
@@ -182,7 +182,7 @@ soon gone "$(cat mnt2.pid)"
 [ "$(sockets)" = 2 ]
 slowfs ps >table
 grep -qE "^$PWD/mnt2 .* dead +-$" table || die "$(cat table)"
-grep -qF "$PWD/mnt2 has no daemon any more: \`slowfs umount $PWD/mnt2\`" table || die "$(cat table)"
+grep -qF "the daemon of $PWD/mnt2 has ended: \`slowfs umount $PWD/mnt2\`" table || die "$(cat table)"
 refused slowfs list mnt2/
 says "the mirror at $PWD/mnt2 is dead" "\`slowfs umount $PWD/mnt2\`"
 [ "$(sockets)" = 1 ]
@@ -317,7 +317,7 @@ me slowfs mount mnt --subdir raw --listen none --daemon 2>log
 for who in '' 'as 65534 env -u XDG_RUNTIME_DIR'; do
     $who slowfs ps >table
     grep -qE "^$PWD/mnt .* no socket +-$" table || die "$who: $(cat table)"
-    grep -qF "$PWD/mnt has no control socket that is found" table || die "$(cat table)"
+    grep -qF "the control socket of $PWD/mnt was not found" table || die "$(cat table)"
 done
 [ "$(stat -c '%a %u' /mnt/run/slowfs /mnt/run/slowfs/* | xargs)" = '700 65534 600 65534' ] || die "$(ls -la /mnt/run/slowfs)"
 at mnt me slowfs ping

@@ -92,7 +92,7 @@ silent WARN
 stop mnt
 touch mnt/{a,b,c,d,e}
 start mnt --subdir raw
-told "$PWD/mnt was not empty and is not what is mirrored; files hidden while mounted:"
+told "$PWD/mnt was not empty and is not the mirrored directory; files hidden while mounted:"
 told ' and 2 more'
 stop mnt
 # The same directory by another name.
@@ -117,7 +117,7 @@ chown -R nobody .
 sleep 100 3<raw/f &
 setpriv --reuid nobody --clear-groups bash -c \
     'slowfs mount raw --listen none --daemon --log-file log'
-told "whether files below $PWD/raw were open before the mount is not quite known: "
+told "files below $PWD/raw may have been open before the mount: "
 silent 'no fault reaches'
 "#,
     );

@@ -273,7 +273,7 @@ fn what_cannot_be_is_refused_in_a_line() {
         assert!(!output.status.success());
         text_of(&output)
     };
-    assert!(start(&["--track-unsynced", "--images", &dir]).contains("which is mirrored"));
+    assert!(start(&["--track-unsynced", "--images", &dir]).contains("the mirrored directory"));
     assert!(start(&["--track-unsynced", "--images", "/proc/none"]).contains("cannot keep images"));
     assert!(start(&["--images", "/tmp"]).contains("--track-unsynced"));
     let both = start(&["--track-unsynced", "--passthrough-except", ".*"]);

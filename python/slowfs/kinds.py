@@ -46,43 +46,43 @@ class Common(TypedDict, total=False):
     path: str
     """Only where this regular expression matches the whole backing path."""
     glob: str
-    """The same by a glob, such as `*.log` or `wal/**`."""
+    """The same as a glob, such as `*.log` or `wal/**`."""
     below: str
-    """The same for the directories that match, and all below them."""
+    """Only directories whose whole path matches, and everything below them."""
     also: Texts
-    """What it does besides, as typed: `error EIO`."""
+    """A second effect of the fault, as typed: `error EIO`."""
     name: str
-    """Call it so, in the place of the fault of that name."""
+    """The name of the fault; a fault that has this name is replaced."""
     add: bool
-    """Keep the other faults of these methods; else it takes them over."""
+    """Keep the other faults of these methods; by default it takes their methods."""
     probability: Share
-    """How often a matching operation is hit: a fraction or a percentage."""
+    """How often it fires on a matching operation: a fraction or a percentage."""
     after: int
     """Let the first N matching operations pass."""
     nth: int
-    """Of the rest each Nth only."""
+    """Then fire on each Nth only."""
     count: int
-    """Lift the fault after it has fired N times."""
+    """Remove the fault after it has fired N times."""
     stable: bool
-    """Draw by place (path, offset, how often there), the same whatever threads do."""
+    """Draw by place (path, offset, how often there), so that threads make no difference."""
     starts: Time
-    """Not before so long after it was set."""
+    """Begin this long after it was set."""
     lasts: Time
-    """Lift the fault so long after it started."""
+    """Remove the fault this long after it began."""
     on_for: Time
-    """On for so long, then off for so long, over and over."""
+    """Be on for this long, then off for --off-for, again and again."""
     off_for: Time
-    """How long it is off in between."""
+    """How long it is off each time."""
     random: bool
-    """Draw how long each phase is, exponentially distributed with these means."""
+    """Draw the length of each phase: these times are means of an exponential distribution."""
     ramp: Text
-    """Let delays grow from A to B times as long within that time, as xA..xB/TIME."""
+    """Let delays grow from A times to B times as long within this time, as xA..xB/TIME."""
     uid: Numbers
     """Only requests of these users."""
     pid: Numbers
     """Only requests of these processes."""
     size: str
-    """Only requests of so many bytes, as A..B."""
+    """Only requests of this many bytes, as A..B."""
     flags: Texts
     """Only requests on files opened with one of these flags."""
 
@@ -117,9 +117,9 @@ class Kinds:
     ) -> Fault:
         """Delay matching operations.
 
-        time: how long, as in 300ms, 1us, 2s; or how that is distributed, as in exp:5ms.
-        per_byte: so much longer for each byte that is read, written, copied or allocated.
-        when: whether the operation waits, or its answer once it has run, as before|after.
+        time: how long, as in 300ms, 1us, 2s; or a distribution, as in exp:5ms.
+        per_byte: additional time for each byte that is read, written, copied or allocated.
+        when: hold the operation, or its answer after it has run, as before|after.
         """
         named: Dict[str, Optional[Word]] = {
             "--methods": methods,
@@ -150,8 +150,9 @@ class Kinds:
     ) -> Fault:
         """Fail matching operations.
 
-        errnos: error names or numbers, one of which is drawn each time; or `random`.
-        when: whether it comes in place of the operation, or once that is done, as before|after.
+        errnos: names or numbers of errors, of which one is drawn each time; or `random`.
+        when: fail in place of the operation, or after it is done [default: before], as
+        before|after.
         """
         named: Dict[str, Optional[Word]] = {
             "--methods": methods,
@@ -178,9 +179,9 @@ class Kinds:
         methods: Texts,
         **options: Unpack[Options],
     ) -> Fault:
-        """Let matching reads and writes move fewer bytes than they ask for.
+        """Make matching reads and writes move fewer bytes than they ask for.
 
-        amount: how much is moved: so many bytes, or a share of them [default: 50%], as SIZE|50%.
+        amount: how much is moved: a number of bytes, or a share [default: 50%], as SIZE|50%.
         """
         named: Dict[str, Optional[Word]] = {
             "--methods": methods,
@@ -194,9 +195,9 @@ class Kinds:
         hidden: Optional[bool] = None,
         **options: Unpack[Options],
     ) -> Fault:
-        """Tell matching writes as done, and write nothing.
+        """Report matching writes as done, but write nothing.
 
-        hidden: leave the time of modification as it was: what the kernel has cached hides it.
+        hidden: do not change the modification time: the kernel's cache then hides the change.
         """
         named: Dict[str, Optional[Word]] = {
             "--methods": methods,
@@ -213,12 +214,13 @@ class Kinds:
         hidden: Optional[bool] = None,
         **options: Unpack[Options],
     ) -> Fault:
-        """Let only part of matching writes reach the backing.
+        """Write only a part of matching writes.
 
-        part: what is written: the first bytes, some units, or units at random, as
+        part: what is written: the first bytes, certain units, or random units, as
         prefix:SIZE|units:N,N|random.
-        unit: what is written whole or not at all, a power of two [default: 512, of a prefix 1].
-        hidden: leave the time of modification as it was: what the kernel has cached hides it.
+        unit: size of a unit, which is written as a whole or not at all: a power of two [default:
+        512; for a prefix 1].
+        hidden: do not change the modification time: the kernel's cache then hides the change.
         """
         named: Dict[str, Optional[Word]] = {
             "--methods": methods,
@@ -238,14 +240,14 @@ class Kinds:
         hidden: Optional[bool] = None,
         **options: Unpack[Options],
     ) -> Fault:
-        """Spoil bytes that matching operations write or read.
+        """Change bytes that matching operations write or read.
 
-        how: a bit of each spot is flipped, or so many; or its bytes are zeros, random, or what was
-        there before, as flip[:BITS]|zero|random|stale.
-        unit: how large a unit is, a power of two [default: 512].
-        spots: how many spots of a request are spoilt [default: 1].
+        how: flip one bit of each spot, or BITS of them; or make its bytes zeros, random, or what
+        was there before, as flip[:BITS]|zero|random|stale.
+        unit: size of a unit, a power of two [default: 512].
+        spots: how many spots of a request are changed [default: 1].
         length: how many units a spot has [default: 1].
-        hidden: leave the time of modification as it was: what the kernel has cached hides it.
+        hidden: do not change the modification time: the kernel's cache then hides the change.
         """
         named: Dict[str, Optional[Word]] = {
             "--methods": methods,
@@ -263,10 +265,10 @@ class Kinds:
         methods: Texts,
         **options: Unpack[Options],
     ) -> Fault:
-        """Fail matching syncs with EIO as filesystems do that cannot write back.
+        """Fail matching syncs with EIO, as filesystems do that cannot write back.
 
-        mode: lost: no later sync stores what this one was to, unless it is written again; dirty:
-        the next one does, as lost|dirty.
+        mode: lost: later syncs do not store the data, unless it is written again; dirty: the next
+        sync does, as lost|dirty.
         """
         named: Dict[str, Optional[Word]] = {
             "--methods": methods,
@@ -280,9 +282,9 @@ class Kinds:
         forever: Optional[bool] = None,
         **options: Unpack[Options],
     ) -> Fault:
-        """Tell matching syncs as done, and do nothing.
+        """Report matching syncs as done, but do nothing.
 
-        forever: no later sync stores what was written until then, unless it is written again.
+        forever: no later sync stores the data either, unless it is written again.
         """
         named: Dict[str, Optional[Word]] = {
             "--methods": methods,
@@ -300,11 +302,12 @@ class Kinds:
         sticky: Optional[bool] = None,
         **options: Unpack[Common],
     ) -> Fault:
-        """Fail reads of parts of files, each time, until these are written again.
+        """Fail reads of parts of files, every time, until these are written again.
 
         range: only these bytes of each file [default: all], as A..B.
-        density: how many of the units are bad [default: all of the range].
-        unit: what is bad or good as a whole, a power of two from 512 to 1MiB [default: 512].
+        density: the share of units that are bad [default: all of the range].
+        unit: size of a unit, which is bad or good as a whole: a power of two from 512 to 1MiB
+        [default: 512].
         sticky: no write heals them.
         """
         named: Dict[str, Optional[Word]] = {
@@ -326,12 +329,12 @@ class Kinds:
         errno: Optional[Literal["ENOSPC", "EDQUOT"]] = None,
         **options: Unpack[Options],
     ) -> Fault:
-        """Have so much space left, and then none.
+        """Have only so much free space, and then none.
 
         free: how many bytes are left.
         inodes: how many inodes are left [default: not counted].
-        owner: only files of this user, by number, as of a quota.
-        errno: what is answered where nothing is left [default: ENOSPC], as ENOSPC|EDQUOT.
+        owner: only files of this user (a number), as a quota does.
+        errno: the error when nothing is left [default: ENOSPC], as ENOSPC|EDQUOT.
         """
         named: Dict[str, Optional[Word]] = {
             "--methods": methods,
@@ -354,13 +357,13 @@ class Kinds:
         per: Optional[Literal["mount", "file"]] = None,
         **options: Unpack[Options],
     ) -> Fault:
-        """Let no more operations or bytes a second through than a slow disk does.
+        """Limit the operations or bytes per second, as a slow disk does.
 
-        iops: operations a second.
-        read_bw: bytes a second that are read.
-        write_bw: bytes a second that are written.
-        burst: how many may come at once after a rest [default: 1].
-        io_size: how many bytes count as one operation at most [default: 256KiB].
+        iops: operations per second.
+        read_bw: bytes per second that are read.
+        write_bw: bytes per second that are written.
+        burst: how many may pass at once after a rest [default: 1].
+        io_size: the most bytes that count as one operation [default: 256KiB].
         per: whether all files share the rates, or each has its own [default: mount], as mount|file.
         """
         named: Dict[str, Optional[Word]] = {
@@ -397,25 +400,25 @@ class Kinds:
         io_size: Optional[Size] = None,
         **options: Unpack[Options],
     ) -> Fault:
-        """Take the time that a disk takes: a hard disk, an SSD, a cloud volume.
+        """Take as much time as a certain disk: a hard disk, an SSD, a cloud volume.
 
-        preset: where the figures below come from that are not given.
-        channels: how many requests it serves at once, 1024 at most [default: 1].
-        read: how long a read takes besides its bytes.
-        write: how long a write takes besides its bytes; into the cache, if there is one.
-        seek: how long it takes to get elsewhere than where the last one ended.
-        flush: how long a sync takes once all that it waits for is on the medium.
+        preset: the disk, whose figures count where none is given below.
+        channels: how many requests it serves at once, at most 1024 [default: 1].
+        read: how long a read takes, without its bytes.
+        write: how long a write takes, without its bytes; into the cache, if there is one.
+        seek: how long it takes to move, if a request does not begin where the last one ended.
+        flush: how long a sync takes after the data that it waits for is on the medium.
         metadata: how long a change of names or attributes takes.
-        read_bw: bytes a second that one channel reads.
-        write_bw: bytes a second that one channel takes.
-        total_bw: bytes a second of all channels together.
+        read_bw: bytes per second that one channel reads.
+        write_bw: bytes per second that one channel writes.
+        total_bw: bytes per second of all channels together.
         cache: the write cache; needs --drain.
-        drain: bytes a second that go from the cache to the medium.
-        sync_waits: what of the cache a sync waits for [default: all], as all|file|nothing.
-        iops: operations a second, and credits that are earned a second.
-        burst_iops: operations a second as long as credits last.
-        credits: credits at most, of which it has as many at first.
-        io_size: how many bytes count as one operation at most [default: 256KiB].
+        drain: bytes per second from the cache to the medium.
+        sync_waits: which data in the cache a sync waits for [default: all], as all|file|nothing.
+        iops: operations per second, and credits earned per second.
+        burst_iops: operations per second while there are credits.
+        credits: the most credits it can have; it starts with as many.
+        io_size: the most bytes that count as one operation [default: 256KiB].
         """
         named: Dict[str, Optional[Word]] = {
             "--methods": methods,
@@ -445,9 +448,9 @@ class Kinds:
         at: Optional[Texts] = None,
         **options: Unpack[Options],
     ) -> Fault:
-        """Fail all that changes with EROFS, as a filesystem that became read-only after an error.
+        """Fail all changes with EROFS, as a filesystem that became read-only after an error.
 
-        at: set in at an operation of these methods, that of `--after N` the first N let by
+        at: set in at the first operation of these methods; with `--after N` let N of them pass
         [default: at once].
         """
         named: Dict[str, Optional[Word]] = {
@@ -465,7 +468,7 @@ class Kinds:
     ) -> Fault:
         """Fail everything with EIO, as a filesystem that has shut down.
 
-        at: set in at an operation of these methods, that of `--after N` the first N let by
+        at: set in at the first operation of these methods; with `--after N` let N of them pass
         [default: at once].
         """
         named: Dict[str, Optional[Word]] = {
@@ -487,14 +490,14 @@ class Kinds:
         stay_off: Optional[bool] = None,
         **options: Unpack[Options],
     ) -> Fault:
-        """Cut the power at an operation, as `slowfs power-cut --now`.
+        """Cut the power at an operation, as `slowfs power-cut --now` does.
 
-        at: at an operation of these methods, that of `--after N` the first N let by.
-        when: before that operation, which is not done then, or once it is done [default: before],
+        at: at the first operation of these methods; with `--after N` let N of them pass.
+        when: before the operation, which is then not done, or after it is done [default: before],
         as before|after.
-        keep: what is left of what was not durable [default: none], as none|all|prefix:N|random.
-        unit: how many bytes are written at once or not at all [default: 512], as 512|4096.
-        seed: make the dice repeatable [default: by chance].
+        keep: what to keep of what is not durable [default: none], as none|all|prefix:N|random.
+        unit: how many bytes are written as a whole or not at all [default: 512], as 512|4096.
+        seed: make the dice repeatable [default: a random seed].
         kill: send SIGKILL to every process that has files of the mount open or mapped.
         stay_off: leave the power off until `slowfs power-on` or `clear`.
         """

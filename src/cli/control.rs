@@ -63,13 +63,13 @@ pub(super) enum Control {
     /// Show the faults in force and how often they matched and fired
     #[command(visible_alias = "ls", after_help = help::LIST)]
     List {
-        /// Show the fault of that name or id only, also if it has gone
+        /// Show only the fault of this name or id, even after it was removed
         #[arg(value_name = "NAME|ID", value_parser = parse_fault, conflicts_with = "ended")]
         fault: Option<String>,
-        /// Show the last 100 faults that have gone instead, and why
+        /// Show the last 100 faults that are gone instead, and why
         #[arg(long)]
         ended: bool,
-        /// Print the commands that set these faults again instead, one each
+        /// Print the commands that set these faults again instead
         #[arg(long)]
         commands: bool,
         /// Which mounts
@@ -83,7 +83,7 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Wait until a fault has fired so often, or holds so many; end with 1 if it does not
+    /// Wait until a fault has fired, or holds, a number of operations; end with 1 if it does not
     #[command(after_help = help::WAIT,
               group(ArgGroup::new("what").args(["fired", "held"]).required(true)))]
     Wait {
@@ -96,7 +96,7 @@ pub(super) enum Control {
         /// Wait until it holds N operations
         #[arg(long, value_name = "N", value_parser = parse_number(1..=i64::MAX))]
         held: Option<i64>,
-        /// How long at most
+        /// The longest time to wait
         #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
         timeout: Duration,
         /// Which mounts
@@ -109,7 +109,7 @@ pub(super) enum Control {
         /// Which kind
         #[arg(value_name = "KIND", value_parser = parse_kind)]
         kind: Option<KindArg>,
-        /// Print this of the files that come with the kind, to be changed and given by its path
+        /// Print this file that comes with the kind; change it, and give its path to the kind
         #[arg(value_name = "FILE", conflicts_with_all = ["markdown", "json"])]
         file: Option<String>,
         /// Print the reference of all kinds, docs/kinds.md
@@ -126,14 +126,14 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Show how many operations there were, how many failed, how long they took
+    /// Show how many operations there were, how many failed, and how long they took
     #[command(after_help = help::STATS)]
     Stats {
         /// Which mounts
         #[command(flatten)]
         target: Target,
     },
-    /// Show what goes on, over and over: rates, latency, faults
+    /// Show rates, latency and faults, live
     #[command(after_help = help::WATCH)]
     Watch {
         /// Time between two looks, at least 10ms
@@ -146,7 +146,7 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Show each request that is answered and what fired on it, as JSON lines, until ctrl-C
+    /// Print each request and what fired on it, as JSON lines, until ctrl-C
     #[command(after_help = help::TRACE)]
     Trace {
         /// Which requests, and where to
@@ -156,7 +156,7 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Record how long a mount's backing takes, or a disk, for delays and devices to draw from
+    /// Record how long a mount's backing or a disk takes, to replay it with delay or device
     #[command(after_help = help::RECORD)]
     Record {
         /// Of what, and where to
@@ -186,7 +186,7 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Show what faults have made of bytes, and what has become of it
+    /// Show which bytes faults have changed, and what became of these changes
     #[command(after_help = help::INJECTIONS)]
     Injections {
         /// Which mounts
@@ -207,7 +207,7 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Spoil stored bytes now
+    /// Change stored bytes now
     #[command(after_help = help::ROT)]
     Rot {
         /// What and where
@@ -217,21 +217,21 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Show what a power cut could take back now, of a mount that remembers it
+    /// Show what a power cut could take back now
     #[command(after_help = help::UNSYNCED)]
     Unsynced {
         /// Which mounts
         #[command(flatten)]
         target: Target,
     },
-    /// Have all that is there now count as durable
+    /// Make everything durable that is there now
     #[command(after_help = help::CHECKPOINT)]
     Checkpoint {
         /// Which mounts
         #[command(flatten)]
         target: Target,
     },
-    /// Build a directory that a disk could hold if the power went now, or cut the power of mounts in place
+    /// Build a directory that a disk could hold if the power failed now, or cut the power in place
     #[command(after_help = help::POWER_CUT)]
     PowerCut {
         /// What is left then
@@ -241,7 +241,7 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Have the power on again after `slowfs power-cut --now --stay-off`
+    /// Turn the power on again after `slowfs power-cut --now --stay-off`
     #[command(after_help = help::POWER_ON)]
     PowerOn {
         /// Which mounts
@@ -260,7 +260,7 @@ pub(super) enum Control {
 /// What is cleared.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ClearArgs {
-    /// Methods to clear from every fault, and faults by name or id; none: all
+    /// Methods to clear from every fault, and faults to clear by name or id; none means all
     #[arg(value_name = "METHOD|NAME|ID", value_delimiter = ',', value_parser = parse_cleared)]
     what: Vec<Cleared>,
     /// Methods, as they were given when the fault was set
@@ -280,7 +280,7 @@ impl ClearArgs {
 /// What is traced, and where to.
 #[derive(Args, Clone, Debug)]
 pub(super) struct TraceArgs {
-    /// Only requests on which a fault or a condition fired
+    /// Only requests on which something fired
     #[arg(long)]
     pub(super) fired: bool,
     /// Only requests that consult one of these methods
@@ -290,7 +290,7 @@ pub(super) struct TraceArgs {
     /// On which paths
     #[command(flatten)]
     pub(super) paths: Paths,
-    /// Write to this file instead, from its beginning
+    /// Write to this file instead; its old content is removed
     #[arg(long, value_name = "FILE")]
     pub(super) to: Option<PathBuf>,
     /// End after this time
@@ -301,7 +301,7 @@ pub(super) struct TraceArgs {
 /// What is matched.
 #[derive(Args, Clone, Debug)]
 pub(super) struct MatchArgs {
-    /// The path that faults are shown of, or below which files are: of a mount, or of the directory behind one
+    /// The path to show the faults of, or to search below: on a mount, or in the directory behind one
     #[arg(value_name = "PATH", required_unless_present_any = ["regex", "glob"])]
     pub(super) path: Option<PathBuf>,
     /// By what pattern
@@ -315,25 +315,25 @@ pub(super) struct MatchArgs {
 /// What rots.
 #[derive(Args, Clone, Debug)]
 pub(super) struct RotArgs {
-    /// What becomes of a spot: so many bits are flipped, one without BITS; or its bytes are zeros or random
+    /// What happens to a spot: one bit is flipped, or BITS of them; or its bytes become zeros or random
     #[arg(value_name = "flip[:BITS]|zero|random", default_value = "flip")]
     pub(super) how: String,
     /// Of which files
     #[command(flatten)]
     pub(super) paths: Paths,
-    /// How many spots in all of them together
+    /// How many spots, in all files together
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_number(1..=100_000_i64))]
     pub(super) spots: i64,
-    /// How large a unit is, a power of two
+    /// The size of a unit, a power of two
     #[arg(long, value_name = "SIZE", default_value = "512", value_parser = parse_size)]
     pub(super) unit: i64,
     /// How many units a spot has
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_number(1..=1_048_576_i64))]
     pub(super) length: i64,
-    /// Draw the same spots and bits in the same files again
+    /// Draw the same spots and bits again in the same files
     #[arg(long, value_name = "N", value_parser = parse_number(0..=u64::MAX))]
     pub(super) seed: Option<u64>,
-    /// Leave the times of modification as they are: what the kernel has cached hides it
+    /// Do not change modification times: the kernel's cache then hides the change
     #[arg(long)]
     pub(super) hidden: bool,
 }
@@ -344,7 +344,7 @@ pub(super) struct Paths {
     /// Only where the whole backing path matches
     #[arg(short, long, value_name = "REGEX", value_parser = parse_pattern)]
     regex: Option<String>,
-    /// The same by a glob, as `slowfs help delay` says
+    /// The same as a glob (see `slowfs help delay`)
     #[arg(long, value_name = "GLOB", value_parser = parse_glob, conflicts_with = "regex")]
     glob: Option<String>,
 }
@@ -359,9 +359,9 @@ impl Paths {
 /// Which mounts, and how to answer.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Target {
-    /// Ask the mount at that mountpoint, or around that path; a path may also stand before all other
-    /// arguments. Without it: --addr, $SLOWFS_ADDR, the mount around the working directory, the only mount
-    /// that there is, or else 127.0.0.1:9090
+    /// Ask the mount at this mountpoint, or around this path. A path may also come before all other
+    /// arguments. By default it asks --addr, else $SLOWFS_ADDR, else the mount around the working
+    /// directory, else the only mount, else 127.0.0.1:9090
     #[arg(long, value_name = "PATH")]
     pub(super) mount: Vec<PathBuf>,
     #[command(flatten)]

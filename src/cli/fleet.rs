@@ -34,8 +34,8 @@ struct Word(Vec<String>);
 
 #[derive(Args)]
 struct Typed {
-    /// Ask at this control address, a port or a control socket, or at each that stands in FILE; repeated or after
-    /// commas, all are asked at once. HOST alone means port 9090, PORT alone this machine [env: SLOWFS_ADDR]
+    /// Ask this control address: a port, the path of a control socket, or each address in FILE. Several, repeated
+    /// or with commas, are asked at once. HOST alone means port 9090, PORT alone this machine [env: SLOWFS_ADDR]
     #[arg(
         long,
         value_name = "HOST:PORT|SOCKET|@FILE",

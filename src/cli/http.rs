@@ -13,11 +13,11 @@ use crate::rpc;
 /// What `slowfs mount` is told of it.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Http {
-    /// Serve HTTP there too, as on the control socket: JSON, /metrics and a page to look at, to who has the
-    /// token. Port 0 takes a free one and prints it, PORT alone is one of this machine
+    /// Also serve HTTP there, to clients that have the token: JSON, /metrics and a page. Port 0 takes a free
+    /// port and prints it, PORT alone means this machine
     #[arg(long, value_name = "ADDR:PORT", requires = "http_token")]
     http: Option<Place>,
-    /// The file with the token of those who may ask, one line; nobody else may read it (mode 0600)
+    /// The file with the token, one line. Nobody else may read it (mode 0600)
     #[arg(long, value_name = "FILE", requires = "http")]
     http_token: Option<PathBuf>,
 }

@@ -41,7 +41,7 @@ fn command(kind: &'static dyn Kind) -> Command {
 fn help(kind: &dyn Kind) -> String {
     let (examples, text): (Vec<_>, Vec<_>) =
         kind.details().lines().partition(|line| line.starts_with("    slowfs "));
-    let text = text.join(" ");
+    let text = text.join("\n");
     let examples: Vec<_> = examples.iter().map(|line| line.replacen("    ", "  ", 1)).collect();
     let lengths = match shown::takes_distribution(kind) {
         true => format!("\n\n{}", shown::in_short()),
@@ -99,7 +99,7 @@ fn sentence(about: &str) -> String {
 
 fn methods(kind: &dyn Kind) -> Arg {
     let own_reach = kind.class().has_own_reach();
-    let all = if own_reach { " [default: all that it makes sense on]" } else { "" };
+    let all = if own_reach { " [default: all that fit]" } else { "" };
     Arg::new("methods")
         .short('m')
         .long("methods")
@@ -113,8 +113,8 @@ fn methods(kind: &dyn Kind) -> Arg {
 
 fn regex() -> Arg {
     Arg::new("regex").short('r').long("regex").value_name("REGEX").help(
-        "Only where the whole path matches, which is the backing file's: the mirrored directory as \
-         it was given, then the path below the mount [default: any path]",
+        "Only where this pattern matches the whole backing path: the mirrored directory as it was \
+         given, then the path below the mount [default: any path]",
     )
 }
 
@@ -123,8 +123,8 @@ fn glob() -> Arg {
         .long("glob")
         .value_name("GLOB")
         .help(
-            "The same by a glob: `*` and `?` within a name, `**` across directories, [a-z], [!a-z], {a,b}. \
-             Without a `/` in front it is the end of the path",
+            "The same as a glob: `*` and `?` within a name, `**` across directories, [a-z], [!a-z], {a,b}. \
+             Without a leading `/` it may begin at any directory",
         )
         .conflicts_with("regex")
         .value_parser(parse_glob)
@@ -134,7 +134,7 @@ fn below() -> Arg {
     Arg::new("below")
         .long("below")
         .value_name("REGEX")
-        .help("The same for the directories that match, and all below them")
+        .help("Only directories whose whole path matches, and everything below them")
         .conflicts_with_all(["regex", "glob"])
         .value_parser(|text: &str| Ok::<_, std::convert::Infallible>(words::below(text)))
 }
@@ -143,7 +143,7 @@ fn and() -> Arg {
     Arg::new("and")
         .long("and")
         .value_name("KIND ...")
-        .help("What it does besides, as in 'error EIO'")
+        .help("A second effect of the fault, as in 'error EIO'; may be repeated")
         .action(ArgAction::Append)
         .value_parser(words::beside)
 }
@@ -152,7 +152,7 @@ fn name() -> Arg {
     Arg::new("name")
         .long("name")
         .value_name("NAME")
-        .help("Call it so, in place of the fault of that name if there is one")
+        .help("The name of the fault; a fault that has this name is replaced")
         .value_parser(|text: &str| Name::new(text).map(|name| name.to_string()))
 }
 

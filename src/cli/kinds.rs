@@ -16,9 +16,8 @@ use crate::rpc::KindInfo;
 const HEAD: &str = "\
 # The kinds of fault
 
-`slowfs kinds --markdown` makes this file from the table of kinds; `make check` compares it. The same
-words hold on the command line, in `slowfs mount --fault` and in the calls `put_fault` and `put_faults`
-([how](thrift.md#calls-of-slowfs)).
+`slowfs kinds --markdown` prints this page; `make check` compares it. The names of kinds and parameters are the same
+on the command line, in `slowfs mount --fault` and in [the Thrift calls](thrift.md#calls-of-slowfs).
 ";
 
 /// All kinds, or one of them.
@@ -106,7 +105,7 @@ fn distributions() -> String {
     let widest = DISTRIBUTIONS.iter().map(|known| known.form.len()).max().unwrap_or_default();
     let line = |known: &Form| format!("  {:widest$}  {}", known.form, known.about);
     let lines = DISTRIBUTIONS.iter().map(line).collect::<Vec<_>>().join("\n");
-    format!("{lines}\n  u is drawn, Q the normal quantile: see docs/dice.md")
+    format!("{lines}\n  u is random between 0 and 1, Q the normal quantile: see docs/dice.md")
 }
 
 /// Beside what it may stand, and where: `Class time; on every method.`
@@ -152,7 +151,7 @@ fn distribution_rows() -> String {
     let head = "\n| length | what it asks |\n|---|---|\n".to_owned();
     let row = |known: &Form| format!("| `{}` | {} |\n", known.form, known.about);
     let rows = head + &DISTRIBUTIONS.iter().map(row).collect::<String>();
-    rows + "\nu is drawn, and Q is the normal quantile: [Dice](dice.md) has both, with examples.\n"
+    rows + "\nu is random between 0 and 1, and Q is the normal quantile: [dice.md](dice.md) has both, with examples.\n"
 }
 
 fn options() -> String {

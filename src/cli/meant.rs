@@ -15,7 +15,7 @@ const COMMANDS: [(&[&str], &str); 15] = [
     ),
     (
         &["fail", "errno", "eio", "break", "broken", "enospc"],
-        "`slowfs error EIO -m write` makes it fail; `slowfs recipe --list` shows whole disasters",
+        "`slowfs error EIO -m write` makes it fail; `slowfs recipe --list` shows more",
     ),
     (
         &["freeze", "block", "stall", "stuck"],
@@ -31,7 +31,7 @@ const COMMANDS: [(&[&str], &str); 15] = [
     (&["top", "monitor", "live"], "`slowfs watch` shows what goes on"),
     (
         &["log", "logs", "tail", "strace"],
-        "`slowfs trace` shows each request; the log is where `slowfs mount` was told",
+        "`slowfs trace` shows each request; the log is where `slowfs mount` was told to write it",
     ),
     (
         &["replay", "calibrate"],

@@ -32,40 +32,40 @@ use crate::sys::daemonize::{self, Side};
 #[derive(Debug, Args)]
 #[command(override_usage = "slowfs mount [OPTIONS] [DIR] <MOUNTPOINT>")]
 pub(super) struct MountArgs {
-    /// The directory to mirror, and where to mount it; one alone mirrors itself
+    /// The directory to mirror, and where to mount it. One directory alone mirrors itself
     #[arg(value_name = "MOUNTPOINT", required = true, num_args = 1..)]
     places: Vec<PathBuf>,
-    /// Directory to mirror, if it does not stand before the mountpoint
+    /// The directory to mirror, if it is not given before the mountpoint
     #[arg(long, value_name = "DIR")]
     subdir: Option<PathBuf>,
     #[command(flatten)]
     ports: Ports,
-    /// Return once the mount answers, and serve in the background
+    /// Return when the mount answers, and serve in the background
     #[arg(long)]
     pub(super) daemon: bool,
     /// Log to a file instead of standard error
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
-    /// Leave the daemon's pid here while it runs
+    /// Write the daemon's pid to this file, while it runs
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
-    /// Leave the control address here while it runs, for --addr: the port's, or else the socket. The file
-    /// is empty until the mount answers
+    /// Write the control address to this file while it runs, for --addr: the port's, or else the socket.
+    /// The file is empty until the mount answers
     #[arg(long, value_name = "FILE")]
     addr_file: Option<PathBuf>,
-    /// End with that process, however it ends, as with SIGTERM: `$$` in a script, or the test that mounts
+    /// End when this process ends, as with SIGTERM: `$$` in a script, or the test that mounts
     #[arg(long, value_name = "PID", value_parser = parse_number(1..=i32::MAX))]
     end_with: Option<i32>,
-    /// Print the line that tells of the mount as JSON
+    /// Print the line about the mount as JSON
     #[arg(long)]
     json: bool,
     /// Threads that take requests from the kernel [default: twice the processors, 4 to 16]
     #[arg(long, value_name = "N", value_parser = parse_number(1u16..=256))]
     threads: Option<u16>,
-    /// Let every user in (the default as root)
+    /// Give access to every user (the default for root)
     #[arg(long, conflicts_with = "private")]
     allow_other: bool,
-    /// Let only the mounting user in
+    /// Give access only to the mounting user
     #[arg(long)]
     private: bool,
     /// Refuse every change
@@ -74,32 +74,32 @@ pub(super) struct MountArgs {
     /// Bypass the page cache for every file
     #[arg(long)]
     direct_io: bool,
-    /// Let write(2) end in the kernel's cache, as on a disk, and meet faults when the kernel writes
-    /// back: by itself, or for fsync(2) and close(2). Nobody else may change the mirrored files
+    /// Let write(2) end in the kernel's cache, as on a disk. Faults fire when the kernel writes back: by
+    /// itself, or for fsync(2) and close(2). Nobody else may change the mirrored files
     #[arg(long, conflicts_with_all = ["direct_io", "passthrough_except"])]
     writeback_cache: bool,
-    /// Have the kernel serve the files whose path does not match, at the backing's own speed: their
-    /// reads and writes are out of reach of faults. The pattern is one like that of a fault
+    /// Let the kernel serve files whose path does not match, at the backing's own speed. Faults cannot
+    /// reach their reads and writes. The pattern is like that of a fault
     #[arg(long, value_name = "REGEX", value_parser = except)]
     passthrough_except: Option<Arc<Pattern>>,
-    /// How charybdefs clients' probabilities are read: out of what. `auto` takes 1 to 1000 of a fault
-    /// that only delays as per mille, all others out of 100000
+    /// What the probabilities of charybdefs's clients are out of. `auto` means: 1 to 1000 of a fault that
+    /// only delays are per mille, all others are out of 100000
     #[arg(long, value_name = "auto|100000|1000", default_value = "auto")]
     probability_scale: Scale,
-    /// What charybdefs clients' auto_delay asks for: the device of that preset or file, on the methods of
-    /// the call (see `slowfs device`) [default: it is ignored]
+    /// What auto_delay of charybdefs's clients means: this device (see `slowfs device`), on the methods of
+    /// the call [default: it is ignored]
     #[arg(long, value_name = "PRESET|FILE", value_parser = auto_delay)]
     auto_delay: Option<EffectWords>,
-    /// What held operations may keep in memory of the data that came with them; what is more goes to
-    /// a file. Sizes are 4096, 64KiB or 64K (1024), 1MB (1000)
+    /// How much data of held operations may stay in memory. The rest goes to a file. Sizes are 4096,
+    /// 64KiB or 64K (1024), 1MB (1000)
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = words::bytes)]
     held_max: u64,
-    /// The directory of that file, which has no name [default: $TMPDIR, or /tmp]
+    /// The directory of this file, which has no name [default: $TMPDIR, or /tmp]
     #[arg(long, value_name = "DIR")]
     held_dir: Option<PathBuf>,
     #[command(flatten)]
     tracking: Tracking,
-    /// Make the dice repeatable: with the same N each fault's n-th match ends the same in every run
+    /// Make the dice repeatable: with the same N, the n-th match of a fault has the same result in every run
     #[arg(long, value_name = "N", value_parser = parse_number(0..=u64::MAX))]
     seed: Option<u64>,
     /// Time every operation, not only those while a fault is set (see `slowfs stats`)
@@ -108,7 +108,7 @@ pub(super) struct MountArgs {
     /// Log each operation, one line each
     #[arg(long)]
     log_ops: bool,
-    /// A fault in force before the first operation, as in 'delay 10ms -m fsync'; may be repeated
+    /// Set a fault before the first operation, as in 'delay 10ms -m fsync'; may be repeated
     #[arg(long, value_name = "FAULT", value_parser = fault)]
     fault: Vec<(FaultWords, bool)>,
     /// Mount options, as in mount(8)

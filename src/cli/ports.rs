@@ -15,8 +15,8 @@ use crate::rpc::{self, Allow, Network};
 /// What `slowfs mount` is told of them.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Ports {
-    /// Where Thrift clients are served over TCP; port 0 takes a free one and prints it, PORT alone is one
-    /// of this machine, ADDR alone means port 9090; `none` leaves the mount's control socket
+    /// Where to serve Thrift clients over TCP. Port 0 takes a free port and prints it. PORT alone means
+    /// this machine, ADDR alone port 9090. With `none` there is only the control socket
     #[arg(
         long,
         value_name = "ADDR:PORT|none",
@@ -26,8 +26,8 @@ pub(super) struct Ports {
     listen: Listen,
     #[command(flatten)]
     http: Http,
-    /// Serve on these ports only who comes from that network, as 10.0.0.0/8, or address, and close what others
-    /// open; may be repeated. This machine is 127.0.0.1 and ::1. The control socket is not concerned
+    /// On these ports, serve only clients from this network, such as 10.0.0.0/8, or from this address. Other
+    /// connections are closed. May be repeated. This machine is 127.0.0.1 and ::1
     #[arg(long, value_name = "NETWORK")]
     allow: Vec<Network>,
 }

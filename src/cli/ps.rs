@@ -205,7 +205,7 @@ impl Row {
         let mount = self.mountpoint.display().to_string();
         let quoted = quoted(&mount);
         let told = match self.state {
-            DEAD => format!("{mount} has no daemon any more: `slowfs umount {quoted}`"),
+            DEAD => format!("the daemon of {mount} has ended: `slowfs umount {quoted}`"),
             // Where only the socket is known no mount can be named.
             SILENT if self.backing.is_some() => format!(
                 "{mount} does not answer: see its log; `slowfs umount --force {quoted}` ends it"
@@ -220,7 +220,7 @@ impl Row {
                  HOST:PORT"
             ),
             UNFOUND => format!(
-                "{mount} has no control socket that is found (was $XDG_RUNTIME_DIR another?): ask by its \
+                "the control socket of {mount} was not found (was $XDG_RUNTIME_DIR another?): ask by its \
                  port if it has one: --addr HOST:PORT"
             ),
             _ => return None,
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(dead.cells(now), ["/a m", "-", "-", "-", "-", "-", "dead", "-"]);
         let told = text(&[dead], now);
         assert!(
-            told.ends_with("\n\n/a m has no daemon any more: `slowfs umount '/a m'`"),
+            told.ends_with("\n\nthe daemon of /a m has ended: `slowfs umount '/a m'`"),
             "{told}"
         );
         let closed = Row { owner: Some(7), state: CLOSED, ..Row::default() };

@@ -9,12 +9,12 @@ use crate::fault::words::{self, FaultWords};
 
 /// Shown below the help of `slowfs recipe`.
 pub(super) const HELP: &str = "\
-A recipe sets its faults in the place of every other one, in one step. `clear` to `broken-drive` are those of \
+A recipe sets its faults and removes every other fault, in one step. `clear` to `broken-drive` are those of \
 charybdefs's cookbook.
 
 Examples:
   slowfs recipe --list
-  slowfs recipe full            # a disk without space, until
+  slowfs recipe full            # every call fails with ENOSPC
   slowfs recipe dying-disk
   slowfs recipe fail-slow-stalling
   slowfs recipe clear
@@ -80,12 +80,12 @@ static RECIPES: [Recipe; 18] = [
     },
     Recipe {
         name: "no-space",
-        what: "a disk with no space left: what takes some fails with ENOSPC, and df shows it",
+        what: "a disk with no space left: what needs space fails with ENOSPC, and df shows it",
         lines: &["full --free 0"],
     },
     Recipe {
         name: "read-only-remount",
-        what: "a filesystem that has become read-only: what changes fails with EROFS",
+        what: "a filesystem that has become read-only: changes fail with EROFS",
         lines: &["read-only"],
     },
     Recipe {
@@ -108,19 +108,19 @@ static RECIPES: [Recipe; 18] = [
     },
     Recipe {
         name: "fail-slow-intermittent",
-        what: "one that is slow now and then: so for 5 s, then well for 15 s, on average",
+        what: "a disk that is slow now and then: 20 ms longer for 5 s, then normal for 15 s, on average",
         lines: &["delay 20ms -m read,read_buf,write,write_buf,fsync,fdatasync,fsyncdir \
                   --on-for 5s --off-for 15s --random"],
     },
     Recipe {
         name: "fail-slow-degrading",
-        what: "one that becomes slower: from 1 ms longer to 100 ms longer within a minute",
+        what: "a disk that becomes slower: from 1 ms longer to 100 ms longer within a minute",
         lines: &["delay 1ms -m read,read_buf,write,write_buf,fsync,fdatasync,fsyncdir \
                   --ramp x1..x100/60s"],
     },
     Recipe {
         name: "fail-slow-stalling",
-        what: "one that stalls: nothing comes back for 1 s, then all is well for 9 s, on average",
+        what: "a disk that stalls: no answer for 1 s, then normal for 9 s, on average",
         lines: &["hang -m read,read_buf,write,write_buf,fsync,fdatasync,fsyncdir \
                   --on-for 1s --off-for 9s --random"],
     },

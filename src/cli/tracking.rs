@@ -17,8 +17,8 @@ use crate::unsynced::{Act, Order};
 /// What `slowfs mount` remembers.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Tracking {
-    /// Remember what is not durable, for `slowfs unsynced` and `slowfs power-cut`. Syncs promise what Linux's
-    /// filesystems keep, or only what POSIX does
+    /// Remember what is not durable, for `slowfs unsynced` and `slowfs power-cut`. Syncs promise what Linux
+    /// filesystems keep, or only what POSIX promises
     #[arg(
         long,
         value_name = "linux|posix",
@@ -28,24 +28,24 @@ pub(super) struct Tracking {
         conflicts_with = "passthrough_except"
     )]
     track_unsynced: Option<Promise>,
-    /// What remembering may take; beyond it the oldest counts as written back. More than 64 MiB of it goes to
-    /// a file [default: 1GiB]
+    /// How much to remember. Beyond it the oldest changes become durable. What exceeds 64 MiB goes to a
+    /// file [default: 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = words::bytes, requires = "track_unsynced")]
     unsynced_max: Option<u64>,
-    /// The directory of that file, which has no name [default: $TMPDIR, or /tmp]
+    /// The directory of this file, which has no name [default: $TMPDIR, or /tmp]
     #[arg(long, value_name = "DIR", requires = "track_unsynced")]
     unsynced_dir: Option<PathBuf>,
-    /// What is older counts as written back, as a kernel does it [default: 30s]
+    /// Older changes become durable, as a kernel writes them back [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "track_unsynced")]
     unsynced_age: Option<Duration>,
-    /// Where `slowfs power-cut --to` makes its directories: outside of what is mirrored, and best on the same
-    /// filesystem, where it may share what it does not change
+    /// Where `slowfs power-cut --to` builds its images: outside of the mirrored directory, and best on the
+    /// same filesystem, which may share unchanged data
     #[arg(long, value_name = "DIR", requires = "track_unsynced")]
     images: Option<PathBuf>,
-    /// Note the moments just before these, for `slowfs crash-test`: what is remembered grows until the end
+    /// Note the moments just before these methods, for `slowfs crash-test`. What is remembered grows until the end
     #[arg(long, value_name = "METHOD,...", value_delimiter = ',', requires = "track_unsynced")]
     unsynced_moments: Vec<Act>,
-    /// Note with each moment how long that file was: a program's output
+    /// Note at each moment the length of this file: a program's output
     #[arg(long, value_name = "FILE", requires = "unsynced_moments")]
     unsynced_output: Option<PathBuf>,
 }
@@ -99,31 +99,31 @@ impl Tracking {
 /// Which image.
 #[derive(Args, Clone, Debug)]
 pub(super) struct CutArgs {
-    /// Build it beside, by that name below the directory of `slowfs mount --images`; the mount goes on
+    /// Build an image of this name below the directory of `slowfs mount --images`; the mount goes on
     #[arg(long, value_name = "NAME", required_unless_present = "now")]
     pub(super) to: Option<String>,
-    /// Cut the power in place: what is under way fails, open files are cut off, and what was not durable is gone.
-    /// Several mounts are cut at one moment, or none
+    /// Cut the power in place: waiting operations fail, open files are cut off, and what was not durable is
+    /// gone. Several mounts are cut at one moment, or none
     #[arg(long, conflicts_with = "to")]
     pub(super) now: bool,
-    /// Leave it off then: everything fails with EIO until `slowfs power-on` or `slowfs clear`
+    /// Leave the power off: everything fails with EIO until `slowfs power-on` or `slowfs clear`
     #[arg(long, requires = "now")]
     pub(super) stay_off: bool,
-    /// Send SIGKILL to every process that has files of the mount open or mapped, as processes die with the power
+    /// First send SIGKILL to every process that has files of the mount open or mapped
     #[arg(long, requires = "now")]
     pub(super) kill: bool,
-    /// What is kept of what is not durable: nothing, everything, the first N entries of the log, or whatever
-    /// the dice say that a disk could hold
+    /// What to keep of what is not durable: nothing, everything, the first N entries of the log, or a random
+    /// choice that a disk could hold
     #[arg(long, value_name = "none|all|prefix:N|random", default_value = "none")]
     pub(super) keep: Keeping,
-    /// How many bytes are written at once or not at all: 512 or 4096
+    /// How many bytes are written as a whole or not at all: 512 or 4096
     #[arg(long, value_name = "BYTES", default_value_t)]
     pub(super) unit: Unit,
     /// Make the dice repeatable: the same N on the same log makes the same image
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// Refuse an image that would take longer to build, as what changes something waits so long; an image that
-    /// shares all data with what is there takes next to no time
+    /// Refuse an image that would make requests wait longer. An image that shares its data with the files
+    /// takes almost no time
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_time)]
     pub(super) max_stall: Duration,
 }

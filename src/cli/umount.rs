@@ -29,7 +29,7 @@ const SEARCHING: Duration = Duration::from_secs(2);
 pub(super) struct UmountArgs {
     /// The mountpoint of a mirror
     mountpoint: PathBuf,
-    /// End the daemon, busy or not: what is held is released, and who has files open there gets errors
+    /// End the daemon, busy or not. It releases what faults hold; programs with open files get errors
     #[arg(long, short)]
     force: bool,
 }
@@ -181,10 +181,10 @@ impl Busy {
         }
         why.extend(self.openers.blind_spot());
         if why.is_empty() {
-            why.push("who uses it cannot be seen from here".to_owned());
+            why.push("the programs that use it cannot be seen from here".to_owned());
         }
         let force = format!(
-            "`slowfs umount --force {mountpoint}` ends it all the same, and who uses it gets errors"
+            "`slowfs umount --force {mountpoint}` ends it all the same, and programs that use it get errors"
         );
         let gently = Some(what.join(" and ")).filter(|steps| !steps.is_empty());
         let what: Vec<_> = gently.into_iter().chain([force]).collect();
@@ -239,7 +239,8 @@ mod tests {
             let openers = Openers { found, missed, ..Openers::default() };
             Busy { openers, below, held }.told(Path::new("/m"))
         };
-        let force = "`slowfs umount --force /m` ends it all the same, and who uses it gets errors";
+        let force =
+            "`slowfs umount --force /m` ends it all the same, and programs that use it get errors";
         assert_eq!(
             busy(vec![opener(7)], 0, Some(2)),
             format!(
@@ -247,7 +248,10 @@ mod tests {
                  release what is held by `slowfs clear /m`, or {force}"
             )
         );
-        assert_eq!(busy(vec![], 0, None), format!("who uses it cannot be seen from here; {force}"));
+        assert_eq!(
+            busy(vec![], 0, None),
+            format!("the programs that use it cannot be seen from here; {force}")
+        );
         assert_eq!(
             busy(vec![], 3, Some(0)),
             format!("3 processes could not be looked at; {force}")
@@ -257,8 +261,8 @@ mod tests {
         assert_eq!(
             Busy { below, openers, held: None }.told(Path::new("/m m")),
             "/m m/a, /m m/b are mounted below it: unmount those first; files are open of 7 (cat: /m/f); \
-             end these programs, or `slowfs umount --force '/m m'` ends it all the same, and who uses it \
-             gets errors"
+             end these programs, or `slowfs umount --force '/m m'` ends it all the same, and programs that \
+             use it get errors"
         );
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn addresses(target: &Target) -> Result<Meant, String> {
         let wrong = |word, why| format!("{VARIABLE}: {word:?}: {why}");
         let read = |word| fleet::meant(word).map_err(|why| wrong(word, why));
         let read: Result<Vec<_>, _> = typed.split(',').map(read).collect();
-        return Ok((read?.concat(), Some("that address is of $SLOWFS_ADDR")));
+        return Ok((read?.concat(), Some("that address comes from $SLOWFS_ADDR")));
     }
     // Who stands nowhere, or in what was detached or removed, stands in no mount.
     if let Ok(Some(line)) = mirror_at(Path::new(".")) {
@@ -97,7 +97,7 @@ pub(super) fn addresses(target: &Target) -> Result<Meant, String> {
     match (doors.pop(), doors.len()) {
         (None, _) => Ok((
             vec![DEFAULT_ADDR.to_owned()],
-            Some("no mount is named and none was found, so the usual address was asked"),
+            Some("no mount is named and none was found, so the default address was asked"),
         )),
         (Some(only), 0) => Ok((vec![told(&only.socket)], None)),
         (Some(last), _) => {
@@ -204,7 +204,7 @@ pub(super) fn address_of(line: &MountLine) -> Result<String, String> {
     }
     Err(match own {
         Some((path, _)) => format!(
-            "the mirror at {mountpoint} belongs to user {}, who alone may use its control socket {}; \
+            "the mirror at {mountpoint} belongs to user {}, and only this user may use its control socket {}; \
              name its port by --addr, if it has one",
             line.owner,
             path.display()

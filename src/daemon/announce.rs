@@ -77,14 +77,14 @@ fn announce_ports(ready: &Ready, allow: &Allow) {
         None => tracing::info!("Thrift clients are not served (--listen none)"),
     }
     if let Some(address) = ready.http {
-        tracing::info!("HTTP is served on {address}, to who has the token");
+        tracing::info!("HTTP is served on {address}, to clients that have the token");
         if is_far(address) {
             tracing::warn!(
-                "who reads the traffic with {address} has the token: it is not encrypted"
+                "the traffic with {address} is not encrypted: whoever reads it has the token"
             );
         }
     }
     if !allow.is_everybody() {
-        tracing::info!("the ports serve only who comes from {allow} (--allow)");
+        tracing::info!("the ports serve only clients from {allow} (--allow)");
     }
 }

@@ -55,7 +55,7 @@ impl Hidden {
         let path = mountpoint.display();
         match &self.names {
             Some(names) if !names.is_empty() && !self.is_mirrored => tracing::warn!(
-                "{path} was not empty and is not what is mirrored; files hidden while mounted: {}",
+                "{path} was not empty and is not the mirrored directory; files hidden while mounted: {}",
                 listed(names)
             ),
             _ => {}
@@ -71,9 +71,7 @@ impl Hidden {
         } else if let Some(blind) = blind
             && self.names.as_ref().is_none_or(|names| !names.is_empty())
         {
-            tracing::info!(
-                "whether files below {path} were open before the mount is not quite known: {blind}"
-            );
+            tracing::info!("files below {path} may have been open before the mount: {blind}");
         }
     }
 }

@@ -80,11 +80,11 @@ pub(crate) enum StartError {
     #[error("cannot use the {0} file {1}: another daemon{2} runs with it; nothing was mounted")]
     OwnFileTaken(&'static str, PathBuf, String),
     /// What is for the daemon itself must not lie where it would be served.
-    #[error("cannot use {} for {option}: it lies below {}, where this mounts; name another", .dir.display(), .mountpoint.display())]
+    #[error("cannot use {} for {option}: it lies below the mountpoint {}; name another", .dir.display(), .mountpoint.display())]
     Below { option: &'static str, dir: PathBuf, mountpoint: PathBuf },
     /// Nor where what is mirrored lies.
     #[error(
-        "cannot keep images in {0}: it lies below {1}, which is mirrored; name another --images"
+        "cannot keep images in {0}: it lies below {1}, the mirrored directory; name another --images"
     )]
     ImagesBelow(PathBuf, PathBuf),
     /// The directory for images cannot be used.

@@ -107,7 +107,7 @@ impl Bounds {
     #[must_use]
     pub(crate) fn warnings(&self, fault: &Listed, behind: Option<FaultId>) -> Vec<String> {
         let behind = behind.map(|first| {
-            format!("it cannot fire as long as fault {first} stands, which always fires first")
+            format!("it cannot fire as long as fault {first} is set, which always fires first")
         });
         let unseen = (fault.unseen > 0).then(|| {
             format!(
@@ -165,7 +165,9 @@ impl Bounds {
         let own = own.unwrap_or_default();
         let others = table.hidden_by(id).into_iter().filter(|other| !beside.contains(other));
         let others = others.map(|other| {
-            format!("fault {other} cannot fire as long as it stands, which always fires first")
+            format!(
+                "fault {other} cannot fire as long as this one is set, which always fires first"
+            )
         });
         let unjudged = fault.and_then(|own| {
             let reach = self.reach.as_ref()?;

@@ -46,7 +46,7 @@ pub enum SpecError {
     #[error("--on-for and --off-for are given together, each longer than 0")]
     Phases,
     /// Lengths that are to be drawn, without their means.
-    #[error("random draws how long phases are: give their means, on-for and off-for")]
+    #[error("random draws the length of phases: give their means, on-for and off-for")]
     RandomPhases,
     /// A kind that does not exist.
     #[error("no kind of fault is called {}{}", shown(name), hint(near.as_deref()))]

@@ -46,7 +46,7 @@ impl Fault {
         let others = others.collect::<Vec<_>>().join(" and ");
         let holds = holds.name();
         (!others.is_empty()).then(|| {
-            format!("{others} beside {holds} does nothing: what {holds} lets go runs and succeeds")
+            format!("{others} beside {holds} does nothing: operations that {holds} releases run and succeed")
         })
     }
 

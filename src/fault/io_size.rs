@@ -9,7 +9,7 @@ pub(super) const IO_SIZE: &str = "io_size";
 pub(super) const PARAM: Param = Param::optional(
     IO_SIZE,
     ParamType::Size,
-    "how many bytes count as one operation at most [default: 256KiB]",
+    "the most bytes that count as one operation [default: 256KiB]",
 );
 
 /// How many bytes count as one operation at most, unless told.

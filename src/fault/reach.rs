@@ -55,7 +55,7 @@ impl Reach {
         let is_known =
             pattern.sieve().is_some() && pattern.is_sure() || pattern.as_str().is_empty();
         (!is_known && self.may_match(pattern)).then(|| {
-            "whether the pattern matches anything here was not judged: it looks around, refers back or is \
+            "slowfs cannot tell whether the pattern matches anything here: it looks around, refers back or is \
              too large for that"
                 .to_owned()
         })

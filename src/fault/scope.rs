@@ -139,7 +139,7 @@ pub(super) static FILTERS: [Filter; 5] = [
         futile: |_| None,
     },
     Filter {
-        param: Param::optional("size", ParamType::Range, "only requests of so many bytes"),
+        param: Param::optional("size", ParamType::Range, "only requests of this many bytes"),
         set: |filters, value| filters.size = range(value),
         value: |filters| filters.size.map(|size| Value::Text(size.to_string())),
         admits: |filters, op| {

@@ -122,7 +122,7 @@ impl Core {
     /// Also what was in it until it was removed, and is open still.
     fn visit_below(&self, directory: &Node, visit: &mut dyn FnMut(&Lying<'_, Note>)) {
         if let Err(error) = self.tree.visit_below(directory, visit) {
-            tracing::warn!("what is in a directory that is renamed is not counted: {error}");
+            tracing::warn!("cannot count what is in a renamed directory: {error}");
         }
         let mut above = Vec::new();
         self.tree.path(directory, &mut above);

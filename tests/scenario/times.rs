@@ -76,7 +76,7 @@ fn what_is_told_makes_no_step_late() {
     let told: Vec<_> = events.iter().filter(|event| !event.warnings.is_empty()).collect();
     let [of_all] = told.as_slice() else { panic!("{} of {} events", told.len(), events.len()) };
     assert_eq!((of_all.line, of_all.warnings.len()), (999, 9));
-    let first = "fault 2: it cannot fire as long as fault 1 stands, which always fires first";
+    let first = "fault 2: it cannot fire as long as fault 1 is set, which always fires first";
     assert_eq!(of_all.warnings[0], first);
     assert_eq!(of_all.warnings[8], "990 more such warnings; `slowfs list` tells them");
 }

@@ -34,8 +34,8 @@ const DIRECTORY: &str = "{}";
 /// What `slowfs crash-test` is told.
 #[derive(Debug, clap::Args)]
 pub(super) struct CrashTestArgs {
-    /// Judge each image by that command of sh: {} is the image, and standard input is what the program had
-    /// printed by then. It fails where something is missing or broken
+    /// Check each image by this command of sh: {} is the image, and standard input is what the program had
+    /// printed by then. It must fail if something is missing or broken
     #[arg(long, value_name = "CMD")]
     check: String,
     /// Cut the power just before each of these, and at the end
@@ -46,31 +46,31 @@ pub(super) struct CrashTestArgs {
         default_value = "fsync,fdatasync,fsyncdir,rename"
     )]
     at: Vec<Act>,
-    /// What images keep of what is not durable, one each: none, all, prefix:N or random, also several times
+    /// What images keep of what is not durable, one image each: none, all, prefix:N or random; may be repeated
     #[arg(long, value_name = "KEEP,...", value_delimiter = ',', default_value = "none,random")]
     keep: Vec<Keeping>,
-    /// How many bytes are written at once or not at all: 512 or 4096
+    /// How many bytes are written as a whole or not at all: 512 or 4096
     #[arg(long, value_name = "BYTES", default_value_t)]
     unit: Unit,
     /// Make the dice repeatable
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// What syncs promise: what Linux's filesystems keep, or only what POSIX does
+    /// What syncs promise: what Linux filesystems keep, or only what POSIX promises
     #[arg(long, value_name = "linux|posix", default_value = "linux")]
     order: Promise,
-    /// Begin with a copy of that directory, not with an empty one
+    /// Begin with a copy of this directory, not with an empty one
     #[arg(long, value_name = "DIR")]
     tree: Option<PathBuf>,
-    /// Check N images at most, spread over the run
+    /// Check at most N images, spread over the run
     #[arg(long, value_name = "N", value_parser = parse_number(1..=u64::MAX))]
     limit: Option<u64>,
-    /// Check the image of that number only
+    /// Check only the image of this number
     #[arg(long, value_name = "N", value_parser = parse_number(1..=u64::MAX), conflicts_with = "limit")]
     only: Option<u64>,
-    /// Leave there the images that the check has failed on, as they were before it
+    /// Keep images on which the check failed in this directory, as they were before the check
     #[arg(long, value_name = "DIR")]
     keep_images: Option<PathBuf>,
-    /// How long a check may take
+    /// The longest time that a check may take
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time)]
     timeout: Duration,
     /// Print one JSON object instead of the table

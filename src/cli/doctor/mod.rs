@@ -27,7 +27,7 @@ pub(super) use self::report::field_names;
 /// What `slowfs doctor` is told.
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
-    /// Look at this mount only, beside the machine
+    /// Check the machine, and of its mounts only this one
     #[arg(value_name = "MOUNT")]
     mountpoint: Option<PathBuf>,
     /// Print JSON, one object

@@ -28,17 +28,17 @@ const PROBED: Duration = Duration::from_secs(10);
 /// What is recorded, and where to.
 #[derive(Args, Clone, Debug)]
 pub(super) struct RecordArgs {
-    /// The mount whose traffic is recorded, by a path on it; or a directory elsewhere that is probed with files of its
-    /// own. Without it the mount that --mount, --addr and the rest name
+    /// A path on the mount whose traffic to record, or a directory elsewhere to probe. By default the mount of
+    /// --mount, --addr and so on
     #[arg(value_name = "MOUNT|DIR", conflicts_with_all = ["mount", "addr"])]
     path: Option<PathBuf>,
-    /// Write to this file, which must not be there yet
+    /// Write to this file, which must not exist yet
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// Write over the file if it is there
+    /// Replace the file if it exists
     #[arg(long)]
     force: bool,
-    /// End after this time [default: until ctrl-C; of a directory 10s]
+    /// End after this time [default: until ctrl-C; for a directory 10s]
     #[arg(long = "for", value_name = "TIME", value_parser = parse_interval)]
     lasts: Option<Duration>,
     /// Only requests that consult one of these methods

@@ -24,14 +24,14 @@ use super::{output, whom};
 /// What is run.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct RunArgs {
-    /// The file with the scenario; a mountpoint may stand before it
+    /// The file with the scenario; a mountpoint may come before it
     #[arg(value_name = "FILE", required = true, num_args = 1..)]
     paths: Vec<PathBuf>,
-    /// Begin it and leave: it goes on by itself, to its end or `slowfs clear`
+    /// Start it and return: it goes on by itself, to its end or until `slowfs clear`
     #[arg(long, conflicts_with = "report")]
     detach: bool,
-    /// Write there what came of it: latency over time, steps, phases; JSON if the file's name ends in .json,
-    /// else a page
+    /// Write a report to this file: latency over time, steps, phases. JSON if its name ends in .json, else one
+    /// HTML page
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }

@@ -34,13 +34,13 @@ use super::trial::{Mirror, Wanted, on_mirrors};
 /// What `slowfs selftest` is told.
 #[derive(Debug, clap::Args)]
 pub(super) struct SelftestArgs {
-    /// Measure for a few seconds only: the intervals are wider
+    /// Measure for a few seconds only; the intervals are wider
     #[arg(long)]
     quick: bool,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
-    /// Draw there what was got against what was asked
+    /// Draw a plot to this file: what was got against what was asked
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }

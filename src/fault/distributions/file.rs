@@ -10,8 +10,8 @@ const PREFIX: &str = "file:";
 pub(super) const FORM: Form = Form {
     prefix: PREFIX,
     form: "file:FILE",
-    about: "as measured, each method and size by its own: FILE is what `slowfs record` writes, lines \
-            `QUANTILE=TIME`, or CSV with the columns method,len,latency_ns; what is in it is sent",
+    about: "as measured, by method and size: FILE is one that `slowfs record` wrote, has lines \
+            `QUANTILE=TIME`, or is CSV with the columns method,len,latency_ns; its content is sent",
     read,
 };
 

@@ -3,7 +3,7 @@
 use super::{Form, Shape};
 use crate::fault::words::{ValueError, time};
 
-pub(super) const FORM: Form = Form { prefix: "", form: "TIME", about: "always this long", read };
+pub(super) const FORM: Form = Form { prefix: "", form: "TIME", about: "always the same", read };
 
 fn read(text: &str) -> Result<Shape, ValueError> {
     time(text).map(Shape::Fixed)

@@ -9,7 +9,7 @@ use crate::fault::words::{ValueError, time, time_text};
 pub(super) const FORM: Form = Form {
     prefix: "lognormal:",
     form: "lognormal:p50=T,p99=T",
-    about: "lognormal by its median and its 99th percentile, a tail as disks have it: \
+    about: "lognormal by its median and 99th percentile, with a tail as disks have it: \
             p50 exp(s Q(u)), s = ln(p99 / p50) / 2.326348",
     read,
 };

@@ -9,7 +9,7 @@ use crate::fault::words::{ValueError, time_text};
 pub(super) const FORM: Form = Form {
     prefix: "normal:",
     form: "normal:MEAN,SD",
-    about: "normal with that standard deviation, none below 0: MEAN + SD Q(u)",
+    about: "normal with this standard deviation, but never below 0: MEAN + SD Q(u)",
     read,
 };
 

@@ -8,7 +8,7 @@ use crate::fault::words::{ValueError, time, time_text};
 pub(super) const FORM: Form = Form {
     prefix: "pareto:",
     form: "pareto:MIN,ALPHA",
-    about: "a power law from MIN on, the heavier its tail the smaller ALPHA: \
+    about: "a power law from MIN on, with a heavier tail for a smaller ALPHA: \
             MIN (1 - u)^(-1 / ALPHA)",
     read,
 };

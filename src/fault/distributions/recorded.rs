@@ -13,7 +13,7 @@ const PREFIX: &str = "recorded:";
 pub(super) const FORM: Form = Form {
     prefix: PREFIX,
     form: "recorded:METHOD[.SIZE]:0=T,...,100=T;...",
-    about: "by tables, one for each method, or several with +, and size; what is of none takes no time",
+    about: "by tables, one for each method (or several with +) and size; a method without one is not delayed",
     read,
 };
 

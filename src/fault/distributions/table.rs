@@ -8,7 +8,7 @@ use crate::fault::words::{ValueError, time, time_text};
 pub(super) const FORM: Form = Form {
     prefix: "table:",
     form: "table:0=T,Q=T,...,100=T",
-    about: "by quantiles in percent, straight between each and the next",
+    about: "by quantiles in percent, linear between each and the next",
     read,
 };
 

@@ -6,7 +6,7 @@ use crate::fault::words::ValueError;
 pub(super) const FORM: Form = Form {
     prefix: "x",
     form: "xN",
-    about: "N times the backing's own time, whatever that is: the operation runs, and its answer \
+    about: "N times as long as the backing takes: the operation runs, and its answer \
             waits N - 1 times as long",
     read,
 };

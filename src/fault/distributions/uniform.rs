@@ -8,7 +8,7 @@ use crate::fault::words::{ValueError, time, time_text};
 pub(super) const FORM: Form = Form {
     prefix: "uniform:",
     form: "uniform:A..B",
-    about: "any time from A to B, each equally likely: A + u (B - A)",
+    about: "any time from A to B, all equally likely: A + u (B - A)",
     read,
 };
 

@@ -29,12 +29,12 @@ static PARAMS: &[Param] = &[
     Param::optional(
         DENSITY,
         ParamType::Share,
-        "how many of the units are bad [default: all of the range]",
+        "the share of units that are bad [default: all of the range]",
     ),
     Param::optional(
         UNIT,
         ParamType::Size,
-        "what is bad or good as a whole, a power of two from 512 to 1MiB [default: 512]",
+        "size of a unit, which is bad or good as a whole: a power of two from 512 to 1MiB [default: 512]",
     ),
     Param::optional(STICKY, ParamType::Flag, "no write heals them"),
 ];
@@ -45,20 +45,20 @@ impl Kind for BadSector {
     }
 
     fn about(&self) -> &'static str {
-        "Fail reads of parts of files, each time, until these are written again"
+        "Fail reads of parts of files, every time, until these are written again"
     }
 
     fn details(&self) -> &'static str {
-        "A read that arrives and touches a bad unit fails with EIO, also when it is repeated, until a \
-         write covers the unit wholly; one that covers it in part heals nothing, and `--sticky` units stay \
-         bad for ever. A write that ends at or behind the end of the file covers its last unit, as a disk gets \
-         that whole, and what lies behind the end is never bad. The units that touch the range are bad, or the share of them that the density says: \
-         which, follows from the seed, the fault's name or number, the inode's number and the unit, so that \
-         another mount of the same directory with the same seed has the same. Of a page that is read all \
-         units up to the end of the file count. What the page cache has is read from there, and \
-         files are opened as ever: a mapped page that cannot be read in is a SIGBUS. A copy reads its source \
-         and writes its target. Of the healed 65,536 stretches are remembered, some 4 MiB; what is \
-         healed beyond that is bad again, as on a disk without spare sectors, which the log says.\n\
+        "A read that arrives and touches a bad unit fails with EIO, every time, until a write covers the whole unit. A write that covers only a \
+         part of it changes nothing, and `--sticky` units stay bad forever. A write that reaches the end of the file covers its last unit. Bytes \
+         after the end are never bad.\n\
+         \n\
+         All units that touch the range are bad, or the share of them that the density says. Which ones depends on the seed, the fault's name or \
+         id, the inode number and the unit. So another mount of the same directory with the same seed has the same bad units.\n\
+         \n\
+         If a page is read, all its units up to the end of the file count. Data in the page cache can still be read, and files can still be \
+         opened. If a mapped page cannot be read, the program gets SIGBUS. A copy reads its source and writes its target. It remembers 65,536 \
+         healed stretches, in some 4 MiB. Beyond that, healed units become bad again, as on a disk without spare sectors, and the log says so.\n\
          \n    slowfs bad-sector --range 20KiB..24KiB -r '.*/data/.*'\
          \n    slowfs bad-sector --density 1e-4\
          \n    slowfs bad-sector --density 0.1% --unit 4KiB --sticky -r '.*/base/.*'"
@@ -188,7 +188,7 @@ impl Bad {
         let mut healed = self.healed.lock();
         if !healed.units.add(inode, start, end) && !std::mem::replace(&mut healed.said, true) {
             tracing::warn!(
-                "bad-sector: too many stretches are healed to remember more: further ones stay bad"
+                "bad-sector: it remembers no more healed stretches: further ones stay bad"
             );
         }
     }

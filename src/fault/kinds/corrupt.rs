@@ -32,14 +32,14 @@ const PARAMS: &[Param] = &[
         of: ParamType::Form("flip[:BITS]|zero|random|stale"),
         first: true,
         required: true,
-        about: "a bit of each spot is flipped, or so many; or its bytes are zeros, random, or what was there \
+        about: "flip one bit of each spot, or BITS of them; or make its bytes zeros, random, or what was there \
                 before",
     },
-    Param::optional(UNIT, ParamType::Size, "how large a unit is, a power of two [default: 512]"),
+    Param::optional(UNIT, ParamType::Size, "size of a unit, a power of two [default: 512]"),
     Param::optional(
         SPOTS,
         ParamType::Positive,
-        "how many spots of a request are spoilt [default: 1]",
+        "how many spots of a request are changed [default: 1]",
     ),
     Param::optional(LENGTH, ParamType::Positive, "how many units a spot has [default: 1]"),
     hidden::HIDDEN,
@@ -51,23 +51,32 @@ impl Kind for Corrupt {
     }
 
     fn about(&self) -> &'static str {
-        "Spoil bytes that matching operations write or read"
+        "Change bytes that matching operations write or read"
     }
 
     fn details(&self) -> &'static str {
-        "On writes other bytes are stored than were written, and success is told; a copy is a write of its \
-         target. On reads other bytes are answered than are stored, and nothing else changes: of read(2) \
-         past the page cache only, as what fills the cache would go on to whoever reads there next; such \
-         reads count as skipped. Files that are opened while it stands are read past the cache; those that \
-         were open before are out of its reach until they are opened again, as `slowfs list` tells. The spots \
-         are drawn among the units of the request, which lie as in the file; `--range` says which requests are \
-         hit, and does not bound the spots. One write(2) may arrive as several writes: an unaligned one to a \
-         page that is not cached comes as two, of which `--count 1` hits one. `stale` is what was there before: \
-         on writes the spots are not written, on reads they are what they were before they were last written, \
-         while it stands; reads of what was not are skipped. Of that 64 MiB are remembered, the oldest goes \
-         first, which the log says. The time of modification is moved on, so that the next read(2) finds \
-         what is stored; with `--hidden` it stays as before the write, and what the kernel has cached shows \
-         the write until it is dropped.\n\
+        "On writes, other bytes are stored than were written, and the write succeeds. A copy is a \
+         write of its target. On reads, other bytes are answered than are stored; the stored \
+         bytes do not change.\n\
+         \n\
+         Of reads only read(2) past the page cache is changed, because what fills the cache goes \
+         to other readers too. Other reads are skipped. Reads of files that are opened while the \
+         fault is set bypass the page cache. Files that were open before are out of its reach \
+         until they are opened again; `slowfs list` counts them.\n\
+         \n\
+         The spots are drawn among the units of the request, which are aligned in the file. \
+         `--range` selects requests; it does not limit the spots. One write(2) may arrive as \
+         several writes: an unaligned write to a page that is not cached arrives as two, and \
+         `--count 1` changes one of them.\n\
+         \n\
+         `stale` gives old bytes. On writes, the spots are not written. On reads, they are as \
+         they were before their last write, if that came while the fault was set; other reads are \
+         skipped. It remembers 64 MiB of old bytes. Beyond that it forgets the oldest, and the \
+         log says so.\n\
+         \n\
+         The modification time changes, so the next read(2) finds what is stored. With `--hidden` \
+         it stays as before the write; then the kernel's cache shows the written data until it is \
+         dropped.\n\
          \n    slowfs corrupt flip -m write -r '.*/data/.*' --count 1\
          \n    slowfs corrupt random --spots 3 --length 8 -m read -p 1%\
          \n    slowfs corrupt stale --unit 4KiB -m write --after 100 --count 1\
@@ -183,7 +192,7 @@ impl Corrupting {
         let fits = memory.before.written(inode, &(at(part.start)..at(part.end)), before);
         if !fits && !mem::replace(&mut memory.said, true) {
             tracing::warn!(
-                "corrupt stale: more is written over than is remembered: the oldest is no more"
+                "corrupt stale: more bytes are overwritten than it remembers: the oldest are forgotten"
             );
         }
     }

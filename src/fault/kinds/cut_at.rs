@@ -29,24 +29,24 @@ static PARAMS: &[Param] = &[
         of: ParamType::Methods,
         first: true,
         required: true,
-        about: "at an operation of these methods, that of `--after N` the first N let by",
+        about: "at the first operation of these methods; with `--after N` let N of them pass",
     },
     Param::optional(
         WHEN,
         ParamType::Choice(&[BEFORE, AFTER]),
-        "before that operation, which is not done then, or once it is done [default: before]",
+        "before the operation, which is then not done, or after it is done [default: before]",
     ),
     Param::optional(
         KEEP,
         ParamType::Form("none|all|prefix:N|random"),
-        "what is left of what was not durable [default: none]",
+        "what to keep of what is not durable [default: none]",
     ),
     Param::optional(
         UNIT,
         ParamType::Choice(Unit::NAMES),
-        "how many bytes are written at once or not at all [default: 512]",
+        "how many bytes are written as a whole or not at all [default: 512]",
     ),
-    Param::optional(SEED, ParamType::Count, "make the dice repeatable [default: by chance]"),
+    Param::optional(SEED, ParamType::Count, "make the dice repeatable [default: a random seed]"),
     Param::optional(
         KILL,
         ParamType::Flag,
@@ -65,15 +65,18 @@ impl Kind for CutAt {
     }
 
     fn about(&self) -> &'static str {
-        "Cut the power at an operation, as `slowfs power-cut --now`"
+        "Cut the power at an operation, as `slowfs power-cut --now` does"
     }
 
     fn details(&self) -> &'static str {
-        "The operation that it waits for is answered EIO once the power was cut; with `--when after` it is done \
-         before that, and what it did is kept or lost as everything else. Then it is over: it cuts once, and \
-         `slowfs list --ended` has it. If that operation is not done, as another cut has come before it, it cuts \
-         nothing, is over all the same, and the log says so. What is under way beside that operation ends before the cut. Reads count as they \
-         arrive, not as they are asked for. It needs a mount with --track-unsynced; docs/power-cut.md says what a cut leaves.\n\
+        "When the operation comes, the power is cut, and the operation fails with EIO. With \
+         `--when after` it is done first, and what it did is kept or lost like everything else. \
+         Other running operations end before the cut. Then the fault is over: it cuts once, and \
+         `slowfs list --ended` shows it. If another cut comes first, so that the operation is not \
+         done, it cuts nothing and is over all the same; the log says so.\n\
+         \n\
+         Reads count when they arrive, not when the program asks for them. It needs a mount with \
+         --track-unsynced. docs/power-cut.md says what a cut leaves.\n\
          \n    slowfs cut-at fsync,fdatasync --after 3\
          \n    slowfs cut-at rename --when after --keep random --seed 7 --kill\
          \n    slowfs cut-at write -r '.*/wal/.*' --after 100 --stay-off"

@@ -24,14 +24,14 @@ const PARAMS: &[Param] = &[
         of: ParamType::Distribution,
         first: true,
         required: true,
-        about: "how long, as in 300ms, 1us, 2s; or how that is distributed, as in exp:5ms",
+        about: "how long, as in 300ms, 1us, 2s; or a distribution, as in exp:5ms",
     },
     Param::optional(
         PER_BYTE,
         ParamType::Time,
-        "so much longer for each byte that is read, written, copied or allocated",
+        "additional time for each byte that is read, written, copied or allocated",
     ),
-    when::param("whether the operation waits, or its answer once it has run"),
+    when::param("hold the operation, or its answer after it has run"),
 ];
 
 impl Kind for Delay {
@@ -44,12 +44,12 @@ impl Kind for Delay {
     }
 
     fn details(&self) -> &'static str {
-        "An operation waits so long, from its arrival, before it runs. It holds up nothing else. \
-         Clearing the fault releases it at once. With `--when after` it runs at once, and its answer \
-         waits so long from when it has run: done, but late.\n\
+        "The operation waits before it runs. The time counts from its arrival. Other operations \
+         do not wait. Clearing the fault releases it at once. With `--when after` the operation \
+         runs at once, and its answer waits: done, but late.\n\
          \n\
-         A distribution is drawn anew for each operation, and none is longer than an hour unless \
-         `,max=TIME` behind it says so.\n\
+         A distribution is drawn again for each operation. No delay is longer than an hour; \
+         `,max=TIME` after a distribution sets another maximum.\n\
          \n    slowfs delay 300ms -m fsync,fdatasync -r '.*/wal/.*'\
          \n    slowfs delay lognormal:p50=5ms,p99=80ms -m write,fsync\
          \n    slowfs delay pareto:1ms,0.9,max=2s -m read\

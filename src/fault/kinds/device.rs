@@ -22,19 +22,21 @@ impl Kind for Device {
     }
 
     fn about(&self) -> &'static str {
-        "Take the time that a disk takes: a hard disk, an SSD, a cloud volume"
+        "Take as much time as a certain disk: a hard disk, an SSD, a cloud volume"
     }
 
     fn details(&self) -> &'static str {
-        "Each request is due when such a disk would be done with it, as a function of when all requests \
-         came: it waits for a channel, seeks, and moves its bytes; a write ends in the cache, if there is \
-         one, which drains behind it; a sync waits for the drain, then flushes; credits run out and are \
-         earned again. A request that is due then runs, so that the mount's own time comes on top. Reads \
-         that the page cache answers take no time. Several devices stand beside each other, each for the \
-         files that it matches. `slowfs kinds device NAME` prints the file of a preset; change it, and give \
-         its path instead. A file may also be \
-         what `slowfs record` writes, or CSV with the columns method,len,latency_ns: then each method and size takes \
-         the times that were recorded. Beside a preset or a file single figures can be given.\n\
+        "Each request is due when such a disk would have finished it. It waits for a channel, \
+         seeks, and moves its bytes. A write ends in the cache, if there is one, which drains in \
+         the background. A sync waits for the drain, then flushes. Credits are used up and earned \
+         again. When a request is due it runs, so the mount's own time is added. Reads from the \
+         page cache take no time.\n\
+         \n\
+         There may be several devices, each for the files that it matches. `slowfs kinds device \
+         NAME` prints the file of a preset: change it, and give its path instead. A file may also \
+         be one that `slowfs record` wrote, or CSV with the columns method,len,latency_ns. Then \
+         each method and size takes its recorded times. Single figures can be given beside a \
+         preset or a file.\n\
          \n    slowfs device nvme -r '.*/wal/.*'\
          \n    slowfs device hdd -r '.*/data/.*'\
          \n    slowfs device ebs-gp3:6000,250MiB\

@@ -44,9 +44,9 @@ const PARAMS: &[Param] = &[
         of: ParamType::Errnos,
         first: true,
         required: true,
-        about: "error names or numbers, one of which is drawn each time; or `random`",
+        about: "names or numbers of errors, of which one is drawn each time; or `random`",
     },
-    when::param("whether it comes in place of the operation, or once that is done"),
+    when::param("fail in place of the operation, or after it is done [default: before]"),
 ];
 
 impl Kind for Error {
@@ -59,11 +59,14 @@ impl Kind for Error {
     }
 
     fn details(&self) -> &'static str {
-        "An operation is not done and fails with one of these errors, each equally likely; `random` \
-         is any of E2BIG to EXFULL. With `--when after` it is done, and fails all the same: what changes \
-         something, and syncs. On unlink, rmdir and rename that takes Linux 6.16, and filesystems that are \
-         mounted within the mirror may be detached by it. With `--writeback-cache` it cannot be set on what \
-         changes the size of a file or its time of modification.\n\
+        "The operation is not done, and fails with one of these errors, each equally likely. \
+         `random` draws any error from E2BIG to EXFULL.\n\
+         \n\
+         With `--when after` the operation is done, but fails all the same. That is for \
+         operations that change something, and for syncs. On unlink, rmdir and rename it needs \
+         Linux 6.16, and may detach filesystems that are mounted within the mirror. With \
+         `--writeback-cache` it is refused on what changes the size or the modification time of a \
+         file.\n\
          \n    slowfs error EIO -m fsync -p 1%\
          \n    slowfs error ENOSPC,EDQUOT -m write,fallocate --for 1m\
          \n    slowfs error EIO --when after -m fsync,rename --count 1"
@@ -83,7 +86,7 @@ impl Kind for Error {
 
     fn idle_on(&self) -> (MethodSet, &'static str) {
         let unheard = Call::Release.methods().union(Call::Releasedir.methods());
-        (unheard, "the kernel tells nobody how it ended; close(2) is told of flush")
+        (unheard, "no program learns how it ended; close(2) reports flush")
     }
 
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {

@@ -20,7 +20,7 @@ static PARAMS: &[Param] = &[Param {
     of: ParamType::Choice(&[LOST, DIRTY]),
     first: true,
     required: true,
-    about: "lost: no later sync stores what this one was to, unless it is written again; dirty: the next one does",
+    about: "lost: later syncs do not store the data, unless it is written again; dirty: the next sync does",
 }];
 
 impl Kind for FsyncFail {
@@ -29,18 +29,25 @@ impl Kind for FsyncFail {
     }
 
     fn about(&self) -> &'static str {
-        "Fail matching syncs with EIO as filesystems do that cannot write back"
+        "Fail matching syncs with EIO, as filesystems do that cannot write back"
     }
 
     fn details(&self) -> &'static str {
-        "What filesystems do differs once they cannot write back. With `lost`, as on ext4 (data=ordered) and XFS, the pages \
-         count as clean from then on: they are read as ever, but a sync that is tried again succeeds and stores nothing of them, and \
-         a power cut takes them back, unless the program has written them again. EIO comes once by each descriptor that \
-         was open then, when it is synced; if whom it was for has died before, by the next that is opened. Names, attributes and sizes are not lost: \
-         the next sync that succeeds makes them durable, so that a file may have its size, and zeros in it. With `dirty` the \
-         pages stay dirty, EIO comes by the descriptor that is synced only, and a sync that is tried again and succeeds stores all. `slowfs power-cut` shows what is left, \
-         `slowfs unsynced` what is lost: so it needs a mount with --track-unsynced. The sync that a write by O_SYNC or O_DSYNC includes is a sync \
-         of what it has written; of a directory nothing is ever lost.\
+        "Filesystems differ in what they do after a write-back has failed.\n\
+         \n\
+         `lost` does as ext4 (data=ordered) and XFS. The pages count as clean: they can be read \
+         as before, but a sync that is tried again succeeds and does not store them. A power cut \
+         takes them back, unless the program has written them again. Each descriptor that was \
+         open then gets EIO once, when it is synced. If its process has died before, the next \
+         descriptor that is opened gets it. Names, attributes and sizes are not lost: the next \
+         sync that succeeds makes them durable. So a file may have its size, with zeros in it.\n\
+         \n\
+         With `dirty` the pages stay dirty. Only the descriptor that is synced gets EIO, and the \
+         next sync that succeeds stores everything.\n\
+         \n\
+         It needs a mount with --track-unsynced. `slowfs power-cut` shows what is left, `slowfs \
+         unsynced` what is lost. A write with O_SYNC or O_DSYNC includes a sync of what it has \
+         written. A sync of a directory loses nothing.\n\
          \n    slowfs fsync-fail lost --count 1\
          \n    slowfs fsync-fail dirty -m fsync,fdatasync -r '.*/wal/.*' -p 10%"
     }

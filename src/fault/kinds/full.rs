@@ -23,11 +23,11 @@ const EDQUOT: &str = "EDQUOT";
 static PARAMS: &[Param] = &[
     Param { required: true, ..Param::optional(FREE, ParamType::Size, "how many bytes are left") },
     Param::optional(INODES, ParamType::Count, "how many inodes are left [default: not counted]"),
-    Param::optional(OWNER, ParamType::Count, "only files of this user, by number, as of a quota"),
+    Param::optional(OWNER, ParamType::Count, "only files of this user (a number), as a quota does"),
     Param::optional(
         ERRNO,
         ParamType::Choice(&[ENOSPC, EDQUOT]),
-        "what is answered where nothing is left [default: ENOSPC]",
+        "the error when nothing is left [default: ENOSPC]",
     ),
 ];
 
@@ -37,25 +37,33 @@ impl Kind for Full {
     }
 
     fn about(&self) -> &'static str {
-        "Have so much space left, and then none"
+        "Have only so much free space, and then none"
     }
 
     fn details(&self) -> &'static str {
-        "What files come to occupy in the backing, in blocks of 4 KiB, is taken from what is left, and comes \
-         back when it is truncated, punched or removed: of a file that is open with its last close. A \
-         write(2) or copy of which only a part fits ends short, and the next fails; what is written back \
-         from a mapping, fallocate(2), and what makes a file, a directory or a link is done whole or fails. \
-         Writing over blocks that are there takes nothing, nor does a hole. Those who write at once never get \
-         more than there is. Whether a request fits is known when it runs: what a delay holds is held before. \
-         df(1) and statfs(2) show what is left, up to what the backing has, unless it is set for some files \
-         only (`-r`, `--owner`): then they show the backing's. A file that changes its owner is refused \
-         nothing. With `-r` a rename or a link that brings files among these takes what they have, whole or not \
-         at all, beside what it replaces; what leaves them is given back. All that is in a directory is looked \
-         at while its rename waits. Not charged, and not given back: extended \
-         attributes, what a directory grows by, and what the backing takes by itself later. What it gives by \
-         itself comes back when the file is next cut, or removed; of more than 65,536 files, not at all. In a \
-         file with holes, blocks that were allocated ahead may count as not there before a write, where the \
-         backing does not tell: it has no FIEMAP, and is no tmpfs on Linux 6.5 or later.\n\
+        "The blocks that files occupy in the backing, of 4 KiB each, are taken from the space \
+         that is left. They come back when they are truncated, punched or removed; for a removed \
+         file that is open, at its last close. Overwriting existing blocks takes nothing, and \
+         neither does a hole.\n\
+         \n\
+         If only a part of a write(2) or copy fits, it is short, and the next one fails. \
+         Write-back of a mapping, fallocate(2), and what makes a file, a directory or a link is \
+         done as a whole or fails. Concurrent writers never get more than there is. Space is \
+         checked when the request runs, so after its delay.\n\
+         \n\
+         df(1) and statfs(2) show what is left, up to what the backing has. If the fault is for \
+         some files only (`-r`, `--owner`), they show the space of the backing.\n\
+         \n\
+         With `-r`, a rename or link that brings files among the matching ones takes their space \
+         as a whole, or fails; what it replaces counts. Files that leave give their space back. \
+         The rename of a directory waits while everything in it is counted. A change of a file's \
+         owner is never refused.\n\
+         \n\
+         Not counted are extended attributes, the growth of directories, and what the backing \
+         allocates later by itself. What the backing frees by itself comes back when the file is \
+         next truncated, or removed; if these are more than 65,536 files, not at all. In a file \
+         with holes, blocks that were allocated ahead may count as new. That is so if the backing \
+         does not show them: it has no FIEMAP, and is no tmpfs on Linux 6.5 or later.\n\
          \n    slowfs full --free 10MiB\
          \n    slowfs full --free 0 -r '.*/pg_wal/.*'\
          \n    slowfs full --free 1GiB --inodes 1000 --owner 999 --errno EDQUOT"

@@ -19,8 +19,9 @@ impl Kind for Hang {
     }
 
     fn details(&self) -> &'static str {
-        "An operation waits until the fault is cleared, replaced or over, and with phases no longer than \
-         the on phase in which it came. A caller that is killed meanwhile is free at once.\n\
+        "The operation waits until the fault is cleared, replaced or over. With phases it waits \
+         at most until the end of the on phase in which it came. A caller that is killed \
+         meanwhile is soon free.\n\
          \n    slowfs hang -m fsync\
          \n    slowfs hang -m write -r '.*/wal/.*' --for 10s\
          \n    slowfs hang -m fsync --on-for 2s --off-for 20s --random"

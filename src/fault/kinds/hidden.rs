@@ -6,7 +6,7 @@ use crate::fault::words::{Args, Param, ParamType, Value};
 pub(super) const HIDDEN: Param = Param::optional(
     "hidden",
     ParamType::Flag,
-    "leave the time of modification as it was: what the kernel has cached hides it",
+    "do not change the modification time: the kernel's cache then hides the change",
 );
 
 /// Whether it is set.

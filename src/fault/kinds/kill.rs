@@ -20,9 +20,9 @@ impl Kind for Kill {
     }
 
     fn details(&self) -> &'static str {
-        "The calling process gets SIGKILL, after a delay if there is one beside it; the operation \
-         then goes on. Never pid 1, nor slowfs itself. Operations of the kernel and of processes in \
-         pid namespaces that slowfs cannot see are skipped.\n\
+        "The calling process gets SIGKILL; if the fault also has a delay, after the delay. Then \
+         the operation goes on. pid 1 and slowfs itself are never killed. Operations of the \
+         kernel, and of processes in pid namespaces that slowfs cannot see, are skipped.\n\
          \n    slowfs kill -m fsync -r '.*/wal/.*' --after 100 --count 1"
     }
 
@@ -36,7 +36,7 @@ impl Kind for Kill {
 
     fn idle_on(&self) -> (MethodSet, &'static str) {
         let nobodys = Call::Release.methods().union(Call::Releasedir.methods());
-        (nobodys, "the kernel asks it, and no caller comes with it")
+        (nobodys, "the kernel sends it, without a caller")
     }
 
     fn make(&self, _: &Args) -> Result<Box<dyn Effect>, SpecError> {

@@ -16,8 +16,8 @@ pub(super) const AT: &str = "at";
 pub(super) static PARAMS: &[Param] = &[Param::optional(
     AT,
     ParamType::Methods,
-    "set in at an operation of these methods, that of `--after N` the first N let by [default: \
-            at once]",
+    "set in at the first operation of these methods; with `--after N` let N of them pass \
+            [default: at once]",
 )];
 
 /// Whether an operation is one of close(2), which fails on no filesystem for want of the disk: the kernel

@@ -16,14 +16,15 @@ impl Kind for LostWrite {
     }
 
     fn about(&self) -> &'static str {
-        "Tell matching writes as done, and write nothing"
+        "Report matching writes as done, but write nothing"
     }
 
     fn details(&self) -> &'static str {
-        "Nothing of a write reaches the backing, and it is answered as if all of it had; a file that was to \
-         grow has grown, by a hole. The time of modification moves on, so that the next read(2) finds what is \
-         stored; with `--hidden` it stays, and what the kernel has cached shows the write until it is \
-         dropped. A copy is a write of its target.\n\
+        "Nothing of a write reaches the backing, but it succeeds as if all of it had. If the file \
+         was to grow, it grows by a hole. A copy is a write of its target.\n\
+         \n\
+         The modification time changes, so the next read(2) finds what is stored. With `--hidden` \
+         it does not change; then the kernel's cache shows the written data until it is dropped.\n\
          \n    slowfs lost-write -m write -r '.*/wal/.*' --count 1\
          \n    slowfs lost-write --hidden -m write -r '.*/data/.*' -p 1%"
     }

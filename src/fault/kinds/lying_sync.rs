@@ -17,7 +17,7 @@ static PARAMS: &[Param] = &[Param {
     of: ParamType::Flag,
     first: false,
     required: false,
-    about: "no later sync stores what was written until then, unless it is written again",
+    about: "no later sync stores the data either, unless it is written again",
 }];
 
 /// What asks for a sync.
@@ -31,16 +31,20 @@ impl Kind for LyingSync {
     }
 
     fn about(&self) -> &'static str {
-        "Tell matching syncs as done, and do nothing"
+        "Report matching syncs as done, but do nothing"
     }
 
     fn details(&self) -> &'static str {
-        "As a disk whose cache is volatile and that says otherwise, or a filesystem mounted without barriers: the \
-         sync is answered 0, at once, and nothing was made durable. The next sync that is honest stores it; with `--forever` none does, \
-         as if the disk had dropped it, unless it is written again. On a mount with --track-unsynced `slowfs power-cut` shows what is left then; \
-         names, attributes and sizes are the next honest sync's also with `--forever`, which needs such a mount. On any other it is a \
-         sync that is not done: what it costs is saved, and only a crash of this machine can tell. The sync that a write by O_SYNC or O_DSYNC \
-         includes is not done either.\
+        "The sync succeeds at once, but nothing becomes durable. A disk does that whose volatile \
+         cache claims to be safe, and so does a filesystem mounted without barriers. The next \
+         honest sync stores the data. With `--forever` no later sync does, as if the disk had \
+         dropped the data, unless the program writes it again. Names, attributes and sizes are \
+         stored by the next honest sync even then.\n\
+         \n\
+         On a mount with --track-unsynced, `slowfs power-cut` shows what is left. `--forever` \
+         needs such a mount. On other mounts the sync is not done, so its time is saved, and only \
+         a crash of this machine can show the difference. The sync that a write with O_SYNC or \
+         O_DSYNC includes is not done either.\n\
          \n    slowfs lying-sync\
          \n    slowfs lying-sync --forever -m fdatasync -r '.*/wal/.*' -p 1%"
     }

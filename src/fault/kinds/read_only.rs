@@ -15,16 +15,18 @@ impl Kind for ReadOnly {
     }
 
     fn about(&self) -> &'static str {
-        "Fail all that changes with EROFS, as a filesystem that became read-only after an error"
+        "Fail all changes with EROFS, as a filesystem that became read-only after an error"
     }
 
     fn details(&self) -> &'static str {
-        "As ext4 mounted with errors=remount-ro once it has found an error: what changes a file or a \
-         name fails with EROFS, also by descriptors that are open for writing, as do syncs and opens for \
-         writing; reads, stat and close(2) go on. What was stored through a mapping and has yet to be \
-         written back fails so too: msync(2) or fsync(2) says it, and as on ext4 the pages keep what was \
-         stored until they are dropped. ioctl(2) goes on. What had arrived before it set in is done. It stays until it \
-         is cleared, for the mount or for the paths that match.\n\
+        "It does as ext4, mounted with errors=remount-ro, after ext4 has found an error. Whatever \
+         changes a file or a name fails with EROFS, also on descriptors that are open for \
+         writing. So do syncs, and opens for writing. Reads, stat, ioctl(2) and close(2) go on.\n\
+         \n\
+         Stores into a mapping that were not yet written back fail too: msync(2) or fsync(2) \
+         reports that. As on ext4, the pages keep these stores until they are dropped. Requests \
+         that arrived before are done. It stays until it is cleared, for the whole mount or for \
+         the paths that match.\n\
          \n    slowfs read-only\
          \n    slowfs read-only --below '.*/data'\
          \n    slowfs read-only --at write,fsync --after 100"

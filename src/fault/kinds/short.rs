@@ -20,18 +20,23 @@ impl Kind for Short {
     }
 
     fn about(&self) -> &'static str {
-        "Let matching reads and writes move fewer bytes than they ask for"
+        "Make matching reads and writes move fewer bytes than they ask for"
     }
 
     fn details(&self) -> &'static str {
-        "A write persists so many of its first bytes and answers that number, at least 1 and less than all; a \
-         read(2) is answered so many of the bytes that are there. POSIX allows both, and programs forget \
-         it. Writes by which the kernel itself writes back what was stored through a mapping are never cut, \
-         as the rest would be lost without a word; of reads only read(2) past the page cache is, as the \
-         kernel takes what fills its cache short for the end of the file. These count as skipped. Of an asynchronous write past the cache (Linux AIO, io_uring with \
-         O_DIRECT) the kernel makes EIO. Files \
-         that are opened while it stands are read past the cache; those that were open before are out of its \
-         reach until they are opened again, as `slowfs list` tells.\n\
+        "A write stores only its first bytes, and answers their number: at least 1, and less than \
+         all. A read(2) returns only the first of its bytes. POSIX allows both, but many programs \
+         do not expect it.\n\
+         \n\
+         Some requests cannot be short, and are skipped. When the kernel writes back stores of a \
+         mapping, the rest would be lost silently. When a read fills the page cache, the kernel \
+         would take the short answer for the end of the file; so only read(2) past the page cache \
+         is short. The kernel turns a short asynchronous write past the cache (Linux AIO, \
+         io_uring with O_DIRECT) into EIO.\n\
+         \n\
+         Reads of files that are opened while the fault is set bypass the page cache. Files that \
+         were open before are out of its reach until they are opened again; `slowfs list` counts \
+         them.\n\
          \n    slowfs short -m write -r '.*/wal/.*'\
          \n    slowfs short 1 -m read -p 10%\
          \n    slowfs short 512 -m read,write"
@@ -43,7 +48,7 @@ impl Kind for Short {
             of: ParamType::Form("SIZE|50%"),
             first: true,
             required: false,
-            about: "how much is moved: so many bytes, or a share of them [default: 50%]",
+            about: "how much is moved: a number of bytes, or a share [default: 50%]",
         }]
     }
 

@@ -18,12 +18,14 @@ impl Kind for Shutdown {
     }
 
     fn details(&self) -> &'static str {
-        "As XFS once it has lost its disk or its log: every operation fails with EIO, reads of cached \
-         files, stat and open too, but close(2) goes on. Mapped pages that are in the cache are read and \
-         stored to all the same; what was stored is written back no more, which msync(2) or fsync(2) \
-         says. What had arrived before it set in is done. So that the caches hide nothing, the kernel asks \
-         for attributes before each read while it is set, also where `--at` still waits. It stays until it is \
-         cleared, for the mount or for the paths that match.\n\
+        "It does as XFS after it has lost its disk or its log. Every operation fails with EIO, \
+         also reads of cached files, stat and open. Only close(2) goes on. Mapped pages in the \
+         cache can still be read and stored to, but stores are no longer written back: msync(2) \
+         or fsync(2) reports that. Requests that arrived before are done.\n\
+         \n\
+         So that the caches hide nothing, the kernel asks for attributes before each read while \
+         the fault is set, even while `--at` still waits. It stays until it is cleared, for the \
+         whole mount or for the paths that match.\n\
          \n    slowfs shutdown\
          \n    slowfs shutdown --below '.*/wal'\
          \n    slowfs shutdown --at fsync,fdatasync --after 3"

@@ -24,13 +24,13 @@ const MOUNT: &str = "mount";
 const FILE: &str = "file";
 
 static PARAMS: &[Param] = &[
-    Param::optional(IOPS, ParamType::Count, "operations a second"),
-    Param::optional(READ_BW, ParamType::Size, "bytes a second that are read"),
-    Param::optional(WRITE_BW, ParamType::Size, "bytes a second that are written"),
+    Param::optional(IOPS, ParamType::Count, "operations per second"),
+    Param::optional(READ_BW, ParamType::Size, "bytes per second that are read"),
+    Param::optional(WRITE_BW, ParamType::Size, "bytes per second that are written"),
     Param::optional(
         BURST,
         ParamType::Positive,
-        "how many may come at once after a rest [default: 1]",
+        "how many may pass at once after a rest [default: 1]",
     ),
     io_size::PARAM,
     Param::optional(
@@ -46,19 +46,23 @@ impl Kind for Throttle {
     }
 
     fn about(&self) -> &'static str {
-        "Let no more operations or bytes a second through than a slow disk does"
+        "Limit the operations or bytes per second, as a slow disk does"
     }
 
     fn details(&self) -> &'static str {
-        "Reads that arrive, writes and copies of all files it matches share so many operations a \
-         second, and so many bytes; with `--per file` each file has them for itself (beyond 65,536 \
-         files that are busy at once, the others share). One larger than the I/O size counts as several \
-         operations, a copy as one operation, and its bytes as read and as written. After a rest as many \
-         come at once as the burst says, and of bytes the I/O size times that: in any time T never more \
-         than the rate times T and the burst. What comes too early waits: that is what it has fired on, and \
-         what it lets through at once is only matched. It stands beside faults, and the later moment counts. \
-         Reads that the page cache answers are free; a write makes the kernel forget a file's pages, so \
-         reads after writes are charged that a disk would not see.\n\
+        "Matching reads that arrive, writes and copies share a number of operations per second, \
+         and of bytes per second. With `--per file` each file has its own (if more than 65,536 \
+         files are busy at once, the others share). An operation larger than the I/O size counts \
+         as several. A copy counts as one operation, and its bytes as read and as written.\n\
+         \n\
+         After a rest, as many operations pass at once as the burst says, and of bytes the burst \
+         times the I/O size. So in any time T no more passes than the rate times T, and the \
+         burst.\n\
+         \n\
+         What comes too early waits, and counts as fired. What passes at once is only matched. A \
+         throttle acts beside faults: the later moment counts. Reads from the page cache are \
+         free. A write makes the kernel forget a file's pages, so reads after writes count here \
+         that a disk would not see.\n\
          \n    slowfs throttle --iops 500\
          \n    slowfs throttle --iops 3000 --burst 100 --io-size 256KiB -r '.*/data/.*'\
          \n    slowfs throttle --read-bw 100MB --write-bw 20MB --per file"

@@ -22,12 +22,12 @@ const PARAMS: &[Param] = &[
         of: ParamType::Form("prefix:SIZE|units:N,N|random"),
         first: true,
         required: true,
-        about: "what is written: the first bytes, some units, or units at random",
+        about: "what is written: the first bytes, certain units, or random units",
     },
     Param::optional(
         UNIT,
         ParamType::Size,
-        "what is written whole or not at all, a power of two [default: 512, of a prefix 1]",
+        "size of a unit, which is written as a whole or not at all: a power of two [default: 512; for a prefix 1]",
     ),
     hidden::HIDDEN,
 ];
@@ -38,20 +38,26 @@ impl Kind for TornWrite {
     }
 
     fn about(&self) -> &'static str {
-        "Let only part of matching writes reach the backing"
+        "Write only a part of matching writes"
     }
 
     fn details(&self) -> &'static str {
-        "Only that part of a write is written, and it is answered as if all of it had been; with \
-         `--and 'error EIO'` it fails, with `--and kill` its caller dies within it. `prefix:SIZE` \
-         keeps the first bytes, with `--unit` the first units that have so many; `units:N,N` keeps \
-         these units, `random` any of them but never all. Units lie as in the file, the first is \
-         that of the first byte. What is not kept stays as it was: \
-         zeros where the file grew, if success was told. Writes of which all would be kept are \
-         skipped. One write(2) may arrive as several writes: an unaligned one to a page that is not cached \
-         comes as two, of which `--count 1` tears one; `--range` says which requests are torn, not where. \
-         The time of modification moves on, so that the next read(2) finds what is stored; with \
-         `--hidden` it stays.\n\
+        "Only a part of a write reaches the backing, but the write succeeds as if all of it had. \
+         With `--and 'error EIO'` it fails. With `--and kill` its caller is killed in the middle \
+         of it.\n\
+         \n\
+         `prefix:SIZE` keeps the first bytes; with `--unit` it keeps the first units that have so \
+         many bytes. `units:N,N` keeps the units of these numbers, counted from 0. `random` keeps \
+         any units, but never all. Units are aligned in the file; the first one is that of the \
+         first written byte. What is not kept stays as it was. If the file grew and the write \
+         succeeds, it is zeros.\n\
+         \n\
+         A write that would be kept as a whole is skipped. One write(2) may arrive as several \
+         writes: an unaligned write to a page that is not cached arrives as two, and `--count 1` \
+         tears one of them. `--range` selects requests; it does not say where they are torn.\n\
+         \n\
+         The modification time changes, so the next read(2) finds what is stored. With `--hidden` \
+         it does not change.\n\
          \n    slowfs torn-write prefix:4KiB -m write -r '.*/snap/.*' --count 1\
          \n    slowfs torn-write random --unit 512 -m write --after 100 --count 1 --and kill"
     }

@@ -159,8 +159,8 @@ pub enum ErrnoError {
     Range(i32),
     /// ENOSYS, which the kernel would remember for the life of the mount.
     #[error(
-        "ENOSYS makes the kernel stop asking for the life of the mount; EOPNOTSUPP says the same \
-         and does not"
+        "after ENOSYS the kernel would never ask again as long as the mount lasts; use EOPNOTSUPP, \
+         which says the same"
     )]
     Enosys,
     /// A name that errno.h does not have.

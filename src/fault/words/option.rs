@@ -37,7 +37,7 @@ pub(crate) static OPTIONS: &[FaultOption] = &[
         short: Some('p'),
         ..own(
             ("probability", "probability", ParamType::Share),
-            "how often a matching operation is hit: a fraction or a percentage",
+            "how often it fires on a matching operation: a fraction or a percentage",
             |fault, value| {
                 if let Value::Share(share) = value {
                     // Straightened: it is within.
@@ -60,49 +60,49 @@ pub(crate) static OPTIONS: &[FaultOption] = &[
     ),
     own(
         ("nth", "nth", ParamType::Positive),
-        "of the rest each Nth only",
+        "then fire on each Nth only",
         |fault, value| fault.chance.nth = NonZeroU64::new(natural(value)),
         |fault| fault.chance.nth.map(|nth| whole(nth.get())),
     ),
     own(
         ("count", "count", ParamType::Positive),
-        "lift the fault after it has fired N times",
+        "remove the fault after it has fired N times",
         |fault, value| fault.chance.count = NonZeroU64::new(natural(value)),
         |fault| fault.chance.count.map(|count| whole(count.get())),
     ),
     own(
         ("stable", "stable", ParamType::Flag),
-        "draw by place (path, offset, how often there), the same whatever threads do",
+        "draw by place (path, offset, how often there), so that threads make no difference",
         |fault, value| fault.chance.stable = *value == Value::Flag(true),
         |fault| fault.chance.stable.then_some(Value::Flag(true)),
     ),
     own(
         ("starts", "starts", ParamType::Time),
-        "not before so long after it was set",
+        "begin this long after it was set",
         |fault, value| fault.term.starts = time(value),
         |fault| Some(fault.term.starts).filter(|starts| !starts.is_zero()).map(told),
     ),
     own(
         ("lasts", "for", ParamType::Time),
-        "lift the fault so long after it started",
+        "remove the fault this long after it began",
         |fault, value| fault.term.lasts = Some(time(value)),
         |fault| fault.term.lasts.map(told),
     ),
     own(
         ("on_for", "on-for", ParamType::Time),
-        "on for so long, then off for so long, over and over",
+        "be on for this long, then off for --off-for, again and again",
         |fault, value| phases(fault).on = time(value),
         |fault| fault.term.phases.map(|phases| told(phases.on)),
     ),
     own(
         ("off_for", "off-for", ParamType::Time),
-        "how long it is off in between",
+        "how long it is off each time",
         |fault, value| phases(fault).off = time(value),
         |fault| fault.term.phases.map(|phases| told(phases.off)),
     ),
     own(
         ("random", "random", ParamType::Flag),
-        "draw how long each phase is, exponentially distributed with these means",
+        "draw the length of each phase: these times are means of an exponential distribution",
         |fault, value| {
             if *value == Value::Flag(true) {
                 phases(fault).random = true;
@@ -112,7 +112,7 @@ pub(crate) static OPTIONS: &[FaultOption] = &[
     ),
     own(
         ("ramp", "ramp", ParamType::Ramp),
-        "let delays grow from A to B times as long within that time",
+        "let delays grow from A times to B times as long within this time",
         |fault, value| {
             if let Value::Text(text) = value {
                 // Straightened: it is one.

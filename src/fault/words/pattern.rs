@@ -208,7 +208,7 @@ impl Fallback {
                 tracing::warn!(
                     pattern = %shorten(source),
                     reason = %line(&error.to_string()),
-                    "pattern given up on a path, which counts as no match"
+                    "the pattern took too many steps on a path, which counts as no match"
                 );
             }
             false
