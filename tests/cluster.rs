@@ -110,7 +110,7 @@ inside 1 ip route add 10.77.9.0/24 dev lan
 (umask 077; echo secret >token)
 inside 1 slowfs mount raw1 mnt1 --listen '[::]:9090' --http '[::]:9464' --http-token token \
     --allow 10.77.1.0/24 --allow fd77::1 --daemon --log-file log >/dev/null
-grep -q 'the ports serve only who comes from 10.77.1.0/24, fd77::1' log
+grep -q 'the ports serve only clients from 10.77.1.0/24, fd77::1' log
 grep -q 'anybody who reaches' log && die 'it warns although it lets in a part only'
 answers_http() { # TARGET: the status of an answer; nothing where there is none
     exec 3<>"/dev/tcp/$1/9464"

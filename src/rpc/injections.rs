@@ -232,7 +232,7 @@ pub(crate) fn unhealed(healed: &[Healed]) -> Option<String> {
 fn meaning(outcome: &str) -> &'static str {
     match outcome {
         "overwritten" => ": other bytes were written there since",
-        "gone" => ": the file is there no more, or has moved while nobody knew it",
+        "gone" => ": the file no longer exists, or was moved behind the mount",
         "transient" => ": nothing was stored",
         "unknown" => ": only the digests of their bytes were kept",
         _ => "",

@@ -168,7 +168,7 @@ fn print_table(rows: &[Row]) {
         ));
     }
     output::out(
-        "\nadded: against the median without a delay, measured in turns. No append to the log took\n\
-         less than its delay; what comes after a wait may be quicker than without one.",
+        "\nadded: compared with the median without a delay, measured in turns. No append to the log\n\
+         took less than its delay. What follows a wait may be faster than without one.",
     );
 }

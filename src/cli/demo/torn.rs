@@ -25,7 +25,7 @@ pub(super) fn show(mirror: &Mirror) -> anyhow::Result<()> {
         let bytes = fs::read(mirror.raw.join("table"))?;
         anyhow::Ok(bytes.iter().filter(|byte| **byte == NEW).count())
     };
-    output::out("\nA torn write: a part of it is stored, and success is told\n");
+    output::out("\nA torn write: only a part of it is stored, but it succeeds\n");
     let path = mirror.mnt.join("table");
     fs::write(&path, [OLD; PAGE])?;
     let part = format!("prefix:{KEPT}");
@@ -33,12 +33,12 @@ pub(super) fn show(mirror: &Mirror) -> anyhow::Result<()> {
     OpenOptions::new().write(true).open(&path)?.write_all_at(&[NEW; PAGE], 0)?;
     let torn = stored()?;
     output::out(&format!(
-        "a program wrote {PAGE} bytes and met no error; stored are {torn} of them"
+        "a program wrote {PAGE} bytes without an error; {torn} of them are stored"
     ));
     ensure!(torn == KEPT, "of the torn write {torn} bytes are stored, not {KEPT}");
     spoken::command(mirror, &["heal", "--all"])?;
     let healed = stored()?;
-    output::out(&format!("now stored are {healed} of {PAGE}"));
+    output::out(&format!("now {healed} of {PAGE} are stored"));
     ensure!(healed == PAGE, "after the heal {healed} bytes are stored, not {PAGE}");
     Ok(())
 }
