@@ -16,8 +16,12 @@ use crate::measure::{Echo, Interval, Pairs};
 pub(super) const STEPS: [(u64, usize, usize); 5] =
     [(30, 1_000, 150), (100, 1_000, 150), (1_000, 1_000, 150), (10_000, 200, 30), (100_000, 50, 5)];
 
-/// How long the pairs of one delay may take together.
+/// What is measured too if there is time, likewise.
+pub(super) const LONG: (u64, usize) = (1_000_000, 20);
+
+/// How long the pairs of one delay may take together; those of the long one always come to their number.
 const WITHIN: Duration = Duration::from_secs(12);
+const LONG_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the median may exceed the floor by; of more than a millisecond a quarter of the floor's own.
 const ALLOWED_NS: f64 = 3_000.0;
@@ -45,7 +49,8 @@ pub(super) fn measure(
     let echo = Echo::new()?;
     let (mut synced, mut echoed) = (Pairs::default(), Pairs::default());
     let what = format!("delays of {}", time_text(asked));
-    place.rounds(&what, pairs, WITHIN, |_, _| {
+    let within = if asked < Duration::from_secs(1) { WITHIN } else { LONG_WITHIN };
+    place.rounds(&what, pairs, within, |_, _| {
         synced.without.add(sync(&free)?);
         synced.with.add(sync(&delayed)?);
         echoed.without.add(echo.after(Duration::ZERO)?);

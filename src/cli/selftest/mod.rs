@@ -37,6 +37,9 @@ pub(super) struct SelftestArgs {
     /// Measure for a few seconds only; the intervals are wider
     #[arg(long)]
     quick: bool,
+    /// Measure delays of a second too, which takes a minute more
+    #[arg(long, conflicts_with = "quick")]
+    long: bool,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
@@ -72,7 +75,7 @@ fn report(args: &SelftestArgs) -> anyhow::Result<Report> {
     let wanted =
         ["one", "twin"].map(|name| Wanted { name, listen, options: options(), images: false });
     let began = Instant::now();
-    let rows = on_mirrors(&wanted, |mirrors| measure(mirrors, args.quick))?;
+    let rows = on_mirrors(&wanted, |mirrors| measure(mirrors, args))?;
     let report = Report { rows, seed, took: began.elapsed() };
     if let Some((path, mut file)) = svg {
         let written = file.set_len(0).and_then(|()| file.write_all(svg::plot(&report).as_bytes()));
@@ -81,13 +84,14 @@ fn report(args: &SelftestArgs) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn measure(mirrors: &[Mirror], quick: bool) -> anyhow::Result<Vec<Row>> {
+fn measure(mirrors: &[Mirror], args: &SelftestArgs) -> anyhow::Result<Vec<Row>> {
     let [mirror, twin] = mirrors else { bail!("two mirrors, not {}", mirrors.len()) };
-    let mut place = Place::new(mirror, twin, quick)?;
+    let mut place = Place::new(mirror, twin, args.quick)?;
     let mut shortest = Shortest::default();
     let mut rows = Vec::new();
-    for (micros, usual, few) in delays::STEPS {
-        let (asked, pairs) = (Duration::from_micros(micros), place.or_quick(usual, few));
+    let steps = delays::STEPS.map(|(micros, usual, few)| (micros, place.or_quick(usual, few)));
+    for (micros, pairs) in steps.into_iter().chain(args.long.then_some(delays::LONG)) {
+        let asked = Duration::from_micros(micros);
         let (measured, noise) = place.watched(|place| delays::measure(place, asked, pairs))?;
         shortest.count(asked, measured.synced.with.figures());
         rows.push(measured.row(noise));
