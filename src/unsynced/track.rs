@@ -73,6 +73,18 @@ struct Data {
     gap: Option<Gap>,
 }
 
+impl Data {
+    /// Whether the bytes are what they were: of a request that has failed or had nothing to copy nothing is to be
+    /// undone, and it brings nothing along that was lost.
+    fn is_as_before<N: Default>(&self, tree: &Mirror<N>, ino: Ino) -> bool {
+        let Some(image) = &self.image else { return true };
+        let (start, len) = (self.range.start, image.len());
+        let mut before = vec![0; usize::try_from(len).unwrap_or_default()];
+        let now = tree.peek_at(ino, &(start..start.saturating_add(len)));
+        image.read(0, &mut before).is_ok() && now.is_ok_and(|now| now == before)
+    }
+}
+
 impl Unsynced {
     /// Runs a request that may change something.
     pub(crate) fn change<N: Default, T>(
@@ -213,7 +225,10 @@ impl Unsynced {
                 let Ok(after) = after else { return };
                 let data = data.filter(|data| {
                     let resized = before.size != after.size;
-                    succeeded && !data.range.is_empty() || resized || data.image.is_some()
+                    let same = (before.mtime, before.ctime) == (after.mtime, after.ctime);
+                    let may_be_nothing = !succeeded || same;
+                    let is_there = !data.range.is_empty();
+                    resized || is_there && !(may_be_nothing && data.is_as_before(tree, ino))
                 });
                 // Of one that failed no sync comes.
                 let data = data.map(|data| Data { owes: data.owes.filter(|_| succeeded), ..data });

@@ -89,6 +89,20 @@ fn a_truncation_takes_what_was_lost_along() {
     assert_eq!(lost(&world), 0);
 }
 
+/// A page comes along only with what was written into it.
+#[test]
+fn what_writes_nothing_brings_nothing_along() {
+    let mut world = world();
+    world.create("empty").unwrap();
+    world.fsync("empty").unwrap();
+    world.lost_sync("f", false).unwrap();
+    let overlapping = world.copy("f", "f", 600).unwrap_err();
+    assert_eq!(overlapping.raw_os_error(), Some(libc::EINVAL));
+    world.copy("empty", "f", 600).unwrap();
+    assert_eq!(left(&mut world), ["ooo", "ooo"]);
+    assert_eq!(world.unsynced.pending(&world.tree).entries, 0);
+}
+
 #[test]
 fn each_that_is_open_learns_once_that_a_sync_has_failed() {
     let mut world = world();
