@@ -112,6 +112,7 @@ impl Log {
         log.horizon = moment.seq;
         log.ops = self.ops.clone();
         log.ops.extend(past.changes_after(at));
+        // Of each file in the order of their numbers: what became durable first, then what is not.
         for (ino, event) in past.events_after(at) {
             log.files.entry(ino).or_default().events.push_back(event);
         }
@@ -122,9 +123,6 @@ impl Log {
             if let Some(file) = log.files.get_mut(&ino) {
                 file.synced.push(synced);
             }
-        }
-        for file in log.files.values_mut() {
-            file.events.make_contiguous().sort_by_key(|event| event.seq);
         }
         Ok(log)
     }

@@ -133,6 +133,19 @@ fn beyond_a_sync_that_was_lost_nobody_goes_back() {
     assert_eq!(gaps(), [Some(Gap::Lost), Some(Gap::Lost)]);
 }
 
+/// It comes in two requests, and the power may go between them.
+#[test]
+fn a_write_that_syncs_itself_is_not_durable_before_its_sync() {
+    let mut world = world(Order::Linux, &[Act::Fdatasync]);
+    world.create("f").unwrap();
+    world.write("f", 0, &[b'a'; 512]).unwrap();
+    world.fsync("f").unwrap();
+    world.write_synced("f", 0, &[b'b'; 512]).unwrap();
+    let none = Choice { keeping: Keeping::None, unit: Unit::Sector, seed: 0 };
+    assert_eq!(world.cut_at(Some(1), none)["f"].data, [b'a'; 512]);
+    assert_eq!(world.cut_at(None, none)["f"].data, [b'b'; 512]);
+}
+
 /// Each moment is told what came after it, not what came later.
 #[test]
 fn why_nobody_goes_back_is_told_as_it_was() {
