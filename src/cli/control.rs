@@ -51,7 +51,7 @@ pub(super) enum Control {
     #[command(after_help = recipe::HELP)]
     Recipe {
         /// Which recipe
-        #[arg(value_name = "NAME", required_unless_present = "list", value_parser = recipe::parse)]
+        #[arg(value_name = "RECIPE", required_unless_present = "list", value_parser = recipe::parse)]
         recipe: Option<Recipe>,
         /// Show the recipes that there are
         #[arg(long)]
@@ -110,7 +110,7 @@ pub(super) enum Control {
         #[arg(value_name = "KIND", value_parser = parse_kind)]
         kind: Option<KindArg>,
         /// Print this file that comes with the kind; change it, and give its path to the kind
-        #[arg(value_name = "FILE", conflicts_with_all = ["markdown", "json"])]
+        #[arg(value_name = "PRESET", conflicts_with_all = ["markdown", "json"])]
         file: Option<String>,
         /// Print the reference of all kinds, docs/kinds.md
         #[arg(long, conflicts_with_all = ["kind", "json"])]
@@ -198,7 +198,7 @@ pub(super) enum Control {
               group(ArgGroup::new("healed").args(["ids", "all"]).required(true)))]
     Heal {
         /// The injections' numbers
-        #[arg(value_name = "ID", value_delimiter = ',', value_parser = parse_number(1..=i64::MAX))]
+        #[arg(value_name = "INJECTION", value_delimiter = ',', value_parser = parse_number(1..=i64::MAX))]
         ids: Vec<i64>,
         /// Heal all that stand
         #[arg(long)]
@@ -357,7 +357,7 @@ impl Paths {
 }
 
 /// Which mounts, and how to answer.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(super) struct Target {
     /// Ask the mount at this mountpoint, or around this path. A path may also come before all other
     /// arguments. By default it asks --addr, else $SLOWFS_ADDR, else the mount around the working

@@ -265,6 +265,15 @@ Examples:
   slowfs doctor /mnt/slowfs  # the machine, and only this mount
   slowfs doctor --json";
 
+pub(super) const COMPLETIONS: &str = "\
+Commands, options and their values are completed: methods, errnos, kinds, recipes, mountpoints, and the names and \
+numbers of the faults that stand, of the mount that is meant. A mount that does not answer at once is left out.
+
+Examples:
+  slowfs completions bash        # in ~/.bashrc: source <(slowfs completions bash)
+  slowfs completions zsh         # in ~/.zshrc, after compinit: source <(slowfs completions zsh)
+  slowfs completions fish        # in config.fish: slowfs completions fish | source";
+
 pub(super) const DEMO: &str = "\
 Examples:
   slowfs demo";

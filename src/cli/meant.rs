@@ -4,7 +4,7 @@
 use clap::Command;
 
 /// Words in the place of a command, and what to write.
-const COMMANDS: [(&[&str], &str); 15] = [
+const COMMANDS: [(&[&str], &str); 16] = [
     (
         &["add", "set", "inject", "create", "new", "fault", "faults", "toxic", "enable", "put"],
         "a fault is set by its kind, as in `slowfs delay 300ms -m fsync`; `slowfs kinds` lists them",
@@ -41,6 +41,10 @@ const COMMANDS: [(&[&str], &str); 15] = [
     (&["scenario", "script", "play"], "`slowfs run FILE` runs a scenario"),
     (&["version"], "write `slowfs --version`"),
     (&["man", "usage", "commands", "?"], "write `slowfs --help`"),
+    (
+        &["completion", "complete", "generate"],
+        "`slowfs completions bash` prints a script for the shell",
+    ),
 ];
 
 /// A row of [`OPTIONS`]: words, and by what the command has what to write for them.

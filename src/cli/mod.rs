@@ -13,6 +13,7 @@ mod act;
 mod activity;
 mod at_once;
 mod charybdefs;
+mod completions;
 mod control;
 mod counts;
 mod crash_test;
@@ -95,6 +96,9 @@ enum Command {
     /// Run a program, and check what a disk could hold if the power had failed at any of its syncs
     #[command(after_help = help::CRASH_TEST)]
     CrashTest(crash_test::CrashTestArgs),
+    /// Print the script by which a shell completes what is typed after `slowfs`
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(completions::CompletionsArgs),
     /// Show delays, a torn write and a power cut, on temporary directories
     #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
@@ -146,6 +150,9 @@ fn carry_out(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if mount_helper::is_meant(program, words) {
         return mount_helper::run(words.to_vec());
     }
+    if let Some(asked) = completions::asked(words) {
+        return completions::answer(asked, grammar);
+    }
     if words.is_empty() {
         output::out(&overview::short(&grammar));
         return ExitCode::SUCCESS;
@@ -174,6 +181,10 @@ fn carry_out(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Ps(args) => ps::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::CrashTest(args) => crash_test::run(&args),
+        Command::Completions(args) => {
+            completions::print(&args);
+            ExitCode::SUCCESS
+        }
         Command::Demo(args) => outcome("slowfs", demo::run(&args)),
         Command::Selftest(args) => selftest::run(&args),
     }

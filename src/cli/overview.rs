@@ -6,11 +6,12 @@ use super::help;
 use crate::fault::kinds::KINDS;
 
 /// Which commands stand under which word; those of no other, and so new ones, under [`LOOK`].
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Mount", &["mount", "umount", "ps", "doctor"]),
     ("Faults", &["clear", "heal", "rot"]),
     ("Scripts", &["recipe", "run"]),
     ("Measure", &["record", "demo", "selftest"]),
+    ("Shell", &["completions"]),
     ("Power", &["unsynced", "checkpoint", "power-cut", "power-on", "crash-test"]),
 ];
 
@@ -28,7 +29,7 @@ fn groups(grammar: &Command) -> Vec<(&'static str, Vec<&Command>)> {
         let is_kind = KINDS.iter().any(|kind| kind.name() == name);
         known.map_or(if is_kind { "Faults" } else { LOOK }, |(word, _)| *word)
     };
-    let words = ["Mount", "Faults", "Scripts", LOOK, "Power", "Measure"];
+    let words = ["Mount", "Faults", "Scripts", LOOK, "Power", "Measure", "Shell"];
     words.map(|word| (word, shown().filter(|command| of(command) == word).collect())).into()
 }
 

@@ -136,6 +136,11 @@ impl Recipe {
     }
 }
 
+/// The name of each, and what it does.
+pub(super) fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    RECIPES.iter().map(|recipe| (recipe.name, recipe.what))
+}
+
 /// The recipe of that name; a refusal names the nearest.
 pub(super) fn parse(name: &str) -> Result<Recipe, String> {
     if let Some(recipe) = RECIPES.iter().find(|recipe| recipe.name.eq_ignore_ascii_case(name)) {

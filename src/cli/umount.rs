@@ -28,6 +28,7 @@ const SEARCHING: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 pub(super) struct UmountArgs {
     /// The mountpoint of a mirror
+    #[arg(value_name = "MOUNT")]
     mountpoint: PathBuf,
     /// End the daemon, busy or not. It releases what faults hold; programs with open files get errors
     #[arg(long, short)]

@@ -1,4 +1,4 @@
-//! What `--version` tells of the program.
+//! What a shell and `--version` tell of the program: words that could stand at the cursor, what was built.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,4 +9,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod completions;
+mod shells;
 mod version;

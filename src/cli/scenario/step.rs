@@ -154,7 +154,7 @@ mod tests {
             ("recipe fulll", "did you mean full?"),
             ("recipe --list", "recipe is no step"),
             ("heal 3", "what is injected has no number yet: write heal --all"),
-            ("heal", "<ID|--all> is missing"),
+            ("heal", "<INJECTION|--all> is missing"),
             ("rot", "name the files by -r or --glob"),
             ("rot flips -r x", "how: write flip, flip:BITS, zero or random"),
             ("rot --addr db1:9091 -r x", "write @db1:9091 before the time"),

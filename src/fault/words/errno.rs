@@ -223,6 +223,11 @@ impl Errno {
         }
     }
 
+    /// Each that has a name, under all its names.
+    pub(crate) fn named() -> impl Iterator<Item = (&'static str, Errno)> {
+        NAMES.iter().filter_map(|(name, number)| Some((*name, Errno::new(*number).ok()?)))
+    }
+
     /// The name nearest to a word that is none.
     #[must_use]
     pub(crate) fn suggest(word: &str) -> Option<&'static str> {
