@@ -98,11 +98,16 @@ performance: $(SLOWFS) setup-bench ## write the figures of docs/performance.md a
 	$(PYTHON) benches/performance.py
 	$(PYTHON) benches/devices.py --slowfs $(SLOWFS) --write || [ $$? = 1 ]
 
+SHARE = $(PREFIX)/share
+MAN = $(SHARE)/man/man1
+BASH = $(SHARE)/bash-completion/completions/slowfs
+ZSH = $(SHARE)/zsh/site-functions/_slowfs
+FISH = $(SHARE)/fish/vendor_completions.d/slowfs.fish
 LINKS = $(PREFIX)/bin/charybdefs $(SBINDIR)/mount.fuse.slowfs $(SBINDIR)/mount.slowfs
 
 # Through sudo nothing is built: cargo is the user's, and so is what it makes. What is installed has no
 # symbols. mount(8) finds its helpers in /sbin only. What is no link of ours is left alone.
-install: ## install into PREFIX (/usr/local), with links for charybdefs's scripts and mount(8)
+install: ## install into PREFIX (/usr/local): the program, completions, man pages, links for charybdefs's scripts and mount(8)
 	@if [ -z "$$SUDO_USER" ] && command -v cargo >/dev/null; then $(MAKE) --no-print-directory build; fi
 	@[ -x $(SLOWFS) ] || { echo "install: there is no $(SLOWFS): \`make build\` first, as the user who has cargo" >&2; exit 1; }
 	install -D -s -m 755 $(SLOWFS) $(DESTDIR)$(PREFIX)/bin/slowfs
@@ -112,12 +117,17 @@ install: ## install into PREFIX (/usr/local), with links for charybdefs's script
 		then echo "$(DESTDIR)$$name is there already and no link: left alone"; \
 		else echo "ln -sf $(PREFIX)/bin/slowfs $(DESTDIR)$$name"; \
 			ln -sf $(PREFIX)/bin/slowfs "$(DESTDIR)$$name"; fi; done
+	@set -e; umask 022; for one in bash:$(BASH) zsh:$(ZSH) fish:$(FISH); do \
+		file="$(DESTDIR)$${one#*:}"; echo "slowfs completions $${one%%:*} >$$file"; \
+		install -d "$${file%/*}"; $(SLOWFS) completions $${one%%:*} >"$$file"; done; \
+		$(SLOWFS) man-pages "$(DESTDIR)$(MAN)"
 
 uninstall: ## take away what install has put there
 	@for name in $(LINKS); do \
 		if [ "$$(readlink "$(DESTDIR)$$name")" = "$(PREFIX)/bin/slowfs" ]; \
 		then echo "rm $(DESTDIR)$$name"; rm "$(DESTDIR)$$name"; fi; done
-	rm -f $(DESTDIR)$(PREFIX)/bin/slowfs
+	rm -f $(DESTDIR)$(PREFIX)/bin/slowfs $(DESTDIR)$(BASH) $(DESTDIR)$(ZSH) $(DESTDIR)$(FISH)
+	rm -f $(DESTDIR)$(MAN)/slowfs.1 $(DESTDIR)$(MAN)/slowfs-*.1
 
 # What Jepsen's nemesis and charybdefs's scripts expect of a built checkout.
 DIR ?= /opt/charybdefs

@@ -267,12 +267,19 @@ Examples:
 
 pub(super) const COMPLETIONS: &str = "\
 Commands, options and their values are completed: methods, errnos, kinds, recipes, mountpoints, and the names and \
-numbers of the faults that stand, of the mount that is meant. A mount that does not answer at once is left out.
+numbers of the faults that stand, of the mount that is meant. A mount that does not answer at once is left out. `make \
+install` and the packages put the scripts where the shells look for them.
 
 Examples:
   slowfs completions bash        # in ~/.bashrc: source <(slowfs completions bash)
   slowfs completions zsh         # in ~/.zshrc, after compinit: source <(slowfs completions zsh)
   slowfs completions fish        # in config.fish: slowfs completions fish | source";
+
+pub(super) const MAN_PAGES: &str = "\
+They are slowfs.1, slowfs-mount.1 and so on, for section 1. Pages that are there are written over.
+
+Examples:
+  slowfs man-pages /usr/local/share/man/man1";
 
 pub(super) const DEMO: &str = "\
 Examples:

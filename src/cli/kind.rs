@@ -91,7 +91,7 @@ fn typed(of: ParamType, text: &str) -> Result<Value, ValueError> {
 }
 
 /// With a capital, as all of the help has it.
-fn sentence(about: &str) -> String {
+pub(super) fn sentence(about: &str) -> String {
     let mut letters = about.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()

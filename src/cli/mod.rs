@@ -28,6 +28,7 @@ mod kernel;
 mod keys;
 mod kind;
 mod kinds;
+mod man_pages;
 mod matching;
 mod meant;
 mod measured;
@@ -70,8 +71,13 @@ mod whom;
 use crate::fault::words;
 
 /// A mirror of a directory that becomes slow, broken or treacherous on command.
+///
+/// `slowfs mount` mounts it. A fault is set by the command of its kind, as `slowfs delay`: on which calls, on which files,
+/// how often. Programs that work in the mirror meet it at their next call. `slowfs clear` takes it away, and what it holds
+/// goes on at once.
 #[derive(Debug, Parser)]
 #[command(name = "slowfs", version, max_term_width = 100, after_help = help::SLOWFS)]
+#[command(override_usage = overview::USAGE)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -99,6 +105,9 @@ enum Command {
     /// Print the script by which a shell completes what is typed after `slowfs`
     #[command(after_help = help::COMPLETIONS)]
     Completions(completions::CompletionsArgs),
+    /// Write a man page for each command into a directory: packages and `make install` call it
+    #[command(hide = true, after_help = help::MAN_PAGES)]
+    ManPages(man_pages::ManPagesArgs),
     /// Show delays, a torn write and a power cut, on temporary directories
     #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
@@ -185,6 +194,7 @@ fn carry_out(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             completions::print(&args);
             ExitCode::SUCCESS
         }
+        Command::ManPages(args) => outcome("slowfs", man_pages::write(&args, grammar)),
         Command::Demo(args) => outcome("slowfs", demo::run(&args)),
         Command::Selftest(args) => selftest::run(&args),
     }

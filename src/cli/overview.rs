@@ -16,12 +16,12 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// How the program is called.
-const USAGE: &str = "slowfs COMMAND [ARGUMENT]...";
+pub(super) const USAGE: &str = "slowfs COMMAND [ARGUMENT]...";
 
 const LOOK: &str = "Look";
 
 /// The words, in order, with their commands as the grammar has them.
-fn groups(grammar: &Command) -> Vec<(&'static str, Vec<&Command>)> {
+pub(super) fn groups(grammar: &Command) -> Vec<(&'static str, Vec<&Command>)> {
     let shown = || grammar.get_subcommands().filter(|command| !command.is_hide_set());
     let of = |command: &Command| {
         let name = command.get_name();
@@ -31,6 +31,15 @@ fn groups(grammar: &Command) -> Vec<(&'static str, Vec<&Command>)> {
     };
     let words = ["Mount", "Faults", "Scripts", LOOK, "Power", "Measure", "Shell"];
     words.map(|word| (word, shown().filter(|command| of(command) == word).collect())).into()
+}
+
+/// The commands that stand under the same word.
+pub(super) fn related<'a>(grammar: &'a Command, name: &str) -> Vec<&'a str> {
+    let names = |(_, commands): (_, Vec<&'a Command>)| -> Vec<&str> {
+        commands.into_iter().map(Command::get_name).collect()
+    };
+    let mut all = groups(grammar).into_iter().map(names);
+    all.find(|names| names.contains(&name)).unwrap_or_default()
 }
 
 /// How wide a small terminal is.

@@ -72,6 +72,18 @@ fn what_was_built_is_installed_without_cargo_and_taken_away_again() {
         stdout_of(Command::new(&program).arg("--version")),
         stdout_of(slowfs().arg("--version"))
     );
+    let shared = root.join("usr/local/share");
+    let files = [
+        "bash-completion/completions/slowfs",
+        "zsh/site-functions/_slowfs",
+        "fish/vendor_completions.d/slowfs.fish",
+        "man/man1/slowfs.1",
+        "man/man1/slowfs-delay.1",
+    ];
+    for file in files {
+        let mode = fs::metadata(shared.join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o644, "{file}");
+    }
     let sections = stdout_of(Command::new("readelf").arg("-SW").arg(&program));
     assert!(!sections.contains(".symtab") && !sections.contains(".debug_info"), "{sections}");
     assert_eq!(
@@ -83,6 +95,8 @@ fn what_was_built_is_installed_without_cargo_and_taken_away_again() {
     let removed = run("uninstall", &built);
     assert!(removed.status.success(), "{}", text_of(&removed));
     assert!(!program.exists() && fs::read_link(root.join("sbin/mount.slowfs")).is_err());
+    assert!(files.iter().all(|file| !shared.join(file).exists()));
+    assert_eq!(fs::read_dir(shared.join("man/man1")).unwrap().count(), 0);
     assert_eq!(fs::read(&foreign).unwrap(), b"somebody's");
 }
 

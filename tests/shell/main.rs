@@ -1,4 +1,5 @@
-//! What a shell and `--version` tell of the program: words that could stand at the cursor, what was built.
+//! What a shell, man(1) and `--version` tell of the program: words that could stand at the cursor, a page for each
+//! command, what was built.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,5 +11,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod completions;
+mod man_pages;
 mod shells;
 mod version;
