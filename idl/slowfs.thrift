@@ -82,6 +82,13 @@ struct Put {
     7: list<Taken> taken,           // the faults that have lost methods to it, and stay
 }
 
+/** What has come of a list of faults that was applied. */
+struct Applied {
+    1: list<Put> faults,            // what came of each, in the order of the list
+    2: list<i64> cleared,           // the others that have gone by it
+    3: i64 released,                // how many operations went on by it
+}
+
 /** What clearing has done. */
 struct Cleared {
     1: list<i64> faults,            // those that have gone by it, and those named that held something
@@ -478,6 +485,14 @@ service SlowFS extends charybdefs.server {
      */
     list<Put> put_faults(1: list<Fault> faults, 2: list<i64> remove, 3: bool only_these)
         throws (1: Refused refused),
+
+    /**
+     * Has a list of faults in force in one step, each beside the others. What stands in the same words goes
+     * on, counts, times and all; a name that stands in other words is replaced in its place. `prune`: every
+     * other fault goes, conditions and latches too. Refused, with nothing changed, if one of them cannot be
+     * on this mount, or if one would take the place of another one of the list.
+     */
+    Applied apply_faults(1: list<Fault> faults, 2: bool prune) throws (1: Refused refused),
 
     /**
      * Clears in one step what is named: methods, which are taken from every fault, and faults by name or

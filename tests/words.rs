@@ -180,7 +180,7 @@ fn two_faults_of_one_name_are_refused() {
     mount.args(["--fault", "kill -m read --name a", "--fault", "kill -m write --name a"]);
     let output = mount.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
-    assert!(text_of(&output).contains("two --fault are called a"), "{}", text_of(&output));
+    assert!(text_of(&output).contains("two faults are called a"), "{}", text_of(&output));
     let mount = Mount::new();
     let named = |method: &str| slowfs::fault::FaultWords {
         name: Some("a".into()),

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
+use super::apply::{self, file::FaultFile};
 use super::control::{Control, MatchArgs, Target};
 use super::counts::stats_table;
 use super::faults::{self, Shown};
@@ -36,6 +37,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 enum Call<'a> {
     Put(&'a FaultWords, bool),
     Follow(&'a Recipe),
+    Apply(&'a FaultFile, bool),
     Clear(&'a [Cleared]),
     List(Shown),
     Status,
@@ -84,6 +86,13 @@ pub(super) fn run(command: &Control) -> ExitCode {
             output::out(&recipe::list(target.json));
             ExitCode::SUCCESS
         }
+        Control::Apply { args, target } => match args.read() {
+            Ok(file) => asked(Call::Apply(&file, args.prune), &args.target(target)),
+            Err(wrong) => {
+                wrong.iter().for_each(|why| output::error(why));
+                ExitCode::from(2)
+            }
+        },
         Control::Clear { what, target } | Control::Remove { what, target } => {
             asked(Call::Clear(&what.all()), target)
         }
@@ -198,6 +207,7 @@ fn act(client: &mut Client, addr: &str, call: &Call<'_>) -> Result<Report, Strin
     let done = match call {
         Call::Put(fault, add) => return set::put(client, fault, *add),
         Call::Follow(recipe) => return set::follow(client, recipe),
+        Call::Apply(file, prune) => return apply::apply(client, file, *prune),
         Call::Match(args) => return matching::ask(client, addr, args),
         Call::Heal(ids) => return injections::heal(client, ids, addr),
         Call::Rot(words) => return injections::rot(client, words, addr),

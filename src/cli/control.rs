@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::apply::ApplyArgs;
 use super::fleet::Addresses;
 use super::help;
 use super::recipe::{self, Recipe};
@@ -56,6 +57,16 @@ pub(super) enum Control {
         /// Show the recipes that there are
         #[arg(long)]
         list: bool,
+        /// Which mounts
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Have the faults of a file in force, in one step; what stands already goes on
+    #[command(after_help = help::APPLY)]
+    Apply {
+        /// Which file, and where
+        #[command(flatten)]
+        args: ApplyArgs,
         /// Which mounts
         #[command(flatten)]
         target: Target,

@@ -67,6 +67,18 @@ Examples:
   slowfs status
   slowfs status /mnt/slowfs  # on this mount";
 
+pub(super) const APPLY: &str = "\
+A line of the file is a fault as typed after `slowfs`, which may stand before it, as `slowfs list --commands` prints \
+them; # begins a comment. Each is set beside \
+the others, as with --add. What stands in the same words goes on, counts and all; a fault of a name that stands takes \
+the place of that one. What the file has not stays, unless --prune. If one line is wrong nothing is set. What a line \
+says of --addr does not count.
+
+Examples:
+  slowfs apply -f faults.txt
+  slowfs apply -f faults.txt /mnt/a /mnt/b            # of these mounts
+  slowfs apply -f faults.txt --prune                  # and no other fault";
+
 pub(super) const LIST: &str = "\
 MATCHED counts operations that methods, path and filters fit, and that no earlier fault decided. FIRED counts those \
 that the fault hit, HELD those that it holds now. MATCHED stays 0 if methods, path or filters do not fit, or if an \

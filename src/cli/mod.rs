@@ -11,6 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod act;
 mod activity;
+mod apply;
 mod at_once;
 mod charybdefs;
 mod completions;
@@ -263,7 +264,7 @@ mod tests {
     use crate::fault::KINDS as KINDS_OF_FAULT;
     use crate::fault::words::{EffectWords, FaultWords};
     use crate::rpc::{
-        Healed, Info, Injection, Injections, LatencyStatistics, ListedFault, Matched, Met,
+        Applied, Healed, Info, Injection, Injections, LatencyStatistics, ListedFault, Matched, Met,
         MethodStatistics, PassthroughStatistics, PowerCut, PowerLoss, Put, Rotted, Run, RunEvent,
         ScenarioWords, Statistics, StepWords, Taken, TraceEvent, TraceHead, TraceHit, Unsynced,
         UnsyncedFile, UnsyncedMoment, UnsyncedName, UnsyncedRange,
@@ -355,6 +356,7 @@ mod tests {
         let all = [
             fields(ListedFault::default()),
             fields(Put::default()),
+            fields(Applied::default()),
             fields(Taken::default()),
             fields(FaultWords::default()),
             fields(EffectWords::default()),

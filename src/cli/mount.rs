@@ -11,6 +11,7 @@ use clap::Args;
 use rustix::mount::MountFlags;
 use rustix::process::Pid;
 
+use super::apply::file::{self, FaultFile};
 use super::kind::refused;
 use super::measured;
 use super::options::MountOption;
@@ -111,6 +112,10 @@ pub(super) struct MountArgs {
     /// Set a fault before the first operation, as in 'delay 10ms -m fsync'; may be repeated
     #[arg(long, value_name = "FAULT", value_parser = fault)]
     fault: Vec<(FaultWords, bool)>,
+    /// The faults of a file in force before the first operation, and before those of --fault: one a line, as
+    /// `slowfs apply` takes them
+    #[arg(long, value_name = "FILE", value_parser = file::given)]
+    faults: Option<FaultFile>,
     /// Mount options, as in mount(8)
     #[arg(short = 'o', value_name = "OPT,...", value_delimiter = ',')]
     pub(super) options: Vec<MountOption>,
@@ -209,6 +214,7 @@ impl MountArgs {
             scale: self.probability_scale.0,
             auto_delay: self.auto_delay.clone(),
             seed: self.seed,
+            listed: self.listed()?,
             faults: self.faults()?,
             held_max: self.held_max,
             held_dir: self.held_dir.as_deref().map(absolute).transpose()?,
@@ -220,15 +226,22 @@ impl MountArgs {
         })
     }
 
+    /// Those of the file.
+    fn listed(&self) -> anyhow::Result<Vec<Fault>> {
+        let words = self.faults.iter().flat_map(|file| &file.faults);
+        Ok(words.map(FaultWords::fault).collect::<Result<_, _>>()?)
+    }
+
     /// # Errors
     /// A fault that cannot be, or two of one name: the second would take the place of the first.
     fn faults(&self) -> anyhow::Result<Vec<(Fault, Placement)>> {
-        let names: Vec<_> =
-            self.fault.iter().filter_map(|(words, _)| words.name.as_ref()).collect();
+        let typed = self.fault.iter().map(|(words, _)| words);
+        let all = typed.chain(self.faults.iter().flat_map(|file| &file.faults));
+        let names: Vec<_> = all.filter_map(|words| words.name.as_ref()).collect();
         let twice =
             (1..).zip(&names).find(|(next, name)| names.iter().skip(*next).any(|n| n == *name));
         if let Some((_, name)) = twice {
-            bail!("two --fault are called {name}: give each a name of its own");
+            bail!("two faults are called {name}: give each a name of its own");
         }
         let put = |(words, add): &(FaultWords, bool)| {
             let fault = words.fault()?;

@@ -9,7 +9,7 @@ use crate::fault::kinds::KINDS;
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Mount", &["mount", "umount", "ps", "doctor"]),
     ("Faults", &["clear", "heal", "rot"]),
-    ("Scripts", &["recipe", "run"]),
+    ("Scripts", &["apply", "recipe", "run"]),
     ("Measure", &["record", "demo", "selftest"]),
     ("Shell", &["completions"]),
     ("Power", &["unsynced", "checkpoint", "power-cut", "power-on", "crash-test"]),

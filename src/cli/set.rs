@@ -70,7 +70,7 @@ fn has(client: &mut Client, fault: &FaultWords) -> Result<bool, String> {
 }
 
 /// What of the fault an older daemon does not have, if anything.
-fn lacks(info: &Info, fault: &FaultWords) -> Option<String> {
+pub(super) fn lacks(info: &Info, fault: &FaultWords) -> Option<String> {
     let kinds = fault.effects.iter().map(|effect| &effect.kind);
     let kinds = kinds.filter(|kind| !info.kinds.contains(kind)).map(|kind| format!("kind {kind}"));
     let name = "name".to_owned();

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -139,9 +139,16 @@ pub(super) fn parse_fault(text: &str) -> Result<String, String> {
 /// What stands in a file that a fault names: a few figures, or what was recorded. A path that was mistyped may
 /// be one without an end.
 pub(super) fn read_file(path: &str) -> Result<String, ValueError> {
+    read_whole(|| File::open(path))
+}
+
+/// What comes from there, which may be without an end as well.
+pub(super) fn read_whole<R: Read>(
+    open: impl FnOnce() -> io::Result<R>,
+) -> Result<String, ValueError> {
     const MOST: u64 = 64 << 20;
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text));
+    let read = open().and_then(|from| from.take(MOST + 1).read_to_string(&mut text));
     match read {
         Ok(bytes) if bytes as u64 > MOST => Err("it is longer than 64 MiB".into()),
         Ok(_) => Ok(text),

@@ -34,7 +34,9 @@ pub(crate) struct RunConfig {
     pub auto_delay: Option<EffectWords>,
     /// Makes the dice repeatable.
     pub seed: Option<u64>,
-    /// Faults in force before the first operation.
+    /// Faults of a file, in force before the first operation.
+    pub listed: Vec<Fault>,
+    /// Those in force then, too, one after another.
     pub faults: Vec<(Fault, Placement)>,
     /// Bytes that held operations may keep in memory; what is more goes to a file.
     pub held_max: u64,

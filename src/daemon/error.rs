@@ -102,7 +102,7 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Faults(#[from] TooManyFaults),
     /// A fault that was given cannot be set on this kernel.
-    #[error("cannot set --fault: {0}; nothing is mounted")]
+    #[error("cannot set a fault of --fault or --faults: {0}; nothing is mounted")]
     Fault(String),
     /// Something else of the start failed.
     #[error("cannot {0}: {1}")]

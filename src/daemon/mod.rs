@@ -98,7 +98,8 @@ pub(crate) fn run(
     let line = DelayLine::new().map_err(other("start the delay line"))?;
     let table = FaultTable::new(Arc::clone(&line), config.seed);
     let paths = Paths { mountpoint: mountpoint.path.clone(), base };
-    given::set(&table, std::mem::take(&mut config.faults), &config.bounds(paths.reach()))?;
+    let bounds = config.bounds(paths.reach());
+    given::set(&table, &mut config, &bounds)?;
     let mirror = Mirror::new(root, &paths.base).map_err(other("open the mirror"))?;
     let mirror = mirror.keeping(kept_times(config.mount.flags));
     let mirror = mirror.written_back(config.fs.writeback_cache);

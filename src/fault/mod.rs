@@ -91,6 +91,7 @@ pub use mask::Mask;
 pub(crate) use once::{Once, Said};
 pub use operation::{Caller, Operation};
 pub use origin::Origin;
+pub(crate) use placing::in_the_way;
 pub use placing::{Change, Placement, Put};
 pub use plan::Hold;
 pub use reach::Reach;

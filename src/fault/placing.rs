@@ -5,7 +5,8 @@
 //! its kind with the same name, or without names the same pattern, and so does a latch of one that has
 //! yet to set in; what has a name that stands takes the place of that one, whatever it is, and nothing
 //! from others. The device that charybdefs's
-//! auto_delay asks for is a condition that comes and goes as faults do.
+//! auto_delay asks for is a condition that comes and goes as faults do. Of a list that is applied, what stands
+//! in the same words goes on, whatever it is.
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +37,11 @@ pub struct Change {
     pub remove: Vec<FaultId>,
     /// Whether all other faults are lifted; conditions and latches stay.
     pub only_these: bool,
+    /// Whether they are a list of what is to be in force: what stands in the same words goes on, without a
+    /// name and with its times, too.
+    pub applied: bool,
+    /// Whether everything else is lifted: conditions and latches, too.
+    pub prune: bool,
     /// What the dice of these faults are seeded with, if not as the table's.
     pub seed: Option<u64>,
 }
@@ -65,8 +71,7 @@ impl Put {
     #[must_use]
     pub(crate) fn changed(&self) -> Vec<String> {
         let Some(before) = &self.before else { return Vec::new() };
-        let words = |fault: &Fault| FaultWords::of(fault, fault.scope().methods);
-        let changed = words(&self.fault).differences(&words(before));
+        let changed = words_of(&self.fault).differences(&words_of(before));
         match changed.is_empty() {
             true => vec!["nothing but that its times and counts begin anew".to_owned()],
             false => changed,
@@ -77,7 +82,7 @@ impl Put {
 /// In the words of the command line, with what it did to others.
 impl fmt::Display for Put {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = FaultWords::of(&self.fault, self.fault.scope().methods);
+        let words = words_of(&self.fault);
         let line = FaultWords { pattern: shorten(&words.pattern), ..words }.line();
         write!(f, "fault {}: {line}", self.id)?;
         if self.unchanged {
@@ -98,6 +103,9 @@ pub(super) struct Staging {
     /// Those in force that are set again, under their names: what comes in one change takes nothing
     /// from each other.
     again: Vec<FaultId>,
+    /// Of a list that is applied: what stands without a name, whole, as the line that sets it. Each goes on for
+    /// one of the list.
+    nameless: Option<Vec<(FaultId, String)>>,
     /// The last number before the change.
     known: u64,
 }
@@ -108,7 +116,13 @@ impl Staging {
         let named = |row: &&Row| row.live.fault.name().is_some_and(|n| names.contains(&n));
         let again = rows.iter().filter(named).map(|row| row.live.id).collect();
         let withdrawn = MethodSet::EMPTY;
-        Staging { rows, new: Vec::new(), withdrawn, last_id, again, known: last_id }
+        let is_whole = |row: &&Row| row.live.fault.name().is_none() && is_whole(row);
+        let nameless = || {
+            let nameless = rows.iter().filter(is_whole);
+            nameless.map(|row| (row.live.id, line_of(&row.live.fault))).collect()
+        };
+        let nameless = change.applied.then(nameless);
+        Staging { rows, new: Vec::new(), withdrawn, last_id, again, nameless, known: last_id }
     }
 
     /// Takes these methods from every fault that is not of this change.
@@ -137,6 +151,19 @@ impl Staging {
         }
     }
 
+    /// Lifts everything that was there before and is none of those; which these are.
+    pub(super) fn prune(&mut self, put: &[Put]) -> Vec<FaultId> {
+        self.withdrawn = MethodSet::ALL;
+        let is_set = |id: FaultId| put.iter().any(|put| put.id == id);
+        let others = self.rows.iter_mut().filter(|row| !row.methods.is_empty());
+        let mut pruned = Vec::new();
+        for row in others.filter(|row| !is_set(row.live.id)) {
+            row.methods = MethodSet::EMPTY;
+            pruned.push(row.live.id);
+        }
+        pruned
+    }
+
     pub(super) fn remove(&mut self, id: FaultId) {
         let named = self.rows.iter_mut().filter(|row| row.live.id == id);
         named.for_each(|row| row.methods = MethodSet::EMPTY);
@@ -145,9 +172,7 @@ impl Staging {
     /// Puts one fault in its place, and takes from others what it replaces.
     pub(super) fn place(&mut self, fault: Arc<Fault>, placement: Placement, seed: u64) -> Put {
         let namesake = self.namesake(&fault);
-        if let Some(known) = namesake.and_then(|place| self.rows.get(place))
-            && is_same(known, &fault)
-        {
+        if let Some(known) = self.goes_on(&fault, namesake).and_then(|place| self.rows.get(place)) {
             let (id, replaced, fault) = (known.live.id, Vec::new(), Arc::clone(&known.live.fault));
             let (taken, before) = (Vec::new(), None);
             return Put { id, replaced, taken, released: 0, unchanged: true, fault, before };
@@ -192,6 +217,25 @@ impl Staging {
         FaultId(self.last_id)
     }
 
+    /// Where the very same stands already, if it does.
+    fn goes_on(&mut self, fault: &Fault, namesake: Option<usize>) -> Option<usize> {
+        match &mut self.nameless {
+            Some(nameless) if fault.name().is_none() => {
+                let line = line_of(fault);
+                let stands = nameless.iter().position(|(_, known)| *known == line)?;
+                let (id, _) = nameless.remove(stands);
+                self.find(|known| known.id == id)
+            }
+            applied => {
+                // Set again by itself, one that has times begins anew.
+                let timeless = applied.is_some() || fault.term() == Term::default();
+                let is_same =
+                    |row: &Row| is_whole(row) && words_of(&row.live.fault) == words_of(fault);
+                namesake.filter(|place| timeless && self.rows.get(*place).is_some_and(is_same))
+            }
+        }
+    }
+
     /// The one that has the fault's name.
     fn namesake(&self, fault: &Fault) -> Option<usize> {
         let name = fault.name()?;
@@ -201,19 +245,8 @@ impl Staging {
     /// Of a condition without a name, the one of its kind and pattern without a name; of a latch, if that
     /// still waits: what has set in stays until it is cleared.
     fn like(&self, fault: &Fault) -> Option<usize> {
-        let kind = |fault: &Fault| {
-            fault.standing().filter(|_| !fault.is_automatic())?;
-            fault.effects().first().map(|effect| effect.kind().name())
-        };
-        let (own, pattern) = (kind(fault)?, fault.scope().pattern.as_str());
-        let alike = |known: &Live| {
-            let goes = known.rank() != Rank::Latch || known.waits();
-            let known = &known.fault;
-            let nameless = known.name().is_none() && fault.name().is_none();
-            let same = kind(known) == Some(own) && known.scope().pattern.as_str() == pattern;
-            goes && nameless && same
-        };
-        self.find(alike)
+        let goes = |known: &Live| known.rank() != Rank::Latch || known.waits();
+        self.find(|known| goes(known) && are_alike(&known.fault, fault))
     }
 
     fn find(&self, is_it: impl Fn(&Live) -> bool) -> Option<usize> {
@@ -222,11 +255,39 @@ impl Staging {
     }
 }
 
-/// Whether one in force is the same, has lost no method, and may still fire. One that has times is
-/// none: set again, they begin anew.
-fn is_same(known: &Row, fault: &Fault) -> bool {
-    let words = |fault: &Fault| FaultWords::of(fault, fault.scope().methods);
-    let timeless = fault.term() == Term::default();
-    let whole = timeless && known.methods == fault.scope().methods && !known.live.is_spent();
-    whole && words(&known.live.fault) == words(fault)
+/// Whether two without names are one condition, or one latch, of which the same paths may have one only.
+fn are_alike(one: &Fault, other: &Fault) -> bool {
+    let kind = |fault: &Fault| {
+        fault.standing().filter(|_| !fault.is_automatic() && fault.name().is_none())?;
+        fault.effects().first().map(|effect| effect.kind().name())
+    };
+    let pattern = |fault: &Fault| fault.scope().pattern.as_str().to_owned();
+    kind(one).is_some() && kind(one) == kind(other) && pattern(one) == pattern(other)
+}
+
+/// The first two of a list of which the second would take the place of the first, without a name that says so.
+#[must_use]
+pub(crate) fn in_the_way(faults: &[&Fault]) -> Option<(usize, usize)> {
+    let goes = |fault: &Fault| Rank::of(fault) != Rank::Latch || fault.waits();
+    let standing = faults.iter().enumerate().filter(|(_, fault)| fault.standing().is_some());
+    let standing: Vec<_> = standing.collect();
+    standing.iter().enumerate().find_map(|(n, (place, fault))| {
+        let mut before = standing.iter().take(n);
+        let other = before.find(|(_, other)| goes(other) && are_alike(other, fault))?;
+        Some((other.0, *place))
+    })
+}
+
+/// Whether one in force has lost no method, and may still fire.
+fn is_whole(row: &Row) -> bool {
+    row.methods == row.live.fault.scope().methods && !row.live.is_spent()
+}
+
+fn words_of(fault: &Fault) -> FaultWords {
+    FaultWords::of(fault, fault.scope().methods)
+}
+
+/// The line that sets it.
+fn line_of(fault: &Fault) -> String {
+    words_of(fault).line()
 }

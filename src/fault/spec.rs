@@ -147,6 +147,12 @@ impl Fault {
         self.effects.iter().map(|effect| effect.kind().class()).find(|class| !class.is_fault())
     }
 
+    /// Whether, if it is a latch, it does not set in at the first operation of all.
+    pub(super) fn waits(&self) -> bool {
+        let at = self.effects.iter().find_map(|effect| effect.sets_in_at());
+        self.chance.after > 0 || at.is_some()
+    }
+
     pub(super) fn checked(self) -> Result<Fault, SpecError> {
         self.term.check()?;
         self.check_company()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::connection::{ClientError, Connection, arguments};
 use super::dialect::encode_plain;
 use super::record::Wire;
-use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, Put};
+use super::records::{Applied, Cleared, Info, KindInfo, ListedFault, MethodInfo, Put};
 use super::socket::Stream;
 use super::statistics::Statistics;
 use super::wire::{Fields, Value, ns};
@@ -67,6 +67,19 @@ impl Client {
     ) -> Result<Vec<Put>, ClientError> {
         let (faults, remove) = (faults.to_vec(), remove.to_vec());
         self.0.fetch("put_faults", arguments([faults.value(), remove.value(), only_these.value()]))
+    }
+
+    /// Has a list of faults in force in one step, each beside the others: what stands in the same words goes
+    /// on. With `prune` every other fault goes.
+    ///
+    /// # Errors
+    /// As [`Client::put_fault`].
+    pub fn apply_faults(
+        &mut self,
+        faults: &[FaultWords],
+        prune: bool,
+    ) -> Result<Applied, ClientError> {
+        self.0.fetch("apply_faults", arguments([faults.to_vec().value(), prune.value()]))
     }
 
     /// Clears methods, and faults by name or id, in one step; nothing named: everything.

@@ -34,6 +34,8 @@ pub(super) enum Call {
     Put { fault: FaultWords, add: bool },
     /// `put_faults`
     PutAll { faults: Vec<FaultWords>, remove: Vec<i64>, only_these: bool },
+    /// `apply_faults`
+    Apply { faults: Vec<FaultWords>, prune: bool },
     /// `clear`: methods, names, ids
     Clear(Vec<String>),
     /// `remove_fault`, by name or id
@@ -161,6 +163,9 @@ pub(super) fn call(message: &Message) -> Result<Call, NoCall> {
             remove: given(body, 2, "remove")?,
             only_these: given(body, 3, "only_these")?,
         },
+        "apply_faults" => {
+            Call::Apply { faults: given(body, 1, "faults")?, prune: given(body, 2, "prune")? }
+        }
         "clear" => Call::Clear(given(body, 1, "what")?),
         "remove_fault" => Call::Remove(given(body, 1, "name_or_id")?),
         "clear_methods" => Call::ClearMethods(given(body, 1, "methods")?),

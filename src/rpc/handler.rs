@@ -201,6 +201,7 @@ impl Handler {
             Call::PutAll { faults, remove, only_these } => {
                 self.put_all(peer, &faults, &remove, only_these)?.value()
             }
+            Call::Apply { faults, prune } => self.apply(peer, &faults, prune)?.value(),
             Call::ClearAll => {
                 self.clear_all(peer, name);
                 None

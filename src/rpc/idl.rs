@@ -11,7 +11,9 @@ use super::dialect::{NoCall, call};
 use super::injections::{Healed, Injection, Injections, Rotted};
 use super::matching::{Matched, Met};
 use super::record::Record;
-use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
+use super::records::{
+    Applied, Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken,
+};
 use super::scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
 use super::statistics::{LatencyStatistics, MethodStatistics, PassthroughStatistics, Statistics};
 use super::trace::{TraceEvent, TraceHead, TraceHit, TraceRead};
@@ -102,6 +104,7 @@ fn every_struct_of_the_idl_is_declared_alike() {
     check::<EffectWords>(&mut structs);
     check::<Put>(&mut structs);
     check::<Cleared>(&mut structs);
+    check::<Applied>(&mut structs);
     check::<Taken>(&mut structs);
     check::<KindInfo>(&mut structs);
     check::<ParamInfo>(&mut structs);
@@ -157,7 +160,7 @@ fn every_call_of_the_idls_is_known() {
             names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
         }
     }
-    assert_eq!(names.len(), 37, "{names:?}");
+    assert_eq!(names.len(), 38, "{names:?}");
     let fuzzed = include_str!("../../fuzz/control.dict");
     let missing: Vec<_> =
         names.iter().filter(|n| !fuzzed.contains(&format!("\"{n}\"\n"))).collect();

@@ -69,7 +69,9 @@ pub use injections::{Healed, Injection, Injections, Rotted};
 pub(crate) use injections::{outcomes, unhealed};
 pub use matching::{Matched, Met};
 pub use record::BadField;
-pub use records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken};
+pub use records::{
+    Applied, Cleared, Info, KindInfo, ListedFault, MethodInfo, ParamInfo, Put, Taken,
+};
 pub use scenario::{Run, RunEvent, RunRead, ScenarioWords, StepWords};
 pub use server::{Door, Server};
 pub use socket::{Listener, bind};

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::describe::short_time;
 use super::injections::{Injection, Injections};
 use super::matching::{Matched, Met};
-use super::records::{Cleared, Info, KindInfo, ListedFault, MethodInfo, Put};
+use super::records::{Applied, Cleared, Info, KindInfo, ListedFault, MethodInfo, Put};
 use super::scenario::{Run, RunRead};
 use super::statistics::Statistics;
 use super::trace::{TraceEvent, TraceHead, TraceRead};
@@ -96,6 +96,13 @@ pub(crate) fn put(put: &Put, fault: &FaultWords) -> Value {
 /// What setting several has done.
 pub(crate) fn puts(objects: &[Value]) -> Value {
     json!({ "faults": objects })
+}
+
+/// What has come of a list of faults that was applied.
+pub(crate) fn applied(applied: &Applied, faults: &[FaultWords]) -> Value {
+    let faults: Vec<_> =
+        applied.faults.iter().zip(faults).map(|(one, fault)| put(one, fault)).collect();
+    json!({ "faults": faults, "cleared": applied.cleared, "released": applied.released })
 }
 
 /// What clearing that has done, or everything; none from a server that does not tell.

@@ -4,12 +4,12 @@
 use tracing::{info, warn};
 
 use super::handler::{Handler, Refusal};
-use super::records::{Cleared, Put, Taken};
+use super::records::{Applied, Cleared, Put, Taken};
 use super::wire::{printable, signed};
 use crate::fault::suggest::closest;
 use crate::fault::words::{FaultWords, PlainFault, methods, percent};
 use crate::fault::{
-    self, Change, Fault, FaultId, FaultRef, Lift, Lifted, Origin, Placement, SpecError,
+    self, Change, Fault, FaultId, FaultRef, Lift, Lifted, Origin, Placement, SpecError, in_the_way,
 };
 use crate::ops::{Method, MethodSet};
 
@@ -159,24 +159,48 @@ impl Handler {
         remove: &[i64],
         only_these: bool,
     ) -> Result<Vec<Put>, Refusal> {
-        let mut change = Change { only_these, ..Change::default() };
-        for (place, words) in faults.iter().enumerate() {
-            let fault = words.fault();
-            let refuse = |why: String| Refusal::Own(format!("fault {}: {why}", place + 1));
-            let fault = fault.map_err(|e| refuse(e.to_string()))?;
-            let namesake =
-                |(other, _): &(Fault, _)| other.name().is_some_and(|n| fault.name() == Some(n));
-            if let Some(other) = change.faults.iter().position(namesake) {
-                return Err(refuse(format!("it has the name of fault {}", other + 1)));
-            }
-            change.faults.push((fault, Placement::Replace));
-        }
+        let faults = several(faults)?.into_iter().map(|fault| (fault, Placement::Replace));
+        let mut change = Change { faults: faults.collect(), only_these, ..Change::default() };
         for id in remove {
             let known = u64::try_from(*id).ok().filter(|id| *id > 0).map(FaultId);
             let refuse = || Refusal::Own(format!("remove: {id} is no fault's id"));
             change.remove.push(known.ok_or_else(refuse)?);
         }
         self.change(peer, "put_faults", change).map_err(Refusal::Own)
+    }
+
+    /// Has a list of faults in force, each beside the others; `prune`: and no other one.
+    pub(super) fn apply(
+        &self,
+        peer: Origin,
+        faults: &[FaultWords],
+        prune: bool,
+    ) -> Result<Applied, Refusal> {
+        let faults = several(faults)?;
+        for (place, fault) in faults.iter().enumerate() {
+            if let Some(why) = self.config.bounds.refuses(fault) {
+                return Err(of_place(place, &why));
+            }
+        }
+        if let Some((first, second)) = in_the_way(&faults.iter().collect::<Vec<_>>()) {
+            let why = format!("it would take the place of fault {}: give both names", first + 1);
+            return Err(of_place(second, &why));
+        }
+        let applied = self.table.apply(faults, prune);
+        let (set, lifted) = applied.map_err(|e| Refusal::Own(e.to_string()))?;
+        let (same, new): (Vec<_>, Vec<_>) = set.iter().partition(|set| set.unchanged);
+        let gone = lifted.to_string();
+        info!(%peer, "apply_faults: {} set, {} unchanged{gone}", new.len(), same.len());
+        let told = |set: &fault::Put| match set.unchanged {
+            // A list may be applied over and over.
+            true => self.judged(peer, "apply_faults", set),
+            false => self.told(peer, "apply_faults", set),
+        };
+        Ok(Applied {
+            faults: set.iter().map(told).collect(),
+            cleared: lifted.faults.iter().map(|id| signed(id.0)).collect(),
+            released: signed(lifted.released),
+        })
     }
 
     /// Makes the change, logs it under `name`, and tells what it did.
@@ -199,8 +223,13 @@ impl Handler {
     }
 
     fn told(&self, peer: Origin, name: &str, set: &fault::Put) -> Put {
-        let (id, fault) = (set.id, &*set.fault);
         info!(%peer, "{name}: {set}");
+        self.judged(peer, name, set)
+    }
+
+    /// What it did, with what the fault cannot do here.
+    fn judged(&self, peer: Origin, name: &str, set: &fault::Put) -> Put {
+        let (id, fault) = (set.id, &*set.fault);
         let listed = self.table.find(&FaultRef::Id(id));
         let missed = listed.and_then(|listed| self.out_of_reach(&listed));
         if let Some(files) = &missed {
@@ -223,6 +252,25 @@ impl Handler {
             taken: set.taken.iter().map(Taken::of).collect(),
         }
     }
+}
+
+/// The faults that these words ask for, no two of one name.
+fn several(words: &[FaultWords]) -> Result<Vec<Fault>, Refusal> {
+    let mut faults: Vec<Fault> = Vec::new();
+    for (place, words) in words.iter().enumerate() {
+        let fault = words.fault().map_err(|e| of_place(place, &e.to_string()))?;
+        let namesake = |other: &Fault| other.name().is_some_and(|n| fault.name() == Some(n));
+        if let Some(other) = faults.iter().position(namesake) {
+            return Err(of_place(place, &format!("it has the name of fault {}", other + 1)));
+        }
+        faults.push(fault);
+    }
+    Ok(faults)
+}
+
+/// Why the fault at that place of a list is refused.
+fn of_place(place: usize, why: &str) -> Refusal {
+    Refusal::Own(format!("fault {}: {why}", place + 1))
 }
 
 fn one(fault: Fault, placement: Placement) -> Change {

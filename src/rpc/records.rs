@@ -109,6 +109,19 @@ record! {
 }
 
 record! {
+    /// What has come of a list of faults that was applied.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Applied = "Applied" {
+        /// What came of each, in the order of the list.
+        1: faults: Vec<Put>,
+        /// The others that have gone by it.
+        2: cleared: Vec<i64>,
+        /// How many operations it released.
+        3: released: i64,
+    }
+}
+
+record! {
     /// What clearing has done.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
     pub struct Cleared = "Cleared" {

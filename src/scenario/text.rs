@@ -120,24 +120,8 @@ fn out_of_order(text: &Text) -> Vec<Wrong> {
     wrong
 }
 
-/// A line without its comment.
-fn bare(line: &str) -> &str {
-    let (mut quote, mut blank) = (None, true);
-    for (place, c) in line.char_indices() {
-        match quote {
-            Some(q) if c == q => quote = None,
-            Some(_) => {}
-            None if c == '#' && blank => return &line[..place],
-            None if c == '\'' || c == '"' => quote = Some(c),
-            None => {}
-        }
-        blank = c.is_whitespace();
-    }
-    line
-}
-
 fn one(number: u32, line: &str) -> Result<Read, String> {
-    let mut words = words::split(bare(line)).map_err(|e| e.to_string())?;
+    let mut words = words::split(words::uncommented(line)).map_err(|e| e.to_string())?;
     let mount = match words.first().and_then(|word| word.strip_prefix('@')) {
         Some("") => return Err("@ names no mount: write it as in @/mnt/a 5s delay ..".to_owned()),
         Some(mount) => Some(mount.to_owned()),

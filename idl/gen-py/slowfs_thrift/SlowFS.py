@@ -46,6 +46,20 @@ class Iface(server.server.Iface):
         """
         pass
 
+    def apply_faults(self, faults, prune):
+        """
+        Has a list of faults in force in one step, each beside the others. What stands in the same words goes
+        on, counts, times and all; a name that stands in other words is replaced in its place. `prune`: every
+        other fault goes, conditions and latches too. Refused, with nothing changed, if one of them cannot be
+        on this mount, or if one would take the place of another one of the list.
+
+        Parameters:
+         - faults
+         - prune
+
+        """
+        pass
+
     def clear(self, what):
         """
         Clears in one step what is named: methods, which are taken from every fault, and faults by name or
@@ -442,6 +456,47 @@ class Client(server.server.Client, Iface):
         if result.refused is not None:
             raise result.refused
         raise TApplicationException(TApplicationException.MISSING_RESULT, "put_faults failed: unknown result")
+
+    def apply_faults(self, faults, prune):
+        """
+        Has a list of faults in force in one step, each beside the others. What stands in the same words goes
+        on, counts, times and all; a name that stands in other words is replaced in its place. `prune`: every
+        other fault goes, conditions and latches too. Refused, with nothing changed, if one of them cannot be
+        on this mount, or if one would take the place of another one of the list.
+
+        Parameters:
+         - faults
+         - prune
+
+        """
+        self.send_apply_faults(faults, prune)
+        return self.recv_apply_faults()
+
+    def send_apply_faults(self, faults, prune):
+        self._oprot.writeMessageBegin('apply_faults', TMessageType.CALL, self._seqid)
+        args = apply_faults_args()
+        args.faults = faults
+        args.prune = prune
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_apply_faults(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = apply_faults_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.refused is not None:
+            raise result.refused
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "apply_faults failed: unknown result")
 
     def clear(self, what):
         """
@@ -1525,6 +1580,7 @@ class Processor(server.server.Processor, Iface, TProcessor):
         server.server.Processor.__init__(self, handler)
         self._processMap["put_fault"] = Processor.process_put_fault
         self._processMap["put_faults"] = Processor.process_put_faults
+        self._processMap["apply_faults"] = Processor.process_apply_faults
         self._processMap["clear"] = Processor.process_clear
         self._processMap["remove_fault"] = Processor.process_remove_fault
         self._processMap["clear_methods"] = Processor.process_clear_methods
@@ -1625,6 +1681,32 @@ class Processor(server.server.Processor, Iface, TProcessor):
             msg_type = TMessageType.EXCEPTION
             result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
         oprot.writeMessageBegin("put_faults", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_apply_faults(self, seqid, iprot, oprot):
+        args = apply_faults_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = apply_faults_result()
+        try:
+            result.success = self._handler.apply_faults(args.faults, args.prune)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except Refused as refused:
+            msg_type = TMessageType.REPLY
+            result.refused = refused
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("apply_faults", msg_type, seqid)
         result.write(oprot)
         oprot.writeMessageEnd()
         oprot.trans.flush()
@@ -2558,21 +2640,21 @@ class put_faults_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype310, _size307) = iprot.readListBegin()
-                    for _i311 in range(_size307):
-                        _elem312 = Fault()
-                        _elem312.read(iprot)
-                        self.faults.append(_elem312)
+                    (_etype324, _size321) = iprot.readListBegin()
+                    for _i325 in range(_size321):
+                        _elem326 = Fault()
+                        _elem326.read(iprot)
+                        self.faults.append(_elem326)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.remove = []
-                    (_etype316, _size313) = iprot.readListBegin()
-                    for _i317 in range(_size313):
-                        _elem318 = iprot.readI64()
-                        self.remove.append(_elem318)
+                    (_etype330, _size327) = iprot.readListBegin()
+                    for _i331 in range(_size327):
+                        _elem332 = iprot.readI64()
+                        self.remove.append(_elem332)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2594,15 +2676,15 @@ class put_faults_args(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter319 in self.faults:
-                iter319.write(oprot)
+            for iter333 in self.faults:
+                iter333.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.remove is not None:
             oprot.writeFieldBegin('remove', TType.LIST, 2)
             oprot.writeListBegin(TType.I64, len(self.remove))
-            for iter320 in self.remove:
-                oprot.writeI64(iter320)
+            for iter334 in self.remove:
+                oprot.writeI64(iter334)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.only_these is not None:
@@ -2659,11 +2741,11 @@ class put_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype324, _size321) = iprot.readListBegin()
-                    for _i325 in range(_size321):
-                        _elem326 = Put()
-                        _elem326.read(iprot)
-                        self.success.append(_elem326)
+                    (_etype338, _size335) = iprot.readListBegin()
+                    for _i339 in range(_size335):
+                        _elem340 = Put()
+                        _elem340.read(iprot)
+                        self.success.append(_elem340)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2685,8 +2767,8 @@ class put_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter327 in self.success:
-                iter327.write(oprot)
+            for iter341 in self.success:
+                iter341.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.refused is not None:
@@ -2716,6 +2798,163 @@ put_faults_result.thrift_spec = (
 )
 
 
+class apply_faults_args(object):
+    """
+    Attributes:
+     - faults
+     - prune
+
+    """
+
+
+    def __init__(self, faults=None, prune=None,):
+        self.faults = faults
+        self.prune = prune
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.LIST:
+                    self.faults = []
+                    (_etype345, _size342) = iprot.readListBegin()
+                    for _i346 in range(_size342):
+                        _elem347 = Fault()
+                        _elem347.read(iprot)
+                        self.faults.append(_elem347)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.BOOL:
+                    self.prune = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('apply_faults_args')
+        if self.faults is not None:
+            oprot.writeFieldBegin('faults', TType.LIST, 1)
+            oprot.writeListBegin(TType.STRUCT, len(self.faults))
+            for iter348 in self.faults:
+                iter348.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.prune is not None:
+            oprot.writeFieldBegin('prune', TType.BOOL, 2)
+            oprot.writeBool(self.prune)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(apply_faults_args)
+apply_faults_args.thrift_spec = (
+    None,  # 0
+    (1, TType.LIST, 'faults', (TType.STRUCT, [Fault, None], False), None, ),  # 1
+    (2, TType.BOOL, 'prune', None, None, ),  # 2
+)
+
+
+class apply_faults_result(object):
+    """
+    Attributes:
+     - success
+     - refused
+
+    """
+
+
+    def __init__(self, success=None, refused=None,):
+        self.success = success
+        self.refused = refused
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.STRUCT:
+                    self.success = Applied()
+                    self.success.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.refused = Refused.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('apply_faults_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.STRUCT, 0)
+            self.success.write(oprot)
+            oprot.writeFieldEnd()
+        if self.refused is not None:
+            oprot.writeFieldBegin('refused', TType.STRUCT, 1)
+            self.refused.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(apply_faults_result)
+apply_faults_result.thrift_spec = (
+    (0, TType.STRUCT, 'success', [Applied, None], None, ),  # 0
+    (1, TType.STRUCT, 'refused', [Refused, None], None, ),  # 1
+)
+
+
 class clear_args(object):
     """
     Attributes:
@@ -2739,10 +2978,10 @@ class clear_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.what = []
-                    (_etype331, _size328) = iprot.readListBegin()
-                    for _i332 in range(_size328):
-                        _elem333 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.what.append(_elem333)
+                    (_etype352, _size349) = iprot.readListBegin()
+                    for _i353 in range(_size349):
+                        _elem354 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.what.append(_elem354)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2759,8 +2998,8 @@ class clear_args(object):
         if self.what is not None:
             oprot.writeFieldBegin('what', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.what))
-            for iter334 in self.what:
-                oprot.writeString(iter334.encode('utf-8') if sys.version_info[0] == 2 else iter334)
+            for iter355 in self.what:
+                oprot.writeString(iter355.encode('utf-8') if sys.version_info[0] == 2 else iter355)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3018,10 +3257,10 @@ class clear_methods_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype338, _size335) = iprot.readListBegin()
-                    for _i339 in range(_size335):
-                        _elem340 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem340)
+                    (_etype359, _size356) = iprot.readListBegin()
+                    for _i360 in range(_size356):
+                        _elem361 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem361)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3038,8 +3277,8 @@ class clear_methods_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter341 in self.methods:
-                oprot.writeString(iter341.encode('utf-8') if sys.version_info[0] == 2 else iter341)
+            for iter362 in self.methods:
+                oprot.writeString(iter362.encode('utf-8') if sys.version_info[0] == 2 else iter362)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3193,11 +3432,11 @@ class list_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype345, _size342) = iprot.readListBegin()
-                    for _i346 in range(_size342):
-                        _elem347 = ListedFault()
-                        _elem347.read(iprot)
-                        self.success.append(_elem347)
+                    (_etype366, _size363) = iprot.readListBegin()
+                    for _i367 in range(_size363):
+                        _elem368 = ListedFault()
+                        _elem368.read(iprot)
+                        self.success.append(_elem368)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3214,8 +3453,8 @@ class list_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter348 in self.success:
-                iter348.write(oprot)
+            for iter369 in self.success:
+                iter369.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3306,11 +3545,11 @@ class list_ended_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype352, _size349) = iprot.readListBegin()
-                    for _i353 in range(_size349):
-                        _elem354 = ListedFault()
-                        _elem354.read(iprot)
-                        self.success.append(_elem354)
+                    (_etype373, _size370) = iprot.readListBegin()
+                    for _i374 in range(_size370):
+                        _elem375 = ListedFault()
+                        _elem375.read(iprot)
+                        self.success.append(_elem375)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3327,8 +3566,8 @@ class list_ended_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter355 in self.success:
-                iter355.write(oprot)
+            for iter376 in self.success:
+                iter376.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3590,11 +3829,11 @@ class list_kinds_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype359, _size356) = iprot.readListBegin()
-                    for _i360 in range(_size356):
-                        _elem361 = Kind()
-                        _elem361.read(iprot)
-                        self.success.append(_elem361)
+                    (_etype380, _size377) = iprot.readListBegin()
+                    for _i381 in range(_size377):
+                        _elem382 = Kind()
+                        _elem382.read(iprot)
+                        self.success.append(_elem382)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3611,8 +3850,8 @@ class list_kinds_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter362 in self.success:
-                iter362.write(oprot)
+            for iter383 in self.success:
+                iter383.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3703,11 +3942,11 @@ class list_methods_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype366, _size363) = iprot.readListBegin()
-                    for _i367 in range(_size363):
-                        _elem368 = MethodInfo()
-                        _elem368.read(iprot)
-                        self.success.append(_elem368)
+                    (_etype387, _size384) = iprot.readListBegin()
+                    for _i388 in range(_size384):
+                        _elem389 = MethodInfo()
+                        _elem389.read(iprot)
+                        self.success.append(_elem389)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3724,8 +3963,8 @@ class list_methods_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter369 in self.success:
-                iter369.write(oprot)
+            for iter390 in self.success:
+                iter390.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3777,10 +4016,10 @@ class trace_start_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype373, _size370) = iprot.readListBegin()
-                    for _i374 in range(_size370):
-                        _elem375 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem375)
+                    (_etype394, _size391) = iprot.readListBegin()
+                    for _i395 in range(_size391):
+                        _elem396 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem396)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3807,8 +4046,8 @@ class trace_start_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter376 in self.methods:
-                oprot.writeString(iter376.encode('utf-8') if sys.version_info[0] == 2 else iter376)
+            for iter397 in self.methods:
+                oprot.writeString(iter397.encode('utf-8') if sys.version_info[0] == 2 else iter397)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.pattern is not None:
@@ -5092,10 +5331,10 @@ class heal_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.ids = []
-                    (_etype380, _size377) = iprot.readListBegin()
-                    for _i381 in range(_size377):
-                        _elem382 = iprot.readI64()
-                        self.ids.append(_elem382)
+                    (_etype401, _size398) = iprot.readListBegin()
+                    for _i402 in range(_size398):
+                        _elem403 = iprot.readI64()
+                        self.ids.append(_elem403)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5117,8 +5356,8 @@ class heal_args(object):
         if self.ids is not None:
             oprot.writeFieldBegin('ids', TType.LIST, 1)
             oprot.writeListBegin(TType.I64, len(self.ids))
-            for iter383 in self.ids:
-                oprot.writeI64(iter383)
+            for iter404 in self.ids:
+                oprot.writeI64(iter404)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.after is not None:
@@ -5174,11 +5413,11 @@ class heal_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype387, _size384) = iprot.readListBegin()
-                    for _i388 in range(_size384):
-                        _elem389 = Healed()
-                        _elem389.read(iprot)
-                        self.success.append(_elem389)
+                    (_etype408, _size405) = iprot.readListBegin()
+                    for _i409 in range(_size405):
+                        _elem410 = Healed()
+                        _elem410.read(iprot)
+                        self.success.append(_elem410)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5200,8 +5439,8 @@ class heal_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter390 in self.success:
-                iter390.write(oprot)
+            for iter411 in self.success:
+                iter411.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.refused is not None:
@@ -5688,11 +5927,11 @@ class unsynced_moments_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype394, _size391) = iprot.readListBegin()
-                    for _i395 in range(_size391):
-                        _elem396 = UnsyncedMoment()
-                        _elem396.read(iprot)
-                        self.success.append(_elem396)
+                    (_etype415, _size412) = iprot.readListBegin()
+                    for _i416 in range(_size412):
+                        _elem417 = UnsyncedMoment()
+                        _elem417.read(iprot)
+                        self.success.append(_elem417)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5714,8 +5953,8 @@ class unsynced_moments_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter397 in self.success:
-                iter397.write(oprot)
+            for iter418 in self.success:
+                iter418.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.refused is not None:

@@ -904,6 +904,104 @@ class Put(object):
         return not (self == other)
 
 
+class Applied(object):
+    """
+    What has come of a list of faults that was applied.
+
+    Attributes:
+     - faults
+     - cleared
+     - released
+
+    """
+
+
+    def __init__(self, faults=None, cleared=None, released=None,):
+        self.faults = faults
+        self.cleared = cleared
+        self.released = released
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.LIST:
+                    self.faults = []
+                    (_etype91, _size88) = iprot.readListBegin()
+                    for _i92 in range(_size88):
+                        _elem93 = Put()
+                        _elem93.read(iprot)
+                        self.faults.append(_elem93)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.LIST:
+                    self.cleared = []
+                    (_etype97, _size94) = iprot.readListBegin()
+                    for _i98 in range(_size94):
+                        _elem99 = iprot.readI64()
+                        self.cleared.append(_elem99)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.released = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Applied')
+        if self.faults is not None:
+            oprot.writeFieldBegin('faults', TType.LIST, 1)
+            oprot.writeListBegin(TType.STRUCT, len(self.faults))
+            for iter100 in self.faults:
+                iter100.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.cleared is not None:
+            oprot.writeFieldBegin('cleared', TType.LIST, 2)
+            oprot.writeListBegin(TType.I64, len(self.cleared))
+            for iter101 in self.cleared:
+                oprot.writeI64(iter101)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.released is not None:
+            oprot.writeFieldBegin('released', TType.I64, 3)
+            oprot.writeI64(self.released)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
 class Cleared(object):
     """
     What clearing has done.
@@ -937,10 +1035,10 @@ class Cleared(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype91, _size88) = iprot.readListBegin()
-                    for _i92 in range(_size88):
-                        _elem93 = iprot.readI64()
-                        self.faults.append(_elem93)
+                    (_etype105, _size102) = iprot.readListBegin()
+                    for _i106 in range(_size102):
+                        _elem107 = iprot.readI64()
+                        self.faults.append(_elem107)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -952,11 +1050,11 @@ class Cleared(object):
             elif fid == 3:
                 if ftype == TType.LIST:
                     self.taken = []
-                    (_etype97, _size94) = iprot.readListBegin()
-                    for _i98 in range(_size94):
-                        _elem99 = Taken()
-                        _elem99.read(iprot)
-                        self.taken.append(_elem99)
+                    (_etype111, _size108) = iprot.readListBegin()
+                    for _i112 in range(_size108):
+                        _elem113 = Taken()
+                        _elem113.read(iprot)
+                        self.taken.append(_elem113)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -983,8 +1081,8 @@ class Cleared(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 1)
             oprot.writeListBegin(TType.I64, len(self.faults))
-            for iter100 in self.faults:
-                oprot.writeI64(iter100)
+            for iter114 in self.faults:
+                oprot.writeI64(iter114)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.released is not None:
@@ -994,8 +1092,8 @@ class Cleared(object):
         if self.taken is not None:
             oprot.writeFieldBegin('taken', TType.LIST, 3)
             oprot.writeListBegin(TType.STRUCT, len(self.taken))
-            for iter101 in self.taken:
-                iter101.write(oprot)
+            for iter115 in self.taken:
+                iter115.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.scenario is not None:
@@ -1181,21 +1279,21 @@ class Kind(object):
             elif fid == 3:
                 if ftype == TType.LIST:
                     self.params = []
-                    (_etype105, _size102) = iprot.readListBegin()
-                    for _i106 in range(_size102):
-                        _elem107 = Param()
-                        _elem107.read(iprot)
-                        self.params.append(_elem107)
+                    (_etype119, _size116) = iprot.readListBegin()
+                    for _i120 in range(_size116):
+                        _elem121 = Param()
+                        _elem121.read(iprot)
+                        self.params.append(_elem121)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 4:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype111, _size108) = iprot.readListBegin()
-                    for _i112 in range(_size108):
-                        _elem113 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem113)
+                    (_etype125, _size122) = iprot.readListBegin()
+                    for _i126 in range(_size122):
+                        _elem127 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem127)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1225,15 +1323,15 @@ class Kind(object):
         if self.params is not None:
             oprot.writeFieldBegin('params', TType.LIST, 3)
             oprot.writeListBegin(TType.STRUCT, len(self.params))
-            for iter114 in self.params:
-                iter114.write(oprot)
+            for iter128 in self.params:
+                iter128.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter115 in self.methods:
-                oprot.writeString(iter115.encode('utf-8') if sys.version_info[0] == 2 else iter115)
+            for iter129 in self.methods:
+                oprot.writeString(iter129.encode('utf-8') if sys.version_info[0] == 2 else iter129)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.category is not None:
@@ -1469,10 +1567,10 @@ class Info(object):
             elif fid == 14:
                 if ftype == TType.LIST:
                     self.capabilities = []
-                    (_etype119, _size116) = iprot.readListBegin()
-                    for _i120 in range(_size116):
-                        _elem121 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.capabilities.append(_elem121)
+                    (_etype133, _size130) = iprot.readListBegin()
+                    for _i134 in range(_size130):
+                        _elem135 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.capabilities.append(_elem135)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1484,20 +1582,20 @@ class Info(object):
             elif fid == 16:
                 if ftype == TType.LIST:
                     self.kinds = []
-                    (_etype125, _size122) = iprot.readListBegin()
-                    for _i126 in range(_size122):
-                        _elem127 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.kinds.append(_elem127)
+                    (_etype139, _size136) = iprot.readListBegin()
+                    for _i140 in range(_size136):
+                        _elem141 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.kinds.append(_elem141)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 17:
                 if ftype == TType.LIST:
                     self.features = []
-                    (_etype131, _size128) = iprot.readListBegin()
-                    for _i132 in range(_size128):
-                        _elem133 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.features.append(_elem133)
+                    (_etype145, _size142) = iprot.readListBegin()
+                    for _i146 in range(_size142):
+                        _elem147 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.features.append(_elem147)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1519,10 +1617,10 @@ class Info(object):
             elif fid == 21:
                 if ftype == TType.LIST:
                     self.allow = []
-                    (_etype137, _size134) = iprot.readListBegin()
-                    for _i138 in range(_size134):
-                        _elem139 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.allow.append(_elem139)
+                    (_etype151, _size148) = iprot.readListBegin()
+                    for _i152 in range(_size148):
+                        _elem153 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.allow.append(_elem153)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1591,8 +1689,8 @@ class Info(object):
         if self.capabilities is not None:
             oprot.writeFieldBegin('capabilities', TType.LIST, 14)
             oprot.writeListBegin(TType.STRING, len(self.capabilities))
-            for iter140 in self.capabilities:
-                oprot.writeString(iter140.encode('utf-8') if sys.version_info[0] == 2 else iter140)
+            for iter154 in self.capabilities:
+                oprot.writeString(iter154.encode('utf-8') if sys.version_info[0] == 2 else iter154)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough_except is not None:
@@ -1602,15 +1700,15 @@ class Info(object):
         if self.kinds is not None:
             oprot.writeFieldBegin('kinds', TType.LIST, 16)
             oprot.writeListBegin(TType.STRING, len(self.kinds))
-            for iter141 in self.kinds:
-                oprot.writeString(iter141.encode('utf-8') if sys.version_info[0] == 2 else iter141)
+            for iter155 in self.kinds:
+                oprot.writeString(iter155.encode('utf-8') if sys.version_info[0] == 2 else iter155)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.features is not None:
             oprot.writeFieldBegin('features', TType.LIST, 17)
             oprot.writeListBegin(TType.STRING, len(self.features))
-            for iter142 in self.features:
-                oprot.writeString(iter142.encode('utf-8') if sys.version_info[0] == 2 else iter142)
+            for iter156 in self.features:
+                oprot.writeString(iter156.encode('utf-8') if sys.version_info[0] == 2 else iter156)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.listen is not None:
@@ -1628,8 +1726,8 @@ class Info(object):
         if self.allow is not None:
             oprot.writeFieldBegin('allow', TType.LIST, 21)
             oprot.writeListBegin(TType.STRING, len(self.allow))
-            for iter143 in self.allow:
-                oprot.writeString(iter143.encode('utf-8') if sys.version_info[0] == 2 else iter143)
+            for iter157 in self.allow:
+                oprot.writeString(iter157.encode('utf-8') if sys.version_info[0] == 2 else iter157)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1703,11 +1801,11 @@ class Latency(object):
             elif fid == 5:
                 if ftype == TType.MAP:
                     self.buckets = {}
-                    (_ktype145, _vtype146, _size144) = iprot.readMapBegin()
-                    for _i148 in range(_size144):
-                        _key149 = iprot.readI64()
-                        _val150 = iprot.readI64()
-                        self.buckets[_key149] = _val150
+                    (_ktype159, _vtype160, _size158) = iprot.readMapBegin()
+                    for _i162 in range(_size158):
+                        _key163 = iprot.readI64()
+                        _val164 = iprot.readI64()
+                        self.buckets[_key163] = _val164
                     iprot.readMapEnd()
                 else:
                     iprot.skip(ftype)
@@ -1740,9 +1838,9 @@ class Latency(object):
         if self.buckets is not None:
             oprot.writeFieldBegin('buckets', TType.MAP, 5)
             oprot.writeMapBegin(TType.I64, TType.I64, len(self.buckets))
-            for kiter151, viter152 in self.buckets.items():
-                oprot.writeI64(kiter151)
-                oprot.writeI64(viter152)
+            for kiter165, viter166 in self.buckets.items():
+                oprot.writeI64(kiter165)
+                oprot.writeI64(viter166)
             oprot.writeMapEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2027,11 +2125,11 @@ class Statistics(object):
             elif fid == 4:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype156, _size153) = iprot.readListBegin()
-                    for _i157 in range(_size153):
-                        _elem158 = MethodStatistics()
-                        _elem158.read(iprot)
-                        self.methods.append(_elem158)
+                    (_etype170, _size167) = iprot.readListBegin()
+                    for _i171 in range(_size167):
+                        _elem172 = MethodStatistics()
+                        _elem172.read(iprot)
+                        self.methods.append(_elem172)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2089,11 +2187,11 @@ class Statistics(object):
             elif fid == 15:
                 if ftype == TType.LIST:
                     self.requests = []
-                    (_etype162, _size159) = iprot.readListBegin()
-                    for _i163 in range(_size159):
-                        _elem164 = MethodStatistics()
-                        _elem164.read(iprot)
-                        self.requests.append(_elem164)
+                    (_etype176, _size173) = iprot.readListBegin()
+                    for _i177 in range(_size173):
+                        _elem178 = MethodStatistics()
+                        _elem178.read(iprot)
+                        self.requests.append(_elem178)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2122,8 +2220,8 @@ class Statistics(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRUCT, len(self.methods))
-            for iter165 in self.methods:
-                iter165.write(oprot)
+            for iter179 in self.methods:
+                iter179.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough is not None:
@@ -2169,8 +2267,8 @@ class Statistics(object):
         if self.requests is not None:
             oprot.writeFieldBegin('requests', TType.LIST, 15)
             oprot.writeListBegin(TType.STRUCT, len(self.requests))
-            for iter166 in self.requests:
-                iter166.write(oprot)
+            for iter180 in self.requests:
+                iter180.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2390,10 +2488,10 @@ class TraceHit(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.injection = []
-                    (_etype170, _size167) = iprot.readListBegin()
-                    for _i171 in range(_size167):
-                        _elem172 = iprot.readI64()
-                        self.injection.append(_elem172)
+                    (_etype184, _size181) = iprot.readListBegin()
+                    for _i185 in range(_size181):
+                        _elem186 = iprot.readI64()
+                        self.injection.append(_elem186)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2438,8 +2536,8 @@ class TraceHit(object):
         if self.injection is not None:
             oprot.writeFieldBegin('injection', TType.LIST, 8)
             oprot.writeListBegin(TType.I64, len(self.injection))
-            for iter173 in self.injection:
-                oprot.writeI64(iter173)
+            for iter187 in self.injection:
+                oprot.writeI64(iter187)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2604,11 +2702,11 @@ class TraceEvent(object):
             elif fid == 18:
                 if ftype == TType.LIST:
                     self.hits = []
-                    (_etype177, _size174) = iprot.readListBegin()
-                    for _i178 in range(_size174):
-                        _elem179 = TraceHit()
-                        _elem179.read(iprot)
-                        self.hits.append(_elem179)
+                    (_etype191, _size188) = iprot.readListBegin()
+                    for _i192 in range(_size188):
+                        _elem193 = TraceHit()
+                        _elem193.read(iprot)
+                        self.hits.append(_elem193)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2693,8 +2791,8 @@ class TraceEvent(object):
         if self.hits is not None:
             oprot.writeFieldBegin('hits', TType.LIST, 18)
             oprot.writeListBegin(TType.STRUCT, len(self.hits))
-            for iter180 in self.hits:
-                iter180.write(oprot)
+            for iter194 in self.hits:
+                iter194.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2744,11 +2842,11 @@ class TraceRead(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype184, _size181) = iprot.readListBegin()
-                    for _i185 in range(_size181):
-                        _elem186 = TraceEvent()
-                        _elem186.read(iprot)
-                        self.events.append(_elem186)
+                    (_etype198, _size195) = iprot.readListBegin()
+                    for _i199 in range(_size195):
+                        _elem200 = TraceEvent()
+                        _elem200.read(iprot)
+                        self.events.append(_elem200)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2775,8 +2873,8 @@ class TraceRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter187 in self.events:
-                iter187.write(oprot)
+            for iter201 in self.events:
+                iter201.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.dropped is not None:
@@ -2840,10 +2938,10 @@ class Matched(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.paths = []
-                    (_etype191, _size188) = iprot.readListBegin()
-                    for _i192 in range(_size188):
-                        _elem193 = iprot.readBinary()
-                        self.paths.append(_elem193)
+                    (_etype205, _size202) = iprot.readListBegin()
+                    for _i206 in range(_size202):
+                        _elem207 = iprot.readBinary()
+                        self.paths.append(_elem207)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2870,10 +2968,10 @@ class Matched(object):
             elif fid == 6:
                 if ftype == TType.LIST:
                     self.warnings = []
-                    (_etype197, _size194) = iprot.readListBegin()
-                    for _i198 in range(_size194):
-                        _elem199 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.warnings.append(_elem199)
+                    (_etype211, _size208) = iprot.readListBegin()
+                    for _i212 in range(_size208):
+                        _elem213 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem213)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2890,8 +2988,8 @@ class Matched(object):
         if self.paths is not None:
             oprot.writeFieldBegin('paths', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.paths))
-            for iter200 in self.paths:
-                oprot.writeBinary(iter200)
+            for iter214 in self.paths:
+                oprot.writeBinary(iter214)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.matching is not None:
@@ -2913,8 +3011,8 @@ class Matched(object):
         if self.warnings is not None:
             oprot.writeFieldBegin('warnings', TType.LIST, 6)
             oprot.writeListBegin(TType.STRING, len(self.warnings))
-            for iter201 in self.warnings:
-                oprot.writeString(iter201.encode('utf-8') if sys.version_info[0] == 2 else iter201)
+            for iter215 in self.warnings:
+                oprot.writeString(iter215.encode('utf-8') if sys.version_info[0] == 2 else iter215)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2969,11 +3067,11 @@ class Met(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype205, _size202) = iprot.readListBegin()
-                    for _i206 in range(_size202):
-                        _elem207 = ListedFault()
-                        _elem207.read(iprot)
-                        self.faults.append(_elem207)
+                    (_etype219, _size216) = iprot.readListBegin()
+                    for _i220 in range(_size216):
+                        _elem221 = ListedFault()
+                        _elem221.read(iprot)
+                        self.faults.append(_elem221)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2999,8 +3097,8 @@ class Met(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter208 in self.faults:
-                iter208.write(oprot)
+            for iter222 in self.faults:
+                iter222.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.others is not None:
@@ -3345,11 +3443,11 @@ class Step(object):
             elif fid == 6:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype212, _size209) = iprot.readListBegin()
-                    for _i213 in range(_size209):
-                        _elem214 = Fault()
-                        _elem214.read(iprot)
-                        self.faults.append(_elem214)
+                    (_etype226, _size223) = iprot.readListBegin()
+                    for _i227 in range(_size223):
+                        _elem228 = Fault()
+                        _elem228.read(iprot)
+                        self.faults.append(_elem228)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3361,10 +3459,10 @@ class Step(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.clear = []
-                    (_etype218, _size215) = iprot.readListBegin()
-                    for _i219 in range(_size215):
-                        _elem220 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.clear.append(_elem220)
+                    (_etype232, _size229) = iprot.readListBegin()
+                    for _i233 in range(_size229):
+                        _elem234 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.clear.append(_elem234)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3418,8 +3516,8 @@ class Step(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 6)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter221 in self.faults:
-                iter221.write(oprot)
+            for iter235 in self.faults:
+                iter235.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.add is not None:
@@ -3429,8 +3527,8 @@ class Step(object):
         if self.clear is not None:
             oprot.writeFieldBegin('clear', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.clear))
-            for iter222 in self.clear:
-                oprot.writeString(iter222.encode('utf-8') if sys.version_info[0] == 2 else iter222)
+            for iter236 in self.clear:
+                oprot.writeString(iter236.encode('utf-8') if sys.version_info[0] == 2 else iter236)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.text is not None:
@@ -3503,11 +3601,11 @@ class Scenario(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.steps = []
-                    (_etype226, _size223) = iprot.readListBegin()
-                    for _i227 in range(_size223):
-                        _elem228 = Step()
-                        _elem228.read(iprot)
-                        self.steps.append(_elem228)
+                    (_etype240, _size237) = iprot.readListBegin()
+                    for _i241 in range(_size237):
+                        _elem242 = Step()
+                        _elem242.read(iprot)
+                        self.steps.append(_elem242)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3548,8 +3646,8 @@ class Scenario(object):
         if self.steps is not None:
             oprot.writeFieldBegin('steps', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.steps))
-            for iter229 in self.steps:
-                iter229.write(oprot)
+            for iter243 in self.steps:
+                iter243.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.end_ns is not None:
@@ -3872,20 +3970,20 @@ class RunEvent(object):
             elif fid == 7:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype233, _size230) = iprot.readListBegin()
-                    for _i234 in range(_size230):
-                        _elem235 = iprot.readI64()
-                        self.faults.append(_elem235)
+                    (_etype247, _size244) = iprot.readListBegin()
+                    for _i248 in range(_size244):
+                        _elem249 = iprot.readI64()
+                        self.faults.append(_elem249)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.warnings = []
-                    (_etype239, _size236) = iprot.readListBegin()
-                    for _i240 in range(_size236):
-                        _elem241 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.warnings.append(_elem241)
+                    (_etype253, _size250) = iprot.readListBegin()
+                    for _i254 in range(_size250):
+                        _elem255 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem255)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3897,11 +3995,11 @@ class RunEvent(object):
             elif fid == 10:
                 if ftype == TType.LIST:
                     self.requests = []
-                    (_etype245, _size242) = iprot.readListBegin()
-                    for _i246 in range(_size242):
-                        _elem247 = MethodStatistics()
-                        _elem247.read(iprot)
-                        self.requests.append(_elem247)
+                    (_etype259, _size256) = iprot.readListBegin()
+                    for _i260 in range(_size256):
+                        _elem261 = MethodStatistics()
+                        _elem261.read(iprot)
+                        self.requests.append(_elem261)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3942,15 +4040,15 @@ class RunEvent(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 7)
             oprot.writeListBegin(TType.I64, len(self.faults))
-            for iter248 in self.faults:
-                oprot.writeI64(iter248)
+            for iter262 in self.faults:
+                oprot.writeI64(iter262)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.warnings is not None:
             oprot.writeFieldBegin('warnings', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.warnings))
-            for iter249 in self.warnings:
-                oprot.writeString(iter249.encode('utf-8') if sys.version_info[0] == 2 else iter249)
+            for iter263 in self.warnings:
+                oprot.writeString(iter263.encode('utf-8') if sys.version_info[0] == 2 else iter263)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.counted_ns is not None:
@@ -3960,8 +4058,8 @@ class RunEvent(object):
         if self.requests is not None:
             oprot.writeFieldBegin('requests', TType.LIST, 10)
             oprot.writeListBegin(TType.STRUCT, len(self.requests))
-            for iter250 in self.requests:
-                iter250.write(oprot)
+            for iter264 in self.requests:
+                iter264.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4015,11 +4113,11 @@ class RunRead(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype254, _size251) = iprot.readListBegin()
-                    for _i255 in range(_size251):
-                        _elem256 = RunEvent()
-                        _elem256.read(iprot)
-                        self.events.append(_elem256)
+                    (_etype268, _size265) = iprot.readListBegin()
+                    for _i269 in range(_size265):
+                        _elem270 = RunEvent()
+                        _elem270.read(iprot)
+                        self.events.append(_elem270)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4040,8 +4138,8 @@ class RunRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter257 in self.events:
-                iter257.write(oprot)
+            for iter271 in self.events:
+                iter271.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4295,11 +4393,11 @@ class Injections(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.injections = []
-                    (_etype261, _size258) = iprot.readListBegin()
-                    for _i262 in range(_size258):
-                        _elem263 = Injection()
-                        _elem263.read(iprot)
-                        self.injections.append(_elem263)
+                    (_etype275, _size272) = iprot.readListBegin()
+                    for _i276 in range(_size272):
+                        _elem277 = Injection()
+                        _elem277.read(iprot)
+                        self.injections.append(_elem277)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4331,8 +4429,8 @@ class Injections(object):
         if self.injections is not None:
             oprot.writeFieldBegin('injections', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.injections))
-            for iter264 in self.injections:
-                iter264.write(oprot)
+            for iter278 in self.injections:
+                iter278.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.all is not None:
@@ -4499,10 +4597,10 @@ class Rotted(object):
             elif fid == 5:
                 if ftype == TType.LIST:
                     self.failed = []
-                    (_etype268, _size265) = iprot.readListBegin()
-                    for _i269 in range(_size265):
-                        _elem270 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.failed.append(_elem270)
+                    (_etype282, _size279) = iprot.readListBegin()
+                    for _i283 in range(_size279):
+                        _elem284 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.failed.append(_elem284)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4535,8 +4633,8 @@ class Rotted(object):
         if self.failed is not None:
             oprot.writeFieldBegin('failed', TType.LIST, 5)
             oprot.writeListBegin(TType.STRING, len(self.failed))
-            for iter271 in self.failed:
-                oprot.writeString(iter271.encode('utf-8') if sys.version_info[0] == 2 else iter271)
+            for iter285 in self.failed:
+                oprot.writeString(iter285.encode('utf-8') if sys.version_info[0] == 2 else iter285)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4672,11 +4770,11 @@ class UnsyncedFile(object):
             elif fid == 3:
                 if ftype == TType.LIST:
                     self.ranges = []
-                    (_etype275, _size272) = iprot.readListBegin()
-                    for _i276 in range(_size272):
-                        _elem277 = UnsyncedRange()
-                        _elem277.read(iprot)
-                        self.ranges.append(_elem277)
+                    (_etype289, _size286) = iprot.readListBegin()
+                    for _i290 in range(_size286):
+                        _elem291 = UnsyncedRange()
+                        _elem291.read(iprot)
+                        self.ranges.append(_elem291)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4716,8 +4814,8 @@ class UnsyncedFile(object):
         if self.ranges is not None:
             oprot.writeFieldBegin('ranges', TType.LIST, 3)
             oprot.writeListBegin(TType.STRUCT, len(self.ranges))
-            for iter278 in self.ranges:
-                iter278.write(oprot)
+            for iter292 in self.ranges:
+                iter292.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.sizes is not None:
@@ -4863,22 +4961,22 @@ class Unsynced(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.files = []
-                    (_etype282, _size279) = iprot.readListBegin()
-                    for _i283 in range(_size279):
-                        _elem284 = UnsyncedFile()
-                        _elem284.read(iprot)
-                        self.files.append(_elem284)
+                    (_etype296, _size293) = iprot.readListBegin()
+                    for _i297 in range(_size293):
+                        _elem298 = UnsyncedFile()
+                        _elem298.read(iprot)
+                        self.files.append(_elem298)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.names = []
-                    (_etype288, _size285) = iprot.readListBegin()
-                    for _i289 in range(_size285):
-                        _elem290 = UnsyncedName()
-                        _elem290.read(iprot)
-                        self.names.append(_elem290)
+                    (_etype302, _size299) = iprot.readListBegin()
+                    for _i303 in range(_size299):
+                        _elem304 = UnsyncedName()
+                        _elem304.read(iprot)
+                        self.names.append(_elem304)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4910,10 +5008,10 @@ class Unsynced(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.foreign = []
-                    (_etype294, _size291) = iprot.readListBegin()
-                    for _i295 in range(_size291):
-                        _elem296 = iprot.readBinary()
-                        self.foreign.append(_elem296)
+                    (_etype308, _size305) = iprot.readListBegin()
+                    for _i309 in range(_size305):
+                        _elem310 = iprot.readBinary()
+                        self.foreign.append(_elem310)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4940,15 +5038,15 @@ class Unsynced(object):
         if self.files is not None:
             oprot.writeFieldBegin('files', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.files))
-            for iter297 in self.files:
-                iter297.write(oprot)
+            for iter311 in self.files:
+                iter311.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.names is not None:
             oprot.writeFieldBegin('names', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.names))
-            for iter298 in self.names:
-                iter298.write(oprot)
+            for iter312 in self.names:
+                iter312.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.left_out is not None:
@@ -4974,8 +5072,8 @@ class Unsynced(object):
         if self.foreign is not None:
             oprot.writeFieldBegin('foreign', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.foreign))
-            for iter299 in self.foreign:
-                oprot.writeBinary(iter299)
+            for iter313 in self.foreign:
+                oprot.writeBinary(iter313)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.cuts is not None:
@@ -5369,10 +5467,10 @@ class PowerLoss(object):
             elif fid == 7:
                 if ftype == TType.LIST:
                     self.killed = []
-                    (_etype303, _size300) = iprot.readListBegin()
-                    for _i304 in range(_size300):
-                        _elem305 = iprot.readI64()
-                        self.killed.append(_elem305)
+                    (_etype317, _size314) = iprot.readListBegin()
+                    for _i318 in range(_size314):
+                        _elem319 = iprot.readI64()
+                        self.killed.append(_elem319)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5423,8 +5521,8 @@ class PowerLoss(object):
         if self.killed is not None:
             oprot.writeFieldBegin('killed', TType.LIST, 7)
             oprot.writeListBegin(TType.I64, len(self.killed))
-            for iter306 in self.killed:
-                oprot.writeI64(iter306)
+            for iter320 in self.killed:
+                oprot.writeI64(iter320)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.off is not None:
@@ -5517,6 +5615,13 @@ Put.thrift_spec = (
     (5, TType.LIST, 'warnings', (TType.STRING, 'UTF8', False), None, ),  # 5
     (6, TType.LIST, 'changed', (TType.STRING, 'UTF8', False), None, ),  # 6
     (7, TType.LIST, 'taken', (TType.STRUCT, [Taken, None], False), None, ),  # 7
+)
+all_structs.append(Applied)
+Applied.thrift_spec = (
+    None,  # 0
+    (1, TType.LIST, 'faults', (TType.STRUCT, [Put, None], False), None, ),  # 1
+    (2, TType.LIST, 'cleared', (TType.I64, None, False), None, ),  # 2
+    (3, TType.I64, 'released', None, None, ),  # 3
 )
 all_structs.append(Cleared)
 Cleared.thrift_spec = (

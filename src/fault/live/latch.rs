@@ -14,8 +14,7 @@ impl Live {
 
     /// Whether it is a latch that has yet to set in, and does so not at the first operation of all.
     pub(in crate::fault) fn waits(&self) -> bool {
-        let waits = self.chance.after > 0 || self.sets_in_at().is_some();
-        self.rank == Rank::Latch && waits && !self.has_set_in.load(Ordering::Relaxed)
+        self.rank == Rank::Latch && self.fault.waits() && !self.has_set_in.load(Ordering::Relaxed)
     }
 
     /// Whether a latch is set at this operation: at one of the methods for which it waits, but for the

@@ -4,7 +4,7 @@ use super::tests::{ended, table};
 use super::*;
 use crate::fault::kinds::sketches::sketch;
 use crate::fault::testing::{self, fault};
-use crate::fault::{Change, FaultRef, Lift, Pattern, Put};
+use crate::fault::{Change, FaultRef, Lift, Pattern, Put, in_the_way};
 use crate::ops::{Call, MethodSet};
 
 fn set(table: &FaultTable, fault: Fault, placement: Placement) -> Put {
@@ -226,4 +226,96 @@ fn what_is_lifted_is_lifted_whole_or_not_at_all() {
     lifted.sort_unstable();
     assert_eq!(lifted, [1, 2, 3]);
     assert!(table.list().is_empty() && table.lift(&Lift::default()).unwrap().faults.is_empty());
+}
+
+fn applied(table: &FaultTable, lines: &[&str], prune: bool) -> (Vec<(u64, bool)>, Vec<u64>) {
+    let (put, lifted) = table.apply(lines.iter().map(|line| fault(line)).collect(), prune).unwrap();
+    let told = put.iter().map(|put| (put.id.0, put.unchanged)).collect();
+    (told, lifted.faults.iter().map(|id| id.0).collect())
+}
+
+#[test]
+fn a_list_that_is_applied_again_changes_nothing() {
+    let table = table();
+    let told = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    table.subscribe(Box::new(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    }));
+    let list = [
+        "hang -m write --name one",
+        "error EIO -m read -p 50%",
+        "error EIO -m read -p 50%",
+        "throttle --iops 9",
+        "delay 1s -m fsync --for 1h",
+        "shutdown --at write --after 5",
+    ];
+    let (put, _) = applied(&table, &list, false);
+    assert_eq!(put, [1, 2, 3, 4, 5, 6].map(|id| (id, false)));
+    assert_eq!(told.load(Ordering::Relaxed), 1, "in one step");
+    let listed = ids(&table);
+    for prune in [false, true] {
+        let (put, cleared) = applied(&table, &list, prune);
+        assert_eq!(put, [1, 2, 3, 4, 5, 6].map(|id| (id, true)));
+        assert_eq!((ids(&table), cleared), (listed.clone(), vec![]));
+    }
+    assert_eq!(told.load(Ordering::Relaxed), 1, "nobody is told of nothing");
+    // One more of the same words is one more.
+    let (put, _) = applied(&table, &[list[1]; 3], false);
+    assert_eq!(put, [(2, true), (3, true), (7, false)]);
+}
+
+#[test]
+fn what_a_list_has_not_stays_unless_it_is_pruned() {
+    let table = table();
+    for line in
+        ["hang -m write --name one", "throttle --iops 9", "error EIO -m write", "shutdown -r a"]
+    {
+        set(&table, fault(line), Placement::Add);
+    }
+    let list = ["kill -m write", "hang -m write,read --name one"];
+    let (put, cleared) = applied(&table, &list, false);
+    assert_eq!((put, cleared), (vec![(5, false), (6, false)], vec![]));
+    assert_eq!(ids(&table), [4, 2, 6, 3, 5], "in its place, and beside the others");
+    let (put, mut cleared) = applied(&table, &list, true);
+    cleared.sort_unstable();
+    assert_eq!((put, cleared), (vec![(5, true), (6, true)], vec![2, 3, 4]));
+    assert_eq!(ids(&table), [6, 5]);
+    let gone = ended(&table).into_iter().map(|(id, _, why)| (id, why)).collect::<Vec<_>>();
+    assert_eq!(gone[0], (1, Why::Replaced));
+    assert!(gone[1..].iter().all(|(_, why)| *why == Why::Cleared), "{gone:?}");
+    let (_, cleared) = applied(&table, &[], true);
+    assert_eq!((cleared.len(), ids(&table)), (2, vec![]));
+}
+
+#[test]
+fn what_has_lost_a_method_or_is_spent_is_set_anew() {
+    let table = table();
+    let list = ["error EIO -m write,read", "error EIO -m write --count 1 --name one"];
+    applied(&table, &list, false);
+    table.clear_methods(Call::Read.methods());
+    let live = Arc::clone(&table.snapshot().rows[1].live);
+    testing::strike(&live, Call::Write, 0).unwrap();
+    let (put, _) = applied(&table, &list, false);
+    assert_eq!(put, [(3, false), (4, false)]);
+    assert_eq!(ids(&table), [1, 4, 3], "what is left of the first is not of the list");
+}
+
+#[test]
+fn one_of_a_list_that_would_take_the_place_of_another_is_found() {
+    let found = |lines: &[&str]| {
+        let faults: Vec<Fault> = lines.iter().map(|line| fault(line)).collect();
+        in_the_way(&faults.iter().collect::<Vec<_>>())
+    };
+    assert_eq!(found(&["hang -m read", "throttle --iops 1", "throttle --iops 2"]), Some((1, 2)));
+    assert_eq!(found(&["shutdown --at write", "shutdown --after 3"]), Some((0, 1)));
+    for beside in [
+        ["throttle --iops 1", "throttle --iops 2 -r a"],
+        ["throttle --iops 1 --name a", "throttle --iops 1"],
+        ["throttle --iops 1", "full --free 0"],
+        ["shutdown -r a", "shutdown -r a"],
+        ["hang -m read", "hang -m read"],
+    ] {
+        assert_eq!(found(&beside), None, "{beside:?}");
+    }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{FaultTable, MAX_FAULTS, TooManyFaults};
 use crate::fault::ended::Why;
 use crate::fault::lift::{Lift, Lifted};
-use crate::fault::placing::{Change, Put, Staging};
+use crate::fault::placing::{Change, Placement, Put, Staging};
+use crate::fault::spec::Fault;
 use crate::fault::swapped::{NoSwap, Swapped};
 use crate::fault::taken::Taken;
 
@@ -26,6 +27,25 @@ impl FaultTable {
         Ok(put)
     }
 
+    /// Has a list of faults in force in one step, each beside the others; `prune`: and nothing else. What was
+    /// lifted for that, and what it released.
+    ///
+    /// # Errors
+    /// There would be more faults than may be; nothing is changed then.
+    pub(crate) fn apply(
+        &self,
+        faults: Vec<Fault>,
+        prune: bool,
+    ) -> Result<(Vec<Put>, Lifted), TooManyFaults> {
+        let faults = faults.into_iter().map(|fault| (fault, Placement::Add)).collect();
+        let change = Change { faults, prune, applied: true, ..Change::default() };
+        // Nothing is named that could be missing.
+        let made = self.swap(change, &Lift::default()).map_err(|_| TooManyFaults);
+        let (put, lifted, swapped) = made?;
+        let released = self.spread(swapped);
+        Ok((put, Lifted { released, ..lifted }))
+    }
+
     /// Lifts that and makes these changes, in one step: in force when it returns, and told to nobody
     /// until it is [`FaultTable::spread`].
     ///
@@ -42,7 +62,7 @@ impl FaultTable {
         let seed = change.seed.unwrap_or(self.seed);
         let (made, swapped) = self.alter(why, |rows, writer| {
             let mut staged = rows.clone();
-            let lifted = lift.apply(&mut staged, &mut writer.ended).map_err(NoSwap::Missing)?;
+            let mut lifted = lift.apply(&mut staged, &mut writer.ended).map_err(NoSwap::Missing)?;
             cleared.borrow_mut().extend(&lifted.faults);
             let mut staging = Staging::new(staged, writer.last_id, &change);
             change.remove.iter().for_each(|id| staging.remove(*id));
@@ -50,6 +70,11 @@ impl FaultTable {
             let mut put: Vec<Put> = change.faults.into_iter().map(place).collect();
             if change.only_these {
                 staging.lift_others(&mut put);
+            }
+            if change.prune {
+                let pruned = staging.prune(&put);
+                cleared.borrow_mut().extend(&pruned);
+                lifted.faults.extend(pruned);
             }
             put.iter_mut().for_each(|put| Taken::settle(&mut put.taken, &staging.rows));
             if staging.rows.iter().filter(|row| !row.methods.is_empty()).count() > MAX_FAULTS {

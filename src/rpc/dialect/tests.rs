@@ -115,6 +115,8 @@ fn own_calls_of_the_python_stubs_are_read() {
     let all = vec![fault, bare.clone()];
     let put = Call::PutAll { faults: all.clone(), remove: vec![7, 8], only_these: true };
     assert_eq!(golden_call("put_faults"), put);
+    let apply = Call::Apply { faults: all.clone(), prune: true };
+    assert_eq!(golden_call("apply_faults"), apply);
     assert_eq!(golden_call("put_fault_bare"), Call::Put { fault: bare.clone(), add: false });
     let what = texts(&["fsync", "slow-wal", "7"]);
     assert_eq!(golden_call("clear"), Call::Clear(what));
