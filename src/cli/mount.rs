@@ -116,6 +116,9 @@ pub(super) struct MountArgs {
     /// `slowfs apply` takes them
     #[arg(long, value_name = "FILE", value_parser = file::given)]
     faults: Option<FaultFile>,
+    /// Keep the faults in this file at each change, and begin with those that a run before has left there
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
     /// Mount options, as in mount(8)
     #[arg(short = 'o', value_name = "OPT,...", value_delimiter = ',')]
     pub(super) options: Vec<MountOption>,
@@ -214,6 +217,7 @@ impl MountArgs {
             scale: self.probability_scale.0,
             auto_delay: self.auto_delay.clone(),
             seed: self.seed,
+            state: self.state.as_deref().map(absolute).transpose()?,
             listed: self.listed()?,
             faults: self.faults()?,
             held_max: self.held_max,

@@ -34,6 +34,8 @@ pub(crate) struct RunConfig {
     pub auto_delay: Option<EffectWords>,
     /// Makes the dice repeatable.
     pub seed: Option<u64>,
+    /// Where the faults are kept from one run to the next.
+    pub state: Option<PathBuf>,
     /// Faults of a file, in force before the first operation.
     pub listed: Vec<Fault>,
     /// Those in force then, too, one after another.

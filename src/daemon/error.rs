@@ -76,6 +76,9 @@ pub(crate) enum StartError {
     /// A file of the daemon's own, as that of its pid, cannot be written.
     #[error("cannot write the {0} file {1}: {2}")]
     OwnFile(&'static str, PathBuf, io::Error),
+    /// What a run before has left of its faults cannot be taken up.
+    #[error("cannot take up the state {0}: {1}; nothing was mounted")]
+    State(PathBuf, &'static str),
     /// A daemon that runs has that file.
     #[error("cannot use the {0} file {1}: another daemon{2} runs with it; nothing was mounted")]
     OwnFileTaken(&'static str, PathBuf, String),

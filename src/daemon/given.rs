@@ -1,29 +1,91 @@
 //! The faults that a mount begins with. No locks.
 
+use std::path::Path;
+
 use tracing::{info, warn};
 
 use super::config::RunConfig;
-use crate::fault::{Bounds, Change, FaultTable, Put, TooManyFaults};
+use super::error::StartError;
+use super::state::{Left, Lost};
+use crate::fault::words::FaultWords;
+use crate::fault::{Bounds, Change, Fault, FaultId, FaultTable, Put};
 
-/// Puts those of the file in force in one step, and the others one after another, as if each were set by a
-/// command of its own; and logs them as those are.
-///
-/// # Errors
-/// They are more than may be.
-pub(super) fn set(
-    table: &FaultTable,
-    config: &mut RunConfig,
-    bounds: &Bounds,
-) -> Result<(), TooManyFaults> {
-    let told =
-        |option: &str, put: &[Put]| put.iter().for_each(|set| tell(table, bounds, option, set));
-    let (listed, _) = table.apply(std::mem::take(&mut config.listed), false)?;
-    told("--faults", &listed);
-    for fault in std::mem::take(&mut config.faults) {
-        let change = Change { faults: vec![fault], ..Change::default() };
-        told("--fault", &table.put_all(change)?);
+/// What a run before has left, and with it this one begins.
+pub(super) struct Given {
+    left: Option<Left>,
+    /// Those of it that are in force again.
+    again: Vec<FaultId>,
+}
+
+impl Given {
+    /// Takes what a run before has left, if it is kept, before the mount.
+    ///
+    /// # Errors
+    /// As [`Left::take`].
+    pub(super) fn take(config: &RunConfig, mountpoint: &Path) -> Result<Given, StartError> {
+        let left = config.state.as_deref().map(|path| Left::take(path, mountpoint)).transpose()?;
+        Ok(Given { left, again: Vec::new() })
     }
-    Ok(())
+
+    /// Puts in force what was left, then the faults of the file, each in one step; then the others one after
+    /// another, as if each were set by a command of its own. They are logged as those are.
+    ///
+    /// # Errors
+    /// They are more than may be.
+    pub(super) fn set(
+        &mut self,
+        table: &FaultTable,
+        config: &mut RunConfig,
+        bounds: &Bounds,
+    ) -> Result<(), StartError> {
+        let told =
+            |option: &str, put: &[Put]| put.iter().for_each(|set| tell(table, bounds, option, set));
+        if let Some(left) = &mut self.left {
+            let faults = std::mem::take(&mut left.faults);
+            let (put, _) = table.apply(faults, false)?;
+            told("--state", &put);
+            self.again = put.iter().map(|put| put.id).collect();
+            left.lost.iter().for_each(|lost| warn!("--state: {lost}"));
+        }
+        let (put, _) = table.apply(std::mem::take(&mut config.listed), false)?;
+        told("--faults", &put);
+        // What was set by the same option before, and left, is not to come twice.
+        let applied = self.left.is_some();
+        for fault in std::mem::take(&mut config.faults) {
+            let change = Change { faults: vec![fault], applied, ..Change::default() };
+            told("--fault", &table.put_all(change)?);
+        }
+        Ok(())
+    }
+
+    /// Judges them by what the kernel turned out to be: of what was left, that which cannot be goes.
+    ///
+    /// # Errors
+    /// One that was asked for cannot be.
+    pub(super) fn judge(&mut self, table: &FaultTable, bounds: &Bounds) -> Result<(), StartError> {
+        for listed in table.list() {
+            let Some(why) = bounds.refuses(&listed.fault) else { continue };
+            match &mut self.left {
+                Some(left) if self.again.contains(&listed.id) => {
+                    let lost = Lost::new(&line_of(&listed.fault), &why);
+                    warn!("--state: {lost}");
+                    left.lost.push(lost);
+                    table.remove(listed.id);
+                }
+                _ => return Err(StartError::Fault(why)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What was left, to be kept from now on.
+    pub(super) fn left(self) -> Option<Left> {
+        self.left
+    }
+}
+
+fn line_of(fault: &Fault) -> String {
+    FaultWords::of(fault, fault.scope().methods).line()
 }
 
 fn tell(table: &FaultTable, bounds: &Bounds, option: &str, set: &Put) {

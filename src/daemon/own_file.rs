@@ -136,7 +136,7 @@ impl OwnFiles {
 }
 
 /// Whether the path still names this file.
-fn is_named(path: &Path, file: &File) -> bool {
+pub(super) fn is_named(path: &Path, file: &File) -> bool {
     let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(ours), Ok(named)) => same(ours, named),
@@ -155,7 +155,11 @@ fn refuse_other_content(mut file: &File, content: Content) -> io::Result<()> {
     if fits { Ok(()) } else { Err(other()) }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// A regular file to read and write, made if there is none.
+///
+/// # Errors
+/// Those of open(2), or it is another thing.
+pub(super) fn open(path: &Path) -> io::Result<File> {
     // Neither a link's target nor a FIFO, whose open would wait.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let mut options = File::options();

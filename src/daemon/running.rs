@@ -15,6 +15,7 @@ use super::error::{StartError, strip};
 use super::mounted::{Mounted, SETTLED};
 use super::signals::Signals;
 use super::socket::ControlSocket;
+use super::state::Keeper;
 use crate::fault::{DelayLine, FaultTable};
 use crate::rpc::Server;
 
@@ -42,6 +43,8 @@ pub(super) struct Running {
     pub(super) ended: PipeReader,
     /// The process with which it ends, if there is one.
     pub(super) companion: Option<Companion>,
+    /// Who keeps the faults from one run to the next, if somebody does.
+    pub(super) keeper: Option<Keeper>,
 }
 
 /// Why a run ends.
@@ -91,6 +94,8 @@ impl Running {
         if let Some(server) = self.control.take() {
             server.stop();
         }
+        // The end of the run clears what is to be in force in the next.
+        drop(self.keeper.take());
         table.clear_all();
         if !line.shutdown() {
             tracing::warn!("released operations still wait for the backing directory");
@@ -265,6 +270,7 @@ mod tests {
             session,
             ended,
             companion: None,
+            keeper: None,
         };
         let (line, stop) = (DelayLine::new().unwrap(), Signals::block(None).unwrap());
         let table = FaultTable::new(Arc::clone(&line), None);

@@ -14,6 +14,7 @@ use rustix::mount::MountFlags;
 use super::config::RunConfig;
 use super::control::Control;
 use super::error::{StartError, strip};
+use super::given::Given;
 use super::health::health;
 use super::mount;
 use super::mounted::Mounted;
@@ -49,7 +50,7 @@ pub(super) fn start(
     fs: SlowFs,
     connection: OwnedFd,
     (config, log): (&RunConfig, &Log),
-    table: &Arc<FaultTable>,
+    (table, given): (&Arc<FaultTable>, &mut Given),
     control: Control,
     (paths, mounted): (&Paths, Mounted),
 ) -> Result<Running, StartError> {
@@ -81,10 +82,7 @@ pub(super) fn start(
     notifier.attach(table, notices).map_err(other("start a thread"))?;
     let (address, http) = (control.address(), control.http());
     let config = server_config(config, (paths, &control), kernel, log.lost());
-    let mut given = table.list().into_iter();
-    if let Some(why) = given.find_map(|listed| config.bounds.refuses(&listed.fault)) {
-        return Err(StartError::Fault(why));
-    }
+    given.judge(table, &config.bounds)?;
     let config = ServerConfig { files, repairer, unsynced, health, ..config };
     let (listeners, socket) = control.listeners();
     let control = Server::start(listeners, Arc::clone(table), stats, config)
@@ -99,7 +97,8 @@ pub(super) fn start(
         .map_err(other("start the session's thread"))?;
     let mounted = Arc::new(mounted);
     let control = Some(control);
-    Ok(Running { mounted, control, address, http, socket, session, ended, companion: None })
+    let (keeper, companion) = (None, None);
+    Ok(Running { mounted, control, address, http, socket, session, ended, companion, keeper })
 }
 
 fn server_config(

@@ -1,0 +1,171 @@
+//! The faults of a mount in a file, from one run to the next (`--state`).
+//!
+//! Invariants: the file is whole at any moment, whoever is killed when. It has what was in force at some moment since
+//! the last change but the ones that are being written; nobody waits for that but the end of the run. A thread of its
+//! own writes, to a directory that was opened before the mount: never through it. Lock rule: the lock covers memory
+//! work only.
+
+mod file;
+mod text;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Weak, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use tracing::{info, warn};
+
+use self::file::StateFile;
+pub(super) use self::text::Lost;
+use super::error::{StartError, strip};
+use crate::fault::{Fault, FaultTable};
+
+/// When to try again what could not be written.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How long the end of a run waits for the last of it.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What a run before has left.
+pub(super) struct Left {
+    file: StateFile,
+    /// What is to be in force again.
+    pub(super) faults: Vec<Fault>,
+    /// What cannot be.
+    pub(super) lost: Vec<Lost>,
+}
+
+impl Left {
+    /// Takes the file, before the mount, and reads it.
+    ///
+    /// # Errors
+    /// It cannot be written or read, is another daemon's, lies below the mountpoint, or is no such file.
+    pub(super) fn take(path: &Path, mountpoint: &Path) -> Result<Left, StartError> {
+        let (file, text) = StateFile::take(path, mountpoint)?;
+        let read = text::read(&text).map_err(|why| StartError::State(path.to_owned(), why));
+        let (faults, lost) = read?;
+        Ok(Left { file, faults, lost })
+    }
+
+    /// From now on the file follows the table.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(super) fn keep(self, table: &Arc<FaultTable>) -> io::Result<Keeper> {
+        let shared = Arc::new(Shared::default());
+        shared.asked.lock().write = true;
+        let of_table = Arc::clone(&shared);
+        table.subscribe(Box::new(move |_| of_table.ask(|asked| asked.write = true)));
+        let (ending, ended) = mpsc::channel();
+        let (own, table) = (Arc::clone(&shared), Arc::downgrade(table));
+        let writer = Writer { left: self, table, written: None, fails: false };
+        thread::Builder::new().name("slowfs-state".to_owned()).spawn(move || {
+            let _ending = ending;
+            writer.run(&own);
+        })?;
+        Ok(Keeper { shared, ended })
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    asked: Mutex<Asked>,
+    changed: Condvar,
+}
+
+/// What the thread is to do.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    write: bool,
+    end: bool,
+}
+
+impl Shared {
+    fn ask(&self, for_it: impl FnOnce(&mut Asked)) {
+        for_it(&mut self.asked.lock());
+        self.changed.notify_one();
+    }
+
+    /// Waits until there is something to do, that long at most.
+    fn next(&self, within: Option<Duration>) -> Asked {
+        let mut asked = self.asked.lock();
+        while !asked.write && !asked.end {
+            match within {
+                None => self.changed.wait(&mut asked),
+                Some(within) => {
+                    if self.changed.wait_for(&mut asked, within).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        asked.write = false;
+        *asked
+    }
+}
+
+/// Has the file follow the table until it is dropped: then what is in force is written for the last time.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.ask(|asked| asked.end = true);
+        if self.ended.recv_timeout(LAST_WORDS) == Err(mpsc::RecvTimeoutError::Timeout) {
+            warn!("the last of the state is not written: its disk does not answer");
+        }
+    }
+}
+
+struct Writer {
+    left: Left,
+    table: Weak<FaultTable>,
+    written: Option<String>,
+    /// The last try has failed, and that was told.
+    fails: bool,
+}
+
+impl Writer {
+    fn run(mut self, shared: &Shared) {
+        loop {
+            let asked = shared.next(self.fails.then_some(AGAIN));
+            let Some(table) = self.table.upgrade() else { return };
+            self.write(text::written(&table.list(), &self.left.lost));
+            if asked.end {
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, text: String) {
+        if self.written.as_ref() == Some(&text) {
+            return;
+        }
+        let replaced = self.left.file.replace(&text);
+        let path = self.left.file.path().display();
+        match replaced {
+            Ok(()) => {
+                if self.fails {
+                    info!("the state {path} is written again");
+                }
+                self.written = Some(text);
+                self.fails = false;
+            }
+            Err(error) if !self.fails => {
+                let (error, again) = (strip(&error), AGAIN.as_secs());
+                warn!(
+                    "cannot write the state {path}: {error}; it stays as it was, and is tried again every {again} s"
+                );
+                self.fails = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

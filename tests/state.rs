@@ -1,0 +1,192 @@
+//! The faults of a mount outlive its daemon, however that ends, and the file that keeps them is whole at any moment.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{Mount, Within, delaying, failing, scratch, slowfs, text_of, wait_for};
+use rustix::process::Signal;
+use slowfs::fault::FaultWords;
+
+/// Where the state of a mount is, beside it.
+fn place(scratch: &tempfile::TempDir) -> (PathBuf, [String; 2]) {
+    let path = scratch.path().join("state");
+    let options = ["--state".to_owned(), path.display().to_string()];
+    (path, options)
+}
+
+fn lines(mount: &Mount) -> Vec<String> {
+    let listed = mount.client().list_faults().unwrap();
+    listed.iter().map(|listed| listed.fault.line()).collect()
+}
+
+/// The lines of a state, which must be whole.
+fn kept(text: &str) -> Vec<&str> {
+    assert!(text.starts_with("# slowfs state: "), "{text}");
+    assert!(text.ends_with("# end\n"), "{text}");
+    text.lines().filter(|line| !line.starts_with('#')).collect()
+}
+
+fn named(fault: FaultWords, name: &str) -> FaultWords {
+    FaultWords { name: Some(name.to_owned()), ..fault }
+}
+
+#[test]
+fn faults_are_in_force_again_however_the_daemon_ended() {
+    let scratch = scratch();
+    let (path, options) = place(&scratch);
+    let mut mount = Mount::over(scratch, &options);
+    let fault = failing(&["mkdir"], "EIO");
+    mount.add(&fault);
+    mount.add(&named(delaying(&["fsync"], std::time::Duration::from_millis(5)), "slow"));
+    mount.add(&failing(&["mkdir", "rmdir"], "EROFS").with("count", "1"));
+    let expected = [
+        "error EIO -m mkdir",
+        "delay 5ms -m fsync --name slow",
+        "error EROFS -m mkdir,rmdir --count 1",
+    ];
+    assert_eq!(lines(&mount), expected);
+    for signal in [Signal::TERM, Signal::KILL] {
+        let is_written = || kept(&fs::read_to_string(&path).unwrap()) == expected;
+        wait_for("the state to be written", || is_written().then_some(()));
+        mount.signal(signal);
+        assert_eq!(mount.wait().success(), signal == Signal::TERM);
+        mount.start(&options);
+        assert_eq!(lines(&mount), expected, "after {signal:?}");
+        fs::create_dir(mount.mnt().join("d")).unwrap_err();
+    }
+    // One that is spent is gone.
+    fs::remove_dir(mount.mnt().join("none")).unwrap_err();
+    fs::create_dir(mount.raw().join("d")).unwrap();
+    let error = fs::remove_dir(mount.mnt().join("d")).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EROFS));
+    // A clean end waits for what is last.
+    mount.stop();
+    assert_eq!(kept(&fs::read_to_string(&path).unwrap()), expected[..2]);
+    // What is given at each start comes once, and a name decides.
+    let typed = ["--fault", expected[0], "--fault", "delay 7ms -m fsync --name slow"];
+    let options: Vec<_> = options.iter().map(String::as_str).chain(typed).collect();
+    mount.start(&options);
+    assert_eq!(lines(&mount), [expected[0], "delay 7ms -m fsync --name slow"]);
+    mount.clear();
+    mount.stop();
+    assert!(kept(&fs::read_to_string(&path).unwrap()).is_empty());
+}
+
+#[test]
+fn who_kills_the_daemon_amid_a_thousand_changes_finds_a_whole_file() {
+    let scratch = scratch();
+    let (path, options) = place(&scratch);
+    let mut mount = Mount::over(scratch, &options);
+    wait_for("the state", || fs::read_to_string(&path).ok().filter(|text| !text.is_empty()));
+    for amid in [30, 400, 850] {
+        let ended = AtomicBool::new(false);
+        let looked = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut looks = 0;
+                while !ended.load(Ordering::Relaxed) {
+                    kept(&fs::read_to_string(&path).unwrap());
+                    looks += 1;
+                }
+                looks
+            });
+            let mut client = mount.client();
+            for n in 0..1_000 {
+                if n == amid {
+                    mount.signal(Signal::KILL);
+                }
+                let fault = named(failing(&["mkdir"], "EIO"), &format!("f{}", n % 50));
+                if client.put_fault(&fault.with("count", &format!("{}", n + 1)), true).is_err() {
+                    break;
+                }
+            }
+            ended.store(true, Ordering::Relaxed);
+            reader.join().unwrap()
+        });
+        assert!(looked > 0);
+        assert!(!mount.wait().success());
+        let left = fs::read_to_string(&path).unwrap();
+        let left = kept(&left);
+        assert!(!left.is_empty(), "what was set long before is kept");
+        mount.start(&options);
+        assert_eq!(lines(&mount), left);
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_taken_up_is_refused_and_a_line_is_not() {
+    let mut mount = Mount::new();
+    let state = mount.scratch().join("state");
+    let refused = |at: PathBuf, dir: &std::path::Path| {
+        let mut command = slowfs();
+        command.arg("mount").arg(dir).args(["--listen", "none", "--state"]).arg(&at);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
+        text_of(&output)
+    };
+    let other = scratch();
+    let told = refused(other.path().join("state"), other.path());
+    assert!(told.contains("for --state: it lies below"), "{told}");
+    assert!(!other.path().join("state").exists());
+    fs::write(&state, "precious\n").unwrap();
+    let told = refused(state.clone(), other.path());
+    assert!(told.contains("something else in it than the faults of a mount"), "{told}");
+    assert_eq!(fs::read_to_string(&state).unwrap(), "precious\n");
+    fs::remove_file(&state).unwrap();
+    mount.stop();
+    let options = ["--state".to_owned(), state.display().to_string()];
+    mount.start(&options);
+    mount.add(&failing(&["mkdir"], "EIO"));
+    let told = refused(state.clone(), other.path());
+    assert!(told.contains("another daemon runs with it"), "{told}");
+    mount.stop();
+    // By a later version, or by hand.
+    let text = fs::read_to_string(&state).unwrap();
+    let half = text.trim_end().trim_end_matches("# end");
+    fs::write(&state, half).unwrap();
+    assert!(refused(state.clone(), other.path()).contains("its end is missing"));
+    fs::write(&state, format!("{half}wobble 5ms -m read\ncut-at fsync\n# end\n")).unwrap();
+    mount.start(&options);
+    assert_eq!(lines(&mount), ["error EIO -m mkdir"]);
+    let log = mount.log_text();
+    for why in ["(no kind of fault is called wobble", "(cut-at needs a mount with --track-unsynced"]
+    {
+        let told = log.lines().filter(|line| line.contains(" WARN ") && line.contains(why));
+        assert_eq!(told.count(), 1, "{why}: {log}");
+    }
+    wait_for("the state", || {
+        let text = fs::read_to_string(&state).unwrap();
+        (text.contains("# not set again (") && kept(&text) == ["error EIO -m mkdir"]).then_some(())
+    });
+}
+
+#[test]
+fn on_a_full_disk_the_mount_goes_on_and_says_so() {
+    let scratch = scratch();
+    let disk = scratch.path().join("disk");
+    let _disk = Within::mount_of("tmpfs", disk.clone(), Some("size=64k"));
+    let state = disk.join("state");
+    let mount = Mount::over(scratch, &["--state".to_owned(), state.display().to_string()]);
+    mount.add(&failing(&["mkdir"], "EIO"));
+    let written = |part: &str| fs::read_to_string(&state).unwrap_or_default().contains(part);
+    wait_for("the state", || written("EIO").then_some(()));
+    fs::write(disk.join("full"), vec![0; 1 << 20]).unwrap_err();
+    mount.add(&failing(&["rmdir"], "EROFS"));
+    mount.wait_until_logged("cannot write the state");
+    assert!(mount.log_text().contains("No space left on device"), "{}", mount.log_text());
+    fs::create_dir(mount.mnt().join("d")).unwrap_err();
+    assert_eq!(kept(&fs::read_to_string(&state).unwrap()).len(), 1);
+    fs::remove_file(disk.join("full")).unwrap();
+    wait_for("the state to be written again", || written("EROFS").then_some(()));
+    mount.wait_until_logged("is written again");
+    drop(mount);
+}
