@@ -269,9 +269,9 @@ fn the_daemon_starts_fusermount_only_and_reads_no_memory_of_callers() {
     assert!(reads.is_empty(), "{reads:?}");
 }
 
-/// Words that are a kind's name by chance (a field of `--json`, a column of the demo, a capability, how a mount
+/// Words that are a kind's name by chance (a field of `--json`, a level of the log, a column of the demo, a capability, how a mount
 /// is, an option of a power cut), and a command that the demo shows.
-const NO_KINDS: [(&str, &str); 8] = [
+const NO_KINDS: [(&str, &str); 9] = [
     ("rpc/objects", "error"),
     ("cli/watch", "error"),
     ("cli/demo/delays", "delay"),
@@ -280,6 +280,7 @@ const NO_KINDS: [(&str, &str); 8] = [
     ("cli/render", "read-only"),
     ("fault/kinds/cut_at", "kill"),
     ("rpc/dialect", "kill"),
+    ("log/line", "error"),
 ];
 
 /// What speaks of kinds reads their table: a new one is named in its own file only, and where

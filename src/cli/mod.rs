@@ -36,6 +36,7 @@ mod measured;
 mod misunderstood;
 mod mount;
 mod mount_helper;
+mod mount_values;
 mod mounts;
 mod options;
 mod original;

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
@@ -12,21 +11,19 @@ use rustix::mount::MountFlags;
 use rustix::process::Pid;
 
 use super::apply::file::{self, FaultFile};
-use super::kind::refused;
-use super::measured;
+use super::mount_values::{LogFormat, Scale, auto_delay, except, fault};
 use super::options::MountOption;
 use super::ports::Ports;
 use super::tracking::Tracking;
-use super::values::{parse_number, read_file};
+use super::values::parse_number;
 use super::{output, ready};
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
 use crate::daemon::{self, MountOptions, Ready, RunConfig, StartError};
-use crate::fault::kinds;
-use crate::fault::words::{self, EffectWords, FaultWords, PatternError};
-use crate::fault::{Fault, Pattern, Placement, ProbabilityScale, SpecError};
+use crate::fault::words::{self, EffectWords, FaultWords};
+use crate::fault::{Fault, Pattern, Placement};
 use crate::fs::FsOptions;
-use crate::log::{Log, Target};
+use crate::log::{Format, Log, Target};
 use crate::sys::daemonize::{self, Side};
 
 /// What `slowfs mount` is told.
@@ -47,6 +44,9 @@ pub(super) struct MountArgs {
     /// Log to a file instead of standard error
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
+    /// How to write the log: for people, or for programs, one JSON object per line
+    #[arg(long, value_name = "text|json", default_value = "text")]
+    log_format: LogFormat,
     /// Write the daemon's pid to this file, while it runs
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
@@ -131,41 +131,6 @@ pub(super) struct MountArgs {
     /// SIGHUP ends it, whatever else it could mean.
     #[arg(skip)]
     pub(super) hangup_ends: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Scale(ProbabilityScale);
-
-impl FromStr for Scale {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "auto" => Ok(Scale(ProbabilityScale::Auto)),
-            "100000" => Ok(Scale(ProbabilityScale::PerHundredThousand)),
-            "1000" => Ok(Scale(ProbabilityScale::PerMille)),
-            _ => Err("one of auto, 100000, 1000"),
-        }
-    }
-}
-
-/// A fault as typed after `slowfs`, which can be.
-fn fault(line: &str) -> Result<(FaultWords, bool), String> {
-    let (words, add) = words::line(line).map_err(|why| refused(&why, &[]))?;
-    let words = words.with_files(&read_file).map_err(|why| refused(&why, &[]))?;
-    let words = measured::tabled(words)?;
-    words.fault().map(|_| ()).map_err(|why| refused(&why, &[]))?;
-    Ok((words, add))
-}
-
-/// A device as `slowfs device` takes it, which can be.
-fn auto_delay(device: &str) -> Result<EffectWords, SpecError> {
-    let device = words::auto_delay(device).with_file(&read_file)?;
-    kinds::make(&device.kind, &device.params).map(|_| device)
-}
-
-fn except(pattern: &str) -> Result<Arc<Pattern>, PatternError> {
-    Pattern::new(pattern).map(Arc::new)
 }
 
 impl MountArgs {
@@ -318,8 +283,15 @@ pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
         None if args.silent => Target::Nowhere,
         None => Target::StandardError,
     };
-    let served =
-        start_log(target).and_then(|log| Ok(daemon::run(config, &log, &mut report, tell)?));
+    let served = start_log(target, args.log_format.0).and_then(|log| {
+        let run = daemon::run(config, &log, &mut report, tell);
+        if let (Err(error), None, true) = (&run, &report, log.tells_all()) {
+            tracing::error!("{error}");
+            log.flush();
+            std::process::exit(1);
+        }
+        Ok(run?)
+    });
     match (served, report) {
         (Err(error), Some(report)) => {
             report.failed(&format!("{error:#}"));
@@ -329,8 +301,8 @@ pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
     }
 }
 
-fn start_log(target: Target<'_>) -> anyhow::Result<Log> {
-    Log::start(target).with_context(|| match target {
+fn start_log(target: Target<'_>, format: Format) -> anyhow::Result<Log> {
+    Log::start(target, format).with_context(|| match target {
         Target::File(path) => format!("cannot log to {}", path.display()),
         Target::StandardError | Target::Nowhere => "cannot start the log".to_owned(),
     })

@@ -20,9 +20,13 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+mod line;
 mod queue;
 mod sink;
 
+pub(crate) use line::Format;
+
+use line::{Style, is_journal};
 use queue::Queue;
 use sink::{Sink, Way};
 
@@ -47,6 +51,7 @@ pub(crate) struct Log {
     dir: Option<PathBuf>,
     /// Whether a mount of this process covers that.
     covered: AtomicBool,
+    tells_all: bool,
 }
 
 impl Log {
@@ -55,7 +60,7 @@ impl Log {
     ///
     /// # Errors
     /// The file cannot be opened, or no thread be started.
-    pub(crate) fn start(target: Target<'_>) -> io::Result<Log> {
+    pub(crate) fn start(target: Target<'_>, format: Format) -> io::Result<Log> {
         let sink = match target {
             Target::StandardError => Sink::standard_error(),
             Target::File(path) => Sink::file(path)?,
@@ -65,17 +70,26 @@ impl Log {
             Target::File(path) => path.parent().and_then(|dir| dir.canonicalize().ok()),
             Target::StandardError | Target::Nowhere => None,
         };
-        let colour = matches!(target, Target::StandardError) && io::stderr().is_terminal();
-        let queue = Queue::start(sink)?;
+        let to_stderr = matches!(target, Target::StandardError);
+        let colour = to_stderr && io::stderr().is_terminal();
+        let style = Style { format, to_journal: to_stderr && is_journal() };
+        let queue = Queue::start(sink, style)?;
         let entry = Arc::clone(&queue);
-        let log = tracing_subscriber::fmt().with_max_level(Level::INFO).with_target(false);
+        let log = tracing_subscriber::fmt().with_max_level(Level::INFO);
         // That layer would complain of a failed write on standard error, and panic if it cannot.
-        let log = log.log_internal_errors(false).with_ansi(colour);
+        let log = log.log_internal_errors(false).with_ansi(colour).event_format(style);
         log.with_writer(move || LineWriter(Arc::clone(&entry))).finish().with(Unexpected).init();
         panic::set_hook(Box::new(|panic| {
             tracing::error!("{}", panic.to_string().replace('\n', " "));
         }));
-        Ok(Log { queue, dir, covered: AtomicBool::new(false) })
+        let tells_all = to_stderr && (style.to_journal || format == Format::Json);
+        Ok(Log { queue, dir, covered: AtomicBool::new(false), tells_all })
+    }
+
+    /// Whether who reads standard error takes lines of the log only: why the process fails is to be one of them.
+    #[must_use]
+    pub(crate) fn tells_all(&self) -> bool {
+        self.tells_all
     }
 
     /// Waits until what was logged before is written or lost, a moment at most.

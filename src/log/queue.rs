@@ -4,7 +4,6 @@
 //! are missing, a line says how many, before the next one. Lock rule: the state is locked for memory
 //! work only, never across a write.
 
-use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,17 +11,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing::Level;
 
+use super::line::{LONGEST, Style};
 use super::sink::{Sink, Way};
 use crate::sys::signals;
 
 /// What may wait, in bytes: some ten thousand lines, for a reader that is slow for a moment.
 const ROOM: usize = 1 << 20;
-
-/// A longer line is cut: names and paths come from others.
-const LONGEST: usize = 16 * 1024;
 
 /// Memory that is kept for the next lines.
 const KEPT: usize = 64 * 1024;
@@ -62,7 +58,7 @@ impl Queue {
     ///
     /// # Errors
     /// No thread can be started.
-    pub(super) fn start(sink: Sink) -> io::Result<Arc<Queue>> {
+    pub(super) fn start(sink: Sink, style: Style) -> io::Result<Arc<Queue>> {
         let queue = Arc::new(Queue {
             state: Mutex::default(),
             filled: Condvar::new(),
@@ -71,7 +67,7 @@ impl Queue {
         });
         let own = Arc::clone(&queue);
         let spawn =
-            || thread::Builder::new().name("slowfs-log".into()).spawn(move || own.run(sink));
+            || thread::Builder::new().name("slowfs-log".into()).spawn(move || own.run(sink, style));
         // Signals are for the thread that waits for them.
         signals::masked(spawn)?.map(drop)?;
         Ok(queue)
@@ -133,9 +129,9 @@ impl Queue {
         }
     }
 
-    fn run(&self, mut sink: Sink) {
+    fn run(&self, mut sink: Sink, style: Style) {
         let mut used = Vec::new();
-        let mut gap = Gap::default();
+        let mut gap = Gap { style, ..Gap::default() };
         loop {
             let mut batch = self.next(used);
             if let Some(way) = batch.reopen {
@@ -164,6 +160,7 @@ impl Queue {
 /// Lines that are missing and of which the log does not tell yet.
 #[derive(Default)]
 struct Gap {
+    style: Style,
     lines: u64,
     reason: String,
 }
@@ -178,12 +175,10 @@ impl Gap {
     /// why.
     fn tell(&mut self, sink: &mut Sink, lines: &[u8]) -> Result<(), (u64, io::Error)> {
         if self.lines > 0 {
-            let mut text = String::new();
-            // Neither fails: they write to memory.
-            let _ = SystemTime.format_time(&mut Writer::new(&mut text));
             let (missing, reason) = (self.lines, &self.reason);
             let were = if missing == 1 { "line was" } else { "lines were" };
-            let _ = writeln!(text, "  WARN {missing} log {were} lost here: {reason}");
+            let lost = format!("{missing} log {were} lost here: {reason}");
+            let text = self.style.own(Level::WARN, &lost) + "\n";
             if let Err((_, error)) = sink.write(text.as_bytes()) {
                 return Err((count(lines), error));
             }
@@ -210,7 +205,7 @@ mod tests {
 
     fn piped() -> (PipeReader, Arc<Queue>) {
         let (reader, writer) = pipe().unwrap();
-        (reader, Queue::start(Sink::open(OwnedFd::from(writer))).unwrap())
+        (reader, Queue::start(Sink::open(OwnedFd::from(writer)), Style::default()).unwrap())
     }
 
     /// Reads until a line holds that.
