@@ -19,7 +19,7 @@ use super::values::parse_number;
 use super::{output, ready};
 use crate::daemon::mark;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
-use crate::daemon::{self, MountOptions, Ready, RunConfig, StartError};
+use crate::daemon::{self, MountOptions, Ready, RunConfig, StartError, Supervision};
 use crate::fault::words::{self, EffectWords, FaultWords};
 use crate::fault::{Fault, Pattern, Placement};
 use crate::fs::FsOptions;
@@ -191,6 +191,8 @@ impl MountArgs {
             pid_file: self.pid_file.as_deref().map(absolute).transpose()?,
             addr_file: self.addr_file.as_deref().map(absolute).transpose()?,
             end_with: self.end_with.and_then(Pid::from_raw),
+            // What goes to the background is no service of its own.
+            supervision: Supervision::of_environment().filter(|_| !self.daemon),
             hangup_reopens: self.daemon && self.log_file.is_some() && !self.hangup_ends,
         })
     }

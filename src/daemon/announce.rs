@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::config::RunConfig;
 use super::running::Running;
 use super::timeouts::request_timeouts;
+use crate::fault::words::visible;
 use crate::rpc::Allow;
 
 /// A mount that answers.
@@ -35,6 +36,13 @@ impl Ready {
             http: run.http,
             socket: run.socket.as_ref().map(|socket| socket.path().to_owned()),
         }
+    }
+
+    /// One line for a service manager, as it takes it.
+    pub(super) fn status(&self) -> String {
+        let (mountpoint, backing) = (self.mountpoint.display(), self.backing.display());
+        let told = format!("{mountpoint} mirrors {backing}; control: {}", self.address());
+        format!("STATUS={}", visible(&told))
     }
 
     /// The address that every client of this machine can be given: the port, or else the socket.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::mount::MountFlags;
 use rustix::process::Pid;
 
+use super::supervision::Supervision;
 use crate::fault::words::EffectWords;
 use crate::fault::{Bounds, Fault, Placement, ProbabilityScale, Reach};
 use crate::fs::FsOptions;
@@ -52,6 +53,8 @@ pub(crate) struct RunConfig {
     pub addr_file: Option<PathBuf>,
     /// The process with which the run ends.
     pub end_with: Option<Pid>,
+    /// Who is told how the run goes, if a service manager started it.
+    pub supervision: Option<Supervision>,
     /// Whether SIGHUP has the log reopened; else it ends the run.
     pub hangup_reopens: bool,
 }

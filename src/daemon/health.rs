@@ -1,7 +1,7 @@
 //! Whether the mount answers, and not only its control: somebody looks at it, through the kernel.
 //!
 //! Invariants: one look goes on at a time, and whoever asks meanwhile waits for it, no longer than a bound; it
-//! meets no fault, which is how the mount is meant to be. Its thread has no descriptors: were this process
+//! meets no fault, and runs while the power is off: that is how the mount is meant to be. Its thread has no descriptors: were this process
 //! killed meanwhile, the connection with the kernel would else stay open with it, and it would wait for an
 //! answer from itself for ever. Lock rule: the lock covers memory work only.
 
@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 use super::mountinfo::Device;
 use super::mountpoint::{Identity, directory};
 use crate::fs::Spared;
-use crate::rpc::{Behind, Health};
+use crate::rpc::Health;
 use crate::sys::descriptors::leave_descriptors;
 use crate::sys::text_of;
 
@@ -43,10 +43,10 @@ struct State {
 }
 
 /// Looks at the mount of that device there. Faults spare the thread that does.
-pub(super) fn health(mountpoint: PathBuf, device: Device, spared: Spared) -> Behind<dyn Health> {
+pub(super) fn health(mountpoint: PathBuf, device: Device, spared: Spared) -> Arc<dyn Health> {
     let (state, ended) = (Mutex::default(), Condvar::new());
     let looker = Looker { mountpoint, device, spared, state, ended };
-    Behind::new(Arc::new(Looked(Arc::new(looker))))
+    Arc::new(Looked(Arc::new(looker)))
 }
 
 /// What the looking thread shares with those who ask.

@@ -40,11 +40,13 @@ mod mountpoint;
 pub(crate) mod offer;
 mod own_file;
 mod running;
+mod service;
 mod signals;
 pub(crate) mod socket;
 mod start;
 mod state;
 mod strangers;
+mod supervision;
 pub(crate) mod timeouts;
 mod token;
 mod tracking;
@@ -52,6 +54,7 @@ mod tracking;
 pub(crate) use announce::Ready;
 pub(crate) use config::{HttpConfig, MountOptions, PortsConfig, RunConfig, TrackingConfig};
 pub(crate) use error::StartError;
+pub(crate) use supervision::Supervision;
 
 use announce::announce;
 use beneath::Hidden;
@@ -65,6 +68,7 @@ use mountinfo::MountTable;
 use mountpoint::Mountpoint;
 use own_file::OwnFiles;
 use running::Running;
+use service::Service;
 use signals::Signals;
 use start::{Paths, start};
 
@@ -103,14 +107,7 @@ pub(crate) fn run(
     let bounds = config.bounds(paths.reach());
     let mut given = Given::take(&config, &paths.mountpoint)?;
     given.set(&table, &mut config, &bounds)?;
-    let mirror = Mirror::new(root, &paths.base).map_err(other("open the mirror"))?;
-    let mirror = mirror.keeping(kept_times(config.mount.flags));
-    let mirror = mirror.written_back(config.fs.writeback_cache);
-    let keep = Arc::new(held::keep(&config, &mountpoint.path)?);
-    let tracking = config.tracking.as_ref();
-    let unsynced = tracking.map(|of| tracking::begin(of, &mountpoint.path, &paths.base));
-    let tree = (mirror, unsynced.transpose()?);
-    let fs = SlowFs::new(tree, Arc::clone(&table), Arc::clone(&line), keep, config.fs.clone());
+    let fs = filesystem(root, &config, &paths, (&table, &line))?;
 
     let files = OwnFiles::take(&config)?;
     let (connection, mounted) = mount_own(&mountpoint, &paths.base, &config)?;
@@ -119,7 +116,7 @@ pub(crate) fn run(
     drop(mountpoint);
     control.publish()?;
     let begun = (&table, &mut given);
-    let run = start(fs, connection, (&config, log), begun, control, (&paths, mounted))?;
+    let (run, health) = start(fs, connection, (&config, log), begun, control, (&paths, mounted))?;
     let keeper = given.left().map(|left| left.keep(&table)).transpose();
     let keeper = keeper.map_err(other("start a thread"))?;
     let run = Running { companion, keeper, ..run };
@@ -129,6 +126,9 @@ pub(crate) fn run(
     // The command that waits for this daemon stands where it was typed, and ends.
     let waiting = report.as_ref().map(|_| parent_id());
     tell(&ready);
+    let supervision = config.supervision.as_ref();
+    let service = supervision.and_then(|of| Service::begin(of, ready.status(), health));
+    let run = Running { service, ..run };
     // A look at every process takes its time; the terminal of a daemon is there until its command ends.
     hidden.warn(&ready.mountpoint, device, waiting.as_slice());
     if let Some(report) = report.take() {
@@ -139,6 +139,24 @@ pub(crate) fn run(
         }
     }
     run.serve(&stop, &table, &line)
+}
+
+/// What serves requests: the mirror, and what is kept beside it.
+fn filesystem(
+    root: OwnedFd,
+    config: &RunConfig,
+    paths: &Paths,
+    (table, line): (&Arc<FaultTable>, &Arc<DelayLine>),
+) -> Result<SlowFs, StartError> {
+    let Paths { mountpoint, base } = paths;
+    let mirror = Mirror::new(root, base);
+    let mirror = mirror.map_err(|e| StartError::Other("open the mirror", strip(&e)))?;
+    let mirror = mirror.keeping(kept_times(config.mount.flags));
+    let mirror = mirror.written_back(config.fs.writeback_cache);
+    let keep = Arc::new(held::keep(config, mountpoint)?);
+    let unsynced = config.tracking.as_ref().map(|of| tracking::begin(of, mountpoint, base));
+    let tree = (mirror, unsynced.transpose()?);
+    Ok(SlowFs::new(tree, Arc::clone(table), Arc::clone(line), keep, config.fs.clone()))
 }
 
 /// The kernel leaves times of access to us: these flags of the mount are ours to honour.

@@ -13,6 +13,7 @@ use rustix::process::Pid;
 use super::companion::Companion;
 use super::error::{StartError, strip};
 use super::mounted::{Mounted, SETTLED};
+use super::service::Service;
 use super::signals::Signals;
 use super::socket::ControlSocket;
 use super::state::Keeper;
@@ -45,6 +46,8 @@ pub(super) struct Running {
     pub(super) companion: Option<Companion>,
     /// Who keeps the faults from one run to the next, if somebody does.
     pub(super) keeper: Option<Keeper>,
+    /// The service manager, if there is one.
+    pub(super) service: Option<Service>,
 }
 
 /// Why a run ends.
@@ -90,6 +93,7 @@ impl Running {
         line: &DelayLine,
     ) -> Result<(), StartError> {
         let ending = self.wait(stop);
+        drop(self.service.take());
         drop(self.socket.take());
         if let Some(server) = self.control.take() {
             server.stop();
@@ -271,6 +275,7 @@ mod tests {
             ended,
             companion: None,
             keeper: None,
+            service: None,
         };
         let (line, stop) = (DelayLine::new().unwrap(), Signals::block(None).unwrap());
         let table = FaultTable::new(Arc::clone(&line), None);

@@ -25,7 +25,7 @@ use crate::fault::{Bounds, FaultTable, Reach};
 use crate::fs::{Kernel, SlowFs};
 use crate::log::Log;
 use crate::mirror::Walked;
-use crate::rpc::{Behind, Files, MountInfo, Server, ServerConfig, Visited};
+use crate::rpc::{Behind, Files, Health, MountInfo, Server, ServerConfig, Visited};
 use crate::sys::descriptors::Shares;
 
 /// Where the mount is, and what is behind it.
@@ -42,7 +42,7 @@ impl Paths {
     }
 }
 
-/// From here on requests are taken.
+/// From here on requests are taken. With it comes who looks whether the mount answers.
 ///
 /// # Errors
 /// The kernel does not agree, or something is short; the mount goes then.
@@ -53,10 +53,11 @@ pub(super) fn start(
     (table, given): (&Arc<FaultTable>, &mut Given),
     control: Control,
     (paths, mounted): (&Paths, Mounted),
-) -> Result<Running, StartError> {
+) -> Result<(Running, Arc<dyn Health>), StartError> {
     let other = |what| move |e: io::Error| StartError::Other(what, strip(&e));
     let (notifier, stats, survey) = (fs.notifier(), fs.stats(), Arc::new(fs.survey()));
     let health = health(paths.mountpoint.clone(), mounted.device(), fs.spared());
+    let looking_at = Behind::new(Arc::clone(&health));
     let doors = (Arc::clone(&survey), fs.plug());
     let unsynced = tracking::unsynced_log(doors, config.tracking.as_ref());
     let repairer: Behind<dyn Repairs> = Behind::new(Arc::new(fs.repair()));
@@ -83,7 +84,7 @@ pub(super) fn start(
     let (address, http) = (control.address(), control.http());
     let config = server_config(config, (paths, &control), kernel, log.lost());
     given.judge(table, &config.bounds)?;
-    let config = ServerConfig { files, repairer, unsynced, health, ..config };
+    let config = ServerConfig { files, repairer, unsynced, health: looking_at, ..config };
     let (listeners, socket) = control.listeners();
     let control = Server::start(listeners, Arc::clone(table), stats, config)
         .map_err(other("serve Thrift clients"))?;
@@ -97,8 +98,20 @@ pub(super) fn start(
         .map_err(other("start the session's thread"))?;
     let mounted = Arc::new(mounted);
     let control = Some(control);
-    let (keeper, companion) = (None, None);
-    Ok(Running { mounted, control, address, http, socket, session, ended, companion, keeper })
+    let (companion, keeper, service) = (None, None, None);
+    let run = Running {
+        mounted,
+        control,
+        address,
+        http,
+        socket,
+        session,
+        ended,
+        companion,
+        keeper,
+        service,
+    };
+    Ok((run, health))
 }
 
 fn server_config(

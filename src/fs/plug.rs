@@ -48,7 +48,7 @@ impl Core {
     }
 
     fn powered_by<'a>(&self, power: &'a Power, op: &Op) -> Result<Powered<'a>, Barred> {
-        if op.must_run {
+        if op.must_run || self.spared.is(op.caller.tid) {
             return Ok(None);
         }
         match power.enter() {

@@ -1,4 +1,4 @@
-//! The thread that no fault meets: the daemon's own, which looks whether the mount answers. No locks.
+//! The thread that no fault meets and no power cut keeps: the daemon's own, which looks whether the mount answers. No locks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
