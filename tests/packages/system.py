@@ -12,16 +12,18 @@ LINKS = {"usr/bin/charybdefs": "slowfs", "usr/sbin/mount.slowfs": "../bin/slowfs
 # What both have beside their own documents.
 EXPECTED = ["usr/bin/slowfs", *LINKS, "usr/share/slowfs/devices/nvme.toml", "usr/share/slowfs/idl/slowfs.thrift",
             "usr/share/doc/slowfs/README.md", "usr/share/doc/slowfs/docs/control.md",
-            "usr/share/doc/slowfs/examples/databases/sqlite.sh"]
-# By what each differs from the other, with reasons of its own: where a distribution has its licences.
-OF_DEBIAN = r"usr/share/doc/slowfs/(copyright|changelog\.gz|changelog\.Debian\.gz)"
-OF_RPM = r"usr/share/(licenses/slowfs(/.*)?|doc/slowfs/CHANGELOG\.md)"
+            "usr/share/doc/slowfs/examples/databases/sqlite.sh",
+            "usr/share/bash-completion/completions/slowfs", "usr/share/fish/vendor_completions.d/slowfs.fish",
+            "usr/share/man/man1/slowfs.1.gz", "usr/share/man/man1/slowfs-delay.1.gz",
+            "usr/share/man/man1/charybdefs.1.gz", "usr/share/man/man8/mount.slowfs.8.gz"]
+# By what each differs from the other: where a distribution has its licences and its zsh's completions.
+OF_DEBIAN = r"usr/share/(doc/slowfs/(copyright|changelog\.gz|changelog\.Debian\.gz)|zsh/vendor-completions/_slowfs)"
+OF_RPM = r"usr/share/(licenses/slowfs/.*|doc/slowfs/CHANGELOG\.md|zsh/site-functions/_slowfs)"
 # What lintian says, and why it stays.
 KNOWN = {
     "bogus-mail-host": "the project has no address yet: docs/releasing.md",
     "bogus-mail-host-in-debian-changelog": "likewise",
     "initial-upload-closes-no-bugs": "it goes to no archive of Debian's",
-    "no-manual-page": "`slowfs COMMAND --help` is the manual",
 }
 
 
@@ -94,10 +96,11 @@ def rpm(package, debian_package, clean, scratch, repository):
 
 def same_files(package, debian_package):
     """Both hold the same, but where the distributions have their own places."""
-    ours = {line.strip("/") for line in output("rpm", "-qpl", package).splitlines()}
+    listed = output("rpm", "-qp", "--qf", "[%{FILEMODES:perms} %{FILENAMES}\n]", package).splitlines()
+    ours = {line.split()[1].strip("/") for line in listed if not line.startswith("d")}
     listed = output("dpkg-deb", "--contents", debian_package).splitlines()
-    theirs = {line.split(maxsplit=5)[5].split(" -> ")[0].removeprefix("./").strip("/") for line in listed
-              if not line.startswith("d") or "/slowfs" in line}
+    theirs = {line.split(maxsplit=5)[5].split(" -> ")[0].removeprefix("./") for line in listed
+              if not line.startswith("d")}
     ours = {name for name in ours if not re.fullmatch(OF_RPM, name)}
     theirs = {name for name in theirs if not re.fullmatch(OF_DEBIAN, name)}
     assert ours == theirs, f"only in the rpm: {sorted(ours - theirs)}; only in Debian's: {sorted(theirs - ours)}"
