@@ -12,7 +12,7 @@ LINKS = {"usr/bin/charybdefs": "slowfs", "usr/sbin/mount.slowfs": "../bin/slowfs
 # What both have beside their own documents.
 EXPECTED = ["usr/bin/slowfs", *LINKS, "usr/share/slowfs/devices/nvme.toml", "usr/share/slowfs/idl/slowfs.thrift",
             "usr/share/doc/slowfs/README.md", "usr/share/doc/slowfs/docs/control.md",
-            "usr/share/doc/slowfs/examples/databases/sqlite.sh",
+            "usr/share/doc/slowfs/examples/databases/sqlite.sh", "usr/lib/systemd/system/slowfs@.service",
             "usr/share/bash-completion/completions/slowfs", "usr/share/fish/vendor_completions.d/slowfs.fish",
             "usr/share/man/man1/slowfs.1.gz", "usr/share/man/man1/slowfs-delay.1.gz",
             "usr/share/man/man1/charybdefs.1.gz", "usr/share/man/man8/mount.slowfs.8.gz"]
