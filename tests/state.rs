@@ -13,9 +13,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Mount, Within, delaying, failing, scratch, slowfs, text_of, wait_for};
+use common::{Mount, Within, delaying, failing, slowfs, text_of, wait_for};
 use rustix::process::Signal;
 use slowfs::fault::FaultWords;
+
+/// In memory: the end of a daemon waits two seconds for the disk, and no longer.
+fn scratch() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("slowfs-test-").tempdir_in("/dev/shm").unwrap()
+}
 
 /// Where the state of a mount is, beside it.
 fn place(scratch: &tempfile::TempDir) -> (PathBuf, [String; 2]) {
@@ -56,7 +61,11 @@ fn faults_are_in_force_again_however_the_daemon_ended() {
     ];
     assert_eq!(lines(&mount), expected);
     for signal in [Signal::TERM, Signal::KILL] {
-        let is_written = || kept(&fs::read_to_string(&path).unwrap()) == expected;
+        let is_written = || {
+            // It is empty until it is written for the first time.
+            let text = fs::read_to_string(&path).unwrap();
+            !text.is_empty() && kept(&text) == expected
+        };
         wait_for("the state to be written", || is_written().then_some(()));
         mount.signal(signal);
         assert_eq!(mount.wait().success(), signal == Signal::TERM);
