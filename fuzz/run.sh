@@ -14,7 +14,7 @@ while read -r name hex; do
 done <tests/golden/frames.txt
 
 # HTTP begins with a letter: a request of each path and method of its table.
-grep -oE '(GET|PUT|POST|DELETE) /[a-zA-Z0-9/_-]*' docs/control.md | sort -u | while read -r method path; do
+grep -oE '(GET|PUT|POST|DELETE) /[a-zA-Z0-9/_-]*' docs/http.md | sort -u | while read -r method path; do
     printf '%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}' \
         "$method" "$path" >"fuzz/corpus/control/http-$method${path//\//-}"
 done
