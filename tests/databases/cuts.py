@@ -166,7 +166,10 @@ class Pulled:
 
         def work():
             try:
-                while not ended.is_set():
+                is_last = False
+                while not is_last:
+                    # One more after the cut: so it shows whether the database goes on.
+                    is_last = ended.is_set()
                     self.commit()
                     if self.known >= wanted:
                         enough.set()
