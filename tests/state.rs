@@ -178,6 +178,27 @@ fn a_state_that_cannot_be_taken_up_is_refused_and_a_line_is_not() {
     });
 }
 
+/// That it was left too does not make it optional.
+#[test]
+fn what_is_asked_for_again_and_cannot_be_is_refused() {
+    let scratch = scratch();
+    let (path, options) = place(&scratch);
+    let asked = [&options[0], &options[1], "--fault", "cut-at fsync"];
+    let mut mount = Mount::over(scratch, &[&asked[..], &["--track-unsynced"]].concat());
+    mount.stop();
+    assert_eq!(kept(&fs::read_to_string(&path).unwrap()), ["cut-at fsync -m fsync"]);
+    let mut command = slowfs();
+    command.arg("mount").arg(mount.mnt()).arg("--subdir").arg(mount.raw());
+    let output = command.args(["--listen", "none"]).args(asked).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
+    assert!(
+        text_of(&output).contains("needs a mount with --track-unsynced"),
+        "{}",
+        text_of(&output)
+    );
+    assert_eq!(kept(&fs::read_to_string(&path).unwrap()), ["cut-at fsync -m fsync"]);
+}
+
 #[test]
 fn on_a_full_disk_the_mount_goes_on_and_says_so() {
     let scratch = scratch();

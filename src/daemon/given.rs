@@ -49,13 +49,21 @@ impl Given {
         }
         let (put, _) = table.apply(std::mem::take(&mut config.listed), false)?;
         told("--faults", &put);
+        self.asked_for(&put);
         // What was set by the same option before, and left, is not to come twice.
         let applied = self.left.is_some();
         for fault in std::mem::take(&mut config.faults) {
             let change = Change { faults: vec![fault], applied, ..Change::default() };
-            told("--fault", &table.put_all(change)?);
+            let put = table.put_all(change)?;
+            told("--fault", &put);
+            self.asked_for(&put);
         }
         Ok(())
+    }
+
+    /// Those that were asked for now are not only left, if they were.
+    fn asked_for(&mut self, put: &[Put]) {
+        self.again.retain(|id| !put.iter().any(|set| set.id == *id));
     }
 
     /// Judges them by what the kernel turned out to be: of what was left, that which cannot be goes.

@@ -75,11 +75,25 @@ impl Handler {
     }
 
     pub(super) fn power_commit(&self, peer: Origin, cut: &CutNow) -> Result<PowerLoss, Refusal> {
-        let done = self.unsynced_log()?.commit(cut).map_err(Refusal::Own)?;
+        self.cut_in_place(peer, "power_commit", |log| log.commit(cut))
+    }
+
+    /// The same of this mount alone, and at once.
+    pub(super) fn power_cut_now(&self, peer: Origin, cut: &CutNow) -> Result<PowerLoss, Refusal> {
+        self.cut_in_place(peer, "power_cut", |log| log.cut_now(cut))
+    }
+
+    fn cut_in_place(
+        &self,
+        peer: Origin,
+        call: &str,
+        cut: impl FnOnce(&dyn UnsyncedLog) -> Result<PowerLoss, String>,
+    ) -> Result<PowerLoss, Refusal> {
+        let done = cut(self.unsynced_log()?).map_err(Refusal::Own)?;
         let PowerLoss { keep, seed, dropped, reverted, killed, .. } = &done;
         info!(
             %peer,
-            "power_commit: the power was cut, keeps {keep}, seed {seed}; {dropped} changes dropped, {reverted} \
+            "{call}: the power was cut, keeps {keep}, seed {seed}; {dropped} changes dropped, {reverted} \
              files with other content; killed {killed:?}"
         );
         Ok(done)

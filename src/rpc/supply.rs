@@ -2,7 +2,6 @@
 //! words as they go over the wire. No locks.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::record::record;
 use super::unsynced::{Cut, CutNow, UnsyncedLog};
@@ -21,9 +20,6 @@ record! {
     }
 }
 
-/// For how long a cut stays prepared that is made at once.
-const STAYS: Duration = Duration::from_secs(30);
-
 /// Who has power by that log.
 pub(super) struct Mains(pub(super) Arc<dyn UnsyncedLog>);
 
@@ -39,9 +35,9 @@ impl Supply for Mains {
             return Ok(format!("{} keeps {}: {changes}", done.image.0.display(), done.keep));
         }
         let CutWords { keep, unit, seed, stay_off, kill, .. } = cut.clone();
-        let (ticket, seed) = (self.0.prepare(STAYS)?, seed.unwrap_or_default());
-        let cut = CutNow { ticket, keep, unit, seed, stay_off, kill, ..CutNow::default() };
-        let lost = self.0.commit(&cut)?;
+        let seed = seed.unwrap_or_default();
+        let cut = CutNow { keep, unit, seed, stay_off, kill, ..CutNow::default() };
+        let lost = self.0.cut_now(&cut)?;
         let off = if lost.off { "; it is off" } else { "" };
         let killed: Vec<_> = lost.killed.iter().map(i64::to_string).collect();
         let killed = match killed.is_empty() {

@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::record::record;
 use super::values::WirePath;
 
+/// For how long a cut stays prepared that is made at once.
+const STAYS: Duration = Duration::from_secs(30);
+
 record! {
     /// Bytes of a file.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -223,9 +226,94 @@ pub trait UnsyncedLog: Send + Sync {
     /// Why it is not done, or not as it should, in one line.
     fn commit(&self, cut: &CutNow) -> Result<PowerLoss, String>;
 
+    /// Cuts the power in place, of this mount alone and at once: what is asked for is looked at before requests
+    /// wait. The ticket is of no account.
+    ///
+    /// # Errors
+    /// Why it is not done, or not as it should, in one line.
+    fn cut_now(&self, cut: &CutNow) -> Result<PowerLoss, String> {
+        let CutNow { keep, seed, unit, .. } = cut.clone();
+        self.allows(&Cut { keep, seed, unit, ..Cut::default() })?;
+        let ticket = self.prepare(STAYS)?;
+        let done = self.commit(&CutNow { ticket, ..cut.clone() });
+        if done.is_err() {
+            self.abort(ticket);
+        }
+        done
+    }
+
     /// Has the power on again; whether it was off.
     ///
     /// # Errors
     /// It is being cut; in one line.
     fn power_on(&self) -> Result<bool, String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// What was called, by a log that refuses at that call.
+    struct Refusing(&'static str, Mutex<Vec<&'static str>>);
+
+    impl Refusing {
+        fn called<T: Default>(&self, call: &'static str) -> Result<T, String> {
+            self.1.lock().push(call);
+            if self.0 == call { Err(call.to_owned()) } else { Ok(T::default()) }
+        }
+    }
+
+    impl UnsyncedLog for Refusing {
+        fn unsynced(&self) -> Unsynced {
+            Unsynced::default()
+        }
+
+        fn checkpoint(&self) -> i64 {
+            0
+        }
+
+        fn moments(&self, _: i64, _: i64) -> Vec<UnsyncedMoment> {
+            Vec::new()
+        }
+
+        fn allows(&self, _: &Cut) -> Result<(), String> {
+            self.called("allows")
+        }
+
+        fn cut(&self, _: &Cut, _: i64) -> Result<PowerCut, String> {
+            self.called("cut")
+        }
+
+        fn prepare(&self, _: Duration) -> Result<i64, String> {
+            self.called("prepare")
+        }
+
+        fn abort(&self, _: i64) -> bool {
+            self.called::<()>("abort").is_ok()
+        }
+
+        fn commit(&self, _: &CutNow) -> Result<PowerLoss, String> {
+            self.called("commit")
+        }
+
+        fn power_on(&self) -> Result<bool, String> {
+            self.called("power_on")
+        }
+    }
+
+    #[test]
+    fn requests_wait_for_no_cut_that_cannot_be_and_for_none_that_is_not_made() {
+        for (at, calls) in [
+            ("allows", &["allows"][..]),
+            ("prepare", &["allows", "prepare"]),
+            ("commit", &["allows", "prepare", "commit", "abort"]),
+            ("nothing", &["allows", "prepare", "commit"]),
+        ] {
+            let log = Refusing(at, Mutex::default());
+            assert_eq!(log.cut_now(&CutNow::default()).is_err(), at != "nothing");
+            assert_eq!(*log.1.lock(), calls, "refused at {at}");
+        }
+    }
 }

@@ -97,6 +97,8 @@ fn the_power_is_cut_beside_and_in_place() {
         r#"{"to":"a/b"}"#,
         r#"{"to":"two","keep":"some"}"#,
         r#"{"to":"two","unit":513}"#,
+        r#"{"now":true,"keep":"some"}"#,
+        r#"{"now":true,"unit":513}"#,
         r#"{"now":true,"now":false}"#,
     ] {
         let answer = http.ask("POST", "/v1/power-cut", wrong);
@@ -150,13 +152,15 @@ fn a_scenario_runs_by_itself_and_ends_with_what_is_cleared() {
     wait_for("the first step", || (http.get("/v1/faults/first").status == 200).then_some(()));
     fs::create_dir(mount.mnt().join("dir")).unwrap_err();
     wait_for("the second", || (http.get("/v1/faults/second").status == 200).then_some(()));
-    let told = http.told("/v1/scenario?after=1");
+    let told = wait_for("what it has done", || {
+        let told = http.told("/v1/scenario?after=1");
+        (told["events"].as_array().unwrap().len() == 2).then_some(told)
+    });
     assert_eq!(
         (&told["run"]["done"], &told["run"]["state"]),
         (&json!(2), &json!("running")),
         "{told}"
     );
-    assert_eq!(told["events"].as_array().unwrap().len(), 2, "{told}");
     assert_eq!(http.ask("POST", "/v1/scenario", &scenario.to_string()).status, 400, "another runs");
     assert_eq!(http.done("DELETE", "/v1/faults", "")["scenario"], "bad day");
     assert_eq!(http.told("/v1/scenario")["run"]["state"], "ended");

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use self::file::StateFile;
 pub(super) use self::text::Lost;
 use super::error::{StartError, strip};
-use crate::fault::{Fault, FaultTable};
+use crate::fault::{Fault, FaultTable, Listed};
 
 /// When to try again what could not be written.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -59,13 +59,13 @@ impl Left {
         let of_table = Arc::clone(&shared);
         table.subscribe(Box::new(move |_| of_table.ask(|asked| asked.write = true)));
         let (ending, ended) = mpsc::channel();
-        let (own, table) = (Arc::clone(&shared), Arc::downgrade(table));
+        let (own, kept, table) = (Arc::clone(&shared), Arc::clone(table), Arc::downgrade(table));
         let writer = Writer { left: self, table, written: None, fails: false };
         thread::Builder::new().name("slowfs-state".to_owned()).spawn(move || {
             let _ending = ending;
             writer.run(&own);
         })?;
-        Ok(Keeper { shared, ended })
+        Ok(Keeper { shared, table: kept, ended })
     }
 }
 
@@ -76,10 +76,11 @@ struct Shared {
 }
 
 /// What the thread is to do.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Asked {
     write: bool,
-    end: bool,
+    /// To end, with what is in force then: when it comes to write that, it may be cleared.
+    last: Option<Vec<Listed>>,
 }
 
 impl Shared {
@@ -88,10 +89,10 @@ impl Shared {
         self.changed.notify_one();
     }
 
-    /// Waits until there is something to do, that long at most.
-    fn next(&self, within: Option<Duration>) -> Asked {
+    /// Waits until there is something to do, that long at most; what is the last.
+    fn next(&self, within: Option<Duration>) -> Option<Vec<Listed>> {
         let mut asked = self.asked.lock();
-        while !asked.write && !asked.end {
+        while !asked.write && asked.last.is_none() {
             match within {
                 None => self.changed.wait(&mut asked),
                 Some(within) => {
@@ -102,19 +103,21 @@ impl Shared {
             }
         }
         asked.write = false;
-        *asked
+        asked.last.take()
     }
 }
 
 /// Has the file follow the table until it is dropped: then what is in force is written for the last time.
 pub(super) struct Keeper {
     shared: Arc<Shared>,
+    table: Arc<FaultTable>,
     ended: mpsc::Receiver<()>,
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.shared.ask(|asked| asked.end = true);
+        let last = self.table.list();
+        self.shared.ask(|asked| asked.last = Some(last));
         if self.ended.recv_timeout(LAST_WORDS) == Err(mpsc::RecvTimeoutError::Timeout) {
             warn!("the last of the state is not written: its disk does not answer");
         }
@@ -132,12 +135,11 @@ struct Writer {
 impl Writer {
     fn run(mut self, shared: &Shared) {
         loop {
-            let asked = shared.next(self.fails.then_some(AGAIN));
+            if let Some(last) = shared.next(self.fails.then_some(AGAIN)) {
+                return self.write(text::written(&last, &self.left.lost));
+            }
             let Some(table) = self.table.upgrade() else { return };
             self.write(text::written(&table.list(), &self.left.lost));
-            if asked.end {
-                return;
-            }
         }
     }
 

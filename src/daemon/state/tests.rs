@@ -67,6 +67,20 @@ fn the_file_follows_the_table_and_what_is_last_is_kept() {
     assert_eq!(take(&path).faults.len(), 3);
 }
 
+/// The end of a run waits for the disk that long, and clears the table then.
+#[test]
+fn what_is_written_late_is_what_was_in_force_at_the_end() {
+    let Room { path, table, _dir } = room();
+    table.put(fault("delay 5ms -m fsync"), Placement::Add).unwrap();
+    let (shared, (_, ended)) = (Arc::new(Shared::default()), mpsc::channel());
+    let left = take(&path);
+    let writer = Writer { left, table: Arc::downgrade(&table), written: None, fails: false };
+    drop(Keeper { shared: Arc::clone(&shared), table: Arc::clone(&table), ended });
+    table.clear_all();
+    writer.run(&shared);
+    assert_eq!(lines(&take(&path).faults), ["delay 5ms -m fsync"]);
+}
+
 #[test]
 fn what_cannot_be_written_is_written_when_it_can() {
     let Room { path, table, _dir } = room();

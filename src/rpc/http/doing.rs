@@ -1,8 +1,6 @@
 //! What is done over HTTP beside setting faults: bytes are healed and rot, the power goes, a scenario runs. What is
 //! asked has the names of the command's options. No locks.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,9 +16,6 @@ use crate::rpc::objects;
 use crate::rpc::scenario::{ScenarioWords, StepWords};
 use crate::rpc::unsynced::{Cut, CutNow};
 use crate::rpc::wire::ns;
-
-/// How long requests of a mount wait at most for the power to be cut, once it is ready for that.
-const STAYS: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -207,26 +202,21 @@ fn now(
     seed: Option<String>,
 ) -> Result<Answer, Refused> {
     let peer = asked.peer.addr;
-    let ticket = asked.handler.power_prepare(peer, ns(STAYS))?;
     let client = match peer {
         Origin::Local { pid, .. } => pid.into(),
         Origin::Net(_) => 0,
     };
     let cut = CutNow {
-        ticket,
         keep: given.keep.clone(),
         unit,
         seed: seed.unwrap_or_default(),
         stay_off: given.stay_off,
         kill: given.kill,
         client,
+        ..CutNow::default()
     };
-    let done = asked.handler.power_commit(peer, &cut);
-    if done.is_err() {
-        // What waits for it goes on.
-        asked.handler.power_abort(peer, ticket)?;
-    }
-    Ok(Answer::object(json!(done?), &[]))
+    let done = asked.handler.power_cut_now(peer, &cut)?;
+    Ok(Answer::object(json!(done), &[]))
 }
 
 #[derive(Deserialize)]
