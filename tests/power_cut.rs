@@ -15,9 +15,11 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use common::sqlite::{Session, ask_once};
 use common::{Mount, scratch, slowfs, stdout_of, text_of};
+use rustix::fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with};
 use serde_json::Value;
 use slowfs::rpc::Cut;
 
@@ -278,4 +280,77 @@ fn what_cannot_be_is_refused_in_a_line() {
     assert!(start(&["--images", "/tmp"]).contains("--track-unsynced"));
     let both = start(&["--track-unsynced", "--passthrough-except", ".*"]);
     assert!(both.contains("cannot be used with"), "{both}");
+}
+
+/// POSIX promises nothing of a name but by the sync of its directory; Linux stores it with the new file.
+#[test]
+fn a_new_file_that_was_synced_has_its_name_under_linux_only() {
+    for (order, names) in [("linux", 1), ("posix", 0)] {
+        let scratch = scratch();
+        let images = scratch.path().join("images");
+        fs::create_dir(&images).unwrap();
+        let track = format!("--track-unsynced={order}");
+        let mount = Mount::over(scratch, &[&track, "--images", images.to_str().unwrap()]);
+        write_synced(&mount.mnt().join("f"), "new");
+        let image = cut(&mount, &images, "one", "none", 1);
+        assert_eq!(fs::read_dir(image).unwrap().count(), names, "{order}");
+        sync(&mount.mnt());
+        let image = cut(&mount, &images, "two", "none", 1);
+        assert_eq!(fs::read_to_string(image.join("f")).unwrap(), "new", "{order}");
+    }
+}
+
+/// Names, types, the first byte of each page, and times of a directory.
+fn contents(dir: &Path) -> Vec<(String, bool, Vec<u8>, u64)> {
+    let of = |entry: fs::DirEntry| {
+        let meta = entry.metadata().unwrap();
+        let content = if meta.is_file() { fs::read(entry.path()).unwrap() } else { Vec::new() };
+        let content = content.into_iter().step_by(4096).collect();
+        let time = meta.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        (entry.file_name().into_string().unwrap(), meta.is_file(), content, time.as_secs())
+    };
+    let mut all: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| of(entry.unwrap())).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn each_way_to_rename_to_empty_and_to_set_times_is_taken_back() {
+    let (mount, images) = tracking(&[]);
+    let at = |name: &str| mount.mnt().join(name);
+    let time = |name: &str, secs| {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+        File::options().write(true).open(at(name)).unwrap().set_modified(time).unwrap();
+    };
+    for (n, name) in (1..).zip(["moved", "one", "other", "hidden", "zeroed", "timed"]) {
+        fs::write(at(name), vec![n; 8192]).unwrap();
+        time(name, 1_000);
+    }
+    answer(&mount, &["checkpoint"]);
+    let before = contents(&mount.mnt());
+    let rename = |from, to, flags| renameat_with(CWD, at(from), CWD, at(to), flags).unwrap();
+    rename("moved", "there", RenameFlags::NOREPLACE);
+    rename("one", "other", RenameFlags::EXCHANGE);
+    rename("hidden", "shown", RenameFlags::WHITEOUT);
+    let zeroed = File::options().write(true).open(at("zeroed")).unwrap();
+    fallocate(&zeroed, FallocateFlags::ZERO_RANGE, 0, 4096).unwrap();
+    time("timed", 2_000);
+    let after = contents(&mount.mnt());
+    let changed = after.iter().filter(|entry| !before.contains(entry)).count();
+    assert_eq!(changed, 7, "moved, two exchanged, one shown and what hides it, zeroed, timed");
+    assert!(after.iter().any(|(name, is_file, ..)| name == "hidden" && !is_file));
+    // What nobody has set is the time of whoever makes it.
+    let but_own_times = |mut all: Vec<(String, bool, Vec<u8>, u64)>| {
+        all.iter_mut()
+            .filter(|(name, ..)| name == "zeroed" || name == "hidden")
+            .for_each(|of| of.3 = 0);
+        all
+    };
+    let (before, after) = (but_own_times(before), but_own_times(after));
+    assert_eq!(but_own_times(contents(&cut(&mount, &images, "all", "all", 1))), after);
+    assert_eq!(but_own_times(contents(&cut(&mount, &images, "none", "none", 1))), before);
+    answer(&mount, &["power-cut", "--now", "--keep", "none"]);
+    for dir in [mount.mnt(), mount.raw()] {
+        assert_eq!(but_own_times(contents(&dir)), before);
+    }
 }

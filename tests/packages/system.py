@@ -12,10 +12,12 @@ LINKS = {"usr/bin/charybdefs": "slowfs", "usr/sbin/mount.slowfs": "../bin/slowfs
 # What both have beside their own documents.
 EXPECTED = ["usr/bin/slowfs", *LINKS, "usr/share/slowfs/devices/nvme.toml", "usr/share/slowfs/idl/slowfs.thrift",
             "usr/share/doc/slowfs/README.md", "usr/share/doc/slowfs/docs/control.md",
-            "usr/share/doc/slowfs/examples/databases/sqlite.sh", "usr/lib/systemd/system/slowfs@.service",
+            "usr/share/doc/slowfs/examples/databases/sqlite.sh",
+            "usr/share/doc/slowfs/examples/cookbook/recipes.py", "usr/lib/systemd/system/slowfs@.service",
             "usr/share/bash-completion/completions/slowfs", "usr/share/fish/vendor_completions.d/slowfs.fish",
             "usr/share/man/man1/slowfs.1.gz", "usr/share/man/man1/slowfs-delay.1.gz",
             "usr/share/man/man1/charybdefs.1.gz", "usr/share/man/man8/mount.slowfs.8.gz"]
+ZSH = ["vendor-completions", "site-functions"]
 # By what each differs from the other: where a distribution has its licences and its zsh's completions.
 OF_DEBIAN = r"usr/share/(doc/slowfs/(copyright|changelog\.gz|changelog\.Debian\.gz)|zsh/vendor-completions/_slowfs)"
 OF_RPM = r"usr/share/(licenses/slowfs/.*|doc/slowfs/CHANGELOG\.md|zsh/site-functions/_slowfs)"
@@ -35,6 +37,7 @@ def is_furnished(room, program):
     """What is installed there is whole: the files, the links, the other names by which it is called."""
     for name in EXPECTED:
         assert os.path.lexists(room / name), f"no {name}"
+    assert any(os.path.lexists(room / "usr/share/zsh" / place / "_slowfs") for place in ZSH), "no completions for zsh"
     for name, target in LINKS.items():
         assert os.readlink(room / name) == target, name
     told = room.run(program, "--version")
