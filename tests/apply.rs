@@ -160,3 +160,15 @@ fn a_mount_begins_with_the_faults_of_a_file() {
         assert!(text_of(&refused).contains(why), "{}", text_of(&refused));
     }
 }
+
+/// Each of many that hide one another is warned of once.
+#[test]
+fn a_long_list_is_told_of_in_as_many_lines() {
+    let mount = Mount::new();
+    let lines: String = (0..100).map(|n| format!("delay 1ms -m fsync --name n{n}\n")).collect();
+    ok(&mount, &["apply", "-f", &file(&mount, &lines)]);
+    let log = mount.log_text();
+    let told = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(told("it cannot fire as long as fault 1 is set"), 99, "{log}");
+    assert_eq!(told("cannot fire as long as"), 99, "{log}");
+}

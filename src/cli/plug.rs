@@ -27,6 +27,9 @@ struct Reached<'a> {
     info: Option<Info>,
 }
 
+/// What is said of a mount beside one that cannot be cut.
+const NOT_CUT: &str = "not cut, as another mount cannot be";
+
 /// A mount whose requests wait, and by which ticket.
 struct Ready {
     client: Client,
@@ -40,7 +43,12 @@ pub(super) fn cut(args: &CutArgs, target: &Target) -> ExitCode {
         report::nobody(&why, target);
         return ExitCode::FAILURE;
     }
-    let prepared = at_once::each(reached, |reached| prepare(reached?));
+    // Nobody's requests wait for a mount that does not answer.
+    let all_reached = reached.iter().all(Result::is_ok);
+    let prepared = at_once::each(reached, |reached| match (reached, all_reached) {
+        (Ok(_), false) => Err(NOT_CUT.to_owned()),
+        (reached, _) => prepare(reached?),
+    });
     let is_ready = prepared.iter().all(Result::is_ok);
     // The same dice for all, so that one number repeats it.
     let seed = args.seed.unwrap_or_else(rand::random);
@@ -51,8 +59,8 @@ pub(super) fn cut(args: &CutArgs, target: &Target) -> ExitCode {
         if !is_ready {
             let gone_on = client.power_abort(ticket).map_err(|e| explain(addr, e));
             return Err(match gone_on {
-                Ok(_) => "not cut, as another mount cannot be".to_owned(),
-                Err(why) => format!("not cut, as another mount cannot be; requests wait on: {why}"),
+                Ok(_) => NOT_CUT.to_owned(),
+                Err(why) => format!("{NOT_CUT}; requests wait on: {why}"),
             });
         }
         let CutArgs { keep, unit, stay_off, kill, .. } = args;
@@ -81,8 +89,11 @@ pub(super) fn on(client: &mut Client) -> Result<Report, ClientError> {
 
 fn reach<'a>(addr: &'a str, target: &Target) -> Result<Reached<'a>, String> {
     let mut client = Client::connect(addr, TIMEOUT).map_err(|e| unreached(&e, target.origin))?;
-    // Who cannot tell has no power to be cut either.
-    let info = client.info().ok();
+    let info = match client.info() {
+        Err(error @ ClientError::Lost { .. }) => return Err(explain(addr, error)),
+        // Who cannot tell has no power to be cut either.
+        told => told.ok(),
+    };
     Ok(Reached { addr, client, info })
 }
 

@@ -1,5 +1,6 @@
 //! The faults that a mount begins with. No locks.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use tracing::{info, warn};
@@ -38,8 +39,10 @@ impl Given {
         config: &mut RunConfig,
         bounds: &Bounds,
     ) -> Result<(), StartError> {
-        let told =
-            |option: &str, put: &[Put]| put.iter().for_each(|set| tell(table, bounds, option, set));
+        let told = |option: &str, put: &[Put]| {
+            let together = put.iter().map(|set| set.id).collect();
+            put.iter().for_each(|set| tell(table, bounds, option, (set, &together)));
+        };
         if let Some(left) = &mut self.left {
             let faults = std::mem::take(&mut left.faults);
             let (put, _) = table.apply(faults, false)?;
@@ -96,13 +99,18 @@ fn line_of(fault: &Fault) -> String {
     FaultWords::of(fault, fault.scope().methods).line()
 }
 
-fn tell(table: &FaultTable, bounds: &Bounds, option: &str, set: &Put) {
+fn tell(
+    table: &FaultTable,
+    bounds: &Bounds,
+    option: &str,
+    (set, together): (&Put, &BTreeSet<FaultId>),
+) {
     let (id, fault) = (set.id, &set.fault);
     info!("{option}: {set}");
     if let Some(files) = bounds.out_of_reach(fault.scope().methods, fault.pattern()) {
         warn!("{option}: fault {id} does not reach {files}");
     }
-    for why in bounds.warnings_of(table, id) {
+    for why in bounds.warnings_of(table, id, together) {
         warn!("{option}: fault {id}: {why}");
     }
 }

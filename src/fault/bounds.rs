@@ -136,7 +136,7 @@ impl Bounds {
         let together: BTreeSet<FaultId> = ids.iter().copied().collect();
         for id in ids {
             // What one of them hides of the others is told of those.
-            let warnings = self.warnings_beside(table, *id, &together);
+            let warnings = self.warnings_of(table, *id, &together);
             let left = warnings.len().min(most - told.len());
             more += warnings.len() - left;
             told.extend(warnings.iter().take(left).map(|why| format!("fault {id}: {why}")));
@@ -147,14 +147,10 @@ impl Bounds {
         told
     }
 
-    /// The same of one that was just put in force, and which others cannot fire because of it.
+    /// The same of one that was just put in force, and which others cannot fire because of it, but for those that
+    /// came with it: of them that is told itself.
     #[must_use]
-    pub(crate) fn warnings_of(&self, table: &FaultTable, id: FaultId) -> Vec<String> {
-        self.warnings_beside(table, id, &BTreeSet::new())
-    }
-
-    /// The same without what others tell that stand beside it.
-    fn warnings_beside(
+    pub(crate) fn warnings_of(
         &self,
         table: &FaultTable,
         id: FaultId,

@@ -16,6 +16,9 @@ use crate::fault::Origin;
 /// How long a client waits for an image, which may have to be copied.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// How long one waits for a mount to be ready, which itself waits 10 s for what is under way.
+const PREPARING: Duration = Duration::from_secs(15);
+
 /// For how long a cut may be prepared: what comes meanwhile waits.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -183,7 +186,7 @@ impl Client {
     /// Any of [`ClientError`]; all goes on if it is `Refused`.
     pub fn power_prepare(&mut self, stays: Duration) -> Result<i64, ClientError> {
         let stays = i64::try_from(stays.as_nanos()).unwrap_or(i64::MAX);
-        self.0.fetch_within(PATIENCE, "power_prepare", arguments([stays.value()]))
+        self.0.fetch_within(PREPARING, "power_prepare", arguments([stays.value()]))
     }
 
     /// Cuts the power in place.

@@ -1,6 +1,8 @@
 //! What the calls do that change the table. Each change is logged with its peer, what it set and how
 //! that was read. No locks of its own.
 
+use std::collections::BTreeSet;
+
 use tracing::{info, warn};
 
 use super::handler::{Handler, Refusal};
@@ -191,10 +193,11 @@ impl Handler {
         let (same, new): (Vec<_>, Vec<_>) = set.iter().partition(|set| set.unchanged);
         let gone = lifted.to_string();
         info!(%peer, "apply_faults: {} set, {} unchanged{gone}", new.len(), same.len());
+        let together = set.iter().map(|set| set.id).collect();
         let told = |set: &fault::Put| match set.unchanged {
             // A list may be applied over and over.
-            true => self.judged(peer, "apply_faults", set),
-            false => self.told(peer, "apply_faults", set),
+            true => self.judged(peer, "apply_faults", set, &together),
+            false => self.told(peer, "apply_faults", set, &together),
         };
         Ok(Applied {
             faults: set.iter().map(told).collect(),
@@ -219,16 +222,29 @@ impl Handler {
         if only_these {
             info!(%peer, "{name}: every other fault cleared");
         }
-        Ok(set.iter().map(|set| self.told(peer, name, set)).collect())
+        let together = set.iter().map(|set| set.id).collect();
+        Ok(set.iter().map(|set| self.told(peer, name, set, &together)).collect())
     }
 
-    fn told(&self, peer: Origin, name: &str, set: &fault::Put) -> Put {
+    fn told(
+        &self,
+        peer: Origin,
+        name: &str,
+        set: &fault::Put,
+        together: &BTreeSet<FaultId>,
+    ) -> Put {
         info!(%peer, "{name}: {set}");
-        self.judged(peer, name, set)
+        self.judged(peer, name, set, together)
     }
 
     /// What it did, with what the fault cannot do here.
-    fn judged(&self, peer: Origin, name: &str, set: &fault::Put) -> Put {
+    fn judged(
+        &self,
+        peer: Origin,
+        name: &str,
+        set: &fault::Put,
+        together: &BTreeSet<FaultId>,
+    ) -> Put {
         let (id, fault) = (set.id, &*set.fault);
         let listed = self.table.find(&FaultRef::Id(id));
         let missed = listed.and_then(|listed| self.out_of_reach(&listed));
@@ -238,7 +254,7 @@ impl Handler {
             warn!(%peer, "{name}: fault {id} does not reach {files}{}", open.unwrap_or_default());
         }
         let missed = missed.map(|files| format!("it does not reach {files}"));
-        let warnings = self.config.bounds.warnings_of(&self.table, id);
+        let warnings = self.config.bounds.warnings_of(&self.table, id, together);
         for why in &warnings {
             warn!(%peer, "{name}: fault {id}: {why}");
         }

@@ -4,6 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 use slowfs::rpc::{ClientError, CutNow};
 
@@ -153,4 +154,21 @@ fn a_mount_that_is_named_twice_is_refused_before_anything() {
     );
     assert_eq!(mount.client().unsynced().unwrap().cuts, 0);
     assert!(!mount.log_text().contains("power_prepare"), "{}", mount.log_text());
+}
+
+/// One that answers nobody costs its own time, and no request of the others.
+#[test]
+fn beside_a_mount_that_does_not_answer_none_is_cut_and_none_waits() {
+    let mounts = [tracking(&[]).0, tracking(&[]).0];
+    let [one, two] = &mounts;
+    two.signal(Signal::STOP);
+    let cutting = control(&["power-cut", "--now"], &[one, two]).output();
+    two.signal(Signal::CONT);
+    let cutting = cutting.unwrap();
+    let text = text_of(&cutting);
+    assert_eq!(cutting.status.code(), Some(1), "{text}");
+    assert!(text.contains("not cut, as another mount cannot be"), "{text}");
+    assert!(text.contains("nothing came within 5s"), "{text}");
+    assert!(!one.log_text().contains("power_prepare"), "{}", one.log_text());
+    fs::create_dir(one.mnt().join("d")).unwrap();
 }
