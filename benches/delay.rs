@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use slowfs::fault::Plain;
 use slowfs::fault::{Caller, Operation};
-use slowfs::fault::{DelayLine, Fault, FaultTable, Gate, Memo, Placement, Subject, Verdict};
+use slowfs::fault::{DelayLine, Fault, FaultTable, Gate, Memo, Placement, Subject};
 use slowfs::measure::Sample;
 use slowfs::ops::{Call, MethodSet};
 
@@ -47,7 +47,7 @@ fn lateness(delay: Duration, at_once: usize, rounds: usize) -> Sample {
         for _ in 0..at_once {
             let arrived = Instant::now();
             let op = Operation::new(Call::Fsync, Caller::default(), 7).arrived_at(arrived);
-            let Verdict::Hit(hit) = gate.decide(&[&File], &op) else { continue };
+            let Some(hit) = gate.decide(&[&File], &op) else { continue };
             let tell = tell.clone();
             let job = move |_, _| tell.send(arrived.elapsed() - delay).unwrap();
             line.hold(hit, arrived, false, Box::new(job));

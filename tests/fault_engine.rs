@@ -13,7 +13,7 @@ use slowfs::fault::Plain;
 use slowfs::fault::{Caller, Operation};
 use slowfs::fault::{
     Chance, DelayLine, Fault, FaultId, FaultTable, Gate, Memo, Outcome, Pattern, Placement,
-    Probability, Subject, Term, Verdict,
+    Probability, Subject, Term,
 };
 use slowfs::ops::{Call, MethodSet};
 
@@ -84,7 +84,7 @@ impl Engine {
             return false;
         }
         let op = Operation::new(request, Caller::default(), 7).arrived_at(arrived);
-        let Verdict::Hit(hit) = self.gate.decide(&[&At(file, request)], &op) else { return false };
+        let Some(hit) = self.gate.decide(&[&At(file, request)], &op) else { return false };
         let hold = hit.hold();
         if hold == Hold::No {
             return false;

@@ -109,52 +109,67 @@ impl Firing {
 
 /// What fired on one operation: first it is held, then its caller killed, then it runs as the plan
 /// says, or is answered.
+///
+/// It is handed on several times, so it is small: what few have is apart.
 pub struct Hit {
     first: Firing,
-    more: Vec<Firing>,
+    rest: Option<Box<Rest>>,
     caller: u32,
     /// SIGKILL may not wake the caller.
     unwakable: bool,
+    /// The caller's process is not looked for.
+    unasked: bool,
+}
+
+/// What few hits have.
+#[derive(Default)]
+struct Rest {
+    more: Vec<Firing>,
     /// The caller's process, once it was looked for.
     process: Option<Process>,
-    /// It is not looked for.
-    unasked: bool,
     /// When it had run, if it has, and its answer is held.
     ran: Option<Instant>,
     /// What was done because of it, of which all have to know before it is answered.
-    said: Option<Box<Said>>,
+    said: Option<Said>,
 }
 
 impl Hit {
     #[inline]
     pub(super) fn new(first: Firing, op: &Operation<'_>) -> Hit {
-        Hit {
-            first,
-            more: Vec::new(),
-            caller: op.caller.tid,
-            unwakable: op.is_unwakable,
-            process: None,
-            unasked: false,
-            ran: None,
-            said: None,
-        }
+        Hit { first, rest: None, caller: op.caller.tid, unwakable: op.is_unwakable, unasked: false }
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    /// The firings beyond the first.
+    fn more(&self) -> &[Firing] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.more)
+    }
+
+    /// The latest firing.
+    #[inline]
+    fn latest(&mut self) -> &mut Firing {
+        let more = self.rest.as_mut().and_then(|rest| rest.more.last_mut());
+        more.unwrap_or(&mut self.first)
     }
 
     #[cold]
     pub(super) fn add(&mut self, firing: Firing) {
-        self.more.push(firing);
+        self.rest().more.push(firing);
     }
 
     /// The latest only follows, and may refuse the operation all the same.
     #[cold]
     pub(super) fn limit(&mut self) {
-        self.more.last_mut().unwrap_or(&mut self.first).limits = true;
+        self.latest().limits = true;
     }
 
     /// The latest has fired: it says what it does.
     #[inline]
     pub(super) fn fire(&mut self, op: &Operation<'_>, strike: &Strike) -> &Firing {
-        let latest = self.more.last_mut().unwrap_or(&mut self.first);
+        let latest = self.latest();
         let (n, acts) = latest.live.plan(op, strike, &mut latest.plan);
         latest.n.set(n);
         latest.limits = n.is_some();
@@ -165,8 +180,8 @@ impl Hit {
     /// Whom it is going to kill is found now: when it is due the thread may have ended.
     #[inline]
     pub(super) fn find_victim(&mut self, op: &Operation<'_>) {
-        if self.process.is_none() && self.firings().any(|firing| firing.plan.kill) {
-            self.process = op.victim();
+        if self.process().is_none() && self.firings().any(|firing| firing.plan.kill) {
+            self.rest().process = op.victim();
         }
     }
 
@@ -177,20 +192,21 @@ impl Hit {
 
     /// It is not answered before that.
     pub(super) fn awaits(&mut self, said: Said) {
-        self.said = Some(Box::new(said));
+        self.rest().said = Some(said);
     }
 
     /// What it is to wait for before it is answered, if there is such. For one caller.
     pub(crate) fn take_said(&mut self) -> Option<Said> {
-        self.said.take().map(|said| *said)
+        self.rest.as_mut()?.said.take()
     }
 
     pub(super) fn firings(&self) -> impl Iterator<Item = &Firing> {
-        std::iter::once(&self.first).chain(&self.more)
+        std::iter::once(&self.first).chain(self.more())
     }
 
     fn each(&mut self) -> impl Iterator<Item = &mut Firing> {
-        std::iter::once(&mut self.first).chain(&mut self.more)
+        let more = self.rest.iter_mut().flat_map(|rest| &mut rest.more);
+        std::iter::once(&mut self.first).chain(more)
     }
 
     /// Those whose fault was not cleared while the operation was held.
@@ -222,9 +238,9 @@ impl Hit {
     pub fn repeat(&self) -> Option<Hit> {
         let failed = |firing: &&Firing| firing.live.is_fault() && firing.plan.errno().is_some();
         let first = self.asking().find(failed)?.repeat();
-        let Hit { caller, unwakable, process, unasked, ran, .. } = *self;
-        let (more, said) = (Vec::new(), None);
-        Some(Hit { first, more, caller, unwakable, process, unasked, ran, said })
+        let (process, ran) = (self.process(), self.ran());
+        let rest = Rest { process, ran, ..Rest::default() };
+        Some(Hit { first, rest: Some(Box::new(rest)), ..*self })
     }
 
     /// Whether it is such a repetition.
@@ -235,8 +251,9 @@ impl Hit {
 
     /// The outcome of the operation that it repeats counts too.
     pub(super) fn join(&mut self, before: Hit) {
-        self.more.push(before.first);
-        self.more.extend(before.more);
+        let more = &mut self.rest().more;
+        more.push(before.first);
+        more.extend(before.rest.map(|rest| rest.more).into_iter().flatten());
     }
 
     /// The fault that decided, or the first of the conditions that did.
@@ -251,7 +268,8 @@ impl Hit {
     #[must_use]
     pub fn hold(&self) -> Hold {
         let mut hold = Hold::No;
-        self.asking().for_each(|firing| hold.add(firing.asked(self.ran)));
+        let ran = self.ran();
+        self.asking().for_each(|firing| hold.add(firing.asked(ran)));
         hold
     }
 
@@ -264,7 +282,7 @@ impl Hit {
     /// It has run, or been answered without, and the backing took so long, if that was asked: from now
     /// on its answer is what is held.
     pub fn has_run(&mut self, took: Option<Duration>) {
-        self.ran = Some(Instant::now());
+        self.rest().ran = Some(Instant::now());
         for firing in self.each() {
             if !firing.plan.after.is_none() {
                 firing.plan.after = After::For(firing.plan.after.wait(took));
@@ -274,7 +292,7 @@ impl Hit {
 
     /// When it had run, if it has and its answer may be held.
     pub(crate) fn ran(&self) -> Option<Instant> {
-        self.ran
+        self.rest.as_ref()?.ran
     }
 
     /// What it is answered once it was held, whatever the operation itself would say; else that.
@@ -295,18 +313,25 @@ impl Hit {
                 Reply::Own | Reply::Whole => {}
             }
         }
-        answers && self.ran.is_none()
+        answers && self.ran().is_none()
     }
 
-    /// What is to be done now that it is held no longer; what was cleared meanwhile asks nothing.
+    /// What is to be done now that it is held no longer, unless that is what its first fault asks:
+    /// several ask, or it was cleared meanwhile and asks nothing.
     #[must_use]
-    pub fn plan(&self) -> Plan {
-        if self.more.is_empty() && !self.first.gone {
-            return self.first.plan.clone();
+    pub(crate) fn joint_plan(&self) -> Option<Plan> {
+        if self.more().is_empty() && !self.first.gone {
+            return None;
         }
         let mut plan = Plan::default();
         self.asking().for_each(|firing| plan.add(&firing.plan));
-        plan
+        Some(plan)
+    }
+
+    /// What its first fault asks.
+    #[must_use]
+    pub(crate) fn first_plan(&self) -> &Plan {
+        &self.first.plan
     }
 
     /// The fault that kills, if one does.
@@ -324,7 +349,7 @@ impl Hit {
     /// The process of that thread, as it was when the operation came. None if it was not looked for
     /// (nothing is held, nobody killed) or not found.
     pub(crate) fn process(&self) -> Option<Process> {
-        self.process
+        self.rest.as_ref()?.process
     }
 
     /// Says whether its caller is looked for.
@@ -344,14 +369,14 @@ impl Hit {
     }
 
     pub(super) fn know_caller(&mut self, process: Process) {
-        self.process = Some(process);
+        self.rest().process = Some(process);
     }
 
     /// Whether it is a read or a write without a known caller: somebody may wait for it who does not
     /// show, as for the kernel's own write-back.
     pub(super) fn is_nobodys(&self) -> bool {
         let data = Call::Read.methods().union(Call::Write.methods());
-        let is_unknown = self.process.is_none() && !self.unasked;
+        let is_unknown = self.process().is_none() && !self.unasked;
         is_unknown && self.concerns(data)
     }
 
@@ -362,7 +387,7 @@ impl Hit {
 
     /// Process and thread of the caller, if they are known.
     pub(super) fn known_caller(&self) -> Option<(Process, u32)> {
-        self.process.map(|process| (process, self.caller))
+        self.process().map(|process| (process, self.caller))
     }
 
     /// Whether one that holds it was cleared.
@@ -372,7 +397,7 @@ impl Hit {
 
     /// It is held from now on.
     pub(super) fn count_held(&mut self) {
-        let ran = self.ran;
+        let ran = self.ran();
         for firing in self.each().filter(|firing| !firing.gone) {
             firing.holds = firing.asked(ran) != Hold::No;
             firing.live.held.fetch_add(u64::from(firing.holds), Ordering::Relaxed);
@@ -394,9 +419,9 @@ impl fmt::Debug for Hit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hit")
             .field("id", &self.id().0)
-            .field("firings", &(1 + self.more.len()))
+            .field("firings", &(1 + self.more().len()))
             .field("caller", &self.caller)
-            .field("plan", &self.plan())
+            .field("plan", self.joint_plan().as_ref().unwrap_or(self.first_plan()))
             .finish_non_exhaustive()
     }
 }

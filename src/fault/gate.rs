@@ -13,20 +13,10 @@ use super::mask::Mask;
 use super::operation::Operation;
 use super::rolled::Rolled;
 use super::snapshot::{Row, Snapshot};
-use super::subject::{Subject, is_free, with_matches};
+use super::subject::{Known, Subject, is_free, known, with_matches};
 use super::table::FaultTable;
 use super::trace::Tracing;
 use crate::ops::{Call, MethodSet};
-
-/// What the gate says about an operation.
-#[derive(Debug)]
-#[must_use]
-pub enum Verdict {
-    /// Nothing is wrong with it.
-    Run,
-    /// This fault fired on it.
-    Hit(Hit),
-}
 
 /// The question, over a table.
 #[derive(Clone)]
@@ -90,19 +80,21 @@ impl Gate {
     }
 
     /// Counts the operation and rolls the dice, for each fault in order that matches one of its
-    /// subjects: at most once per fault. What stands adds up; the first fault that fires ends it.
-    pub fn decide(&self, subjects: &[&dyn Subject], op: &Operation<'_>) -> Verdict {
+    /// subjects: at most once per fault. What stands adds up; the first fault that fires ends it. What fired; None: nothing is wrong with it.
+    #[must_use]
+    pub fn decide(&self, subjects: &[&dyn Subject], op: &Operation<'_>) -> Option<Hit> {
         self.decide_by(subjects, op, |live| live.strike(op))
     }
 
     /// The same for one of several operations that are one system call: the faults in `rolled` have
     /// had their turn in it; those that now do join them. What stands is asked each time.
+    #[must_use]
     pub(crate) fn decide_once(
         &self,
         subjects: &[&dyn Subject],
         op: &Operation<'_>,
         rolled: &mut Rolled,
-    ) -> Verdict {
+    ) -> Option<Hit> {
         let decided = rolled.decided(subjects);
         self.decide_by(subjects, op, |live| match live.is_fault() {
             true => rolled.roll(live, op, decided),
@@ -113,27 +105,28 @@ impl Gate {
     /// The same for one that goes on with a call for which faults were asked already: only what
     /// stands is. Of an operation that is repeated, `before` is the outcome then, unless what stands
     /// answers.
+    #[must_use]
     pub(crate) fn decide_standing(
         &self,
         subjects: &[&dyn Subject],
         op: &Operation<'_>,
         before: Option<Hit>,
-    ) -> Verdict {
+    ) -> Option<Hit> {
         let roll = |live: &Arc<Live>| if live.is_fault() { None } else { live.strike(op) };
         match (self.decide_by(subjects, op, roll), before) {
-            (Verdict::Run, Some(before)) => Verdict::Hit(before),
-            (Verdict::Hit(mut hit), Some(before)) => {
+            (Some(mut hit), Some(before)) => {
                 if hit.errno().is_none() {
                     hit.join(before);
                 }
-                Verdict::Hit(hit)
+                Some(hit)
             }
-            (verdict, None) => verdict,
+            (hit, before) => hit.or(before),
         }
     }
 
     /// Those that follow an operation which nobody asked for: nothing is done to it, and nobody counts it.
-    pub(crate) fn followers(&self, subject: &dyn Subject, op: &Operation<'_>) -> Verdict {
+    #[must_use]
+    pub(crate) fn followers(&self, subject: &dyn Subject, op: &Operation<'_>) -> Option<Hit> {
         self.decide_by(&[subject], op, |_| None)
     }
 
@@ -142,30 +135,36 @@ impl Gate {
         subjects: &[&dyn Subject],
         op: &Operation<'_>,
         roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
-    ) -> Verdict {
-        if subjects.iter().all(|subject| self.matches_none(*subject)) {
-            return Verdict::Run;
+    ) -> Option<Hit> {
+        let version = self.table.version();
+        let known = match subjects {
+            [subject] => known(version, *subject),
+            _ => None,
+        };
+        let free = match known {
+            Some(known) => known.place.is_none(),
+            None => subjects.iter().all(|subject| is_free(version, *subject)),
+        };
+        if free {
+            return None;
         }
         let mut hit = None;
-        self.ask(&mut hit, subjects, op, roll);
-        if let Some(hit) = &mut hit {
-            hit.find_victim(op);
-        }
-        // So what was not hit has no room moved for a hit.
-        hit.map_or(Verdict::Run, Verdict::Hit)
+        self.ask(&mut hit, Asked { subjects, known, op }, roll);
+        // Where nothing has fired, no room is moved for a hit.
+        hit.as_mut()?.find_victim(op);
+        hit
     }
 
     fn ask(
         &self,
         hit: &mut Option<Hit>,
-        subjects: &[&dyn Subject],
-        op: &Operation<'_>,
+        asked: Asked<'_>,
         roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
     ) {
         let snapshot = self.table.snapshot();
         let spent = match snapshot.is_watched() {
-            false => ask_by(&snapshot, hit, (subjects, op), roll),
-            true => self.ask_in_turn(&snapshot, hit, (subjects, op), roll),
+            false => ask_by(&snapshot, hit, asked, roll),
+            true => self.ask_in_turn(&snapshot, hit, asked, roll),
         };
         if spent {
             self.retire(hit.as_ref());
@@ -179,17 +178,17 @@ impl Gate {
         &self,
         before: &Snapshot,
         hit: &mut Option<Hit>,
-        (subjects, op): (&[&dyn Subject], &Operation<'_>),
+        asked: Asked<'_>,
         roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
     ) -> bool {
         if before.asks_for_process() {
-            op.pid();
+            asked.op.pid();
         }
-        if before.asks_for_end(op) {
-            op.end_of_source();
+        if before.asks_for_end(asked.op) {
+            asked.op.end_of_source();
         }
         let mut spent = false;
-        self.table.in_turn(hit, |now, hit| spent = ask_by(now, hit, (subjects, op), roll));
+        self.table.in_turn(hit, |now, hit| spent = ask_by(now, hit, asked, roll));
         spent
     }
 
@@ -243,17 +242,30 @@ impl Gate {
     }
 }
 
+/// What is asked about.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    subjects: &'a [&'a dyn Subject],
+    /// What is remembered to match, if there is one subject.
+    known: Option<Known>,
+    op: &'a Operation<'a>,
+}
+
 /// Asks those of a snapshot that match; whether one has fired for the last time.
 #[inline]
 fn ask_by(
     snapshot: &Snapshot,
     hit: &mut Option<Hit>,
-    (subjects, op): (&[&dyn Subject], &Operation<'_>),
+    Asked { subjects, known, op }: Asked<'_>,
     roll: impl FnMut(&Arc<Live>) -> Option<Strike>,
 ) -> bool {
     let mut decision = Decision { op, snapshot, roll, hit, ended: None, spent: false };
     if let [subject] = subjects {
         let methods = subject.methods();
+        if let Some(known) = known.filter(|known| known.version == snapshot.version()) {
+            decision.ask_all(known.place.map(|place| (place, methods)), methods);
+            return decision.spent;
+        }
         with_matches(snapshot, *subject, |places| {
             decision.ask_all(places.iter().map(|place| (*place, methods)), methods);
         });

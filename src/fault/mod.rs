@@ -80,7 +80,7 @@ pub use ended::{Gone, MOST_ENDED, Why};
 pub use error::SpecError;
 pub use firing::Hit;
 pub(crate) use firing::Shared;
-pub use gate::{Gate, Verdict};
+pub use gate::Gate;
 pub use hold::{DelayLine, Job, Outcome};
 pub use keeping::{CutWords, Keeping, Unit};
 pub use kinds::KINDS;

@@ -107,7 +107,7 @@ impl<'a> Operation<'a> {
     /// The same, which arrived at that moment.
     #[must_use]
     pub fn arrived_at(self, arrived: Instant) -> Operation<'a> {
-        self.arrived.set(Some(arrived));
+        self.arrives(arrived);
         self
     }
 
@@ -121,22 +121,19 @@ impl<'a> Operation<'a> {
         })
     }
 
-    /// The same, whose path below the mount is found so.
-    #[must_use]
-    pub(crate) fn named<'b>(self, named: &'b dyn Fn() -> Vec<u8>) -> Operation<'b>
-    where
-        'a: 'b,
-    {
-        Operation { named: Some(named), ..self }
+    /// Says when it arrived.
+    pub(crate) fn arrives(&self, arrived: Instant) {
+        self.arrived.set(Some(arrived));
     }
 
-    /// The same, which reads of a file whose end is found so.
-    #[must_use]
-    pub(crate) fn ending<'b>(self, ending: &'b dyn Fn() -> Option<u64>) -> Operation<'b>
-    where
-        'a: 'b,
-    {
-        Operation { ending: Some(ending), ..self }
+    /// Says how its path below the mount is found.
+    pub(crate) fn named(&mut self, named: &'a dyn Fn() -> Vec<u8>) {
+        self.named = Some(named);
+    }
+
+    /// Says how the end of the file is found of which it reads.
+    pub(crate) fn ending(&mut self, ending: &'a dyn Fn() -> Option<u64>) {
+        self.ending = Some(ending);
     }
 
     /// Where the file ends of which it reads, if that can be found out: by a system call.

@@ -75,7 +75,7 @@ fn matches(fault: &Fault, subjects: &[&dyn Subject]) -> bool {
 mod tests {
     use super::*;
     use crate::fault::testing::{self, request};
-    use crate::fault::{DelayLine, FaultTable, Gate, Memo, Placement, Verdict};
+    use crate::fault::{DelayLine, FaultTable, Gate, Memo, Placement};
     use crate::ops::{Call, MethodSet};
 
     struct Path(&'static str);
@@ -111,10 +111,7 @@ mod tests {
         let (gate, mut rolled) = (Gate::new(Arc::clone(table)), Rolled::default());
         ["/d", "/d/f"].map(|path| {
             let op = request(Call::Getattr, 0);
-            match gate.decide_once(&[&Path(path)], &op, &mut rolled) {
-                Verdict::Run => None,
-                Verdict::Hit(hit) => Some(hit.id().0),
-            }
+            gate.decide_once(&[&Path(path)], &op, &mut rolled).map(|hit| hit.id().0)
         })
     }
 

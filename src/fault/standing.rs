@@ -13,7 +13,6 @@ use super::plan::Hold;
 use super::testing::{fault, request};
 use super::{
     DelayLine, Fault, FaultRef, FaultTable, Gate, Hit, Memo, Once, Placement, Rolled, Subject,
-    Verdict,
 };
 use crate::ops::{Call, MethodSet};
 
@@ -89,10 +88,7 @@ fn on_sector(call: Call, n: u64) -> Operation<'static> {
 }
 
 fn decided(gate: &Gate, op: &Operation<'_>) -> Option<Hit> {
-    match gate.decide(&[&File(op.call.methods())], op) {
-        Verdict::Run => None,
-        Verdict::Hit(hit) => Some(hit),
-    }
+    gate.decide(&[&File(op.call.methods())], op)
 }
 
 fn errno(hit: &Hit) -> Option<i32> {
@@ -125,7 +121,7 @@ fn a_condition_of_time_adds_to_the_fault_that_fires() {
     }
     room.stand("timed");
     let op = request(Call::Write, 0);
-    let Verdict::Hit(hit) = room.gate.decide(&[&File(Call::Write.methods())], &op) else {
+    let Some(hit) = room.gate.decide(&[&File(Call::Write.methods())], &op) else {
         panic!("nothing fired")
     };
     assert_eq!(hit.hold(), Hold::for_time(op.arrived(), SERVICE));
@@ -141,8 +137,8 @@ fn what_stands_is_asked_at_each_step_of_a_call_and_faults_once() {
     let mut rolled = Rolled::default();
     for call in [Call::Lookup, Call::Getattr, Call::Getattr] {
         let op = request(call, 0);
-        let verdict = room.gate.decide_once(&[&File(call.methods())], &op, &mut rolled);
-        assert!(matches!(verdict, Verdict::Hit(_)), "{call:?}");
+        let hit = room.gate.decide_once(&[&File(call.methods())], &op, &mut rolled);
+        assert!(hit.is_some(), "{call:?}");
     }
     assert_eq!(room.matched(), [3, 1]);
 }
@@ -191,7 +187,9 @@ fn where_a_file_ends_is_asked_without_a_lock_and_only_of_what_is_bad() {
                 assert!(room.goes_on(), "sector {sector}, pending: {pending}");
                 Some(1 << 20)
             };
-            let hit = decided(&room.gate, &on_sector(Call::Read, sector).ending(&end));
+            let mut read = on_sector(Call::Read, sector);
+            read.ending(&end);
+            let hit = decided(&room.gate, &read);
             assert_eq!(hit.as_ref().and_then(errno), bad.then_some(libc::EIO), "{sector}");
             assert_eq!(asked.get(), u32::from(bad), "sector {sector}, pending: {pending}");
         }

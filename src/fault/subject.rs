@@ -70,27 +70,68 @@ impl Subject for Bare<'_> {
 /// of a directory, how far its path leads.
 #[derive(Default)]
 pub struct Memo {
-    known: ArcSwapOption<Known>,
-    /// Of which table and paths no fault matches; both in one word, so that they are of one moment.
-    free: AtomicU64,
+    /// Where at most one matches, which: as a word, which takes neither memory nor time to keep.
+    few: AtomicU64,
+    /// Else all that match; and how far it leads.
+    all: ArcSwapOption<All>,
 }
 
-/// Version and epoch in a word that no other two have. None where they are too large for that.
+/// What matches, where that is one fault or none, with its version and epoch: one word, so that all is of
+/// one moment.
+struct Few(u64);
+
+impl Few {
+    const VERSION_BITS: u32 = 26;
+    const EPOCH_BITS: u32 = 28;
+    const PLACE_BITS: u32 = u64::BITS - Few::VERSION_BITS - Few::EPOCH_BITS;
+
+    /// None where one of them is too large.
+    #[inline]
+    fn of(version: u64, epoch: u64) -> Option<Few> {
+        let fits = version >> Few::VERSION_BITS == 0 && epoch >> Few::EPOCH_BITS == 0;
+        fits.then_some(Few((version << Few::EPOCH_BITS | epoch) << Few::PLACE_BITS))
+    }
+
+    /// The same with these places, if there is room.
+    fn with(self, places: &[usize]) -> Option<Few> {
+        let place = match places {
+            [] => 0,
+            [place] => u64::try_from(*place).ok()?.checked_add(1)?,
+            _ => return None,
+        };
+        (place >> Few::PLACE_BITS == 0).then_some(Few(self.0 | place))
+    }
+
+    /// What a word tells, if it is of these very version and epoch.
+    #[inline]
+    fn known(self, word: u64, version: u64) -> Option<Known> {
+        let place = word ^ self.0;
+        let same = place >> Few::PLACE_BITS == 0;
+        let place = usize::try_from(place).ok()?.checked_sub(1);
+        same.then_some(Known { version, place })
+    }
+}
+
+/// The one that matches a subject in the table of that version, or that none does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) version: u64,
+    pub(super) place: Option<usize>,
+}
+
+/// What is remembered of a subject for the table's version, if that is so little.
 #[inline]
-fn both(version: u64, epoch: u64) -> Option<u64> {
-    let (version, epoch) = (u32::try_from(version).ok()?, u32::try_from(epoch).ok()?);
-    Some(u64::from(version) << 32 | u64::from(epoch))
+pub(super) fn known(version: u64, subject: &dyn Subject) -> Option<Known> {
+    subject.memo()?.few(version, subject.epoch())
 }
 
-/// Whether it is remembered that no fault of the table's version matches the subject. An empty table,
-/// version 0, is not asked.
+/// Whether it is remembered that no fault of the table's version matches the subject.
 #[inline]
 pub(super) fn is_free(version: u64, subject: &dyn Subject) -> bool {
-    let Some(memo) = subject.memo() else { return false };
-    version != 0 && both(version, subject.epoch()) == Some(memo.free.load(Ordering::Relaxed))
+    known(version, subject).is_some_and(|known| known.place.is_none())
 }
 
-struct Known {
+struct All {
     matches: Option<Matches>,
     below: Option<Arc<Below>>,
 }
@@ -118,11 +159,15 @@ pub(super) fn with_matches<T>(
 ) -> T {
     // Before the paths, so that an answer is never remembered under a later epoch than its own.
     let epoch = subject.epoch();
-    let known = subject.memo().map(|memo| memo.known.load());
-    let matches = known.as_deref().and_then(|known| known.as_ref()?.matches.as_ref());
+    let memo = subject.memo();
+    if let Some(known) = memo.and_then(|memo| memo.few(snapshot.version(), epoch)) {
+        return then(known.place.as_slice());
+    }
+    let all = memo.map(|memo| memo.all.load());
+    let matches = all.as_deref().and_then(|all| all.as_ref()?.matches.as_ref());
     let found;
-    then(match matches.filter(|k| k.version == snapshot.version() && k.epoch == epoch) {
-        Some(known) => &known.places,
+    then(match matches.filter(|all| all.version == snapshot.version() && all.epoch == epoch) {
+        Some(all) => &all.places,
         None => {
             found = find(snapshot, subject, epoch);
             &found
@@ -138,22 +183,30 @@ fn find(snapshot: &Snapshot, subject: &dyn Subject, epoch: u64) -> Box<[usize]> 
     };
     let places = Found::of(snapshot, MethodSet::ALL, subject);
     let version = snapshot.version();
-    if places.is_empty() {
-        memo.free.store(both(version, epoch).unwrap_or_default(), Ordering::Relaxed);
+    if let Some(few) = Few::of(version, epoch).and_then(|few| few.with(&places)) {
+        memo.few.store(few.0, Ordering::Relaxed);
+        return places;
     }
     let matches = Some(Matches { version, epoch, places: places.clone() });
-    let known = memo.known.load();
-    let below = known.as_ref().and_then(|known| known.below.clone());
-    memo.known.store(Some(Arc::new(Known { matches, below })));
+    let all = memo.all.load();
+    let below = all.as_ref().and_then(|all| all.below.clone());
+    memo.all.store(Some(Arc::new(All { matches, below })));
     places
 }
 
 impl Memo {
+    /// What is remembered so. Of an empty table, version 0, nothing is.
+    #[inline]
+    fn few(&self, version: u64, epoch: u64) -> Option<Known> {
+        let word = self.few.load(Ordering::Relaxed);
+        Few::of(version, epoch).filter(|_| version != 0)?.known(word, version)
+    }
+
     /// Remembers how far the directory's path leads, beside the rest.
     fn lead(&self, below: Below) {
-        let known = self.known.load();
-        let matches = known.as_ref().and_then(|known| known.matches.clone());
-        self.known.store(Some(Arc::new(Known { matches, below: Some(Arc::new(below)) })));
+        let all = self.all.load();
+        let matches = all.as_ref().and_then(|all| all.matches.clone());
+        self.all.store(Some(Arc::new(All { matches, below: Some(Arc::new(below)) })));
     }
 }
 
@@ -193,8 +246,8 @@ impl<'a> Found<'a> {
         // Before its path, so that no lead is remembered under a later epoch than its own.
         let epoch = directory.epoch();
         let memo = directory.memo();
-        let known = memo.map(|memo| memo.known.load());
-        let below = known.as_deref().and_then(|known| known.as_ref()?.below.as_ref());
+        let all = memo.map(|memo| memo.all.load());
+        let below = all.as_deref().and_then(|all| all.as_ref()?.below.as_ref());
         let lead = below.filter(|below| below.epoch == epoch).map(|below| below.lead);
         let patterns = &self.snapshot.patterns;
         if lead.is_some_and(|lead| patterns.of_name(lead, name, &mut |place| self.sift(place))) {

@@ -16,7 +16,7 @@ use super::op::{Op, Operands, Target};
 use super::struck::Struck;
 use crate::fault::ledger::Used;
 use crate::fault::plan::Run;
-use crate::fault::{Outcome, Shared, Verdict};
+use crate::fault::{Outcome, Shared};
 use crate::mirror::{Caller, Ino};
 use crate::ops::Call;
 
@@ -147,10 +147,10 @@ impl Core {
         let op = Op::asked(0, Caller::default(), call, Target::Inode(node.ino()));
         let op = op.by(known).must_run();
         let subject = self.subject_of(&node, call.methods());
-        let Verdict::Hit(hit) = self.gate.followers(&subject, &op.view(Operands::default())) else {
+        let Some(hit) = self.gate.followers(&subject, &op.view(Operands::default())) else {
             return self.closed(fh);
         };
-        let struck = Struck::after(hit, Outcome::Released);
+        let struck = Struck::after(hit, Outcome::Released, None);
         let charge = self.charge(&op, Operands::default(), &struck)?;
         let closed = self.closed(fh);
         if let Some(charge) = charge {

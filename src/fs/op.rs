@@ -285,10 +285,10 @@ impl Op {
         view.writeback = self.kernel;
         view.is_unwakable = self.is_unwakable();
         view.is_paged = self.paged;
-        match self.arrived {
-            Some(arrived) => view.arrived_at(arrived),
-            None => view,
+        if let Some(arrived) = self.arrived {
+            view.arrives(arrived);
         }
+        view
     }
 
     /// Of a copy what it reads.

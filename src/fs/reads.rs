@@ -18,7 +18,7 @@ use super::Core;
 use super::op::Op;
 use super::subject::TreeSubject;
 use crate::fault::operation::Span;
-use crate::fault::{Hit, Operation, Verdict};
+use crate::fault::{Hit, Operation};
 use crate::mirror::Ino;
 use crate::ops::{Call, MethodSet};
 use crate::sys::syscall;
@@ -186,7 +186,7 @@ impl Core {
         op: &Op,
         subject: &TreeSubject<'_>,
         view: Operation<'_>,
-    ) -> Verdict {
+    ) -> Option<Hit> {
         let tid = op.caller.tid;
         if self.may_precede_write(op, subject.inode().ino()) {
             return self.gate.decide(&[&subject.consulting(MethodSet::EMPTY)], &view);
@@ -209,7 +209,7 @@ impl Core {
     }
 
     /// A GETATTR with handle: a read(2) that begins, or a seek to the end.
-    fn decide_announcement(&self, subject: &TreeSubject<'_>, view: &Operation<'_>) -> Verdict {
+    fn decide_announcement(&self, subject: &TreeSubject<'_>, view: &Operation<'_>) -> Option<Hit> {
         let tid = view.caller.tid;
         let call = syscall::waited_in(tid, PATIENCE);
         if call.is_some_and(|call| call.is_seek()) {
@@ -226,7 +226,7 @@ impl Core {
     }
 
     /// A READ into the page cache.
-    fn decide_page_in(&self, subject: &TreeSubject<'_>, mut view: Operation<'_>) -> Verdict {
+    fn decide_page_in(&self, subject: &TreeSubject<'_>, mut view: Operation<'_>) -> Option<Hit> {
         let tid = view.caller.tid;
         let of_a_read = || {
             let call = syscall::waited_in(tid, GLANCE);

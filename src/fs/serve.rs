@@ -17,7 +17,7 @@ use super::subject::TreeSubject;
 use super::{Core, SlowFs};
 use crate::fault::hold::Moment;
 use crate::fault::plan::Hold;
-use crate::fault::{Hit, Mask, Outcome, Said, Verdict};
+use crate::fault::{Hit, Mask, Outcome, Said};
 use crate::kept::Kept;
 use crate::mirror::{Caller, Ino};
 use crate::ops::{Call, MethodSet};
@@ -93,7 +93,7 @@ impl SlowFs {
 
     fn serve_armed<R: Answer, F: Work<R>>(&self, mut task: Task<R, F>, operands: Operands<'_>) {
         let arrived = *task.op.arrived.get_or_insert_with(Instant::now);
-        let Verdict::Hit(mut hit) = self.core.decide(&task.op, operands) else {
+        let Some(mut hit) = self.core.decide(&task.op, operands) else {
             return self.core.run(&task.op, operands, None, task.reply, task.run);
         };
         let said = hit.take_said();
@@ -160,22 +160,27 @@ impl Core {
     }
 
     /// As faults see it only where one may match: most operations meet none.
-    fn decide(&self, op: &Op, operands: Operands<'_>) -> Verdict {
+    fn decide(&self, op: &Op, operands: Operands<'_>) -> Option<Hit> {
         if self.spared.is(op.caller.tid) {
-            return Verdict::Run;
+            return None;
         }
         let [first, second] = op.targets.map(|t| t.and_then(|t| self.subject(t, operands)));
         let own = if op.call == Call::CopyTo { &second } else { &first };
         let named = || own.as_ref().map(TreeSubject::path_below).unwrap_or_default();
         let end = || self.end_of_source(op);
-        let view = || op.view(operands).named(&named).ending(&end);
+        let view = || {
+            let mut view = op.view(operands);
+            view.named(&named);
+            view.ending(&end);
+            view
+        };
         match (&first, &second) {
             (Some(a), Some(b)) => self.gate.decide(&[a, b], &view()),
             (Some(one), None) if Core::is_step(op) => self.decide_step(op, one, &view()),
             (Some(one), None) if Core::is_cached_read(op) => self.decide_read(op, one, view()),
-            (Some(one), None) | (None, Some(one)) if self.gate.matches_none(one) => Verdict::Run,
+            (Some(one), None) | (None, Some(one)) if self.gate.matches_none(one) => None,
             (Some(one), None) | (None, Some(one)) => self.gate.decide(&[one], &view()),
-            (None, None) => Verdict::Run,
+            (None, None) => None,
         }
     }
 
@@ -215,10 +220,6 @@ impl Core {
         if outcome == Outcome::Due && hit.errno().is_some() {
             self.read_fails(op, &hit);
         }
-        let struck = Struck::after(hit, outcome);
-        Box::new(match op.arrived.filter(|_| op.told) {
-            Some(arrived) => struck.told_as(arrived, outcome),
-            None => struck,
-        })
+        Box::new(Struck::after(hit, outcome, op.arrived.filter(|_| op.told)))
     }
 }

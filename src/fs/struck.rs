@@ -9,85 +9,62 @@ use super::op::{Op, Operands};
 use super::traced;
 use crate::fault::hold::Moment;
 use crate::fault::operation::{Done, Wants};
-use crate::fault::plan::{Change, CutPower, Plan, Reply, Run, Sync, When};
-use crate::fault::{FaultId, Hit, Outcome, trace};
+use crate::fault::plan::{Change, CutPower, Plan, Reply, Run, When};
+use crate::fault::{Errno, FaultId, Hit, Outcome, trace};
 use crate::ops::Call;
-use crate::sys::process::Process;
 
 /// What is still to be done to an operation, and who is to be told when that is done.
 pub(super) struct Struck {
+    pub(super) hit: Hit,
+    /// What is to be done, unless it is what the hit's only fault asks.
+    plan: Option<Box<Plan>>,
+    /// How its hold ended.
+    outcome: Outcome,
     /// Not before this moment, which is less than a change of thread away.
     due: Cell<Option<Moment>>,
-    /// Then the caller is killed, by this fault.
-    kill: Option<(FaultId, Process)>,
-    /// Whether its sync is done.
-    sync: Sync,
-    /// What of the operation itself is otherwise.
-    change: Option<Box<Change>>,
-    /// This is the answer, whatever the operation itself would say.
-    errno: Option<i32>,
-    /// Whether that is the fault's, not what a killed caller gets.
-    injects: bool,
-    /// That comes once it is done.
-    fails_late: bool,
-    /// It is answered as if all of it had been done.
-    whole: bool,
-    /// Its answer may be held, each by its own.
-    held_after: bool,
-    /// Nothing of it runs, unless it must.
-    only_answers: bool,
-    pub(super) hit: Hit,
-    /// When it arrived and how its hold ended, if somebody is told of it.
-    told: Option<(Instant, Outcome)>,
+    /// When it arrived, if somebody is told of it.
+    told: Option<Instant>,
     /// The numbers of the injections that it has made.
     injected: RefCell<Vec<u64>>,
 }
 
 impl Struck {
-    pub(super) fn after(hit: Hit, outcome: Outcome) -> Struck {
+    /// `told`: when it arrived, if somebody is told of it.
+    pub(super) fn after(hit: Hit, outcome: Outcome, told: Option<Instant>) -> Struck {
         let plan = match outcome {
-            Outcome::Due | Outcome::LetGo => hit.plan(),
-            Outcome::Released | Outcome::CallerKilled => Plan::default(),
+            Outcome::Due | Outcome::LetGo => hit.joint_plan(),
+            Outcome::Released | Outcome::CallerKilled => Some(Plan::default()),
         };
-        // Taken apart by name, so that no part is left out.
-        let Plan { before: _, after, kill, sync, reply, change } = plan;
-        let killer = hit.killer().filter(|_| kill).zip(hit.process());
-        let killed = outcome == Outcome::CallerKilled;
-        let errno = match reply {
-            _ if killed => Some(libc::EINTR),
-            Reply::Errno(errno, _) => Some(errno.raw()),
-            Reply::Own | Reply::Whole => None,
-        };
-        let only_answers = killed || outcome != Outcome::Released && hit.only_answers();
-        let whole = reply == Reply::Whole;
-        let fails_late = matches!(reply, Reply::Errno(_, When::After));
-        Struck {
-            due: Cell::default(),
-            kill: killer,
-            sync,
-            change,
-            errno,
-            injects: errno.is_some() && !killed,
-            fails_late,
-            whole,
-            held_after: !after.is_none(),
-            only_answers,
-            hit,
-            told: None,
-            injected: RefCell::default(),
+        let (due, injected) = (Cell::default(), RefCell::default());
+        Struck { hit, plan: plan.map(Box::new), outcome, due, told, injected }
+    }
+
+    /// What is to be done. A part that is added is to be read here, too.
+    #[inline]
+    fn plan(&self) -> &Plan {
+        let plan = self.plan.as_deref().unwrap_or(self.hit.first_plan());
+        let Plan { before: _, after: _, kill: _, sync: _, reply: _, change: _ } = plan;
+        plan
+    }
+
+    /// What is answered whatever the operation itself would say.
+    fn errno(&self) -> Option<i32> {
+        match self.outcome {
+            Outcome::CallerKilled => Some(libc::EINTR),
+            _ => self.plan().errno().map(Errno::raw),
         }
     }
 
-    /// The same, of which somebody is told: it arrived then, and this ended its hold.
-    pub(super) fn told_as(self, arrived: Instant, outcome: Outcome) -> Struck {
-        Struck { told: Some((arrived, outcome)), ..self }
+    /// Whether its answer may be held, each by its own.
+    fn holds_answer(&self) -> bool {
+        !self.plan().after.is_none()
     }
 
     /// What is told of it, once it has run or is answered without.
     pub(super) fn hits(&self) -> Vec<trace::Hit> {
         let injected = || self.injected.take();
-        let told = self.told.map(|told| traced::hits(&self.hit, told, injected()));
-        told.unwrap_or_default()
+        let told = self.told.map(|arrived| (arrived, self.outcome));
+        told.map(|told| traced::hits(&self.hit, told, injected())).unwrap_or_default()
     }
 
     /// The same, not before this moment.
@@ -98,38 +75,43 @@ impl Struck {
 
     /// How the power is cut before it is answered, if it is, and by which faults.
     pub(super) fn cut(&self) -> Option<(CutPower, Vec<FaultId>)> {
-        Some((self.change.as_deref()?.cut?, self.hit.cutters()))
+        Some((self.plan().change.as_deref()?.cut?, self.hit.cutters()))
     }
 
     /// Whether nothing of such an operation runs.
     pub(super) fn only_answers(&self, op: &Op) -> bool {
-        self.only_answers && !op.must_run
+        let only_answers = match self.outcome {
+            Outcome::CallerKilled => true,
+            Outcome::Released => false,
+            Outcome::Due | Outcome::LetGo => self.hit.only_answers(),
+        };
+        only_answers && !op.must_run
     }
 
     /// The error that it is answered, if it is.
     pub(super) fn error(&self) -> Option<io::Error> {
-        self.errno.map(io::Error::from_raw_os_error)
+        self.errno().map(io::Error::from_raw_os_error)
     }
 
-    /// Whether the fault gives it an error.
+    /// Whether the fault gives it an error, and not that its caller was killed.
     pub(super) fn injects(&self) -> bool {
-        self.injects
+        self.plan().errno().is_some()
     }
 
     /// Whether it is done, and reported as failed.
     pub(super) fn fails_late(&self) -> bool {
-        self.fails_late
+        matches!(self.plan().reply, Reply::Errno(_, When::After))
     }
 
     /// Whether it is answered as if all of it had been done.
     pub(super) fn is_whole(&self) -> bool {
-        self.whole
+        self.plan().reply == Reply::Whole
     }
 
     /// What is otherwise about an operation that runs and came with these data, of which so much is
     /// asked.
     pub(super) fn altered<'a>(&'a self, op: &Op, data: &'a [u8], wants: Wants) -> Altered<'a> {
-        let change = self.change.as_deref();
+        let change = self.plan().change.as_deref();
         // Taken apart by name, too.
         let (run, edits, spoil, hidden, space) = match change {
             None => (&Run::Whole, &[][..], None, false, None),
@@ -137,6 +119,7 @@ impl Struck {
                 (run, &edits[..], *spoil, *hidden, *space)
             }
         };
+        let (whole, answered) = (self.is_whole(), self.errno().is_some());
         let copied = op.span.filter(|_| op.call == Call::CopyTo).map(|span| span.len);
         Altered {
             run,
@@ -144,8 +127,8 @@ impl Struck {
             spoil,
             hidden,
             space,
-            sync: self.sync,
-            whole: self.whole && self.errno.is_none(),
+            sync: self.plan().sync,
+            whole: whole && !answered,
             wants_replaced: wants.replaced,
             replaced: Cell::default(),
             span: op.span,
@@ -153,7 +136,7 @@ impl Struck {
             asked: data,
             spoiler: change.and_then(|_| self.hit.spoiler(op.call.name())),
             room: None,
-            truthful: !self.whole && self.errno.is_none(),
+            truthful: !whole && !answered,
             would_move: Cell::default(),
             injected: &self.injected,
         }
@@ -165,7 +148,8 @@ impl Struck {
         if let Some(moment) = self.due.take() {
             moment.come();
         }
-        if let Some((fault, process)) = self.kill
+        if self.plan().kill
+            && let Some((fault, process)) = self.hit.killer().zip(self.hit.process())
             && let Err(error) = process.kill()
         {
             tracing::warn!("fault {fault} cannot kill process {}: {error}", process.pid());
@@ -194,13 +178,13 @@ impl Struck {
 
     /// It has run, or is answered without, and took so long on the backing, if it did and was timed.
     pub(super) fn has_run(&mut self, took: Option<Duration>) {
-        if self.held_after {
+        if self.holds_answer() {
             self.hit.has_run(took);
         }
     }
 
     /// What is held once it has run, if its answer is.
     pub(super) fn held_answer(self: Box<Struck>) -> Option<Hit> {
-        self.held_after.then_some(self.hit)
+        self.holds_answer().then_some(self.hit)
     }
 }

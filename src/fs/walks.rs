@@ -19,7 +19,7 @@ use super::Core;
 use super::op::{Op, Target};
 use super::subject::TreeSubject;
 use crate::fault::plan::Hold;
-use crate::fault::{Operation, Rolled, Verdict};
+use crate::fault::{Hit, Operation, Rolled};
 use crate::mirror::Ino;
 use crate::ops::Call;
 use crate::sys::syscall::{self, Names, SystemCall};
@@ -136,27 +136,23 @@ impl Core {
         op: &Op,
         subject: &TreeSubject<'_>,
         view: &Operation<'_>,
-    ) -> Verdict {
+    ) -> Option<Hit> {
         let tid = op.caller.tid;
         let arrived = view.arrived();
         let before = self.walks.take(tid);
         let before = before.filter(|walk| walk.until.is_none_or(|until| arrived <= until));
         let mut walk = before.and_then(|walk| self.goes_on(walk, op)).unwrap_or_default();
-        let verdict = self.gate.decide_once(&[subject], view, &mut walk.rolled);
+        let hit = self.gate.decide_once(&[subject], view, &mut walk.rolled);
         if !walk.rolled.is_empty() && walk.call.is_none() {
             walk.call = syscall::waited_in(tid, PATIENCE);
         }
-        let held = match &verdict {
-            Verdict::Hit(hit) => hit.hold(),
-            Verdict::Run => Hold::No,
-        };
-        walk.until = match held {
+        walk.until = match hit.as_ref().map_or(Hold::No, Hit::hold) {
             Hold::No => arrived.checked_add(NEXT_WITHIN),
             Hold::Until(due) => due.checked_add(NEXT_WITHIN),
             Hold::UntilCleared => None,
         };
         walk.first = walk.first.or(op.inode());
-        let failed = matches!(&verdict, Verdict::Hit(hit) if hit.errno().is_some());
+        let failed = hit.as_ref().is_some_and(|hit| hit.errno().is_some());
         if !failed {
             walk.at = match op.targets {
                 [Some((Target::Name(parent), _)), _] => {
@@ -168,7 +164,7 @@ impl Core {
             };
             self.walks.keep(tid, walk);
         }
-        verdict
+        hit
     }
 
     /// A LOOKUP by `tid` has found `ino`.

@@ -14,7 +14,7 @@ impl Hit {
     #[must_use]
     pub fn traced(&self, arrived: Instant, mut end: trace::End) -> Vec<trace::Hit> {
         let injected = mem::take(&mut end.injected);
-        let hits = self.told().filter_map(|firing| firing.traced((arrived, self.ran), &end));
+        let hits = self.told().filter_map(|firing| firing.traced((arrived, self.ran()), &end));
         let mut hits: Vec<_> = hits.collect();
         let spoiler = self.spoiling().map(|firing| firing.live.id.0);
         if let Some(hit) = hits.iter_mut().find(|hit| Some(hit.id) == spoiler) {

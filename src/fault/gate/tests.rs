@@ -86,10 +86,7 @@ fn never(fault: Fault) -> Fault {
 }
 
 fn decided(gate: &Gate, subjects: &[&dyn Subject]) -> Option<FaultId> {
-    match gate.decide(subjects, &request(Call::Write, 0)) {
-        Verdict::Run => None,
-        Verdict::Hit(hit) => Some(hit.id()),
-    }
+    gate.decide(subjects, &request(Call::Write, 0)).map(|hit| hit.id())
 }
 
 /// Of every fault, in force or spent, in the order in which they were set.
@@ -174,12 +171,10 @@ fn first_that_fires_decides_and_later_ones_do_not_roll() {
         gate.table.put(testing::fault(line), Placement::Add).unwrap();
     }
     let file = File::new("/f");
-    let errno = || match gate.decide(&[&file.on(Call::Write)], &request(Call::Write, 7)) {
-        Verdict::Hit(hit) => {
-            assert_eq!(hit.caller(), 7);
-            hit.errno().and_then(Errno::name)
-        }
-        Verdict::Run => None,
+    let errno = || {
+        let hit = gate.decide(&[&file.on(Call::Write)], &request(Call::Write, 7))?;
+        assert_eq!(hit.caller(), 7);
+        hit.errno().and_then(Errno::name)
     };
     assert_eq!([errno(), errno(), errno()], [Some("EIO"), Some("ENOSPC"), Some("ENOSPC")]);
     assert_eq!(counts(&gate), [(3, 0), (1, 1), (2, 2)]);

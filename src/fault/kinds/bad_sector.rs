@@ -326,7 +326,9 @@ mod tests {
         let disk = made("bad-sector --density 1", 1);
         let read_of = |size: u64, bytes: (u64, u64)| {
             let end = || Some(size);
-            fails_on(&*disk, &op(Call::Read, 1, bytes).ending(&end))
+            let mut read = op(Call::Read, 1, bytes);
+            read.ending(&end);
+            fails_on(&*disk, &read)
         };
         for (size, bytes, bad) in [
             (0, (0, 4096), false),

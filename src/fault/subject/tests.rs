@@ -242,3 +242,44 @@ fn a_name_in_a_known_directory_takes_no_path() {
     assert_eq!(found(&table, &file).len(), 1);
     assert_eq!(asked(), 0, "the directory of the file is known");
 }
+
+/// Each word is of its own version, epoch and place, up to where one has no room.
+#[test]
+fn a_word_tells_of_one_place_or_none_and_of_no_other_version_or_epoch() {
+    let last = |bits: u32| (1_u64 << bits) - 1;
+    let places = [&[][..], &[0], &[7], &[last(Few::PLACE_BITS) as usize - 1]];
+    let (versions, epochs) = ([1, 2, last(Few::VERSION_BITS)], [0, 1, 2, last(Few::EPOCH_BITS)]);
+    let all = || versions.iter().flat_map(|version| epochs.map(|epoch| (*version, epoch)));
+    for (places, of) in places.iter().flat_map(|places| all().map(move |of| (*places, of))) {
+        let word = Few::of(of.0, of.1).unwrap().with(places).unwrap().0;
+        for asked in all() {
+            let told = Few::of(asked.0, asked.1).unwrap().known(word, asked.0);
+            let (version, place) = (of.0, places.first().copied());
+            let expected = (asked == of).then_some(Known { version, place });
+            assert_eq!(told, expected, "{places:?} of {of:?}, asked for {asked:?}");
+        }
+    }
+    let few = || Few::of(1, 1).unwrap();
+    assert!(few().with(&[1, 2]).is_none());
+    assert!(few().with(&[last(Few::PLACE_BITS) as usize]).is_none());
+    assert!(Few::of(1 << Few::VERSION_BITS, 0).is_none());
+    assert!(Few::of(0, 1 << Few::EPOCH_BITS).is_none());
+}
+
+/// What matches a file by a place beyond the word, or by two, is remembered all the same.
+#[test]
+fn more_than_a_word_holds_is_remembered_too() {
+    let table = FaultTable::new(DelayLine::new().unwrap(), Some(1));
+    let directory = Directory::new("/data");
+    let file = At { directory: &directory, name: "x", is_entry: false };
+    let own = |memo: &Memo| memo.all.load().as_ref().is_some_and(|all| all.matches.is_some());
+    table.put(fault(Call::Write, "/data/x").unwrap(), Placement::Add).unwrap();
+    assert_eq!([found(&table, &file).len(), found(&table, &file).len()], [1, 1]);
+    assert!(!own(&directory.file), "a word is enough");
+    table.put(fault(Call::Write, "/data/.*").unwrap(), Placement::Add).unwrap();
+    assert_eq!([found(&table, &file).len(), found(&table, &file).len()], [2, 2]);
+    assert!(own(&directory.file));
+    table.clear_all();
+    table.put(fault(Call::Write, "/data/y").unwrap(), Placement::Add).unwrap();
+    assert_eq!([found(&table, &file).len(), found(&table, &file).len()], [0, 0]);
+}

@@ -35,10 +35,8 @@ fn failing() -> (Arc<FaultTable>, Hit) {
     let (words, _) = words::line("error EIO -m read").unwrap();
     table.put(words.fault().unwrap(), Placement::Add).unwrap();
     let view = Operation::new(Call::Read, operation::Caller::default(), ONE.0);
-    match Gate::new(Arc::clone(&table)).decide(&[&Unnamed], &view) {
-        Verdict::Hit(hit) => (table, hit),
-        _ => panic!("it fires"),
-    }
+    let hit = Gate::new(Arc::clone(&table)).decide(&[&Unnamed], &view).expect("it fires");
+    (table, hit)
 }
 
 #[test]
