@@ -13,7 +13,7 @@ img { width: 100%; max-width: 48em } figcaption { color: #555; font-size: 90% } 
 table { border-collapse: collapse; font-size: 85%; width: 100% }
 th, td { padding: .2em .5em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top }
 th { background: #f3f3f3; vertical-align: bottom } th:first-child, td:first-child { text-align: left }
-td.words, th:last-child { text-align: left } .warn { background: #fff0c2 } td { overflow-wrap: anywhere }
+td.words, th:last-child { text-align: left } .warn { background: #fff0c2 } td.words { overflow-wrap: anywhere }
 """
 BY_DELAY = ["delay of each call", "runs", "puts", "median, ms (range)", "99th percentile, ms (range)",
             "delayed calls per put", "remarks"]
