@@ -335,3 +335,9 @@ fn a_file_that_nothing_matches_is_met_by_what_comes_later() {
         assert_eq!(met(), Some(again));
     }
 }
+
+/// It is copied where it is handed on.
+#[test]
+fn a_hit_stays_small() {
+    assert!(size_of::<Hit>() <= 128, "{} bytes", size_of::<Hit>());
+}
