@@ -376,19 +376,6 @@ fn nobody_there_is_one_line_and_exit_code_one() {
 }
 
 #[test]
-fn several_addresses_are_all_told_and_one_that_fails_stops_no_other() {
-    let (one, two) = (Mount::new(), Mount::new());
-    let mut command = slowfs();
-    command.args(["error", "EIO", "-m", "mkdir"]);
-    command.args(["--addr", &one.addr, "--addr", "127.0.0.1:1", "--addr", &two.addr]);
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
-    for mount in [&one, &two] {
-        assert_eq!(errno_of(fs::create_dir(mount.mnt().join("dir"))), libc::EIO);
-    }
-}
-
-#[test]
 fn faults_given_at_the_mount_hold_before_the_first_operation() {
     let mount = Mount::with(&[
         "--fault",

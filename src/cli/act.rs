@@ -18,7 +18,7 @@ use super::counts::stats_table;
 use super::faults::{self, Shown};
 use super::kind::SetFault;
 use super::recipe::{self, Recipe};
-use super::render::{explain, features, unreached};
+use super::render::{explain, features};
 use super::report::{self, Report, print};
 use super::tracking::CutArgs;
 use super::values::Cleared;
@@ -183,7 +183,7 @@ fn of_those(
 
 fn ask(call: &Call<'_>, target: &Target) -> ExitCode {
     let ask = |addr: &str| {
-        let client = Client::connect(addr, TIMEOUT).map_err(|e| unreached(&e, target.origin));
+        let client = whom::reach(addr, &target.origin, TIMEOUT);
         let done = client.and_then(|mut client| act(&mut client, addr, call));
         done.map_err(|why| match call.named().find(|word| is_bare_mountpoint(OsStr::new(word))) {
             Some(place) => format!("{why}; a mountpoint has a slash in it: ./{place}"),

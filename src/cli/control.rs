@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::apply::ApplyArgs;
-use super::fleet::Addresses;
+use super::fleet::{Addresses, Origin};
 use super::help;
 use super::recipe::{self, Recipe};
 use super::record::RecordArgs;
@@ -382,5 +382,5 @@ pub(super) struct Target {
     pub(super) json: bool,
     /// Where the addresses come from, if not from the command line
     #[arg(skip)]
-    pub(super) origin: Option<&'static str>,
+    pub(super) origin: Origin,
 }

@@ -2,6 +2,7 @@
 //! all. No locks.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 
@@ -26,6 +27,15 @@ impl From<Vec<String>> for Addresses {
     fn from(addresses: Vec<String>) -> Addresses {
         Addresses(addresses)
     }
+}
+
+/// Where addresses come from that nobody typed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origin {
+    /// What is said of that if nobody is there.
+    pub(super) said: Option<&'static str>,
+    /// Mounts that are named by a path and were not found so far: each has the path for an address.
+    pub(super) paths: Vec<PathBuf>,
 }
 
 /// What one word stands for.

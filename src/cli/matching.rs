@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::control::{MatchArgs, Target};
+use super::fleet::Origin;
 use super::render::{self, explain};
 use super::report::Report;
 use super::whom::{self, Around, Lead, Meant};
@@ -21,7 +22,7 @@ pub(super) fn addresses(args: &MatchArgs, target: &Target) -> Result<Meant, Stri
         Some(path) if target.mount.is_empty() && target.addr.is_empty() => {
             let Around { addresses, unknown } = whom::addresses_of(path)?;
             if !addresses.is_empty() {
-                return Ok((addresses, None));
+                return Ok((addresses, Origin::default()));
             }
             whom::addresses(target).map_err(|why| {
                 let path = visible(&path.to_string_lossy());

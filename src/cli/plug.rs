@@ -9,9 +9,10 @@ use serde_json::json;
 use super::at_once;
 use super::control::Target;
 use super::power::counted;
-use super::render::{explain, unreached};
+use super::render::explain;
 use super::report::{self, Report, print};
 use super::tracking::CutArgs;
+use super::whom;
 use crate::rpc::{Client, ClientError, CutNow, Info, PowerLoss, signed};
 
 /// How long to wait for a connection, and for each answer.
@@ -88,7 +89,7 @@ pub(super) fn on(client: &mut Client) -> Result<Report, ClientError> {
 }
 
 fn reach<'a>(addr: &'a str, target: &Target) -> Result<Reached<'a>, String> {
-    let mut client = Client::connect(addr, TIMEOUT).map_err(|e| unreached(&e, target.origin))?;
+    let mut client = whom::reach(addr, &target.origin, TIMEOUT)?;
     let info = match client.info() {
         Err(error @ ClientError::Lost { .. }) => return Err(explain(addr, error)),
         // Who cannot tell has no power to be cut either.

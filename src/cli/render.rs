@@ -18,12 +18,6 @@ pub(super) fn explain(addr: &str, error: ClientError) -> String {
     }
 }
 
-/// Why nobody is reached, and why that address was asked.
-pub(super) fn unreached(error: &ClientError, origin: Option<&str>) -> String {
-    let origin = origin.map(|origin| format!("; {origin}"));
-    format!("{error}{}", origin.unwrap_or_default())
-}
-
 /// Where a scenario is, in a line.
 pub(super) fn scenario(run: &Run) -> String {
     let time = |ns: i64| words::time_text(Duration::from_nanos(ns.unsigned_abs()));

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 use super::at_once;
 use super::control::{Target, TraceArgs};
+use super::fleet::Origin;
 use super::output;
-use super::render::{explain, unreached};
+use super::render::explain;
 use super::sink::{Sink, Woken};
 use super::traced::{Places, Traced};
+use super::whom;
 use crate::rpc::{Client, objects};
 use crate::sys::signals;
 
@@ -45,7 +47,7 @@ pub(super) fn run(args: &TraceArgs, target: &Target) -> ExitCode {
 /// Whether every mount was traced to the end.
 fn trace(args: &TraceArgs, target: &Target) -> Result<bool, String> {
     let addrs = || target.addr.iter().map(String::as_str);
-    let met = at_once::each(addrs(), |addr| Host::reach(addr, target.origin));
+    let met = at_once::each(addrs(), |addr| Host::reach(addr, &target.origin));
     let mut hosts = reached(addrs().zip(met));
     let places = Places::of(hosts.iter().map(|host| &host.traced));
     let mut sink = Sink::open(args.to.as_deref(), &places)?;
@@ -117,8 +119,8 @@ enum Followed {
 }
 
 impl<'a> Host<'a> {
-    fn reach(addr: &'a str, origin: Option<&str>) -> Result<Host<'a>, String> {
-        let mut client = Client::connect(addr, PATIENCE).map_err(|e| unreached(&e, origin))?;
+    fn reach(addr: &'a str, origin: &Origin) -> Result<Host<'a>, String> {
+        let mut client = whom::reach(addr, origin, PATIENCE)?;
         let info = client.info().map_err(|e| explain(addr, e))?;
         let (is_here, head) = (client.is_here(), Value::Null);
         let traced = Traced { mountpoint: info.mountpoint.0, pid: info.pid, is_here };

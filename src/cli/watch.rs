@@ -14,10 +14,12 @@ use serde_json::json;
 
 use super::activity::{Activity, Sample};
 use super::control::Target;
+use super::fleet::Origin;
 use super::keys::Keys;
 use super::output;
-use super::render::{explain, fault_rates, fault_table, unreached};
+use super::render::{explain, fault_rates, fault_table};
 use super::screen::Screen;
+use super::whom;
 use crate::rpc::Client;
 use crate::sys::signals;
 
@@ -36,7 +38,7 @@ pub(super) fn run(interval: Duration, count: Option<u64>, target: &Target) -> Ex
         }
     };
     let mut watch = Watch {
-        hosts: target.addr.iter().map(|addr| Host::new(addr, target.origin)).collect(),
+        hosts: target.addr.iter().map(|addr| Host::new(addr, &target.origin)).collect(),
         json: target.json,
         screen: None,
         keys: None,
@@ -56,16 +58,17 @@ pub(super) fn run(interval: Duration, count: Option<u64>, target: &Target) -> Ex
 struct Host {
     addr: String,
     /// Why that one is asked.
-    origin: Option<&'static str>,
+    origin: Origin,
     client: Option<Client>,
     before: Option<Sample>,
     now: Result<Sample, String>,
 }
 
 impl Host {
-    fn new(addr: &str, origin: Option<&'static str>) -> Host {
+    fn new(addr: &str, origin: &Origin) -> Host {
         let now = Err(String::new());
-        Host { addr: addr.to_owned(), origin, client: None, before: None, now }
+        let (addr, origin) = (addr.to_owned(), origin.clone());
+        Host { addr, origin, client: None, before: None, now }
     }
 
     fn ask(&mut self) {
@@ -80,10 +83,7 @@ impl Host {
         let told = |e| explain(&self.addr, e);
         let client = match &mut self.client {
             Some(client) => client,
-            none => {
-                let reached = Client::connect(&self.addr, PATIENCE);
-                none.insert(reached.map_err(|e| unreached(&e, self.origin))?)
-            }
+            none => none.insert(whom::reach(&self.addr, &self.origin, PATIENCE)?),
         };
         let stats = client.stats().map_err(told)?;
         Ok(Sample { stats, faults: client.list_faults().map_err(told)? })

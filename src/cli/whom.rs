@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::at_once;
 use super::control::Target;
-use super::fleet;
+use super::fleet::{self, Origin};
 use super::mounts::{self, Door};
 use super::output;
 use crate::daemon::around;
@@ -65,7 +66,7 @@ pub(super) fn is_bare_mountpoint(word: &OsStr) -> bool {
 }
 
 /// The addresses that are meant, and where they come from if that was not typed.
-pub(super) type Meant = (Vec<String>, Option<&'static str>);
+pub(super) type Meant = (Vec<String>, Origin);
 
 /// The addresses that are meant.
 ///
@@ -76,30 +77,30 @@ pub(super) fn addresses(target: &Target) -> Result<Meant, String> {
         if !target.addr.is_empty() {
             output::warning("--addr is not asked: the mount that is named comes before it");
         }
-        let named: Result<_, _> = target.mount.iter().map(|path| address_of_path(path)).collect();
-        return Ok((named?, None));
+        return Ok(named(&target.mount));
     }
     if !target.addr.is_empty() {
-        return Ok((target.addr.to_vec(), None));
+        return Ok((target.addr.to_vec(), Origin::default()));
     }
+    let from = |said| Origin { said: Some(said), ..Origin::default() };
     if let Some(typed) = env::var_os(VARIABLE).filter(|typed| !typed.is_empty()) {
         let typed = typed.to_string_lossy();
         let wrong = |word, why| format!("{VARIABLE}: {word:?}: {why}");
         let read = |word| fleet::meant(word).map_err(|why| wrong(word, why));
         let read: Result<Vec<_>, _> = typed.split(',').map(read).collect();
-        return Ok((read?.concat(), Some("that address comes from $SLOWFS_ADDR")));
+        return Ok((read?.concat(), from("that address comes from $SLOWFS_ADDR")));
     }
     // Who stands nowhere, or in what was detached or removed, stands in no mount.
     if let Ok(Some(line)) = mirror_at(Path::new(".")) {
-        return Ok((vec![address_of(&line)?], None));
+        return Ok((vec![address_of(&line)?], Origin::default()));
     }
     let mut doors = doors()?;
     match (doors.pop(), doors.len()) {
         (None, _) => Ok((
             vec![DEFAULT_ADDR.to_owned()],
-            Some("no mount is named and none was found, so the default address was asked"),
+            from("no mount is named and none was found, so the default address was asked"),
         )),
-        (Some(only), 0) => Ok((vec![told(&only.socket)], None)),
+        (Some(only), 0) => Ok((vec![told(&only.socket)], Origin::default())),
         (Some(last), _) => {
             doors.push(last);
             let names: Vec<_> = mounts::asked(doors).iter().map(mounts::Asked::name).collect();
@@ -111,6 +112,33 @@ pub(super) fn addresses(target: &Target) -> Result<Meant, String> {
             ))
         }
     }
+}
+
+/// The mounts that are named by their paths. One that is not found keeps no other from being asked.
+fn named(paths: &[PathBuf]) -> Meant {
+    let mut origin = Origin::default();
+    let found = at_once::each(paths, |path| address_of_path(path));
+    let addresses = paths.iter().zip(found).map(|(path, found)| {
+        found.unwrap_or_else(|_| {
+            origin.paths.push(path.clone());
+            told(path)
+        })
+    });
+    (addresses.collect(), origin)
+}
+
+/// Connects to one of the addresses that are meant. A mount that was not found is looked for again.
+///
+/// # Errors
+/// Nobody is there; why, and why that address is asked.
+pub(super) fn reach(addr: &str, origin: &Origin, patience: Duration) -> Result<Client, String> {
+    let path = origin.paths.iter().find(|path| told(path) == addr);
+    let found = path.map(|path| address_of_path(path)).transpose()?;
+    let connected = Client::connect(found.as_deref().unwrap_or(addr), patience);
+    connected.map_err(|error| match origin.said {
+        Some(said) => format!("{error}; {said}"),
+        None => error.to_string(),
+    })
 }
 
 /// The mounts that a path is of.

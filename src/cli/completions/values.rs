@@ -19,7 +19,7 @@ use crate::fault::distributions::DISTRIBUTIONS;
 use crate::fault::kinds::KINDS;
 use crate::fault::words::{Errno, visible};
 use crate::ops::Method;
-use crate::rpc::{Client, ListedFault};
+use crate::rpc::ListedFault;
 use crate::sys::text_of;
 
 /// How long the mounts may take to tell their faults.
@@ -218,9 +218,9 @@ fn faults(target: &Target) -> Vec<CompletionCandidate> {
 }
 
 fn standing(target: &Target) -> Vec<ListedFault> {
-    let ask = |addr: &String| Client::connect(addr, PATIENCE)?.list_faults();
-    let addresses = whom::addresses(target).map(|(addresses, _)| addresses).unwrap_or_default();
-    addresses.iter().filter_map(|addr| ask(addr).ok()).flatten().collect()
+    let (addresses, origin) = whom::addresses(target).unwrap_or_default();
+    let ask = |addr: &String| whom::reach(addr, &origin, PATIENCE).ok()?.list_faults().ok();
+    addresses.iter().filter_map(ask).flatten().collect()
 }
 
 fn about(listed: &ListedFault) -> String {

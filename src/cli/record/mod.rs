@@ -15,6 +15,7 @@ use clap::Args;
 #[cfg(test)]
 pub(super) use self::report::field_names;
 use super::control::{Paths, Target};
+use super::fleet::Origin;
 use super::saved::Saved;
 use super::values::{parse_interval, parse_method};
 use super::whom::{self, Lead};
@@ -64,7 +65,7 @@ struct Recorded {
 
 /// What is recorded.
 enum Source {
-    Mount(String, Option<&'static str>),
+    Mount(String, Origin),
     Directory(PathBuf),
 }
 
@@ -83,7 +84,7 @@ fn record(args: &RecordArgs, target: &Target) -> Result<(), String> {
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     let (began, at) = (Instant::now(), SystemTime::now());
     let (what, recorded) = match &source {
-        Source::Mount(addr, origin) => traffic::record(addr, *origin, args, &stop)?,
+        Source::Mount(addr, origin) => traffic::record(addr, origin, args, &stop)?,
         Source::Directory(dir) => {
             let lasts = args.lasts.unwrap_or(PROBED);
             (dir.display().to_string(), probe::record(dir, lasts, &stop)?)
@@ -110,7 +111,7 @@ impl Source {
         };
         let Lead { path: there, mirror } = whom::lead(path)?;
         if let Some(line) = mirror {
-            return Ok(Source::Mount(whom::address_of(&line)?, None));
+            return Ok(Source::Mount(whom::address_of(&line)?, Origin::default()));
         }
         let path = path.display();
         if !is_directory(&there) {

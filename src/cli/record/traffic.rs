@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{RecordArgs, Recorded};
+use crate::cli::fleet::Origin;
 use crate::cli::progress::Progress;
-use crate::cli::render::{explain, unreached};
+use crate::cli::render::explain;
+use crate::cli::whom;
 use crate::ops::Method;
 use crate::rpc::{Client, TraceEvent};
 use crate::sys::signals;
@@ -27,11 +29,11 @@ const LAST_ROUNDS: usize = 200;
 /// Whose traffic, and what it took.
 pub(super) fn record(
     addr: &str,
-    origin: Option<&str>,
+    origin: &Origin,
     args: &RecordArgs,
     stop: &OwnedFd,
 ) -> Result<(String, Recorded), String> {
-    let mut client = Client::connect(addr, PATIENCE).map_err(|e| unreached(&e, origin))?;
+    let mut client = whom::reach(addr, origin, PATIENCE)?;
     let failed = |error| explain(addr, error);
     let pattern = args.paths.pattern().unwrap_or_default();
     let head = client.trace_start(&args.methods, pattern, false).map_err(failed)?;

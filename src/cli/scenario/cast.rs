@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::super::at_once;
 use super::super::control::Target;
-use super::super::render::{explain, unreached};
+use super::super::fleet::Origin;
+use super::super::render::explain;
 use super::super::report;
 use super::super::values::parse_addr;
 use super::super::whom::{self, Meant};
@@ -42,7 +43,7 @@ impl Cast {
         addresses: &dyn Fn(&Target) -> Result<Meant, String>,
     ) -> Result<Cast, String> {
         let (parts, origin) = parts(written, target, addresses)?;
-        let met = all_of(at_once::each(parts, |part| part.meet(origin)))?;
+        let met = all_of(at_once::each(parts, |part| part.meet(&origin)))?;
         let mut mounts: Vec<Met> = Vec::new();
         for one in met {
             match mounts.iter_mut().find(|other| other.is_that(&one)) {
@@ -137,7 +138,7 @@ struct Met {
 }
 
 impl Part {
-    fn meet(self, origin: Option<&'static str>) -> Result<Met, String> {
+    fn meet(self, origin: &Origin) -> Result<Met, String> {
         let met = self.asked(origin);
         let (client, info) = met.map_err(|why| match &self.typed {
             Some(typed) => format!("{typed}: {why}"),
@@ -146,9 +147,8 @@ impl Part {
         Ok(Met { part: self, client, info })
     }
 
-    fn asked(&self, origin: Option<&'static str>) -> Result<(Client, Info), String> {
-        let connected = Client::connect(&self.addr, PATIENCE);
-        let mut client = connected.map_err(|error| unreached(&error, origin))?;
+    fn asked(&self, origin: &Origin) -> Result<(Client, Info), String> {
+        let mut client = whom::reach(&self.addr, origin, PATIENCE)?;
         let info = client.info();
         let info = info.map_err(|error| named(&self.addr, explain(&self.addr, error)))?;
         Ok((client, info))
@@ -176,7 +176,7 @@ fn all_of<T>(each: Vec<Result<T, String>>) -> Result<Vec<T>, String> {
 }
 
 /// What each address is to do, and where these come from if that was not typed.
-type Parts = (Vec<Part>, Option<&'static str>);
+type Parts = (Vec<Part>, Origin);
 
 fn parts(
     written: &Written,
@@ -213,7 +213,7 @@ fn parts(
     if !wrong.is_empty() {
         return Err(wrong.join("; "));
     }
-    Ok((parts, usual.and_then(|(_, origin)| origin)))
+    Ok((parts, usual.map(|(_, origin)| origin).unwrap_or_default()))
 }
 
 /// Where the mount behind an `@` is reached.
