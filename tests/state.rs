@@ -13,7 +13,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Mount, Within, delaying, failing, slowfs, text_of, wait_for};
+use common::{Mount, Within, delaying, failing, hanging, slowfs, text_of, wait_for};
 use rustix::process::Signal;
 use slowfs::fault::FaultWords;
 
@@ -61,11 +61,7 @@ fn faults_are_in_force_again_however_the_daemon_ended() {
     ];
     assert_eq!(lines(&mount), expected);
     for signal in [Signal::TERM, Signal::KILL] {
-        let is_written = || {
-            // It is empty until it is written for the first time.
-            let text = fs::read_to_string(&path).unwrap();
-            !text.is_empty() && kept(&text) == expected
-        };
+        let is_written = || fs::read_to_string(&path).is_ok_and(|text| kept(&text) == expected);
         wait_for("the state to be written", || is_written().then_some(()));
         mount.signal(signal);
         assert_eq!(mount.wait().success(), signal == Signal::TERM);
@@ -96,7 +92,7 @@ fn who_kills_the_daemon_amid_a_thousand_changes_finds_a_whole_file() {
     let scratch = scratch();
     let (path, options) = place(&scratch);
     let mut mount = Mount::over(scratch, &options);
-    wait_for("the state", || fs::read_to_string(&path).ok().filter(|text| !text.is_empty()));
+    wait_for("the state", || fs::read_to_string(&path).ok());
     for amid in [30, 400, 850] {
         let ended = AtomicBool::new(false);
         let looked = std::thread::scope(|scope| {
@@ -219,4 +215,38 @@ fn on_a_full_disk_the_mount_goes_on_and_says_so() {
     wait_for("the state to be written again", || written("EROFS").then_some(()));
     mount.wait_until_logged("is written again");
     drop(mount);
+}
+
+#[test]
+fn on_a_disk_that_hangs_the_state_is_whole_or_not_there() {
+    let inner = Mount::new();
+    let _clear = inner.clear_on_drop();
+    let state = inner.mnt().join("state");
+    let options = ["--state".to_owned(), state.display().to_string()];
+    let stored = inner.raw().join("state");
+    inner.add(&hanging(&["write"]));
+    let mut mount = Mount::over(scratch(), &options);
+    let fault = failing(&["mkdir"], "EIO");
+    mount.add(&fault);
+    wait_for("the write to be held", || {
+        let listed = inner.client().list_faults().unwrap();
+        (listed[0].held == 1).then_some(())
+    });
+    assert!(!stored.exists(), "nothing stands in it");
+    mount.signal(Signal::KILL);
+    mount.wait();
+    assert!(!stored.exists());
+    inner.clear();
+    mount.start(&options);
+    mount.add(&fault);
+    let text = || fs::read_to_string(&stored).unwrap_or_default();
+    wait_for("the state", || text().contains("EIO").then_some(()));
+    // From then on it stays as it was.
+    let before = text();
+    inner.add(&hanging(&["write"]));
+    mount.add(&failing(&["rmdir"], "EROFS"));
+    mount.signal(Signal::KILL);
+    mount.wait();
+    assert_eq!(text(), before);
+    assert_eq!(kept(&before), ["error EIO -m mkdir"]);
 }

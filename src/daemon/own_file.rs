@@ -160,10 +160,25 @@ fn refuse_other_content(mut file: &File, content: Content) -> io::Result<()> {
 /// # Errors
 /// Those of open(2), or it is another thing.
 pub(super) fn open(path: &Path) -> io::Result<File> {
+    open_as(path, true)
+}
+
+/// The same, if there is one.
+///
+/// # Errors
+/// Those of open(2), or it is another thing.
+pub(super) fn open_there(path: &Path) -> io::Result<Option<File>> {
+    match open_as(path, false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+fn open_as(path: &Path, create: bool) -> io::Result<File> {
     // Neither a link's target nor a FIFO, whose open would wait.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false).mode(0o644).custom_flags(flags);
+    options.read(true).write(true).create(create).truncate(false).mode(0o644).custom_flags(flags);
     let file = options.open(path).map_err(|e| match Errno::from_io_error(&e) {
         Some(Errno::LOOP) => io::Error::other("it is a symbolic link"),
         _ => e,

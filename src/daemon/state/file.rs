@@ -1,14 +1,20 @@
 //! The file of a state: one daemon has it, and what is in it is replaced whole. No locks, but for that by which
 //! daemons tell it from one of another (flock(2)).
+//!
+//! Invariants: the file has what a daemon has written to its end, or it is not there. Whoever has the lock on it, or on
+//! the first one that is to lie there, has the place. The directory is the one that its path without links names at
+//! that moment, which does not lead below the mountpoint.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, flock, openat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 use crate::daemon::error::{StartError, strip};
@@ -17,20 +23,22 @@ use crate::daemon::own_file;
 /// Longer than any that was written.
 const MOST: u64 = 64 << 20;
 
+/// Who may read one that is made where none is.
+const FIRST: Mode = Mode::from_raw_mode(0o644);
+
+/// Who may read the next until it is as the one has it whose place it takes.
+const NEXT: Mode = Mode::from_raw_mode(0o600);
+
 pub(super) struct StateFile {
     /// As it was named.
     path: PathBuf,
-    /// Its directory, as it was before the mount.
-    dir: OwnedFd,
-    name: OsString,
-    /// What a next one is called until it takes its place.
-    beside: OsString,
-    /// Locked while this daemon has it, as is each that takes its place.
+    place: Place,
+    /// Locked while this daemon has it, as is each that takes its place. Until the first is written it lies beside it.
     file: File,
 }
 
 impl StateFile {
-    /// Takes it, or makes it; and what stands in it.
+    /// Takes it, or its place if there is none; and what stands in it.
     ///
     /// # Errors
     /// It cannot be written or read, another daemon has it, or it lies below the mountpoint.
@@ -43,33 +51,25 @@ impl StateFile {
             let (dir, mountpoint) = (path.to_owned(), mountpoint.to_owned());
             return Err(StartError::Below { option: "--state", dir, mountpoint });
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = rustix::fs::open(&parent, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
-        let file = loop {
-            let file = own_file::open(path).map_err(failed)?;
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Err(Errno::WOULDBLOCK) => {
-                    let whose = String::new();
-                    return Err(StartError::OwnFileTaken("state", path.to_owned(), whose));
-                }
-                other => other.map_err(|e| failed(e.into()))?,
+        let place = Place::at(parent, name).map_err(failed)?;
+        let file = place.take().map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                StartError::OwnFileTaken("state", path.to_owned(), String::new())
             }
-            // Its owner may have put another in its place between the two calls.
-            if own_file::is_named(path, &file) {
-                break file;
-            }
-        };
+            _ => failed(error),
+        })?;
         let mut text = String::new();
         (&file).take(MOST).read_to_string(&mut text).map_err(failed)?;
-        let beside = [".", &name.to_string_lossy(), ".new"].concat().into();
-        let state = StateFile { path: path.to_owned(), dir, name: name.to_owned(), beside, file };
-        // Rather now than at the first change.
-        state.make_beside().and_then(|_| state.remove_beside()).map_err(failed)?;
-        Ok((state, text))
+        Ok((StateFile { path: path.to_owned(), place, file }, text))
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether something lies there.
+    pub(super) fn is_there(&self) -> bool {
+        fs::symlink_metadata(self.place.parent.join(&self.place.name)).is_ok()
     }
 
     /// Has that stand in it, once it is on the disk.
@@ -77,25 +77,100 @@ impl StateFile {
     /// # Errors
     /// It cannot be written: it has what it had.
     pub(super) fn replace(&mut self, text: &str) -> io::Result<()> {
-        let file = self.make_beside()?;
-        let placed = self
-            .fill(&file, text)
-            .and_then(|()| Ok(renameat(&self.dir, &self.beside, &self.dir, &self.name)?));
+        self.place.find()?;
+        let Place { dir, name, beside, .. } = &self.place;
+        self.place.refuse_others(&self.file)?;
+        let is_first = self.place.has(beside, &self.file);
+        let next = if is_first { self.file.try_clone()? } else { self.place.make_beside(NEXT)? };
+        let placed = self.fill(&next, text).and_then(|()| Ok(renameat(dir, beside, dir, name)?));
         if let Err(error) = placed {
-            // What is left of it says nothing to anybody.
-            let _ = self.remove_beside();
+            if !is_first {
+                // What is left of it says nothing to anybody.
+                let _ = self.place.remove_beside();
+            }
             return Err(error);
         }
-        self.file = file;
-        Ok(rustix::fs::fsync(&self.dir)?)
+        self.file = next;
+        Ok(rustix::fs::fsync(&self.place.dir)?)
+    }
+
+    /// With what stands in it, and as the one has it whose place it takes.
+    fn fill(&self, mut file: &File, text: &str) -> io::Result<()> {
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(text.as_bytes())?;
+        let (is, was) = (file.metadata()?, self.file.metadata()?);
+        if (is.uid(), is.gid()) != (was.uid(), was.gid()) {
+            fchown(file, Some(was.uid()), Some(was.gid()))?;
+        }
+        file.set_permissions(Permissions::from_mode(was.mode() & 0o7777))?;
+        file.sync_all()
+    }
+}
+
+impl Drop for StateFile {
+    fn drop(&mut self) {
+        if self.place.has(&self.place.beside, &self.file) {
+            // It was never written; an empty one is no harm.
+            let _ = self.place.remove_beside();
+        }
+    }
+}
+
+/// Where it lies.
+struct Place {
+    /// The path of its directory, without links.
+    parent: PathBuf,
+    /// That directory.
+    dir: OwnedFd,
+    name: OsString,
+    /// What a next one is called until it takes its place.
+    beside: OsString,
+}
+
+impl Place {
+    fn at(parent: PathBuf, name: &OsStr) -> io::Result<Place> {
+        let beside = [".", &name.to_string_lossy(), ".new"].concat().into();
+        Ok(Place { dir: directory(&parent)?, parent, name: name.to_owned(), beside })
+    }
+
+    /// Goes to the directory that is there now: the one before may have been moved away or removed.
+    fn find(&mut self) -> io::Result<()> {
+        self.dir = directory(&self.parent)?;
+        Ok(())
+    }
+
+    /// The file that lies there; or else one that is to, once something stands in it.
+    fn take(&self) -> io::Result<File> {
+        loop {
+            let Some(file) = own_file::open_there(&self.parent.join(&self.name))? else {
+                let file = self.make_beside(FIRST)?;
+                // Another daemon may have come and written between the two.
+                let there = statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+                if there.err() == Some(Errno::NOENT) {
+                    return Ok(file);
+                }
+                self.remove_beside()?;
+                continue;
+            };
+            lock(&file)?;
+            // Its owner may have put another in its place between the two calls.
+            if self.has(&self.name, &file) {
+                // Rather now than at the first change.
+                self.make_beside(NEXT).and_then(|_| self.remove_beside())?;
+                return Ok(file);
+            }
+        }
     }
 
     /// A new and empty file beside it; one that a killed daemon has left goes.
-    fn make_beside(&self) -> io::Result<File> {
+    fn make_beside(&self, mode: Mode) -> io::Result<File> {
+        self.refuse_locked(&self.beside)?;
         self.remove_beside()?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o600);
-        Ok(openat(&self.dir, &self.beside, flags, mode)?.into())
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = openat(&self.dir, &self.beside, flags, mode)?.into();
+        lock(&file)?;
+        Ok(file)
     }
 
     fn remove_beside(&self) -> io::Result<()> {
@@ -105,16 +180,46 @@ impl StateFile {
         }
     }
 
-    /// With what stands in it, and as the one has it whose place it takes.
-    fn fill(&self, mut file: &File, text: &str) -> io::Result<()> {
-        file.write_all(text.as_bytes())?;
-        let (is, was) = (file.metadata()?, self.file.metadata()?);
-        if (is.uid(), is.gid()) != (was.uid(), was.gid()) {
-            fchown(file, Some(was.uid()), Some(was.gid()))?;
+    /// Whether this file lies there by that name.
+    fn has(&self, name: &OsStr, file: &File) -> bool {
+        let named = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW);
+        let is = |stat: rustix::fs::Stat| {
+            file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (stat.st_dev, stat.st_ino))
+        };
+        named.is_ok_and(is)
+    }
+
+    /// Once this file is gone from there, another daemon may have come.
+    fn refuse_others(&self, file: &File) -> io::Result<()> {
+        if self.has(&self.name, file) { Ok(()) } else { self.refuse_locked(&self.name) }
+    }
+
+    fn refuse_locked(&self, name: &OsStr) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        // What cannot be opened or locked is nobody's.
+        let Ok(other) = openat(&self.dir, name, flags, Mode::empty()) else { return Ok(()) };
+        match lock(&other.into()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
         }
-        file.set_permissions(Permissions::from_mode(was.mode() & 0o7777))?;
-        flock(file, FlockOperation::NonBlockingLockExclusive)?;
-        file.sync_all()
+    }
+}
+
+fn directory(parent: &Path) -> io::Result<OwnedFd> {
+    if fs::canonicalize(parent)? != parent {
+        return Err(io::Error::other("a part of its path has become a symbolic link"));
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(parent, flags, Mode::empty())?)
+}
+
+/// Has it, as long as it is open.
+fn lock(file: &File) -> io::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {
+            Err(io::Error::new(io::ErrorKind::WouldBlock, "another daemon runs with it"))
+        }
+        other => Ok(other?),
     }
 }
 
@@ -148,6 +253,60 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         drop(state);
         assert_eq!(StateFile::take(&path, nowhere).unwrap().1, short);
+    }
+
+    #[test]
+    fn it_is_not_there_until_something_stands_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let nowhere = Path::new("/none");
+        fs::write(dir.path().join(".state.new"), "of a daemon that was killed").unwrap();
+        let (state, text) = StateFile::take(&path, nowhere).unwrap();
+        assert!(text.is_empty() && !path.exists() && !state.is_there());
+        assert!(refusal(&path, nowhere).contains("another daemon runs with it"));
+        drop(state);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left of it");
+        let (mut state, _) = StateFile::take(&path, nowhere).unwrap();
+        state.replace("one").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+        assert!(refusal(&path, nowhere).contains("another daemon runs with it"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn it_follows_the_path_of_its_directory_and_no_link() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().canonicalize().unwrap().join("dir");
+        let (path, nowhere) = (dir.join("state"), Path::new("/none"));
+        fs::create_dir(&dir).unwrap();
+        let (mut state, _) = StateFile::take(&path, nowhere).unwrap();
+        let mut write = |text: &str| state.replace(text).map_err(|error| error.to_string());
+        // Before the first is written, and after.
+        for text in ["one", "two"] {
+            fs::remove_dir_all(&dir).unwrap();
+            assert!(write(text).unwrap_err().contains("No such file"));
+            fs::create_dir(&dir).unwrap();
+            write(text).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        }
+        let away = dir.with_file_name("away");
+        fs::rename(&dir, &away).unwrap();
+        std::os::unix::fs::symlink(&away, &dir).unwrap();
+        assert!(write("three").unwrap_err().contains("has become a symbolic link"));
+        assert_eq!(fs::read_to_string(away.join("state")).unwrap(), "two");
+        fs::remove_file(&dir).unwrap();
+        fs::create_dir(&dir).unwrap();
+        // Another daemon that came first has it.
+        let (other, _) = StateFile::take(&path, nowhere).unwrap();
+        assert!(write("three").unwrap_err().contains("another daemon runs with it"));
+        drop(other);
+        write("three").unwrap();
+        let (mut other, _) = StateFile::take(&away.join("state"), nowhere).unwrap();
+        other.replace("its own").unwrap();
+        fs::rename(away.join("state"), &path).unwrap();
+        assert!(write("four").unwrap_err().contains("another daemon runs with it"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "its own");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The faults of a mount in a file, from one run to the next (`--state`).
 //!
 //! Invariants: the file is whole at any moment, whoever is killed when. It has what was in force at some moment since
-//! the last change but the ones that are being written; nobody waits for that but the end of the run. A thread of its
-//! own writes, to a directory that was opened before the mount: never through it. Lock rule: the lock covers memory
-//! work only.
+//! the last change but the ones that are being written; nobody waits for that but the end of the run. If it is gone, or
+//! cannot be written, that is told once, and tried again. A thread of its own writes, never through the mount. Lock
+//! rule: the lock covers memory work only.
 
 mod file;
 mod text;
@@ -22,7 +22,7 @@ pub(super) use self::text::Lost;
 use super::error::{StartError, strip};
 use crate::fault::{Fault, FaultTable, Listed};
 
-/// When to try again what could not be written.
+/// How often it is looked whether the file is there, and what could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// How long the end of a run waits for the last of it.
@@ -89,22 +89,30 @@ impl Shared {
         self.changed.notify_one();
     }
 
-    /// Waits until there is something to do, that long at most; what is the last.
-    fn next(&self, within: Option<Duration>) -> Option<Vec<Listed>> {
+    /// Waits until there is something to do, that long at most.
+    fn next(&self, within: Duration) -> Next {
         let mut asked = self.asked.lock();
         while !asked.write && asked.last.is_none() {
-            match within {
-                None => self.changed.wait(&mut asked),
-                Some(within) => {
-                    if self.changed.wait_for(&mut asked, within).timed_out() {
-                        break;
-                    }
-                }
+            if self.changed.wait_for(&mut asked, within).timed_out() {
+                break;
             }
         }
-        asked.write = false;
-        asked.last.take()
+        match (asked.last.take(), std::mem::take(&mut asked.write)) {
+            (Some(last), _) => Next::Last(last),
+            (None, true) => Next::Write,
+            (None, false) => Next::Look,
+        }
     }
+}
+
+/// What is to be done next.
+enum Next {
+    /// Something has changed.
+    Write,
+    /// Nothing has, for a while.
+    Look,
+    /// It ends with that.
+    Last(Vec<Listed>),
 }
 
 /// Has the file follow the table until it is dropped: then what is in force is written for the last time.
@@ -135,8 +143,10 @@ struct Writer {
 impl Writer {
     fn run(mut self, shared: &Shared) {
         loop {
-            if let Some(last) = shared.next(self.fails.then_some(AGAIN)) {
-                return self.write(text::written(&last, &self.left.lost));
+            match shared.next(AGAIN) {
+                Next::Last(last) => return self.write(text::written(&last, &self.left.lost)),
+                Next::Look if !self.fails && self.left.file.is_there() => continue,
+                Next::Look | Next::Write => {}
             }
             let Some(table) = self.table.upgrade() else { return };
             self.write(text::written(&table.list(), &self.left.lost));
@@ -144,11 +154,10 @@ impl Writer {
     }
 
     fn write(&mut self, text: String) {
-        if self.written.as_ref() == Some(&text) {
-            return;
-        }
-        let replaced = self.left.file.replace(&text);
-        let path = self.left.file.path().display();
+        let file = &mut self.left.file;
+        let stands = self.written.as_ref() == Some(&text) && file.is_there();
+        let replaced = if stands { Ok(()) } else { file.replace(&text) };
+        let path = file.path().display();
         match replaced {
             Ok(()) => {
                 if self.fails {
@@ -159,8 +168,9 @@ impl Writer {
             }
             Err(error) if !self.fails => {
                 let (error, again) = (strip(&error), AGAIN.as_secs());
+                let is = if file.is_there() { "stays as it was" } else { "is not there" };
                 warn!(
-                    "cannot write the state {path}: {error}; it stays as it was, and is tried again every {again} s"
+                    "cannot write the state {path}: {error}; it {is}, and is tried again every {again} s"
                 );
                 self.fails = true;
             }

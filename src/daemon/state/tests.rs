@@ -97,6 +97,30 @@ fn what_cannot_be_written_is_written_when_it_can() {
     for _ in 0..2 {
         assert_eq!(write("two"), (true, "one".to_owned()), "it is whole, and as it was");
     }
+    // What is written already cannot fail any more.
+    assert_eq!(write("one"), (false, "one".to_owned()));
+    assert_eq!(write("two"), (true, "one".to_owned()));
     fs::remove_dir(&beside).unwrap();
     assert_eq!(write("two"), (false, "two".to_owned()));
+}
+
+/// It would be missed at the next start only.
+#[test]
+fn one_that_is_gone_is_written_again_with_its_directory_and_at_the_end() {
+    let Room { path, table, _dir } = room();
+    let dir = path.with_file_name("dir");
+    let (away, path) = (path.with_file_name("away"), dir.join("state"));
+    fs::create_dir(&dir).unwrap();
+    let keeper = take(&path).keep(&table).unwrap();
+    let line = "error EIO -m read";
+    table.put(fault(line), Placement::Add).unwrap();
+    let is_written = || fs::read_to_string(&path).unwrap_or_default().contains(line);
+    wait_for("the state", is_written);
+    fs::rename(&dir, &away).unwrap();
+    fs::create_dir(&dir).unwrap();
+    // Nothing changes meanwhile.
+    wait_for("the state in the new directory", is_written);
+    fs::remove_file(&path).unwrap();
+    drop(keeper);
+    assert!(is_written());
 }
