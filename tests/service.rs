@@ -67,6 +67,14 @@ impl Manager {
         }
     }
 
+    /// Others take the room that it has.
+    fn fill(&self) {
+        let name = SocketAddr::from_abstract_name(&self.name[1..]).unwrap();
+        let other = UnixDatagram::unbound().unwrap();
+        other.set_nonblocking(true).unwrap();
+        while other.send_to_addr(b"of others", &name).is_ok() {}
+    }
+
     /// What was told so far is of no matter.
     fn forget(&self) {
         while self.told(Duration::from_millis(1)).is_some() {}
@@ -98,6 +106,31 @@ fn the_manager_is_told_of_the_start_and_of_the_end() {
     assert!(is_fuse(dir.path()));
     assert!(slowfs().arg("umount").arg(dir.path()).status().unwrap().success());
     assert_eq!(manager.told(Duration::from_millis(1)), None);
+}
+
+#[test]
+fn a_manager_that_has_no_room_for_a_while_is_told_of_the_start_all_the_same() {
+    let manager = Manager::new("full");
+    manager.fill();
+    let mut mount = Mount::run(manager.starts(None), scratch(), &[] as &[&str]);
+    let began = Instant::now();
+    mount.wait_until_logged("the service manager has no room for READY=1");
+    // Longer than any other message waits.
+    wait_for("a while to pass", || (began.elapsed() >= Duration::from_millis(1_500)).then_some(()));
+    let ready = manager.wait_for("READY=1");
+    assert!(ready.contains(" mirrors "), "{ready}");
+    mount.wait_until_logged("the service manager is told READY=1");
+    assert_eq!(mount.log_text().matches("has no room").count(), 1, "{}", mount.log_text());
+    mount.signal(Signal::TERM);
+    assert_eq!(manager.next().lines().next(), Some("STOPPING=1"), "and nothing between");
+    assert!(mount.wait().success());
+    // Nor does the end wait for room.
+    manager.fill();
+    let mut mount = Mount::run(manager.starts(None), scratch(), &[] as &[&str]);
+    mount.wait_until_logged("the service manager has no room for READY=1");
+    mount.signal(Signal::TERM);
+    assert!(mount.wait().success());
+    manager.forget();
 }
 
 #[test]

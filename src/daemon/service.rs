@@ -1,7 +1,8 @@
 //! What the service manager is told that started this daemon, if one did (sd_notify(3)), and its watchdog, which is
 //! fed by looks at the mount.
 //!
-//! Invariants: a message waits for nobody longer than a bound, and who cannot be told keeps nothing from its work. The
+//! Invariants: a message waits for nobody longer than a bound, and who cannot be told keeps nothing from its work: that
+//! the mount answers is told until it is taken, as a manager that misses it ends the run, and no start waits for that. The
 //! watchdog is fed as long as the mount answers to a look that no fault meets and no power cut keeps: a mount that is as
 //! it was made to be is well. Lock rule: the lock covers memory work only.
 
@@ -11,7 +12,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -25,6 +26,9 @@ use crate::rpc::Health;
 /// How long a message may wait for room.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long one that is told again and again waits each time: so soon it heeds the end.
+const SPELL: Duration = Duration::from_millis(100);
+
 /// How soon a mount that does not answer is looked at again, at the latest.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -35,29 +39,59 @@ struct Manager {
 }
 
 impl Manager {
-    fn at(name: &OsStr) -> io::Result<Manager> {
+    /// The one of that name. A message to it waits for room that long.
+    fn at(name: &OsStr, patience: Duration) -> io::Result<Manager> {
         let address = match name.as_bytes() {
             [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
             [b'/', ..] => SocketAddr::from_pathname(name)?,
             _ => return Err(io::Error::other("it is no socket of this machine")),
         };
         let socket = UnixDatagram::unbound()?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(patience))?;
         Ok(Manager { socket, address })
     }
 
     fn tell(&self, what: &str) {
-        if let Err(error) = self.socket.send_to_addr(what.as_bytes(), &self.address) {
-            let (word, error) = (what.lines().next().unwrap_or_default(), strip(&error));
-            warn!("cannot tell the service manager {word}: {error}");
+        if let Err(error) = self.send(what) {
+            lost(what, &error);
         }
     }
+
+    /// Tells what there was no room for, again and again, until it is taken or the end has come.
+    fn insist(&self, what: &str, end: &End) {
+        loop {
+            match self.send(what) {
+                Err(error) if has_no_room(&error) && !end.comes_by(Instant::now()) => {}
+                Ok(()) => return info!("the service manager is told {}", word(what)),
+                Err(error) => return lost(what, &error),
+            }
+        }
+    }
+
+    fn send(&self, what: &str) -> io::Result<()> {
+        self.socket.send_to_addr(what.as_bytes(), &self.address).map(drop)
+    }
+}
+
+/// What a message is about.
+fn word(what: &str) -> &str {
+    what.lines().next().unwrap_or_default()
+}
+
+fn lost(what: &str, error: &io::Error) {
+    warn!("cannot tell the service manager {}: {}", word(what), strip(error));
+}
+
+fn has_no_room(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// A run as the manager sees it: it is ready, and lives until this is dropped, when it ends.
 pub(super) struct Service {
     manager: Arc<Manager>,
-    watchdog: Option<Watchdog>,
+    end: Arc<End>,
+    /// Tells that the mount answers, if there was no room for it at once.
+    teller: Option<JoinHandle<()>>,
 }
 
 impl Service {
@@ -67,33 +101,60 @@ impl Service {
         status: String,
         health: Arc<dyn Health>,
     ) -> Option<Service> {
-        let manager = Manager::at(&of.socket).map(Arc::new);
-        let manager = manager.inspect_err(|error| {
+        let cannot = |error: &io::Error| {
             let socket = of.socket.display();
             warn!("cannot tell the service manager at {socket}: {}", strip(error));
-        });
-        let manager = manager.ok()?;
-        manager.tell(&format!("READY=1\n{status}"));
-        let begin = |patience| {
-            let looks = Looks { manager: Arc::clone(&manager), patience, health, status };
-            let begun = Watchdog::begin(looks);
-            begun.inspect_err(|error| warn!("the watchdog is not fed: {}", strip(error))).ok()
         };
-        let watchdog = of.watchdog.and_then(begin);
-        Some(Service { manager, watchdog })
+        let manager = Manager::at(&of.socket, PATIENCE).map(Arc::new);
+        let (manager, end) = (manager.inspect_err(cannot).ok()?, Arc::new(End::default()));
+        let teller = tell_ready(of, &end, format!("READY=1\n{status}"));
+        let teller = teller.inspect_err(cannot).unwrap_or_default();
+        if let Some(patience) = of.watchdog {
+            let looks = Looks { manager: Arc::clone(&manager), patience, health, status };
+            if let Err(error) = looks.begin(&end) {
+                warn!("the watchdog is not fed: {}", strip(&error));
+            }
+        }
+        Some(Service { manager, end, teller })
     }
+}
+
+/// The start does not wait for room: a thread does, which is returned then.
+fn tell_ready(
+    of: &Supervision,
+    end: &Arc<End>,
+    ready: String,
+) -> io::Result<Option<JoinHandle<()>>> {
+    let manager = Manager::at(&of.socket, SPELL)?;
+    manager.socket.set_nonblocking(true)?;
+    match manager.send(&ready) {
+        Err(error) if has_no_room(&error) => {}
+        told => {
+            // One that has gone, or refuses, does so again.
+            let _ = told.inspect_err(|error| lost(&ready, error));
+            return Ok(None);
+        }
+    }
+    warn!("the service manager has no room for {}: it is told once it has", word(&ready));
+    manager.socket.set_nonblocking(false)?;
+    let end = Arc::clone(end);
+    let thread = thread::Builder::new().name("slowfs-ready".to_owned());
+    thread.spawn(move || manager.insist(&ready, &end)).map(Some)
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        drop(self.watchdog.take());
+        self.end.come();
+        if let Some(teller) = self.teller.take()
+            && teller.join().is_err()
+        {
+            warn!("the thread that tells the service manager panicked");
+        }
         self.manager.tell("STOPPING=1\nSTATUS=unmounts");
     }
 }
 
-/// The thread that looks, until this is dropped. It may be in a look then, which has a bound.
-struct Watchdog(Arc<End>);
-
+/// The end of the run, until which threads of their own go on. One may be in a look then, which has a bound.
 #[derive(Default)]
 struct End {
     has_come: Mutex<bool>,
@@ -101,6 +162,11 @@ struct End {
 }
 
 impl End {
+    fn come(&self) {
+        *self.has_come.lock() = true;
+        self.comes.notify_all();
+    }
+
     /// Whether it comes before then.
     fn comes_by(&self, then: Instant) -> bool {
         let mut has_come = self.has_come.lock();
@@ -113,23 +179,7 @@ impl End {
     }
 }
 
-impl Watchdog {
-    fn begin(looks: Looks) -> io::Result<Watchdog> {
-        let end = Arc::new(End::default());
-        let own = Arc::clone(&end);
-        let thread = thread::Builder::new().name("slowfs-watchdog".to_owned());
-        thread.spawn(move || looks.go_on(&own))?;
-        Ok(Watchdog(end))
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        *self.0.has_come.lock() = true;
-        self.0.comes.notify_all();
-    }
-}
-
+/// What feeds the watchdog.
 struct Looks {
     manager: Arc<Manager>,
     patience: Duration,
@@ -139,6 +189,12 @@ struct Looks {
 }
 
 impl Looks {
+    fn begin(self, end: &Arc<End>) -> io::Result<()> {
+        let end = Arc::clone(end);
+        let thread = thread::Builder::new().name("slowfs-watchdog".to_owned());
+        thread.spawn(move || self.go_on(&end)).map(drop)
+    }
+
     fn go_on(self, end: &End) {
         let mut is_well = true;
         loop {
@@ -190,11 +246,11 @@ mod tests {
             (UnixDatagram::bind_addr(&abstract_name).unwrap(), format!("@{name}").into()),
         ] {
             socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-            Manager::at(&at).unwrap().tell("READY=1");
+            Manager::at(&at, PATIENCE).unwrap().tell("READY=1");
             let mut told = [0; 64];
             let length = socket.recv(&mut told).unwrap();
             assert_eq!(&told[..length], b"READY=1");
         }
-        assert!(Manager::at(OsStr::new("vsock:2:1")).is_err());
+        assert!(Manager::at(OsStr::new("vsock:2:1"), PATIENCE).is_err());
     }
 }
