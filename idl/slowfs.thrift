@@ -295,7 +295,7 @@ struct Step {
     1: i64 line,                    // its number in the file: what is told of it begins with that
     2: optional i64 at_ns,          // when it is done, since the start
     3: optional string once,        // or the fault, by name or id, at whose firing
-    4: i64 fired,                   // which firing of that, from 1
+    4: i64 fired,                   // which firing of that, from 1; beside at_ns 0
     5: string command,              // "put", "only", "clear", "heal", "rot", "power_cut", "power_on", "checkpoint", "end"
     6: list<Fault> faults,          // what "put" sets, one, or "only", in the place of every other fault
     7: bool add,                    // whether "put" adds it beside the others of its methods

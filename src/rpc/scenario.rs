@@ -234,6 +234,9 @@ impl StepWords {
         let line = u32::try_from(self.line).map_err(|_| "a line has no such number".to_owned())?;
         let refuse = |why: &str| Err(format!("line {line}: {why}"));
         let when = match (self.at_ns.map(time), self.once) {
+            (Some(Some(_)), None) if self.fired != 0 => {
+                return refuse("fired says at which firing of once: leave it out beside at_ns");
+            }
             (Some(Some(at)), None) => When::At(at),
             (Some(None), None) => return refuse("at_ns must not be negative"),
             (None, Some(fault)) => match u64::try_from(self.fired) {

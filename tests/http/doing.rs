@@ -45,6 +45,12 @@ fn bytes_rot_and_are_healed() {
         ("/v1/rot", r#"{"regex":".*","unit":3}"#),
         ("/v1/rot", r#"{"regex":".*","how":"flop"}"#),
         ("/v1/rot", r#"{"regex":".*","seed":-1}"#),
+        ("/v1/rot", r#"{"regex":".*","spots":0}"#),
+        ("/v1/rot", r#"{"regex":".*","spots":-1}"#),
+        ("/v1/rot", r#"{"regex":".*","length":0}"#),
+        ("/v1/rot", r#"{"regex":".*","unit":0}"#),
+        ("/v1/rot", r#"{"regex":".*","unit":"0"}"#),
+        ("/v1/rot", r#"{"regex":".*","how":""}"#),
         ("/v1/checkpoint", ""),
         ("/v1/power-on", ""),
         ("/v1/power-cut", r#"{"now":true}"#),
@@ -99,6 +105,9 @@ fn the_power_is_cut_beside_and_in_place() {
         r#"{"to":"two","unit":513}"#,
         r#"{"now":true,"keep":"some"}"#,
         r#"{"now":true,"unit":513}"#,
+        r#"{"now":true,"unit":0}"#,
+        r#"{"now":true,"keep":""}"#,
+        r#"{"to":"two","keep":""}"#,
         r#"{"now":true,"now":false}"#,
     ] {
         let answer = http.ask("POST", "/v1/power-cut", wrong);
@@ -169,7 +178,20 @@ fn a_scenario_runs_by_itself_and_ends_with_what_is_cleared() {
         (json!([{ "at": "1s", "end": true }, { "at": "1", "heal": true }]), "line 2: at: "),
         (json!([{ "at": "1s", "put": "dealy 1ms -m read" }]), "line 1: "),
         (json!([{ "at": "1s", "put": "hang -m read", "heal": true }]), "line 1: give it one"),
-        (json!([{ "put": "hang -m read" }]), "exactly one of at_ns and once"),
+        (json!([{ "put": "hang -m read" }]), "line 1: give it exactly one of at and once"),
+        (
+            json!([{ "at": "1s", "once": "x", "end": true }]),
+            "line 1: give it exactly one of at and once",
+        ),
+        (
+            json!([{ "at": "1s", "fired": 2, "end": true }]),
+            "line 1: fired says at which firing of once",
+        ),
+        (json!([{ "once": "x", "fired": 0, "end": true }]), "line 1: fired is 0; it must be 1"),
+        (
+            json!([{ "at": "1s", "rot": { "regex": ".*", "spots": 0 } }]),
+            "line 1: spots is 0; it must be 1",
+        ),
         (json!([{ "at": "1s", "rott": {} }]), "line 1: unknown field `rott`"),
         (json!([{ "at": "2h", "end": true }]), "line 1: it is not before the end"),
     ] {
@@ -178,5 +200,8 @@ fn a_scenario_runs_by_itself_and_ends_with_what_is_cleared() {
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert!(answer.status == 400 && error.contains(why), "{steps}: {error}");
     }
+    let never = json!({ "name": "none", "end": "0s", "steps": [] });
+    let answer = http.ask("POST", "/v1/scenario", &never.to_string());
+    assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("end must be more than 0")));
     assert_eq!(http.told("/v1/faults")["faults"], json!([]));
 }

@@ -2,6 +2,7 @@
 //! passed over. No locks.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -84,7 +85,7 @@ impl Asked<'_> {
 /// A size, as a number or as typed.
 pub(super) fn size(name: &str, value: Option<&Value>, usual: i64) -> Result<i64, Refused> {
     let wrong = |why: &str| Refused::bad(format!("{name}: {why}"));
-    match value {
+    let size = match value {
         None => Ok(usual),
         Some(Value::Number(size)) => {
             size.as_i64().ok_or_else(|| wrong("it must be a whole number"))
@@ -94,7 +95,29 @@ pub(super) fn size(name: &str, value: Option<&Value>, usual: i64) -> Result<i64,
             i64::try_from(bytes).map_err(|_| wrong("it is too large"))
         }
         Some(_) => Err(wrong("write a number of bytes, or a text as it is typed")),
+    };
+    count(name, Some(size?), usual)
+}
+
+/// How many. In the calls 0 stands for what is not given; here it is given, and means nothing.
+pub(super) fn count(name: &str, value: Option<i64>, usual: i64) -> Result<i64, Refused> {
+    match value {
+        Some(n) if n < 1 => Err(Refused::bad(format!("{name} is {n}; it must be 1 at least"))),
+        value => Ok(value.unwrap_or(usual)),
     }
+}
+
+/// A word. In the calls an empty one stands for what is not given.
+pub(super) fn word(name: &str, value: Option<String>, usual: &str) -> Result<String, Refused> {
+    match value {
+        Some(word) if word.is_empty() => Err(Refused::bad(format!("{name} must not be empty"))),
+        value => Ok(value.unwrap_or_else(|| usual.to_owned())),
+    }
+}
+
+/// A time as typed.
+pub(super) fn time(name: &str, text: &str) -> Result<Duration, Refused> {
+    words::time(text).map_err(|why| Refused::bad(format!("{name}: {why}")))
 }
 
 /// A number of 64 bits; as text, since a program may read numbers as less exact ones.

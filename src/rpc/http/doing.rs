@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refused, Status};
-use super::asked::{Asked, seed, size};
+use super::asked::{Asked, count, seed, size, time, word};
 use super::given;
 use crate::fault::Origin;
 use crate::fault::injections::RotWords;
@@ -51,36 +51,25 @@ pub(super) fn heal(asked: &Asked<'_>) -> Result<Answer, Refused> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RotGiven {
-    #[serde(default = "flip")]
-    how: String,
+    how: Option<String>,
     regex: Option<String>,
     glob: Option<String>,
-    #[serde(default = "one")]
-    spots: i64,
+    spots: Option<i64>,
     unit: Option<Value>,
-    #[serde(default = "one")]
-    length: i64,
+    length: Option<i64>,
     seed: Option<Value>,
     #[serde(default)]
     hidden: bool,
-}
-
-fn flip() -> String {
-    "flip".to_owned()
-}
-
-fn one() -> i64 {
-    1
 }
 
 impl RotGiven {
     fn words(self) -> Result<RotWords, Refused> {
         Ok(RotWords {
             pattern: pattern(self.regex, self.glob)?,
-            how: self.how,
-            spots: self.spots,
+            how: word("how", self.how, "flip")?,
+            spots: count("spots", self.spots, 1)?,
             unit: size("unit", self.unit.as_ref(), 512)?,
-            length: self.length,
+            length: count("length", self.length, 1)?,
             seed: seed(self.seed.as_ref())?,
             hidden: self.hidden,
         })
@@ -155,8 +144,7 @@ struct CutGiven {
     to: Option<String>,
     #[serde(default)]
     now: bool,
-    #[serde(default)]
-    keep: String,
+    keep: Option<String>,
     unit: Option<Value>,
     seed: Option<Value>,
     max_stall: Option<String>,
@@ -168,17 +156,21 @@ struct CutGiven {
 
 /// `{"to": "NAME"}` builds an image, `{"now": true}` cuts the power in place; with the options of `slowfs power-cut`.
 pub(super) fn power_cut(asked: &Asked<'_>) -> Result<Answer, Refused> {
-    let given: CutGiven = asked.words()?;
+    let mut given: CutGiven = asked.words()?;
     let unit = size("unit", given.unit.as_ref(), 512)?;
     let seed = seed(given.seed.as_ref())?;
+    let keep = word("keep", given.keep.take(), "")?;
     match &given {
-        CutGiven { to: None, now: true, max_stall: None, .. } => now(asked, &given, unit, seed),
+        CutGiven { to: None, now: true, max_stall: None, .. } => {
+            let cut = CutNow { keep, unit, seed: seed.unwrap_or_default(), ..CutNow::default() };
+            now(asked, &given, cut)
+        }
         CutGiven { to: Some(to), now: false, stay_off: false, kill: false, .. } => {
-            let stall = given.max_stall.as_deref().map(words::time).transpose();
-            let stall = stall.map_err(|why| Refused::bad(format!("max_stall: {why}")))?;
+            let stall = given.max_stall.as_deref().map(|stall| time("max_stall", stall));
+            let stall = stall.transpose()?;
             let cut = Cut {
                 name: to.clone(),
-                keep: given.keep.clone(),
+                keep,
                 unit,
                 seed: seed.unwrap_or_default(),
                 max_stall_ns: stall.map_or(0, |stall| ns(stall).max(1)),
@@ -195,26 +187,13 @@ pub(super) fn power_cut(asked: &Asked<'_>) -> Result<Answer, Refused> {
     }
 }
 
-fn now(
-    asked: &Asked<'_>,
-    given: &CutGiven,
-    unit: i64,
-    seed: Option<String>,
-) -> Result<Answer, Refused> {
+fn now(asked: &Asked<'_>, given: &CutGiven, cut: CutNow) -> Result<Answer, Refused> {
     let peer = asked.peer.addr;
     let client = match peer {
         Origin::Local { pid, .. } => pid.into(),
         Origin::Net(_) => 0,
     };
-    let cut = CutNow {
-        keep: given.keep.clone(),
-        unit,
-        seed: seed.unwrap_or_default(),
-        stay_off: given.stay_off,
-        kill: given.kill,
-        client,
-        ..CutNow::default()
-    };
+    let cut = CutNow { stay_off: given.stay_off, kill: given.kill, client, ..cut };
     let done = asked.handler.power_cut_now(peer, &cut)?;
     Ok(Answer::object(json!(done), &[]))
 }
@@ -247,31 +226,23 @@ struct StepGiven {
 /// Runs a scenario, which goes on by itself: `{"name": "wal", "end": "60s", "steps": [{"at": "5s", "put": FAULT}]}`.
 pub(super) fn run(asked: &Asked<'_>) -> Result<Answer, Refused> {
     let given: ScenarioGiven = asked.words()?;
-    let time = |name: &str, text: &str| {
-        words::time(text).map(ns).map_err(|why| Refused::bad(format!("{name}: {why}")))
-    };
     let step = |(place, value): (i64, Value)| {
         let text = value.to_string();
         let wrong = |why: String| Refused::bad(format!("line {place}: {why}"));
         let step: StepGiven = serde_json::from_value(value).map_err(|e| wrong(e.to_string()))?;
-        let at_ns = step.at.as_deref().map(|at| time("at", at)).transpose();
-        let at_ns = at_ns.map_err(|refused| wrong(refused.why))?;
-        let fired = step.fired.unwrap_or(1);
-        let words = StepWords {
-            line: place,
-            at_ns,
-            once: step.once.clone(),
-            fired,
-            text,
-            ..StepWords::default()
-        };
-        step.command(words).map_err(|refused| wrong(refused.why))
+        let words = step.when().and_then(|when| step.command(when));
+        let placed = |words| StepWords { line: place, text, ..words };
+        words.map(placed).map_err(|refused| wrong(refused.why))
     };
     let steps = (1..).zip(given.steps).map(step).collect::<Result<_, _>>()?;
+    let end = time("end", &given.end)?;
+    if end.is_zero() {
+        return Err(Refused::bad("end must be more than 0"));
+    }
     let words = ScenarioWords {
         name: given.name,
         steps,
-        end_ns: time("end", &given.end)?,
+        end_ns: ns(end),
         seed: seed(given.seed.as_ref())?,
         timed: given.timed,
         // A connection over HTTP may end with its answer.
@@ -283,6 +254,23 @@ pub(super) fn run(asked: &Asked<'_>) -> Result<Answer, Refused> {
 }
 
 impl StepGiven {
+    /// When it is to be done: at a time, or at a firing.
+    fn when(&self) -> Result<StepWords, Refused> {
+        match (&self.at, &self.once, self.fired) {
+            (Some(at), None, None) => {
+                Ok(StepWords { at_ns: Some(ns(time("at", at)?)), ..StepWords::default() })
+            }
+            (None, Some(fault), fired) => {
+                let (once, fired) = (Some(fault.clone()), count("fired", fired, 1)?);
+                Ok(StepWords { once, fired, ..StepWords::default() })
+            }
+            (Some(_), None, Some(_)) => {
+                Err(Refused::bad("fired says at which firing of once: leave it out beside at"))
+            }
+            _ => Err(Refused::bad("give it exactly one of at and once")),
+        }
+    }
+
     /// What it does, which is one thing.
     fn command(self, words: StepWords) -> Result<StepWords, Refused> {
         let one = |command: &str| StepWords { command: command.to_owned(), ..words.clone() };

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::answer::{Answer, Refused, Status};
-use super::asked::Asked;
+use super::asked::{Asked, time};
 use super::given;
-use crate::fault::words::{self, FaultWords};
+use crate::fault::words::FaultWords;
 use crate::fault::{FaultId, FaultRef};
 use crate::rpc::dialect::Wait;
 use crate::rpc::handler::Handler;
@@ -105,9 +105,7 @@ pub(super) fn wait(asked: &Asked<'_>) -> Result<Answer, Refused> {
         (None, Some(n)) => ("held", n),
         _ => return Err(Refused::bad("say what to wait for: ?fired=N or ?held=N")),
     };
-    let timeout = asked
-        .query("timeout")
-        .map(|text| words::time(text).map_err(|why| Refused::bad(format!("timeout: {why}"))));
+    let timeout = asked.query("timeout").map(|text| time("timeout", text));
     let timeout = timeout.transpose()?.unwrap_or(PATIENCE);
     listed(asked.handler, asked.about)?;
     let timeout_ns = i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX);
