@@ -223,6 +223,24 @@ fn daemon_reports_why_it_failed() {
     assert_refused(&output, 1, &["mirror", "none"], &s.path().join("mnt"));
 }
 
+/// It would keep the standard output of who typed it, who may wait for its end.
+#[test]
+fn none_goes_to_the_background_without_dev_null() {
+    let s = scratch();
+    let told = s.path().join("told");
+    let script = "mount -t tmpfs none /dev && mknod /dev/fuse c 10 229 && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", script, "sh", env!("CARGO_BIN_EXE_slowfs"), "mount"]);
+    command.arg(s.path().join("raw")).arg(s.path().join("mnt")).args(["--listen", "none"]);
+    command.args(["--daemon", "--end-with", &std::process::id().to_string()]);
+    let file = fs::File::create(&told).unwrap();
+    let status = command.stdout(file.try_clone().unwrap()).stderr(file).status().unwrap();
+    let told = fs::read_to_string(&told).unwrap();
+    assert_eq!(status.code(), Some(1), "{told}");
+    let why = "slowfs: cannot go to the background: cannot open /dev/null: No such file";
+    assert!(told.starts_with(why) && told.lines().count() == 1, "{told}");
+}
+
 #[test]
 fn each_signal_releases_and_unmounts_within_two_seconds() {
     let by_users = [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::AsRawFd;
 
-use super::checked;
+use super::{checked, text_of};
 
 /// Which side of the fork this is.
 #[derive(Debug)]
@@ -21,7 +21,11 @@ pub(crate) struct Outcome(PipeReader);
 
 /// Reports to the waiting command; dropping it without a word reads as "it died".
 #[derive(Debug)]
-pub(crate) struct Report(PipeWriter);
+pub(crate) struct Report {
+    command: PipeWriter,
+    /// What the standard descriptors become. Whoever has none is not started: its daemon would keep the command's.
+    null: File,
+}
 
 /// Forks. The daemon's side has a session of its own and `/` as its working directory; its
 /// standard descriptors stay until [`Report::ready`].
@@ -29,9 +33,12 @@ pub(crate) struct Report(PipeWriter);
 /// Call it before any thread is started: only the calling thread exists in the daemon.
 ///
 /// # Errors
-/// What pipe(2), fork(2) and setsid(2) report.
+/// What pipe(2), fork(2) and setsid(2) report, or there is no /dev/null.
 pub(crate) fn fork() -> io::Result<Side> {
-    let (reader, writer) = pipe()?;
+    let null = File::options().read(true).write(true).open("/dev/null").map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot open /dev/null: {}", text_of(&error)))
+    })?;
+    let (reader, command) = pipe()?;
     // SAFETY: the process has one thread (the caller's duty above), so the child starts in a
     // consistent state and may go on as an ordinary process.
     if checked(unsafe { libc::fork() })? > 0 {
@@ -40,7 +47,7 @@ pub(crate) fn fork() -> io::Result<Side> {
     // SAFETY: setsid has no memory to get wrong.
     checked(unsafe { libc::setsid() })?;
     std::env::set_current_dir("/")?;
-    Ok(Side::Daemon(Report(writer)))
+    Ok(Side::Daemon(Report { command, null }))
 }
 
 impl Outcome {
@@ -64,20 +71,19 @@ impl Report {
     /// /dev/null, so that the terminal is free.
     ///
     /// # Errors
-    /// What opening /dev/null and dup2(2) report.
+    /// What dup2(2) and write(2) report.
     pub(crate) fn ready(mut self) -> io::Result<()> {
-        let null = File::options().read(true).write(true).open("/dev/null")?;
         for standard in 0..=2 {
             // SAFETY: dup2 closes and replaces the standard descriptors, which nothing in the
             // process owns exclusively.
-            checked(unsafe { libc::dup2(null.as_raw_fd(), standard) })?;
+            checked(unsafe { libc::dup2(self.null.as_raw_fd(), standard) })?;
         }
-        self.0.write_all(b"ready")
+        self.command.write_all(b"ready")
     }
 
     /// Lets the command fail with this reason.
     pub(crate) fn failed(mut self, reason: &str) {
         // A command that is gone cannot be told; the daemon ends all the same.
-        let _ = self.0.write_all(reason.as_bytes());
+        let _ = self.command.write_all(reason.as_bytes());
     }
 }
