@@ -58,6 +58,31 @@ fn each_line_for_programs_is_an_object() {
     find("unmounted");
 }
 
+#[test]
+fn a_start_that_fails_is_told_as_the_log_is_written_in_the_background_too() {
+    let scratch = scratch();
+    let log = scratch.path().join("log").display().to_string();
+    let told = |options: &[&str]| {
+        let mut mount = slowfs();
+        let output = mount.args(["mount", "/none/such", "--listen", "none"]).args(options);
+        let output = output.output().unwrap();
+        assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for daemon in [&[][..], &["--daemon"]] {
+        let json = [daemon, &["--log-format", "json"]].concat();
+        let [object] = &objects(&told(&json))[..] else { panic!("{}", told(&json)) };
+        let message = object["message"].as_str().unwrap();
+        assert!(message.starts_with("cannot mount on /none/such: "), "{object}");
+        // For people, and where the log goes elsewhere.
+        for text in [daemon, &[&json[..], &["--log-file", &log]].concat()] {
+            let line = told(text);
+            assert!(line.starts_with("slowfs: cannot mount on /none/such: "), "{text:?}: {line}");
+            assert_eq!(line.lines().count(), 1, "{line}");
+        }
+    }
+}
+
 /// A log that is said to be a stream of the journal.
 fn journal(log: &Path, command: &mut Command) {
     let log = File::create(log).unwrap();

@@ -24,7 +24,7 @@ use crate::fault::words::{self, EffectWords, FaultWords};
 use crate::fault::{Fault, Pattern, Placement};
 use crate::fs::FsOptions;
 use crate::log::{Format, Log, Target};
-use crate::sys::daemonize::{self, Side};
+use crate::sys::daemonize::{self, Failure, Side};
 
 /// What `slowfs mount` is told.
 #[derive(Debug, Args)]
@@ -266,7 +266,11 @@ pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
     let mut report = None;
     if args.daemon {
         match daemonize::fork().context("cannot go to the background")? {
-            Side::Command(outcome) => return outcome.wait().map_err(|reason| anyhow!(reason)),
+            Side::Command(outcome) => match outcome.wait() {
+                Err(Failure::Told) => std::process::exit(1),
+                Err(Failure::For(reason)) => bail!(reason),
+                Ok(()) => return Ok(()),
+            },
             Side::Daemon(to_command) => report = Some(to_command),
         }
     }
@@ -287,9 +291,12 @@ pub(super) fn mount(args: &MountArgs) -> anyhow::Result<()> {
     };
     let served = start_log(target, args.log_format.0).and_then(|log| {
         let run = daemon::run(config, &log, &mut report, tell);
-        if let (Err(error), None, true) = (&run, &report, log.tells_all()) {
+        if let (Err(error), true) = (&run, log.tells_all()) {
             tracing::error!("{error}");
             log.flush();
+            if let Some(report) = report.take() {
+                report.told();
+            }
             std::process::exit(1);
         }
         Ok(run?)

@@ -6,6 +6,10 @@ use std::os::fd::AsRawFd;
 
 use super::{checked, text_of};
 
+/// What the daemon reports that is no reason.
+const READY: &str = "ready";
+const TOLD: &str = "told";
+
 /// Which side of the fork this is.
 #[derive(Debug)]
 pub(crate) enum Side {
@@ -25,6 +29,15 @@ pub(crate) struct Report {
     command: PipeWriter,
     /// What the standard descriptors become. Whoever has none is not started: its daemon would keep the command's.
     null: File,
+}
+
+/// Why a daemon did not start.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// For that reason, which nobody knows yet.
+    For(String),
+    /// It has said so itself.
+    Told,
 }
 
 /// Forks. The daemon's side has a session of its own and `/` as its working directory; its
@@ -51,18 +64,19 @@ pub(crate) fn fork() -> io::Result<Side> {
 }
 
 impl Outcome {
-    /// Waits for the daemon: Ok when it is ready, else the reason it gave.
+    /// Waits for the daemon: Ok when it is ready.
     ///
     /// # Errors
     /// The daemon's reason, or that it died without one.
-    pub(crate) fn wait(mut self) -> Result<(), String> {
+    pub(crate) fn wait(mut self) -> Result<(), Failure> {
         let mut text = String::new();
-        match self.0.read_to_string(&mut text) {
-            Ok(_) if text == "ready" => Ok(()),
-            Ok(0) => Err("the daemon ended without a reason".to_owned()),
-            Ok(_) => Err(text),
-            Err(error) => Err(format!("cannot hear from the daemon: {error}")),
-        }
+        Err(match self.0.read_to_string(&mut text) {
+            Ok(_) if text == READY => return Ok(()),
+            Ok(_) if text == TOLD => Failure::Told,
+            Ok(0) => Failure::For("the daemon ended without a reason".to_owned()),
+            Ok(_) => Failure::For(text),
+            Err(error) => Failure::For(format!("cannot hear from the daemon: {error}")),
+        })
     }
 }
 
@@ -78,12 +92,17 @@ impl Report {
             // process owns exclusively.
             checked(unsafe { libc::dup2(self.null.as_raw_fd(), standard) })?;
         }
-        self.command.write_all(b"ready")
+        self.command.write_all(READY.as_bytes())
     }
 
     /// Lets the command fail with this reason.
     pub(crate) fn failed(mut self, reason: &str) {
         // A command that is gone cannot be told; the daemon ends all the same.
         let _ = self.command.write_all(reason.as_bytes());
+    }
+
+    /// Lets the command fail, for a reason that stands in the log where it was typed.
+    pub(crate) fn told(self) {
+        self.failed(TOLD);
     }
 }
