@@ -11,11 +11,12 @@
 mod common;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use common::{long_or, scratch, slowfs, stdout_of, text_of, wait_for};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 const LEDGER: &str = "examples/crash-test/ledger.py";
@@ -275,6 +276,39 @@ fn a_signal_ends_all_of_it() {
     assert!(text_of(&output).contains("interrupted; nothing is mounted any more"));
     fs::remove_dir(began).unwrap();
     place.is_clean();
+}
+
+/// Itself, or its group of processes, as timeout(1) does it.
+#[test]
+fn to_be_killed_ends_all_of_it() {
+    for whole_group in [false, true] {
+        let (place, told) = (Place::new(), scratch());
+        let (pids, began) = (told.path().join("pids"), told.path().join("began"));
+        let program = format!(
+            "echo > {{}}/f; exec >> {0}; echo $$; sleep 600 & echo $!; setsid sleep 600 & echo $!; mkdir {1}; wait",
+            pids.display(),
+            began.display()
+        );
+        let mut command = place.command(&[], "true {}", &["sh", "-c", &program]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let mut command = command.spawn().unwrap();
+        wait_for("the program to run", || began.is_dir().then_some(()));
+        let pid = Pid::from_child(&command);
+        match whole_group {
+            true => kill_process_group(pid, Signal::KILL).unwrap(),
+            false => kill_process(pid, Signal::KILL).unwrap(),
+        }
+        command.wait().unwrap();
+        wait_for("the directories to go", || {
+            fs::read_dir(place.0.path()).unwrap().next().is_none().then_some(())
+        });
+        place.is_clean();
+        let pids = fs::read_to_string(&pids).unwrap();
+        assert_eq!(pids.lines().count(), 3);
+        for pid in pids.lines() {
+            assert!(!Path::new("/proc").join(pid).exists(), "{pid} is there");
+        }
+    }
 }
 
 /// Else they went on writing while images are built, and were there when all is over.

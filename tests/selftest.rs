@@ -138,12 +138,19 @@ fn a_signal_ends_it_and_nothing_stays() {
 }
 
 #[test]
-fn it_is_unmounted_though_it_was_killed() {
-    let dir = temporary();
-    let mut child = begun(&dir, "selftest");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    wait_for("the mirrors to go", || (!is_mounted_below(dir.path())).then_some(()));
+fn nothing_stays_though_it_was_killed() {
+    for command in ["selftest", "demo"] {
+        let dir = temporary();
+        let mut child = begun(&dir, command);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        wait_for("all but the log to go", || {
+            let left = fs::read_dir(dir.path()).unwrap().count();
+            (left == 1 && !is_mounted_below(dir.path())).then_some(())
+        });
+        fs::remove_file(dir.path().join("log")).unwrap();
+        assert_empty(dir.path());
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod act;
 mod activity;
+mod apart;
 mod apply;
 mod at_once;
 mod charybdefs;
@@ -69,6 +70,8 @@ mod values;
 mod version;
 mod watch;
 mod whom;
+
+use apart::apart;
 
 use crate::fault::words;
 
@@ -191,14 +194,14 @@ fn carry_out(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Umount(args) => outcome("slowfs", umount::umount(&args)),
         Command::Ps(args) => ps::run(&args),
         Command::Doctor(args) => doctor::run(&args),
-        Command::CrashTest(args) => crash_test::run(&args),
+        Command::CrashTest(args) => apart(|| crash_test::run(&args)),
         Command::Completions(args) => {
             completions::print(&args);
             ExitCode::SUCCESS
         }
         Command::ManPages(args) => outcome("slowfs", man_pages::write(&args, grammar)),
-        Command::Demo(args) => outcome("slowfs", demo::run(&args)),
-        Command::Selftest(args) => selftest::run(&args),
+        Command::Demo(args) => apart(|| outcome("slowfs", demo::run(&args))),
+        Command::Selftest(args) => apart(|| selftest::run(&args)),
     }
 }
 

@@ -21,9 +21,6 @@ use super::{output, ready};
 use crate::rpc::Client;
 use crate::sys::{process, signals};
 
-/// Those that end what is tried; afterwards all is as it was.
-const ENDING: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
-
 /// How long a daemon may take to answer. To set a hundred faults takes long where the machine is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -46,8 +43,8 @@ pub(super) fn on_mirrors<T: Send>(
     wanted: &[Wanted<'_>],
     work: impl FnOnce(&[Mirror]) -> anyhow::Result<T> + Send,
 ) -> anyhow::Result<T> {
-    // Before there is another thread, which would take them.
-    let stop = signals::block(&ENDING).context("cannot wait for signals")?;
+    // They end what is tried, and afterwards all is as it was. Before there is another thread, which would take them.
+    let stop = signals::block(&signals::BY_PEOPLE).context("cannot wait for signals")?;
     let scratch = Scratch::new().context("cannot make a temporary directory")?;
     let mirrors = wanted.iter().map(|wanted| Mirror::start(&scratch.0, wanted));
     let mirrors = mirrors.collect::<anyhow::Result<Vec<_>>>()?;

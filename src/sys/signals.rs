@@ -24,6 +24,10 @@ pub(crate) const ENDING: [libc::c_int; 13] = [
     libc::SIGXCPU,
 ];
 
+/// Those by which people end what they have started.
+pub(crate) const BY_PEOPLE: [libc::c_int; 4] =
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
 /// Blocks `signals` in the calling thread, and in every thread it starts from now on, and returns
 /// a non-blocking descriptor that becomes readable when one of them is pending.
 ///

@@ -80,7 +80,7 @@ fn record(args: &RecordArgs, target: &Target) -> Result<(), String> {
     let source = Source::of(args, target)?;
     let mut to = Saved::open(&args.to, args.force)?;
     // Not before: what opens a file may have to wait, and a signal ends that.
-    let stop = signals::block(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT])
+    let stop = signals::block(&signals::BY_PEOPLE)
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     let (began, at) = (Instant::now(), SystemTime::now());
     let (what, recorded) = match &source {

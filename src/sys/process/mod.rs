@@ -5,6 +5,7 @@
 //! still has operations under way (Linux AIO, io_uring, pools), and its number may be given to
 //! another. So what is remembered of a caller is its process, and which of that number it is.
 
+pub(crate) mod apart;
 mod birth;
 mod each;
 mod lately;
