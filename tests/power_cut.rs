@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use common::sqlite::{Session, ask_once};
 use common::{Mount, scratch, slowfs, stdout_of, text_of};
 use rustix::fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with};
-use serde_json::Value;
+use serde_json::{Value, json};
 use slowfs::rpc::Cut;
 
 /// A mirror that remembers, and where its images go.
@@ -246,6 +246,39 @@ fn what_is_not_durable_is_shown_until_it_is() {
     assert_eq!(fs::read(images.join("one/f")).unwrap(), b"");
     let durable = stdout_of(&mut control(&mount, &["checkpoint"]));
     assert!(durable.ends_with("durable\n"), "{durable}");
+    assert_eq!(answer(&mount, &["unsynced"])["entries"], 0);
+}
+
+/// Else all that was not durable of the file would count as durable, and a warning would say so.
+#[test]
+fn what_rots_or_is_healed_is_no_change_of_others() {
+    let (mount, images) = tracking(&[]);
+    let path = mount.mnt().join("f");
+    fs::write(&path, [b'o'; 8192]).unwrap();
+    control(&mount, &["checkpoint"]).output().unwrap();
+    File::options().write(true).open(&path).unwrap().write_all_at(&[b'n'; 4096], 0).unwrap();
+    let pending = |what: &str| {
+        // It looks for what others have changed.
+        let left = fs::read(cut(&mount, &images, what, "none", 1).join("f")).unwrap();
+        let told = answer(&mount, &["unsynced"]);
+        assert_eq!((&told["files"][0]["bytes"], &told["foreign"]), (&json!(4096), &json!([])));
+        assert!(!mount.log_text().contains("changed behind the mount"), "{}", mount.log_text());
+        [left[0], left[4096]]
+    };
+    assert_eq!(pending("before"), *b"oo");
+    for (hidden, what) in [(&[][..], "rotten"), (&["--hidden"], "hidden")] {
+        let rot = ["rot", "zero", "--spots", "2", "--unit", "4KiB", "--glob", "*f"];
+        stdout_of(&mut control(&mount, &[&rot[..], hidden].concat()));
+        assert_eq!(fs::read(mount.raw().join("f")).unwrap(), [0; 8192]);
+        assert_eq!(pending(what), *b"o\0", "what was not durable has rotted in memory only");
+        stdout_of(&mut control(&mount, &["heal", "--all"]));
+        assert_eq!(pending(&format!("{what}-healed")), *b"oo");
+    }
+    assert_eq!(fs::read(&path).unwrap(), [[b'n'; 4096], [b'o'; 4096]].concat());
+    // What others do still counts.
+    fs::write(mount.raw().join("f"), "others").unwrap();
+    cut(&mount, &images, "others", "none", 1);
+    mount.wait_until_logged("changed behind the mount");
     assert_eq!(answer(&mount, &["unsynced"])["entries"], 0);
 }
 

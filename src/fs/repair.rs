@@ -2,7 +2,7 @@
 //! other: the file is modified, and the kernel asks again before it trusts what it has cached.
 //!
 //! What a program writes to the same bytes at that very moment may be lost, as with two writers. No lock is
-//! held while the backing works.
+//! held while the backing works, but with a log of what is not durable its own.
 
 use std::cell::Cell;
 use std::io;
@@ -18,6 +18,7 @@ use crate::fault::injections::{
 use crate::fault::plan::Edit;
 use crate::mirror::{Found, TimeChange};
 use crate::sys::text_of;
+use crate::unsynced::About;
 
 /// So many files rot at most: the sizes of all are looked at first.
 const MOST_FILES: usize = 100_000;
@@ -49,23 +50,35 @@ impl Repair {
             found => found?,
         };
         let before = found.mtime()?;
-        let (mut right, mut written) = (false, false);
-        for wrong in left {
-            let range = wrong.offset..wrong.offset.saturating_add(wrong.should.len() as u64);
-            let is = found.read(wrong.offset, wrong.should.len())?;
-            let is_right = is == *wrong.should;
-            let stands = || self.core.gate.injections().stands(wound.id, wound.place.file, &range);
-            let heals = !is_right && is == *wrong.is && stands();
-            if heals {
-                found.write(wrong.offset, &wrong.should)?;
+        let stands =
+            |range: &_| self.core.gate.injections().stands(wound.id, wound.place.file, range);
+        let right = self.on_disk(&found, || {
+            let (mut right, mut written) = (false, false);
+            for wrong in left {
+                let range = wrong.offset..wrong.offset.saturating_add(wrong.should.len() as u64);
+                let is = found.read(wrong.offset, wrong.should.len())?;
+                let is_right = is == *wrong.should;
+                let heals = !is_right && is == *wrong.is && stands(&range);
+                if heals {
+                    found.write(wrong.offset, &wrong.should)?;
+                }
+                written |= heals;
+                right |= is_right || heals;
             }
-            written |= heals;
-            right |= is_right || heals;
-        }
-        if written {
-            self.modified(&found, before)?;
-        }
+            if written {
+                self.modified(&found, before)?;
+            }
+            Ok(right)
+        })?;
         Ok(Outcome::Over(if right { State::Healed } else { State::Overwritten }))
+    }
+
+    /// Changes what the disk has of a file. What is not durable there stays so.
+    fn on_disk<T>(&self, found: &Found, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match found.ino {
+            Some(ino) => self.core.tracked(|| About::Disk { ino }, act),
+            None => act(),
+        }
     }
 
     /// A file was changed: what the kernel has cached of it counts no more, if it is later than before.
@@ -112,11 +125,13 @@ impl Repair {
         let file = file_key(found.key);
         self.core.gate.injections().correct(file, offset, &mut should);
         let Some(wrong) = Wrong::found(offset, &should, &is) else { return Ok(false) };
-        found.write(wrong.offset, &wrong.is)?;
-        match hidden {
-            true => found.set_mtime(TimeChange::At(before.0, before.1))?,
-            false => self.modified(&found, before)?,
-        }
+        self.on_disk(&found, || {
+            found.write(wrong.offset, &wrong.is)?;
+            match hidden {
+                true => found.set_mtime(TimeChange::At(before.0, before.1)),
+                false => self.modified(&found, before),
+            }
+        })?;
         let source = Source { fault: None, name: None, kind: "rot", method: "rot" };
         let place = Place { file, path: path.into() };
         self.core.gate.injections().add(&source, &place, vec![wrong]);

@@ -47,7 +47,10 @@ impl Unsynced {
             About::Names { .. } => Act::Unlink,
             About::Write { .. } => Act::Write,
             About::State { size: Some(_), .. } => Act::Truncate,
-            About::State { .. } | About::Allocate { .. } | About::Attribute { .. } => return,
+            About::State { .. }
+            | About::Allocate { .. }
+            | About::Attribute { .. }
+            | About::Disk { .. } => return,
         };
         self.note(noting, act, || match about {
             About::Names { entries, .. } => {
@@ -58,7 +61,8 @@ impl Unsynced {
             About::Write { file: (ino, _), .. }
             | About::State { ino, .. }
             | About::Allocate { ino, .. }
-            | About::Attribute { ino, .. } => (path_of(tree, *ino), None),
+            | About::Attribute { ino, .. }
+            | About::Disk { ino } => (path_of(tree, *ino), None),
         });
     }
 

@@ -36,6 +36,8 @@ pub(crate) enum About<'a> {
     Allocate { ino: Ino, mode: i32, at: u64, len: u64 },
     /// An extended attribute.
     Attribute { ino: Ino, name: &'a OsStr },
+    /// What the disk has of a file, by no program: nothing of that is taken back.
+    Disk { ino: Ino },
 }
 
 /// A request that is under way, with what it takes to undo it.
@@ -118,7 +120,8 @@ impl Unsynced {
             About::Write { file: (ino, _), .. }
             | About::State { ino, .. }
             | About::Allocate { ino, .. }
-            | About::Attribute { ino, .. } => {
+            | About::Attribute { ino, .. }
+            | About::Disk { ino } => {
                 let inodes = self.lock(vec![*ino]);
                 let what = self.look(tree, *ino, about);
                 Begun { what, _inodes: inodes, _names: None, _gate: gate }
@@ -155,7 +158,10 @@ impl Unsynced {
                 let range = if mode.intersects(clears) { at.min(end)..end } else { 0..0 };
                 Some(self.data(peek_at, range, &before, (true, None)))
             }
-            About::State { .. } | About::Attribute { .. } | About::Names { .. } => None,
+            About::State { .. }
+            | About::Attribute { .. }
+            | About::Disk { .. }
+            | About::Names { .. } => None,
         };
         let attribute = match about {
             About::Attribute { name, .. } => Some((Box::from(*name), tree.attribute(ino, name))),
