@@ -197,7 +197,7 @@ fn fault(kind: &dyn Kind, matches: &ArgMatches) -> Result<FaultWords, String> {
     let words = words.with_files(&read_file).map_err(|e| e.to_string())?;
     let words = measured::tabled(words)?;
     let fault = words.fault().map_err(|why| refused(&why, &words.methods))?;
-    Ok(FaultWords::of(&fault, fault.scope().methods))
+    Ok(FaultWords::whole(&fault))
 }
 
 /// Why a fault cannot be, in the words of the command line.
@@ -263,7 +263,7 @@ mod tests {
         ] {
             let (words, _) = words::line(line).unwrap();
             let fault = words.fault().unwrap();
-            let expected = FaultWords::of(&fault, fault.scope().methods);
+            let expected = FaultWords::whole(&fault);
             assert_eq!(typed(&format!("slowfs {line}")).fault, expected, "{line}");
         }
         assert!(typed("slowfs kill -m read --add").add);

@@ -101,7 +101,7 @@ fn line(number: usize, text: &str) -> Result<Line, String> {
     let words = words.with_files(&read_file).map_err(|why| told(why, &[]))?;
     let words = measured::tabled(words)?;
     let fault = words.fault().map_err(|why| told(why, &words.methods))?;
-    let words = FaultWords::of(&fault, fault.scope().methods);
+    let words = FaultWords::whole(&fault);
     Ok(Line { number, words, fault, addr })
 }
 
@@ -232,7 +232,7 @@ mod tests {
             let example = |(n, line): (usize, &str)| {
                 let (words, _) = words::line(line).unwrap();
                 let fault = words.fault().unwrap();
-                let words = FaultWords::of(&fault, fault.scope().methods);
+                let words = FaultWords::whole(&fault);
                 // Of some two would be one.
                 FaultWords { name: words.name.or(Some(format!("example-{n}"))), ..words }
             };

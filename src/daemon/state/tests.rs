@@ -13,7 +13,7 @@ fn fault(line: &str) -> Fault {
 }
 
 fn lines(faults: &[Fault]) -> Vec<String> {
-    let line = |fault: &Fault| FaultWords::of(fault, fault.scope().methods).line();
+    let line = |fault: &Fault| FaultWords::whole(fault).line();
     faults.iter().map(line).collect()
 }
 

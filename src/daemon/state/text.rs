@@ -83,7 +83,7 @@ mod tests {
             let text = written(&listed(std::slice::from_ref(&fault)), &[]);
             let (read, lost) = read(&text).unwrap();
             prop_assert_eq!((read.len(), lost), (1, vec![]), "{}", text);
-            prop_assert_eq!(FaultWords::of(&read[0], read[0].scope().methods), fault);
+            prop_assert_eq!(FaultWords::whole(&read[0]), fault);
         }
     }
 
@@ -95,7 +95,7 @@ mod tests {
         let told = lost[0].to_string();
         assert!(told.starts_with("not set again (no kind of fault is called wobble"), "{told}");
         assert!(told.ends_with("): wobble 5ms -m read"), "{told}");
-        let words = FaultWords::of(&faults[0], faults[0].scope().methods);
+        let words = FaultWords::whole(&faults[0]);
         let text = written(&listed(&[words]), &lost);
         assert!(text.contains(&format!("# {told}\n")), "{text}");
         let (faults, lost) = read(&text).unwrap();

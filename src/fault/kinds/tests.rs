@@ -186,7 +186,7 @@ pub(crate) fn faults() -> BoxedStrategy<FaultWords> {
     };
     let straight = |words: FaultWords| {
         let fault = words.fault().unwrap();
-        FaultWords::of(&fault, fault.scope().methods)
+        FaultWords::whole(&fault)
     };
     (made, some).prop_map(fault).prop_map(straight).boxed()
 }
@@ -209,12 +209,12 @@ proptest! {
     #[test]
     fn what_is_made_tells_the_same(words in faults()) {
         let fault = words.fault().unwrap();
-        let told = FaultWords::of(&fault, fault.scope().methods);
+        let told = FaultWords::whole(&fault);
         prop_assert_eq!(&told, &words);
         let (read, add) = line(&told.line()).unwrap();
         prop_assert!(!add);
         let again = read.fault().unwrap();
-        prop_assert_eq!(FaultWords::of(&again, again.scope().methods), told);
+        prop_assert_eq!(FaultWords::whole(&again), told);
     }
 }
 

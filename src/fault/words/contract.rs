@@ -287,7 +287,7 @@ mod tests {
         let read = |plain: &PlainFault, methods| {
             let scale = ProbabilityScale::Auto;
             let (faults, notes) = plain.faults(methods, scale, Some(&device)).unwrap();
-            let line = |fault: &Fault| FaultWords::of(fault, fault.scope().methods).line();
+            let line = |fault: &Fault| FaultWords::whole(fault).line();
             (faults.iter().map(line).collect::<Vec<_>>(), notes.join("; "))
         };
         let methods = Call::Fsyncdir.methods().union(Call::Getattr.methods());

@@ -37,7 +37,7 @@ mod tests {
     fn what_is_different_is_told_part_by_part() {
         let told = |line: &str| {
             let fault = parse(line).unwrap().0.fault().unwrap();
-            FaultWords::of(&fault, fault.scope().methods)
+            FaultWords::whole(&fault)
         };
         let earlier = told("delay 300ms -m fsync --name slow -p 50%");
         assert!(earlier.differences(&earlier).is_empty());

@@ -116,6 +116,12 @@ impl FaultWords {
         fault.checked()
     }
 
+    /// A fault in words, as it is set.
+    #[must_use]
+    pub(crate) fn whole(fault: &Fault) -> FaultWords {
+        FaultWords::of(fault, fault.scope().methods)
+    }
+
     /// A fault in words, with those of its methods that are left.
     #[must_use]
     pub(crate) fn of(fault: &Fault, methods: MethodSet) -> FaultWords {

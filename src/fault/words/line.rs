@@ -317,7 +317,7 @@ mod tests {
             let (words, add) = parse(line).unwrap();
             assert!(!add);
             let fault = words.fault().unwrap();
-            let told = FaultWords::of(&fault, fault.scope().methods);
+            let told = FaultWords::whole(&fault);
             assert_eq!(told.line(), line);
         }
         assert!(parse("kill -m write --add").unwrap().1);
@@ -337,7 +337,7 @@ mod tests {
         ] {
             let words = parse(typed).unwrap_or_else(|why| panic!("{typed}: {why}")).0;
             let fault = words.fault().unwrap_or_else(|why| panic!("{typed}: {why}"));
-            assert_eq!(FaultWords::of(&fault, fault.scope().methods).line(), read);
+            assert_eq!(FaultWords::whole(&fault).line(), read);
         }
         let apart =
             ["-r", "a,", "b", "-m", "read,", "-p", "1", "--name", "c,", "d"].map(str::to_owned);
