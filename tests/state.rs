@@ -174,6 +174,37 @@ fn a_state_that_cannot_be_taken_up_is_refused_and_a_line_is_not() {
     });
 }
 
+/// As many as they are asked for, at each start.
+#[test]
+fn what_is_given_twice_stands_twice_with_and_without_a_state() {
+    let (scratch, line) = (scratch(), "error EIO -m mkdir");
+    let (path, state) = place(&scratch);
+    let faults = scratch.path().join("faults");
+    fs::write(&faults, format!("{line}\n")).unwrap();
+    let add = format!("{line} --add");
+    let listed = ["--faults", faults.to_str().unwrap()];
+    let asked = [&listed[..], &["--fault", &add, "--fault", &add]].concat();
+    let mut mount = Mount::over(scratch, &asked);
+    let wanted = [line; 3];
+    assert_eq!(lines(&mount), wanted);
+    let with_state: Vec<&str> = state.iter().map(String::as_str).chain(asked).collect();
+    for start in 1..=3 {
+        mount.stop();
+        mount.start(&with_state);
+        assert_eq!(lines(&mount), wanted, "start {start} with it");
+    }
+    mount.stop();
+    assert_eq!(kept(&fs::read_to_string(&path).unwrap()), wanted);
+    // One that takes the methods of the others does so.
+    let alone = [&state[0], &state[1], "--fault", line, "--fault", line];
+    fs::remove_file(&path).unwrap();
+    for _ in 0..2 {
+        mount.start(&alone);
+        assert_eq!(lines(&mount), [line]);
+        mount.stop();
+    }
+}
+
 /// That it was left too does not make it optional.
 #[test]
 fn what_is_asked_for_again_and_cannot_be_is_refused() {

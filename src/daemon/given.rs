@@ -9,13 +9,15 @@ use super::config::RunConfig;
 use super::error::StartError;
 use super::state::{Left, Lost};
 use crate::fault::words::FaultWords;
-use crate::fault::{Bounds, Change, Fault, FaultId, FaultTable, Put};
+use crate::fault::{Bounds, Change, FaultId, FaultTable, Put};
 
 /// What a run before has left, and with it this one begins.
 pub(super) struct Given {
     left: Option<Left>,
     /// Those of it that are in force again.
     again: Vec<FaultId>,
+    /// Those that were asked for now.
+    asked: Vec<FaultId>,
 }
 
 impl Given {
@@ -25,11 +27,12 @@ impl Given {
     /// As [`Left::take`].
     pub(super) fn take(config: &RunConfig, mountpoint: &Path) -> Result<Given, StartError> {
         let left = config.state.as_deref().map(|path| Left::take(path, mountpoint)).transpose()?;
-        Ok(Given { left, again: Vec::new() })
+        Ok(Given { left, again: Vec::new(), asked: Vec::new() })
     }
 
     /// Puts in force what was left, then the faults of the file, each in one step; then the others one after
-    /// another, as if each were set by a command of its own. They are logged as those are.
+    /// another, as if each were set by a command of its own. Each that was left goes on for one that is asked for
+    /// in the same words, so that they are as many as without it. They are logged as those are.
     ///
     /// # Errors
     /// They are more than may be.
@@ -52,21 +55,20 @@ impl Given {
         }
         let (put, _) = table.apply(std::mem::take(&mut config.listed), false)?;
         told("--faults", &put);
-        self.asked_for(&put);
-        // What was set by the same option before, and left, is not to come twice.
-        let applied = self.left.is_some();
+        self.asked.extend(put.iter().map(|put| put.id));
         for fault in std::mem::take(&mut config.faults) {
-            let change = Change { faults: vec![fault], applied, ..Change::default() };
-            let put = table.put_all(change)?;
+            let (faults, theirs) = (vec![fault], self.asked.clone());
+            let applied = self.left.is_some();
+            let put = table.put_all(Change { faults, applied, theirs, ..Change::default() })?;
             told("--fault", &put);
-            self.asked_for(&put);
+            self.asked.extend(put.iter().map(|put| put.id));
         }
         Ok(())
     }
 
-    /// Those that were asked for now are not only left, if they were.
-    fn asked_for(&mut self, put: &[Put]) {
-        self.again.retain(|id| !put.iter().any(|set| set.id == *id));
+    /// Whether it is in force only because it was left.
+    fn is_only_left(&self, id: FaultId) -> bool {
+        self.again.contains(&id) && !self.asked.contains(&id)
     }
 
     /// Judges them by what the kernel turned out to be: of what was left, that which cannot be goes.
@@ -76,9 +78,10 @@ impl Given {
     pub(super) fn judge(&mut self, table: &FaultTable, bounds: &Bounds) -> Result<(), StartError> {
         for listed in table.list() {
             let Some(why) = bounds.refuses(&listed.fault) else { continue };
+            let is_only_left = self.is_only_left(listed.id);
             match &mut self.left {
-                Some(left) if self.again.contains(&listed.id) => {
-                    let lost = Lost::new(&line_of(&listed.fault), &why);
+                Some(left) if is_only_left => {
+                    let lost = Lost::new(&FaultWords::whole(&listed.fault).line(), &why);
                     warn!("--state: {lost}");
                     left.lost.push(lost);
                     table.remove(listed.id);
@@ -93,10 +96,6 @@ impl Given {
     pub(super) fn left(self) -> Option<Left> {
         self.left
     }
-}
-
-fn line_of(fault: &Fault) -> String {
-    FaultWords::of(fault, fault.scope().methods).line()
 }
 
 fn tell(

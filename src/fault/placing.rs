@@ -40,6 +40,8 @@ pub struct Change {
     /// Whether they are a list of what is to be in force: what stands in the same words goes on, without a
     /// name and with its times, too.
     pub applied: bool,
+    /// What stands for others than these: of such a list none of it goes on.
+    pub theirs: Vec<FaultId>,
     /// Whether everything else is lifted: conditions and latches, too.
     pub prune: bool,
     /// What the dice of these faults are seeded with, if not as the table's.
@@ -71,7 +73,7 @@ impl Put {
     #[must_use]
     pub(crate) fn changed(&self) -> Vec<String> {
         let Some(before) = &self.before else { return Vec::new() };
-        let changed = words_of(&self.fault).differences(&words_of(before));
+        let changed = FaultWords::whole(&self.fault).differences(&FaultWords::whole(before));
         match changed.is_empty() {
             true => vec!["nothing but that its times and counts begin anew".to_owned()],
             false => changed,
@@ -82,7 +84,7 @@ impl Put {
 /// In the words of the command line, with what it did to others.
 impl fmt::Display for Put {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = words_of(&self.fault);
+        let words = FaultWords::whole(&self.fault);
         let line = FaultWords { pattern: shorten(&words.pattern), ..words }.line();
         write!(f, "fault {}: {line}", self.id)?;
         if self.unchanged {
@@ -116,10 +118,13 @@ impl Staging {
         let named = |row: &&Row| row.live.fault.name().is_some_and(|n| names.contains(&n));
         let again = rows.iter().filter(named).map(|row| row.live.id).collect();
         let withdrawn = MethodSet::EMPTY;
-        let is_whole = |row: &&Row| row.live.fault.name().is_none() && is_whole(row);
+        let is_free = |row: &&Row| {
+            let (id, name) = (row.live.id, row.live.fault.name());
+            name.is_none() && is_whole(row) && !change.theirs.contains(&id)
+        };
         let nameless = || {
-            let nameless = rows.iter().filter(is_whole);
-            nameless.map(|row| (row.live.id, line_of(&row.live.fault))).collect()
+            let nameless = rows.iter().filter(is_free);
+            nameless.map(|row| (row.live.id, FaultWords::whole(&row.live.fault).line())).collect()
         };
         let nameless = change.applied.then(nameless);
         Staging { rows, new: Vec::new(), withdrawn, last_id, again, nameless, known: last_id }
@@ -221,7 +226,7 @@ impl Staging {
     fn goes_on(&mut self, fault: &Fault, namesake: Option<usize>) -> Option<usize> {
         match &mut self.nameless {
             Some(nameless) if fault.name().is_none() => {
-                let line = line_of(fault);
+                let line = FaultWords::whole(fault).line();
                 let stands = nameless.iter().position(|(_, known)| *known == line)?;
                 let (id, _) = nameless.remove(stands);
                 self.find(|known| known.id == id)
@@ -229,8 +234,8 @@ impl Staging {
             applied => {
                 // Set again by itself, one that has times begins anew.
                 let timeless = applied.is_some() || fault.term() == Term::default();
-                let is_same =
-                    |row: &Row| is_whole(row) && words_of(&row.live.fault) == words_of(fault);
+                let words = FaultWords::whole;
+                let is_same = |row: &Row| is_whole(row) && words(&row.live.fault) == words(fault);
                 namesake.filter(|place| timeless && self.rows.get(*place).is_some_and(is_same))
             }
         }
@@ -281,13 +286,4 @@ pub(crate) fn in_the_way(faults: &[&Fault]) -> Option<(usize, usize)> {
 /// Whether one in force has lost no method, and may still fire.
 fn is_whole(row: &Row) -> bool {
     row.methods == row.live.fault.scope().methods && !row.live.is_spent()
-}
-
-fn words_of(fault: &Fault) -> FaultWords {
-    FaultWords::of(fault, fault.scope().methods)
-}
-
-/// The line that sets it.
-fn line_of(fault: &Fault) -> String {
-    words_of(fault).line()
 }

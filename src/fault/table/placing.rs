@@ -266,6 +266,21 @@ fn a_list_that_is_applied_again_changes_nothing() {
 }
 
 #[test]
+fn of_what_stands_for_another_nothing_goes_on() {
+    let table = table();
+    let line = "error EIO -m read";
+    applied(&table, &[line, line], false);
+    let put = |theirs: &[u64]| {
+        let theirs = theirs.iter().copied().map(FaultId).collect();
+        let faults = vec![(fault(line), Placement::Add)];
+        let change = Change { faults, applied: true, theirs, ..Change::default() };
+        let put = table.put_all(change).unwrap();
+        (put[0].id.0, put[0].unchanged)
+    };
+    assert_eq!([put(&[]), put(&[1]), put(&[1, 2])], [(1, true), (2, true), (3, false)]);
+}
+
+#[test]
 fn what_a_list_has_not_stays_unless_it_is_pruned() {
     let table = table();
     for line in
