@@ -7,7 +7,7 @@
 //! http                          the same over HTTP       objects  answers as JSON
 //! handler                       which call does what     put, tell, wait, trace, matching, injections, power  what they do; search  through the files
 //! convert                       faults as they are listed
-//! dialect, records, unsynced, rot, supply, statistics  which fields mean what   idl       the records against the IDL
+//! dialect, records, unsynced, rot, supply, statistics  which fields mean what   idl, golden  the records against the IDL and their bytes
 //! record, values                a struct's fields, declared once
 //! wire                          bytes <-> values, within limits
 //! ```
@@ -27,6 +27,8 @@ mod files;
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::panic, reason = "a fuzzer finds by panicking")]
 pub mod fuzzing;
+#[cfg(test)]
+mod golden;
 mod handler;
 mod http;
 #[cfg(test)]
