@@ -280,15 +280,15 @@ fn storm(mount: &Mount, length: Duration) -> (Vec<Duration>, f64) {
 }
 
 /// What is taken when the storm's threads have ended, those of the delay line after seconds, and
-/// memory is given back: the least of some seconds.
-fn settled(mount: &Mount) -> Taken {
+/// memory is given back: the least of some seconds, or what is little enough before.
+fn settled(mount: &Mount, is_little: impl Fn(&Taken) -> bool) -> Taken {
     // Those of an idle daemon: main, log, two that accept, session, watch, warden, two of the delay line,
     // one for what blocks, four that take requests.
     let quiet = |t: &Taken| t.threads <= 14 && has_no_peers(t);
     let ended = || Some(taken(mount)).filter(quiet);
     let mut least = wait_for("threads and connections to end", ended);
     let calm = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < calm {
+    while !is_little(&least) && Instant::now() < calm {
         let now = taken(mount);
         if now.resident_kib < least.resident_kib {
             least = now;
@@ -332,12 +332,15 @@ fn control_answers_throughout_an_attack_and_nothing_is_kept() {
     storm(&mount, long_or(Duration::from_secs(5), Duration::from_secs(2)));
     peers_end(&mount);
     assert_serves(&mount);
-    let before = settled(&mount);
+    let before = settled(&mount, |_| false);
     let (calls, rate) = storm(&mount, length);
     let peak = taken(&mount);
     peers_end(&mount);
     assert_serves(&mount);
-    let after = settled(&mount);
+    let is_little = |taken: &Taken| {
+        taken.resident_kib * 10 <= before.resident_kib * 11 && taken.own_kib < fresh.own_kib + 4_096
+    };
+    let after = settled(&mount, is_little);
     let mut took = Sample::default();
     calls.iter().for_each(|call| took.add(*call));
     let at = |share| Duration::from_nanos(took.quantile(share) as u64);
@@ -351,11 +354,7 @@ fn control_answers_throughout_an_attack_and_nothing_is_kept() {
         mount.log_text().len() / 1024,
     );
     assert!(at(1.0) < PATIENCE, "a control call took {:?}", at(1.0));
-    assert!(
-        after.resident_kib * 10 <= before.resident_kib * 11,
-        "resident before {before:?}, after {after:?}"
-    );
-    assert!(after.own_kib < fresh.own_kib + 4_096, "fresh {fresh:?}, after {after:?}");
+    assert!(is_little(&after), "fresh {fresh:?}, before {before:?}, after {after:?}");
     assert!(rate > 0.2 * FRAMES_A_SECOND as f64, "only {rate:.0} frames a second were sent");
 }
 
