@@ -8,7 +8,7 @@ use crate::common::stdout_of;
 use crate::tree::{self, must_agree};
 use crate::{Check, as_nobody, kernel_writes_back, nobodys, plain_directory, program};
 
-cases!(tar, tar_of_an_ordinary_user, rsync, rsync_of_an_ordinary_user);
+cases!(on_disk: tar, tar_of_an_ordinary_user, rsync, rsync_of_an_ordinary_user);
 
 fn tar(dir: &Path) -> Check {
     round_trip(dir, true, by_tar)

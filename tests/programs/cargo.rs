@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::common::stdout_of;
 use crate::{Check, program};
 
-cases!(build);
+cases!(on_disk: build);
 
 const MANIFEST: &str = "[package]\nname = \"small\"\nversion = \"1.0.0\"\nedition = \"2021\"\n";
 const BUILD: &str = r#"fn main() {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::common::{long_or, stdout_of};
 use crate::{Check, kernel_writes_back, plain_directory, program};
 
-cases!(clone);
+cases!(on_disk: clone);
 
 /// Files of each commit.
 const FILES: usize = 20;
@@ -48,7 +48,7 @@ fn clone(dir: &Path) -> Check {
 
 #[test]
 fn a_flipped_bit_is_noticed() {
-    crate::must_notice(clone, |dir| {
+    crate::must_notice(crate::on_disk, clone, |dir| {
         let objects = std::fs::read_dir(dir.join("there/.git/objects/pack")).unwrap();
         let mut objects = objects.map(|file| file.unwrap().path());
         let pack = objects.find(|path| path.extension().is_some_and(|e| e == "pack")).unwrap();

@@ -26,28 +26,34 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Mount, delaying, is_fuse, plain_directory, wait_up_to};
+use common::disk::Disk;
+use common::{Mount, delaying, is_fuse, long_or, plain_directory, wait_up_to};
+use tempfile::TempDir;
 
 /// What must hold of the directory that a case has worked in, whatever it is reached through.
 type Check = Box<dyn FnOnce(&Path)>;
 
-/// Runs each case on a plain directory and on four kinds of mirror.
+/// Runs each case on a plain directory and on four kinds of mirror, with that beneath.
 macro_rules! cases {
-    ($($case:ident),+ $(,)?) => {
+    ($beneath:ident: $($case:ident),+ $(,)?) => {
         mod plain {
-            $(#[test] fn $case() { crate::on_plain_directory(super::$case) })+
+            $(#[test] fn $case() { crate::on_plain_directory(crate::$beneath, super::$case) })+
         }
         mod mounted {
-            $(#[test] fn $case() { crate::on_mirror(&[], super::$case) })+
+            $(#[test] fn $case() { crate::on_mirror(crate::$beneath, &[], super::$case) })+
         }
         mod direct {
-            $(#[test] fn $case() { crate::on_mirror(&["--direct-io"], super::$case) })+
+            $(#[test] fn $case() {
+                crate::on_mirror(crate::$beneath, &["--direct-io"], super::$case)
+            })+
         }
         mod delayed {
-            $(#[test] fn $case() { crate::on_delayed_mirror(super::$case) })+
+            $(#[test] fn $case() { crate::on_delayed_mirror(crate::$beneath, super::$case) })+
         }
         mod written_back {
-            $(#[test] fn $case() { crate::on_mirror(&["--writeback-cache"], super::$case) })+
+            $(#[test] fn $case() {
+                crate::on_mirror(crate::$beneath, &["--writeback-cache"], super::$case)
+            })+
         }
     };
 }
@@ -67,8 +73,27 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// An ordinary user, without privileges.
 const NOBODY: u32 = 65534;
 
-fn on_plain_directory(case: fn(&Path) -> Check) {
-    let scratch = plain_directory();
+/// Makes what is beneath a case: a filesystem of its own, or none.
+type Beneath = fn() -> Option<Disk>;
+
+/// Where temporary files are.
+fn on_disk() -> Option<Disk> {
+    None
+}
+
+/// For what syncs all the time: whether a mirror is right does not depend on a device's pace. The long run has
+/// a device.
+fn in_memory() -> Option<Disk> {
+    long_or(on_disk as Beneath, || Some(Disk::tmpfs()))()
+}
+
+fn directory_on(disk: Option<&Disk>) -> TempDir {
+    disk.map_or_else(plain_directory, Disk::directory)
+}
+
+fn on_plain_directory(beneath: Beneath, case: fn(&Path) -> Check) {
+    let disk = beneath();
+    let scratch = directory_on(disk.as_ref());
     assert!(!is_fuse(scratch.path()));
     case(scratch.path())(scratch.path());
 }
@@ -82,15 +107,17 @@ fn kernel_writes_back() -> bool {
     KERNEL_WRITES_BACK.get()
 }
 
-fn on_mirror(options: &[&str], case: fn(&Path) -> Check) {
+fn on_mirror(beneath: Beneath, options: &[&str], case: fn(&Path) -> Check) {
     KERNEL_WRITES_BACK.set(options.contains(&"--writeback-cache"));
-    let mut mount = Mount::with(options);
+    let disk = beneath();
+    let mut mount = Mount::over(directory_on(disk.as_ref()), options);
     let check = case(&mount.mnt());
     check_behind(&mut mount, check);
 }
 
-fn on_delayed_mirror(case: fn(&Path) -> Check) {
-    let mut mount = Mount::new();
+fn on_delayed_mirror(beneath: Beneath, case: fn(&Path) -> Check) {
+    let disk = beneath();
+    let mut mount = Mount::over(directory_on(disk.as_ref()), &[] as &[&str]);
     let late = delaying(&["all"], Duration::from_micros(100));
     let id = mount.add(&late.with("probability", "0.1"));
     let check = case(&mount.mnt());
@@ -108,8 +135,9 @@ fn check_behind(mount: &mut Mount, check: Check) {
 }
 
 /// A check that passes whatever was lost is none.
-fn must_notice(case: fn(&Path) -> Check, damage: fn(&Path)) {
-    let scratch = plain_directory();
+fn must_notice(beneath: Beneath, case: fn(&Path) -> Check, damage: fn(&Path)) {
+    let disk = beneath();
+    let scratch = directory_on(disk.as_ref());
     let check = case(scratch.path());
     damage(scratch.path());
     let outcome = catch_unwind(AssertUnwindSafe(|| check(scratch.path())));

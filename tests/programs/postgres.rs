@@ -10,7 +10,7 @@ use crate::common::{long_or, stdout_of, text_of};
 use crate::server::Server;
 use crate::{Check, PATIENCE, as_nobody, nobodys};
 
-cases!(pgbench);
+cases!(in_memory: pgbench);
 
 const CLIENTS: u64 = 4;
 /// With the first, PostgreSQL writes its log and then syncs it; with the second (O_DSYNC), writing

@@ -13,7 +13,7 @@ use crate::common::{long_or, stdout_of};
 use crate::server::Server;
 use crate::{Check, PATIENCE, as_nobody, nobodys, wait_for};
 
-cases!(append_only_file);
+cases!(in_memory: append_only_file);
 
 const CLIENTS: usize = 4;
 
@@ -44,7 +44,7 @@ fn append_only_file(dir: &Path) -> Check {
 
 #[test]
 fn a_lost_key_is_noticed() {
-    crate::must_notice(append_only_file, |dir| {
+    crate::must_notice(crate::in_memory, append_only_file, |dir| {
         let server = serve(&dir.join("redis"));
         Connection::open(&dir.join("redis")).unwrap().call("SET 2:1 other").unwrap();
         server.kill();

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use crate::common::{long_or, stdout_of};
 use crate::{Check, as_nobody, nobodys, wait_for};
 
-cases!(rollback_journal, write_ahead_log);
+cases!(in_memory: rollback_journal, write_ahead_log);
 
 const WRITERS: u64 = 3;
 const READERS: u64 = 2;
@@ -35,7 +35,7 @@ fn write_ahead_log(dir: &Path) -> Check {
 
 #[test]
 fn a_lost_transfer_is_noticed() {
-    crate::must_notice(write_ahead_log, |dir| {
+    crate::must_notice(crate::in_memory, write_ahead_log, |dir| {
         sql(&dir.join("sqlite/bank.db"), "DELETE FROM transfer WHERE n = 2;");
     });
 }
