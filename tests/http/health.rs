@@ -45,17 +45,17 @@ fn faults_are_no_illness() {
     assert!(rustix::fs::statfs(mount.mnt()).is_err(), "others meet it");
 }
 
-/// A mirror of a mirror, whose backing answers nothing while a fault holds it.
+/// A mirror, and a mirror of it, whose backing answers nothing while a fault holds it. The second is to end first.
 fn of_a_mirror() -> (Mount, Mount) {
     let inner = Mount::new();
     let scratch = scratch();
     std::os::unix::fs::symlink(inner.mnt(), scratch.path().join("raw")).unwrap();
-    (Mount::over(scratch, &[] as &[&str]), inner)
+    (inner, Mount::over(scratch, &[] as &[&str]))
 }
 
 #[test]
 fn a_mount_that_does_not_answer_is_unwell_and_gets_well_again() {
-    let (outer, inner) = of_a_mirror();
+    let (inner, outer) = of_a_mirror();
     let _clear = inner.clear_on_drop();
     becomes(&outer, 200);
     let id = inner.add(&hanging(&["statfs"]));
@@ -90,7 +90,7 @@ fn a_mount_that_is_covered_is_not_taken_for_itself() {
 /// A look that waits keeps nothing open: else a daemon that is killed meanwhile would wait for itself.
 #[test]
 fn a_daemon_that_is_killed_during_a_look_is_gone() {
-    let (mut outer, inner) = of_a_mirror();
+    let (inner, mut outer) = of_a_mirror();
     let _clear = inner.clear_on_drop();
     becomes(&outer, 200);
     let id = inner.add(&hanging(&["statfs"]));
