@@ -328,3 +328,6 @@ fn fork_fault(fault: &PlainFault) -> Fields {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod own_tests;

@@ -1,5 +1,7 @@
 //! The records against the bytes and the JSON that they have always been.
 
+mod stored;
+
 use std::fmt::Debug;
 
 use serde::Serialize;

@@ -39,22 +39,27 @@ fn code(idl: &str) -> String {
 }
 
 /// A field as the IDL declares it.
-struct Declared {
-    id: i16,
-    name: String,
-    ttype: String,
+pub(super) struct Declared {
+    pub(super) id: i16,
+    pub(super) name: String,
+    pub(super) ttype: String,
 }
 
-/// The structs of the IDL, by name, or its unions.
-fn structs(what: &str) -> BTreeMap<String, Vec<Declared>> {
-    let field = |line: &str| {
-        let (id, rest) = line.trim().strip_suffix(',').unwrap().split_once(": ").unwrap();
+impl Declared {
+    /// `1: i64 id`.
+    fn read(text: &str) -> Declared {
+        let (id, rest) = text.trim().split_once(": ").unwrap();
         // Go's zero struct would send another one than is meant.
         assert!(!rest.contains('='), "a field has a default: {rest}");
         let (ttype, name) = rest.rsplit_once(' ').unwrap();
         let (name, ttype) = (name.to_owned(), ttype.to_owned());
         Declared { id: id.parse().unwrap(), name, ttype }
-    };
+    }
+}
+
+/// The structs of the IDL, by name, or its unions.
+pub(super) fn structs(what: &str) -> BTreeMap<String, Vec<Declared>> {
+    let field = |line: &str| Declared::read(line.trim().strip_suffix(',').unwrap());
     let code = code(IDL);
     let begins = format!("\n{what} ");
     let structs = code.split(&begins).skip(1).map(|text| {
@@ -64,6 +69,33 @@ fn structs(what: &str) -> BTreeMap<String, Vec<Declared>> {
         (name.to_owned(), lines.map(field).collect())
     });
     structs.collect()
+}
+
+/// Both.
+pub(super) fn types() -> BTreeMap<String, Vec<Declared>> {
+    let mut types = structs("struct");
+    types.extend(structs("union"));
+    types
+}
+
+/// The calls of an IDL, by name, with the text of their arguments.
+fn service(idl: &str) -> BTreeMap<String, String> {
+    let code = code(idl);
+    let parts: Vec<_> = code.split_once("\nservice ").unwrap().1.split('(').collect();
+    let call = |pair: &[&str]| {
+        let before = pair[0].trim_end();
+        let name = before.rsplit(|c: char| c != '_' && !c.is_alphanumeric()).next().unwrap();
+        (name.to_owned(), pair[1].split_once(')').unwrap().0.to_owned())
+    };
+    parts.windows(2).map(call).filter(|(name, _)| name != "throws").collect()
+}
+
+/// Slowfs's own calls, by name, with their arguments.
+pub(super) fn calls() -> BTreeMap<String, Vec<Declared>> {
+    let arguments = |text: String| {
+        text.split(',').filter(|text| !text.trim().is_empty()).map(Declared::read).collect()
+    };
+    service(IDL).into_iter().map(|(name, text)| (name, arguments(text))).collect()
 }
 
 /// What Thrift's own readers put in the place of a missing field.
@@ -147,14 +179,8 @@ fn the_union_of_the_idl_is_declared_alike() {
 
 #[test]
 fn every_call_of_the_idls_is_known() {
-    let mut names = BTreeSet::new();
-    for idl in [PLAIN_IDL, IDL] {
-        let code = code(idl);
-        for before in code.split_once("\nservice ").unwrap().1.split('(') {
-            let name = before.rsplit(|c: char| c != '_' && !c.is_alphanumeric()).next().unwrap();
-            names.extend((!name.is_empty() && name != "throws").then(|| name.to_owned()));
-        }
-    }
+    let names: BTreeSet<_> =
+        [PLAIN_IDL, IDL].into_iter().flat_map(service).map(|call| call.0).collect();
     assert_eq!(names.len(), 38, "{names:?}");
     let fuzzed = include_str!("../../fuzz/control.dict");
     let missing: Vec<_> =

@@ -14,7 +14,8 @@ use crate::fault::words::FaultWords;
 use crate::scenario::{Command, Event, Phase, Script, Step, Told, What, When, Why};
 
 /// What a step may do.
-const COMMANDS: &str = "put, only, clear, heal, rot, power_cut, power_on, checkpoint and end";
+pub(super) const COMMANDS: &str =
+    "put, only, clear, heal, rot, power_cut, power_on, checkpoint and end";
 
 record! {
     /// One line of a scenario.

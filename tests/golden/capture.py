@@ -8,7 +8,7 @@ where DIR has the stubs: thrift --gen py -out DIR tests/golden/dialects.thrift
 from dialects import listed, older, once, positive
 from server import server
 from slowfs_thrift import SlowFS
-from slowfs_thrift.ttypes import Effect, Fault, Scenario, Step, Value
+from slowfs_thrift.ttypes import Cut, Effect, Fault, Rot, Scenario, Step, Value
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport.TTransport import TFramedTransport, TMemoryBuffer
 
@@ -62,6 +62,8 @@ KILL = Fault(methods=["all"], effects=[Effect("kill", {})])
 capture("put_fault", SlowFS, lambda c: c.send_put_fault(HANG_WAL, True))
 capture("put_fault_framed", SlowFS, lambda c: c.send_put_fault(HANG_WAL, True), framed=True)
 capture("put_fault_bare", SlowFS, lambda c: c.send_put_fault(KILL, False))
+STABLE = Fault(methods=["write"], options={"stable": Value(flag=True)}, effects=[Effect("kill", {})])
+capture("put_fault_flag", SlowFS, lambda c: c.send_put_fault(STABLE, False))
 capture("put_faults", SlowFS, lambda c: c.send_put_faults([HANG_WAL, KILL], [7, 8], True))
 capture("apply_faults", SlowFS, lambda c: c.send_apply_faults([HANG_WAL, KILL], True))
 capture("clear", SlowFS, lambda c: c.send_clear(["fsync", "slow-wal", "7"]))
@@ -81,8 +83,35 @@ SCENARIO = Scenario(name="disk", end_ns=60_000_000_000, seed="7", timed=True, de
     Step(line=3, at_ns=5, command="only", faults=[HANG_WAL, KILL], text="recipe full"),
     Step(line=4, once="7", fired=1, command="end", text="end")])
 capture("run_load", SlowFS, lambda c: c.send_run_load(SCENARIO))
+ROT = Rot(pattern=".*/data/.*", how="flip:3", spots=4, unit=4096, length=2,
+          seed="18446744073709551615", hidden=True)
+IMAGE = Cut(to="lost", keep="prefix:7", unit=4096, seed="8", max_stall_ns=2_000_000_000)
+IN_PLACE = Cut(keep="random", stay_off=True, kill=True)
+STORED = Scenario(name="stored", end_ns=9, steps=[
+    Step(line=1, at_ns=1, command="rot", rot=ROT, text="rot flip:3"),
+    Step(line=2, at_ns=2, command="heal", text="heal"),
+    Step(line=3, at_ns=3, command="checkpoint", text="checkpoint"),
+    Step(line=4, at_ns=4, command="power_cut", cut=IMAGE, text="power-cut --to lost"),
+    Step(line=5, at_ns=5, command="power_cut", cut=IN_PLACE, text="power-cut --now"),
+    Step(line=6, at_ns=6, command="power_on", text="power-on")])
+capture("run_load_stored", SlowFS, lambda c: c.send_run_load(STORED))
 capture("run_start", SlowFS, lambda c: c.send_run_start())
 capture("run_read", SlowFS, lambda c: c.send_run_read(7))
 capture("run_stop", SlowFS, lambda c: c.send_run_stop())
 capture("info", SlowFS, lambda c: c.send_info())
 capture("stats", SlowFS, lambda c: c.send_stats())
+capture("match_files", SlowFS, lambda c: c.send_match_files(".*/wal/.*", b"/b/\xff", 5))
+capture("match_path", SlowFS, lambda c: c.send_match_path(b"/m/\xff"))
+capture("injections", SlowFS, lambda c: c.send_injections(7, 100))
+capture("heal", SlowFS, lambda c: c.send_heal([3, 4], 2))
+capture("rot", SlowFS, lambda c: c.send_rot(ROT))
+capture("rot_bare", SlowFS, lambda c: c.send_rot(Rot(pattern=".*")))
+capture("unsynced", SlowFS, lambda c: c.send_unsynced())
+capture("checkpoint", SlowFS, lambda c: c.send_checkpoint())
+capture("unsynced_moments", SlowFS, lambda c: c.send_unsynced_moments(7))
+capture("power_cut", SlowFS,
+        lambda c: c.send_power_cut("lost", "prefix:7", 4096, "8", 3, 2_000_000_000))
+capture("power_prepare", SlowFS, lambda c: c.send_power_prepare(30_000_000_000))
+capture("power_commit", SlowFS, lambda c: c.send_power_commit(7, "random", 512, "8", True, True, 9))
+capture("power_abort", SlowFS, lambda c: c.send_power_abort(7))
+capture("power_on", SlowFS, lambda c: c.send_power_on())

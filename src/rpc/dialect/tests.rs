@@ -1,12 +1,10 @@
-//! What the many clients send, and how it is read.
+//! What the many clients send by the plain calls, and how it is read; what of own calls is refused.
 
 use proptest::prelude::*;
 use thrift::protocol::TMessageType;
 
-use super::super::scenario::{ScenarioWords, StepWords};
 use super::super::wire::tests::{golden, read_one};
 use super::*;
-use crate::fault::words::{self, Args, EffectWords};
 use crate::ops::Method;
 
 fn golden_call(name: &str) -> Call {
@@ -84,94 +82,6 @@ fn dialects_of_the_forks_are_read() {
     let listed = PlainFault { err_nos: vec![5, 28], probability: 100_000, ..PlainFault::default() };
     let read = golden_call("listed_set_fault");
     assert_eq!(read, Call::SetFault(Some(vec!["open".into()]), listed));
-}
-
-#[test]
-fn own_calls_of_the_python_stubs_are_read() {
-    let texts = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
-    let effect = |kind: &str, params| EffectWords { kind: kind.to_owned(), params };
-    let errnos = words::Value::Texts(texts(&["EIO", "28"]));
-    let fault = FaultWords {
-        methods: texts(&["fsync", "write"]),
-        pattern: "(^|.*/)member/wal/.*".into(),
-        options: Args::new()
-            .with("probability", words::Value::Share(0.25))
-            .with("count", words::Value::Whole(3))
-            .with("lasts", words::Value::Text("5s".into())),
-        effects: vec![
-            effect("hang", Args::new()),
-            effect("error", Args::new().with("errnos", errnos)),
-        ],
-        name: Some("slow-wal".into()),
-    };
-    let put = Call::Put { fault: fault.clone(), add: true };
-    assert_eq!(golden_call("put_fault"), put);
-    assert_eq!(golden_call("put_fault_framed"), put);
-    let bare = FaultWords {
-        methods: texts(&["all"]),
-        effects: vec![effect("kill", Args::new())],
-        ..FaultWords::default()
-    };
-    let all = vec![fault, bare.clone()];
-    let put = Call::PutAll { faults: all.clone(), remove: vec![7, 8], only_these: true };
-    assert_eq!(golden_call("put_faults"), put);
-    let apply = Call::Apply { faults: all.clone(), prune: true };
-    assert_eq!(golden_call("apply_faults"), apply);
-    assert_eq!(golden_call("put_fault_bare"), Call::Put { fault: bare.clone(), add: false });
-    let what = texts(&["fsync", "slow-wal", "7"]);
-    assert_eq!(golden_call("clear"), Call::Clear(what));
-    assert_eq!(golden_call("remove_fault"), Call::Remove("7".into()));
-    assert_eq!(golden_call("clear_methods"), Call::ClearMethods(texts(&["read", "write"])));
-    assert_eq!(golden_call("list_faults"), Call::ListFaults);
-    assert_eq!(golden_call("list_ended"), Call::ListEnded);
-    assert_eq!(golden_call("list_methods"), Call::ListMethods);
-    assert_eq!(golden_call("list_kinds"), Call::ListKinds);
-    let (methods, pattern) = (texts(&["write"]), ".*/wal/.*".into());
-    let traced = Traced { methods, pattern, fired: true };
-    assert_eq!(golden_call("trace_start"), Call::TraceStart(traced));
-    assert_eq!(golden_call("trace_read"), Call::TraceRead { after: 7, most: 100 });
-    assert_eq!(golden_call("trace_stop"), Call::TraceStop);
-    assert_eq!(golden_call("run_load"), Call::RunLoad(scenario(bare, all)));
-    assert_eq!(golden_call("run_start"), Call::RunStart);
-    assert_eq!(golden_call("run_read"), Call::RunRead { after: 7 });
-    assert_eq!(golden_call("run_stop"), Call::RunStop);
-    assert_eq!(golden_call("info"), Call::Info);
-    assert_eq!(golden_call("stats"), Call::Stats);
-    let wait = Wait {
-        name_or_id: "slow-wal".into(),
-        what: "fired".into(),
-        n: 3,
-        timeout_ns: 2_000_000_000,
-    };
-    assert_eq!(golden_call("wait"), Call::Wait(wait));
-}
-
-/// What the golden `run_load` brings, with these faults.
-fn scenario(kill: FaultWords, all: Vec<FaultWords>) -> ScenarioWords {
-    let of = |line, command: &str, text: &str| StepWords {
-        line,
-        command: command.to_owned(),
-        text: text.to_owned(),
-        ..StepWords::default()
-    };
-    let steps = vec![
-        StepWords {
-            at_ns: Some(0),
-            faults: vec![kill],
-            add: true,
-            ..of(1, "put", "kill -m all --add")
-        },
-        StepWords {
-            once: Some("slow".into()),
-            fired: 3,
-            clear: vec!["slow".into()],
-            ..of(2, "clear", "clear slow")
-        },
-        StepWords { at_ns: Some(5), faults: all, ..of(3, "only", "recipe full") },
-        StepWords { once: Some("7".into()), fired: 1, ..of(4, "end", "end") },
-    ];
-    let (name, seed) = ("disk".to_owned(), Some("7".to_owned()));
-    ScenarioWords { name, steps, end_ns: 60_000_000_000, seed, timed: true, detached: true }
 }
 
 #[test]

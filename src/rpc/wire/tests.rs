@@ -15,10 +15,10 @@ pub(in crate::rpc) fn golden(name: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
 }
 
-/// Every frame of tests/golden/frames.txt.
-pub(in crate::rpc) fn frames() -> Vec<Vec<u8>> {
+/// The name of every frame of tests/golden/frames.txt.
+pub(in crate::rpc) fn names() -> impl Iterator<Item = &'static str> {
     let frames = include_str!("../../../tests/golden/frames.txt").lines();
-    frames.map(|line| golden(line.split_once(' ').unwrap().0)).collect()
+    frames.map(|line| line.split_once(' ').unwrap().0)
 }
 
 fn reader(bytes: &[u8]) -> MessageReader<&[u8]> {
