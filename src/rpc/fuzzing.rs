@@ -1,13 +1,14 @@
 //! What a fuzzer drives: the bytes of one connection, without the connection. Built for it and for
 //! tests only. No locks of its own.
 
+mod pretended;
+
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::allow::Allow;
 use super::behind::Behind;
-use super::files::Files;
 use super::handler::{Answer, Handler, MountInfo, Peer, ServerConfig};
 use super::http;
 use super::server::reply;
@@ -37,7 +38,7 @@ impl Control {
         let config = ServerConfig {
             scale: ProbabilityScale::Auto,
             auto_delay: None,
-            bounds: Bounds { reach: Some(reach), ..Bounds::default() },
+            bounds: Bounds { reach: Some(reach), tracks: true, ..Bounds::default() },
             mount: MountInfo {
                 version: "0".to_owned(),
                 mountpoint,
@@ -58,9 +59,9 @@ impl Control {
             allow: Allow::default(),
             max_connections: 1,
             log_lines_lost: Arc::default(),
-            files: Files::default(),
-            repairer: Behind::default(),
-            unsynced: Behind::default(),
+            files: pretended::files(),
+            repairer: pretended::repairs(),
+            unsynced: pretended::unsynced(),
             health: Behind::default(),
         };
         let stats = Arc::new(Stats::default());
@@ -77,8 +78,8 @@ impl Control {
             Some(first) if http::begins(*first) => self.serve_http(bytes),
             _ => self.serve_thrift(bytes),
         }
-        self.handler.stage.lose(PEER);
-        self.handler.lose_prepared(PEER);
+        self.handler.lose(PEER);
+        self.handler.clear_power(PEER);
         self.table.clear_all();
         assert!(self.table.list().is_empty());
     }
@@ -169,7 +170,8 @@ mod tests {
     #[test]
     fn requests_over_http_and_damaged_ones_are_served() {
         let fault = r#"{"methods":["fsync"],"effects":[{"kind":"hang"}],"add":true}"#;
-        let scenario = r#"{"name":"a","end":"1h","steps":[{"at":"1s","put":"hang -m read"}]}"#;
+        let scenario = r#"{"name":"a","end":"1h","steps":[{"at":"1s","put":"hang -m read"},
+            {"at":"2s","rot":{"regex":".*"}},{"at":"3s","heal":true}]}"#;
         let control = Control::new().unwrap();
         for (line, body) in [
             ("GET /v1/faults?a=%20", ""),
@@ -177,7 +179,15 @@ mod tests {
             ("PUT /v1/faults/slow", fault),
             ("PUT /v1/faults", r#"["delay 1ms -m read","hang -m write"]"#),
             ("DELETE /v1/faults/slow", ""),
+            ("GET /v1/match?regex=.*&most=9", ""),
             ("POST /v1/heal", r#"{"ids":[1,2]}"#),
+            ("POST /v1/heal", r#"{"all":true}"#),
+            ("POST /v1/rot", r#"{"how":"flip:2","regex":".*","spots":3,"seed":7}"#),
+            ("POST /v1/checkpoint", "{}"),
+            ("POST /v1/power-cut", r#"{"to":"a","keep":"prefix:7","unit":4096,"max_stall":"1s"}"#),
+            ("POST /v1/power-cut", r#"{"now":true,"keep":"random","stay_off":true,"kill":true}"#),
+            ("POST /v1/power-on", "{}"),
+            ("POST /v1/trace", r#"{"methods":["fsync"],"glob":"**/wal/*","fired":true}"#),
             ("POST /v1/scenario", scenario),
         ] {
             let whole = request(line, body);

@@ -180,6 +180,13 @@ impl Handler {
         }
     }
 
+    /// That connection is gone, and what it alone had ends.
+    pub(super) fn lose(&self, peer: Origin) {
+        self.trace_stop(peer);
+        self.stage.lose(peer);
+        self.lose_prepared(peer);
+    }
+
     /// What the call returns; none if it is void.
     fn carry_out(
         &self,

@@ -249,9 +249,7 @@ struct Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.shared.handler.trace_stop(self.peer);
-        self.shared.handler.stage.lose(self.peer);
-        self.shared.handler.lose_prepared(self.peer);
+        self.shared.handler.lose(self.peer);
         let mut state = self.shared.state.lock();
         state.open.remove(&self.id);
         state.threads -= 1;
