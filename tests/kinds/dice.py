@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
+FIRE = 0
 DELAY = 2
 UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 QUANTILES = [0, 1, *range(5, 96, 5), 98, 99, 99.5, 99.9, 99.99, 100]
@@ -25,10 +26,10 @@ def fnv(name):
     return key
 
 
-def draw(seed, key, n):
-    """The number of the n-th match for delays."""
+def draw(seed, key, n, purpose=DELAY):
+    """The number of the n-th match for that."""
     dice = mix(seed ^ mix(key))
-    return mix(mix((dice + DELAY * GOLDEN) & MASK) + (n + 1) * GOLDEN & MASK)
+    return mix(mix((dice + purpose * GOLDEN) & MASK) + (n + 1) * GOLDEN & MASK)
 
 
 def unit(number):
