@@ -13,6 +13,10 @@ while read -r name hex; do
     printf '%b' "$(sed 's/../\\x&/g' <<<"$hex")" >"fuzz/corpus/control/$name"
 done <tests/golden/frames.txt
 
+# What one call leaves to the next of its connection.
+(cd fuzz/corpus/control && cat power_prepare power_commit unsynced power_on >power-in-place &&
+    cat run_load_stored run_start run_read run_stop >scenario && cat trace_start trace_read trace_stop >trace)
+
 # HTTP begins with a letter: a request of each path and method of its table.
 grep -oE '(GET|PUT|POST|DELETE) /[a-zA-Z0-9/_-]*' docs/http.md | sort -u | while read -r method path; do
     printf '%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}' \
