@@ -231,9 +231,16 @@ fn has_no_peers(taken: &Taken) -> bool {
     taken.descriptors <= 24
 }
 
-/// Waits for the last of them to be gone: a call that was read may be done after its peer has gone.
+/// Waits for the last of them to be gone, and for their threads: a call that was read may be done after its
+/// peer has gone.
 fn peers_end(mount: &Mount) {
     wait_for("connections to end", || Some(taken(mount)).filter(has_no_peers));
+    let is_theirs = |task: io::Result<fs::DirEntry>| {
+        let name = fs::read_to_string(task.ok()?.path().join("comm")).ok()?;
+        (name.trim() == "slowfs-control").then_some(())
+    };
+    let tasks = || fs::read_dir(format!("/proc/{}/task", mount.pid())).unwrap();
+    wait_for("their threads to end", || tasks().all(|t| is_theirs(t).is_none()).then_some(()));
 }
 
 fn assert_serves(mount: &Mount) {
