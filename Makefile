@@ -84,13 +84,11 @@ fuzz: ## a hostile client, for FUZZ_SECONDS (600)
 bench: $(SLOWFS) setup-bench ## the figures, on an idle machine
 	cargo bench --locked --bench gate --bench delay -- --quiet --noplot
 	cargo bench --locked --bench pauses
-	$(PYTHON) benches/delays.py --slowfs $(SLOWFS)
-	$(PYTHON) benches/names.py --slowfs $(SLOWFS)
-	$(PYTHON) benches/devices.py --slowfs $(SLOWFS)
-	$(PYTHON) benches/unsynced.py --slowfs $(SLOWFS)
-	$(PYTHON) benches/exact.py --slowfs $(SLOWFS)
-	$(PYTHON) benches/floor.py --slowfs $(SLOWFS)
-	$(SLOWFS) selftest
+	@missed=; for bench in delays names devices unsynced exact floor; do \
+		echo "$(PYTHON) benches/$$bench.py --slowfs $(SLOWFS)"; \
+		$(PYTHON) benches/$$bench.py --slowfs $(SLOWFS) || missed="$$missed $$bench"; \
+	done; $(SLOWFS) selftest || missed="$$missed selftest"; \
+	if [ -n "$$missed" ]; then echo "make bench: bars missed by$$missed" >&2; exit 1; fi
 
 # What docs/performance.md says of speed, measured anew: on an idle machine.
 performance: $(SLOWFS) setup-bench ## write the figures of docs/performance.md anew
