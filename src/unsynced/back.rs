@@ -1,11 +1,13 @@
-//! Takes the backing back to what a disk could hold after a power cut: what `image` would build by the same
-//! choice, written over the live tree. Only what is otherwise is touched.
+//! Rewrites the backing to what a disk could hold after a power cut: what `image` would build from the same
+//! choice. Only what differs is touched.
 //!
-//! What has no name left and comes back is made anew first, aside: in a directory of its own on the same
-//! filesystem. If that cannot be, nothing has changed. Then contents and attributes are put back, as long as
-//! everything is found by its name. Then all entries that are others are moved aside, and each is put where it
-//! belongs: so nothing is in the way of anything else. What is left aside is dropped. Nobody else changes the
-//! tree meanwhile. No locks of its own.
+//! 1. Files that come back and have no name any more are made again, in a working directory on the same filesystem
+//!    ("aside"). If that fails, nothing has changed yet.
+//! 2. Contents and attributes are restored, while everything can still be found by its name.
+//! 3. Each directory entry that differs is moved aside, and then to where it belongs. So none is in the way of
+//!    another. What is left aside is removed.
+//!
+//! Nobody else changes the tree meanwhile. No locks of its own.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -35,7 +37,7 @@ pub(crate) struct PutBack {
 
 impl PutBack {
     fn of(ino: Ino, Other { size, ranges, left_out }: Other) -> PutBack {
-        // Where not all places are told, it may be any.
+        // If some ranges were left out of the list, any byte may be from before.
         let ranges = if left_out > 0 { vec![(0, u64::MAX)] } else { ranges };
         PutBack { ino, ranges, size }
     }
@@ -44,9 +46,9 @@ impl PutBack {
 /// What was taken back.
 #[derive(Debug)]
 pub(crate) struct TakenBack {
-    /// Entries that the log had.
+    /// How many entries the log had.
     pub(crate) entries: u64,
-    /// Changes of names, attributes and sizes that are dropped.
+    /// How many changes of names, attributes and sizes were dropped.
     pub(crate) dropped: u64,
     pub(crate) put_back: Vec<PutBack>,
 }
@@ -63,11 +65,11 @@ pub(crate) enum NotTaken {
 }
 
 impl Unsynced {
-    /// Takes the backing back to what a disk could hold if the power went now. From then on that is durable.
-    /// While it runs nobody else changes anything.
+    /// Rewrites the backing to what a disk could hold if the power went now. The result counts as durable.
+    /// Nobody else may change anything while it runs.
     ///
     /// # Errors
-    /// Why it is not done, or not all of it.
+    /// Why it was not done, or not completely.
     pub(crate) fn take_back<N: Default>(
         &self,
         tree: &Mirror<N>,
@@ -92,36 +94,36 @@ impl Unsynced {
     }
 }
 
-/// An entry that is another.
+/// A directory entry that differs.
 struct Entry<'a> {
-    /// Which of the directories.
+    /// The index of its directory.
     dir: usize,
     name: &'a OsStr,
-    /// What is there now, and whether it is a directory.
+    /// The file that is there now, and whether it is a directory.
     live: Option<(Key, bool)>,
-    /// What belongs there.
+    /// The file that belongs there.
     wanted: Option<Ino>,
 }
 
-/// Which file it is: its filesystem and its number.
+/// A file: the numbers of its filesystem and of its inode.
 type Key = (u64, u64);
 
-/// A directory some of whose entries are others.
+/// A directory of which some entries differ.
 struct Directory {
     ino: Ino,
     found: Reached,
-    /// What takes its entries, itself or what was made for it; none if it does not come back.
+    /// Where its entries are put: the directory itself, or the new one made for it. None if it does not come back.
     fd: Option<Arc<OwnedFd>>,
     made: bool,
 }
 
-/// Where entries lie meanwhile, on one filesystem.
+/// A working directory for the entries of one filesystem.
 struct Aside {
     /// The directory in which it is.
     parent: Arc<OwnedFd>,
     name: String,
     fd: OwnedFd,
-    /// What lies there.
+    /// The names of the entries in it.
     has: BTreeSet<OsString>,
 }
 
@@ -145,7 +147,7 @@ struct Back<'a, N: Default> {
     names: Names<'a>,
     directories: Vec<Directory>,
     entries: Vec<Entry<'a>>,
-    /// What belongs to an entry that is another: by which name it lies aside, and on which filesystem.
+    /// Files that belong to an entry that differs: the name that each has aside, and its filesystem.
     places: HashMap<Ino, (OsString, u64)>,
     asides: HashMap<u64, Aside>,
     put_back: Vec<PutBack>,
@@ -156,10 +158,10 @@ fn name_of(kind: &str, (dev, ino): Key) -> OsString {
 }
 
 impl<'a, N: Default> Back<'a, N> {
-    /// Takes it back. Which files have other contents then.
+    /// Does it. Returns the files whose contents have changed.
     ///
     /// # Errors
-    /// Something cannot be read or written; what, and why.
+    /// What could not be read or written, and why.
     fn take(shape: Shape<'a, N>, names: Names<'a>) -> Result<Vec<PutBack>, NotTaken> {
         let mut back = Back {
             shape,
@@ -172,7 +174,7 @@ impl<'a, N: Default> Back<'a, N> {
         };
         let prepared = back.find().and_then(|()| back.prepare());
         if let Err(error) = prepared {
-            // What is left of it says what it is by its name.
+            // If the directory cannot be removed, its name still says what it is.
             back.asides.values().for_each(|aside| drop(aside.remove()));
             return Err(NotTaken::Unchanged(text_of(&error)));
         }
@@ -212,7 +214,8 @@ impl<'a, N: Default> Back<'a, N> {
         io::Error::other(format!("{}: {}", path.display(), text_of(error)))
     }
 
-    /// Lays aside what is to be put somewhere and has no name of its own, or keeps others.
+    /// Finds a name aside for each file that is to be put somewhere. A file that has no name any more is made there, one
+    /// whose own name stays is linked there; the others are moved there later.
     fn prepare(&mut self) -> io::Result<()> {
         let moved: BTreeSet<Key> =
             self.entries.iter().filter_map(|entry| Some(entry.live?.0)).collect();
@@ -240,7 +243,7 @@ impl<'a, N: Default> Back<'a, N> {
         Ok(())
     }
 
-    /// Makes anew what has no name left.
+    /// Makes a file again that has no name any more.
     fn make(&mut self, ino: Ino, found: &Reached, name: &OsStr) -> io::Result<()> {
         let shape = &self.shape;
         let aside = aside(&mut self.asides, &self.directories, found.file.0)?;
@@ -260,7 +263,7 @@ impl<'a, N: Default> Back<'a, N> {
         Ok(())
     }
 
-    /// Gives what keeps another name one aside.
+    /// Links a file aside that keeps another name.
     fn link(&mut self, found: &Reached, name: &OsStr) -> io::Result<()> {
         let aside = aside(&mut self.asides, &self.directories, found.file.0)?;
         self.shape.tree.link_to(&found.fd, (aside.fd.as_fd(), name))?;
@@ -303,7 +306,7 @@ impl<'a, N: Default> Back<'a, N> {
         Ok(())
     }
 
-    /// Puts back the contents and the attributes of what has a name, and is no directory that is changed.
+    /// Restores contents and attributes of everything that has a name, but for directories whose entries change.
     fn write_contents(&mut self) -> io::Result<()> {
         let shape = &self.shape;
         let changed = self.directories.iter().map(|directory| directory.ino);
@@ -338,7 +341,7 @@ impl<'a, N: Default> Back<'a, N> {
     }
 }
 
-/// Where entries of a filesystem lie meanwhile: in the first of these directories that is on it.
+/// The working directory for a filesystem: made in the first of these directories that is on it.
 fn aside<'a>(
     asides: &'a mut HashMap<u64, Aside>,
     directories: &[Directory],

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// In the count of those inside: others are to ask before they come in.
+/// A flag in the count of requests inside: whoever comes now must look at the state first.
 const ASK: u64 = 1 << 63;
 
-/// How long one waits while a cut is being prepared before it goes in: somebody inside may wait for it.
+/// While a cut is being prepared, a request waits so long and then goes in after all: somebody inside may wait for it.
 const LONG: Duration = Duration::from_secs(1);
 
-/// How long a cut that is to be made now stays prepared at least: processes are searched for and killed.
+/// A cut that is about to be committed stays prepared for at least so long: finding and killing processes takes time.
 const LONGER: Duration = Duration::from_secs(30);
 
 /// The power of a mount.
@@ -37,13 +37,13 @@ pub(crate) struct Power {
 enum State {
     #[default]
     On,
-    /// A cut is prepared: who did it has this ticket, until then; whether all have left.
+    /// A cut is prepared, until that moment, for whoever has this ticket. `empty`: nobody is inside any more.
     Prepared {
         ticket: u64,
         until: Instant,
         empty: bool,
     },
-    /// A cut is committed: the backing is taken back.
+    /// A cut is committed: the backing is being rewritten.
     Committed,
     Off,
 }
@@ -66,7 +66,7 @@ pub(crate) enum NoCut {
 /// Why a request does not go in now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outside {
-    /// It has to wait; so often the power was cut when it came.
+    /// It has to wait. The number of cuts so far, for [`Power::wait`].
     Waits(u32),
     /// There is no power.
     Off,
@@ -82,14 +82,14 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// The power is being cut; off, unless that is ended otherwise.
+/// The power is being cut. When this is dropped the power is off, unless [`Cutting::end`] was called.
 pub(crate) struct Cutting<'a> {
     power: &'a Power,
     after: State,
 }
 
 impl Cutting<'_> {
-    /// It is over, and the power on again.
+    /// Ends the cut with the power on again.
     pub(crate) fn end(mut self) {
         self.after = State::On;
     }
@@ -135,8 +135,8 @@ impl Power {
         }
     }
 
-    /// A request goes in as soon as it may; none if the power was cut since it came, when there had been so many
-    /// cuts, or is off.
+    /// Waits until a request may go in. None if the power is off, or was cut since the request came: `cuts` is the
+    /// number of cuts at that time.
     pub(crate) fn wait(&self, cuts: u32) -> Option<Inside<'_>> {
         let came = Instant::now();
         let mut state = self.state.lock();
@@ -156,7 +156,7 @@ impl Power {
         }
     }
 
-    /// With the lock, so that who prepares a cut counts it.
+    /// Counts a request. The caller has the lock, so that whoever prepares a cut sees the count.
     fn enter_by(&self, _: &MutexGuard<'_, State>) -> Inside<'_> {
         self.inside.fetch_add(1, Ordering::Acquire);
         Inside(self)
@@ -172,7 +172,7 @@ impl Power {
 
     #[cold]
     fn last_left(&self) {
-        // Who looks has the lock or waits without it.
+        // Whoever looks at the count has the lock, or waits for `moved`: so none misses this.
         drop(self.state.lock());
         self.moved.notify_all();
     }
@@ -198,10 +198,11 @@ impl Power {
         self.moved.notify_all();
     }
 
-    /// Prepares a cut: waits so long for all to leave; then it stays prepared for a time. Its ticket.
+    /// Prepares a cut: waits until all requests have left, for `patience` at most. The cut then stays prepared for
+    /// `stays`. Returns its ticket.
     ///
     /// # Errors
-    /// There is another, or somebody stays inside; all is as it was then.
+    /// Another cut is under way, or a request did not leave in time. Nothing has changed then.
     pub(crate) fn prepare(&self, patience: Duration, stays: Duration) -> Result<u64, NoCut> {
         let mut state = self.state.lock();
         self.expire(&mut state);
@@ -225,7 +226,7 @@ impl Power {
         Ok(ticket)
     }
 
-    /// Has all go on; false if it does so already, or if that is another's cut.
+    /// Ends the preparation, and all requests go on. False if that cut is not prepared any more.
     pub(crate) fn abort(&self, ticket: u64) -> bool {
         let state = self.state.lock();
         let is_own = matches!(*state, State::Prepared { ticket: own, .. } if own == ticket);
@@ -235,7 +236,7 @@ impl Power {
         is_own
     }
 
-    /// Whether that cut is prepared, and has stayed so; then it does for a while longer.
+    /// Whether that cut is still prepared. If so, it stays prepared a while longer.
     pub(crate) fn keeps(&self, ticket: u64) -> bool {
         let mut state = self.state.lock();
         self.expire(&mut state);
@@ -249,10 +250,10 @@ impl Power {
         }
     }
 
-    /// Makes a cut that was prepared. What has waited fails.
+    /// Commits a cut that was prepared: the requests that wait fail.
     ///
     /// # Errors
-    /// It was aborted since.
+    /// The cut is not prepared any more.
     pub(crate) fn commit(&self, ticket: u64) -> Result<Cutting<'_>, NoCut> {
         let mut state = self.state.lock();
         self.expire(&mut state);
@@ -265,10 +266,10 @@ impl Power {
         Ok(Cutting { power: self, after: State::Off })
     }
 
-    /// Has it on again; whether it was off.
+    /// Switches the power on. Returns whether it was off.
     ///
     /// # Errors
-    /// It is about to be cut, or is being.
+    /// A cut is prepared or being made.
     pub(crate) fn on(&self) -> Result<bool, NoCut> {
         let mut state = self.state.lock();
         self.expire(&mut state);
