@@ -229,16 +229,6 @@ impl Queue {
         }
     }
 
-    /// How long the earliest waits in all, if it is an operation.
-    pub(super) fn wait_of_earliest(&self) -> Duration {
-        match self.waiting.first_key_value() {
-            Some(((Due::At(due), _), Waiting::Operation(held))) => {
-                due.saturating_duration_since(held.arrived)
-            }
-            _ => Duration::ZERO,
-        }
-    }
-
     pub(super) fn take_earliest(&mut self, moment: Moment) -> Option<Ready> {
         match self.waiting.pop_first()? {
             ((Due::At(_), _), Waiting::Operation(held)) => {

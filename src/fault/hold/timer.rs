@@ -20,16 +20,6 @@ use super::workers::Recruit;
 /// the leader wakes once this long before, too, and sleeps lightly from there.
 const FIRST_CALL: Duration = Duration::from_millis(1);
 
-/// Waiting busily for such a part of a delay costs nothing that shows, and finds the processor awake and
-/// in nobody else's hands.
-const BUSY_PART: u32 = 256;
-
-/// And for so long at most.
-const MOST_BUSY: Duration = Duration::from_millis(4);
-
-/// If nothing else is due within so many times that: of long delays there may be many, and each would cost it.
-const FREE_TIMES: u32 = 64;
-
 /// Waiting busily for operations that are due this close to each other would take a processor for good, and
 /// so it would for those that are due within twice the time that it takes.
 const CROWD: Duration = Duration::from_micros(200);
@@ -55,19 +45,14 @@ impl Next {
     /// The earliest being due then.
     fn of(queue: &Queue, due: Instant, now: Instant) -> Next {
         let left = due.saturating_duration_since(now);
-        let busy = (queue.wait_of_earliest() / BUSY_PART).min(MOST_BUSY);
-        let first_call = FIRST_CALL.max(busy);
-        if left > 2 * first_call {
-            return Next::Sleep(Sleep { time: left - first_call, last_before: None });
+        if left > 2 * FIRST_CALL {
+            return Next::Sleep(Sleep { time: left - FIRST_CALL, last_before: None });
         }
         if left.is_zero() {
             return if queue.is_crowded(now) { Next::Crowd } else { Next::Run(Moment::due(due)) };
         }
         let until = |time| Next::Sleep(Sleep { time, last_before: Some(left) });
-        let head_start = match queue.alarm.head_start(left) {
-            least if queue.is_alone(FREE_TIMES * busy) => least.max(busy),
-            least => least,
-        };
+        let head_start = queue.alarm.head_start(left);
         if !queue.is_alone(CROWD.max(2 * head_start)) {
             return until(left);
         }
@@ -167,11 +152,8 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use super::super::queue::Held;
     use super::super::tests::delayed;
     use super::*;
-    use crate::fault::testing;
-    use crate::ops::Call;
 
     const US: Duration = Duration::from_micros(1);
 
@@ -198,46 +180,6 @@ mod tests {
             let head_start = queue.alarm.head_start(100 * US);
             assert_eq!(head_start, 250 * US);
             assert!(matches!(next(&queue, now), Next::Sleep(_)), "{second}");
-        }
-    }
-
-    /// The first of operations that have just arrived, of which each waits so many milliseconds.
-    fn held(delays: &[u64]) -> (Queue, Instant) {
-        let (mut queue, now) = (Queue::default(), Instant::now());
-        for delay in delays {
-            let live = delayed(Duration::from_millis(*delay));
-            let op = testing::request(Call::Write, 0).arrived_at(now);
-            let hit = testing::strike_on(&[&live], &op).unwrap();
-            let (must_run, job, let_go) = (false, Box::new(|_, _| {}), false);
-            queue.hold(Held { hit, must_run, job, arrived: now, let_go });
-        }
-        (queue, now)
-    }
-
-    #[test]
-    fn the_end_of_a_long_delay_is_waited_for_busily_if_it_is_alone() {
-        let ms = Duration::from_millis;
-        // So long before its end the last sleep of the first ends.
-        let early = |delays: &[u64], left| {
-            let (queue, now) = held(delays);
-            match next(&queue, now + ms(delays[0]) - left) {
-                Next::Sleep(Sleep { time, last_before: Some(_) }) => left - time,
-                Next::Run(_) => left,
-                _ => panic!("nothing else is to be done"),
-            }
-        };
-        let usual = Queue::default().alarm.head_start(ms(1));
-        for (delays, left, expected) in [
-            (&[10][..], ms(1), usual),
-            (&[100], ms(1), ms(100) / 256),
-            (&[1_000], ms(4), MOST_BUSY.min(ms(1_000) / 256)),
-            (&[60_000], ms(4), MOST_BUSY),
-            (&[100, 120], ms(1), usual),
-            (&[100, 130], ms(1), ms(100) / 256),
-            (&[1_000, 1_200], ms(4), usual),
-        ] {
-            let early = early(delays, left);
-            assert_eq!(early, expected.min(left), "{delays:?}");
         }
     }
 
