@@ -287,8 +287,7 @@ fn an_ordinary_user_has_sockets_of_its_own() {
         r#"
 mknod -m 666 fuse c 10 229
 mount --bind fuse /dev/fuse
-cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
-mv bin/slowfs.copy bin/slowfs
+program_for_users
 me() { as 65534 env XDG_RUNTIME_DIR=/mnt/run "$@"; }
 mount -t tmpfs none /mnt
 mkdir -m 700 /mnt/run

@@ -61,6 +61,7 @@ says 'cannot examine raw: no mirror is mounted there'
 fn what_fuse_needs_and_lacks_is_found() {
     alone(
         r#"
+program_for_users
 finds fusermount3 ok
 finds limits ok 'none is in the way'
 echo '# user_allow_other' >conf
@@ -71,7 +72,7 @@ finds fuse.conf note 'user_allow_other' 'not even root' -- setpriv --reuid 1234 
 echo user_allow_other >conf
 finds fuse.conf ok 'is set' -- setpriv --reuid 1234 --regid 1234 --clear-groups slowfs
 mkdir bin2
-ln -s "$(readlink bin/slowfs)" bin2/slowfs
+ln -s "$PWD/bin/slowfs" bin2/slowfs
 finds fusermount3 note 'package fuse3' -- env "PATH=$PWD/bin2" slowfs
 finds fusermount3 'to do' 'package fuse3' -- setpriv --reuid 1234 --regid 1234 --clear-groups env "PATH=$PWD/bin2" slowfs
 cp "$(command -v fusermount3)" bin2/fusermount3
@@ -315,8 +316,7 @@ fn what_others_name_tells_a_terminal_nothing() {
         r#"
 mknod -m 666 fuse c 10 229
 mount --bind fuse /dev/fuse
-cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
-mv bin/slowfs.copy bin/slowfs
+program_for_users
 name=$'a\e[31m\nmnt'
 mkdir "$name"
 chown 65534 raw "$name"

@@ -203,8 +203,7 @@ fn an_ordinary_user_hears_the_same_of_a_busy_mount() {
 mknod fuse c 10 229
 chmod 666 fuse
 mount --bind fuse /dev/fuse
-cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
-mv bin/slowfs.copy bin/slowfs
+program_for_users
 mkdir 'a mnt'
 chown nobody raw mnt 'a mnt'
 user=(setpriv --reuid nobody --clear-groups env -u XDG_RUNTIME_DIR LC_ALL=C.UTF-8)

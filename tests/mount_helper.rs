@@ -34,11 +34,6 @@ device_for_users() {
     mknod -m 666 fuse c 10 229
     mount --bind fuse /dev/fuse
 }
-# Whether they may read the directory of the build does, too.
-program_for_users() {
-    cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
-    mv bin/slowfs.copy bin/slowfs
-}
 # All that such a user needs: `me COMMAND...` is it.
 as_an_ordinary_user() {
     device_for_users

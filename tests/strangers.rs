@@ -171,8 +171,7 @@ fn root_is_asked_of_which_users_mount_it_means() {
         r#"
 mknod -m 666 fuse c 10 229
 mount --bind fuse /dev/fuse
-cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
-mv bin/slowfs.copy bin/slowfs
+program_for_users
 mkdir raw2 mnt2 raw3 mnt3
 chown 65534 raw raw3 mnt mnt3
 at() { local dir=$1; shift; "$@" | grep -qF " at $PWD/$dir," || die "not $dir: $*"; }

@@ -13,6 +13,12 @@ mkdir -p raw mnt
 
 die() { echo "FAILED: $*" >&9; cat log said >&9 2>/dev/null || true; trap - ERR; exit 1; }
 
+# The program may have been built where other users do not reach it, as below /root.
+program_for_users() {
+    cp "$(readlink -f bin/slowfs)" bin/slowfs.copy
+    mv bin/slowfs.copy bin/slowfs
+}
+
 # soon COMMAND...: until it succeeds, within 20 seconds
 soon() {
     local end=$((SECONDS + 20))
