@@ -278,6 +278,34 @@ fn a_signal_ends_all_of_it() {
     place.is_clean();
 }
 
+/// The command, and the process that works for it.
+#[test]
+fn ctrl_z_pauses_both_until_they_are_continued() {
+    let (place, told) = (Place::new(), scratch());
+    let began = told.path().join("began");
+    let program = format!("echo > {{}}/f; mkdir {}; exec sleep 600", began.display());
+    let mut command = place.command(&[], "true {}", &["sh", "-c", &program]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let mut command = command.spawn().unwrap();
+    wait_for("the program to run", || began.is_dir().then_some(()));
+    let (pid, own) = (Pid::from_child(&command), command.id());
+    let worker = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap();
+    let worker: u32 = worker.trim().parse().unwrap();
+    let is_stopped = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('T')
+    };
+    for _ in 0..2 {
+        kill_process_group(pid, Signal::TSTP).unwrap();
+        wait_for("both to stop", || (is_stopped(own) && is_stopped(worker)).then_some(()));
+        kill_process_group(pid, Signal::CONT).unwrap();
+        wait_for("both to go on", || (!is_stopped(own) && !is_stopped(worker)).then_some(()));
+    }
+    kill_process(pid, Signal::TERM).unwrap();
+    command.wait().unwrap();
+    place.is_clean();
+}
+
 /// Itself, or its group of processes, as timeout(1) does it.
 #[test]
 fn to_be_killed_ends_all_of_it() {

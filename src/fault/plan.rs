@@ -1,8 +1,8 @@
 //! What is to be done to one request: plain data, which effects add to and the adapter carries out.
 //!
 //! Invariant: every part is carried out. Whoever adds one is told by the compiler where, as the
-//! adapter takes a plan apart by name. It lies on the stack; what few plans have is boxed, so that the
-//! others stay small and allocate nothing. No locks.
+//! adapter takes a plan apart by name. What few plans have is boxed, so that the others stay small and
+//! allocate nothing. No locks.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};

@@ -52,7 +52,7 @@ impl Repair {
         let before = found.mtime()?;
         let stands =
             |range: &_| self.core.gate.injections().stands(wound.id, wound.place.file, range);
-        let right = self.on_disk(&found, || {
+        let (right, written) = self.on_disk(&found, || {
             let (mut right, mut written) = (false, false);
             for wrong in left {
                 let range = wrong.offset..wrong.offset.saturating_add(wrong.should.len() as u64);
@@ -66,10 +66,13 @@ impl Repair {
                 right |= is_right || heals;
             }
             if written {
-                self.modified(&found, before)?;
+                show_change(&found, before)?;
             }
-            Ok(right)
+            Ok((right, written))
         })?;
+        if written {
+            self.tell_of_change(&found);
+        }
         Ok(Outcome::Over(if right { State::Healed } else { State::Overwritten }))
     }
 
@@ -81,13 +84,9 @@ impl Repair {
         }
     }
 
-    /// A file was changed: what the kernel has cached of it counts no more, if it is later than before.
-    fn modified(&self, found: &Found, before: (i64, u32)) -> io::Result<()> {
-        if found.mtime()? <= before {
-            found.set_mtime(TimeChange::just_after(before))?;
-        }
+    /// What the kernel has cached of a file counts no more. Under no lock: the kernel may wait for the file.
+    fn tell_of_change(&self, found: &Found) {
         found.ino.into_iter().for_each(|ino| self.core.changed_unseen(ino));
-        Ok(())
     }
 
     /// The regular files that match, and how long they are, by their paths; not all if nobody waits.
@@ -129,14 +128,25 @@ impl Repair {
             found.write(wrong.offset, &wrong.is)?;
             match hidden {
                 true => found.set_mtime(TimeChange::At(before.0, before.1)),
-                false => self.modified(&found, before),
+                false => show_change(&found, before),
             }
         })?;
+        if !hidden {
+            self.tell_of_change(&found);
+        }
         let source = Source { fault: None, name: None, kind: "rot", method: "rot" };
         let place = Place { file, path: path.into() };
         self.core.gate.injections().add(&source, &place, vec![wrong]);
         Ok(true)
     }
+}
+
+/// A file was changed: its time of modification is later than before.
+fn show_change(found: &Found, before: (i64, u32)) -> io::Result<()> {
+    if found.mtime()? <= before {
+        found.set_mtime(TimeChange::just_after(before))?;
+    }
+    Ok(())
 }
 
 impl Repairs for Repair {

@@ -39,7 +39,8 @@ impl Struck {
         Struck { hit, plan: plan.map(Box::new), outcome, due, told, injected }
     }
 
-    /// What is to be done. A part that is added is to be read here, too.
+    /// What is to be done. Its methods read each part; the hold before it is over by now. Taken apart by name, so
+    /// that whoever adds a part comes by.
     #[inline]
     fn plan(&self) -> &Plan {
         let plan = self.plan.as_deref().unwrap_or(self.hit.first_plan());

@@ -17,7 +17,7 @@ pub(super) fn hits(
     (arrived, outcome): (Instant, Outcome),
     injected: Vec<u64>,
 ) -> Vec<trace::Hit> {
-    // As `Struck` takes the plan apart.
+    // As `Struck::after` has it.
     let (acts, cut) = match outcome {
         Outcome::Due => (true, "released"),
         Outcome::LetGo => (true, "let_go"),

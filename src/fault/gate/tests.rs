@@ -310,7 +310,8 @@ proptest! {
 /// where their numbers do not fit where it is remembered.
 #[test]
 fn a_file_that_nothing_matches_is_met_by_what_comes_later() {
-    for epoch in [0, u64::from(u32::MAX) - 2, u64::from(u32::MAX) + 1] {
+    // Of 28 bits each fits into a word.
+    for epoch in [0, (1 << 28) - 3, 1 << 28] {
         let gate = gate();
         let file = File::new("/a/x");
         file.epoch.store(epoch, Ordering::Relaxed);
@@ -336,8 +337,26 @@ fn a_file_that_nothing_matches_is_met_by_what_comes_later() {
     }
 }
 
-/// It is copied where it is handed on.
+/// It is moved several times on its way.
 #[test]
 fn a_hit_stays_small() {
     assert!(size_of::<Hit>() <= 128, "{} bytes", size_of::<Hit>());
+}
+
+/// What was remembered for another version says nothing of the table that is asked.
+#[test]
+fn what_is_known_of_another_version_is_not_believed() {
+    let gate = gate();
+    let file = File::new("/a/x");
+    let matching = gate.table.put(fault(Call::Write, ".*"), Placement::Add).unwrap();
+    let snapshot = gate.table.snapshot();
+    let (op, subject) = (request(Call::Write, 0), file.on(Call::Write));
+    for (version, place, fires) in
+        [(snapshot.version(), None, false), (snapshot.version() + 1, None, true)]
+    {
+        let mut hit = None;
+        let asked = Asked { subjects: &[&subject], known: Some(Known { version, place }), op: &op };
+        ask_by(&snapshot, &mut hit, asked, |live| live.strike(&op));
+        assert_eq!(hit.map(|hit| hit.id()), fires.then_some(matching));
+    }
 }

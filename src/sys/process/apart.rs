@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process, pidfd_open,
-    set_parent_process_death_signal, setpgid, waitpid,
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process,
+    kill_process_group, pidfd_open, set_parent_process_death_signal, setpgid, waitpid,
 };
 
 use crate::sys::{checked, signals};
@@ -36,7 +36,7 @@ pub(crate) struct Worker {
 /// What fork(2), pidfd_open(2) and the calls about signals report; in the worker, that the command has ended.
 pub(crate) fn fork() -> io::Result<Side> {
     // Before there is a worker: what comes early waits for it.
-    let signals = signals::block(&signals::BY_PEOPLE)?;
+    let signals = signals::block(&[&signals::BY_PEOPLE[..], &[libc::SIGTSTP]].concat())?;
     let command = getpid();
     // SAFETY: the process has one thread (the caller's duty above), so the child starts in a
     // consistent state and may go on as an ordinary process.
@@ -68,13 +68,23 @@ impl Worker {
             // A failed wait shows in what there is then.
             let _ = poll(&mut [of(&self.signals), of(&self.process)], None);
             while let Some(signal) = signals::take(&self.signals).and_then(Signal::from_named_raw) {
-                // It may have ended.
-                let _ = kill_process(self.pid, signal);
+                match signal {
+                    Signal::TSTP => self.pause(),
+                    // It may have ended.
+                    signal => drop(kill_process(self.pid, signal)),
+                }
             }
             if let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)? {
                 return Ok(ended(status));
             }
         }
+    }
+
+    /// Stops with the worker's group, as ctrl-Z asks, until this process is continued. It may have ended.
+    fn pause(&self) {
+        let _ = kill_process_group(self.pid, Signal::STOP);
+        let _ = kill_process(getpid(), Signal::STOP);
+        let _ = kill_process_group(self.pid, Signal::CONT);
     }
 }
 
