@@ -112,6 +112,7 @@ fn who_may_not_look_says_so() {
 mknod fuse c 10 229
 chmod 666 fuse
 mount --bind fuse /dev/fuse
+program_for_users
 touch raw/f
 chown -R nobody .
 sleep 100 3<raw/f &
