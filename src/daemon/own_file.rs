@@ -3,14 +3,17 @@
 //! Invariant: whoever holds the lock (flock(2)) on the file that the path names owns it. A file is
 //! emptied, filled and removed by its owner only, and never through a symbolic link.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use super::announce::Ready;
 use super::config::RunConfig;
@@ -160,29 +163,28 @@ fn refuse_other_content(mut file: &File, content: Content) -> io::Result<()> {
 /// # Errors
 /// Those of open(2), or it is another thing.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    open_as(path, true)
+    open_as(CWD, path, OFlags::CREATE)
 }
 
-/// The same, if there is one.
+/// One that lies there by that name, if there is one.
 ///
 /// # Errors
 /// Those of open(2), or it is another thing.
-pub(super) fn open_there(path: &Path) -> io::Result<Option<File>> {
-    match open_as(path, false) {
+pub(super) fn open_there(dir: impl AsFd, name: &OsStr) -> io::Result<Option<File>> {
+    match open_as(dir, name, OFlags::empty()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         opened => opened.map(Some),
     }
 }
 
-fn open_as(path: &Path, create: bool) -> io::Result<File> {
+fn open_as(dir: impl AsFd, path: impl Arg, create: OFlags) -> io::Result<File> {
     // Neither a link's target nor a FIFO, whose open would wait.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let mut options = File::options();
-    options.read(true).write(true).create(create).truncate(false).mode(0o644).custom_flags(flags);
-    let file = options.open(path).map_err(|e| match Errno::from_io_error(&e) {
-        Some(Errno::LOOP) => io::Error::other("it is a symbolic link"),
-        _ => e,
-    })?;
+    let quiet = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o644);
+    let file = match openat(dir, path, OFlags::RDWR | quiet | create, mode) {
+        Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link")),
+        opened => File::from(opened?),
+    };
     let regular = file.metadata()?.is_file();
     if regular { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }

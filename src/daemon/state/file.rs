@@ -1,33 +1,19 @@
-//! The file of a state: one daemon has it, and what is in it is replaced whole. No locks, but for that by which
-//! daemons tell it from one of another (flock(2)).
+//! The file of a state: one daemon has it, and what is in it is replaced whole. No locks, but for those of its place.
 //!
-//! Invariants: the file has what a daemon has written to its end, or it is not there. Whoever has the lock on it, or on
-//! the first one that is to lie there, has the place. The directory is the one that its path without links names at
-//! that moment, which does not lead below the mountpoint.
+//! Invariant: the file has what a daemon has written to its end, or it is not there.
 
-use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, flock, openat, renameat, statat, unlinkat,
-};
-use rustix::io::Errno;
+use rustix::fs::renameat;
 
+use super::place::{NEXT, Place};
 use crate::daemon::error::{StartError, strip};
-use crate::daemon::own_file;
 
 /// Longer than any that was written.
 const MOST: u64 = 64 << 20;
-
-/// Who may read one that is made where none is.
-const FIRST: Mode = Mode::from_raw_mode(0o644);
-
-/// Who may read the next until it is as the one has it whose place it takes.
-const NEXT: Mode = Mode::from_raw_mode(0o600);
 
 pub(super) struct StateFile {
     /// As it was named.
@@ -114,112 +100,6 @@ impl Drop for StateFile {
             // It was never written; an empty one is no harm.
             let _ = self.place.remove_beside();
         }
-    }
-}
-
-/// Where it lies.
-struct Place {
-    /// The path of its directory, without links.
-    parent: PathBuf,
-    /// That directory.
-    dir: OwnedFd,
-    name: OsString,
-    /// What a next one is called until it takes its place.
-    beside: OsString,
-}
-
-impl Place {
-    fn at(parent: PathBuf, name: &OsStr) -> io::Result<Place> {
-        let beside = [".", &name.to_string_lossy(), ".new"].concat().into();
-        Ok(Place { dir: directory(&parent)?, parent, name: name.to_owned(), beside })
-    }
-
-    /// Goes to the directory that is there now: the one before may have been moved away or removed.
-    fn find(&mut self) -> io::Result<()> {
-        self.dir = directory(&self.parent)?;
-        Ok(())
-    }
-
-    /// The file that lies there; or else one that is to, once something stands in it.
-    fn take(&self) -> io::Result<File> {
-        loop {
-            let Some(file) = own_file::open_there(&self.parent.join(&self.name))? else {
-                let file = self.make_beside(FIRST)?;
-                // Another daemon may have come and written between the two.
-                let there = statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW);
-                if there.err() == Some(Errno::NOENT) {
-                    return Ok(file);
-                }
-                self.remove_beside()?;
-                continue;
-            };
-            lock(&file)?;
-            // Its owner may have put another in its place between the two calls.
-            if self.has(&self.name, &file) {
-                // Rather now than at the first change.
-                self.make_beside(NEXT).and_then(|_| self.remove_beside())?;
-                return Ok(file);
-            }
-        }
-    }
-
-    /// A new and empty file beside it; one that a killed daemon has left goes.
-    fn make_beside(&self, mode: Mode) -> io::Result<File> {
-        self.refuse_locked(&self.beside)?;
-        self.remove_beside()?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = openat(&self.dir, &self.beside, flags, mode)?.into();
-        lock(&file)?;
-        Ok(file)
-    }
-
-    fn remove_beside(&self) -> io::Result<()> {
-        match unlinkat(&self.dir, &self.beside, AtFlags::empty()) {
-            Err(Errno::NOENT) => Ok(()),
-            other => Ok(other?),
-        }
-    }
-
-    /// Whether this file lies there by that name.
-    fn has(&self, name: &OsStr, file: &File) -> bool {
-        let named = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW);
-        let is = |stat: rustix::fs::Stat| {
-            file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (stat.st_dev, stat.st_ino))
-        };
-        named.is_ok_and(is)
-    }
-
-    /// Once this file is gone from there, another daemon may have come.
-    fn refuse_others(&self, file: &File) -> io::Result<()> {
-        if self.has(&self.name, file) { Ok(()) } else { self.refuse_locked(&self.name) }
-    }
-
-    fn refuse_locked(&self, name: &OsStr) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        // What cannot be opened or locked is nobody's.
-        let Ok(other) = openat(&self.dir, name, flags, Mode::empty()) else { return Ok(()) };
-        match lock(&other.into()) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn directory(parent: &Path) -> io::Result<OwnedFd> {
-    if fs::canonicalize(parent)? != parent {
-        return Err(io::Error::other("a part of its path has become a symbolic link"));
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(parent, flags, Mode::empty())?)
-}
-
-/// Has it, as long as it is open.
-fn lock(file: &File) -> io::Result<()> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => {
-            Err(io::Error::new(io::ErrorKind::WouldBlock, "another daemon runs with it"))
-        }
-        other => Ok(other?),
     }
 }
 

@@ -6,6 +6,7 @@
 //! rule: the lock covers memory work only.
 
 mod file;
+mod place;
 mod text;
 
 use std::io;
