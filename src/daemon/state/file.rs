@@ -53,9 +53,9 @@ impl StateFile {
         &self.path
     }
 
-    /// Whether something lies there.
-    pub(super) fn is_there(&self) -> bool {
-        fs::symlink_metadata(self.place.parent.join(&self.place.name)).is_ok()
+    /// Whether this very file lies there.
+    pub(super) fn is_there(&mut self) -> bool {
+        self.place.find().is_ok() && self.place.has_there(&self.file)
     }
 
     /// Has that stand in it, once it is on the disk.
@@ -141,7 +141,7 @@ mod tests {
         let path = dir.path().join("state");
         let nowhere = Path::new("/none");
         fs::write(dir.path().join(".state.new"), "of a daemon that was killed").unwrap();
-        let (state, text) = StateFile::take(&path, nowhere).unwrap();
+        let (mut state, text) = StateFile::take(&path, nowhere).unwrap();
         assert!(text.is_empty() && !path.exists() && !state.is_there());
         assert!(refusal(&path, nowhere).contains("another daemon runs with it"));
         drop(state);

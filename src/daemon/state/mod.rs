@@ -157,25 +157,25 @@ impl Writer {
     fn write(&mut self, text: String) {
         let file = &mut self.left.file;
         let stands = self.written.as_ref() == Some(&text) && file.is_there();
-        let replaced = if stands { Ok(()) } else { file.replace(&text) };
-        let path = file.path().display();
-        match replaced {
+        let error = match if stands { Ok(()) } else { file.replace(&text) } {
             Ok(()) => {
                 if self.fails {
-                    info!("the state {path} is written again");
+                    info!("the state {} is written again", file.path().display());
                 }
                 self.written = Some(text);
                 self.fails = false;
+                return;
             }
-            Err(error) if !self.fails => {
-                let (error, again) = (strip(&error), AGAIN.as_secs());
-                let is = if file.is_there() { "stays as it was" } else { "is not there" };
-                warn!(
-                    "cannot write the state {path}: {error}; it {is}, and is tried again every {again} s"
-                );
-                self.fails = true;
-            }
-            Err(_) => {}
+            Err(error) => error,
+        };
+        if !self.fails {
+            let is = if file.is_there() { "it stays as it was" } else { "it is not there" };
+            let (path, again) = (file.path().display(), AGAIN.as_secs());
+            warn!(
+                "cannot write the state {path}: {}; {is}, and is tried again every {again} s",
+                strip(&error)
+            );
+            self.fails = true;
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) const NEXT: Mode = Mode::from_raw_mode(0o600);
 /// Where it lies.
 pub(super) struct Place {
     /// The path of its directory, without links.
-    pub(super) parent: PathBuf,
+    parent: PathBuf,
     /// That directory.
     pub(super) dir: OwnedFd,
     pub(super) name: OsString,
@@ -61,7 +61,7 @@ impl Place {
             };
             lock(&file)?;
             // Its owner may have put another in its place between the two calls.
-            if self.has(&self.name, &file) {
+            if self.has_there(&file) {
                 // Rather now than at the first change.
                 self.make_beside(NEXT).and_then(|_| self.remove_beside())?;
                 return Ok(file);
@@ -95,9 +95,14 @@ impl Place {
         named.is_ok_and(is)
     }
 
+    /// Whether it lies where it is to.
+    pub(super) fn has_there(&self, file: &File) -> bool {
+        self.has(&self.name, file)
+    }
+
     /// Once this file is gone from there, another daemon may have come.
     pub(super) fn refuse_others(&self, file: &File) -> io::Result<()> {
-        if self.has(&self.name, file) { Ok(()) } else { self.refuse_locked(&self.name) }
+        if self.has_there(file) { Ok(()) } else { self.refuse_locked(&self.name) }
     }
 
     fn refuse_locked(&self, name: &OsStr) -> io::Result<()> {

@@ -120,6 +120,11 @@ fn one_that_is_gone_is_written_again_with_its_directory_and_at_the_end() {
     fs::create_dir(&dir).unwrap();
     // Nothing changes meanwhile.
     wait_for("the state in the new directory", is_written);
+    // Another takes its place, an older one with the directory that it is in.
+    fs::rename(&dir, dir.with_file_name("later")).unwrap();
+    fs::rename(&away, &dir).unwrap();
+    fs::write(&path, "older").unwrap();
+    wait_for("the state in the place of an older one", is_written);
     fs::remove_file(&path).unwrap();
     drop(keeper);
     assert!(is_written());
