@@ -281,3 +281,35 @@ fn on_a_disk_that_hangs_the_state_is_whole_or_not_there() {
     assert_eq!(text(), before);
     assert_eq!(kept(&before), ["error EIO -m mkdir"]);
 }
+
+/// What leads through the mount would wait for its own faults.
+#[test]
+fn what_is_bound_over_the_state_from_the_mount_is_not_written_to() {
+    let scratch = scratch();
+    let (dir, other) = (scratch.path().join("kept"), "raw/x/below");
+    let (below, other) = (dir.join("below"), scratch.path().join(other));
+    fs::create_dir_all(&below).unwrap();
+    let state = below.join("state");
+    let mount = Mount::over(scratch, &["--state".to_owned(), state.display().to_string()]);
+    let written = |part: &str| fs::read_to_string(&state).unwrap_or_default().contains(part);
+    wait_for("the state", || written("# end").then_some(()));
+    fs::create_dir_all(&other).unwrap();
+    fs::write(other.join("state"), "of another").unwrap();
+    let file = mount.mnt().join("x/below/state");
+    // The directory above, and the file alone.
+    for (n, (from, to)) in [(mount.mnt().join("x"), &dir), (file, &state)].into_iter().enumerate() {
+        rustix::mount::mount_bind(&from, to).unwrap();
+        let bound = Within::there(to.clone());
+        mount.add(&hanging(&["all"]));
+        let refused = "its path leads through this very mount now; it is not there";
+        let told = || mount.log_text().matches(refused).count();
+        wait_for("a warning", || (told() > n).then_some(()));
+        mount.clear();
+        mount.add(&named(failing(&["mkdir"], "EIO"), &format!("f{n}")));
+        assert_eq!(fs::read_to_string(other.join("state")).unwrap(), "of another");
+        assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
+        drop(bound);
+        wait_for("the state to be written", || written(&format!("f{n}")).then_some(()));
+    }
+    assert_eq!(mount.log_text().matches("cannot write the state").count(), 2, "told once each");
+}

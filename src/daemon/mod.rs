@@ -117,7 +117,7 @@ pub(crate) fn run(
     control.publish()?;
     let begun = (&table, &mut given);
     let (run, health) = start(fs, connection, (&config, log), begun, control, (&paths, mounted))?;
-    let keeper = given.left().map(|left| left.keep(&table)).transpose();
+    let keeper = given.left().map(|left| left.keep(&table, device)).transpose();
     let keeper = keeper.map_err(other("start a thread"))?;
     let run = Running { companion, keeper, ..run };
     let ready = Ready::of(&run, &paths.base);

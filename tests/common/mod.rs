@@ -319,6 +319,11 @@ impl Within {
             .expect("this test needs root");
         Within(at)
     }
+
+    /// One that is there, and goes at the end.
+    pub fn there(at: PathBuf) -> Within {
+        Within(at)
+    }
 }
 
 impl Drop for Within {

@@ -11,6 +11,7 @@ use rustix::fs::renameat;
 
 use super::place::{NEXT, Place};
 use crate::daemon::error::{StartError, strip};
+use crate::daemon::mountinfo::Device;
 
 /// Longer than any that was written.
 const MOST: u64 = 64 << 20;
@@ -47,6 +48,11 @@ impl StateFile {
         let mut text = String::new();
         (&file).take(MOST).read_to_string(&mut text).map_err(failed)?;
         Ok((StateFile { path: path.to_owned(), place, file }, text))
+    }
+
+    /// From now on it is never written through that.
+    pub(super) fn keep_off(&mut self, own: Device) {
+        self.place.keep_off(own);
     }
 
     pub(super) fn path(&self) -> &Path {

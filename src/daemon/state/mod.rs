@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use self::file::StateFile;
 pub(super) use self::text::Lost;
 use super::error::{StartError, strip};
+use super::mountinfo::Device;
 use crate::fault::{Fault, FaultTable, Listed};
 
 /// How often it is looked whether the file is there, and what could not be written is tried again.
@@ -50,11 +51,12 @@ impl Left {
         Ok(Left { file, faults, lost })
     }
 
-    /// From now on the file follows the table.
+    /// From now on the file follows the table, and never lies on the mount whose table it is.
     ///
     /// # Errors
     /// No thread can be started.
-    pub(super) fn keep(self, table: &Arc<FaultTable>) -> io::Result<Keeper> {
+    pub(super) fn keep(mut self, table: &Arc<FaultTable>, own: Device) -> io::Result<Keeper> {
+        self.file.keep_off(own);
         let shared = Arc::new(Shared::default());
         shared.asked.lock().write = true;
         let of_table = Arc::clone(&shared);

@@ -2,19 +2,23 @@
 //! another (flock(2)).
 //!
 //! Invariants: whoever has the lock on the file there, or on the first one that is to lie there, has the place. The
-//! directory is the one that its path without links names at that moment, and all that is done is done in it.
+//! directory is the one that its path without links names at that moment, and all that is done is done in it; it is not on the mount of this run.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, Statx, StatxFlags, flock, makedev, openat, statat,
+    statx, unlinkat,
+};
 use rustix::io::Errno;
 
-use crate::daemon::mountpoint::{self, DIRECTORY};
+use crate::daemon::mountinfo::Device;
+use crate::daemon::mountpoint::{self, DIRECTORY, Identity};
 use crate::daemon::own_file;
 
 /// Who may read one that is made where none is.
@@ -32,17 +36,30 @@ pub(super) struct Place {
     pub(super) name: OsString,
     /// What a next one is called until it takes its place.
     pub(super) beside: OsString,
+    /// The filesystem of this run, once it is mounted: nothing here leads through it.
+    own: Option<Device>,
 }
 
 impl Place {
     pub(super) fn at(parent: PathBuf, name: &OsStr) -> io::Result<Place> {
         let beside = [".", &name.to_string_lossy(), ".new"].concat().into();
-        Ok(Place { dir: directory(&parent)?, parent, name: name.to_owned(), beside })
+        Ok(Place {
+            dir: directory(&parent, None)?,
+            parent,
+            name: name.to_owned(),
+            beside,
+            own: None,
+        })
+    }
+
+    /// From now on nothing is done through that.
+    pub(super) fn keep_off(&mut self, own: Device) {
+        self.own = Some(own);
     }
 
     /// Goes to the directory that is there now: the one before may have been moved away or removed.
     pub(super) fn find(&mut self) -> io::Result<()> {
-        self.dir = directory(&self.parent)?;
+        self.dir = directory(&self.parent, self.own)?;
         Ok(())
     }
 
@@ -88,9 +105,11 @@ impl Place {
 
     /// Whether this file lies there by that name.
     pub(super) fn has(&self, name: &OsStr, file: &File) -> bool {
-        let named = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW);
-        let is = |stat: rustix::fs::Stat| {
-            file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (stat.st_dev, stat.st_ino))
+        let quiet = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT | AtFlags::SYMLINK_NOFOLLOW;
+        let named = statx(&self.dir, name, quiet, StatxFlags::INO);
+        let is = |there: Statx| {
+            let device = makedev(there.stx_dev_major, there.stx_dev_minor);
+            file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (device, there.stx_ino))
         };
         named.is_ok_and(is)
     }
@@ -106,9 +125,12 @@ impl Place {
     }
 
     fn refuse_locked(&self, name: &OsStr) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let quiet = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = |flags| openat(&self.dir, name, flags | quiet, Mode::empty());
         // What cannot be opened or locked is nobody's.
-        let Ok(other) = openat(&self.dir, name, flags, Mode::empty()) else { return Ok(()) };
+        let Ok(there) = open(OFlags::PATH) else { return Ok(()) };
+        refuse_own(&there, self.own)?;
+        let Ok(other) = open(OFlags::RDONLY | OFlags::NONBLOCK) else { return Ok(()) };
         match lock(&other.into()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
@@ -116,8 +138,9 @@ impl Place {
     }
 }
 
-/// Each step opens what lies there by that name, and no link: whoever puts one on the way leads nobody elsewhere.
-fn directory(parent: &Path) -> io::Result<OwnedFd> {
+/// Each step opens what lies there by that name, and no link: whoever puts one on the way leads nobody elsewhere. And
+/// none is asked of the filesystem of this run: it may hold whoever asks.
+fn directory(parent: &Path, own: Option<Device>) -> io::Result<OwnedFd> {
     let mut dir = mountpoint::directory(Path::new("/"), OFlags::empty())?;
     for name in parent.components().skip(1) {
         dir = openat(&dir, name.as_os_str(), DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map_err(
@@ -128,9 +151,19 @@ fn directory(parent: &Path) -> io::Result<OwnedFd> {
                 _ => error.into(),
             },
         )?;
+        refuse_own(&dir, own)?;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(openat(&dir, ".", flags, Mode::empty())?)
+}
+
+fn refuse_own(there: impl AsFd, own: Option<Device>) -> io::Result<()> {
+    match own {
+        Some(own) if Identity::of(there)?.device == own => {
+            Err(io::Error::other("its path leads through this very mount now"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Has it, as long as it is open.
@@ -177,7 +210,7 @@ mod tests {
             });
             let parent = way.join("dir");
             let opened: Vec<_> = (0..20_000)
-                .map(|_| directory(&parent).and_then(|dir| File::from(dir).metadata()))
+                .map(|_| directory(&parent, None).and_then(|dir| File::from(dir).metadata()))
                 .collect();
             ended.store(true, Ordering::Relaxed);
             opened.into_iter().partition(Result::is_ok)
