@@ -282,6 +282,25 @@ fn on_a_disk_that_hangs_the_state_is_whole_or_not_there() {
     assert_eq!(kept(&before), ["error EIO -m mkdir"]);
 }
 
+#[test]
+fn where_only_the_directory_cannot_be_synced_the_state_is_there_and_that_is_said() {
+    let inner = Mount::new();
+    let state = inner.mnt().join("state");
+    let mount = Mount::over(scratch(), &["--state".to_owned(), state.display().to_string()]);
+    let written = |part: &str| fs::read_to_string(&state).unwrap_or_default().contains(part);
+    wait_for("the state", || written("# end").then_some(()));
+    let id = inner.add(&failing(&["fsyncdir"], "EIO"));
+    mount.add(&failing(&["mkdir"], "EROFS"));
+    mount.wait_until_logged("cannot sync the directory of the state");
+    let log = mount.log_text();
+    assert!(log.contains("Input/output error; a crash may bring back what it was"), "{log}");
+    assert!(!log.contains("stays as it was") && written("EROFS"), "{log}");
+    wait_for("another try", || (inner.listed(id).fired > 1).then_some(()));
+    inner.clear();
+    mount.wait_until_logged("is written again");
+    assert_eq!(mount.log_text().matches("cannot sync").count(), 1, "told once");
+}
+
 /// What leads through the mount would wait for its own faults.
 #[test]
 fn what_is_bound_over_the_state_from_the_mount_is_not_written_to() {

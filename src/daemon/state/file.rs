@@ -24,6 +24,15 @@ pub(super) struct StateFile {
     file: File,
 }
 
+/// Why a state is not written as it is to be.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    /// It is as it was.
+    Whole(io::Error),
+    /// It is written; which file has its name may not be on the disk.
+    Name(io::Error),
+}
+
 impl StateFile {
     /// Takes it, or its place if there is none; and what stands in it.
     ///
@@ -67,8 +76,13 @@ impl StateFile {
     /// Has that stand in it, once it is on the disk.
     ///
     /// # Errors
-    /// It cannot be written: it has what it had.
-    pub(super) fn replace(&mut self, text: &str) -> io::Result<()> {
+    /// It cannot be written, or its name not be kept.
+    pub(super) fn replace(&mut self, text: &str) -> Result<(), Unwritten> {
+        self.replace_name(text).map_err(Unwritten::Whole)?;
+        rustix::fs::fsync(&self.place.dir).map_err(|error| Unwritten::Name(error.into()))
+    }
+
+    fn replace_name(&mut self, text: &str) -> io::Result<()> {
         self.place.find()?;
         let Place { dir, name, beside, .. } = &self.place;
         self.place.refuse_others(&self.file)?;
@@ -83,7 +97,7 @@ impl StateFile {
             return Err(error);
         }
         self.file = next;
-        Ok(rustix::fs::fsync(&self.place.dir)?)
+        Ok(())
     }
 
     /// With what stands in it, and as the one has it whose place it takes.
@@ -166,7 +180,7 @@ mod tests {
         let (path, nowhere) = (dir.join("state"), Path::new("/none"));
         fs::create_dir(&dir).unwrap();
         let (mut state, _) = StateFile::take(&path, nowhere).unwrap();
-        let mut write = |text: &str| state.replace(text).map_err(|error| error.to_string());
+        let mut write = |text: &str| state.replace(text).map_err(|error| format!("{error:?}"));
         // Before the first is written, and after.
         for text in ["one", "two"] {
             fs::remove_dir_all(&dir).unwrap();

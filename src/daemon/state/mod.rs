@@ -18,7 +18,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tracing::{info, warn};
 
-use self::file::StateFile;
+use self::file::{StateFile, Unwritten};
 pub(super) use self::text::Lost;
 use super::error::{StartError, strip};
 use super::mountinfo::Device;
@@ -170,12 +170,20 @@ impl Writer {
             }
             Err(error) => error,
         };
+        let is_there = file.is_there();
+        let (what, error, is) = match &error {
+            Unwritten::Whole(error) if is_there => ("write", error, "it stays as it was"),
+            Unwritten::Whole(error) => ("write", error, "it is not there"),
+            Unwritten::Name(error) => {
+                // So that it is tried again whole.
+                self.written = None;
+                ("sync the directory of", error, "a crash may bring back what it was before")
+            }
+        };
         if !self.fails {
-            let is = if file.is_there() { "it stays as it was" } else { "it is not there" };
-            let (path, again) = (file.path().display(), AGAIN.as_secs());
+            let (path, error, again) = (file.path().display(), strip(error), AGAIN.as_secs());
             warn!(
-                "cannot write the state {path}: {}; {is}, and is tried again every {again} s",
-                strip(&error)
+                "cannot {what} the state {path}: {error}; {is}, and it is tried again every {again} s"
             );
             self.fails = true;
         }
