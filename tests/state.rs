@@ -13,7 +13,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Mount, Within, delaying, failing, hanging, slowfs, text_of, wait_for};
+use common::{Mount, Within, delaying, failing, fault_on, hanging, slowfs, text_of, wait_for};
 use rustix::process::Signal;
 use slowfs::fault::FaultWords;
 
@@ -202,6 +202,46 @@ fn what_is_given_twice_stands_twice_with_and_without_a_state() {
         mount.start(&alone);
         assert_eq!(lines(&mount), [line]);
         mount.stop();
+    }
+}
+
+/// What one of them takes from another it takes at each start, and nothing of what was set meanwhile.
+#[test]
+fn what_is_given_comes_to_the_same_at_each_start_and_what_was_set_stays() {
+    let scratch = scratch();
+    let (path, state) = place(&scratch);
+    let faults = scratch.path().join("faults");
+    fs::write(&faults, "delay 1ms -m read,write\n").unwrap();
+    let listed = ["--faults", faults.to_str().unwrap()];
+    let one = ["--fault", "error EIO -m read"];
+    let all = ["--fault", "error EIO -m read,write"];
+    let single = ["--fault", "delay 1ms -m read"];
+    let add = ["--fault", "error EIO -m read --add"];
+    let part = ["delay 1ms -m write", "error EIO -m read"];
+    let whole = ["delay 1ms -m read", "error EIO -m read"];
+    let asked = [
+        ([&listed[..], &one, &["--fault", part[0]]].concat(), &["error EIO -m read", part[0]][..]),
+        ([&listed[..], &one].concat(), &part),
+        ([&listed[..], &all].concat(), &all[1..]),
+        ([&add[..], &single, &add].concat(), &whole),
+    ];
+    let mut mount = Mount::over(scratch, &state);
+    for (asked, expected) in asked {
+        mount.stop();
+        fs::remove_file(&path).unwrap();
+        mount.start(&asked);
+        assert_eq!(lines(&mount), expected, "without it");
+        let with_state: Vec<&str> = state.iter().map(String::as_str).chain(asked).collect();
+        for start in 1..=3 {
+            mount.stop();
+            mount.start(&with_state);
+            assert_eq!(lines(&mount), expected, "start {start} with it");
+        }
+        let later = "kill -m read --name later";
+        mount.add(&named(fault_on(&["read"]).and("kill", ""), "later"));
+        mount.stop();
+        mount.start(&with_state);
+        assert_eq!(lines(&mount), [expected, &[later]].concat());
     }
 }
 

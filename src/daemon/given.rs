@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use tracing::{info, warn};
 
@@ -9,7 +10,11 @@ use super::config::RunConfig;
 use super::error::StartError;
 use super::state::{Left, Lost};
 use crate::fault::words::FaultWords;
-use crate::fault::{Bounds, Change, FaultId, FaultTable, Put};
+use crate::fault::{Bounds, Change, Fault, FaultId, FaultTable, Listed, Placement, Put};
+
+/// The option that names a file of faults, and that which has one.
+const LISTED: &str = "--faults";
+const SINGLE: &str = "--fault";
 
 /// What a run before has left, and with it this one begins.
 pub(super) struct Given {
@@ -30,9 +35,9 @@ impl Given {
         Ok(Given { left, again: Vec::new(), asked: Vec::new() })
     }
 
-    /// Puts in force what was left, then the faults of the file, each in one step; then the others one after
-    /// another, as if each were set by a command of its own. Each that was left goes on for one that is asked for
-    /// in the same words, so that they are as many as without it. They are logged as those are.
+    /// Puts in force the faults of the file in one step; then the others one after another, as if each were set by a
+    /// command of its own. They are logged as those are. What was left comes before, and in one step with it what
+    /// would be in force without it: each that was left goes on for one of these in the same words.
     ///
     /// # Errors
     /// They are more than may be.
@@ -46,23 +51,23 @@ impl Given {
             let together = put.iter().map(|set| set.id).collect();
             put.iter().for_each(|set| tell(table, bounds, option, (set, &together)));
         };
-        if let Some(left) = &mut self.left {
-            let faults = std::mem::take(&mut left.faults);
-            let (put, _) = table.apply(faults, false)?;
-            told("--state", &put);
-            self.again = put.iter().map(|put| put.id).collect();
-            left.lost.iter().for_each(|lost| warn!("--state: {lost}"));
-        }
-        let (put, _) = table.apply(std::mem::take(&mut config.listed), false)?;
-        told("--faults", &put);
-        self.asked.extend(put.iter().map(|put| put.id));
-        for fault in std::mem::take(&mut config.faults) {
-            let (faults, theirs) = (vec![fault], self.asked.clone());
-            let applied = self.left.is_some();
-            let put = table.put_all(Change { faults, applied, theirs, ..Change::default() })?;
-            told("--fault", &put);
-            self.asked.extend(put.iter().map(|put| put.id));
-        }
+        let Some(left) = &mut self.left else {
+            return in_turn(table, config, |(option, _), put| told(option, put));
+        };
+        let alone = Alone::of(&table.aside(), config)?;
+        let (put, _) = table.apply(std::mem::take(&mut left.faults), false)?;
+        told("--state", &put);
+        self.again = put.iter().map(|put| put.id).collect();
+        left.lost.iter().for_each(|lost| warn!("--state: {lost}"));
+        let Alone { faults, options } = alone;
+        let put = table.put_all(Change { faults, applied: true, ..Change::default() })?;
+        self.asked = put.iter().map(|put| put.id).collect();
+        let by = |one: &'static str| {
+            let put = put.iter().zip(&options).filter(move |(_, option)| **option == one);
+            put.map(|(put, _)| put.clone()).collect::<Vec<Put>>()
+        };
+        told(LISTED, &by(LISTED));
+        by(SINGLE).chunks(1).for_each(|put| told(SINGLE, put));
         Ok(())
     }
 
@@ -96,6 +101,62 @@ impl Given {
     pub(super) fn left(self) -> Option<Left> {
         self.left
     }
+}
+
+/// What is asked for and comes to be in force where nothing was left.
+struct Alone {
+    /// With the methods that they have then.
+    faults: Vec<(Fault, Placement)>,
+    /// By which each is asked for.
+    options: Vec<&'static str>,
+}
+
+impl Alone {
+    /// # Errors
+    /// They are more than may be.
+    fn of(aside: &FaultTable, config: &mut RunConfig) -> Result<Alone, StartError> {
+        let mut asked = Vec::new();
+        in_turn(aside, config, |by, put| {
+            asked.extend(put.iter().map(|put| (put.id, by, Arc::clone(&put.fault))));
+        })?;
+        let in_force = aside.list();
+        let is_in_force = |id| in_force.iter().any(|listed| listed.id == id);
+        for (_, (option, _), fault) in asked.iter().filter(|(id, ..)| !is_in_force(*id)) {
+            let line = FaultWords::whole(fault).line();
+            info!("{option}: {line}: what is asked for after it takes its place");
+        }
+        let mut alone = Alone { faults: Vec::new(), options: Vec::new() };
+        for Listed { id, fault, methods, .. } in &in_force {
+            let by = asked.iter().find(|(asked, ..)| asked == id);
+            let Some((_, (option, placement), _)) = by else { continue };
+            let words = FaultWords::of(fault, *methods);
+            match words.fault() {
+                Ok(fault) => {
+                    alone.faults.push((fault, *placement));
+                    alone.options.push(option);
+                }
+                // As little is left of it when it is read from the file.
+                Err(why) => warn!("{option}: not set ({why}): {}", words.line()),
+            }
+        }
+        Ok(alone)
+    }
+}
+
+/// Sets what is asked for; after each step that is told, with the option and how it is placed.
+fn in_turn(
+    table: &FaultTable,
+    config: &mut RunConfig,
+    mut then: impl FnMut((&'static str, Placement), &[Put]),
+) -> Result<(), StartError> {
+    let (put, _) = table.apply(std::mem::take(&mut config.listed), false)?;
+    then((LISTED, Placement::Add), &put);
+    for (fault, placement) in std::mem::take(&mut config.faults) {
+        let faults = vec![(fault, placement)];
+        let put = table.put_all(Change { faults, ..Change::default() })?;
+        then((SINGLE, placement), &put);
+    }
+    Ok(())
 }
 
 fn tell(

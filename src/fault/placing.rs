@@ -40,8 +40,6 @@ pub struct Change {
     /// Whether they are a list of what is to be in force: what stands in the same words goes on, without a
     /// name and with its times, too.
     pub applied: bool,
-    /// What stands for others than these: of such a list none of it goes on.
-    pub theirs: Vec<FaultId>,
     /// Whether everything else is lifted: conditions and latches, too.
     pub prune: bool,
     /// What the dice of these faults are seeded with, if not as the table's.
@@ -102,11 +100,11 @@ pub(super) struct Staging {
     /// The methods that faults have lost.
     pub(super) withdrawn: MethodSet,
     pub(super) last_id: u64,
-    /// Those in force that are set again, under their names: what comes in one change takes nothing
-    /// from each other.
+    /// Those in force that are set again, under their names or in the same words: what comes in one change takes
+    /// nothing from each other.
     again: Vec<FaultId>,
-    /// Of a list that is applied: what stands without a name, whole, as the line that sets it. Each goes on for
-    /// one of the list.
+    /// Of a list that is applied: what stands without a name, whole, as the line that sets it, and goes on for one
+    /// of the list.
     nameless: Option<Vec<(FaultId, String)>>,
     /// The last number before the change.
     known: u64,
@@ -116,17 +114,10 @@ impl Staging {
     pub(super) fn new(rows: Vec<Row>, last_id: u64, change: &Change) -> Staging {
         let names: Vec<_> = change.faults.iter().filter_map(|(fault, _)| fault.name()).collect();
         let named = |row: &&Row| row.live.fault.name().is_some_and(|n| names.contains(&n));
-        let again = rows.iter().filter(named).map(|row| row.live.id).collect();
+        let mut again: Vec<_> = rows.iter().filter(named).map(|row| row.live.id).collect();
         let withdrawn = MethodSet::EMPTY;
-        let is_free = |row: &&Row| {
-            let (id, name) = (row.live.id, row.live.fault.name());
-            name.is_none() && is_whole(row) && !change.theirs.contains(&id)
-        };
-        let nameless = || {
-            let nameless = rows.iter().filter(is_free);
-            nameless.map(|row| (row.live.id, FaultWords::whole(&row.live.fault).line())).collect()
-        };
-        let nameless = change.applied.then(nameless);
+        let nameless = change.applied.then(|| going_on(&rows, &change.faults));
+        again.extend(nameless.iter().flatten().map(|(id, _)| *id));
         Staging { rows, new: Vec::new(), withdrawn, last_id, again, nameless, known: last_id }
     }
 
@@ -258,6 +249,20 @@ impl Staging {
         let in_force = |row: &Row| !row.methods.is_empty() && is_it(&row.live);
         self.rows.iter().position(in_force)
     }
+}
+
+/// Of what stands without a name, whole, that which these say in the same words, each for one of them.
+fn going_on(rows: &[Row], faults: &[(Fault, Placement)]) -> Vec<(FaultId, String)> {
+    let line = |fault: &Fault| FaultWords::whole(fault).line();
+    let nameless = rows.iter().filter(|row| row.live.fault.name().is_none() && is_whole(row));
+    let mut free: Vec<_> = nameless.map(|row| (row.live.id, line(&row.live.fault))).collect();
+    let wanted = faults.iter().map(|(fault, _)| fault).filter(|fault| fault.name().is_none());
+    let going = wanted.filter_map(|fault| {
+        let wanted = line(fault);
+        let place = free.iter().position(|(_, known)| *known == wanted)?;
+        Some(free.remove(place))
+    });
+    going.collect()
 }
 
 /// Whether two without names are one condition, or one latch, of which the same paths may have one only.

@@ -84,6 +84,12 @@ impl FaultTable {
         })
     }
 
+    /// An empty one to try faults in, that no operation asks.
+    #[must_use]
+    pub(crate) fn aside(&self) -> Arc<FaultTable> {
+        FaultTable::new(Arc::clone(&self.line), Some(self.seed))
+    }
+
     /// Puts a fault in force, behind those of its rank; in one step with what it replaces.
     ///
     /// # Errors

@@ -266,18 +266,22 @@ fn a_list_that_is_applied_again_changes_nothing() {
 }
 
 #[test]
-fn of_what_stands_for_another_nothing_goes_on() {
-    let table = table();
-    let line = "error EIO -m read";
-    applied(&table, &[line, line], false);
-    let put = |theirs: &[u64]| {
-        let theirs = theirs.iter().copied().map(FaultId).collect();
-        let faults = vec![(fault(line), Placement::Add)];
-        let change = Change { faults, applied: true, theirs, ..Change::default() };
-        let put = table.put_all(change).unwrap();
-        (put[0].id.0, put[0].unchanged)
+fn what_goes_on_neither_takes_from_what_comes_with_it_nor_loses_to_it() {
+    let (delay, error, hang) = ("delay 1ms -m read", "error EIO -m read", "hang -m read");
+    let put = |table: &FaultTable, lines: &[(&str, Placement)]| {
+        let faults = lines.iter().map(|(line, placement)| (fault(line), *placement)).collect();
+        let change = Change { faults, applied: true, ..Change::default() };
+        table.put_all(change).unwrap();
+        ids(table)
     };
-    assert_eq!([put(&[]), put(&[1]), put(&[1, 2])], [(1, true), (2, true), (3, false)]);
+    let (replace, add) = (Placement::Replace, Placement::Add);
+    for together in [[(error, replace), (delay, add)], [(delay, replace), (error, add)]] {
+        let table = table();
+        applied(&table, &[delay, hang], false);
+        // The hang is of nobody, and goes to a new one that replaces.
+        let left: &[u64] = if together[0].0 == error { &[1, 3] } else { &[1, 2, 3] };
+        assert_eq!(put(&table, &together), left, "{together:?}");
+    }
 }
 
 #[test]
