@@ -124,6 +124,20 @@ fn a_manager_that_has_no_room_for_a_while_is_told_of_the_start_all_the_same() {
     mount.signal(Signal::TERM);
     assert_eq!(manager.next().lines().next(), Some("STOPPING=1"), "and nothing between");
     assert!(mount.wait().success());
+    // Where somebody looks at the mount the status is his: it may not be well any more.
+    manager.fill();
+    let mut mount = Mount::run(manager.starts(Some(300)), scratch(), &[] as &[&str]);
+    mount.wait_until_logged("the service manager has no room for READY=1");
+    let (mut told, began) = (Vec::new(), Instant::now());
+    let has = |told: &[String], wanted: &str| told.iter().any(|told| told.starts_with(wanted));
+    while !has(&told, "READY=1") || !has(&told, "WATCHDOG=1\nSTATUS=") {
+        assert!(began.elapsed() < PATIENCE, "{told:?}");
+        told.push(manager.next());
+    }
+    assert!(told.iter().any(|told| told == "READY=1"), "{told:?}");
+    mount.signal(Signal::TERM);
+    manager.wait_for("STOPPING=1");
+    assert!(mount.wait().success());
     // Nor does the end wait for room.
     manager.fill();
     let mut mount = Mount::run(manager.starts(None), scratch(), &[] as &[&str]);

@@ -51,10 +51,9 @@ impl Manager {
         Ok(Manager { socket, address })
     }
 
-    fn tell(&self, what: &str) {
-        if let Err(error) = self.send(what) {
-            lost(what, &error);
-        }
+    /// Whether it is told.
+    fn tell(&self, what: &str) -> bool {
+        self.send(what).inspect_err(|error| lost(what, error)).is_ok()
     }
 
     /// Tells what there was no room for, again and again, until it is taken or the end has come.
@@ -107,10 +106,12 @@ impl Service {
         };
         let manager = Manager::at(&of.socket, PATIENCE).map(Arc::new);
         let (manager, end) = (manager.inspect_err(cannot).ok()?, Arc::new(End::default()));
-        let teller = tell_ready(of, &end, format!("READY=1\n{status}"));
+        let teller = tell_ready(of, &end, &status);
         let teller = teller.inspect_err(cannot).unwrap_or_default();
         if let Some(patience) = of.watchdog {
-            let looks = Looks { manager: Arc::clone(&manager), patience, health, status };
+            let status_is_due = teller.is_some();
+            let manager = Arc::clone(&manager);
+            let looks = Looks { manager, patience, health, status, status_is_due };
             if let Err(error) = looks.begin(&end) {
                 warn!("the watchdog is not fed: {}", strip(&error));
             }
@@ -119,12 +120,14 @@ impl Service {
     }
 }
 
-/// The start does not wait for room: a thread does, which is returned then.
+/// The start does not wait for room: a thread does, which is returned then. By the time that there is some the
+/// status may be another: who looks tells it, if somebody does.
 fn tell_ready(
     of: &Supervision,
     end: &Arc<End>,
-    ready: String,
+    status: &str,
 ) -> io::Result<Option<JoinHandle<()>>> {
+    let ready = format!("READY=1\n{status}");
     let manager = Manager::at(&of.socket, SPELL)?;
     manager.socket.set_nonblocking(true)?;
     match manager.send(&ready) {
@@ -137,9 +140,10 @@ fn tell_ready(
     }
     warn!("the service manager has no room for {}: it is told once it has", word(&ready));
     manager.socket.set_nonblocking(false)?;
+    let late = if of.watchdog.is_some() { word(&ready).to_owned() } else { ready };
     let end = Arc::clone(end);
     let thread = thread::Builder::new().name("slowfs-ready".to_owned());
-    thread.spawn(move || manager.insist(&ready, &end)).map(Some)
+    thread.spawn(move || manager.insist(&late, &end)).map(Some)
 }
 
 impl Drop for Service {
@@ -186,6 +190,8 @@ struct Looks {
     health: Arc<dyn Health>,
     /// Of a mount that is well.
     status: String,
+    /// It is not told yet, or another one is.
+    status_is_due: bool,
 }
 
 impl Looks {
@@ -195,7 +201,7 @@ impl Looks {
         thread.spawn(move || self.go_on(&end)).map(drop)
     }
 
-    fn go_on(self, end: &End) {
+    fn go_on(mut self, end: &End) {
         let mut is_well = true;
         loop {
             let began = Instant::now();
@@ -211,12 +217,14 @@ impl Looks {
             }
             match &found {
                 Ok(()) => {
-                    let again = if is_well { "" } else { &*self.status };
-                    self.manager.tell(format!("WATCHDOG=1\n{again}").trim_end());
+                    let status = if self.status_is_due { &*self.status } else { "" };
+                    let is_told = self.manager.tell(format!("WATCHDOG=1\n{status}").trim_end());
+                    self.status_is_due &= !is_told;
                 }
                 Err(why) if is_well => {
                     warn!("{why}: the watchdog is not fed");
                     self.manager.tell(&format!("STATUS={}", visible(why)));
+                    self.status_is_due = true;
                 }
                 Err(_) => {}
             }
