@@ -180,7 +180,9 @@ done_with
 #[test]
 fn an_ordinary_user_mounts_what_fstab_lets_users_mount() {
     alone(
-        r#"with_links
+        r#"program_for_users
+program=$PWD/bin/slowfs
+with_links
 device_for_users
 echo "$PWD/raw $PWD/mnt fuse.slowfs noauto,user,listen=127.0.0.1:9191 0 0" >fstab
 mount --bind fstab /etc/fstab
