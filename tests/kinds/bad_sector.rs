@@ -1,6 +1,7 @@
 //! `bad-sector`: what is bad cannot be read until it is written whole, and all else can.
 
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -69,10 +70,10 @@ fn a_write_of_all_of_it_heals_it_and_one_of_a_part_does_not() {
         let fault = if sticky { format!("{FIFTH} --sticky") } else { FIFTH.to_owned() };
         let mount = mount_with(&format!("{fault} --unit 4KiB"), PAGES * PAGE);
         let file = open(&mount, flags);
-        file.write_all_at(&[b'b'; PAGE - 1], 5 * PAGE as u64).unwrap();
+        file.write_all_at(&black_box([b'b'; PAGE - 1]), 5 * PAGE as u64).unwrap();
         file.write_all_at(b"b", 6 * PAGE as u64 - 1).unwrap();
         assert_eq!(pages(&file), but_for_the_fifth(None), "{flags:o}");
-        file.write_all_at(&[b'c'; PAGE], 5 * PAGE as u64).unwrap();
+        file.write_all_at(&black_box([b'c'; PAGE]), 5 * PAGE as u64).unwrap();
         let healed = (!sticky).then_some(b'c');
         assert_eq!(pages(&file), but_for_the_fifth(healed), "{flags:o} {sticky}");
     }
@@ -92,7 +93,7 @@ fn a_mapped_page_that_is_bad_is_a_bus_error() {
     let spared = read(&[]);
     assert_eq!(String::from_utf8_lossy(&spared.stdout).trim(), "1455", "{spared:?}");
     assert_eq!(read(&["all"]).status.signal(), Some(libc::SIGBUS));
-    open(&mount, 0).write_all_at(&[b'a'; PAGE], 5 * PAGE as u64).unwrap();
+    open(&mount, 0).write_all_at(&black_box([b'a'; PAGE]), 5 * PAGE as u64).unwrap();
     assert_eq!(String::from_utf8_lossy(&read(&["all"]).stdout).trim(), "1552");
 }
 

@@ -1,6 +1,7 @@
 //! `corrupt`: spoilt are so many spots of what is asked for, and nothing else; on reads nothing is stored.
 
 use std::fs;
+use std::hint::black_box;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
@@ -53,7 +54,7 @@ fn a_write_stores_other_bytes_in_so_many_spots() {
             // Open, it stays cached though others have the kernel drop what is not in use.
             let file = open(&mount, flags);
             assert_eq!(told(&mount), expected(8192, &[]), "and so it is cached");
-            assert_eq!(file.write_at(&[b'b'; 4096], 1024).unwrap(), 4096, "{how}");
+            assert_eq!(file.write_at(&black_box([b'b'; 4096]), 1024).unwrap(), 4096, "{how}");
             check(&mount, how, 1024..5120, 3);
         }
         let mount = mount_with(&format!("corrupt {how} --spots 2 -m write -r .*/f"), 8192);
@@ -85,7 +86,7 @@ fn asynchronous_writes_are_spoilt_alike() {
 #[test]
 fn an_append_is_spoilt_where_it_came_to_be() {
     let mount = mount_with("corrupt zero -m write -r .*/f", 4096);
-    assert_eq!(open(&mount, libc::O_APPEND).write_at(&[b'b'; 4096], 0).unwrap(), 4096);
+    assert_eq!(open(&mount, libc::O_APPEND).write_at(&black_box([b'b'; 4096]), 0).unwrap(), 4096);
     check(&mount, "zero", 4096..8192, 1);
 }
 
@@ -125,7 +126,7 @@ fn a_read_is_answered_what_was_there_before() {
     };
     assert_eq!(read(), expected(8192, &[]));
     assert_eq!(counts(&mount), (0, 1), "nothing was written over");
-    assert_eq!(file.write_at(&[b'b'; 2048], 1024).unwrap(), 2048);
+    assert_eq!(file.write_at(&black_box([b'b'; 2048]), 1024).unwrap(), 2048);
     assert_eq!(copied(&mount, 4096, 512), 512);
     let stored = expected(8192, &[(1024, 3072), (4096, 4608)]);
     for _ in 0..9 {
@@ -139,7 +140,7 @@ fn a_read_is_answered_what_was_there_before() {
     assert_eq!(injections.len(), 18);
     assert!(injections.iter().all(|one| one.state == "transient" && one.len == 512));
     // What was there before the last write, and nothing of a write that was there before.
-    file.write_all_at(&[b'c'; 2048], 1024).unwrap();
+    file.write_all_at(&black_box([b'c'; 2048]), 1024).unwrap();
     let is_older = |bytes: &[u8]| bytes[1024..3072].contains(&b'a');
     assert!(!(0..9).any(|_| is_older(&read())));
     assert_eq!(persisted(&mount)[1024..3072], [b'c'; 2048]);
@@ -170,7 +171,7 @@ fn what_is_hidden_keeps_its_time() {
         let mount = mount_with(&format!("corrupt flip {hidden} -m write"), 4096);
         let time = || fs::metadata(mount.raw().join("f")).unwrap().modified().unwrap();
         let before = time();
-        open(&mount, 0).write_all_at(&[b'b'; 4096], 0).unwrap();
+        open(&mount, 0).write_all_at(&black_box([b'b'; 4096]), 0).unwrap();
         assert_eq!(time() > before, moves, "{hidden}");
         assert_eq!(bits(&persisted(&mount), &[b'b'; 4096]), 1, "{hidden}");
     }

@@ -2,6 +2,7 @@
 //! (`device.py`) and fed with what arrived.
 
 use std::fs::{self, File, OpenOptions};
+use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -180,7 +181,7 @@ fn each_of_more_than_a_thousand_files_is_synced_as_the_model_does() {
     (1..=FILES).for_each(|n| fs::write(mount.raw().join(format!("small{n}")), "").unwrap());
     let mut client = mount.client();
     client.trace_start(&METHODS.map(str::to_owned), "", false).unwrap();
-    (1..=FILES).for_each(|n| file(n).write_all_at(&[b'x'; 1000], 0).unwrap());
+    (1..=FILES).for_each(|n| file(n).write_all_at(&black_box([b'x'; 1000]), 0).unwrap());
     thread::scope(|scope| {
         scope.spawn(|| open(&mount, 0).write_all_at(&vec![b'y'; 1 << 20], 0).unwrap());
         wait_for("the large one to wait", || {

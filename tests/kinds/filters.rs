@@ -1,6 +1,7 @@
 //! Filters of every fault, and which of its matches it fires on.
 
 use std::fs;
+use std::hint::black_box;
 use std::io::{BufRead, BufReader, Lines, Write as _};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -30,7 +31,7 @@ fn filters_let_only_their_own_requests_through() {
         let written = file.write_at(&vec![b'b'; len], offset);
         assert_eq!(written.is_err(), fails, "{offset} {len}");
     }
-    assert!(file.write_at(&[b'b'; 200], 4096).is_ok(), "too large");
+    assert!(file.write_at(&black_box([b'b'; 200]), 4096).is_ok(), "too large");
     let mount = mount_with("error EIO -m write -r .*/f --flags sync", 8192);
     assert!(open(&mount, 0).write_at(b"b", 0).is_ok());
     assert_eq!(errno_of(open(&mount, libc::O_SYNC).write_at(b"b", 0)), EIO);

@@ -1,6 +1,7 @@
 //! `full`: to the block what is left, and what comes back.
 
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, chown};
 use std::path::Path;
@@ -55,12 +56,12 @@ fn a_disk_is_filled_to_the_block_and_as_much_comes_back() {
         let mount = on(&disk, "full --free 1MiB");
         assert_eq!(left(&mount), MIB);
         let half = create(&mount, "half");
-        half.write_all_at(&[b'x'; 300 << 10], 0).unwrap();
+        half.write_all_at(&black_box([b'x'; 300 << 10]), 0).unwrap();
         half.write_all_at(b"x", 301 << 10).unwrap();
         assert_eq!(left(&mount), MIB - (304 << 10), "in blocks of 4 KiB");
         assert_eq!(fill(&create(&mount, "rest"), 100_000), MIB - (304 << 10));
         assert_eq!(left(&mount), 0);
-        half.write_all_at(&[b'y'; 300 << 10], 0).unwrap();
+        half.write_all_at(&black_box([b'y'; 300 << 10]), 0).unwrap();
         for round in 0..2 {
             for name in ["half", "rest", "again"] {
                 let _ = fs::remove_file(mount.mnt().join(name));
@@ -120,14 +121,14 @@ fn holes_and_what_is_there_take_nothing_and_what_is_cut_comes_back() {
         assert_eq!(left(&mount), 0);
         assert_eq!(errno_of(file.write_at(b"x", 16 << 20)), ENOSPC, "a hole");
         for block in 0..16 {
-            file.write_all_at(&[b'y'; BLOCK], block << 20).unwrap();
+            file.write_all_at(&black_box([b'y'; BLOCK]), block << 20).unwrap();
         }
         let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         fallocate(&file, punch, 0, 2 << 20).unwrap();
         assert_eq!(left(&mount), 2 * BLOCK as u64);
         file.set_len(9 << 20).unwrap();
         assert_eq!(left(&mount), 9 * BLOCK as u64);
-        file.write_all_at(&[b'x'; 9 * BLOCK], 64 << 20).unwrap();
+        file.write_all_at(&black_box([b'x'; 9 * BLOCK]), 64 << 20).unwrap();
         assert_eq!(left(&mount), 0);
         // Over another: that is gone.
         fs::write(mount.mnt().join("g"), []).unwrap();
@@ -202,7 +203,7 @@ fn an_allocation_is_done_whole_or_not_and_is_written_to_for_nothing() {
         assert_eq!((left(&mount), file.metadata().unwrap().blocks()), (64 << 10, 0));
         allocate(64 << 10).unwrap();
         assert_eq!(left(&mount), 0);
-        file.write_all_at(&[b'x'; 64 << 10], 0).unwrap();
+        file.write_all_at(&black_box([b'x'; 64 << 10]), 0).unwrap();
         assert_eq!(errno_of(file.write_at(b"x", 64 << 10)), ENOSPC);
     }
 }
@@ -217,13 +218,13 @@ fn what_is_allocated_ahead_in_a_file_with_holes_is_there() {
         fallocate(&file, FallocateFlags::empty(), 512 << 10, 64 << 10).unwrap();
         assert_eq!(left(&mount), 0);
         assert_eq!(errno_of(file.write_at(b"x", 508 << 10)), ENOSPC, "a hole");
-        file.write_all_at(&[b'x'; 64 << 10], 512 << 10).unwrap();
+        file.write_all_at(&black_box([b'x'; 64 << 10]), 512 << 10).unwrap();
         assert_eq!(left(&mount), 0);
         file.set_len(0).unwrap();
         file.set_len(16 << 10).unwrap();
         fallocate(&file, FallocateFlags::KEEP_SIZE, 16 << 10, 64 << 10).unwrap();
         assert_eq!(errno_of(file.write_at(b"x", 0)), ENOSPC, "a hole before what is ahead");
-        file.write_all_at(&[b'x'; 64 << 10], 16 << 10).unwrap();
+        file.write_all_at(&black_box([b'x'; 64 << 10]), 16 << 10).unwrap();
     }
 }
 
@@ -316,8 +317,8 @@ fn it_may_be_for_some_files_and_then_df_shows_the_backings() {
     assert!(told.contains("df and statfs do not show it"), "{told}");
     let [own, other] = ["own", "other"].map(|name| create(&mount, name));
     chown(mount.mnt().join("own"), Some(1234), None).unwrap();
-    own.write_all_at(&[b'x'; BLOCK], 0).unwrap();
-    other.write_all_at(&[b'x'; 9 * BLOCK], 0).unwrap();
+    own.write_all_at(&black_box([b'x'; BLOCK]), 0).unwrap();
+    other.write_all_at(&black_box([b'x'; 9 * BLOCK]), 0).unwrap();
     assert_eq!(errno_of(own.write_at(b"x", BLOCK as u64)), EDQUOT);
     assert!(left(&mount) > before / 2);
     // Whose it is may change.
@@ -329,7 +330,7 @@ fn it_may_be_for_some_files_and_then_df_shows_the_backings() {
     mount.clear();
     set(&["full", "--free", "0", "-r", ".*/own"]);
     assert_eq!(errno_of(own.write_at(b"x", BLOCK as u64)), ENOSPC);
-    other.write_all_at(&[b'x'; 9 * BLOCK], 0).unwrap();
+    other.write_all_at(&black_box([b'x'; 9 * BLOCK]), 0).unwrap();
 }
 
 #[test]
@@ -370,7 +371,7 @@ fn what_does_not_fit_is_told_by_no_fault_that_tells_success() {
         let faults = ["--fault", "full --free 40KiB", "--fault", fault];
         let mount = Mount::over(disk.directory(), &faults);
         let file = create(&mount, "f");
-        assert_eq!(file.write_at(&[b'x'; 96 << 10], 0).unwrap(), ROOM, "{fault}");
+        assert_eq!(file.write_at(&black_box([b'x'; 96 << 10]), 0).unwrap(), ROOM, "{fault}");
         let bytes = fs::read(mount.raw().join("f")).unwrap();
         assert_eq!(bytes.len(), ROOM, "{fault}: how far it has grown");
         let kept = bytes.iter().filter(|byte| **byte == b'x').count();

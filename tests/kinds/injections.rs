@@ -1,6 +1,7 @@
 //! Injections: each is known by its bytes, ends where it is written over, and can be healed.
 
 use std::fs;
+use std::hint::black_box;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::Command;
 use std::thread;
@@ -50,7 +51,7 @@ fn each_injection_is_known_by_its_bytes_and_healed() {
             let mount = mount_with(&format!("{kind} -m write -r .*/f --name it"), 8192);
             let file = open(&mount, flags);
             assert_eq!(told(&mount), expected(8192, &[]), "and so it is cached");
-            let _ = file.write_at(&[b'b'; 2048], 1024);
+            let _ = file.write_at(&black_box([b'b'; 2048]), 1024);
             let (is, should) = (persisted(&mount), expected(8192, &[(1024, 3072)]));
             let all = injections(&mount);
             assert_eq!(all.len(), spots, "{kind}");
@@ -82,9 +83,9 @@ fn each_injection_is_known_by_its_bytes_and_healed() {
 fn what_is_written_since_is_left_alone() {
     let mount = mount_with("lost-write -m write -r .*/f --count 1", 16384);
     let file = open(&mount, 0);
-    file.write_all_at(&[b'b'; 12288], 0).unwrap();
+    file.write_all_at(&black_box([b'b'; 12288]), 0).unwrap();
     // The same bytes as are there: nobody could tell by them.
-    file.write_all_at(&[b'a'; 100], 50).unwrap();
+    file.write_all_at(&black_box([b'a'; 100]), 50).unwrap();
     let mut mapped = Mapping::new(&file, 8192, libc::MAP_SHARED).unwrap();
     mapped[4096..8192].fill(b'c');
     mapped.sync().unwrap();
@@ -110,8 +111,8 @@ fn what_is_written_since_is_left_alone() {
 fn what_is_written_over_whole_is_over() {
     let mount = mount_with("corrupt flip -m write -r .*/f --count 1", 8192);
     let file = open(&mount, 0);
-    file.write_all_at(&[b'b'; 4096], 0).unwrap();
-    file.write_all_at(&[b'c'; 4096], 0).unwrap();
+    file.write_all_at(&black_box([b'b'; 4096]), 0).unwrap();
+    file.write_all_at(&black_box([b'c'; 4096]), 0).unwrap();
     assert_eq!(states(&mount), ["overwritten"]);
     assert_eq!(mount.client().heal(&[1], 0).unwrap()[0].outcome, "overwritten");
     assert_eq!(persisted(&mount)[..4096], [b'c'; 4096]);
@@ -121,7 +122,7 @@ fn what_is_written_over_whole_is_over() {
 #[test]
 fn what_others_change_behind_the_mount_is_left_alone() {
     let mount = mount_with("corrupt zero -m write", 4096);
-    open(&mount, 0).write_all_at(&[b'b'; 4096], 0).unwrap();
+    open(&mount, 0).write_all_at(&black_box([b'b'; 4096]), 0).unwrap();
     fs::write(mount.raw().join("f"), [b'x'; 4096]).unwrap();
     assert_eq!(healed(&mount), ["overwritten"]);
     assert_eq!(persisted(&mount), [b'x'; 4096]);
@@ -130,7 +131,7 @@ fn what_others_change_behind_the_mount_is_left_alone() {
 #[test]
 fn what_others_change_behind_the_mount_is_what_should_be_there_once_it_rots() {
     let mount = mount_with("corrupt zero -m write", 4096);
-    open(&mount, 0).write_all_at(&[b'b'; 4096], 0).unwrap();
+    open(&mount, 0).write_all_at(&black_box([b'b'; 4096]), 0).unwrap();
     // Some of it is as it was.
     let others: Vec<u8> = [b"x", [0].as_slice()].concat().repeat(2048);
     fs::write(mount.raw().join("f"), &others).unwrap();
@@ -149,7 +150,7 @@ fn a_write_that_was_held_ends_what_it_writes_over() {
     let _clear = mount.clear_on_drop();
     let file = open(&mount, 0);
     thread::scope(|scope| {
-        let writer = scope.spawn(|| file.write_all_at(&[b'b'; 4096], 0));
+        let writer = scope.spawn(|| file.write_all_at(&black_box([b'b'; 4096]), 0));
         wait_for("the write to be held", || {
             (mount.client().list_faults().unwrap()[0].held == 1).then_some(())
         });
@@ -166,7 +167,7 @@ fn a_write_that_was_held_ends_what_it_writes_over() {
 fn a_file_is_found_by_its_inode_or_where_it_was_last() {
     let mount = mount_with("corrupt flip -m write", 4096);
     fs::create_dir(mount.mnt().join("d")).unwrap();
-    open(&mount, 0).write_all_at(&[b'b'; 4096], 0).unwrap();
+    open(&mount, 0).write_all_at(&black_box([b'b'; 4096]), 0).unwrap();
     fs::rename(mount.mnt().join("f"), mount.mnt().join("d/g")).unwrap();
     fs::rename(mount.mnt().join("d"), mount.mnt().join("e")).unwrap();
     // Then the kernel forgets all files.
@@ -193,7 +194,7 @@ fn what_was_only_answered_is_transient() {
     assert_eq!(one.expected_sha256, Some(sha(b"a")));
     assert_eq!(healed(&mount), [""; 0]);
     let mount = mount_with("short 100 -m write --count 1", 0);
-    assert_eq!(open(&mount, 0).write_at(&[b'b'; 300], 0).unwrap(), 100);
+    assert_eq!(open(&mount, 0).write_at(&black_box([b'b'; 300]), 0).unwrap(), 100);
     let one = injections(&mount).remove(0);
     assert_eq!((one.state.as_str(), one.offset, one.len), ("transient", 100, 200));
     assert_eq!(mount.client().heal(&[1], 0).unwrap()[0].outcome, "transient");
@@ -216,7 +217,7 @@ fn a_trace_names_the_injections_that_a_request_made() {
         let file = open(&mount, 0);
         let mut client = mount.client();
         client.trace_start(&[], ".*/f", true).unwrap();
-        let _ = file.write_at(&[b'b'; 2048], 0);
+        let _ = file.write_at(&black_box([b'b'; 2048]), 0);
         let _ = file.read_at(&mut [0; 2048], 0);
         let hits: Vec<_> = all_of(&mut client).into_iter().flat_map(|event| event.hits).collect();
         let (own, other): (Vec<_>, Vec<_>) =
@@ -296,7 +297,7 @@ fn the_commands_list_heal_and_rot() {
         command.args(args).args(["--addr", &mount.addr]).output().unwrap()
     };
     assert!(text_of(&run(&["injections"])).contains("no injections"));
-    open(&mount, 0).write_all_at(&[b'b'; 100], 7).unwrap();
+    open(&mount, 0).write_all_at(&black_box([b'b'; 100]), 7).unwrap();
     let table = text_of(&run(&["injections"]));
     assert!(table.contains("lost-write") && table.contains("standing"), "{table}");
     let json: Value = serde_json::from_slice(&run(&["injections", "--json"]).stdout).unwrap();

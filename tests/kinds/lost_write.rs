@@ -1,6 +1,7 @@
 //! `lost-write`: told as done, and nothing of it is; the size is what was told.
 
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use rustix::fs::{FallocateFlags, fallocate};
@@ -17,12 +18,12 @@ fn a_lost_write_is_told_and_not_there() {
         let mount = mount_with("lost-write -m write -r .*/f --count 1", 8192);
         let file = open(&mount, flags);
         assert_eq!(told(&mount), expected(8192, &[]), "and so it is cached");
-        assert_eq!(file.write_at(&[b'b'; 2048], 1024).unwrap(), 2048, "{flags:o}");
+        assert_eq!(file.write_at(&black_box([b'b'; 2048]), 1024).unwrap(), 2048, "{flags:o}");
         assert_eq!(persisted(&mount), expected(8192, &[]), "{flags:o}");
         let mut read = vec![0; 8192];
         file.read_exact_at(&mut read, 0).unwrap();
         assert_eq!(read, persisted(&mount), "{flags:o}: what the cache had is dropped");
-        file.write_all_at(&[b'b'; 512], 1024).unwrap();
+        file.write_all_at(&black_box([b'b'; 512]), 1024).unwrap();
         assert_eq!(persisted(&mount), expected(8192, &[(1024, 1536)]), "only one is lost");
     }
 }
@@ -40,7 +41,7 @@ fn what_is_lost_of_a_file_that_grows_is_a_hole() {
             fs::write(&raw, vec![b'a'; at]).unwrap();
             let before = blocks();
             let file = open(&mount, libc::O_APPEND);
-            assert_eq!(file.write_at(&[b'b'; LEN], at as u64).unwrap(), LEN);
+            assert_eq!(file.write_at(&black_box([b'b'; LEN]), at as u64).unwrap(), LEN);
             let bytes = persisted(&mount);
             assert_eq!((bytes.len(), told(&mount)), (at + LEN, bytes.clone()));
             assert_eq!(bytes[..at + stored], expected(at + stored, &[(at, at + stored)]), "{kind}");
@@ -59,11 +60,11 @@ fn the_block_in_which_a_lost_write_ends_keeps_what_it_has() {
         let ahead = File::create_new(&raw).unwrap();
         fallocate(&ahead, FallocateFlags::KEEP_SIZE, 0, 64 << 10).unwrap();
         let blocks = fs::metadata(&raw).unwrap().blocks();
-        ahead.write_all_at(&[b'a'; 100], 0).unwrap();
+        ahead.write_all_at(&black_box([b'a'; 100]), 0).unwrap();
         let file = open(&mount, 0);
-        assert_eq!(file.write_at(&[b'b'; 200], 100).unwrap(), 200);
+        assert_eq!(file.write_at(&black_box([b'b'; 200]), 100).unwrap(), 200);
         assert_eq!(persisted(&mount), [[b'a'; 100].as_slice(), &[0; 200]].concat());
-        assert_eq!(file.write_at(&[b'b'; 9000], 300).unwrap(), 9000);
+        assert_eq!(file.write_at(&black_box([b'b'; 9000]), 300).unwrap(), 9000);
         assert_eq!(persisted(&mount).len(), 9300);
         assert_eq!(fs::metadata(&raw).unwrap().blocks(), blocks, "what was allocated ahead");
     }
@@ -95,7 +96,7 @@ fn what_is_hidden_shows_once_the_cache_is_passed_by() {
     let time = || fs::metadata(mount.raw().join("f")).unwrap().modified().unwrap();
     let (file, before) = (open(&mount, 0), time());
     assert_eq!(told(&mount), expected(4096, &[]), "and so it is cached");
-    file.write_all_at(&[b'b'; 100], 0).unwrap();
+    file.write_all_at(&black_box([b'b'; 100]), 0).unwrap();
     assert_eq!(time(), before);
     let mut read = [0; 100];
     file.read_exact_at(&mut read, 0).unwrap();

@@ -1,6 +1,7 @@
 //! `full -r`: names move the space of files, and of directories with all that is in them.
 
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -47,8 +48,9 @@ impl Partly {
     fn left(&self) -> usize {
         let probe = self.at("in/probe");
         let file = File::create_new(&probe).unwrap();
-        let bytes =
-            (0_u64..).take_while(|n| file.write_at(&[b'x'; BLOCK], n << 12).is_ok()).count();
+        let bytes = (0_u64..)
+            .take_while(|n| file.write_at(&black_box([b'x'; BLOCK]), n << 12).is_ok())
+            .count();
         file.set_len(0).unwrap();
         fs::remove_file(probe).unwrap();
         (bytes * BLOCK) >> 10
@@ -218,12 +220,12 @@ fn a_file_that_is_written_while_it_comes_and_goes_is_counted_once() {
         let writer = scope.spawn(|| {
             for round in 0..300_u64 {
                 let block = round % 8;
-                file.write_all_at(&[b'y'; BLOCK], block << 12).unwrap();
+                file.write_all_at(&black_box([b'y'; BLOCK]), block << 12).unwrap();
                 let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
                 fallocate(&file, punch, block << 12, BLOCK as u64).unwrap();
             }
             file.set_len(0).unwrap();
-            file.write_all_at(&[b'y'; 3 * BLOCK], 0).unwrap();
+            file.write_all_at(&black_box([b'y'; 3 * BLOCK]), 0).unwrap();
         });
         while !writer.is_finished() {
             partly.rename("out/a", "in/a").unwrap();

@@ -1,6 +1,7 @@
 //! `torn-write`: the bytes persisted are those kept and no others.
 
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::os::unix::fs::{FileExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -18,7 +19,7 @@ fn a_torn_write_persists_what_is_kept_and_nothing_else() {
         let mount = mount_with("torn-write units:0,3 -m write -r .*/f", 8192);
         let file = open(&mount, flags);
         assert_eq!(told(&mount), expected(8192, &[]), "and so it is cached");
-        assert_eq!(file.write_at(&[b'b'; 2048], 1024).unwrap(), 2048, "{flags:o}");
+        assert_eq!(file.write_at(&black_box([b'b'; 2048]), 1024).unwrap(), 2048, "{flags:o}");
         let kept = expected(8192, &[(1024, 1536), (2560, 3072)]);
         assert_eq!(persisted(&mount), kept, "{flags:o}");
         let mut read = vec![0; 8192];
@@ -42,7 +43,7 @@ fn what_is_stored_through_a_mapping_is_torn_when_it_is_written_back() {
 #[test]
 fn a_torn_append_leaves_zeros_and_the_size_that_was_told() {
     let mount = mount_with("torn-write prefix:100 -m write", 0);
-    assert_eq!(open(&mount, libc::O_APPEND).write_at(&[b'b'; 1000], 0).unwrap(), 1000);
+    assert_eq!(open(&mount, libc::O_APPEND).write_at(&black_box([b'b'; 1000]), 0).unwrap(), 1000);
     let bytes = persisted(&mount);
     assert_eq!((bytes.len(), &bytes[..100]), (1000, &[b'b'; 100][..]));
     assert!(bytes[100..].iter().all(|byte| *byte == 0));
@@ -54,7 +55,7 @@ fn what_is_lost_whole_is_not_told_from_the_cache() {
     let mount = mount_with("torn-write prefix:0 -m write", 4096);
     let file = open(&mount, 0);
     assert_eq!(told(&mount), expected(4096, &[]));
-    file.write_all_at(&[b'b'; 100], 0).unwrap();
+    file.write_all_at(&black_box([b'b'; 100]), 0).unwrap();
     let mut read = [0; 100];
     file.read_exact_at(&mut read, 0).unwrap();
     assert_eq!(read, [b'a'; 100]);
@@ -65,7 +66,7 @@ fn what_is_lost_whole_is_not_told_from_the_cache() {
 fn a_torn_write_may_fail_or_end_its_caller() {
     let mount = mount_with("torn-write prefix:100 --and 'error EIO' -m write", 500);
     let file = open(&mount, 0);
-    assert_eq!(errno_of(file.write_at(&[b'b'; 1000], 0)), EIO);
+    assert_eq!(errno_of(file.write_at(&black_box([b'b'; 1000]), 0)), EIO);
     assert_eq!(persisted(&mount), expected(500, &[(0, 100)]), "no success told, no size to keep");
     drop(file);
     let mount = mount_with("torn-write prefix:100 --and kill -m write", 1000);
@@ -149,7 +150,7 @@ fn mount_over(beneath: &Mount, fault: &str) -> Mount {
 fn the_size_that_was_told_is_kept_on_a_backing_without_fallocate() {
     let beneath = mount_with("error EOPNOTSUPP -m fallocate", 0);
     let mount = mount_over(&beneath, "torn-write prefix:100 -m write");
-    open(&mount, 0).write_all_at(&[b'b'; 1000], 0).unwrap();
+    open(&mount, 0).write_all_at(&black_box([b'b'; 1000]), 0).unwrap();
     let bytes = persisted(&beneath);
     assert_eq!((bytes.len(), &bytes[..100]), (1000, &[b'b'; 100][..]));
 }
@@ -162,7 +163,7 @@ fn the_time_of_modification_moves_on_when_a_later_part_fails() {
     // Later than the clock, which would move it by itself.
     let before = SystemTime::now() + Duration::from_secs(1000);
     file.set_modified(before).unwrap();
-    assert_eq!(errno_of(file.write_at(&[b'b'; 2048], 0)), EIO);
+    assert_eq!(errno_of(file.write_at(&black_box([b'b'; 2048]), 0)), EIO);
     assert_eq!(persisted(&beneath), expected(8192, &[(0, 512)]));
     let after = fs::metadata(beneath.raw().join("f")).unwrap().modified().unwrap();
     assert!(after > before, "{after:?} {before:?}");
