@@ -80,7 +80,8 @@ impl Gate {
     }
 
     /// Counts the operation and rolls the dice, for each fault in order that matches one of its
-    /// subjects: at most once per fault. What stands adds up; the first fault that fires ends it. Returns what fired, or None.
+    /// subjects: at most once per fault. What stands adds up; the first fault that fires ends it. Returns
+    /// what fired, or None.
     #[must_use]
     pub fn decide(&self, subjects: &[&dyn Subject], op: &Operation<'_>) -> Option<Hit> {
         self.decide_by(subjects, op, |live| live.strike(op))

@@ -2,7 +2,8 @@
 //! another (flock(2)).
 //!
 //! Invariants: whoever has the lock on the file there, or on the first one that is to lie there, has the place. The
-//! directory is the one that its path without links names at that moment, and all that is done is done in it; it is not on the mount of this run.
+//! directory is the one that its path without links names at that moment. It is not on the mount of this run, and all
+//! that is done is done in it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
