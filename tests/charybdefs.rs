@@ -210,3 +210,17 @@ refused port_open
 fn a_script_that_fails_fails_its_test() {
     alone("is_mounted mnt\necho done");
 }
+
+#[test]
+fn mounts_of_others_are_out_of_sight_whatever_their_names() {
+    alone(
+        r#"
+other='an other\x20mount'
+mkdir "$other"
+slowfs mount "$other" --subdir raw --listen none --daemon 2>log
+answers "$other"
+leave_others
+is_gone "$PWD/$other"
+"#,
+    );
+}

@@ -8,7 +8,13 @@ mkdir -p /run/slowfs
 mount -t tmpfs -o mode=755 none /run/slowfs
 install -d -m 700 -o 65534 -g 65534 /tmp/slowfs-65534
 mount -t tmpfs -o mode=700,uid=65534,gid=65534 none /tmp/slowfs-65534
-(findmnt -rn -t fuse.slowfs,fuse.charybdefs -o TARGET || true) | while read -r other; do umount -l "$other"; done
+leave_others() {
+    local other
+    (findmnt -rn -t fuse.slowfs,fuse.charybdefs -o TARGET || true) | while read -r other; do
+        umount -l "$(printf '%b' "$other")" # a space is \x20 there
+    done
+}
+leave_others
 mkdir -p raw mnt
 
 die() { echo "FAILED: $*" >&9; cat log said >&9 2>/dev/null || true; trap - ERR; exit 1; }
