@@ -41,7 +41,8 @@ class Postgres(SqlServer):
 
     def argv(self):
         options = ["listen_addresses=", f"unix_socket_directories={self.scratch}", "autovacuum=off",
-                   *self.more_options]
+                   # Room for what would else be segments of shared memory with names.
+                   "min_dynamic_shared_memory=4MB", *self.more_options]
         return [tool("postgres"), "-D", self.home, *(a for option in options for a in ("-c", option))]
 
     def client(self):
@@ -61,3 +62,18 @@ class Postgres(SqlServer):
             self.process.send_signal(2)  # Fast: it waits for no client.
             self.process.wait(60)
         self.kill()
+
+    # The segments that have names all the same.
+    shared = ()
+
+    def start(self):
+        super().start()
+        if self.alive():
+            maps = Path(f"/proc/{self.process.pid}/maps").read_text()
+            self.shared = set(re.findall(r"/dev/shm/PostgreSQL\.[0-9]+", maps))
+
+    def kill(self):
+        super().kill()
+        # Killed, it leaves them to its next start in the same directory, which may never come.
+        for segment in self.shared:
+            Path(segment).unlink(missing_ok=True)
