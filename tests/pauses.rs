@@ -11,12 +11,14 @@
 mod common;
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::io;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Mount, failing};
+use common::{Mount, failing, hanging, scratch, wait_for};
+use rustix::fs::{CWD, FileType, Mode};
 use slowfs::fault::FaultWords;
 
 /// More than there are notes while a fault is armed.
@@ -152,4 +154,108 @@ fn sends_none_once_cleared(method: &str, name: &str, call: Call) {
     thread::sleep(Duration::from_secs(1));
     let (after, few) = asked();
     assert!(after <= few, "{name}: {after} requests after a fault on {method}");
+}
+
+type Make = fn(&Path) -> io::Result<()>;
+
+/// What tells the kernel of an inode that it did not know.
+const TELLS: [(&str, Make); 6] = [
+    ("create", |path| File::create_new(path).map(drop)),
+    ("mkdir", |path| fs::create_dir(path)),
+    ("mknod", |path| Ok(rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0)?)),
+    ("symlink", |path| symlink("to", path)),
+    ("getattr", |path| fs::symlink_metadata(path).map(drop)),
+    ("readdir", |path| fs::read_dir(path.parent().unwrap())?.try_for_each(|entry| entry.map(drop))),
+];
+
+/// A mount that holds the answers of a method on such paths, and the id of what does so.
+fn holding_answers(method: &str, pattern: &str) -> (Mount, i64) {
+    let fault = format!("delay 1h --when after -m {method} -r {pattern}");
+    let mount = Mount::with(&["--fault", &fault]);
+    let id = mount.client().list_faults().unwrap()[0].id;
+    (mount, id)
+}
+
+fn is_met(error: io::Error) -> io::Result<()> {
+    if error.raw_os_error() == Some(libc::EIO) { Ok(()) } else { Err(error) }
+}
+
+fn meets(path: &Path) {
+    let met = fs::symlink_metadata(path).map(drop).map_err(|error| error.raw_os_error());
+    assert_eq!(met, Err(Some(libc::EIO)), "{}", path.display());
+}
+
+/// The kernel hears of a fault by inode, and does not know one whose answer is held.
+#[test]
+fn what_is_answered_late_meets_what_was_set_meanwhile() {
+    for (method, make) in TELLS {
+        let pattern = if method == "readdir" { ".*/dir" } else { ".*/new" };
+        let (mount, holds) = holding_answers(method, pattern);
+        let new = mount.mnt().join("dir/new");
+        fs::create_dir(mount.raw().join("dir")).unwrap();
+        if ["getattr", "readdir"].contains(&method) {
+            fs::write(mount.raw().join("dir/new"), "").unwrap();
+        }
+        thread::scope(|scope| {
+            let _free = mount.clear_on_drop();
+            let made = scope.spawn(|| make(&new));
+            wait_for("the answer to be held", || (mount.listed(holds).held == 1).then_some(()));
+            mount.add(&on(".*/new"));
+            assert!(mount.client().remove_fault(&holds.to_string()).unwrap());
+            // The kernel may ask for the attributes within the same system call.
+            let made = made.join().unwrap().or_else(is_met);
+            made.unwrap_or_else(|error| panic!("{method}: {error}"));
+            meets(&new);
+        });
+        let log = mount.log_text();
+        assert!(!log.contains("new to callers"), "{method}: nobody waits for it\n{log}");
+    }
+}
+
+/// The same where a directory is renamed meanwhile, below which the fault concerns it.
+#[test]
+fn what_is_answered_late_meets_its_new_path() {
+    let (mount, holds) = holding_answers("create", ".*/new");
+    let [dir, moved] = ["dir", "moved"].map(|name| mount.mnt().join(name));
+    fs::create_dir(&dir).unwrap();
+    mount.add(&on(".*/moved/new"));
+    thread::scope(|scope| {
+        let _free = mount.clear_on_drop();
+        let made = scope.spawn(|| File::create_new(dir.join("new")).map(drop));
+        wait_for("the answer to be held", || (mount.listed(holds).held == 1).then_some(()));
+        fs::rename(&dir, &moved).unwrap();
+        assert!(mount.client().remove_fault(&holds.to_string()).unwrap());
+        made.join().unwrap().or_else(is_met).unwrap();
+        meets(&moved.join("new"));
+    });
+}
+
+/// A listing tells of all its entries at once, when the backing has told of the last. Its caller then learns
+/// within a moment of a fault that was set meanwhile.
+#[test]
+fn a_listing_on_its_way_for_long_is_told_behind() {
+    let inner = Mount::new();
+    let scratch = scratch();
+    symlink(inner.mnt(), scratch.path().join("raw")).unwrap();
+    (0..4).for_each(|n| fs::write(inner.raw().join(format!("f{n}")), "").unwrap());
+    let outer = Mount::over(scratch, &[] as &[&str]);
+    // One of them takes long, whichever is the last.
+    let stuck = inner.add(&FaultWords {
+        pattern: ".*/f[0-9]".to_owned(),
+        ..hanging(&["getattr"]).with("after", "3")
+    });
+    thread::scope(|scope| {
+        let _free = inner.clear_on_drop();
+        let listed = scope.spawn(|| fs::read_dir(outer.mnt()).map(Iterator::count));
+        wait_for("the listing to be held", || (inner.listed(stuck).held == 1).then_some(()));
+        outer.add(&on(".*/f[0-9]"));
+        outer.wait_until_logged("3 files are new to callers");
+        assert!(inner.client().remove_fault(&stuck.to_string()).unwrap());
+        assert_eq!(listed.join().unwrap().unwrap(), 4);
+        let ended = Instant::now();
+        let missed = || (0..4).filter(|n| fs::metadata(outer.mnt().join(format!("f{n}"))).is_ok());
+        wait_for("all to be told", || (missed().count() == 0).then_some(()));
+        // What nobody tells is trusted for a second.
+        assert!(ended.elapsed() < Duration::from_millis(900), "{:?}", ended.elapsed());
+    });
 }

@@ -50,6 +50,8 @@ pub(super) struct Altered<'a> {
     pub(super) room: Option<u64>,
     /// It is answered what was done.
     pub(super) truthful: bool,
+    /// Its answer waits once it has run.
+    pub(super) late: bool,
     /// How many it would have moved, where that is not what it asked for.
     pub(super) would_move: Cell<Option<u64>>,
     /// The numbers of the injections that it makes.

@@ -19,6 +19,7 @@ use fuser::{FileHandle, FopenFlags};
 use parking_lot::Mutex;
 
 use super::attributes::file_attr;
+use super::op::Operands;
 use super::passthrough::{Note, Register};
 use super::reply::{Attributes, EntryReply, Opened};
 use super::written_back::KEPT_TTL_OVER;
@@ -34,8 +35,9 @@ const TTL: Duration = Duration::from_secs(1);
 /// which on a busy machine may not be soon.
 const ARRIVAL: Duration = Duration::from_millis(80);
 
-/// How often to look for such inodes.
+/// How often to look for such inodes, and for those that come later.
 const LOOK_EVERY: Duration = Duration::from_micros(50);
+const LOOK_BEHIND_EVERY: Duration = Duration::from_micros(200);
 
 /// The bit of a file handle that says "opened past the page cache"; the mirror's own numbers are
 /// small.
@@ -88,9 +90,13 @@ impl Core {
         Attributes { attr: file_attr(attr), ttl: Duration::ZERO }
     }
 
-    /// A directory entry as replied.
-    pub(super) fn entry(&self, entry: &mirror::Entry) -> EntryReply {
-        let attributes = self.attributes(entry.ino, &entry.attr);
+    /// A directory entry as replied. One that is answered late may be trusted for no time: of a fault that
+    /// is set meanwhile the kernel cannot be told, as it does not know the inode yet.
+    pub(super) fn entry(&self, entry: &mirror::Entry, operands: &Operands<'_>) -> EntryReply {
+        let attributes = match operands.is_answered_late() {
+            true => self.changed(&entry.attr),
+            false => self.attributes(entry.ino, &entry.attr),
+        };
         EntryReply { attributes, generation: self.generation(entry), ttl: TTL }
     }
 
@@ -191,7 +197,8 @@ impl Core {
     }
 
     /// Has the kernel ask anew for all attributes that it may be trusting, and waits so long for
-    /// inodes that a fault concerns and the kernel does not know yet.
+    /// inodes that a fault concerns and the kernel does not know yet. Of those that it knows no sooner it is
+    /// told behind.
     pub(super) fn distrust_all(&self, patience: Duration) {
         let mut unheard = self.trusted.distrust_all(|ino| self.distrusts(ino));
         unheard.retain(|ino| self.is_concerned(*ino));
@@ -200,6 +207,27 @@ impl Core {
             thread::sleep(LOOK_EVERY);
             unheard.retain(|ino| !self.distrusts(*ino));
         }
+        if !patience.is_zero() && !unheard.is_empty() {
+            tracing::warn!(
+                "{} files are new to callers that have not run for {patience:?}: the next call of each may miss \
+                 what was set",
+                unheard.len()
+            );
+        }
+        self.distrust_behind(unheard);
+    }
+
+    /// Has the kernel ask anew for these as soon as it knows them.
+    fn distrust_behind(&self, unheard: Vec<Ino>) {
+        if !self.unheard.add(unheard) {
+            return;
+        }
+        let Some(core) = self.itself.upgrade() else { return };
+        self.line.run(Box::new(move || {
+            while core.unheard.retain(|ino| !core.distrusts(ino)) {
+                thread::sleep(LOOK_BEHIND_EVERY);
+            }
+        }));
     }
 
     /// The same after a rename that gave these new paths, and all below them: unless no fault concerns
@@ -212,7 +240,8 @@ impl Core {
             if inode.is_dir() {
                 self.distrust_all(Duration::ZERO);
             } else if self.is_concerned(inode.ino()) {
-                self.distrusts(inode.ino());
+                let unheard = !self.distrusts(inode.ino());
+                self.distrust_behind(unheard.then_some(inode.ino()).into_iter().collect());
             }
         }
     }

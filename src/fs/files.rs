@@ -48,7 +48,7 @@ impl SlowFs {
                 core.looked_up(caller.tid, entry.ino);
                 let register = |fd| reply.open_backing(fd);
                 let opened = core.opened(entry.ino, fh, flags, &register);
-                Ok((core.entry(&entry), opened))
+                Ok((core.entry(&entry, operands), opened))
             },
         );
     }

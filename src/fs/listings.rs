@@ -66,9 +66,9 @@ impl SlowFs {
     ) {
         let op = Op::new(req, Call::Readdir, Target::Inode(ino)).by(fh);
         let listing = Listing { reply, granted: Vec::new() };
-        self.serve_filling(op, Operands::default(), listing, move |core, _, _, listing| {
+        self.serve_filling(op, Operands::default(), listing, move |core, _, operands, listing| {
             core.tree.readdirplus(fh, offset, &mut |listed, found| {
-                listing.add(&core.entry(found), listed)
+                listing.add(&core.entry(found, operands), listed)
             })
         });
     }

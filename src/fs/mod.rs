@@ -1,17 +1,21 @@
 //! The fuser adapter: decode, ask the gate, run on the mirror, reply. No semantics of its own.
 //!
-//! `requests` is the door, where fuser's types end; `names`, `inodes`, `files`, `writes` and `listings`
-//! make of each request an `op::Op` and a closure on the mirror. `serve` asks the gate for all of them,
-//! `struck` takes apart what is planned for one, `carried` carries it out, `run` has it run here or away and answers, `underway`
-//! knows whose operations are on their way, and `warden` frees callers that are killed meanwhile; `told`
-//! tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and `reads` tell which requests are one system call;
-//! `caches` keeps the kernel's caches honest about what is armed, and `trusted` knows which inodes that
-//! takes; `reported` is what it takes where what is done is reported as failed; `holes` finds those of mapped files; `charge` reserves and settles space, of the files that `counted` says, by what is `asked` and `moved`; `tracked` has the log of what is not durable take in what is done, and `plug` the power cut, in which `victims` die; `passthrough` hands files over to the kernel, and
-//! `written_back` is what it takes where the kernel keeps what is written; `survey` looks through the tree for control; `injected` keeps what faults have made of bytes, and `repair` heals it. Lock rule: no
-//! lock of this room is held while the mirror, the gate or the kernel works.
+//! `requests` is the door, where fuser's types end; `names`, `inodes`, `files`, `writes` and `listings` make of
+//! each request an `op::Op` and a closure on the mirror. `serve` asks the gate for all of them, `struck` takes
+//! apart what is planned for one, `carried` carries it out, `run` has it run here or away and answers,
+//! `underway` knows whose operations are on their way, and `warden` frees callers that are killed meanwhile;
+//! `told` tells of what is answered (`noted`), to the log (`oplog`) and the trace (`traced`); `walks` and
+//! `reads` tell which requests are one system call; `caches` keeps the kernel's caches honest about what is
+//! armed, and `trusted` knows which inodes that takes, `unheard` those that the kernel is told of later;
+//! `reported` is what it takes where what is done is reported as failed; `holes` finds those of mapped files;
+//! `charge` reserves and settles space, of the files that `counted` says, by what is `asked` and `moved`;
+//! `tracked` has the log of what is not durable take in what is done, and `plug` the power cut, in which
+//! `victims` die; `passthrough` hands files over to the kernel, and `written_back` is what it takes where the
+//! kernel keeps what is written; `survey` looks through the tree for control; `injected` keeps what faults have
+//! made of bytes, and `repair` heals it.
+//! Lock rule: no lock of this room is held while the mirror, the gate or the kernel works.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::fault::hold::Load;
 use crate::fault::{DelayLine, FaultTable, Gate, Pattern};
@@ -61,6 +65,7 @@ mod traced;
 mod tracked;
 mod trusted;
 mod underway;
+mod unheard;
 mod victims;
 mod walks;
 mod warden;
@@ -123,6 +128,8 @@ pub(crate) struct SlowFs {
 
 /// What an operation needs wherever it runs: on a loop thread, or held and then on a worker.
 struct Core {
+    /// Itself, for a thread that goes on behind an operation.
+    itself: Weak<Core>,
     tree: Tree,
     unsynced: Option<Unsynced>,
     gate: Gate,
@@ -136,6 +143,7 @@ struct Core {
     counted: caches::Counted,
     notices: OnceLock<notices::Notices>,
     trusted: trusted::Trusted,
+    unheard: unheard::Unheard,
     freed: freed::Freed,
     handed_over: passthrough::HandedOver,
     underway: underway::Underway,
@@ -162,7 +170,8 @@ impl SlowFs {
         if options.log_ops {
             gate.log_all();
         }
-        let core = Core {
+        let core = Arc::new_cyclic(|itself| Core {
+            itself: Weak::clone(itself),
             tree,
             unsynced,
             gate,
@@ -177,11 +186,12 @@ impl SlowFs {
             counted: caches::Counted::default(),
             notices: OnceLock::new(),
             trusted: trusted::Trusted::default(),
+            unheard: unheard::Unheard::default(),
             freed: freed::Freed::default(),
             handed_over: passthrough::HandedOver::default(),
             spared: Spared::default(),
-        };
-        SlowFs { core: Arc::new(core) }
+        });
+        SlowFs { core }
     }
 
     /// What it has served so far, for use beside the running session.

@@ -21,7 +21,7 @@ impl SlowFs {
         self.serve(op, Operands::name(name), reply, move |core, caller, operands| {
             let entry = core.tree.lookup(dir, operands.name)?;
             core.looked_up(caller.tid, entry.ino);
-            Ok(core.entry(&entry))
+            Ok(core.entry(&entry, operands))
         });
     }
 
@@ -36,7 +36,7 @@ impl SlowFs {
         let op = Op::new(req, Call::Mknod, Target::Name(dir)).umask(umask);
         self.serve(op, Operands::name(name), reply, move |core, caller, operands| {
             let make = || core.tree.mknod(caller, dir, operands.name, mode, rdev);
-            Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?))
+            Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?, operands))
         });
     }
 
@@ -51,7 +51,7 @@ impl SlowFs {
         let op = Op::new(req, Call::Mkdir, Target::Name(dir)).umask(umask);
         self.serve(op, Operands::name(name), reply, move |core, caller, operands| {
             let make = || core.tree.mkdir(caller, dir, operands.name, mode);
-            Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?))
+            Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?, operands))
         });
     }
 
@@ -66,7 +66,7 @@ impl SlowFs {
         let op = Op::new(req, Call::Symlink, Target::Name(dir));
         self.serve(op, Operands::names(name, target), reply, move |core, caller, operands| {
             let make = || core.tree.symlink(caller, dir, operands.name, operands.other);
-            Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?))
+            Ok(core.entry(&core.tracked(|| made((dir, operands.name)), make)?, operands))
         });
     }
 
@@ -123,7 +123,7 @@ impl SlowFs {
             let name = operands.name;
             let link = || core.tree.link(ino, dir, name);
             let entry = core.tracked(|| linked(ino, (dir, name)), link)?;
-            Ok(EntryReply { attributes: core.changed(&entry.attr), ..core.entry(&entry) })
+            Ok(EntryReply { attributes: core.changed(&entry.attr), ..core.entry(&entry, operands) })
         });
     }
 }

@@ -46,6 +46,11 @@ impl<'a> Operands<'a> {
         self.altered.and_then(Altered::parts)
     }
 
+    /// Whether the answer waits once it has run.
+    pub(super) fn is_answered_late(&self) -> bool {
+        self.altered.is_some_and(|altered| altered.late)
+    }
+
     /// Whether its sync is to be done.
     pub(super) fn sync(&self) -> Sync {
         self.altered.map_or(Sync::Own, |altered| altered.sync)

@@ -114,10 +114,10 @@ impl Struck {
     pub(super) fn altered<'a>(&'a self, op: &Op, data: &'a [u8], wants: Wants) -> Altered<'a> {
         let change = self.plan().change.as_deref();
         // Taken apart by name, too.
-        let (run, edits, spoil, hidden, space) = match change {
-            None => (&Run::Whole, &[][..], None, false, None),
-            Some(Change { run, edits, spoil, hidden, space, cut: _ }) => {
-                (run, &edits[..], *spoil, *hidden, *space)
+        let (run, edits, spoil, hidden, space, cut) = match change {
+            None => (&Run::Whole, &[][..], None, false, None, None),
+            Some(Change { run, edits, spoil, hidden, space, cut }) => {
+                (run, &edits[..], *spoil, *hidden, *space, *cut)
             }
         };
         let (whole, answered) = (self.is_whole(), self.errno().is_some());
@@ -138,6 +138,7 @@ impl Struck {
             spoiler: change.and_then(|_| self.hit.spoiler(op.call.name())),
             room: None,
             truthful: !whole && !answered,
+            late: self.holds_answer() || cut.is_some(),
             would_move: Cell::default(),
             injected: &self.injected,
         }

@@ -9,6 +9,7 @@
 //! is to take notes of a bucket away claims it; nobody waits for that.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::thread;
 
 use parking_lot::Mutex;
 
@@ -22,6 +23,10 @@ const NOTES: usize = 7;
 /// A notice takes about a microsecond: 21,504 may be due when the first fault is set, 1,120 later.
 const BUCKETS: usize = 3072;
 const BUCKETS_ARMED: usize = 160;
+
+/// Who tells the kernel of all lets others have the processor after so many buckets, which take some 50 us.
+/// The kernel itself would let them wait for the end of a turn.
+const TURN: usize = 4;
 
 /// No inode.
 const FREE: u64 = 0;
@@ -67,6 +72,8 @@ impl Trusted {
     pub(super) fn note(&self, ino: Ino, distrust: impl Fn(Ino) -> bool) -> bool {
         let used = if self.armed.load(Ordering::Relaxed) { BUCKETS_ARMED } else { BUCKETS };
         let Some(bucket) = self.buckets.get(place(ino, used)) else { return false };
+        // No fence: who changed the faults and did not find the note had changed them, for all to see, before the
+        // note was made. That holds where a store becomes visible to all others at once (x86-64, ARMv8).
         if bucket.notes.iter().any(|note| note.load(Ordering::Acquire) == ino.0) {
             return true;
         }
@@ -94,7 +101,10 @@ impl Trusted {
     pub(super) fn distrust_all(&self, distrust: impl Fn(Ino) -> bool) -> Vec<Ino> {
         fence(Ordering::SeqCst);
         let mut unheard = Vec::new();
-        for bucket in &self.buckets {
+        for (n, bucket) in self.buckets.iter().enumerate() {
+            if n % TURN == 0 {
+                thread::yield_now();
+            }
             let claimed = bucket.claim();
             for note in &bucket.notes {
                 let taken = match note.load(Ordering::Acquire) & !LEAVING {

@@ -174,7 +174,7 @@ impl Room {
                 let flags = libc::O_RDWR;
                 let (entry, fh) = core.tree.create(caller, ROOT, operands.name, 0o600, flags)?;
                 let opened = core.opened(entry.ino, fh, flags, &|_| unreachable!("by passthrough"));
-                Ok((core.entry(&entry), opened))
+                Ok((core.entry(&entry, operands), opened))
             },
         );
         created.map(|(entry, opened)| {
