@@ -13,20 +13,23 @@
     reason = "a bench may fail by panic, and its numbers are small"
 )]
 
+mod bars;
 #[path = "../tests/common/mod.rs"]
 mod common;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bars::Bars;
 use common::{Mount, failing};
 use slowfs::fault::FaultWords;
+use slowfs::measure::Sample;
 use slowfs::rpc::Client;
 
 const DIRECTORIES: usize = 100;
@@ -37,7 +40,7 @@ const FIRST: f64 = 50.0;
 const NEXT: f64 = 5.0;
 const OTHERS: f64 = 1.0;
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let after = |name: &str| {
         let place = arguments.iter().position(|argument| argument == name)?;
@@ -46,8 +49,10 @@ fn main() {
     let files = after("--files").map_or(100_000, |n| n.parse().unwrap());
     let program = after("--slowfs").map_or(env!("CARGO_BIN_EXE_slowfs"), String::as_str);
     let mount = Mount::by(Command::new(program));
-    pauses(&mount, files);
-    traces(&mount);
+    let bars = Bars::default();
+    pauses(&mount, files, &bars);
+    traces(&mount, &bars);
+    bars.end()
 }
 
 /// A fault on attributes of nothing that there is.
@@ -56,7 +61,7 @@ fn elsewhere(n: usize) -> FaultWords {
     FaultWords { pattern, ..failing(&["getattr", "read"], "EIO") }
 }
 
-fn pauses(mount: &Mount, files: usize) {
+fn pauses(mount: &Mount, files: usize, bars: &Bars) {
     let tree = mount.mnt().join("tree");
     for d in 0..DIRECTORIES {
         let dir = mount.raw().join(format!("tree/d{d}"));
@@ -72,14 +77,14 @@ fn pauses(mount: &Mount, files: usize) {
         (0..ROUNDS).for_each(|_| round(mount, &tree, &others, &mut found));
     });
     println!("{files} files, milliseconds: the median, and the daemon's own time on a processor");
-    row("rename above them, unarmed", &mut found.rename_unarmed, None);
-    row("the first fault", &mut found.first, Some(FIRST));
-    row("the next one", &mut found.next, Some(NEXT));
-    row("one more after a walk", &mut found.walked, Some(NEXT));
-    row("one beside a hundred", &mut found.beside, Some(NEXT));
-    row("rename above them, one fault", &mut found.rename, Some(RENAME));
-    row("rename above them, a hundred", &mut found.rename_beside, Some(RENAME));
-    others.report();
+    row(bars, "rename above them, unarmed", &found.rename_unarmed, None);
+    row(bars, "the first fault", &found.first, Some(FIRST));
+    row(bars, "the next one", &found.next, Some(NEXT));
+    row(bars, "one more after a walk", &found.walked, Some(NEXT));
+    row(bars, "one beside a hundred", &found.beside, Some(NEXT));
+    row(bars, "rename above them, one fault", &found.rename, Some(RENAME));
+    row(bars, "rename above them, a hundred", &found.rename_beside, Some(RENAME));
+    others.report(bars);
 }
 
 /// What changes took: time, and the daemon's time on a processor.
@@ -97,35 +102,35 @@ struct Found {
 fn round(mount: &Mount, tree: &Path, others: &Others, found: &mut Found) {
     let mut client = Client::connect(&mount.addr, Duration::from_secs(60)).unwrap();
     let moved = tree.with_file_name("moved");
-    let back_and_forth = |into: &mut Vec<(f64, f64)>, armed| {
-        others.during(armed, || {
+    let back_and_forth = |into: &mut Vec<(f64, f64)>, beside| {
+        others.during(beside, || {
             into.push(timed(mount, || fs::rename(tree, &moved).unwrap()));
             into.push(timed(mount, || fs::rename(&moved, tree).unwrap()));
         });
     };
-    let set = |client: &mut Client, n: usize, into: &mut Vec<(f64, f64)>| {
+    let set = |client: &mut Client, n: usize, beside, into: &mut Vec<(f64, f64)>| {
         let fault = elsewhere(n);
-        others.during(true, || {
+        others.during(beside, || {
             into.push(timed(mount, || drop(client.put_fault(&fault, true).unwrap())));
         });
     };
     walk(tree);
-    others.during(false, || thread::sleep(Duration::from_millis(500)));
-    back_and_forth(&mut found.rename_unarmed, false);
+    others.during(0, || thread::sleep(Duration::from_millis(500)));
+    back_and_forth(&mut found.rename_unarmed, 0);
     walk(tree);
-    set(&mut client, 0, &mut found.first);
-    set(&mut client, 1, &mut found.next);
+    set(&mut client, 0, 1, &mut found.first);
+    set(&mut client, 1, 2, &mut found.next);
     walk(tree);
-    set(&mut client, 2, &mut found.walked);
+    set(&mut client, 2, 3, &mut found.walked);
     walk(tree);
-    back_and_forth(&mut found.rename, true);
+    back_and_forth(&mut found.rename, 4);
     for n in 3..100 {
         client.put_fault(&elsewhere(n), true).unwrap();
     }
     walk(tree);
-    set(&mut client, 100, &mut found.beside);
+    set(&mut client, 100, 3, &mut found.beside);
     walk(tree);
-    back_and_forth(&mut found.rename_beside, true);
+    back_and_forth(&mut found.rename_beside, 4);
     client.clear_all_faults().unwrap();
 }
 
@@ -148,43 +153,44 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn row(what: &str, found: &mut [(f64, f64)], bar: Option<f64>) {
-    let of = |pick: fn(&(f64, f64)) -> f64| median(&mut found.iter().map(pick).collect::<Vec<_>>());
+fn row(bars: &Bars, what: &str, found: &[(f64, f64)], bar: Option<f64>) {
+    let of = |pick: fn(&(f64, f64)) -> f64| found.iter().map(pick).collect::<Sample>().median();
     let (took, cpu) = (of(|f| f.0), of(|f| f.1));
-    let bar = bar.map_or(String::new(), |bar| format!("; bar {bar}: {}", verdict(took <= bar)));
+    let bar =
+        bar.map_or(String::new(), |bar| format!("; bar {bar}: {}", bars.verdict(took <= bar)));
     println!("  {what:<30} {took:8.2} ({cpu:.2}){bar}");
 }
 
-fn verdict(met: bool) -> &'static str {
-    if met { "met" } else { "MISSED" }
-}
+/// What others work beside; the first is no change.
+const BESIDE: [&str; 5] = [
+    "nothing, or a rename, unarmed",
+    "the first fault",
+    "the next one",
+    "one after a walk, or many",
+    "a rename, armed",
+];
 
 /// Somebody who works on a file of its own all the time.
 #[derive(Default)]
 struct Others {
     over: AtomicBool,
     noting: AtomicBool,
-    armed: AtomicBool,
-    /// What calls took, unarmed and while something changes.
-    took: [Mutex<Vec<f64>>; 2],
+    beside: AtomicUsize,
+    /// What calls took beside each.
+    took: [Mutex<Sample>; BESIDE.len()],
 }
 
 impl Others {
     fn work(&self, path: &Path) {
         let file = File::options().read(true).write(true).open(path).unwrap();
         while !self.over.load(Ordering::Relaxed) {
-            let (noting, armed) = (self.noting(), self.armed.load(Ordering::Relaxed));
+            let (noting, beside) = (self.noting(), self.beside.load(Ordering::Relaxed));
             let began = Instant::now();
             file.write_all_at(&[1; 512], 0).unwrap();
             fs::metadata(path).unwrap();
-            let took = ms(began.elapsed());
+            let took = began.elapsed();
             if noting || self.noting() {
-                self.took[usize::from(armed)].lock().unwrap().push(took);
+                self.took[beside].lock().unwrap().add(took);
             }
         }
     }
@@ -193,9 +199,9 @@ impl Others {
         self.noting.load(Ordering::Relaxed)
     }
 
-    /// Notes what calls take that overlap with this, and so many after it as it lasted.
-    fn during<T>(&self, armed: bool, what: impl FnOnce() -> T) -> T {
-        self.armed.store(armed, Ordering::Relaxed);
+    /// Notes what calls take that overlap with this, or come within 50 ms of it.
+    fn during<T>(&self, beside: usize, what: impl FnOnce() -> T) -> T {
+        self.beside.store(beside, Ordering::Relaxed);
         self.noting.store(true, Ordering::Relaxed);
         let done = what();
         thread::sleep(Duration::from_millis(50));
@@ -203,18 +209,19 @@ impl Others {
         done
     }
 
-    fn report(&self) {
-        let [unarmed, armed] = [0, 1].map(|n| {
-            let mut took = self.took[n].lock().unwrap();
-            let median = median(&mut took);
-            (median, took[took.len() * 999 / 1000], took[took.len() - 1], took.len())
-        });
+    fn report(&self, bars: &Bars) {
         println!("others' write + stat, milliseconds: p50, p99.9, most, of how many");
-        for (what, (p50, p999, most, of)) in [("unarmed", unarmed), ("beside changes", armed)] {
-            println!("  {what:<30} {p50:8.3} {p999:8.2} {most:8.2} {of}");
-        }
-        let longer = armed.1 - unarmed.1;
-        println!("  p99.9 longer by {longer:.2}; bar {OTHERS}: {}", verdict(longer <= OTHERS));
+        let took = self.took.each_ref().map(|took| took.lock().unwrap().clone());
+        let row = |what: &str, took: &Sample| {
+            let [p50, p999, most] = [0.5, 0.999, 1.0].map(|share| took.quantile(share) / 1e6);
+            println!("  beside {what:<30} {p50:8.3} {p999:8.2} {most:8.2} {}", took.len());
+            p999
+        };
+        let each: Vec<f64> = BESIDE.iter().zip(&took).map(|(what, took)| row(what, took)).collect();
+        let changes = took[1..].iter().flat_map(Sample::figures).collect();
+        let longer = row("all changes", &changes) - each[0];
+        let verdict = bars.verdict(longer <= OTHERS);
+        println!("  p99.9 longer by {longer:.2}; bar {OTHERS}: {verdict}");
     }
 }
 
@@ -235,7 +242,7 @@ const CALLS: [(&str, Call); 3] = [
     ("open", |path, _| drop(File::open(path).unwrap())),
 ];
 
-fn traces(mount: &Mount) {
+fn traces(mount: &Mount, bars: &Bars) {
     let path: PathBuf = mount.mnt().join("cached");
     fs::write(&path, vec![1; 1 << 16]).unwrap();
     let mut client = mount.client();
@@ -243,7 +250,7 @@ fn traces(mount: &Mount) {
     for method in ["read", "getattr"] {
         for (name, call) in CALLS {
             let file = File::open(&path).unwrap();
-            let mut took = [const { Vec::new() }; 3];
+            let mut took = <[Sample; 3]>::default();
             for _ in 0..ROUNDS {
                 took[0].push(each(&path, &file, call));
                 let fault = failing(&[method], "EIO").with("probability", "0");
@@ -253,8 +260,8 @@ fn traces(mount: &Mount) {
                 thread::sleep(Duration::from_secs(1));
                 took[2].push(each(&path, &file, call));
             }
-            let [before, beside, after] = took.map(|mut took| median(&mut took));
-            let met = verdict(after <= before * 1.05);
+            let [before, beside, after] = took.map(|took| took.median());
+            let met = bars.verdict(after <= before * 1.05);
             println!(
                 "  {name:<5} beside {method:<8} {before:8.2} {beside:8.2} {after:8.2}; \
                  bar {:.2}: {met}",
@@ -266,12 +273,11 @@ fn traces(mount: &Mount) {
 
 /// Microseconds of one call, the median of many.
 fn each(path: &Path, file: &File, call: Call) -> f64 {
-    let mut took: Vec<f64> = (0..5_000)
-        .map(|_| {
-            let began = Instant::now();
-            call(path, file);
-            began.elapsed().as_secs_f64() * 1e6
-        })
-        .collect();
-    median(&mut took)
+    let mut took = Sample::default();
+    for _ in 0..5_000 {
+        let began = Instant::now();
+        call(path, file);
+        took.add(began.elapsed());
+    }
+    took.median() / 1e3
 }
