@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         "a write beside threads that are delayed, to one beside threads that sleep by themselves"
     );
     for n in [16, 64] {
-        for micros in [10, 50, 200, 1_000] {
+        for micros in [10, 50, 100, 200, 1_000] {
             bystander(&mount, n, Duration::from_micros(micros), &bars);
         }
     }

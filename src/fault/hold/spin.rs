@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-/// Delays below this are not worth a change of thread where a processor is to spare.
-const ON_THE_SPOT: Duration = Duration::from_micros(50);
+/// Delays below this are not worth a change of thread where a processor is to spare: another thread would have
+/// to wake some 60 us before the moment, on another processor, and the answer would come 20 us later.
+const ON_THE_SPOT: Duration = Duration::from_micros(150);
 
 /// Below this a change of thread takes more of the processors than the wait does.
 const ALWAYS: Duration = Duration::from_micros(3);
 
-/// How many may be spent on waiting, so that as many are left for everybody else.
+/// How many may be spent on waiting, so that as many are left for everybody else. An only one may be, too:
+/// not for long.
 static TO_SPARE: LazyLock<usize> =
     LazyLock::new(|| (available_parallelism().map_or(1, NonZero::get) / 2).max(1));
 
