@@ -8,7 +8,7 @@ use super::calls::{lasting, told};
 use crate::common::http::{Answer, Http, dial, served};
 use crate::common::{Mount, scratch, wait_for};
 
-fn tracking() -> Mount {
+pub(super) fn tracking() -> Mount {
     let scratch = scratch();
     let images = scratch.path().join("images");
     fs::create_dir(&images).unwrap();
@@ -144,64 +144,4 @@ fn a_connection_has_a_trace_which_ends_with_it() {
     assert_eq!(ask("POST", "/v1/trace", "").0, 200);
     drop(wire);
     wait_for("its end", || (http.ask("POST", "/v1/trace", "").status == 200).then_some(()));
-}
-
-#[test]
-fn a_scenario_runs_by_itself_and_ends_with_what_is_cleared() {
-    let mount = served();
-    let http = Http::net(&mount);
-    assert_eq!(http.told("/v1/scenario")["run"], json!(null));
-    let scenario = json!({ "name": "bad day", "end": "1h", "seed": 5, "steps": [
-        { "at": "0s", "put": "error EIO -m mkdir --name first" },
-        { "once": "first", "put": { "methods": ["rmdir"], "effects": [{ "kind": "hang" }], "name": "second" } },
-        { "at": "30m", "clear": [] },
-    ]});
-    let run = http.done("POST", "/v1/scenario", &scenario.to_string());
-    assert_eq!((&run["run"]["steps"], &run["run"]["seed"]), (&json!(3), &json!("5")), "{run}");
-    wait_for("the first step", || (http.get("/v1/faults/first").status == 200).then_some(()));
-    fs::create_dir(mount.mnt().join("dir")).unwrap_err();
-    wait_for("the second", || (http.get("/v1/faults/second").status == 200).then_some(()));
-    let told = wait_for("what it has done", || {
-        let told = http.told("/v1/scenario?after=1");
-        (told["events"].as_array().unwrap().len() == 2).then_some(told)
-    });
-    assert_eq!(
-        (&told["run"]["done"], &told["run"]["state"]),
-        (&json!(2), &json!("running")),
-        "{told}"
-    );
-    assert_eq!(http.ask("POST", "/v1/scenario", &scenario.to_string()).status, 400, "another runs");
-    assert_eq!(http.done("DELETE", "/v1/faults", "")["scenario"], "bad day");
-    assert_eq!(http.told("/v1/scenario")["run"]["state"], "ended");
-    for (steps, why) in [
-        (json!([{ "at": "1s" }]), "line 1: give it one of put"),
-        (json!([{ "at": "1s", "end": true }, { "at": "1", "heal": true }]), "line 2: at: "),
-        (json!([{ "at": "1s", "put": "dealy 1ms -m read" }]), "line 1: "),
-        (json!([{ "at": "1s", "put": "hang -m read", "heal": true }]), "line 1: give it one"),
-        (json!([{ "put": "hang -m read" }]), "line 1: give it exactly one of at and once"),
-        (
-            json!([{ "at": "1s", "once": "x", "end": true }]),
-            "line 1: give it exactly one of at and once",
-        ),
-        (
-            json!([{ "at": "1s", "fired": 2, "end": true }]),
-            "line 1: fired says at which firing of once",
-        ),
-        (json!([{ "once": "x", "fired": 0, "end": true }]), "line 1: fired is 0; it must be 1"),
-        (
-            json!([{ "at": "1s", "rot": { "regex": ".*", "spots": 0 } }]),
-            "line 1: spots is 0; it must be 1",
-        ),
-        (json!([{ "at": "1s", "rott": {} }]), "line 1: unknown field `rott`"),
-        (json!([{ "at": "2h", "end": true }]), "line 1: it is not before the end"),
-    ] {
-        let scenario = json!({ "name": "none", "end": "1h", "steps": steps });
-        let answer = http.ask("POST", "/v1/scenario", &scenario.to_string());
-        let error = answer.json()["error"].as_str().unwrap().to_owned();
-        assert!(answer.status == 400 && error.contains(why), "{steps}: {error}");
-    }
-    let never = json!({ "name": "none", "end": "0s", "steps": [] });
-    let answer = http.ask("POST", "/v1/scenario", &never.to_string());
-    assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("end must be more than 0")));
-    assert_eq!(http.told("/v1/faults")["faults"], json!([]));
 }

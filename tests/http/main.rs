@@ -17,3 +17,4 @@ mod health;
 mod limits;
 mod metrics;
 mod refusals;
+mod scenario;

@@ -4,7 +4,7 @@
 //! ```text
 //! service            one connection: requests in, answers out, until either side ends it
 //! routes             the table: each path, and what is done there
-//! faults, told, doing            what that is
+//! faults, told, scenario, doing  what that is
 //! asked, given, metrics, page, health   what is asked for, and what is told
 //! guard, route       who may ask; which route a request means
 //! request, query, json, answer   bytes <-> requests and answers, within limits
@@ -31,6 +31,7 @@ mod query;
 mod request;
 mod route;
 mod routes;
+mod scenario;
 mod service;
 mod told;
 

@@ -5,7 +5,7 @@ use super::answer::{Answer, Refused, Status};
 use super::asked::Asked;
 use super::request::Head;
 use super::route::{self, Meant, Route, Verb};
-use super::{doing, faults, told};
+use super::{doing, faults, scenario, told};
 
 type Does = fn(&Asked<'_>) -> Result<Answer, Refused>;
 
@@ -41,7 +41,7 @@ static ROUTES: [Route; 30] = [
     does(Verb::Post, "/v1/trace", doing::trace),
     does(Verb::Delete, "/v1/trace", doing::trace_stop),
     get("/v1/scenario", &["after"], told::scenario),
-    does(Verb::Post, "/v1/scenario", doing::run),
+    does(Verb::Post, "/v1/scenario", scenario::run),
 ];
 
 /// Served to anybody who comes by a name of ours: there is nothing of the mount in it.
