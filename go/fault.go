@@ -81,10 +81,38 @@ func (m *FS) set(kind, first string, options []Option) *Fault {
 	}
 	fault := &Fault{fs: m}
 	m.Ask(fault, command...)
-	for _, warning := range fault.Warnings {
-		m.t.Logf("slowfs: fault %d: %s", fault.ID, warning)
-	}
+	fault.warn()
 	return fault
+}
+
+func (m *FS) apply(faults []string, options ...string) []*Fault {
+	m.t.Helper()
+	var told struct {
+		Faults   []*Fault
+		Warnings []string
+	}
+	command := append([]string{"apply", "--file=-"}, options...)
+	if err := m.askGiven(strings.Join(faults, "\n"), &told, command...); err != nil {
+		m.t.Fatalf("slowfs: %v", err)
+	}
+	for _, fault := range told.Faults {
+		fault.fs = m
+		for _, warning := range told.Warnings {
+			if strings.HasPrefix(warning, "fault "+count(fault.ID)+": ") {
+				fault.Warnings = append(fault.Warnings, warning)
+			}
+		}
+		fault.warn()
+	}
+	return told.Faults
+}
+
+// Logs what it cannot do.
+func (f *Fault) warn() {
+	f.fs.t.Helper()
+	for _, warning := range f.Warnings {
+		f.fs.t.Logf("slowfs: %s", warning)
+	}
 }
 
 // Listed tells how it is, also if it has gone.

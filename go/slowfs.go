@@ -105,6 +105,20 @@ func (m *FS) Clear(what ...string) {
 	m.Ask(nil, append([]string{"clear"}, what...)...)
 }
 
+// Apply has these faults in force in one step, as `slowfs apply` does with a file of them. Each is as typed after
+// `slowfs`; a text may be of several lines, such as a file's. What stands in the same words goes on, and faults
+// that are not among them stay.
+func (m *FS) Apply(faults ...string) []*Fault {
+	m.t.Helper()
+	return m.apply(faults)
+}
+
+// ApplyOnly is Apply, and clears every other fault.
+func (m *FS) ApplyOnly(faults ...string) []*Fault {
+	m.t.Helper()
+	return m.apply(faults, "--prune")
+}
+
 // Ask decodes into `answer` (unless that is nil) what `slowfs COMMAND... --json` answers of this mount, as
 // docs/control.md has it.
 func (m *FS) Ask(answer any, command ...string) {
@@ -115,9 +129,14 @@ func (m *FS) Ask(answer any, command ...string) {
 }
 
 func (m *FS) ask(answer any, command ...string) error {
+	return m.askGiven("", answer, command...)
+}
+
+// What is given is on the command's standard input.
+func (m *FS) askGiven(given string, answer any, command ...string) error {
 	argv := append([]string{command[0], "--addr", m.socket, "--json"}, command[1:]...)
 	run := exec.Command(m.program, argv...)
-	run.Env, run.Dir = environment(), "/"
+	run.Env, run.Dir, run.Stdin = environment(), "/", strings.NewReader(given)
 	var said bytes.Buffer
 	run.Stderr = &said
 	out, err := run.Output()

@@ -158,6 +158,44 @@ func TestWhatIsHeldRunsAtTheEndOfTheTest(t *testing.T) {
 	}
 }
 
+func TestASetOfFaultsIsInForceInOneStep(t *testing.T) {
+	t.Parallel()
+	m := Mount(t)
+	other := m.Hang(Methods("rmdir"), Name("other"))
+	set := m.Apply("delay 300ms -m fsync --name slow", "error EIO -m mkdir")
+	if err := os.Mkdir(m.Join("dir"), 0o755); !errors.Is(err, syscall.EIO) {
+		t.Error(err)
+	}
+	// A file's text: what it has in the same words goes on, with its counts.
+	again := m.Apply("# the disk\ndelay 200ms -m fsync --name slow\nerror EIO -m mkdir\n")
+	if len(set) != 2 || len(again) != 2 || again[0].ID == set[0].ID || again[1].ID != set[1].ID {
+		t.Fatalf("%+v, then %+v", set, again)
+	}
+	if set[0].Listed().State != "ended" || again[1].Fired() != 1 || other.Listed().State != "on" {
+		t.Errorf("%+v, %+v, %+v", set[0].Listed(), again[1].Listed(), other.Listed())
+	}
+	only := m.ApplyOnly("hang -m read", "kill -m read")
+	if len(only) != 2 || len(only[0].Warnings) != 0 || len(only[1].Warnings) != 1 ||
+		!strings.Contains(only[1].Warnings[0], "cannot fire as long as") {
+		t.Fatalf("%+v", only)
+	}
+	var list listed
+	if m.Ask(&list, "list"); len(list.Faults) != 2 || other.Listed().State != "ended" {
+		t.Errorf("%+v", list)
+	}
+	if left := m.ApplyOnly(); len(left) != 0 {
+		t.Errorf("%+v", left)
+	}
+	if m.Ask(&list, "list"); len(list.Faults) != 0 {
+		t.Errorf("%+v", list)
+	}
+}
+
+func TestInnerAppliesWhatIsRefused(t *testing.T) {
+	innerOnly(t)
+	Mount(t).Apply("hang -m read", "hang -m mkdri")
+}
+
 func TestASubtestMayUseTheMount(t *testing.T) {
 	t.Parallel()
 	m := Mount(t, "--read-only")
@@ -277,6 +315,7 @@ func TestWhatATestSaysWhereItCannotGoOn(t *testing.T) {
 		{"TestInnerMounts", "--- SKIP", false, []string{nowhere, "SLOWFS_REQUIRED=0"}},
 		{"TestInnerMounts", "cannot run /nonexistent/slowfs", true, []string{nowhere, "SLOWFS_REQUIRED=1"}},
 		{"TestInnerIsRefused", "fsync", true, nil},
+		{"TestInnerAppliesWhatIsRefused", "standard input:2: no method mkdri; did you mean mkdir?", true, nil},
 		{"TestInnerWaitsInVain", "slowfs list", true, nil},
 		{"TestInnerLosesItsDaemon", "did not end well", true, nil},
 	} {

@@ -188,7 +188,7 @@ fn two_faults_of_one_name_are_refused() {
     };
     let both = [named("read"), named("write")];
     let refused = mount.client().put_faults(&both, &[], false).unwrap_err().to_string();
-    assert_eq!(refused, "fault 2: it has the name of fault 1");
+    assert_eq!(refused, "fault 2: fault 1 is called a already: give it another name");
     let refused = mount.client().put_faults(&both[..1], &[-1], false).unwrap_err().to_string();
     assert_eq!(refused, "remove: -1 is no fault's id");
     assert!(lines(&mount).is_empty());

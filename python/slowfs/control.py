@@ -29,9 +29,11 @@ class Control:
         """What a command prints for people."""
         return self._run(argv, PATIENCE).stdout
 
-    def ask(self, *argv: str, patience: Optional[float] = PATIENCE) -> Dict[str, Any]:
-        """A command's answer."""
-        done = self._run((*argv, "--json"), patience)
+    def ask(
+        self, *argv: str, patience: Optional[float] = PATIENCE, given: str = ""
+    ) -> Dict[str, Any]:
+        """A command's answer; `given` is what it finds on its standard input."""
+        done = self._run((*argv, "--json"), patience, given)
         try:
             answer: Dict[str, Any] = json.loads(done.stdout)
         except ValueError:
@@ -42,7 +44,7 @@ class Control:
         return answer
 
     def _run(
-        self, argv: "tuple[str, ...]", patience: Optional[float]
+        self, argv: "tuple[str, ...]", patience: Optional[float], given: str = ""
     ) -> "subprocess.CompletedProcess[str]":
         # What follows `--` would be taken for no option.
         command = [self._program, argv[0], "--addr", self._address, *argv[1:]]
@@ -51,7 +53,7 @@ class Control:
                 command,
                 env=environment(),
                 cwd="/",
-                stdin=subprocess.DEVNULL,
+                input=given,
                 capture_output=True,
                 text=True,
                 errors="surrogateescape",

@@ -113,6 +113,16 @@ class Mount(Kinds):
         """How many requests there were, and how long they took."""
         return self.ask("stats")
 
+    def apply(self, *faults: str, prune: bool = False) -> List[Fault]:
+        """Has these faults in force in one step, as `slowfs apply` does with a file of them.
+
+        Each is as typed after `slowfs`; a text may be of several lines, such as a file's. What stands in
+        the same words goes on. `prune` clears every other fault.
+        """
+        argv = ["apply", "--file=-", *typed({"--prune": prune})]
+        answer = self._control.ask(*argv, given="\n".join(faults))
+        return self._applied(answer)
+
     def clear(self, *what: Word) -> None:
         """Clears these faults, by name, id or method, or every one; what they hold is released."""
         self.ask("clear", *what)
@@ -150,6 +160,15 @@ class Mount(Kinds):
         named.update((OPTIONS[name], value) for name, value in options.items())
         argv = [word(value) for value in given if value is not None]
         return Fault(self._control, self._control.ask(kind, *argv, *typed(named)))
+
+    def _applied(self, answer: Dict[str, Any]) -> List[Fault]:
+        """The faults of an answer that has the warnings of all of them in one list."""
+        applied = []
+        for fault in answer["faults"]:
+            begin = f"fault {fault['id']}: "
+            own = [warning for warning in answer["warnings"] if warning.startswith(begin)]
+            applied.append(Fault(self._control, {**fault, "warnings": own}))
+        return applied
 
     def _told(self) -> Dict[str, Any]:
         """The line by which the daemon tells that the mount answers."""

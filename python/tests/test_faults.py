@@ -10,7 +10,7 @@ from typing import Callable
 
 import pytest
 
-from slowfs import Mount, NotReached
+from slowfs import Mount, NotReached, SlowfsError, SlowfsWarning
 
 
 def sync(path: Path) -> None:
@@ -67,6 +67,29 @@ def test_what_does_not_come_is_told_in_time(slowfs: Mount) -> None:
     with pytest.raises(NotReached):
         fault.wait_held(timeout="1h")
     fault.clear()
+
+
+def test_a_set_of_faults_is_in_force_in_one_step(slowfs: Mount) -> None:
+    other = slowfs.hang(methods="rmdir", name="other")
+    slow, broken = slowfs.apply("delay 300ms -m fsync --name slow", "error EIO -m mkdir")
+    assert (slow.name, broken.name) == ("slow", None)
+    with pytest.raises(OSError):
+        os.mkdir(slowfs / "dir")
+    # A file's text: what it has in the same words goes on, with its counts.
+    text = "# the disk\ndelay 200ms -m fsync --name slow\nerror EIO -m mkdir\n"
+    slow_now, same = slowfs.apply(text)
+    assert (same.id, same.fired) == (broken.id, 1)
+    assert slow_now.id != slow.id and slow.state == "ended"
+    assert [fault["id"] for fault in slowfs.faults()] == [other.id, slow_now.id, same.id]
+    with pytest.raises(SlowfsError, match="standard input:2: no method mkdri; did you mean mkdir?"):
+        slowfs.apply("hang -m read", "hang -m mkdri", prune=True)
+    assert len(slowfs.faults()) == 3, "it is refused whole"
+    with pytest.warns(SlowfsWarning, match="cannot fire as long as") as told:
+        first, second = slowfs.apply("hang -m read", "kill -m read", prune=True)
+    assert told[0].filename == __file__
+    assert first.warnings == [] and second.warnings == [str(told[0].message)]
+    assert [fault["id"] for fault in slowfs.faults()] == [first.id, second.id]
+    assert slowfs.apply(prune=True) == [] == slowfs.faults()
 
 
 def test_mounts_are_apart(slowfs_mount: Callable[..., Mount], tmp_path: Path) -> None:

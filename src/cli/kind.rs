@@ -5,9 +5,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use super::control::Target;
 use super::values::{parse_glob, parse_method, read_file};
 use super::{kinds as shown, measured};
-use crate::fault::SpecError;
 use crate::fault::distributions::file_named;
-use crate::fault::kinds::{self, KINDS, Kind};
+use crate::fault::kinds::{KINDS, Kind};
 use crate::fault::name::Name;
 use crate::fault::words::{
     self, EffectWords, FaultOption, FaultWords, OPTIONS, Param, ParamType, Value, ValueError,
@@ -196,45 +195,8 @@ fn fault(kind: &dyn Kind, matches: &ArgMatches) -> Result<FaultWords, String> {
     };
     let words = words.with_files(&read_file).map_err(|e| e.to_string())?;
     let words = measured::tabled(words)?;
-    let fault = words.fault().map_err(|why| refused(&why, &words.methods))?;
+    let fault = words.fault().map_err(|why| words::refused(&why, &words.methods))?;
     Ok(FaultWords::whole(&fault))
-}
-
-/// Why a fault cannot be, in the words of the command line.
-pub(super) fn refused(why: &SpecError, methods: &[String]) -> String {
-    match why {
-        SpecError::DoesNothing(what) if !methods.is_empty() => {
-            let methods = methods.join(",");
-            format!("{what} does nothing; `slowfs clear {methods}` takes faults away")
-        }
-        SpecError::Value { of, param, why } => match written(of, param) {
-            Some(option) => format!("{of}: {option}: {why}"),
-            None => format!("{of}: {why}"),
-        },
-        SpecError::Missing { kind, param, about } => {
-            let what = written(kind, param).map(|option| format!("{option}, ")).unwrap_or_default();
-            format!("{kind} needs {what}{about}")
-        }
-        SpecError::UnknownParam { name, near, .. } => {
-            let near =
-                near.as_deref().map(|near| FaultOption::find(near).map_or(near, |of| of.word));
-            let near = near.map(|near| format!("; did you mean --{near}?")).unwrap_or_default();
-            format!("there is no option --{name}{near}")
-        }
-        SpecError::Option { kind, option, why } => format!("{kind} takes no --{option}: {why}"),
-        _ => why.to_string(),
-    }
-}
-
-/// How a parameter of a kind is written; none if it is the one that stands without its name.
-fn written(kind: &str, param: &str) -> Option<String> {
-    let params = kinds::find(kind).map_or(&[][..], |kind| kind.params());
-    let known = params.iter().find(|known| known.name == param);
-    match known {
-        Some(param) if param.first => None,
-        Some(param) => Some(format!("--{}", param.word())),
-        None => Some(param.to_owned()),
-    }
 }
 
 #[cfg(test)]

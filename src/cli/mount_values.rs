@@ -3,7 +3,6 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::kind::refused;
 use super::measured;
 use super::values::read_file;
 use crate::fault::kinds;
@@ -44,10 +43,10 @@ impl FromStr for LogFormat {
 
 /// A fault as typed after `slowfs`, which can be.
 pub(super) fn fault(line: &str) -> Result<(FaultWords, bool), String> {
-    let (words, add) = words::line(line).map_err(|why| refused(&why, &[]))?;
-    let words = words.with_files(&read_file).map_err(|why| refused(&why, &[]))?;
+    let (words, add) = words::line(line).map_err(|why| words::refused(&why, &[]))?;
+    let words = words.with_files(&read_file).map_err(|why| words::refused(&why, &[]))?;
     let words = measured::tabled(words)?;
-    words.fault().map(|_| ()).map_err(|why| refused(&why, &[]))?;
+    words.fault().map(|_| ()).map_err(|why| words::refused(&why, &[]))?;
     Ok((words, add))
 }
 

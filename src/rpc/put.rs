@@ -11,7 +11,8 @@ use super::wire::{printable, signed};
 use crate::fault::suggest::closest;
 use crate::fault::words::{FaultWords, PlainFault, methods, percent};
 use crate::fault::{
-    self, Change, Fault, FaultId, FaultRef, Lift, Lifted, Origin, Placement, SpecError, in_the_way,
+    self, Change, Fault, FaultId, FaultRef, Lift, Lifted, MAX_FAULTS, Origin, Placement, SpecError,
+    in_the_way,
 };
 use crate::ops::{Method, MethodSet};
 
@@ -179,6 +180,11 @@ impl Handler {
         prune: bool,
     ) -> Result<Applied, Refusal> {
         let faults = several(faults)?;
+        let all = faults.len();
+        if all > MAX_FAULTS {
+            let why = format!("there are {all} faults, and a mount takes {MAX_FAULTS} at most");
+            return Err(of_place(MAX_FAULTS, &why));
+        }
         for (place, fault) in faults.iter().enumerate() {
             if let Some(why) = self.config.bounds.refuses(fault) {
                 return Err(of_place(place, &why));
@@ -276,8 +282,10 @@ fn several(words: &[FaultWords]) -> Result<Vec<Fault>, Refusal> {
     for (place, words) in words.iter().enumerate() {
         let fault = words.fault().map_err(|e| of_place(place, &e.to_string()))?;
         let namesake = |other: &Fault| other.name().is_some_and(|n| fault.name() == Some(n));
-        if let Some(other) = faults.iter().position(namesake) {
-            return Err(of_place(place, &format!("it has the name of fault {}", other + 1)));
+        if let (Some(other), Some(name)) = (faults.iter().position(namesake), fault.name()) {
+            let other = other + 1;
+            let why = format!("fault {other} is called {name} already: give it another name");
+            return Err(of_place(place, &why));
         }
         faults.push(fault);
     }

@@ -122,36 +122,6 @@ fn a_fault_is_set_met_and_cleared() {
 }
 
 #[test]
-fn a_list_takes_the_place_of_every_fault() {
-    let mount = served();
-    let http = Http::net(&mount);
-    http.done("POST", "/v1/faults", r#""delay 1ms -m read""#);
-    let list = json!([
-        "delay 1ms -m write --name one",
-        { "methods": ["fsync"], "effects": [{ "kind": "hang" }], "name": "two" },
-    ]);
-    let put = http.done("PUT", "/v1/faults", &list.to_string());
-    assert_eq!(put["faults"].as_array().unwrap().len(), 2, "{put}");
-    let names = |told: &Value| -> Vec<Value> {
-        told["faults"].as_array().unwrap().iter().map(|f| f["fault"]["name"].clone()).collect()
-    };
-    assert_eq!(names(&http.told("/v1/faults")), ["one", "two"]);
-    // What is told can be given back.
-    let faults = http.told("/v1/faults");
-    let faults: Vec<_> = faults["faults"].as_array().unwrap().iter().map(|f| &f["fault"]).collect();
-    let again = http.done("PUT", "/v1/faults", &json!({ "faults": faults }).to_string());
-    let unchanged = |put: &Value| put["unchanged"] == true;
-    assert!(again["faults"].as_array().unwrap().iter().all(unchanged), "{again}");
-    // A part that is wrong, and nothing happens.
-    let wrong = http.ask("PUT", "/v1/faults", r#"["delay 1ms -m read", "delai 1ms -m read"]"#);
-    assert_eq!(wrong.status, 400, "{wrong:?}");
-    assert!(wrong.json()["error"].as_str().unwrap().contains("fault 2: "), "{wrong:?}");
-    assert_eq!(names(&http.told("/v1/faults")), ["one", "two"]);
-    http.done("PUT", "/v1/faults", "[]");
-    assert_eq!(http.told("/v1/faults")["faults"], json!([]));
-}
-
-#[test]
 fn what_is_not_understood_is_refused_whole() {
     let mount = served();
     let http = Http::socket(&mount);

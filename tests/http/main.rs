@@ -11,6 +11,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod apply;
 mod calls;
 mod doing;
 mod health;

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use super::super::kind::refused;
 use super::super::measured;
 use super::super::values::{read_file, read_whole};
 use crate::fault::words::{self, FaultWords, visible};
@@ -96,7 +95,7 @@ pub(in crate::cli) fn given(path: &str) -> Result<FaultFile, String> {
 }
 
 fn line(number: usize, text: &str) -> Result<Line, String> {
-    let told = |why, methods: &[String]| refused(&why, methods);
+    let told = |why, methods: &[String]| words::refused(&why, methods);
     let (words, addr) = words::fault_set_by(text).map_err(|why| told(why, &[]))?;
     let words = words.with_files(&read_file).map_err(|why| told(why, &[]))?;
     let words = measured::tabled(words)?;

@@ -31,13 +31,12 @@ pub(super) fn told(asked: &Asked<'_>) -> Result<Answer, Refused> {
     Ok(Answer::object(object, &warnings))
 }
 
-/// These, in the place of all that there are.
-pub(super) fn set_all(asked: &Asked<'_>) -> Result<Answer, Refused> {
-    let faults = given::faults(&asked.json()?)?;
-    let put = asked.handler.put_all(asked.peer.addr, &faults, &[], true)?;
-    let objects = put.iter().zip(&faults).map(|(put, fault)| objects::put(put, fault));
-    let warnings: Vec<_> = put.iter().flat_map(objects::put_warnings).collect();
-    Ok(Answer::object(objects::puts(&objects.collect::<Vec<_>>()), &warnings))
+/// These in one step, as `slowfs apply` has a file of them; nothing else, unless that is to stay.
+pub(super) fn apply(asked: &Asked<'_>) -> Result<Answer, Refused> {
+    let (faults, prune) = given::set(&asked.json()?)?;
+    let applied = asked.handler.apply(asked.peer.addr, &faults, prune)?;
+    let warnings: Vec<_> = applied.faults.iter().flat_map(objects::put_warnings).collect();
+    Ok(Answer::object(objects::applied(&applied, &faults), &warnings))
 }
 
 /// One, as its command does.

@@ -5,39 +5,63 @@ use serde_json::{Map, Value};
 
 use super::answer::Refused;
 use crate::fault::words::{self, Args, EffectWords, FaultWords};
+use crate::fault::{Fault, SpecError};
 
 /// A fault, and whether it is added beside the others of its methods.
 pub(super) type Given = (FaultWords, bool);
 
 /// One fault.
 pub(super) fn fault(value: &Value) -> Result<Given, Refused> {
-    match value {
-        Value::String(line) => words::line(line).map_err(|error| Refused::bad(error.to_string())),
-        Value::Object(fields) => object(fields),
-        _ => Err(Refused::bad(
-            "give a fault: an object as `slowfs list --json` tells it, or a text such as \"delay 10ms -m fsync\"",
-        )),
-    }
+    let (words, add, _) = read(value)?;
+    Ok((words, add))
 }
 
-/// Several, in the place of all that there are: a list, or an object of `faults`.
-pub(super) fn faults(value: &Value) -> Result<Vec<FaultWords>, Refused> {
-    let list = match value {
-        Value::Object(fields) if fields.len() == 1 => fields.get("faults"),
-        other => Some(other),
+/// The same with what it is. Why it cannot be is told in the words in which it is given.
+fn read(value: &Value) -> Result<(FaultWords, bool, Fault), Refused> {
+    let is_typed = value.is_string();
+    let told = |why: SpecError, methods: &[String]| {
+        let why = if is_typed { words::refused(&why, methods) } else { why.to_string() };
+        Refused::bad(why)
     };
-    let Some(Value::Array(list)) = list else {
+    let (words, add) = match value {
+        Value::String(line) => words::line(line).map_err(|why| told(why, &[]))?,
+        Value::Object(fields) => object(fields)?,
+        _ => {
+            return Err(Refused::bad(
+                "give a fault: an object as `slowfs list --json` tells it, or a text such as \"delay 10ms -m fsync\"",
+            ));
+        }
+    };
+    let fault = words.fault().map_err(|why| told(why, &words.methods))?;
+    Ok((words, add, fault))
+}
+
+/// What there is to be, and whether there is to be nothing else: a list, or an object of `faults` and `prune`.
+pub(super) fn set(value: &Value) -> Result<(Vec<FaultWords>, bool), Refused> {
+    let Value::Object(fields) = value else { return Ok((faults(value)?, true)) };
+    if let Some(other) = fields.keys().find(|name| !["faults", "prune"].contains(&name.as_str())) {
+        let why = format!("{other} is no field of a list of faults: there are faults and prune");
+        return Err(Refused::bad(why));
+    }
+    let prune = match fields.get("prune") {
+        None => true,
+        Some(Value::Bool(prune)) => *prune,
+        Some(_) => return wrong("prune", "true or false"),
+    };
+    Ok((faults(fields.get("faults").unwrap_or(&Value::Null))?, prune))
+}
+
+/// Several, each as its command shows it.
+pub(super) fn faults(value: &Value) -> Result<Vec<FaultWords>, Refused> {
+    let Value::Array(list) = value else {
         return Err(Refused::bad(
-            "give a list of faults, which take the place of all that there are; one alone is set by \
-             POST /v1/faults or PUT /v1/faults/NAME",
+            "give a list of faults; one alone is set by POST /v1/faults or PUT /v1/faults/NAME",
         ));
     };
     let one = |(place, value)| {
-        let (fault, _) = fault(value).map_err(|refused| Refused {
-            why: format!("fault {}: {}", place + 1, refused.why),
-            ..refused
-        })?;
-        Ok(fault)
+        let (_, _, fault) = read(value)
+            .map_err(|refused| Refused::bad(format!("fault {}: {}", place + 1, refused.why)))?;
+        Ok(FaultWords::whole(&fault))
     };
     list.iter().enumerate().map(one).collect()
 }
@@ -171,9 +195,20 @@ mod tests {
             let why = fault(&given).unwrap_err().why;
             assert!(why.contains(told), "{given}: {why}");
         }
-        let why = faults(&json!(["delay 1ms -m read", {}, 7])).unwrap_err().why;
-        assert!(why.starts_with("fault 3: "), "{why}");
-        assert!(faults(&json!({ "methods": [] })).is_err());
-        assert!(faults(&json!({ "faults": [] })).unwrap().is_empty());
+        for (given, told) in [
+            (json!(["delay 1ms -m read", 7]), "fault 2: give a fault"),
+            (json!(["delay 1ms -m read", {}]), "fault 2: "),
+            (json!(["delay 1ms -m read", "delai 1ms"]), "fault 2: no kind"),
+            (json!("delay 1ms -m read"), "give a list of faults"),
+            (json!({ "methods": [] }), "methods is no field of a list"),
+            (json!({ "prune": false }), "give a list of faults"),
+            (json!({ "faults": [], "prune": 1 }), "prune must be true or false"),
+        ] {
+            let why = set(&given).unwrap_err().why;
+            assert!(why.starts_with(told), "{given}: {why}");
+        }
+        assert_eq!(set(&json!([])).unwrap(), (Vec::new(), true));
+        assert_eq!(set(&json!({ "faults": [] })).unwrap(), (Vec::new(), true));
+        assert_eq!(set(&json!({ "faults": [], "prune": false })).unwrap(), (Vec::new(), false));
     }
 }

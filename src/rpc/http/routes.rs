@@ -16,7 +16,7 @@ static ROUTES: [Route; 30] = [
     open("/healthz", told::health),
     get("/metrics", NONE, told::metrics),
     get("/v1/faults", NONE, faults::told),
-    does(Verb::Put, "/v1/faults", faults::set_all),
+    does(Verb::Put, "/v1/faults", faults::apply),
     does(Verb::Post, "/v1/faults", faults::set),
     does(Verb::Delete, "/v1/faults", faults::clear_all),
     get("/v1/faults/NAME", NONE, faults::told_one),
