@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod alone;
 mod common;
 
 use std::fs;
@@ -117,4 +118,31 @@ fn a_mount_that_comes_back_is_watched_again() {
     is_told(true);
     watch.kill().unwrap();
     watch.wait().unwrap();
+}
+
+/// All of /proc is looked through for it. Alone, as a search is due when the mount table changes.
+#[test]
+fn a_watch_searches_for_a_dead_mount_once() {
+    alone::run(
+        r#"
+        mkdir dead
+        slowfs mount raw mnt --daemon --listen none >said
+        slowfs mount raw dead --daemon --listen none --json >told
+        pid=$(grep -o '"pid":[0-9]*' told | cut -d: -f2)
+        is_ended() { ! kill -0 "$pid" 2>/dev/null; }
+        kill -KILL "$pid"
+        soon is_ended
+        watched() {
+            strace -f -qq -e trace=openat -o seen slowfs watch --mount "$PWD/mnt" --mount "$PWD/dead" \
+                --json --interval 10ms --count "$1" >told || true
+            [ "$(grep -c 'is dead' told)" = "$1" ] || die "it is not told $1 times: $(cat told)"
+            grep -c 'AT_FDCWD, "/proc", ' seen >searches
+        }
+        watched 1
+        once=$(cat searches)
+        ((once > 0))
+        watched 8
+        [ "$(cat searches)" = "$once" ] || die "$(cat searches) searches in the place of $once"
+        "#,
+    );
 }

@@ -57,6 +57,7 @@ mod saved;
 mod scenario;
 mod screen;
 mod selftest;
+mod serving;
 mod set;
 mod sink;
 mod svg;

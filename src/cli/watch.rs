@@ -19,6 +19,7 @@ use super::keys::Keys;
 use super::output;
 use super::render::{explain, fault_rates, fault_table};
 use super::screen::Screen;
+use super::serving::Serving;
 use super::whom;
 use crate::rpc::Client;
 use crate::sys::signals;
@@ -59,6 +60,8 @@ struct Host {
     addr: String,
     /// Why that one is asked.
     origin: Origin,
+    /// Who serves it, as long as it is not found.
+    serving: Serving,
     client: Option<Client>,
     before: Option<Sample>,
     now: Result<Sample, String>,
@@ -67,8 +70,8 @@ struct Host {
 impl Host {
     fn new(addr: &str, origin: &Origin) -> Host {
         let now = Err(String::new());
-        let (addr, origin) = (addr.to_owned(), origin.clone());
-        Host { addr, origin, client: None, before: None, now }
+        let (addr, origin, serving) = (addr.to_owned(), origin.clone(), Serving::default());
+        Host { addr, origin, serving, client: None, before: None, now }
     }
 
     fn ask(&mut self) {
@@ -80,10 +83,12 @@ impl Host {
     }
 
     fn fetch(&mut self) -> Result<Sample, String> {
-        let told = |e| explain(&self.addr, e);
-        let client = match &mut self.client {
+        let Host { addr, origin, serving, client, .. } = self;
+        let addr = addr.as_str();
+        let told = |e| explain(addr, e);
+        let client = match client {
             Some(client) => client,
-            none => none.insert(whom::reach(&self.addr, &self.origin, PATIENCE)?),
+            none => none.insert(whom::reach_again(addr, origin, PATIENCE, serving)?),
         };
         let stats = client.stats().map_err(told)?;
         Ok(Sample { stats, faults: client.list_faults().map_err(told)? })

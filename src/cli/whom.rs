@@ -12,11 +12,13 @@ use super::control::Target;
 use super::fleet::{self, Origin};
 use super::mounts::{self, Door};
 use super::output;
+use super::serving::Serving;
 use crate::daemon::around;
 pub(super) use crate::daemon::around::Lead;
+use crate::daemon::mark::Server;
+use crate::daemon::mount;
 use crate::daemon::mountinfo::{MountLine, is_ours};
 use crate::daemon::socket::{self, State};
-use crate::daemon::{mark, mount};
 use crate::fault::device;
 use crate::fault::distributions::file_named;
 use crate::fault::words;
@@ -132,8 +134,21 @@ fn named(paths: &[PathBuf]) -> Meant {
 /// # Errors
 /// Nobody is there; why, and why that address is asked.
 pub(super) fn reach(addr: &str, origin: &Origin, patience: Duration) -> Result<Client, String> {
+    reach_again(addr, origin, patience, &mut Serving::default())
+}
+
+/// The same over and over, with what is known of who serves it.
+///
+/// # Errors
+/// As [`reach`].
+pub(super) fn reach_again(
+    addr: &str,
+    origin: &Origin,
+    patience: Duration,
+    serving: &mut Serving,
+) -> Result<Client, String> {
     let path = origin.paths.iter().find(|path| told(path) == addr);
-    let found = path.map(|path| address_of_path(path)).transpose()?;
+    let found = path.map(|path| found_at(path, serving)).transpose()?;
     let connected = Client::connect(found.as_deref().unwrap_or(addr), patience);
     connected.map_err(|error| match origin.said {
         Some(said) => format!("{error}; {said}"),
@@ -180,8 +195,12 @@ pub(super) fn below(directory: &Path, path: &Path) -> Option<PathBuf> {
 
 /// How the daemon of the mirror that a path leads into is reached.
 pub(super) fn address_of_path(path: &Path) -> Result<String, String> {
+    found_at(path, &mut Serving::default())
+}
+
+fn found_at(path: &Path, serving: &mut Serving) -> Result<String, String> {
     match mirror_at(path)? {
-        Some(line) => address_of(&line),
+        Some(line) => address_by(&line, serving),
         None => Err(format!(
             "{} lies on no mirror; `slowfs ps` shows the mounts that there are",
             path.display()
@@ -208,12 +227,16 @@ pub(super) fn lead(path: &Path) -> Result<Lead, String> {
 
 /// How the daemon of a mirror is reached: by its socket; else by the usual port, if that is its own.
 pub(super) fn address_of(line: &MountLine) -> Result<String, String> {
+    address_by(line, &mut Serving::default())
+}
+
+fn address_by(line: &MountLine, serving: &mut Serving) -> Result<String, String> {
     let own = socket::socket_of(&line.mountpoint, line.owner);
     if let Some((path, State::Live { .. })) = &own {
         return Ok(told(path));
     }
     if own.is_none()
-        && let Some(path) = socket_of_moved(line)?
+        && let Some(path) = socket_of_moved(serving.servers_of(line))?
     {
         return Ok(path);
     }
@@ -224,7 +247,8 @@ pub(super) fn address_of(line: &MountLine) -> Result<String, String> {
         return Ok(DEFAULT_ADDR.to_owned());
     }
     let mountpoint = line.mountpoint.display();
-    if own.is_none() && is_dead(line) {
+    // Nobody serves it.
+    if own.is_none() && serving.servers_of(line).is_empty() && mount::is_dead(&line.mountpoint) {
         return Err(format!(
             "the mirror at {mountpoint} is dead, as its daemon has ended: `slowfs umount {}`",
             words::quoted_path(&line.mountpoint)
@@ -244,14 +268,8 @@ pub(super) fn address_of(line: &MountLine) -> Result<String, String> {
     })
 }
 
-/// Whether nobody serves it.
-fn is_dead(line: &MountLine) -> bool {
-    mark::servers_of(line).is_empty() && mount::is_dead(&line.mountpoint)
-}
-
 /// The socket of a mount that was moved, or is bound elsewhere: it keeps the name of its first place.
-fn socket_of_moved(line: &MountLine) -> Result<Option<String>, String> {
-    let servers = mark::servers_of(line);
+fn socket_of_moved(servers: &[Server]) -> Result<Option<String>, String> {
     let serves = |pid: u32| servers.iter().any(|server| server.pid.unsigned_abs() == pid);
     Ok(doors()?.into_iter().find(|door| serves(door.pid)).map(|door| told(&door.socket)))
 }

@@ -118,7 +118,7 @@ impl MountTable {
     }
 
     /// Whether the table has changed since this was asked, or since it was opened.
-    pub(super) fn take_change(&self) -> bool {
+    pub(crate) fn take_change(&self) -> bool {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut [PollFd::new(&self.0, PollFlags::PRI)], Some(&now)).is_ok_and(|n| n > 0)
     }
