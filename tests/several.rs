@@ -146,3 +146,45 @@ fn a_watch_searches_for_a_dead_mount_once() {
         "#,
     );
 }
+
+/// Where a path is shown as text, what is no UTF-8 of it would look the same.
+#[test]
+fn mounts_whose_paths_look_alike_are_told_apart() {
+    alone::run(
+        r#"
+        mkdir two
+        odd() { printf "%s/odd\\x$1" "$PWD"; }
+        mirror() { mkdir -p "$1"; slowfs mount "$2" "$1" --daemon --listen none --json; }
+        mirror "$PWD/mnt" raw >told
+        mirror "$(odd ff)" raw >told
+        mirror "$(odd fe)" two >>told
+        [ "$(grep -c mountpoint_base64 told)" = 2 ]
+        slowfs error EIO -m mkdir --mount "$(odd fe)"
+        mkdir "$(odd ff)/dir"
+        refused mkdir "$(odd fe)/dir"
+        refused slowfs list
+        says "\$'$PWD/odd\xff'" "\$'$PWD/odd\xfe'"
+        slowfs ps >shown
+        grep -F "\$'$PWD/odd\xff'" shown && grep -F "\$'$PWD/odd\xfe'" shown
+        [ "$(slowfs ps --json | grep -o 'mountpoint_base64":"[^"]*' | sort -u | wc -l)" = 2 ]
+        is_gone() { ! kill -0 "$1" 2>/dev/null; }
+        for each in ff fe; do
+            pid=$(slowfs ping --mount "$(odd $each)" --json | grep -o '"pid":[0-9]*' | cut -d: -f2)
+            kill -KILL "$pid"
+            soon is_gone "$pid"
+        done
+        slowfs watch --mount "$PWD/mnt" --mount "$(odd ff)" --mount "$(odd fe)" --json --interval 20ms >watched &
+        watch=$!
+        is_watched() { grep -F "odd\\\\x$1'" watched | grep -q "\"ok\":$2"; }
+        soon is_watched ff false
+        soon is_watched fe false
+        refused slowfs list --mount "$(odd fe)"
+        says "\$'$PWD/odd\xfe' is dead"
+        follow 'slowfs umount'
+        mirror "$(odd fe)" two >told
+        soon is_watched fe true
+        kill "$watch"
+        if is_watched ff true; then die "another is watched in its place"; fi
+        "#,
+    );
+}

@@ -12,6 +12,7 @@ use super::faults::ended;
 use crate::daemon::StartError;
 use crate::daemon::mountinfo::{MountLine, MountTable, is_ours};
 use crate::daemon::socket::{self, State};
+use crate::fault::words::shown_path;
 use crate::rpc::{Client, ClientError, Info, ListedFault};
 
 /// How long one may take for each answer before it is shown without.
@@ -76,7 +77,7 @@ impl Asked {
 
     /// What people call it: its mountpoint, else its socket.
     pub(super) fn name(&self) -> String {
-        self.mountpoint().unwrap_or(&self.door.socket).display().to_string()
+        shown_path(self.mountpoint().unwrap_or(&self.door.socket))
     }
 
     /// Whether it is the mirror of that line, which these processes serve.
@@ -151,7 +152,7 @@ fn ask(door: &Door, end: Instant) -> Result<Answer, Unanswered> {
     let info = client.info()?;
     let claimed = &info.mountpoint.0;
     if door.line.as_ref().is_some_and(|line| line.mountpoint != *claimed) {
-        return Err(Unanswered::Claims(socket, claimed.display().to_string()));
+        return Err(Unanswered::Claims(socket, shown_path(claimed)));
     }
     let (faults, ended) = (client.list_faults()?, ended(&mut client)?);
     let held = faults.iter().chain(&ended).map(|fault| fault.held).sum();

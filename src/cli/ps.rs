@@ -12,8 +12,8 @@ use super::mounts::{self, Answer, Asked, Door, Unanswered};
 use super::output;
 use crate::daemon::mountinfo::MountLine;
 use crate::daemon::{mark, mount, socket};
-use crate::fault::words::{quoted, visible};
-use crate::rpc::WirePath;
+use crate::fault::words::{quoted_path, shown_path, visible};
+use crate::rpc::{WirePath, objects};
 
 /// What `slowfs ps` is told.
 #[derive(Debug, clap::Args)]
@@ -26,11 +26,11 @@ pub(super) struct PsArgs {
 /// A mount, as far as can be told.
 #[derive(Default, Serialize)]
 pub(super) struct Row {
-    mountpoint: PathBuf,
-    backing: Option<PathBuf>,
+    mountpoint: WirePath,
+    backing: Option<WirePath>,
     pid: Option<u32>,
     listen: Option<String>,
-    socket: Option<PathBuf>,
+    socket: Option<WirePath>,
     http: Option<String>,
     faults: Option<i32>,
     held: Option<i64>,
@@ -67,14 +67,14 @@ pub(super) fn run(args: &PsArgs) -> ExitCode {
     let owners = lines.iter().map(|line| (line.mountpoint.clone(), line.owner)).collect();
     let mut rows = unasked(lines, &asked);
     let is_told = |rows: &[Row], asked: &Asked| {
-        rows.iter().any(|row| row.socket.as_ref() == Some(&asked.door.socket))
+        rows.iter().any(|row| row.socket.as_ref().is_some_and(|own| own.0 == asked.door.socket))
     };
     let others: Vec<_> = asked.into_iter().filter(|asked| !is_told(&rows, asked)).collect();
     rows.extend(others.into_iter().map(|asked| row(asked, &owners)));
-    rows.sort_by(|a, b| a.mountpoint.cmp(&b.mountpoint));
+    rows.sort_by(|a, b| a.mountpoint.0.cmp(&b.mountpoint.0));
     if args.json {
         for row in &rows {
-            output::out(&serde_json::json!(row).to_string());
+            output::out(&row.object().to_string());
         }
     } else if rows.is_empty() {
         output::out("no mounts");
@@ -102,14 +102,14 @@ fn row(asked: Asked, owners: &BTreeMap<PathBuf, u32>) -> Row {
                 Some(line) => Some(line.owner),
                 None => owners.get(&info.mountpoint.0).copied(),
             },
-            mountpoint: info.mountpoint.0,
-            backing: Some(info.backing.0),
+            mountpoint: info.mountpoint,
+            backing: Some(info.backing),
             // The kernel tells of another user's, not that one's daemon.
             pid: pid.filter(|_| line.is_some()).or_else(|| u32::try_from(info.pid).ok()),
             listen: info.listen,
             socket: match info.socket {
-                Some(WirePath(path)) if line.is_none() => Some(path),
-                _ => Some(socket),
+                Some(path) if line.is_none() => Some(path),
+                _ => Some(WirePath(socket)),
             },
             http: info.http,
             faults: Some(info.faults),
@@ -120,7 +120,7 @@ fn row(asked: Asked, owners: &BTreeMap<PathBuf, u32>) -> Row {
         },
         Err(why) => {
             let (state, error) = unanswered(&why);
-            let (mountpoint, socket) = (socket.clone(), Some(socket));
+            let (mountpoint, socket) = (WirePath(socket.clone()), Some(WirePath(socket)));
             Row { mountpoint, pid, socket, state, error, ..Row::default() }
         }
     }
@@ -162,7 +162,9 @@ fn unasked_at(places: &[MountLine], pids: &[u32], asked: &[Asked]) -> Option<Row
             None => ((UNFOUND, None), None),
         },
     };
-    let (mountpoint, backing) = (line.mountpoint.clone(), Some(line.source.clone()));
+    let (mountpoint, source) = (line.mountpoint.clone(), line.source.clone());
+    let (mountpoint, backing) = (WirePath(mountpoint), Some(WirePath(source)));
+    let socket = socket.map(WirePath);
     let (pid, owner) = (pids.first().copied(), Some(line.owner));
     Some(Row { mountpoint, backing, pid, socket, owner, state, error, ..Row::default() })
 }
@@ -174,16 +176,25 @@ fn is_anothers(owner: u32) -> bool {
 }
 
 impl Row {
+    /// As a program reads it.
+    fn object(&self) -> serde_json::Value {
+        let mut object = serde_json::json!(self);
+        objects::add_bytes(&mut object, "mountpoint", &self.mountpoint);
+        self.backing.iter().for_each(|path| objects::add_bytes(&mut object, "backing", path));
+        object
+    }
+
     fn cells(&self, now: SystemTime) -> [String; 8] {
         fn shown<T: ToString>(value: Option<&T>) -> String {
             value.map_or("-".to_owned(), ToString::to_string)
         }
-        let socket = self.socket.as_ref().map(|path| path.display().to_string());
+        let path = |path: &WirePath| shown_path(&path.0);
+        let socket = self.socket.as_ref().map(path);
         let page = self.http.as_ref().map(|address| format!("http://{address}/"));
         let addresses: Vec<_> = self.listen.iter().cloned().chain(socket).chain(page).collect();
         [
-            self.mountpoint.display().to_string(),
-            shown(self.backing.as_ref().map(|path| path.display()).as_ref()),
+            path(&self.mountpoint),
+            shown(self.backing.as_ref().map(path).as_ref()),
             shown(self.pid.as_ref()),
             if addresses.is_empty() { "-".to_owned() } else { addresses.join(", ") },
             shown(self.faults.as_ref()),
@@ -202,8 +213,7 @@ impl Row {
 
     /// What to do about its state.
     fn todo(&self) -> Option<String> {
-        let mount = self.mountpoint.display().to_string();
-        let quoted = quoted(&mount);
+        let (mount, quoted) = (shown_path(&self.mountpoint.0), quoted_path(&self.mountpoint.0));
         let told = match self.state {
             DEAD => format!("the daemon of {mount} has ended: `slowfs umount {quoted}`"),
             // Where only the socket is known no mount can be named.
@@ -252,11 +262,11 @@ mod tests {
     fn a_row_tells_what_is_known_and_no_more() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
         let live = Row {
-            mountpoint: "/m".into(),
-            backing: Some("/b".into()),
+            mountpoint: WirePath("/m".into()),
+            backing: Some(WirePath("/b".into())),
             pid: Some(7),
             listen: Some("127.0.0.1:9090".into()),
-            socket: Some("/run/slowfs/m".into()),
+            socket: Some(WirePath("/run/slowfs/m".into())),
             http: Some("127.0.0.1:9464".into()),
             faults: Some(2),
             held: Some(3),
@@ -268,7 +278,7 @@ mod tests {
         let addresses = "127.0.0.1:9090, /run/slowfs/m, http://127.0.0.1:9464/";
         assert_eq!(live.cells(now), ["/m", "/b", "7", addresses, "2", "3", "live", "59s ago"]);
         assert_eq!(text(&[live], now).lines().count(), 2);
-        let dead = Row { mountpoint: "/a m".into(), state: DEAD, ..Row::default() };
+        let dead = Row { mountpoint: WirePath("/a m".into()), state: DEAD, ..Row::default() };
         assert_eq!(dead.cells(now), ["/a m", "-", "-", "-", "-", "-", "dead", "-"]);
         let told = text(&[dead], now);
         assert!(

@@ -123,7 +123,7 @@ fn named(paths: &[PathBuf]) -> Meant {
     let addresses = paths.iter().zip(found).map(|(path, found)| {
         found.unwrap_or_else(|_| {
             origin.paths.push(path.clone());
-            told(path)
+            words::shown_path(path)
         })
     });
     (addresses.collect(), origin)
@@ -147,7 +147,7 @@ pub(super) fn reach_again(
     patience: Duration,
     serving: &mut Serving,
 ) -> Result<Client, String> {
-    let path = origin.paths.iter().find(|path| told(path) == addr);
+    let path = origin.paths.iter().find(|path| words::shown_path(path) == addr);
     let found = path.map(|path| found_at(path, serving)).transpose()?;
     let connected = Client::connect(found.as_deref().unwrap_or(addr), patience);
     connected.map_err(|error| match origin.said {
@@ -203,7 +203,7 @@ fn found_at(path: &Path, serving: &mut Serving) -> Result<String, String> {
         Some(line) => address_by(&line, serving),
         None => Err(format!(
             "{} lies on no mirror; `slowfs ps` shows the mounts that there are",
-            path.display()
+            words::shown_path(path)
         )),
     }
 }
@@ -222,7 +222,7 @@ pub(super) fn lead(path: &Path) -> Result<Lead, String> {
                 && socket::socket_of(&line.mountpoint, line.owner).is_some()
     };
     let found = around::lead(path, is_mirror);
-    found.map_err(|error| format!("cannot find the mount of {}: {error}", path.display()))
+    found.map_err(|error| format!("cannot find the mount of {}: {error}", words::shown_path(path)))
 }
 
 /// How the daemon of a mirror is reached: by its socket; else by the usual port, if that is its own.
@@ -246,7 +246,7 @@ fn address_by(line: &MountLine, serving: &mut Serving) -> Result<String, String>
     {
         return Ok(DEFAULT_ADDR.to_owned());
     }
-    let mountpoint = line.mountpoint.display();
+    let mountpoint = words::shown_path(&line.mountpoint);
     // Nobody serves it.
     if own.is_none() && serving.servers_of(line).is_empty() && mount::is_dead(&line.mountpoint) {
         return Err(format!(
@@ -287,6 +287,17 @@ mod tests {
         let words = line.split(' ').map(OsString::from).collect();
         let words = spelled_out(&command(), words);
         words.join(std::ffi::OsStr::new(" ")).into_string().unwrap()
+    }
+
+    #[test]
+    fn of_two_paths_that_are_no_text_each_is_looked_for_itself() {
+        let paths = [&b"/none/\xff"[..], b"/none/\xfe"].map(|path| OsStr::from_bytes(path).into());
+        let (addresses, origin) = named(&paths);
+        assert_eq!(addresses, [r"$'/none/\xff'", r"$'/none/\xfe'"]);
+        for address in addresses {
+            let why = reach(&address, &origin, PATIENCE).err().unwrap();
+            assert!(why.starts_with(&format!("{address} lies on no mirror")), "{why}");
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A fault on one line, as `--fault` and scenarios take it and `list --commands` prints it.
 
 use std::ffi::OsStr;
-use std::path::Path;
 
 use super::fault::{EffectWords, FaultWords};
 use super::glob;
@@ -169,12 +168,6 @@ pub(crate) fn quoted(word: &str) -> String {
         word if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
         word => word.split('\'').map(|part| format!("'{part}'")).collect::<Vec<_>>().join("\"'\""),
     }
-}
-
-/// A path as a word of a command.
-#[must_use]
-pub(crate) fn quoted_path(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
 }
 
 struct Reader {
