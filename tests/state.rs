@@ -372,3 +372,34 @@ fn what_is_bound_over_the_state_from_the_mount_is_not_written_to() {
     }
     assert_eq!(mount.log_text().matches("cannot write the state").count(), 2, "told once each");
 }
+
+/// What an overlay on the mount asks of it comes from the thread that writes, which must not wait for faults of its own.
+#[test]
+fn an_overlay_on_the_mount_keeps_the_state_from_no_write() {
+    let scratch = scratch();
+    let [lower, dir, above] = ["raw/x", "kept", "above"].map(|name| scratch.path().join(name));
+    fs::create_dir_all(lower).unwrap();
+    fs::create_dir(&dir).unwrap();
+    let _above = Within::mount_of("tmpfs", above.clone(), None);
+    let [upper, work] = ["upper", "work"].map(|name| above.join(name));
+    fs::create_dir(&upper).unwrap();
+    fs::create_dir(&work).unwrap();
+    let state = dir.join("state");
+    let mount = Mount::over(scratch, &["--state".to_owned(), state.display().to_string()]);
+    let is_in =
+        |path: &PathBuf, part: &str| fs::read_to_string(path).is_ok_and(|it| it.contains(part));
+    wait_for("the state", || is_in(&state, "# end").then_some(()));
+    let (lower, work) = (mount.mnt().join("x"), work.display());
+    let layers =
+        format!("lowerdir={},upperdir={},workdir={work}", lower.display(), upper.display());
+    let over = Within::over("overlay", dir, Some(&layers));
+    let id = mount.add(&FaultWords { pattern: ".*/x(/.*)?".to_owned(), ..hanging(&["all"]) });
+    // The overlay itself would ask for it.
+    let state = upper.join("state");
+    wait_for("the state in the overlay", || is_in(&state, "hang").then_some(()));
+    mount.add(&named(failing(&["mkdir"], "EIO"), "later"));
+    wait_for("the next one", || is_in(&state, "later").then_some(()));
+    assert_eq!(mount.listed(id).fired, 0);
+    mount.clear();
+    drop(over);
+}

@@ -116,8 +116,9 @@ pub(crate) fn run(
     drop(mountpoint);
     control.publish()?;
     let begun = (&table, &mut given);
+    let spared = fs.spared();
     let (run, health) = start(fs, connection, (&config, log), begun, control, (&paths, mounted))?;
-    let keeper = given.left().map(|left| left.keep(&table, device)).transpose();
+    let keeper = given.left().map(|left| left.keep(&table, (device, spared))).transpose();
     let keeper = keeper.map_err(other("start a thread"))?;
     let run = Running { companion, keeper, ..run };
     let ready = Ready::of(&run, &paths.base);

@@ -212,7 +212,7 @@ impl SlowFs {
         Plug::new(Arc::clone(&self.core))
     }
 
-    /// The thread that faults spare, for use beside the running session.
+    /// The threads that faults spare, for use beside the running session.
     #[must_use]
     pub(crate) fn spared(&self) -> Spared {
         self.core.spared.clone()

@@ -23,6 +23,7 @@ pub(super) use self::text::Lost;
 use super::error::{StartError, strip};
 use super::mountinfo::Device;
 use crate::fault::{Fault, FaultTable, Listed};
+use crate::fs::Spared;
 
 /// How often it is looked whether the file is there, and what could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -51,11 +52,16 @@ impl Left {
         Ok(Left { file, faults, lost })
     }
 
-    /// From now on the file follows the table, and never lies on the mount whose table it is.
+    /// From now on the file follows the table, and never lies on the mount whose table it is. Should its path lead
+    /// through that mount where it cannot be seen, as by an overlay on it, no fault meets the thread that writes.
     ///
     /// # Errors
     /// No thread can be started.
-    pub(super) fn keep(mut self, table: &Arc<FaultTable>, own: Device) -> io::Result<Keeper> {
+    pub(super) fn keep(
+        mut self,
+        table: &Arc<FaultTable>,
+        (own, spared): (Device, Spared),
+    ) -> io::Result<Keeper> {
         self.file.keep_off(own);
         let shared = Arc::new(Shared::default());
         shared.asked.lock().write = true;
@@ -66,6 +72,7 @@ impl Left {
         let writer = Writer { left: self, table, written: None, fails: false };
         thread::Builder::new().name("slowfs-state".to_owned()).spawn(move || {
             let _ending = ending;
+            let _spared = spared.me();
             writer.run(&own);
         })?;
         Ok(Keeper { shared, table: kept, ended })

@@ -45,7 +45,7 @@ fn wait_for(what: &str, is_so: impl Fn() -> bool) {
 #[test]
 fn the_file_follows_the_table_and_what_is_last_is_kept() {
     let Room { path, table, _dir } = room();
-    let keeper = take(&path).keep(&table, (0, 0)).unwrap();
+    let keeper = take(&path).keep(&table, ((0, 0), Spared::default())).unwrap();
     for line in ["delay 5ms -m fsync", "error EIO -m read --name one", "throttle --iops 9 -m read"]
     {
         table.put(fault(line), Placement::Add).unwrap();
@@ -111,7 +111,7 @@ fn one_that_is_gone_is_written_again_with_its_directory_and_at_the_end() {
     let dir = path.with_file_name("dir");
     let (away, path) = (path.with_file_name("away"), dir.join("state"));
     fs::create_dir(&dir).unwrap();
-    let keeper = take(&path).keep(&table, (0, 0)).unwrap();
+    let keeper = take(&path).keep(&table, ((0, 0), Spared::default())).unwrap();
     let line = "error EIO -m read";
     table.put(fault(line), Placement::Add).unwrap();
     let is_written = || fs::read_to_string(&path).unwrap_or_default().contains(line);
