@@ -10,7 +10,7 @@ use super::original;
 use super::recipe::Recipe;
 use super::render;
 use super::report::Report;
-use crate::fault::words::{self, FaultWords};
+use crate::fault::words::FaultWords;
 use crate::rpc::{Client, ClientError, Info, Put, objects};
 
 /// Sets one, in the place of others or beside them.
@@ -85,13 +85,13 @@ pub(super) fn lacks(info: &Info, fault: &FaultWords) -> Option<String> {
 
 fn plainly(client: &mut Client, fault: &FaultWords, add: bool) -> Result<Report, String> {
     let warnings = original::put(client, fault, add)?;
-    let text = format!("set, by charybdefs's plain calls: {}", words::visible(&fault.line()));
+    let text = format!("set, by charybdefs's plain calls: {}", fault.shown());
     Ok(Report::new(text, json!({ "id": null, "fault": fault })).with_warnings(warnings))
 }
 
 fn report(put: &Put, fault: &FaultWords) -> Report {
     let Put { id, replaced, released, unchanged, changed, taken, .. } = put;
-    let mut text = format!("fault {id}: {}", words::visible(&fault.line()));
+    let mut text = format!("fault {id}: {}", fault.shown());
     if *unchanged {
         text += "; it stands already, and goes on";
     }
@@ -133,5 +133,16 @@ mod tests {
         let kinds = has(&["delay", "kill"]);
         let new = Info { kinds, features: has(&["count", "nth", "name"]), ..old };
         assert_eq!(lacks(&new, &fault), None);
+    }
+
+    #[test]
+    fn people_are_shown_the_first_of_many_measured_times_and_the_rest_of_the_line() {
+        let shown = |text: &str| line(text).unwrap().0.shown();
+        let short = "delay 5ms --and 'error EIO' -m fsync -r '.*/wal/.*' --count 1";
+        assert_eq!(shown(short), short);
+        let points: Vec<_> = (0..=100).map(|n| format!("{n}={}ms", n + 1)).collect();
+        let long = shown(&format!("delay table:{} -m write --name slow", points.join(",")));
+        assert!(long.starts_with("delay table:0=1ms,1=2ms,"), "{long}");
+        assert!(long.ends_with("... -m write --name slow") && long.len() < 120, "{long}");
     }
 }

@@ -17,6 +17,13 @@ fn commands() -> String {
     of_commands.flat_map(|block| block.lines().map(|line| format!("{}\n", &line[4..]))).collect()
 }
 
+/// The rows of the table that it shows.
+fn rows() -> Vec<&'static str> {
+    let (_, table) = PAGE.split_once("\n    METHOD ").unwrap();
+    let rows = table.lines().skip(1).map_while(|line| line.strip_prefix("    "));
+    rows.filter(|row| !row.contains(" requests of ")).collect()
+}
+
 /// Ends what a script that failed has left.
 struct Ended<'a>(&'a Path);
 
@@ -55,13 +62,24 @@ fn the_walk_through_does_what_it_says() {
     for told in [
         "METHOD",
         "fdatasync",
-        "write       4KiB",
+        "write      4KiB",
         "are in disk.toml",
         "are in probe.toml",
         "recorded:",
     ] {
         assert!(said.contains(told), "{told}: {said}");
     }
+    // Of the first recording, not of the probe. The release comes after dd(1) has ended, maybe too late.
+    let recorded = said.split("are in disk.toml").next().unwrap();
+    let (_, table) = recorded.split_once("\nMETHOD ").unwrap();
+    let printed: Vec<_> =
+        table.lines().skip(1).filter(|row| !row.contains(" requests of ")).collect();
+    let methods = |rows: &[&str]| -> Vec<String> {
+        let methods = rows.iter().filter_map(|row| row.split_whitespace().next());
+        methods.filter(|method| *method != "release").map(str::to_owned).collect()
+    };
+    assert!(methods(&rows()).len() > 3, "{PAGE}");
+    assert_eq!(methods(&printed), methods(&rows()), "{said}");
     let recorded = fs::read_to_string(place.path().join("disk.toml")).unwrap();
     assert!(recorded.contains("\n[fdatasync]\nn = "), "{recorded}");
     assert!(fs::read_dir(place.path().join("data")).unwrap().count() == 1, "the probe is gone");

@@ -71,9 +71,10 @@ pub(super) fn apply(client: &mut Client, file: &FaultFile, prune: bool) -> Resul
 /// A line for each, and one for all others.
 fn told(applied: &Applied, file: &FaultFile) -> String {
     let Applied { faults, cleared, released } = applied;
-    let each = faults.iter().zip(&file.faults).map(|(put, fault)| {
-        format!("fault {}: {}: {}", put.id, visible(&fault.line()), outcome(put))
-    });
+    let each = faults
+        .iter()
+        .zip(&file.faults)
+        .map(|(put, fault)| format!("fault {}: {}: {}", put.id, fault.shown(), outcome(put)));
     let mut lines: Vec<_> = each.collect();
     if lines.is_empty() {
         lines.push(format!("{} has no faults", file.name()));

@@ -57,7 +57,8 @@ impl Summary {
             };
             let lasted = seconds(lasted);
             return Err(format!(
-                "no request of {what} was recorded in {lasted}{failures}; nothing is written"
+                "no request of {what} was recorded in {lasted}{failures}; nothing is written: take \
+                 longer (--for); a mount must be in use meanwhile"
             ));
         }
         let recording = samples.recording().with_figure(CHANNELS);
@@ -229,5 +230,6 @@ mod tests {
             none.contains("no request of /mnt/x was recorded in 1s300ms (3 that failed"),
             "{none}"
         );
+        assert!(none.ends_with("take longer (--for); a mount must be in use meanwhile"), "{none}");
     }
 }

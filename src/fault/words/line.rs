@@ -6,7 +6,9 @@ use super::fault::{EffectWords, FaultWords};
 use super::glob;
 use super::option::{FaultOption, OPTIONS};
 use super::param::{Param, ParamType};
+use super::pattern::shorten;
 use super::value::{Args, Value};
+use super::visible::visible;
 use crate::fault::error::SpecError;
 use crate::fault::kinds::{self, Kind};
 
@@ -109,7 +111,17 @@ impl FaultWords {
     /// The line that asks for the same, as `parse` reads it.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut words = vec![self.effect()];
+        self.line_of(self.effect())
+    }
+
+    /// The same for people, on one line: of measured times only the first are shown.
+    #[must_use]
+    pub(crate) fn shown(&self) -> String {
+        visible(&self.line_of(shorten(&self.effect())))
+    }
+
+    fn line_of(&self, effect: String) -> String {
+        let mut words = vec![effect];
         if !self.methods.is_empty() {
             words.push(format!("-m {}", self.methods.join(",")));
         }
