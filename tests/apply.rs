@@ -88,14 +88,19 @@ fn it_says_what_is_set_changed_unchanged_and_cleared() {
         (&true.into(), &serde_json::json!([]))
     );
     let told = ok(&mount, &["apply", "-f", &path, "--prune"]);
-    assert!(told.ends_with(&format!("cleared, as {path} has them not: 3\n")), "{told}");
+    assert!(told.ends_with(&format!("cleared, because they are not in {path}: 3\n")), "{told}");
     // By standard input, and nothing at all.
     let mut apply = slowfs();
     apply.args(["apply", "--addr", &mount.addr, "--prune", "-f", "-"]);
     let mut apply = apply.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     apply.stdin.take().unwrap().write_all(b"# nothing\n").unwrap();
     let told = String::from_utf8(apply.wait_with_output().unwrap().stdout).unwrap();
-    assert!(told.starts_with("standard input has no faults\ncleared, as standard input"), "{told}");
+    assert!(
+        told.starts_with(
+            "standard input has no faults\ncleared, because they are not in standard input"
+        ),
+        "{told}"
+    );
     assert_eq!(ok(&mount, &["list", "--commands"]), "# no faults\n");
 }
 

@@ -100,9 +100,9 @@ SLOWFS_ADDR=127.0.0.1:9292 start mnt raw
 slowfs mount --help | grep -qF 'This command does not read $SLOWFS_ADDR.'
 start mnt2 raw2 --listen none
 refused slowfs clear
-says '2 mounts are there' "$PWD/mnt, $PWD/mnt2"
+says 'there are 2 mounts' "$PWD/mnt, $PWD/mnt2"
 refused slowfs match /etc/passwd
-says "/etc/passwd is below no mirror; 2 mounts are there, and none is named: $PWD/mnt, $PWD/mnt2;"
+says "/etc/passwd is below no mirror; there are 2 mounts: $PWD/mnt, $PWD/mnt2;"
 SLOWFS_ADDR=9090,nowhere: refused slowfs match /etc/passwd
 says '/etc/passwd is below no mirror; SLOWFS_ADDR: "nowhere:"'
 kill -STOP "$(cat mnt2.pid)"
@@ -170,7 +170,7 @@ nowhere() {
 unnamed() { ! slowfs ping 2>>"$here/said"; }
 : >said
 nowhere unnamed
-[ "$(grep -c '2 mounts are there, and none is named' said)" = 2 ] || die "$(cat said)"
+[ "$(grep -c 'there are 2 mounts: ' said)" = 2 ] || die "$(cat said)"
 stop mnt2
 asked() { slowfs ping | grep -qF " at $here/mnt,"; }
 nowhere asked

@@ -44,7 +44,7 @@ fn a_fault_is_replaced_under_its_name_in_its_place() {
     ok(&mount, &["delay", "1ms", "-m", "mkdir,rmdir", "--name", "slow"]);
     ok(&mount, &["error", "EIO", "-m", "mkdir", "--count", "9", "--add"]);
     let again = ok(&mount, &["delay", "1ms", "-m", "mkdir,rmdir", "--name", "slow"]);
-    assert!(again.contains("it stands already"), "{again}");
+    assert!(again.contains("it is in force already"), "{again}");
     let now = ok(&mount, &["error", "EROFS", "-m", "mkdir", "--name", "slow"]);
     for part in ["changed: delay 1ms -> error EROFS", "-m mkdir,rmdir -> mkdir", "replaces "] {
         assert!(now.contains(part), "{part} in {now}");

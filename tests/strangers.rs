@@ -182,7 +182,7 @@ slowfs delay 1ms -m fsync
 slowfs match "$PWD/raw/f" | grep -qF "$PWD/raw/f meets 1 of 1 fault"
 slowfs mount mnt2 --subdir raw2 --listen none --daemon 2>log
 refused slowfs clear
-says '2 mounts are there' "$PWD/mnt" "$PWD/mnt2"
+says 'there are 2 mounts' "$PWD/mnt" "$PWD/mnt2"
 slowfs match "$PWD/raw/f" | grep -qF "$PWD/raw/f meets 1 of 1 fault"
 slowfs match "$PWD/raw2/f" | grep -qF "$PWD/raw2/f meets 0 of 0 faults"
 

@@ -254,7 +254,7 @@ fn a_fault_with_a_lifetime_is_renewed_under_its_name() {
     assert!(left() > old, "its hour begins anew");
     let lasting = ["error", "EIO", "-m", "rmdir", "--name", "b"];
     ok(&mount, &lasting);
-    assert!(ok(&mount, &lasting).contains("it stands already, and goes on"));
+    assert!(ok(&mount, &lasting).contains("it is in force already, and continues"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ count
 
 # What one sees:
 #> 1000
-#> 20 spots spoilt in 1 file of 5000+ bytes, with seed 1; `slowfs heal --all` undoes it
+#> 20 spots changed in 1 file of 5000+ bytes, with seed 1; `slowfs heal --all` undoes it
 #> Corruption: block checksum mismatch
 #> 20
 #> 20 healed

@@ -61,7 +61,7 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Have the faults of a file in force, in one step; what stands already goes on
+    /// Set the faults of a file, in one step; those that are in force already continue
     #[command(after_help = help::APPLY)]
     Apply {
         /// Which file, and where
@@ -242,7 +242,7 @@ pub(super) enum Control {
         #[command(flatten)]
         target: Target,
     },
-    /// Build a directory that a disk could hold if the power failed now, or cut the power in place
+    /// Build a directory that a disk could have if the power failed now, or cut the power in place
     #[command(after_help = help::POWER_CUT)]
     PowerCut {
         /// What is left then

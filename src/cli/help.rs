@@ -68,11 +68,10 @@ Examples:
   slowfs status /mnt/slowfs  # on this mount";
 
 pub(super) const APPLY: &str = "\
-A line of the file is a fault as typed after `slowfs`, which may stand before it, as `slowfs list --commands` prints \
-them; # begins a comment. Each is set beside \
-the others, as with --add. What stands in the same words goes on, counts and all; a fault of a name that stands takes \
-the place of that one. What the file has not stays, unless --prune. If one line is wrong nothing is set. What a line \
-says of --addr does not count.
+Each line of the file is one fault, as typed after `slowfs`; `slowfs list --commands` prints such lines. # begins a \
+comment. Each fault is set beside the others, as with --add. One that is in force already in the same words continues, \
+with its counts. One of the same name but other words is replaced. What is not in the file stays, unless --prune. If a \
+line is wrong, nothing is set. --addr in a line is ignored.
 
 Examples:
   slowfs apply -f faults.txt
@@ -81,7 +80,7 @@ Examples:
 
 pub(super) const LIST: &str = "\
 MATCHED counts operations that methods, path and filters fit, and that no earlier fault decided. FIRED counts those \
-that the fault hit, HELD those that it holds now. MATCHED stays 0 if methods, path or filters do not fit, or if an \
+that it fired on, HELD those that it holds now. MATCHED stays 0 if methods, path or filters do not fit, or if an \
 earlier fault fires first; a warning says if that is always so. A fault is gone when it was cleared or replaced, when its \
 time is over, or when it has fired as often as --count says.
 

@@ -107,7 +107,7 @@ pub(super) fn rot(client: &mut Client, words: &RotWords, addr: &str) -> Result<R
     let Rotted { files, bytes, spots, seed, failed } = &rotted;
     let plural = |n: i64| if n == 1 { "" } else { "s" };
     let text = format!(
-        "{spots} spot{} spoilt in {files} file{} of {bytes} bytes, with seed {seed}; `slowfs heal --all` \
+        "{spots} spot{} changed in {files} file{} of {bytes} bytes, with seed {seed}; `slowfs heal --all` \
          undoes it",
         plural(*spots),
         plural(*files),

@@ -58,7 +58,8 @@ fn missed(path: &str, drawn: &Drawn) -> Option<String> {
         let names: Vec<_> = drawn.none.iter().map(|method| method.name()).collect();
         told.push(format!("{}: no delay", names.join(", ")));
     }
-    (!told.is_empty()).then(|| format!("{path} has not the times of all: {}", told.join("; ")))
+    (!told.is_empty())
+        .then(|| format!("{path} lacks the times of some methods: {}", told.join("; ")))
 }
 
 #[cfg(test)]
@@ -139,7 +140,7 @@ mod tests {
         let told = missed(&["fsyncdir", "write", "flush", "read"]).unwrap();
         assert!(
             told.ends_with(
-                "has not the times of all: fsyncdir takes those of fsync; flush, read: no delay"
+                "lacks the times of some methods: fsyncdir takes those of fsync; flush, read: no delay"
             ),
             "{told}"
         );

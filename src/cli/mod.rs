@@ -105,7 +105,7 @@ enum Command {
     /// Check this machine and its mounts, and say what to do
     #[command(after_help = help::DOCTOR)]
     Doctor(doctor::DoctorArgs),
-    /// Run a program, and check what a disk could hold if the power had failed at any of its syncs
+    /// Run a program, and check what a disk could have if the power had failed at any of its syncs
     #[command(after_help = help::CRASH_TEST)]
     CrashTest(crash_test::CrashTestArgs),
     /// Print the script by which a shell completes what is typed after `slowfs`

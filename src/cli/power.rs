@@ -24,9 +24,9 @@ pub(super) fn cut(client: &mut Client, args: &CutArgs) -> Result<Report, ClientE
     let PowerCut { image, keep, seed, entries, dropped, reverted, .. } = &done;
     let dice = if keep == "random" { format!(" (seed {seed})") } else { String::new() };
     let text = format!(
-        "{} is what a disk could hold: keeps {keep}{dice} of {}; {} dropped, {} with other content",
+        "{} is what a disk could have now: keeps {keep}{dice} of {}; {} dropped, {} with other content",
         shown(image),
-        counted(*entries, "entry", "entries"),
+        counted(*entries, "unsynced entry", "unsynced entries"),
         counted(*dropped, "change", "changes"),
         counted(*reverted, "file", "files"),
     );

@@ -93,7 +93,7 @@ fn report(put: &Put, fault: &FaultWords) -> Report {
     let Put { id, replaced, released, unchanged, changed, taken, .. } = put;
     let mut text = format!("fault {id}: {}", fault.shown());
     if *unchanged {
-        text += "; it stands already, and goes on";
+        text += "; it is in force already, and continues";
     }
     if !changed.is_empty() {
         text += &format!("; changed: {}", changed.join("; "));

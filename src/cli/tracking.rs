@@ -113,7 +113,7 @@ pub(super) struct CutArgs {
     #[arg(long, requires = "now")]
     pub(super) kill: bool,
     /// What to keep of what is not durable: nothing, everything, the first N entries of the log, or a random
-    /// choice that a disk could hold
+    /// choice that a disk could have
     #[arg(long, value_name = "none|all|prefix:N|random", default_value = "none")]
     pub(super) keep: Keeping,
     /// How many bytes are written as a whole or not at all: 512 or 4096

@@ -107,8 +107,8 @@ pub(super) fn addresses(target: &Target) -> Result<Meant, String> {
             doors.push(last);
             let names: Vec<_> = mounts::asked(doors).iter().map(mounts::Asked::name).collect();
             Err(format!(
-                "{} mounts are there, and none is named: {}; name one before all other arguments, or \
-                 by --mount or --addr",
+                "there are {} mounts: {}; name one before all other arguments, or by --mount or \
+                 --addr",
                 names.len(),
                 names.join(", ")
             ))

@@ -211,8 +211,11 @@ impl Run {
             if let Ok((_, lifted, swapped)) = self.on.table.swap(Change::default(), &lift) {
                 done = (lifted, swapped);
             }
-            let s = if set == 1 { "" } else { "s" };
-            let told = format!("ended: {why}; of its own {set} fault{s} none is left");
+            let told = match set {
+                0 => format!("ended: {why}"),
+                1 => format!("ended: {why}; the fault that it set is gone"),
+                _ => format!("ended: {why}; the {set} faults that it set are gone"),
+            };
             state.note(What::Ended, Did::Told(told), Vec::new());
         }
         self.woken.notify_all();

@@ -309,7 +309,7 @@ fn the_commands_list_heal_and_rot() {
     assert_eq!(text_of(&run(&["heal", "--all"])).trim(), "nothing to heal");
     assert_eq!(run(&["rot"]).status.code(), Some(2), "of no files");
     let rotted = text_of(&run(&["rot", "zero", "-r", ".*/f", "--spots", "2", "--seed", "1"]));
-    assert!(rotted.contains("2 spots spoilt in 1 file of 4096 bytes, with seed 1"), "{rotted}");
+    assert!(rotted.contains("2 spots changed in 1 file of 4096 bytes, with seed 1"), "{rotted}");
     assert_eq!(run(&["heal", "99"]).status.code(), Some(1));
     for wrong in [["rot", "stale", "-r", "x"], ["rot", "--unit=500", "-r", "x"]] {
         let refused = run(&wrong);

@@ -96,7 +96,7 @@ fn rows_of_another_program_are_drawn_from_too() {
     let output = ask(&["delay", &drawn, "-m", "write,fsyncdir,read"]).output().unwrap();
     let said = text_of(&output);
     assert!(
-        output.status.success() && said.contains("rows.csv has not the times of all"),
+        output.status.success() && said.contains("rows.csv lacks the times of some methods"),
         "{said}"
     );
     assert!(said.contains("fsyncdir takes those of fsync; read: no delay"), "{said}");

@@ -18,7 +18,7 @@ pub(super) struct ApplyArgs {
     /// The file: a fault a line, as `slowfs list --commands` prints them; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
-    /// Clear every fault that the file has not, conditions and latches too
+    /// Clear every fault that is not in the file, conditions and latches too
     #[arg(long)]
     pub(super) prune: bool,
     /// The mounts; without any as every control command
@@ -56,7 +56,7 @@ pub(super) fn apply(client: &mut Client, file: &FaultFile, prune: bool) -> Resul
     let applied = client.apply_faults(&file.faults, prune).map_err(|error| match error {
         ClientError::UnknownCall { .. } => {
             format!(
-                "that daemon is slowfs {} and has no apply: mount anew with this one",
+                "that daemon is slowfs {} and has no apply: mount again with this version",
                 info.version
             )
         }
@@ -81,7 +81,7 @@ fn told(applied: &Applied, file: &FaultFile) -> String {
     }
     if !cleared.is_empty() {
         let ids: Vec<_> = cleared.iter().map(i64::to_string).collect();
-        lines.push(format!("cleared, as {} has them not: {}", file.name(), ids.join(", ")));
+        lines.push(format!("cleared, because they are not in {}: {}", file.name(), ids.join(", ")));
     }
     if *released > 0 {
         lines.push(format!("released {released} held"));
