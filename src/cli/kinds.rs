@@ -17,7 +17,8 @@ const HEAD: &str = "\
 # The kinds of fault
 
 `slowfs kinds --markdown` prints this page; `make check` compares it. The names of kinds and parameters are the same
-on the command line, in `slowfs mount --fault` and in [the Thrift calls](thrift.md#calls-of-slowfs).
+on the command line, in `slowfs mount --fault` and in [the Thrift calls](thrift.md#calls-of-slowfs). The
+[class](control.md#faults-conditions-and-latches) of a kind decides when it is asked, and what it can be combined with.
 ";
 
 /// All kinds, or one of them.
@@ -52,24 +53,22 @@ pub(super) fn json(kind: Option<&KindArg>) -> String {
     json!({ "ok": true, "kinds": kinds }).to_string()
 }
 
+/// A line each, as narrow as a terminal.
 fn all() -> String {
-    let row = |kind: &&dyn Kind| [usage(*kind), kind.about().to_owned()];
-    output::table(["KIND", "WHAT IT DOES"], &[], KINDS.iter().map(row).collect())
+    let row = |kind: &&dyn Kind| [kind.name().to_owned(), kind.about().to_owned()];
+    let table = output::table(["KIND", "WHAT IT DOES"], &[], KINDS.iter().map(row).collect());
+    table + "\n`slowfs kinds KIND` shows how one is typed, what it does in detail, and examples"
 }
 
 /// How it is typed: `delay TIME|DISTRIBUTION`, and the methods.
 fn typed(kind: &dyn Kind) -> String {
-    let methods = if kind.class().has_own_reach() { "[-m METHOD,...]" } else { "-m METHOD,..." };
-    format!("{} {methods}", usage(kind))
-}
-
-/// The same without the methods.
-fn usage(kind: &dyn Kind) -> String {
     let mut words = vec![kind.name().to_owned()];
     for param in kind.params() {
         let typed = spelled(param);
         words.push(if param.required { typed } else { format!("[{typed}]") });
     }
+    let methods = if kind.class().has_own_reach() { "[-m METHOD,...]" } else { "-m METHOD,..." };
+    words.push(methods.to_owned());
     words.join(" ")
 }
 
@@ -139,16 +138,17 @@ pub(super) fn reference() -> String {
             let _ = writeln!(text, "| `{}` | `{typed}` | {} |", param.name, param.about);
         }
         if takes_distribution(*kind) {
-            text.push_str(&distribution_rows());
+            text.push_str("\nA distribution is one of [these](#distributions).\n");
         }
         let _ = write!(text, "\n{}\n", place(*kind));
     }
+    text.push_str(&distribution_rows());
     text.push_str(&options());
     text.trim_end().to_owned()
 }
 
 fn distribution_rows() -> String {
-    let head = "\n| length | what it asks |\n|---|---|\n".to_owned();
+    let head = "\n## Distributions\n\n| length | what it asks |\n|---|---|\n".to_owned();
     let row = |known: &Form| format!("| `{}` | {} |\n", known.form, known.about);
     let rows = head + &DISTRIBUTIONS.iter().map(row).collect::<String>();
     rows + "\nu is random between 0 and 1, and Q is the normal quantile: [dice.md](dice.md) has both, with examples.\n"
@@ -176,7 +176,7 @@ mod tests {
         let text = reference();
         for kind in KINDS {
             assert!(text.contains(&format!("\n## slowfs {}\n", kind.name())));
-            assert!(one(*kind).contains(kind.about()) && all().contains(&usage(*kind)));
+            assert!(one(*kind).contains(kind.about()) && one(*kind).contains(&typed(*kind)));
         }
         let delay = one(KINDS[0]);
         for Form { form, about, .. } in DISTRIBUTIONS {
@@ -185,5 +185,26 @@ mod tests {
         }
         assert!(OPTIONS.iter().all(|option| text.contains(&format!("`--{}", option.word))));
         assert!(!text.contains(" \n") && !text.ends_with('\n'));
+    }
+
+    #[test]
+    fn the_list_has_a_narrow_line_for_each_kind_and_says_where_more_is() {
+        let text = all();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), KINDS.len() + 2, "{text}");
+        for (kind, line) in KINDS.iter().zip(&lines[1..]) {
+            assert!(line.starts_with(kind.name()) && line.ends_with(kind.about()), "{line}");
+        }
+        assert!(lines.iter().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(lines[lines.len() - 1].contains("`slowfs kinds KIND`"), "{text}");
+    }
+
+    #[test]
+    fn the_distributions_are_in_the_reference_once() {
+        let text = reference();
+        assert_eq!(text.matches("| length |").count(), 1);
+        let kinds = KINDS.iter().filter(|kind| takes_distribution(**kind)).count();
+        assert!(kinds > 1);
+        assert_eq!(text.matches("[these](#distributions)").count(), kinds);
     }
 }
