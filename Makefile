@@ -14,11 +14,11 @@ AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner = $(RUNNER)')
 # What a target does is told behind its name, after two hashes.
 help: ## this list
 	@echo 'make TARGET, one of:'
-	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' Makefile | expand -t 22
 
-build: $(SLOWFS) ## build slowfs, into target/release
+build: $(SLOWFS) ## build slowfs, into target/release; 2 to 7 minutes the first time
 
-demo: $(SLOWFS) setup-demo ## build slowfs; a delay, a torn write and a power cut at work; half a minute
+demo: $(SLOWFS) setup-demo ## a delay, a torn write and a power cut at work; half a minute, once slowfs is built
 	$(SLOWFS) demo
 
 demo-etcd: $(SLOWFS) setup-etcd ## three etcd nodes, the log of the leader delayed; a minute
@@ -144,7 +144,7 @@ static: setup-static ## one file that needs no other, for any Linux: target/pack
 deb: $(SLOWFS) setup-packages ## a package for Debian and Ubuntu, as new as this one or newer
 	packaging/deb $(SLOWFS) $(PACKAGES)
 
-rpm: $(SLOWFS) setup-packages ## a package for Fedora and its kin
+rpm: $(SLOWFS) setup-packages ## a package for Fedora and distributions like it
 	packaging/rpm $(SLOWFS) $(PACKAGES)
 
 wheel: static setup-packages ## the Python package with the program in it, for pip
