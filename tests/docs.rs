@@ -33,16 +33,24 @@ fn root() -> &'static Path {
 /// Every document: its path from the root, and its text.
 fn documents() -> Vec<(PathBuf, String)> {
     let mut documents = Vec::new();
-    for folder in ["", "docs", "examples/etcd"] {
-        for entry in fs::read_dir(root().join(folder)).unwrap() {
-            let name = PathBuf::from(folder).join(entry.unwrap().file_name());
-            if name.extension().is_some_and(|ending| ending == "md") {
-                let text = fs::read_to_string(root().join(&name)).unwrap();
-                documents.push((name, text));
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let name = folder.join(entry.file_name());
+            let is_made = ["target", "node_modules"].iter().any(|made| entry.file_name() == *made);
+            if entry.file_type().unwrap().is_dir() {
+                let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+                folders.extend((!is_made && !is_hidden).then_some(name));
+            } else if name.extension().is_some_and(|ending| ending == "md") {
+                documents.push((name.clone(), fs::read_to_string(root().join(name)).unwrap()));
             }
         }
     }
-    assert!(documents.len() > 5, "{documents:?}");
+    for page in ["README.md", "docs/README.md", "examples/databases/README.md", "python/README.md"]
+    {
+        assert!(documents.iter().any(|(name, _)| name == Path::new(page)), "{page}");
+    }
     documents
 }
 

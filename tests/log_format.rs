@@ -58,6 +58,24 @@ fn each_line_for_programs_is_an_object() {
     find("unmounted");
 }
 
+/// A pattern and an errno of a client, and a name of a user: what follows their newline begins no line.
+#[test]
+fn what_others_name_makes_no_line_of_its_own() {
+    let mut mount = Mount::with(&["--log-ops"]);
+    let forged = "a\nforged\u{1b}c";
+    let mut fault = failing(&["mkdir"], "EIO");
+    fault.pattern = forged.to_owned();
+    mount.client().put_fault(&fault, false).unwrap();
+    mount.client().put_fault(&failing(&["mkdir"], forged), false).unwrap_err();
+    fs::create_dir(mount.mnt().join(forged)).unwrap();
+    mount.stop();
+    let log = mount.log_text();
+    let told = log.lines().filter(|line| line.contains(r"a\nforged\u{1b}c"));
+    assert!(told.count() >= 2, "the fault and the operation: {log}");
+    assert!(!log.lines().any(|line| line.starts_with("forged")), "{log}");
+    assert!(!log.contains('\u{1b}'), "{log}");
+}
+
 #[test]
 fn a_start_that_fails_is_told_as_the_log_is_written_in_the_background_too() {
     let scratch = scratch();
