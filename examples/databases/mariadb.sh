@@ -20,7 +20,7 @@ sql 'SELECT * FROM bank.t'
 
 # What one sees:
 #> fault 1: hang -m fsync -r '.*/ib_logfile0' --name stuck
-#> fault stuck holds 1
+#> fault stuck has held 1 at once
 #> Commit	INSERT INTO bank.t VALUES ('late')
 #> 1
 #> cleared stuck; 1 fault has gone; released 1 held

@@ -63,7 +63,7 @@ class Fault:
         return self._wait("fired", n, timeout)
 
     def wait_held(self, n: int = 1, timeout: Time = "10s") -> int:
-        """Waits until it holds so many operations, and tells how many it holds."""
+        """Waits until it holds so many at once, if only for a moment, and tells how many."""
         return self._wait("held", n, timeout)
 
     def _wait(self, what: str, n: int, timeout: Time) -> int:

@@ -203,7 +203,7 @@ pub(super) fn wait(
 ) -> Result<Report, ClientError> {
     let found = client.wait(fault, what, n, timeout)?;
     let text = match what {
-        "held" => format!("fault {fault} holds {found}"),
+        "held" => format!("fault {fault} has held {found} at once"),
         _ => format!("fault {fault} has fired {found} times"),
     };
     Ok(Report::new(text, json!({ what: found })))

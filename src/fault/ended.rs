@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::holding::MostHeld;
 use super::listed::Listed;
 use super::live::{FaultId, Live};
 use crate::ops::MethodSet;
@@ -146,6 +147,12 @@ impl Ended {
             holds.then_some(live.id)
         };
         self.0.iter().filter_map(freed).collect()
+    }
+
+    /// The most that one of them holds at once from now on, if it may hold anything.
+    pub(super) fn watch_held(&self, id: FaultId) -> Option<MostHeld> {
+        let mut lives = self.0.iter().filter_map(Record::live);
+        lives.find(|live| live.id == id).map(Live::watch_held)
     }
 
     /// Gives back what those take that are not needed any more: compiled, a pattern may be a mebibyte.

@@ -220,7 +220,7 @@ impl Hit {
         for firing in self.each().filter(|firing| firing.is_cleared()) {
             firing.gone = true;
             if mem::take(&mut firing.holds) {
-                firing.live.held.fetch_sub(1, Ordering::Relaxed);
+                firing.live.holding().remove();
             }
         }
         self.asking().any(|firing| firing.fired())
@@ -400,7 +400,9 @@ impl Hit {
         let ran = self.ran();
         for firing in self.each().filter(|firing| !firing.gone) {
             firing.holds = firing.asked(ran) != Hold::No;
-            firing.live.held.fetch_add(u64::from(firing.holds), Ordering::Relaxed);
+            if firing.holds {
+                firing.live.holding().add();
+            }
         }
     }
 
@@ -408,7 +410,7 @@ impl Hit {
     pub(super) fn count_freed(&mut self, let_go: bool) {
         for firing in self.each() {
             if mem::take(&mut firing.holds) {
-                firing.live.held.fetch_sub(1, Ordering::Relaxed);
+                firing.live.holding().remove();
                 firing.live.let_go.fetch_add(u64::from(let_go), Ordering::Relaxed);
             }
         }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::chance::{self, Chance, Dice, Draw};
+use super::holding::{Holding, MostHeld};
 use super::kinds::{Begun, Class, Effect};
 use super::operation::Operation;
 use super::places::Places;
@@ -49,7 +50,7 @@ pub(super) struct Live {
     /// When its lifetime ends.
     pub(super) until: Option<Instant>,
     /// Operations on the delay line now.
-    pub(super) held: AtomicU64,
+    holding: Arc<Holding>,
     /// Files that are open past the page cache because of it.
     past_cache: AtomicU64,
     /// Operations that ended before their time because their callers left.
@@ -120,7 +121,7 @@ impl Live {
             turn: id,
             since,
             until: fault.term().end().and_then(|end| since.checked_add(end)),
-            held: AtomicU64::new(0),
+            holding: Arc::default(),
             past_cache: AtomicU64::new(0),
             let_go: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
@@ -188,7 +189,17 @@ impl Live {
 
     /// How many operations it holds now.
     pub(super) fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
+        self.holding.now()
+    }
+
+    /// One operation more, or less.
+    pub(super) fn holding(&self) -> &Holding {
+        &self.holding
+    }
+
+    /// The most that it holds at once from now on, for who is not to keep the fault.
+    pub(super) fn watch_held(&self) -> MostHeld {
+        Arc::clone(&self.holding).watch()
     }
 
     /// How many files are open past the page cache because of it, also when it has gone.

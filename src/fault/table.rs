@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::called::FaultRef;
 use super::ended::{Ended, Gone, Why};
 use super::hold::DelayLine;
+use super::holding::MostHeld;
 use super::injections::{Injected, Injections};
 use super::lift::{Lift, Lifted};
 use super::listed::Listed;
@@ -226,6 +227,15 @@ impl FaultTable {
     #[must_use]
     pub fn list_ended(&self) -> Vec<Gone> {
         self.writer.lock().ended.list()
+    }
+
+    /// The most operations that a fault, one in force or that has gone, holds at once from now on. None of
+    /// one that is unknown, or of which nothing is left to be held.
+    pub(crate) fn watch_held(&self, id: FaultId) -> Option<MostHeld> {
+        let snapshot = self.snapshot.load();
+        let row = snapshot.rows.iter().find(|row| row.live.id == id);
+        // One that goes is among those that have gone before the snapshot is without it.
+        row.map(|row| row.live.watch_held()).or_else(|| self.writer.lock().ended.watch_held(id))
     }
 
     /// Gives back memory of faults that have gone.

@@ -52,7 +52,7 @@ pub(super) fn outcome(told: &Receiver<(Outcome, Duration)>) -> Outcome {
 }
 
 pub(super) fn nothing_held(line: &DelayLine, live: &Live) -> bool {
-    line.held() == 0 && live.held.load(Ordering::Relaxed) == 0
+    line.held() == 0 && live.held() == 0
 }
 
 #[test]
