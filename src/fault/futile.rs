@@ -72,6 +72,22 @@ mod tests {
     use crate::fault::testing::fault;
 
     #[test]
+    fn a_thread_is_told_from_a_process() {
+        let pid = std::process::id();
+        let own = || rustix::thread::gettid().as_raw_nonzero().get();
+        let ask = move || {
+            let futile = |pids: &str| fault(&format!("error EIO -m write --pid {pids}")).futile();
+            let tid = own();
+            (tid, futile(&tid.to_string()), futile(&format!("{tid},{pid},0")))
+        };
+        let (tid, alone, among) = std::thread::spawn(ask).join().unwrap();
+        let told = format!("--pid {tid} matches nothing: it is a thread of process {pid}");
+        assert_eq!(alone, [format!("{told}; use --pid {pid}")]);
+        assert!(among.len() == 1 && among[0].starts_with("--pid 0: no such process is there"));
+        assert!(among[0].ends_with(&format!("; {told}")), "{among:?}");
+    }
+
+    #[test]
     fn what_cannot_have_an_effect_is_told() {
         let me = std::process::id();
         for (line, told) in [

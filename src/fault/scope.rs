@@ -66,15 +66,22 @@ impl Filters {
     }
 }
 
-/// That there are no such processes.
+/// Which of them no request is by: there is no such process, or it is a thread.
 fn nobodys(pids: &[u32]) -> Option<String> {
     let gone = pids.iter().filter(|pid| !process::is_there(**pid)).map(u32::to_string);
     let gone: Vec<_> = gone.collect();
     let is = if gone.len() == 1 { "process is" } else { "processes are" };
     let numbers = gone.join(", ");
-    (!gone.is_empty()).then(|| {
+    let none = (!gone.is_empty()).then(|| {
         format!("--pid {numbers}: no such {is} there, as the daemon's pid namespace numbers them")
-    })
+    });
+    let thread = |tid: &u32| {
+        let pid = process::with_thread(*tid)?;
+        let told = format!("--pid {tid} matches nothing: it is a thread of process {pid}");
+        Some(if pids.contains(&pid) { told } else { format!("{told}; use --pid {pid}") })
+    };
+    let told: Vec<_> = none.into_iter().chain(pids.iter().filter_map(thread)).collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// The methods whose requests have a range of bytes.

@@ -73,10 +73,16 @@ pub(crate) fn victim(tid: u32) -> Option<Process> {
     if spared { None } else { Process::numbered(pid) }
 }
 
-/// Whether there is a process of that number, as our pid namespace numbers them.
+/// Whether there is a process or a thread of that number, as our pid namespace numbers them.
 #[must_use]
 pub(crate) fn is_there(pid: u32) -> bool {
     number(pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+}
+
+/// The process that has a thread of that number and another number itself.
+#[must_use]
+pub(crate) fn with_thread(tid: u32) -> Option<u32> {
+    Status::of_thread(tid).ok()?.process().filter(|pid| *pid != tid)
 }
 
 /// Whether the thread has a SIGKILL pending: not if it is gone or hidden.
