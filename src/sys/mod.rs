@@ -16,6 +16,7 @@ pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod signals;
 pub(crate) mod syscall;
+pub(crate) mod timers;
 pub(crate) mod turns;
 pub(crate) mod usage;
 

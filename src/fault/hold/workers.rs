@@ -15,7 +15,7 @@ use parking_lot::MutexGuard;
 
 use super::Line;
 use super::queue::{Held, Outcome, Queue, Ready};
-use crate::sys::process::wake_on_time;
+use crate::sys::timers::wake_on_time;
 
 /// Threads that never end: one leads, one runs jobs.
 pub(super) const MIN_WORKERS: usize = 2;

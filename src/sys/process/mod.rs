@@ -1,5 +1,4 @@
-//! Other processes: whose operation it is, whether they were killed, killing one, its groups. And
-//! this thread's timers.
+//! Other processes: whose operation it is, whether they were killed, killing one, its groups.
 //!
 //! A caller is a thread; its life is its process's. A thread may end while its process lives and
 //! still has operations under way (Linux AIO, io_uring, pools), and its number may be given to
@@ -17,7 +16,6 @@ mod stuck;
 mod watching;
 
 use std::io;
-use std::num::NonZeroU64;
 
 use rustix::io::Errno;
 use rustix::process::{
@@ -158,16 +156,6 @@ pub(crate) fn groups(tid: u32, process: Option<Process>) -> Vec<u32> {
 #[must_use]
 pub(crate) fn user_of(pid: u32) -> Option<u32> {
     Status::of_thread(pid).ok()?.user()
-}
-
-/// Lets this thread's timed waits end as close to their time as the machine can: the kernel
-/// otherwise adds up to 50 us to gather wake-ups (prctl(2), PR_SET_TIMERSLACK).
-///
-/// # Errors
-/// None known.
-pub(crate) fn wake_on_time() -> io::Result<()> {
-    rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
-    Ok(())
 }
 
 fn number(pid: u32) -> Option<Pid> {
