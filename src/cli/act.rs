@@ -13,13 +13,14 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use super::apply::{self, file::FaultFile};
-use super::control::{Control, MatchArgs, Target};
+use super::control::{Control, MatchArgs};
 use super::counts::stats_table;
 use super::faults::{self, Shown};
 use super::kind::SetFault;
 use super::recipe::{self, Recipe};
 use super::render::{explain, features};
 use super::report::{self, Report, print};
+use super::target::Target;
 use super::tracking::CutArgs;
 use super::values::Cleared;
 use super::whom::{Meant, is_bare_mountpoint};

@@ -6,15 +6,15 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::apply::ApplyArgs;
-use super::fleet::{Addresses, Origin};
 use super::help;
 use super::recipe::{self, Recipe};
 use super::record::RecordArgs;
 use super::scenario::RunArgs;
+use super::target::{Paths, Target};
 use super::tracking::CutArgs;
 use super::values::{
-    Cleared, KindArg, parse_cleared, parse_fault, parse_glob, parse_interval, parse_kind,
-    parse_method, parse_number, parse_pattern, parse_size, parse_time,
+    Cleared, KindArg, parse_cleared, parse_fault, parse_interval, parse_kind, parse_method,
+    parse_number, parse_size, parse_time,
 };
 
 /// A command to one or more running mounts.
@@ -347,40 +347,4 @@ pub(super) struct RotArgs {
     /// Do not change modification times: the kernel's cache then hides the change
     #[arg(long)]
     pub(super) hidden: bool,
-}
-
-/// Which paths.
-#[derive(Args, Clone, Debug)]
-pub(super) struct Paths {
-    /// Only where the whole backing path matches
-    #[arg(short, long, value_name = "REGEX", value_parser = parse_pattern)]
-    regex: Option<String>,
-    /// The same as a glob (see `slowfs help delay`)
-    #[arg(long, value_name = "GLOB", value_parser = parse_glob, conflicts_with = "regex")]
-    glob: Option<String>,
-}
-
-impl Paths {
-    /// What they must match, if that is said.
-    pub(super) fn pattern(&self) -> Option<&str> {
-        self.regex.as_deref().or(self.glob.as_deref())
-    }
-}
-
-/// Which mounts, and how to answer.
-#[derive(Args, Clone, Debug, Default)]
-pub(super) struct Target {
-    /// Ask the mount at this mountpoint, or around this path. A path may also come before all other
-    /// arguments. By default it asks --addr, else $SLOWFS_ADDR, else the mount around the working
-    /// directory, else the only mount, else 127.0.0.1:9090
-    #[arg(long, value_name = "PATH")]
-    pub(super) mount: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(super) addr: Addresses,
-    /// Print JSON, one object per line and address
-    #[arg(long)]
-    pub(super) json: bool,
-    /// Where the addresses come from, if not from the command line
-    #[arg(skip)]
-    pub(super) origin: Origin,
 }

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use super::control::Target;
+use super::target::Target;
 use super::values::{parse_glob, parse_method, read_file};
 use super::{kinds as shown, measured};
 use crate::fault::distributions::file_named;

@@ -4,10 +4,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::control::{MatchArgs, Target};
+use super::control::MatchArgs;
 use super::fleet::Origin;
 use super::render::{self, explain};
 use super::report::Report;
+use super::target::Target;
 use super::whom::{self, Around, Lead, Meant};
 use crate::daemon::mountinfo::MountLine;
 use crate::fault::words::visible;

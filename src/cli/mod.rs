@@ -61,6 +61,7 @@ mod serving;
 mod set;
 mod sink;
 mod svg;
+mod target;
 mod trace;
 mod traced;
 mod tracking;

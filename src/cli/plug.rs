@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::at_once;
-use super::control::Target;
 use super::power::counted;
 use super::render::explain;
 use super::report::{self, Report, print};
+use super::target::Target;
 use super::tracking::CutArgs;
 use super::whom;
 use crate::rpc::{Client, ClientError, CutNow, Info, PowerLoss, signed};

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::control::Target;
 use super::output;
+use super::target::Target;
 use crate::rpc::objects;
 
 /// What one address answered.

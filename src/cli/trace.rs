@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::at_once;
-use super::control::{Target, TraceArgs};
+use super::control::TraceArgs;
 use super::fleet::Origin;
 use super::output;
 use super::render::explain;
 use super::sink::{Sink, Woken};
+use super::target::Target;
 use super::traced::{Places, Traced};
 use super::whom;
 use crate::rpc::{Client, objects};

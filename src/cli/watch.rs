@@ -13,13 +13,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
 use super::activity::{Activity, Sample};
-use super::control::Target;
 use super::fleet::Origin;
 use super::keys::Keys;
 use super::output;
 use super::render::{explain, fault_rates, fault_table};
 use super::screen::Screen;
 use super::serving::Serving;
+use super::target::Target;
 use super::whom;
 use crate::rpc::Client;
 use crate::sys::signals;

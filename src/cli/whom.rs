@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::at_once;
-use super::control::Target;
 use super::fleet::{self, Origin};
 use super::mounts::{self, Door};
 use super::output;
 use super::serving::Serving;
+use super::target::Target;
 use crate::daemon::around;
 pub(super) use crate::daemon::around::Lead;
 use crate::daemon::mark::Server;

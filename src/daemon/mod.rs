@@ -122,7 +122,7 @@ pub(crate) fn run(
     let keeper = keeper.map_err(other("start a thread"))?;
     let run = Running { companion, keeper, ..run };
     let ready = Ready::of(&run, &paths.base);
-    files.fill(&ready)?;
+    files.fill(ready.pid, &ready.address())?;
     announce(&config, &ready);
     // The command that waits for this daemon stands where it was typed, and ends.
     let waiting = report.as_ref().map(|_| parent_id());

@@ -15,7 +15,6 @@ use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
-use super::announce::Ready;
 use super::config::RunConfig;
 use super::error::{StartError, strip};
 
@@ -130,11 +129,11 @@ impl OwnFiles {
     ///
     /// # Errors
     /// As [`OwnFile::fill`].
-    pub(super) fn fill(&self, ready: &Ready) -> Result<(), StartError> {
+    pub(super) fn fill(&self, pid: u32, address: &str) -> Result<(), StartError> {
         if let Some(file) = &self.address {
-            file.fill(&ready.address())?;
+            file.fill(address)?;
         }
-        self.pid.as_ref().map_or(Ok(()), |file| file.fill(&ready.pid.to_string()))
+        self.pid.as_ref().map_or(Ok(()), |file| file.fill(&pid.to_string()))
     }
 }
 

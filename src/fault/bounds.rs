@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::called::FaultRef;
+use super::id::FaultId;
 use super::listed::Listed;
-use super::live::FaultId;
 use super::reach::Reach;
 use super::spec::Fault;
 use super::table::FaultTable;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::live::{FaultId, Live};
+use super::id::FaultId;
+use super::live::Live;
 
 /// A fault as people call it.
 #[derive(Clone, Debug, PartialEq, Eq)]

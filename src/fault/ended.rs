@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::holding::MostHeld;
+use super::id::FaultId;
 use super::listed::Listed;
-use super::live::{FaultId, Live};
+use super::live::Live;
 use crate::ops::MethodSet;
 
 /// How many faults that have gone are remembered.

@@ -15,7 +15,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use std::{fmt, mem};
 
-use super::live::{FaultId, Live, Rank, Strike};
+use super::id::FaultId;
+use super::live::{Live, Rank, Strike};
 use super::once::Said;
 use super::operation::Operation;
 use super::plan::{After, Hold, Plan, Reply, When};

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use super::firing::{Firing, Hit};
+use super::id::FaultId;
 use super::injections::Injections;
-use super::live::{FaultId, Live, PastCache, Rank, Strike};
+use super::live::{Live, PastCache, Rank, Strike};
 use super::mask::Mask;
 use super::operation::Operation;
 use super::rolled::Rolled;

@@ -1,7 +1,7 @@
 //! Which faults stand before others so that these never fire, where the table alone tells it. No locks.
 
 use super::chance::Chance;
-use super::live::FaultId;
+use super::id::FaultId;
 use super::snapshot::{Row, Snapshot};
 use super::spec::Fault;
 

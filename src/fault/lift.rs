@@ -5,7 +5,8 @@ use std::fmt;
 
 use super::called::FaultRef;
 use super::ended::Ended;
-use super::live::{FaultId, Live};
+use super::id::FaultId;
+use super::live::Live;
 use super::snapshot::{Row, withdraw};
 use super::taken::{Effects, Taken};
 use crate::ops::MethodSet;

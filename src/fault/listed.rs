@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::live::{FaultId, Live};
+use super::id::FaultId;
+use super::live::Live;
 use super::spec::Fault;
 use crate::ops::{Call, MethodSet};
 

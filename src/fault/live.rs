@@ -5,7 +5,6 @@
 //! charges, so that its requests take their turns in the order of their numbers; the effect's own lock lies
 //! within.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::chance::{self, Chance, Dice, Draw};
 use super::holding::{Holding, MostHeld};
+use super::id::FaultId;
 use super::kinds::{Begun, Class, Effect};
 use super::operation::Operation;
 use super::places::Places;
@@ -22,16 +22,6 @@ use super::reads::Reads;
 use super::spec::Fault;
 use super::timetable::Timetable;
 use crate::ops::MethodSet;
-
-/// The number of a fault in one table, from 1, in the order they were put in force; never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FaultId(pub u64);
-
-impl fmt::Display for FaultId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
 
 /// How often a fault matched and fired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

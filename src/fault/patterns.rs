@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::live::FaultId;
+use super::id::FaultId;
 use super::union::{At, Union};
 use super::words::Pattern;
 use super::words::dfa::Dfa;

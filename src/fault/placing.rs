@@ -11,7 +11,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::live::{FaultId, Live, Rank};
+use super::id::FaultId;
+use super::live::{Live, Rank};
 use super::snapshot::{Row, withdraw};
 use super::spec::Fault;
 use super::taken::{Effects, Taken};

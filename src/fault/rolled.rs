@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use super::live::{FaultId, Live, Strike};
+use super::id::FaultId;
+use super::live::{Live, Strike};
 use super::operation::Operation;
 use super::spec::Fault;
 use super::subject::Subject;

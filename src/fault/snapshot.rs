@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::id::FaultId;
 use super::listed::Listed;
-use super::live::{FaultId, Live};
+use super::live::Live;
 use super::once::Once;
 use super::operation::Operation;
 use super::patterns::Patterns;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::live::FaultId;
+use super::id::FaultId;
 use super::snapshot::Row;
 use crate::ops::MethodSet;
 

@@ -6,9 +6,9 @@ pub(super) mod file;
 use std::path::PathBuf;
 
 use self::file::FaultFile;
-use super::control::Target;
 use super::report::Report;
 use super::set::lacks;
+use super::target::Target;
 use crate::fault::words::visible;
 use crate::rpc::{Applied, Client, ClientError, Put, objects};
 

@@ -8,8 +8,8 @@ use clap_complete::engine::{CompletionCandidate, complete};
 
 use super::Shell;
 use super::values;
-use crate::cli::control::Target;
 use crate::cli::fleet::Addresses;
+use crate::cli::target::Target;
 use crate::cli::{spelled_out, whom};
 use crate::fault::words;
 

@@ -12,7 +12,7 @@ use clap_complete::engine::{
 };
 
 use super::patience;
-use crate::cli::control::Target;
+use crate::cli::target::Target;
 use crate::cli::{mounts, options, recipe, whom};
 use crate::daemon::mountinfo::MountLine;
 use crate::fault::distributions::DISTRIBUTIONS;

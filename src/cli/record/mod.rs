@@ -14,9 +14,9 @@ use clap::Args;
 
 #[cfg(test)]
 pub(super) use self::report::field_names;
-use super::control::{Paths, Target};
 use super::fleet::Origin;
 use super::saved::Saved;
+use super::target::{Paths, Target};
 use super::values::{parse_interval, parse_method};
 use super::whom::{self, Lead};
 use super::{output, report as reports};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::at_once;
-use super::super::control::Target;
 use super::super::fleet::Origin;
 use super::super::render::explain;
 use super::super::report;
+use super::super::target::Target;
 use super::super::values::parse_addr;
 use super::super::whom::{self, Meant};
 use super::read::Written;

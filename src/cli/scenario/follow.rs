@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
-use super::super::control::Target;
 use super::super::output;
 use super::super::render::explain;
 use super::super::saved::Saved;
+use super::super::target::Target;
 use super::cast::{Cast, Player, named};
 use super::read::Written;
 use super::report::{self, OfMount, Report, Samples, Seen};

@@ -4,37 +4,24 @@
 //! that is done here is to look on. Invariant: what cannot be is refused before anything has started on
 //! any mount. No locks.
 
+mod args;
 mod cast;
 mod follow;
 mod read;
 mod report;
 mod step;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
+pub(super) use self::args::RunArgs;
 use self::cast::Cast;
 use self::read::Written;
 #[cfg(test)]
 pub(super) use self::report::field_names;
-use super::control::Target;
 use super::saved::{self, Saved};
+use super::target::Target;
 use super::{output, whom};
-
-/// What is run.
-#[derive(clap::Args, Clone, Debug)]
-pub(super) struct RunArgs {
-    /// The file with the scenario; a mountpoint may come before it
-    #[arg(value_name = "FILE", required = true, num_args = 1..)]
-    paths: Vec<PathBuf>,
-    /// Start it and return: it goes on by itself, to its end or until `slowfs clear`
-    #[arg(long, conflicts_with = "report")]
-    detach: bool,
-    /// Write a report to this file: latency over time, steps, phases. JSON if its name ends in .json, else one
-    /// HTML page
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-}
 
 /// Runs the scenario to its end.
 pub(super) fn run(args: &RunArgs, target: &Target) -> ExitCode {

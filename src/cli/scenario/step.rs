@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use clap::FromArgMatches;
 
-use super::super::control::{Control, Target};
+use super::super::control::Control;
 use super::super::injections::rot_words;
+use super::super::target::Target;
 use super::super::values::Cleared;
 use super::super::{Cli, Command as Typed, kind, misunderstood, spelled_out};
 use crate::fault::KINDS;

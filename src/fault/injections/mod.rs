@@ -20,7 +20,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
-use super::live::FaultId;
+use super::id::FaultId;
 use super::mask::MaskWord;
 pub use repairs::{Healing, MOST_AT_ONCE, Outcome, Repairs, Rot, Rotted};
 pub use rotting::RotWords;
