@@ -63,7 +63,21 @@ impl Call<'_> {
             Call::Clear(what) => (*what, None),
             Call::List(Shown { fault, .. }) => (&[][..], fault.as_deref()),
             Call::Wait { fault, .. } => (&[][..], Some(*fault)),
-            _ => (&[][..], None),
+            Call::Put(..)
+            | Call::Follow(_)
+            | Call::Apply(..)
+            | Call::Status
+            | Call::Methods
+            | Call::Stats
+            | Call::Match(_)
+            | Call::Injections
+            | Call::Heal(_)
+            | Call::Rot(_)
+            | Call::Unsynced
+            | Call::Checkpoint
+            | Call::PowerCut(_)
+            | Call::PowerOn
+            | Call::Ping => (&[][..], None),
         };
         cleared.iter().map(Cleared::word).chain(fault)
     }

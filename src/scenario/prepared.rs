@@ -86,7 +86,14 @@ pub(super) fn prepared(
 fn is_there(step: &Step, script: &Script, table: &FaultTable) -> Result<(), String> {
     let cleared: &[String] = match &step.command {
         Command::Clear(what) => what,
-        _ => &[],
+        Command::Put { .. }
+        | Command::Only(_)
+        | Command::Heal
+        | Command::Rot(_)
+        | Command::Cut(_)
+        | Command::PowerOn
+        | Command::Checkpoint
+        | Command::End => &[],
     };
     let watched = match &step.when {
         When::Fired(fault, _) => Some(fault),
@@ -169,7 +176,12 @@ impl Act {
             }
             Command::Clear(what) => self.clear(place, what),
             Command::End => self.ends = true,
-            _ => {}
+            // These are work, and change no faults.
+            Command::Heal
+            | Command::Rot(_)
+            | Command::Cut(_)
+            | Command::PowerOn
+            | Command::Checkpoint => {}
         }
         self.steps.push(place);
         Ok(())
