@@ -1,7 +1,7 @@
 //! What is to be done to one request: plain data, which effects add to and the adapter carries out.
 //!
-//! Invariant: every part is carried out. Whoever adds one is told by the compiler where, as the
-//! adapter takes a plan apart by name. What few plans have is boxed, so that the others stay small and
+//! Invariant: every part is carried out. Whoever adds one is told by the compiler where, as the adapter takes a
+//! plan apart by name, and must read each part. What few plans have is boxed, so that the others stay small and
 //! allocate nothing. No locks.
 
 use std::ops::Range;
@@ -74,10 +74,7 @@ impl Plan {
     /// The errno it is answered, if it is.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
-        match self.reply {
-            Reply::Own | Reply::Whole => None,
-            Reply::Errno(errno, _) => Some(errno),
-        }
+        self.reply.errno()
     }
 }
 
@@ -233,6 +230,16 @@ pub enum Reply {
     Errno(Errno, When),
     /// As if all of it had been done.
     Whole,
+}
+
+impl Reply {
+    /// The errno, if it is one.
+    pub(crate) fn errno(self) -> Option<Errno> {
+        match self {
+            Reply::Own | Reply::Whole => None,
+            Reply::Errno(errno, _) => Some(errno),
+        }
+    }
 }
 
 /// Whether an error comes in place of a request, or once it has been carried out.

@@ -9,7 +9,7 @@ use super::op::{Op, Operands};
 use super::traced;
 use crate::fault::hold::Moment;
 use crate::fault::operation::{Done, Wants};
-use crate::fault::plan::{Change, CutPower, Plan, Reply, Run, When};
+use crate::fault::plan::{After, Change, CutPower, Plan, Reply, Run, Sync, When};
 use crate::fault::{Errno, FaultId, Hit, Outcome, trace};
 use crate::ops::Call;
 
@@ -28,6 +28,16 @@ pub(super) struct Struck {
     injected: RefCell<Vec<u64>>,
 }
 
+/// What a plan asks besides the hold before it, which is over by now. A part that nothing here reads is dead code,
+/// which the compiler finds.
+struct Duties<'a> {
+    after: &'a After,
+    kill: bool,
+    sync: Sync,
+    reply: Reply,
+    change: Option<&'a Change>,
+}
+
 impl Struck {
     /// `told`: when it arrived, if somebody is told of it.
     pub(super) fn after(hit: Hit, outcome: Outcome, told: Option<Instant>) -> Struck {
@@ -39,26 +49,27 @@ impl Struck {
         Struck { hit, plan: plan.map(Box::new), outcome, due, told, injected }
     }
 
-    /// What is to be done. Its methods read each part; the hold before it is over by now. Taken apart by name, so
-    /// that whoever adds a part comes by.
+    /// What is to be done. Taken apart by name, so that whoever adds a part comes by.
     #[inline]
-    fn plan(&self) -> &Plan {
+    fn duties(&self) -> Duties<'_> {
         let plan = self.plan.as_deref().unwrap_or(self.hit.first_plan());
-        let Plan { before: _, after: _, kill: _, sync: _, reply: _, change: _ } = plan;
-        plan
+        let Plan { before: _, after, kill, sync, reply, change } = plan;
+        Duties { after, kill: *kill, sync: *sync, reply: *reply, change: change.as_deref() }
     }
 
     /// What is answered whatever the operation itself would say.
     fn errno(&self) -> Option<i32> {
         match self.outcome {
             Outcome::CallerKilled => Some(libc::EINTR),
-            _ => self.plan().errno().map(Errno::raw),
+            Outcome::Due | Outcome::Released | Outcome::LetGo => {
+                self.duties().reply.errno().map(Errno::raw)
+            }
         }
     }
 
     /// Whether its answer may be held, each by its own.
     fn holds_answer(&self) -> bool {
-        !self.plan().after.is_none()
+        !self.duties().after.is_none()
     }
 
     /// What is told of it, once it has run or is answered without.
@@ -76,7 +87,7 @@ impl Struck {
 
     /// How the power is cut before it is answered, if it is, and by which faults.
     pub(super) fn cut(&self) -> Option<(CutPower, Vec<FaultId>)> {
-        Some((self.plan().change.as_deref()?.cut?, self.hit.cutters()))
+        Some((self.duties().change?.cut?, self.hit.cutters()))
     }
 
     /// Whether nothing of such an operation runs.
@@ -96,23 +107,23 @@ impl Struck {
 
     /// Whether the fault gives it an error, and not that its caller was killed.
     pub(super) fn injects(&self) -> bool {
-        self.plan().errno().is_some()
+        self.duties().reply.errno().is_some()
     }
 
     /// Whether it is done, and reported as failed.
     pub(super) fn fails_late(&self) -> bool {
-        matches!(self.plan().reply, Reply::Errno(_, When::After))
+        matches!(self.duties().reply, Reply::Errno(_, When::After))
     }
 
     /// Whether it is answered as if all of it had been done.
     pub(super) fn is_whole(&self) -> bool {
-        self.plan().reply == Reply::Whole
+        self.duties().reply == Reply::Whole
     }
 
     /// What is otherwise about an operation that runs and came with these data, of which so much is
     /// asked.
     pub(super) fn altered<'a>(&'a self, op: &Op, data: &'a [u8], wants: Wants) -> Altered<'a> {
-        let change = self.plan().change.as_deref();
+        let Duties { change, sync, .. } = self.duties();
         // Taken apart by name, too.
         let (run, edits, spoil, hidden, space, cut) = match change {
             None => (&Run::Whole, &[][..], None, false, None, None),
@@ -128,7 +139,7 @@ impl Struck {
             spoil,
             hidden,
             space,
-            sync: self.plan().sync,
+            sync,
             whole: whole && !answered,
             wants_replaced: wants.replaced,
             replaced: Cell::default(),
@@ -150,7 +161,7 @@ impl Struck {
         if let Some(moment) = self.due.take() {
             moment.come();
         }
-        if self.plan().kill
+        if self.duties().kill
             && let Some((fault, process)) = self.hit.killer().zip(self.hit.process())
             && let Err(error) = process.kill()
         {
