@@ -1,9 +1,15 @@
 //! What holds for every row of the table.
 
+use std::process::Command;
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::fault::live::Live;
+use crate::fault::operation::Span;
 use crate::fault::words::{EffectWords, FaultOption, FaultWords, OPTIONS, ParamType, Value, line};
+use crate::fault::{FaultId, testing};
 use crate::ops::{Call, MethodSet};
 
 #[test]
@@ -22,12 +28,6 @@ fn names_are_unique_words_and_everything_is_explained() {
     }
 }
 
-#[test]
-fn every_kind_acts_on_a_request() {
-    let reached = |kind: &dyn Kind| Call::all().any(|r| r.methods().intersects(kind.reach()));
-    assert!(KINDS.iter().all(|kind| reached(*kind)));
-}
-
 /// The examples of a kind's details, without `slowfs`.
 fn examples(kind: &dyn Kind) -> Vec<&'static str> {
     kind.details().lines().filter_map(|line| line.strip_prefix("    slowfs ")).collect()
@@ -44,6 +44,32 @@ fn every_example_is_a_fault_of_its_kind() {
             assert_eq!(fault.effects()[0].kind().name(), kind.name(), "{example}");
         }
     }
+}
+
+/// Whether the fault of an example asks something of one of many requests, of all calls that it is for.
+fn acts(example: &str, caller: u32) -> bool {
+    let fault = Arc::new(testing::fault(example));
+    let methods = fault.scope().methods;
+    let live = Live::new(FaultId(1), fault, 1);
+    let calls: Vec<_> = Call::all().filter(|call| call.methods().intersects(methods)).collect();
+    calls.into_iter().cycle().take(5_000).any(|call| {
+        let mut op = testing::request(call, caller);
+        op.span = Some(Span { offset: 0, len: 1 << 20 });
+        let mut plan = Plan::default();
+        let acts = live.strike(&op).is_some_and(|strike| live.plan(&op, &strike, &mut plan).1);
+        acts && plan != Plan::default()
+    })
+}
+
+#[test]
+fn every_kind_acts_on_a_request() {
+    // Somebody who could be killed.
+    let mut caller = Command::new("sleep").arg("600").spawn().unwrap();
+    let acting = |kind: &&&dyn Kind| examples(**kind).iter().any(|line| acts(line, caller.id()));
+    let idle: Vec<_> = KINDS.iter().filter(|kind| !acting(kind)).map(|kind| kind.name()).collect();
+    caller.kill().unwrap();
+    caller.wait().unwrap();
+    assert!(idle.is_empty(), "{idle:?} ask nothing of any request");
 }
 
 /// Lengths that are drawn, as typed.
