@@ -97,10 +97,7 @@ pub(super) fn run(command: &Control) -> ExitCode {
         Control::Recipe { recipe: Some(recipe), list: false, target } => {
             asked(Call::Follow(recipe), target)
         }
-        Control::Recipe { target, .. } => {
-            output::out(&recipe::list(target.json));
-            ExitCode::SUCCESS
-        }
+        Control::Recipe { target, .. } => show(Ok(recipe::list(target.json))),
         Control::Apply { args, target } => match args.read() {
             Ok(file) => asked(Call::Apply(&file, args.prune), &args.target(target)),
             Err(wrong) => {
@@ -125,26 +122,13 @@ pub(super) fn run(command: &Control) -> ExitCode {
             asked(Call::Wait { fault, what, n, timeout: *timeout }, target)
         }
         Control::Kinds { kind: Some(kind), file: Some(file), .. } => {
-            match kinds::file(kind, file) {
-                Ok(text) => {
-                    output::out(text);
-                    ExitCode::SUCCESS
-                }
-                Err(why) => {
-                    output::error(&why);
-                    ExitCode::from(2)
-                }
-            }
+            show(kinds::file(kind, file).map(str::to_owned))
         }
-        Control::Kinds { kind, markdown, json, .. } => {
-            let shown = match (json, markdown) {
-                (true, _) => kinds::json(kind.as_ref()),
-                (_, true) => kinds::reference(),
-                _ => kinds::shown(kind.as_ref()),
-            };
-            output::out(&shown);
-            ExitCode::SUCCESS
+        Control::Kinds { kind, markdown: false, json: false, .. } => {
+            show(Ok(kinds::shown(kind.as_ref())))
         }
+        Control::Kinds { kind, json: true, .. } => show(Ok(kinds::json(kind.as_ref()))),
+        Control::Kinds { .. } => show(Ok(kinds::reference())),
         Control::Methods { target } => asked(Call::Methods, target),
         Control::Stats { target } => asked(Call::Stats, target),
         Control::Watch { interval, count, target } => {
@@ -174,6 +158,20 @@ pub(super) fn run(command: &Control) -> ExitCode {
         Control::PowerCut { args, target } => asked(Call::PowerCut(args), target),
         Control::PowerOn { target } => asked(Call::PowerOn, target),
         Control::Ping { target } => asked(Call::Ping, target),
+    }
+}
+
+/// Prints what no mount is asked for.
+fn show(text: Result<String, String>) -> ExitCode {
+    match text {
+        Ok(text) => {
+            output::out(&text);
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            output::error(&why);
+            ExitCode::from(2)
+        }
     }
 }
 

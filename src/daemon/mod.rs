@@ -133,13 +133,18 @@ pub(crate) fn run(
     // A look at every process takes its time; the terminal of a daemon is there until its command ends.
     hidden.warn(&ready.mountpoint, device, waiting.as_slice());
     if let Some(report) = report.take() {
-        // Standard error is the terminal's until then.
-        log.flush();
-        if let Err(error) = report.ready() {
-            tracing::warn!("the command that started this daemon is gone: {error}");
-        }
+        release(report, log);
     }
     run.serve(&stop, &table, &line)
+}
+
+/// Lets the command that started this daemon end.
+fn release(report: Report, log: &Log) {
+    // Standard error is the terminal's until then.
+    log.flush();
+    if let Err(error) = report.ready() {
+        tracing::warn!("the command that started this daemon is gone: {error}");
+    }
 }
 
 /// What serves requests: the mirror, and what is kept beside it.

@@ -1,11 +1,11 @@
 //! Starts what serves a fresh mount: the session with the kernel, and control. No locks.
 
-use std::io::{self, pipe};
+use std::io::{self, PipeReader, pipe};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use fuser::{Session, SessionACL};
@@ -67,12 +67,7 @@ pub(super) fn start(
         Ok(Visited { left_out, whole })
     });
     let files = files.counting(move |wanted| looking.cached(wanted));
-    let mut loops = fuser::Config::default();
-    loops.n_threads = Some(config.fs.threads.max(1));
-    // A queue per thread where the device may be opened again; an ordinary user may not everywhere.
-    loops.clone_fd = mount::open_device().is_ok();
-    let admitted = if config.mount.allow_root { SessionACL::RootAndOwner } else { SessionACL::All };
-    let session = Session::from_fd(fs, connection, admitted, loops)
+    let session = agree(fs, connection, config)
         .map_err(other("agree with the kernel on the FUSE protocol"))?;
     let kernel = notifier.kernel();
     if let Some(reason) = notifier.passthrough_refusal(session.as_fd()) {
@@ -88,14 +83,7 @@ pub(super) fn start(
     let (listeners, socket) = control.listeners();
     let control = Server::start(listeners, Arc::clone(table), stats, config)
         .map_err(other("serve Thrift clients"))?;
-    let (ended, ending) = pipe().map_err(other("make a pipe"))?;
-    let session = thread::Builder::new()
-        .name("session".to_owned())
-        .spawn(move || {
-            let _ending = ending;
-            session.run()
-        })
-        .map_err(other("start the session's thread"))?;
+    let (session, ended) = begin(session)?;
     let mounted = Arc::new(mounted);
     let control = Some(control);
     let (companion, keeper, service) = (None, None, None);
@@ -112,6 +100,28 @@ pub(super) fn start(
         service,
     };
     Ok((run, health))
+}
+
+/// The session with the kernel, which takes requests once it runs.
+fn agree(fs: SlowFs, connection: OwnedFd, config: &RunConfig) -> io::Result<Session<SlowFs>> {
+    let mut loops = fuser::Config::default();
+    loops.n_threads = Some(config.fs.threads.max(1));
+    // A queue per thread where the device may be opened again; an ordinary user may not everywhere.
+    loops.clone_fd = mount::open_device().is_ok();
+    let admitted = if config.mount.allow_root { SessionACL::RootAndOwner } else { SessionACL::All };
+    Session::from_fd(fs, connection, admitted, loops)
+}
+
+/// Has a thread of its own take requests; the pipe is closed when that ends.
+fn begin(session: Session<SlowFs>) -> Result<(JoinHandle<io::Result<()>>, PipeReader), StartError> {
+    let (ended, ending) = pipe().map_err(|e| StartError::Other("make a pipe", strip(&e)))?;
+    let run = move || {
+        let _ending = ending;
+        session.run()
+    };
+    let thread = thread::Builder::new().name("session".to_owned()).spawn(run);
+    let thread = thread.map_err(|e| StartError::Other("start the session's thread", strip(&e)))?;
+    Ok((thread, ended))
 }
 
 fn server_config(
