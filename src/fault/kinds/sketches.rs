@@ -1,6 +1,6 @@
-//! Sketches of kinds, with bodies of a line: that the traits suffice for them is what compiling shows. A
-//! state on a disk, a full disk, what takes time, a cut of the power, a failing sync, wrong bytes. Other
-//! tests see by them how what stands goes beside faults.
+//! Kinds for tests only, with bodies of a line and a state that a test reads: a spot on a disk, a full disk, what takes
+//! time, a cut of the power, a failing sync, wrong bytes. What goes beside what, and what is told of a request, is tested
+//! by these, whatever the real kinds do.
 
 use std::sync::Arc;
 use std::time::Duration;
