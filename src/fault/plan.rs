@@ -28,7 +28,7 @@ pub struct Plan {
     /// What it is answered.
     pub reply: Reply,
     /// What of the operation itself is otherwise, if anything is.
-    pub change: Option<Box<Change>>,
+    pub change: Option<Box<Alteration>>,
 }
 
 impl Plan {
@@ -58,14 +58,14 @@ impl Plan {
     }
 
     /// What of the operation itself is otherwise, to add to it.
-    pub fn changed(&mut self) -> &mut Change {
+    pub fn changed(&mut self) -> &mut Alteration {
         self.change.get_or_insert_default()
     }
 
     /// Whether what it reads or writes is otherwise: then it runs, whatever is answered.
     #[must_use]
     pub fn changes_data(&self) -> bool {
-        let changes = |change: &Change| {
+        let changes = |change: &Alteration| {
             change.run != Run::Whole || !change.edits.is_empty() || change.spoil.is_some()
         };
         self.change.as_deref().is_some_and(changes)
@@ -111,7 +111,7 @@ impl Hold {
 
 /// What of an operation itself is otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Change {
+pub struct Alteration {
     /// How much of it runs.
     pub run: Run,
     /// What its bytes are instead: those of a WRITE before it runs, those of a READ once it has run.
@@ -142,8 +142,8 @@ pub struct CutPower {
     pub stays_off: bool,
 }
 
-impl Change {
-    fn add(&mut self, Change { run, edits, spoil, hidden, space, cut }: &Change) {
+impl Alteration {
+    fn add(&mut self, Alteration { run, edits, spoil, hidden, space, cut }: &Alteration) {
         self.run = self.run.both(run);
         self.edits.extend_from_slice(edits);
         self.spoil = self.spoil.or(*spoil);

@@ -21,11 +21,11 @@ pub(super) struct Rate {
 /// The place of the last that a rate let through, in nanoseconds times the rate, so that nothing is
 /// rounded away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place(u128);
+pub(super) struct Reached(u128);
 
 impl Rate {
     /// When what costs so much and comes at `now` is due. Nanoseconds; beyond centuries the last there is.
-    pub(super) fn take(self, place: &mut Place, now: u64, cost: u64) -> u64 {
+    pub(super) fn take(self, place: &mut Reached, now: u64, cost: u64) -> u64 {
         let rate = u128::from(self.each_second);
         let second = u128::from(SECOND);
         let begins = place.0.max(u128::from(now) * rate);
@@ -35,7 +35,7 @@ impl Rate {
     }
 
     /// Whether nothing is left of what it let through: a new place would serve as well.
-    pub(super) fn is_rested(self, place: Place, now: u64) -> bool {
+    pub(super) fn is_rested(self, place: Reached, now: u64) -> bool {
         place.0 <= u128::from(now) * u128::from(self.each_second)
     }
 }
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_rest_earns_a_burst_and_no_more() {
         let rate = Rate { each_second: 10, burst: 3 };
-        let mut place = Place::default();
+        let mut place = Reached::default();
         let mut due = |now, cost| rate.take(&mut place, now, cost) / 1_000_000;
         assert_eq!([due(0, 1), due(0, 1), due(0, 1)], [0; 3]);
         assert_eq!([due(0, 1), due(0, 2), due(0, 1)], [100, 300, 400]);
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_place_is_rested_when_a_new_one_would_serve_as_well() {
         let rate = Rate { each_second: 1000, burst: 1 };
-        let mut place = Place::default();
+        let mut place = Reached::default();
         rate.take(&mut place, 0, 5);
         assert!(!rate.is_rested(place, 4_999_999) && rate.is_rested(place, 5_000_000));
     }
@@ -109,7 +109,7 @@ mod tests {
             steps in prop::collection::vec((0u64..9_000_000, 0u64..50), 1..60),
         ) {
             let rate = Rate { each_second, burst };
-            let (mut place, mut now, mut due) = (Place::default(), 0, Vec::new());
+            let (mut place, mut now, mut due) = (Reached::default(), 0, Vec::new());
             for (wait, cost) in steps {
                 now += wait;
                 let cost = 1 + cost % burst;

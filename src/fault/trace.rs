@@ -64,12 +64,12 @@ pub struct Event {
     /// When it was answered.
     pub done_ns: i64,
     /// What fired on it.
-    pub hits: Vec<Hit>,
+    pub hits: Vec<Fired>,
 }
 
 /// One fault or condition that fired on a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hit {
+pub struct Fired {
     /// Its id.
     pub id: u64,
     /// Its name, if it has one.
@@ -124,7 +124,7 @@ pub struct Fetched {
 /// Somebody else reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} traces this mount already, and it takes one trace at a time; end that one first")]
-pub struct Taken(Origin);
+pub struct InUse(Origin);
 
 struct Tape {
     reader: Origin,
@@ -165,11 +165,11 @@ impl<'a> Tracing<'a> {
     ///
     /// # Errors
     /// Another one reads.
-    pub fn start(self, reader: Origin, wanted: Wanted) -> Result<(), Taken> {
+    pub fn start(self, reader: Origin, wanted: Wanted) -> Result<(), InUse> {
         let mut state = self.trace.0.lock();
         let other = state.tape.as_ref().filter(|tape| tape.reader != reader && !tape.is_left());
         if let Some(other) = other {
-            return Err(Taken(other.reader));
+            return Err(InUse(other.reader));
         }
         state.tape = Some(Tape {
             reader,
@@ -283,11 +283,11 @@ impl Event {
     /// What it takes of memory, about.
     fn size(&self) -> usize {
         let paths = [&self.path, &self.other].into_iter().flatten().map(Vec::len).sum::<usize>();
-        let texts = |hit: &Hit| {
+        let texts = |hit: &Fired| {
             let name = hit.name.as_ref().map_or(0, String::len);
             hit.kind.len() + hit.action.len() + name + size_of_val(hit.injection.as_slice())
         };
-        let hits = self.hits.iter().map(|hit| mem::size_of::<Hit>() + texts(hit)).sum::<usize>();
+        let hits = self.hits.iter().map(|hit| mem::size_of::<Fired>() + texts(hit)).sum::<usize>();
         mem::size_of::<Event>() + paths + hits
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fault::trace::{Hit, Wanted};
+use crate::fault::trace::{Fired, Wanted};
 
 /// How an operation was when it arrived. When it has run its names may be others, by itself or not.
 pub(super) struct Noted {
@@ -24,5 +24,5 @@ pub(super) struct Told {
     /// Bytes moved.
     pub(super) bytes: u64,
     /// What fired on it.
-    pub(super) hits: Vec<Hit>,
+    pub(super) hits: Vec<Fired>,
 }

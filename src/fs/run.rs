@@ -285,7 +285,7 @@ impl Core {
         op: Op,
         operands: Operands<'_>,
         reply: R,
-        (ended, hits): (Ended<R>, Vec<trace::Hit>),
+        (ended, hits): (Ended<R>, Vec<trace::Fired>),
         cut: (CutPower, Vec<FaultId>),
     ) {
         let (core, operands) = (Arc::clone(self), Operands { data: &[], ..operands }.to_owned());
@@ -301,7 +301,7 @@ impl Core {
         op: Op,
         operands: Operands<'_>,
         reply: R,
-        (ended, hits): (Ended<R>, Vec<trace::Hit>),
+        (ended, hits): (Ended<R>, Vec<trace::Fired>),
         hit: Hit,
     ) {
         let ran = hit.ran().unwrap_or_else(Instant::now);
@@ -326,7 +326,7 @@ impl Core {
         operands: Operands<'_>,
         reply: R,
         Ended { result, injected, took }: Ended<R>,
-        hits: impl FnOnce() -> Vec<trace::Hit>,
+        hits: impl FnOnce() -> Vec<trace::Fired>,
     ) {
         let answered = match &result {
             Ok(_) => Answered::Well,
@@ -405,7 +405,7 @@ impl Core {
 }
 
 /// What fired on an operation that is traced.
-fn hits_of(struck: Option<Box<Struck>>) -> Vec<trace::Hit> {
+fn hits_of(struck: Option<Box<Struck>>) -> Vec<trace::Fired> {
     struck.map(|struck| struck.hits()).unwrap_or_default()
 }
 

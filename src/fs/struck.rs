@@ -9,7 +9,7 @@ use super::op::{Op, Operands};
 use super::traced;
 use crate::fault::hold::Moment;
 use crate::fault::operation::{Done, Wants};
-use crate::fault::plan::{After, Change, CutPower, Plan, Reply, Run, Sync, When};
+use crate::fault::plan::{After, Alteration, CutPower, Plan, Reply, Run, Sync, When};
 use crate::fault::{Errno, FaultId, Hit, Outcome, trace};
 use crate::ops::Call;
 
@@ -35,7 +35,7 @@ struct Duties<'a> {
     kill: bool,
     sync: Sync,
     reply: Reply,
-    change: Option<&'a Change>,
+    change: Option<&'a Alteration>,
 }
 
 impl Struck {
@@ -73,7 +73,7 @@ impl Struck {
     }
 
     /// What is told of it, once it has run or is answered without.
-    pub(super) fn hits(&self) -> Vec<trace::Hit> {
+    pub(super) fn hits(&self) -> Vec<trace::Fired> {
         let injected = || self.injected.take();
         let told = self.told.map(|arrived| (arrived, self.outcome));
         told.map(|told| traced::hits(&self.hit, told, injected())).unwrap_or_default()
@@ -127,7 +127,7 @@ impl Struck {
         // Taken apart by name, too.
         let (run, edits, spoil, hidden, space, cut) = match change {
             None => (&Run::Whole, &[][..], None, false, None, None),
-            Some(Change { run, edits, spoil, hidden, space, cut }) => {
+            Some(Alteration { run, edits, spoil, hidden, space, cut }) => {
                 (run, &edits[..], *spoil, *hidden, *space, *cut)
             }
         };

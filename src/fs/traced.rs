@@ -16,7 +16,7 @@ pub(super) fn hits(
     hit: &Hit,
     (arrived, outcome): (Instant, Outcome),
     injected: Vec<u64>,
-) -> Vec<trace::Hit> {
+) -> Vec<trace::Fired> {
     // As `Struck::after` has it.
     let (acts, cut) = match outcome {
         Outcome::Due => (true, "released"),

@@ -13,7 +13,7 @@ use super::handler::{Handler, Refusal};
 use super::record::{Wire, record};
 use super::values::WirePath;
 use super::wire::{Fields, Value, ns, signed};
-use crate::fault::trace::{Event, Hit, PATIENCE, Wanted, monotonic_ns};
+use crate::fault::trace::{Event, Fired, PATIENCE, Wanted, monotonic_ns};
 use crate::fault::words::methods;
 use crate::fault::{Errno, Origin, Pattern};
 use crate::ops::MethodSet;
@@ -257,7 +257,7 @@ impl TraceEvent {
 }
 
 impl TraceHit {
-    fn of(hit: &Hit) -> TraceHit {
+    fn of(hit: &Fired) -> TraceHit {
         TraceHit {
             id: signed(hit.id),
             name: hit.name.clone(),

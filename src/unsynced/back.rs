@@ -95,7 +95,7 @@ impl Unsynced {
 }
 
 /// A directory entry that differs.
-struct Entry<'a> {
+struct Difference<'a> {
     /// The index of its directory.
     dir: usize,
     name: &'a OsStr,
@@ -146,7 +146,7 @@ struct Back<'a, N: Default> {
     shape: Shape<'a, N>,
     names: Names<'a>,
     directories: Vec<Directory>,
-    entries: Vec<Entry<'a>>,
+    entries: Vec<Difference<'a>>,
     /// Files that belong to an entry that differs: the name that each has aside, and its filesystem.
     places: HashMap<Ino, (OsString, u64)>,
     asides: HashMap<u64, Aside>,
@@ -200,7 +200,7 @@ impl<'a, N: Default> Back<'a, N> {
                     || wanted.is_none() && live.is_some()
                 {
                     let live = live.map(|live| (live.file, live.seen.kind() == libc::S_IFDIR));
-                    self.entries.push(Entry { dir, name, live, wanted });
+                    self.entries.push(Difference { dir, name, live, wanted });
                 }
             }
             self.directories.push(Directory { ino, found, fd: None, made: false });
@@ -273,7 +273,7 @@ impl<'a, N: Default> Back<'a, N> {
 
     fn write(&mut self) -> io::Result<()> {
         self.write_contents()?;
-        for Entry { dir, name, live, .. } in &self.entries {
+        for Difference { dir, name, live, .. } in &self.entries {
             let Some((key, is_dir)) = live else { continue };
             let Some(fd) = self.directories.get(*dir).map(|directory| &directory.found.fd) else {
                 continue;
@@ -286,7 +286,7 @@ impl<'a, N: Default> Back<'a, N> {
             }
             aside.has.insert(other);
         }
-        for Entry { dir, name, wanted, .. } in &self.entries {
+        for Difference { dir, name, wanted, .. } in &self.entries {
             let fd = self.directories.get(*dir).and_then(|directory| directory.fd.as_ref());
             let place = wanted.and_then(|ino| self.places.get(&ino));
             let (Some(fd), Some((other, dev))) = (fd, place) else { continue };

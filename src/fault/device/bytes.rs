@@ -3,7 +3,7 @@
 use crate::fault::rate::SECOND;
 
 /// A byte of a file: its inode, its offset.
-pub(super) type Place = (u64, u64);
+pub(super) type Byte = (u64, u64);
 
 /// How long so many bytes take, at so many a second; rounded up.
 pub(super) fn transfer(len: u64, each_second: Option<u64>) -> u64 {

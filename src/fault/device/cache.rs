@@ -3,7 +3,7 @@
 //! It holds as much as drains in the time of its size: what takes a seek to drain takes room for the bytes
 //! that could have drained meanwhile. So one moment tells all: when the last write is on the medium.
 
-use super::bytes::{Place, transfer};
+use super::bytes::{Byte, transfer};
 use crate::fault::files::Files;
 
 /// What of the cache a sync waits for.
@@ -31,7 +31,7 @@ pub(super) struct Content {
     /// The same of each file's last write.
     files: Files<u64>,
     /// Where the last write ended.
-    pub(super) head: Option<Place>,
+    pub(super) head: Option<Byte>,
 }
 
 impl Cache {

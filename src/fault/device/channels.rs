@@ -1,6 +1,6 @@
 //! What a device does at once: each channel one thing after the other. No locks.
 
-use super::bytes::Place;
+use super::bytes::Byte;
 
 /// One channel.
 #[derive(Clone, Copy, Debug, Default)]
@@ -8,7 +8,7 @@ pub(super) struct Channel {
     /// From when on.
     pub(super) free: u64,
     /// Where what it read or wrote last ended.
-    pub(super) head: Option<Place>,
+    pub(super) head: Option<Byte>,
 }
 
 /// The channels that have been used.

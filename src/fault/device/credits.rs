@@ -1,7 +1,7 @@
 //! Operations a second as cloud disks count them: so many at all, more as long as credits last. No locks.
 
 use crate::fault::io_size::operations;
-use crate::fault::rate::{Place, Rate};
+use crate::fault::rate::{Rate, Reached};
 
 /// How many operations a device takes.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,8 @@ pub(super) struct Credits {
 /// What it has taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spent {
-    burst: Place,
-    earned: Place,
+    burst: Reached,
+    earned: Reached,
 }
 
 impl Credits {

@@ -5,7 +5,7 @@
 //! one line. A write with a cache is due when it is in the cache, which drains behind it. A sync waits for the
 //! drain, then flushes, beside whatever else goes on. tests/kinds/device.py says the same in Python.
 
-use super::bytes::{Place, transfer};
+use super::bytes::{Byte, transfer};
 use super::cache::{Cache, Content};
 use super::channels::Channels;
 use super::credits::Spent;
@@ -103,7 +103,7 @@ struct Bytes {
     call: Call,
     inode: u64,
     /// Where they begin, if that is known.
-    begin: Option<Place>,
+    begin: Option<Byte>,
     len: u64,
     /// The number of its first time.
     first: u64,
@@ -119,12 +119,12 @@ impl Bytes {
         Of { call: self.call, len: self.len }
     }
 
-    fn end(&self) -> Option<Place> {
+    fn end(&self) -> Option<Byte> {
         self.begin.map(|(inode, offset)| (inode, offset.saturating_add(self.len)))
     }
 
     /// Whether they lie elsewhere than where the last ended.
-    fn is_apart(&self, head: Option<Place>) -> bool {
+    fn is_apart(&self, head: Option<Byte>) -> bool {
         self.begin.is_none() || self.begin != head
     }
 }

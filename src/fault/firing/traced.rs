@@ -12,7 +12,7 @@ impl Hit {
     /// counted. A repetition was counted before.
     #[cold]
     #[must_use]
-    pub fn traced(&self, arrived: Instant, mut end: trace::End) -> Vec<trace::Hit> {
+    pub fn traced(&self, arrived: Instant, mut end: trace::End) -> Vec<trace::Fired> {
         let injected = mem::take(&mut end.injected);
         let hits = self.told().filter_map(|firing| firing.traced((arrived, self.ran()), &end));
         let mut hits: Vec<_> = hits.collect();
@@ -31,7 +31,7 @@ impl Firing {
         &self,
         (arrived, ran): (Instant, Option<Instant>),
         end: &trace::End,
-    ) -> Option<trace::Hit> {
+    ) -> Option<trace::Fired> {
         if !self.fired() {
             return None;
         }
@@ -47,7 +47,7 @@ impl Firing {
             After::No | After::By(_) => None,
         };
         let late = ran.zip(after).and_then(|(ran, after)| ran.checked_add(after));
-        Some(trace::Hit {
+        Some(trace::Fired {
             id: self.live.id.0,
             name: fault.name().map(ToString::to_string),
             kind: kinds.join("+"),

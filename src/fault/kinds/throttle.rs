@@ -9,7 +9,7 @@ use crate::fault::files::Files;
 use crate::fault::io_size::{self, IO_SIZE, operations};
 use crate::fault::operation::Operation;
 use crate::fault::plan::Plan;
-use crate::fault::rate::{Clock, Place, Rate};
+use crate::fault::rate::{Clock, Rate, Reached};
 use crate::fault::words::{Args, Param, ParamType, Value, ValueError, whole};
 use crate::ops::{Call, MethodSet};
 
@@ -137,9 +137,9 @@ struct Rates {
 /// What has passed, by each rate.
 #[derive(Clone, Copy, Debug, Default)]
 struct Passed {
-    ops: Place,
-    read: Place,
-    write: Place,
+    ops: Reached,
+    read: Reached,
+    write: Reached,
 }
 
 #[derive(Debug, Default)]
@@ -153,7 +153,7 @@ struct State {
 impl Rates {
     /// When a request that costs so much is due: when each rate has room for it.
     fn due(&self, passed: &mut Passed, now: u64, cost: &Cost) -> u64 {
-        let by = |rate: Option<Rate>, place: &mut Place, cost: Option<u64>| match (rate, cost) {
+        let by = |rate: Option<Rate>, place: &mut Reached, cost: Option<u64>| match (rate, cost) {
             (Some(rate), Some(cost)) => rate.take(place, now, cost),
             _ => now,
         };

@@ -76,7 +76,7 @@ fn one_reads_at_a_time_and_only_then_is_anything_traced() {
     assert!(mask.load().is_empty() && tracing.wanted().is_none());
     tracing.start(READER, all()).unwrap();
     assert!(mask.load().traces() && tracing.wanted().is_some());
-    assert_eq!(tracing.start(OTHER, all()), Err(Taken(READER)));
+    assert_eq!(tracing.start(OTHER, all()), Err(InUse(READER)));
     assert!(tracing.fetch(OTHER, 0, 1).is_none() && !tracing.stop(OTHER));
     assert!(tracing.stop(READER) && mask.load().is_empty());
     assert!(tracing.fetch(READER, 0, 1).is_none());
