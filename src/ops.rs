@@ -315,7 +315,7 @@ impl MethodSet {
     /// The set those bits stand for; bits beyond the table are dropped.
     #[inline]
     #[must_use]
-    pub const fn from_bits(bits: u64) -> MethodSet {
+    pub(crate) const fn from_bits(bits: u64) -> MethodSet {
         MethodSet(bits & Self::ALL.0)
     }
 
@@ -340,7 +340,7 @@ impl MethodSet {
 
     /// Whether the sets share a method.
     #[must_use]
-    pub const fn intersects(self, other: MethodSet) -> bool {
+    pub(crate) const fn intersects(self, other: MethodSet) -> bool {
         self.0 & other.0 != 0
     }
 

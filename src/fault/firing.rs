@@ -246,7 +246,7 @@ impl Hit {
 
     /// Whether it is such a repetition.
     #[must_use]
-    pub fn is_repeated(&self) -> bool {
+    pub(crate) fn is_repeated(&self) -> bool {
         self.firings().any(|firing| firing.repeated.is_some())
     }
 
@@ -276,13 +276,13 @@ impl Hit {
 
     /// Whether one asks how long the backing takes, to hold the answer by that.
     #[must_use]
-    pub fn is_timed(&self) -> bool {
+    pub(crate) fn is_timed(&self) -> bool {
         self.asking().any(|firing| matches!(firing.plan.after, After::By(_)))
     }
 
     /// It has run, or been answered without, and the backing took so long, if that was asked: from now
     /// on its answer is what is held.
-    pub fn has_run(&mut self, took: Option<Duration>) {
+    pub(crate) fn has_run(&mut self, took: Option<Duration>) {
         self.rest().ran = Some(Instant::now());
         for firing in self.each() {
             if !firing.plan.after.is_none() {
@@ -304,7 +304,7 @@ impl Hit {
 
     /// Whether it is then answered with an error, and nothing of it runs.
     #[must_use]
-    pub fn only_answers(&self) -> bool {
+    pub(crate) fn only_answers(&self) -> bool {
         let mut answers = false;
         for Firing { plan, .. } in self.asking() {
             match plan.reply {
@@ -337,7 +337,7 @@ impl Hit {
 
     /// The fault that kills, if one does.
     #[must_use]
-    pub fn killer(&self) -> Option<FaultId> {
+    pub(crate) fn killer(&self) -> Option<FaultId> {
         self.asking().find(|firing| firing.plan.kill).map(|firing| firing.live.id)
     }
 
@@ -359,7 +359,7 @@ impl Hit {
     }
 
     /// The faults that have the power cut at it; the first says how.
-    pub fn cutters(&self) -> Vec<FaultId> {
+    pub(crate) fn cutters(&self) -> Vec<FaultId> {
         let cuts = |firing: &&Firing| firing.plan.change.as_ref().is_some_and(|c| c.cut.is_some());
         self.firings().filter(cuts).map(|firing| firing.live.id).collect()
     }

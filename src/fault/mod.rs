@@ -107,4 +107,4 @@ pub(crate) use swapped::{NoSwap, Swapped};
 pub use table::{FaultTable, MAX_FAULTS, TooManyFaults};
 pub use taken::Taken;
 pub use term::Term;
-pub use words::{Errno, FaultWords, Pattern, Plain, PlainFault, shorten, time_text};
+pub use words::{Errno, FaultWords, Pattern, Plain, PlainFault, time_text};

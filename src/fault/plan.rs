@@ -64,7 +64,7 @@ impl Plan {
 
     /// Whether what it reads or writes is otherwise: then it runs, whatever is answered.
     #[must_use]
-    pub fn changes_data(&self) -> bool {
+    pub(crate) fn changes_data(&self) -> bool {
         let changes = |change: &Alteration| {
             change.run != Run::Whole || !change.edits.is_empty() || change.spoil.is_some()
         };
@@ -94,7 +94,7 @@ impl Hold {
     /// For so long from that moment. What the clock cannot add up, beyond centuries, is until
     /// cleared.
     #[must_use]
-    pub fn for_time(from: Instant, time: Duration) -> Hold {
+    pub(crate) fn for_time(from: Instant, time: Duration) -> Hold {
         from.checked_add(time).map_or(Hold::UntilCleared, Hold::Until)
     }
 

@@ -185,7 +185,7 @@ impl FaultTable {
     /// The same, each with the fault that keeps it from firing as long as that stands, where the table
     /// tells it: each is held against all before it.
     #[must_use]
-    pub fn list_hidden(&self) -> Vec<(Listed, Option<FaultId>)> {
+    pub(crate) fn list_hidden(&self) -> Vec<(Listed, Option<FaultId>)> {
         let snapshot = self.snapshot.load();
         let rows = (0..).zip(&snapshot.rows);
         rows.map(|(place, row)| (row.listed(), snapshot.hider(place))).collect()
@@ -211,7 +211,7 @@ impl FaultTable {
 
     /// The fault that keeps this one from firing as long as it stands.
     #[must_use]
-    pub fn hider(&self, id: FaultId) -> Option<FaultId> {
+    pub(crate) fn hider(&self, id: FaultId) -> Option<FaultId> {
         let snapshot = self.snapshot.load();
         let place = snapshot.rows.iter().position(|row| row.live.id == id)?;
         snapshot.hider(place)
@@ -219,7 +219,7 @@ impl FaultTable {
 
     /// Those that it keeps from firing as long as it stands, where the table tells it.
     #[must_use]
-    pub fn hidden_by(&self, id: FaultId) -> Vec<FaultId> {
+    pub(crate) fn hidden_by(&self, id: FaultId) -> Vec<FaultId> {
         self.snapshot.load().hidden_by(id)
     }
 

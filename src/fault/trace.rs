@@ -112,7 +112,7 @@ pub struct Wanted {
 
 /// What a reader fetched.
 #[derive(Clone, Debug, Default)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// In order.
     pub events: Vec<Arc<Event>>,
     /// How many were dropped since the trace began.
@@ -187,7 +187,7 @@ impl<'a> Tracing<'a> {
 
     /// What came after that number, `most` at most; what came up to it is forgotten. None if that
     /// reader has no trace (any more).
-    pub fn fetch(self, reader: Origin, after: u64, most: usize) -> Option<Fetched> {
+    pub(crate) fn fetch(self, reader: Origin, after: u64, most: usize) -> Option<Fetched> {
         let mut state = self.trace.0.lock();
         let over = state.over;
         let tape = state.tape.as_mut().filter(|tape| tape.reader == reader && !tape.is_left())?;
@@ -226,7 +226,7 @@ impl<'a> Tracing<'a> {
 
     /// When the reader last fetched or, if it has not yet, began; None if there is none.
     #[must_use]
-    pub fn last_fetched(self) -> Option<Instant> {
+    pub(crate) fn last_fetched(self) -> Option<Instant> {
         let state = self.trace.0.lock();
         state.tape.as_ref().filter(|tape| !tape.is_left()).map(|tape| tape.fetched)
     }

@@ -3,7 +3,7 @@
 /// The counts between which `n` throws of that chance end, but for a share `beyond` of all such series:
 /// half of that share ends below the first, half above the second.
 #[must_use]
-pub fn central(n: u64, chance: f64, beyond: f64) -> (u64, u64) {
+pub(crate) fn central(n: u64, chance: f64, beyond: f64) -> (u64, u64) {
     let low = lower(n, chance, beyond / 2.0);
     // What falls above is what falls below of the opposite.
     let high = n - lower(n, 1.0 - chance, beyond / 2.0);

@@ -34,7 +34,7 @@ impl Load {
 
     /// How many processors others have kept busy since then; 0 where nothing tells.
     #[must_use]
-    pub fn of_others_since(&self, earlier: &Load) -> f64 {
+    pub(crate) fn of_others_since(&self, earlier: &Load) -> f64 {
         let (Some(busy), Some(before)) = (self.busy, earlier.busy) else { return 0.0 };
         let span = (self.at - earlier.at).as_secs_f64();
         let others = busy.saturating_sub(before).as_secs_f64()

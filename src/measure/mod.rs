@@ -8,7 +8,7 @@ mod echo;
 mod load;
 mod sample;
 
-pub use binomial::central;
+pub(crate) use binomial::central;
 pub use echo::Echo;
 pub use load::Load;
 pub use sample::{Interval, Pairs, Sample};

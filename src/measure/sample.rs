@@ -88,14 +88,6 @@ impl Sample {
     }
 }
 
-impl Interval {
-    /// The same, moved by that much.
-    #[must_use]
-    pub fn less(self, by: f64) -> Interval {
-        Interval { at: self.at - by, low: self.low - by, high: self.high - by }
-    }
-}
-
 impl FromIterator<f64> for Sample {
     fn from_iter<T: IntoIterator<Item = f64>>(figures: T) -> Sample {
         Sample(figures.into_iter().collect())

@@ -43,7 +43,7 @@ const COMES_AS: [(&[&str], &str); 33] = [
 impl Method {
     /// The method of that name in any case.
     #[must_use]
-    pub fn from_word(word: &str) -> Option<Method> {
+    pub(crate) fn from_word(word: &str) -> Option<Method> {
         Self::all().find(|method| method.name().eq_ignore_ascii_case(word))
     }
 

@@ -112,7 +112,7 @@ impl Allow {
 
     /// They, as they are typed.
     #[must_use]
-    pub fn networks(&self) -> Vec<String> {
+    pub(crate) fn networks(&self) -> Vec<String> {
         self.0.iter().map(Network::to_string).collect()
     }
 
@@ -126,7 +126,7 @@ impl Allow {
 
     /// Whether it leaves nobody out who could be told apart.
     #[must_use]
-    pub fn is_everybody(&self) -> bool {
+    pub(crate) fn is_everybody(&self) -> bool {
         self.0.is_empty() || self.0.iter().any(|network| network.bits == 0)
     }
 }

@@ -74,7 +74,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::put_fault`].
-    pub fn apply_faults(
+    pub(crate) fn apply_faults(
         &mut self,
         faults: &[FaultWords],
         prune: bool,

@@ -82,7 +82,7 @@ impl ClientError {
 
     /// Whether the other end was silent for as long as it was waited for: it may be stopped, or busy.
     #[must_use]
-    pub fn is_timeout(&self) -> bool {
+    pub(crate) fn is_timeout(&self) -> bool {
         matches!(
             self,
             ClientError::Connect { late: true, .. } | ClientError::Lost { late: true, .. }

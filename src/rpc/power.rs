@@ -151,7 +151,10 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::unsynced`].
-    pub fn unsynced_moments(&mut self, after: i64) -> Result<Vec<UnsyncedMoment>, ClientError> {
+    pub(crate) fn unsynced_moments(
+        &mut self,
+        after: i64,
+    ) -> Result<Vec<UnsyncedMoment>, ClientError> {
         self.0.fetch_within(PATIENCE, "unsynced_moments", arguments([after.value()]))
     }
 
@@ -167,7 +170,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::power_cut`].
-    pub fn power_cut_at(&mut self, moment: i64, cut: &Cut) -> Result<PowerCut, ClientError> {
+    pub(crate) fn power_cut_at(&mut self, moment: i64, cut: &Cut) -> Result<PowerCut, ClientError> {
         let Cut { name, keep, unit, seed, max_stall_ns } = cut.clone();
         let wanted = [
             name.value(),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use self::latency::Histogram;
 pub use self::latency::Latency;
-pub use self::usual::is_usual;
+pub(crate) use self::usual::is_usual;
 use crate::ops::{Call, Method};
 
 mod latency;
@@ -182,7 +182,7 @@ impl Stats {
     }
 
     /// Whom to ask what is taken just now; the first word counts.
-    pub fn ask_what_is_taken(&self, of: Box<dyn Fn() -> Taken + Send + Sync>) {
+    pub(crate) fn ask_what_is_taken(&self, of: Box<dyn Fn() -> Taken + Send + Sync>) {
         let _ = self.taken.set(of);
     }
 
@@ -193,28 +193,28 @@ impl Stats {
     }
 
     /// A caller that was killed is freed while its operation is blocked.
-    pub fn caller_freed(&self) {
+    pub(crate) fn caller_freed(&self) {
         self.callers_freed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many were.
     #[must_use]
-    pub fn callers_freed(&self) -> u64 {
+    pub(crate) fn callers_freed(&self) -> u64 {
         self.callers_freed.load(Ordering::Relaxed)
     }
 
     /// The kernel begins to serve a file by itself.
-    pub fn passthrough_begun(&self) {
+    pub(crate) fn passthrough_begun(&self) {
         self.passthrough.begun.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It has ended that.
-    pub fn passthrough_ended(&self) {
+    pub(crate) fn passthrough_ended(&self) {
         self.passthrough.ended.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It did not take a file. Whether this was the first.
-    pub fn passthrough_refused(&self) -> bool {
+    pub(crate) fn passthrough_refused(&self) -> bool {
         self.passthrough.refused.fetch_add(1, Ordering::Relaxed) == 0
     }
 
@@ -268,7 +268,7 @@ impl Stats {
 
     /// How long these requests took together, likewise.
     #[must_use]
-    pub fn latency_of(&self, calls: impl IntoIterator<Item = Call>) -> Latency {
+    pub(crate) fn latency_of(&self, calls: impl IntoIterator<Item = Call>) -> Latency {
         let mut sum = Latency::default();
         self.times(calls).for_each(|histogram| histogram.add_to(&mut sum));
         sum
@@ -293,7 +293,7 @@ impl Stats {
 
     /// Those that are told by the name of that method: none, where another names all that consult it.
     #[must_use]
-    pub fn requests_of(&self, method: Method) -> Requests {
+    pub(crate) fn requests_of(&self, method: Method) -> Requests {
         let named = move |call: &Call| call.name() == method.name();
         let calls = || method.calls().iter().copied().filter(named);
         let took = self.times(calls()).map(Histogram::sum).sum();

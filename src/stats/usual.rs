@@ -10,7 +10,7 @@ use crate::ops::Call;
 
 /// Whether a request is answered so where nothing is wrong.
 #[must_use]
-pub fn is_usual(call: Call, errno: i32) -> bool {
+pub(crate) fn is_usual(call: Call, errno: i32) -> bool {
     let answers: &[i32] = match call {
         // The name is free.
         Call::Lookup => &[ENOENT],

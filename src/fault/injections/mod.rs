@@ -220,7 +220,7 @@ impl<'a> Injections<'a> {
 
     /// Whether anything stands in that file.
     #[must_use]
-    pub fn concern(&self, file: FileKey) -> bool {
+    pub(crate) fn concern(&self, file: FileKey) -> bool {
         self.store.lock().concern(file)
     }
 
@@ -237,7 +237,7 @@ impl<'a> Injections<'a> {
 
     /// What is to be written to heal these, or those after that number that stand.
     #[must_use]
-    pub fn wounds(&self, ids: &[u64], after: u64, most: usize) -> Vec<Wound> {
+    pub(crate) fn wounds(&self, ids: &[u64], after: u64, most: usize) -> Vec<Wound> {
         self.store.lock().wounds(ids, after, most)
     }
 
@@ -249,7 +249,7 @@ impl<'a> Injections<'a> {
 
     /// Has bytes that are there be what they should be, as far as that is known: where injections stand, and
     /// what they left is there still.
-    pub fn correct(&self, file: FileKey, offset: u64, bytes: &mut [u8]) {
+    pub(crate) fn correct(&self, file: FileKey, offset: u64, bytes: &mut [u8]) {
         self.store.lock().correct(file, offset, bytes);
     }
 

@@ -224,7 +224,7 @@ impl fmt::Debug for Pattern {
 
 /// As much of a pattern as belongs in a message, on one line.
 #[must_use]
-pub fn shorten(pattern: &str) -> String {
+pub(crate) fn shorten(pattern: &str) -> String {
     const SHOWN: usize = 80;
     if pattern.chars().count() <= SHOWN {
         return visible(pattern);

@@ -110,7 +110,7 @@ impl Process {
     /// Whether a SIGKILL is pending for this thread of it, or was sent to the process that the thread
     /// has left behind.
     #[must_use]
-    pub fn is_killed(self, tid: u32) -> bool {
+    pub(crate) fn is_killed(self, tid: u32) -> bool {
         match Status::of(self.pid, tid) {
             Ok(status) => status.killed(),
             Err(_) => self.plight() == Plight::Killed,

@@ -8,7 +8,7 @@ use super::{Process, birth};
 
 /// What became of a caller while its operation was held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plight {
+pub(crate) enum Plight {
     /// Nothing; or it may not be looked at.
     None,
     /// It has a SIGKILL pending.
@@ -161,7 +161,7 @@ fn is_gone(error: &io::Error) -> bool {
 impl Process {
     /// What became of the process as a whole. A close look.
     #[must_use]
-    pub fn plight(self) -> Plight {
+    pub(crate) fn plight(self) -> Plight {
         let killed = Status::of(self.pid, self.pid).map(|status| status.process_killed());
         // Looked at afterwards: if it is the same process now, it was so before.
         match birth::of(self.pid) {
@@ -181,7 +181,7 @@ impl Process {
     /// What became of a thread of a process that is there. One that has ended shares the fate of its
     /// process: as long as another lives, nothing.
     #[must_use]
-    pub fn plight_of(self, tid: u32) -> Plight {
+    pub(crate) fn plight_of(self, tid: u32) -> Plight {
         match Status::of(self.pid, tid) {
             Ok(now) if now.killed() => Plight::Killed,
             Ok(now) if now.ended() => self.plight_of_the_ended(),
