@@ -18,6 +18,7 @@ import cluster
 import daemons
 import parameters
 import progress
+import record
 
 
 @dataclass
@@ -148,10 +149,7 @@ def main():
     options = arguments.parse_args()
     try:
         with running(parameters.from_environment()) as nodes:
-            # Whoever waits for the file finds it whole.
-            partial = options.keep.with_name(f".{options.keep.name}.partial")
-            partial.write_text(json.dumps(nodes.describe(), indent=1) + "\n")
-            partial.replace(options.keep)
+            record.write_whole(options.keep, json.dumps(nodes.describe(), indent=1) + "\n")
             print(f"running: CLUSTER={options.keep}; ctrl-C ends it", flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:

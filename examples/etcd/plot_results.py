@@ -57,7 +57,7 @@ def styles(groups):
 
 def none_succeeded(axes, group):
     """A line of the legend, in the place of what cannot be drawn."""
-    axes.plot([], [], " ", label=f"{group.name}: no put succeeded")
+    axes.plot([], [], " ", label=f"{group.name}: no put{' succeeded' if group.puts else 's'}")
 
 
 def plain(number, _position=None):
@@ -281,14 +281,15 @@ def summary(groups):
 
 def write_all(directory, out):
     """Plots, summary and report of the runs in `directory` and below."""
-    runs = results.read_all(directory)
+    runs, left_out = results.read_all(directory)
     if not runs:
-        raise RuntimeError(f"{directory}: no runs (directories named *_etcd_fsdelay_*)")
+        raise RuntimeError(f"{directory}: no whole run" if left_out else
+                           f"{directory}: no runs (directories named *_etcd_fsdelay_*)")
     groups = series.groups(runs)
     out.mkdir(parents=True, exist_ok=True)
     with open(out / "summary.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(summary(groups))
-    report.write(out / "report.html", directory, runs, groups, draw(groups, out))
+    report.write(out / "report.html", directory, runs, left_out, groups, draw(groups, out))
     told = series.of(runs)
     if len(told) > 1:
         print(f"{len(told)} series, made under different conditions: "

@@ -62,6 +62,13 @@ def machine():
             "cpus": os.cpu_count(), "load_1m": round(os.getloadavg()[0], 2)}
 
 
+def write_whole(file, text):
+    """Writes a file that appears whole or not at all."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)
+
+
 def write(results, started, name, done, facts):
     """Writes the run that began at `started` (seconds since 1970); returns its directory.
 

@@ -76,6 +76,9 @@ def of_group(group):
 
 
 def group_remarks(group):
+    if group.empty:
+        yield ("no puts" if group.empty == len(group.runs)
+               else f"no puts in {group.empty} of {len(group.runs)} runs")
     if not group.fired:
         yield "the fault never fired: its puts met no delay"
     if group.failed:
@@ -98,6 +101,8 @@ def of_run(run, directory):
 
 
 def run_remarks(run):
+    if run.empty:
+        yield "no puts"
     if not run.fired:
         yield "the fault never fired"
     if run.failed:
@@ -131,13 +136,22 @@ def told_apart(runs):
                      f'<td class="words">{html.escape(text)}</td></tr>' for name, own, text in told))
 
 
-def write(file, directory, runs, groups, plots):
+def missing(left_out):
+    """The directories that could not be read, and why."""
+    if left_out:
+        yield "<p>Left out, because they hold no whole run:</p><ul>"
+        yield from (f'<li class="warn">{html.escape(why)}</li>' for why in left_out)
+        yield "</ul>"
+
+
+def write(file, directory, runs, left_out, groups, plots):
     ordered = sorted(runs, key=lambda run: (run.delay_us, run.fault, run.directory.name))
     first, last = (results.begun(run.directory) for run in (runs[0], runs[-1]))
     body = [
         "<h1>etcd puts under a delayed write-ahead log</h1>",
         f"<p>{len(runs)} runs, begun from {first} to {last}. A row in colour has a remark: what keeps "
         "it from meaning what its delay says.</p>",
+        *missing(left_out),
         *told_apart(runs),
         *(figure(*plot) for plot in plots),
         "<h2>By delay</h2><p>The median over the runs, and their range.</p>",

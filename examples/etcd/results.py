@@ -5,10 +5,17 @@ import json
 import math
 import re
 import statistics
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 NAME = re.compile(r"\d{8}_\d{6}_etcd_fsdelay_(baseline|delay)_(.+?)_(\d+us|fault-.+)")
+# What readers of run.json look into.
+SECTIONS = ("parameters", "cluster", "versions", "machine", "durations", "leader")
+
+
+class Unreadable(Exception):
+    """A directory that has no whole run; the message names it and says what is wrong with it."""
 
 
 @dataclass
@@ -63,6 +70,11 @@ class Run:
         return (self.facts.get("fault") or {}).get("fired") != 0
 
     @property
+    def empty(self):
+        """Whether it has no puts at all."""
+        return not self.took and not self.failed
+
+    @property
     def lasted(self):
         """Seconds from the first put to the end of the last."""
         return self.facts.get("durations", {}).get("puts_s") or len(self.throughput)
@@ -97,6 +109,11 @@ class Group:
         return sum(run.failed for run in self.runs)
 
     @property
+    def empty(self):
+        """How many of its runs have no puts."""
+        return sum(run.empty for run in self.runs)
+
+    @property
     def lasted(self):
         """Seconds that its longest run took."""
         return max(run.lasted for run in self.runs)
@@ -117,17 +134,51 @@ class Group:
         return spread([getattr(run, name) for run in self.runs])
 
 
+def text_of(file):
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Unreadable(f"{file.parent}: {file.name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Unreadable(f"{file.parent}: {file.name}: this is no text") from None
+
+
 def rows(file):
-    with open(file, encoding="utf-8", newline="") as lines:
-        return [(int(key), float(value)) for key, value in list(csv.reader(lines))[1:]]
+    """[(whole number, number)], the header left out."""
+    text = text_of(file)
+    if not text.endswith("\n"):
+        raise Unreadable(f"{file.parent}: {file.name}: it is cut off, its last line has no end")
+    found = []
+    for line, row in enumerate(csv.reader(text.splitlines()), 1):
+        try:
+            key, value = row
+            found += [(int(key), float(value))] if line > 1 else []
+        except ValueError:
+            raise Unreadable(f"{file.parent}: {file.name}, line {line}: "
+                             f"{','.join(row)!r} instead of two numbers") from None
+    return found
+
+
+def facts_of(directory):
+    """What run.json says, nothing where there is none."""
+    file = directory / "run.json"
+    if not file.exists():
+        return {}
+    try:
+        facts = json.loads(text_of(file))
+    except ValueError as error:
+        raise Unreadable(f"{directory}: run.json: cut off, or no JSON: {error}") from None
+    if not (isinstance(facts, dict)
+            and all(isinstance(facts.get(name, {}), dict) for name in SECTIONS)):
+        raise Unreadable(f"{directory}: run.json: not as a run writes it")
+    return facts
 
 
 def read(directory):
     mode, leader, injected = NAME.fullmatch(directory.name).groups()
     took = [seconds for _, seconds in rows(directory / "per_op_latency.csv")]
     succeeded = sorted(seconds for seconds in took if not math.isnan(seconds))
-    file = directory / "run.json"
-    facts = json.loads(file.read_text()) if file.exists() else {}
+    facts = facts_of(directory)
     named = injected.startswith("fault-")
     fault = facts.get("parameters", {}).get("wal_fault") or injected if named else ""
     delay_us = 0 if named else int(injected.removesuffix("us"))
@@ -136,10 +187,19 @@ def read(directory):
                facts)
 
 
-def read_all(directory):
-    """Every run there and below, as in the directories of sweeps; the oldest first."""
-    found = (path for path in directory.rglob("*_etcd_fsdelay_*") if NAME.fullmatch(path.name))
-    return [read(path) for path in sorted(found, key=lambda path: (path.name, path))]
+def read_all(directory, below=True):
+    """(runs, why others are left out) there, and below as in the directories of sweeps; the oldest first."""
+    found = (directory.rglob if below else directory.glob)("*_etcd_fsdelay_*")
+    found = sorted((path for path in found if NAME.fullmatch(path.name)),
+                   key=lambda path: (path.name, path))
+    runs, left_out = [], []
+    for path in found:
+        try:
+            runs.append(read(path))
+        except Unreadable as error:
+            left_out.append(str(error))
+            print(f"WARNING: left out: {error}", file=sys.stderr)
+    return runs, left_out
 
 
 def begun(directory):

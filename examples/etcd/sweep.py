@@ -20,6 +20,7 @@ import experiment
 import parameters
 import plot_results
 import progress
+import record
 import results
 
 # Microseconds.
@@ -63,8 +64,11 @@ def planned(asked, delays):
     file = asked.results / "sweep.json"
     if not file.exists():
         asked.results.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(new_plan(asked, delays), indent=1) + "\n")
-    plan = json.loads(file.read_text())
+        record.write_whole(file, json.dumps(new_plan(asked, delays), indent=1) + "\n")
+    try:
+        plan = json.loads(file.read_text())
+    except ValueError as error:
+        raise RuntimeError(f"{file}: no plan of a sweep: {error}; remove it to begin another") from None
     there = sorted({point["delay_us"] for point in plan["order"]})
     if (plan["parameters"], there) != (asked.as_json(), sorted({0, *delays})):
         raise parameters.Invalid(
@@ -73,8 +77,8 @@ def planned(asked, delays):
 
 
 def done_points(directory):
-    facts = (json.loads(file.read_text()) for file in directory.glob("*_etcd_fsdelay_*/run.json"))
-    return [one["sweep"] for one in facts if "sweep" in one]
+    runs, _ = results.read_all(directory, below=False)
+    return [run.facts["sweep"] for run in runs if "sweep" in run.facts]
 
 
 def run_for(asked, plan, delay_us):

@@ -1,22 +1,27 @@
 #!/usr/bin/python3
 """What plots and reports make of runs at the edges: conditions that differ, faults that never fired,
-puts that all failed, sweeps in directories below. The runs are made up. usage: edges.py DIRECTORY"""
+puts that all failed, sweeps in directories below, files that are not whole. The runs are made up.
+usage: edges.py DIRECTORY"""
 
+import contextlib
 import csv
 import io
 import json
 import re
+import subprocess
 import sys
 import time
 import warnings
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "examples/etcd")]
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples/etcd"
+sys.path[:0] = [str(EXAMPLES)]
 
 import plot_results
 import progress
 import results
 import series
+import sweep
 
 warnings.simplefilter("error")
 HERE = Path(sys.argv[1])
@@ -88,7 +93,7 @@ def a_baseline_stands_beside_every_choice_of_calls():
     made(at, 1)
     made(at, 2, 1000)
     made(at, 3, 1000, wal_methods=["fsync"])
-    told = series.of(results.read_all(at))
+    told = series.of(results.read_all(at)[0])
     assert [(name, len(runs)) for name, runs, _ in told] == [("on fsync,write", 2), ("on fsync", 2)], told
 
 
@@ -96,7 +101,7 @@ def long_conditions_have_letters_and_too_many_are_refused():
     at = HERE / "many"
     for second in range(5):
         made(at, second, 1000, clients=second + 1, wal_regex=f".*/a-rather-long-name-{second}/of-a-file-that-is-deep")
-    assert [name for name, _, _ in series.of(results.read_all(at))] == list("ABCDE")
+    assert [name for name, _, _ in series.of(results.read_all(at)[0])] == list("ABCDE")
     made(at, 9, 1000, rate=7)
     try:
         plotted(at)
@@ -146,6 +151,57 @@ def sweeps_below_are_found_and_short_runs_have_no_plot_over_time():
     assert "the longest run lasted 4.0 s" in words
 
 
+def runs_without_puts_are_told():
+    at = HERE / "empty"
+    made(at, 1)
+    made(at, 2, puts=0)
+    made(at, 3, 1000, puts=0)
+    rows, words, _ = plotted(at)
+    assert [(row["puts"], row["median_ms"] != "") for row in rows] == [("8", True), ("0", False)], rows
+    assert words.count("no puts") == 4 and "no puts in 1 of 2 runs" in words, words
+
+
+def runs_that_are_not_whole_are_left_out_by_name():
+    def cut(file, keep):
+        file.write_text(file.read_text()[:keep])
+
+    spoiled = [
+        (lambda run: cut(run / "run.json", 90), "run.json: cut off, or no JSON"),
+        (lambda run: (run / "run.json").write_text("[]"), "run.json: not as a run writes it"),
+        (lambda run: (run / "run.json").write_text('{"leader": null}'), "run.json: not as a run"),
+        (lambda run: (run / "latency_per_sec.csv").unlink(),
+         "latency_per_sec.csv: No such file or directory"),
+        (lambda run: (run / "per_op_latency.csv").write_bytes(b""), "per_op_latency.csv: it is cut off"),
+        (lambda run: cut(run / "per_op_latency.csv", 18), "per_op_latency.csv: it is cut off"),
+        (lambda run: (run / "per_op_latency.csv").write_bytes(b"op,seconds\n\xff\n"), "this is no text"),
+        (lambda run: (run / "throughput_per_sec.csv").write_text("sec,ops\n0,1\n2\n"),
+         "throughput_per_sec.csv, line 3: '2' instead of two numbers")]
+    at, told = HERE / "spoiled", io.StringIO()
+    made(at, 0)
+    for second, (spoil, _) in enumerate(spoiled, 1):
+        spoil(made(at, second, 1000))
+    with contextlib.redirect_stderr(told):
+        rows, words, _ = plotted(at)
+    assert [row["injected"] for row in rows] == ["no delay"], rows
+    lines = told.getvalue().splitlines()
+    assert len(lines) == len(spoiled), lines
+    for second, ((_, why), line) in enumerate(zip(spoiled, lines), 1):
+        name = f"20250809_2223{second:02}_etcd_fsdelay_delay_etcd2_1000us"
+        assert line.startswith(f"WARNING: left out: {at / name}: ") and why in line, (why, line)
+        assert name in words, words
+    swept = HERE / "swept"
+    for second, keep in (1, None), (2, 90):
+        file = made(swept, second) / "run.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "sweep": second})[:keep])
+    with contextlib.redirect_stderr(io.StringIO()):
+        assert sweep.done_points(swept) == [1], "the other is to be made again"
+    alone = HERE / "all spoiled"
+    cut(made(alone, 1) / "run.json", 90)
+    done = subprocess.run([EXAMPLES / "plot_results.py", alone], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["WARNING", "plot_results.py"], done
+
+
 def progress_is_told():
     for terminal, interval, form in ((False, "TOLD_S", "1 of 3 puts, 2 s left\n"),
                                      (True, "REDRAWN_S", "\r\x1b[K1 of 3 puts, 2 s left")):
@@ -167,5 +223,7 @@ def progress_is_told():
 for check in (conditions_are_not_mixed, a_baseline_stands_beside_every_choice_of_calls,
               long_conditions_have_letters_and_too_many_are_refused,
               a_fault_that_never_fired_is_marked, puts_that_all_failed_are_told,
-              sweeps_below_are_found_and_short_runs_have_no_plot_over_time, progress_is_told):
+              sweeps_below_are_found_and_short_runs_have_no_plot_over_time,
+              runs_without_puts_are_told, runs_that_are_not_whole_are_left_out_by_name,
+              progress_is_told):
     check()
