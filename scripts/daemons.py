@@ -13,6 +13,12 @@ from pathlib import Path
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def needed(program, source):
+    """Raises unless there is such a program; `source` is the command that makes or installs it."""
+    if not shutil.which(program):
+        raise RuntimeError(f"no program {program}: {source}")
+
+
 def start(argv, log):
     """Starts `argv` in a session of its own, so that a ctrl-C reaches only the script."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "SLOWFS_"))}

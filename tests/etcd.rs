@@ -226,6 +226,10 @@ fn a_run_on_a_running_cluster_tells_what_went_wrong_and_clears_its_fault() {
         (&[("WAL_DELAY_US", "3000000000")], "WAL_DELAY_US=3000000000: at most 2147483647"),
         (&[("RATE", "fast")], "RATE=fast: write puts per second, as 200"),
         (&[("VERIFY_DELAY", "yes")], "VERIFY_DELAY=yes: write 0 or 1"),
+        (&[("WAL_FAULT", "foo")], "WAL_FAULT=foo: no kind of fault is called foo"),
+        (&[("WAL_FAULT", "1ms"), ("WAL_REGEX", "(")], "WAL_REGEX=(: invalid pattern"),
+        (&[("WAL_DELAY_US", "5"), ("WAL_METHODS", "fsnc")], "no method fsnc (did you mean fsync?)"),
+        (&[("WAL_FAULT", "1ms"), ("MOUNT_OPTIONS", "--direct-io")], "MOUNT_OPTIONS is for CLUSTER"),
     ] {
         let output = kept.run("delay", settings).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{settings:?}: {}", text_of(&output));
@@ -367,6 +371,12 @@ fn an_interrupted_sweep_leaves_nothing_and_goes_on_where_it_stopped() {
 fn what_is_plotted_together_belongs_together() {
     let scratch = scratch();
     stdout_of(script("tests/etcd/edges.py", scratch.path()).arg(scratch.path()));
+}
+
+#[test]
+fn faults_are_refused_before_anything_starts_or_set_and_counted_as_asked() {
+    let scratch = scratch();
+    stdout_of(script("tests/etcd/faults.py", scratch.path()).arg(scratch.path()));
 }
 
 #[test]

@@ -5,6 +5,7 @@ Makes only the calls that charybdefs has, so that it works with either.
 """
 
 import argparse
+import difflib
 import logging
 import sys
 from contextlib import contextmanager
@@ -29,6 +30,28 @@ WAL = r"(^|.*/)member/wal/.*"
 ALWAYS_PERMIL = 1000
 # The call has 32 bits for it.
 LONGEST_US = 2**31 - 1
+# charybdefs takes it for an fsync, and has no method of that name.
+NOT_LISTED = "fdatasync"
+
+
+class Unknown(ValueError):
+    """Methods that the server does not have; the message names them."""
+
+
+def meant(name, names):
+    """What to add where there is no such `name`, but one that looks like it."""
+    near = difflib.get_close_matches(name, sorted(names), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def refuse_unknown(methods, known):
+    """Raises unless all `methods` are `known`: what a server does not know it ignores."""
+    if not methods:
+        raise Unknown("no method is named")
+    known = {*known, NOT_LISTED}
+    wrong = [name + meant(name, known) for name in methods if name not in known]
+    if wrong:
+        raise Unknown(f"the server has no method {', '.join(wrong)}")
 
 
 @contextmanager
@@ -51,6 +74,7 @@ def clear(host, port):
 def delay(host, port, delay_us, methods, regex=WAL, prob_permil=ALWAYS_PERMIL):
     """Delays `methods` on the paths that match `regex`."""
     with connected(host, port) as control:
+        refuse_unknown(methods, control.get_methods())
         control.set_fault(methods, False, 0, prob_permil, regex, False, delay_us, False)
     print(f"Charybdefs: injected delay {delay_us} us methods={methods} "
           f"prob={prob_permil}/1000 regex='{regex}'")
@@ -88,6 +112,8 @@ def main():
     options = parser.parse_args()
     try:
         options.run(options)
+    except Unknown as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
     except TException as error:
         sys.exit(f"{parser.prog}: {error}")
 

@@ -6,6 +6,7 @@ import charyb_fault
 import daemons
 import fault
 from slowfs_thrift import SlowFS
+from slowfs_thrift.ttypes import Refused
 from thrift.Thrift import TApplicationException
 
 
@@ -14,6 +15,8 @@ class Control:
 
     def __init__(self, address):
         self.address = address
+        # The newest fault that was there before ours.
+        self._before = 0
 
     def _ask(self, question):
         with charyb_fault.connected(*self.address, SlowFS) as control:
@@ -26,14 +29,36 @@ class Control:
         info = self._ask(lambda control: control.info())
         return info and info.version
 
+    def methods(self):
+        return self._ask(lambda control: control.get_methods())
+
+    def objection(self, pattern):
+        """Why it takes no such pattern, if it does not."""
+        def objected(control):
+            # Caught in here: a context manager sets tracebacks, which the stubs' exceptions do not take.
+            try:
+                control.match_files(pattern, b"", 1)
+            except Refused as refused:
+                return refused.message
+            return None
+        return self._ask(objected)
+
     def faults(self):
         return self._ask(lambda control: control.list_faults())
 
+    def _known(self):
+        """The faults in force and those that have gone, by their ids."""
+        # In this order: one that goes meanwhile is in both.
+        known = self._ask(lambda control: control.list_faults() + control.list_ended())
+        return known if known is None else {fault.id: fault for fault in known}
+
     def counts(self):
-        """How often the faults in force matched and fired."""
-        faults = self.faults()
-        return faults if faults is None else {"matched": sum(f.matched for f in faults),
-                                              "fired": sum(f.fired for f in faults)}
+        """How often what `delayed` has set matched and fired, also where it is spent by now."""
+        known = self._known()
+        if known is None:
+            return None
+        own = [fault for fault in known.values() if fault.id > self._before]
+        return {"matched": sum(one.matched for one in own), "fired": sum(one.fired for one in own)}
 
     def calls(self):
         """What the mount has served of each method, whatever the path."""
@@ -49,6 +74,7 @@ class Control:
         if asked.mode == "baseline":
             yield
             return
+        self._before = max(self._known() or (), default=0)
         try:
             if asked.wal_fault:
                 fault.inject(asked.slowfs, asked.wal_fault, asked.wal_methods, asked.wal_regex,

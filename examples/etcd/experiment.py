@@ -17,6 +17,7 @@ import parameters
 import probe
 import progress
 import record
+import trial
 import workload
 from control import Control, since
 from thrift.Thrift import TException
@@ -31,15 +32,38 @@ FLOOR_READS = 200
 @contextlib.contextmanager
 def cluster_for(asked):
     """The cluster that CLUSTER names; what this starts ends with the block, by a signal too."""
-    kind = asked.cluster or ("docker" if compose.engine_answers() else "local")
+    kind = cluster_kind(asked)
     if kind == "local":
         with local.running(asked) as started:
             yield started
         return
     daemons.end_on_signals()
-    found = compose.attach() if kind == "docker" else cluster.attach(kind)
-    with contextlib.closing(found):
+    with contextlib.closing(attached(asked, kind)) as found:
         yield found
+
+
+def cluster_kind(asked):
+    return asked.cluster or ("docker" if compose.engine_answers() else "local")
+
+
+def attached(asked, kind):
+    if asked.mount_options:
+        raise parameters.Invalid("MOUNT_OPTIONS is for CLUSTER=local: this cluster is mounted already")
+    return compose.attach() if kind == "docker" else cluster.attach(kind)
+
+
+def refuse_wrong(asked):
+    """Raises Invalid, before a cluster starts or feels anything, for what its mount would not take."""
+    if asked.mode == "baseline":
+        return
+    kind = cluster_kind(asked)
+    if kind != "local":
+        with contextlib.closing(attached(asked, kind)) as found:
+            trial.ask(asked, found.control)
+        return
+    with local.idle(asked) as address:
+        trial.ask(asked, address)
+        trial.set_once(asked, address)
 
 
 @contextlib.contextmanager
@@ -92,6 +116,9 @@ class Run:
         began = time.monotonic()
         moved_by = self._lead()
         before = self._reign()
+        # Some faults end the leader.
+        self.measured["versions"] = {"slowfs": self.control.version(),
+                                     "etcd": self.leader.version()}
         with connected(self.asked, self.on, self.leader) as all_clients:
             with progress.shown(f"{self.asked.warmup} puts to warm up"):
                 self.measured["client_floor"] = warm_up(self.asked, all_clients, self.prefix)
@@ -162,7 +189,6 @@ class Run:
                 f"_{self.asked.injected_name()}")
         facts = {"parameters": self.asked.as_json(),
                  "cluster": {"kind": self.on.kind, "slow_node": cluster.SLOW, **self.on.details},
-                 "versions": {"slowfs": self.control.version(), "etcd": self.leader.version()},
                  "machine": record.machine(), "puts": record.summary(self.done),
                  **self.measured, "durations": self.durations, **more}
         return record.write(self.asked.results, self.started, name, self.done, facts)
@@ -174,7 +200,8 @@ class Run:
             yield f"the fault never fired ({fault['matched']} operations matched)"
         if leader["changed"]:
             yield (f"leadership changed during the puts, from {leader['before']} (term "
-                   f"{leader['term_before']}) to {leader['after']} (term {leader['term_after']})")
+                   f"{leader['term_before']}) to {leader['after'] or 'nobody that all nodes know'} "
+                   f"(term {leader['term_after']})")
         failed = sum(1 for one in self.done if one.error)
         if failed:
             yield f"{failed} of {len(self.done)} puts failed"
@@ -222,6 +249,7 @@ def main():
 
     def one_run():
         asked = parameters.from_environment(mode)
+        refuse_wrong(asked)
         with cluster_for(asked) as on:
             run, _ = perform(asked, on)
         if run.measured["fault"] and not run.measured["fault"]["fired"]:

@@ -1,11 +1,15 @@
 """What WAL_FAULT injects: any fault that slowfs has, in the words of its command line."""
 
+import json
 import re
 import shlex
 import subprocess
 
-# Kinds that have methods of their own, which WAL_METHODS does not name.
-OWN_METHODS = ("device", "throttle")
+import charyb_fault
+import daemons
+
+# Kinds of these categories hit nothing until methods are named; the others have methods of their own.
+NEED_METHODS = ("time", "answer", "data")
 
 
 class Wrong(ValueError):
@@ -22,11 +26,35 @@ def words(text):
     return found if is_kind else ["delay", *found]
 
 
+def kind_of(slowfs, text):
+    """The kind of that fault, as the program describes it."""
+    daemons.needed(slowfs, "cargo build --release")
+    done = subprocess.run([slowfs, "kinds", "--json"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Wrong(f"{slowfs} does not say which kinds it has: {done.stderr.strip()}")
+    kinds = {kind["name"]: kind for kind in json.loads(done.stdout)["kinds"]}
+    name = words(text)[0]
+    if name not in kinds:
+        near = charyb_fault.meant(name, kinds)
+        raise Wrong(f"no kind of fault is called {name}{near}; `slowfs kinds` lists them")
+    return kinds[name]
+
+
+def methods(kind, text, usual):
+    """What to name where nobody asked for methods: the `usual` ones that the kind can be set on.
+
+    None where it has methods of its own, or `text` names some.
+    """
+    named = any(re.match("-m|--methods", word) for word in words(text))
+    if named or kind["category"] not in NEED_METHODS:
+        return ()
+    return tuple(name for name in usual if name in kind["methods"])
+
+
 def command(slowfs, text, methods, regex, address):
     """The command that sets it on the mount at `address`."""
-    kind, *rest = words(text)
-    on = [] if kind in OWN_METHODS else ["-m", ",".join(methods)]
-    return [slowfs, kind, *rest, *on, "-r", regex, "--addr", "{}:{}".format(*address)]
+    on = ["-m", ",".join(methods)] if methods else []
+    return [slowfs, *words(text), *on, "-r", regex, "--addr", "{}:{}".format(*address)]
 
 
 def inject(slowfs, text, methods, regex, address):

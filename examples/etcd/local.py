@@ -7,7 +7,6 @@ Run as a program it keeps one until ctrl-C, for runs with CLUSTER=FILE.
 import argparse
 import contextlib
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -115,29 +114,38 @@ def started(layout, data, control, asked):
 
 
 @contextlib.contextmanager
-def mounted(layout, slowfs):
-    """Mounts slowfs over the slow node's directory until the block ends.
+def mounted(layout, slowfs, options=()):
+    """Mounts slowfs over the slow node's directory until the block ends, with more `options`.
 
     Yields the control address and the data directories of all nodes.
     """
     [port] = daemons.free_ports(1)
     mount = [slowfs, "mount", layout.mountpoint, "--subdir", layout.backing[cluster.SLOW],
-             "--listen", f"127.0.0.1:{port}"]
+             "--listen", f"127.0.0.1:{port}", *options]
     with daemons.mounted(mount, layout.mountpoint, layout.directory / "slowfs.log", port):
         yield ("127.0.0.1", port), {**layout.backing, cluster.SLOW: layout.mountpoint}
 
 
 @contextlib.contextmanager
+def idle(asked):
+    """A mount that nobody works on, as a cluster has one; yields its control address."""
+    daemons.needed(asked.slowfs, "cargo build --release")
+    with daemons.workspace("slowfs-etcd-") as directory:
+        with mounted(lay_out(directory), asked.slowfs, asked.mount_options) as (control, _):
+            yield control
+
+
+@contextlib.contextmanager
 def running(asked):
     """A cluster in a temporary directory, which goes with it."""
-    for program, source in (asked.slowfs, "cargo build --release"), ("etcd", "scripts/setup etcd"):
-        if not shutil.which(program):
-            raise RuntimeError(f"no program {program}: {source}")
+    daemons.needed(asked.slowfs, "cargo build --release")
+    daemons.needed("etcd", "scripts/setup etcd")
     with daemons.workspace("slowfs-etcd-", asked.data_dir) as directory:
         layout = lay_out(directory)
         with contextlib.ExitStack() as stack:
             with progress.shown("starting three etcd and slowfs below one of them"):
-                control, data = stack.enter_context(mounted(layout, asked.slowfs))
+                control, data = stack.enter_context(
+                    mounted(layout, asked.slowfs, asked.mount_options))
                 nodes = stack.enter_context(started(layout, data, control, asked))
             yield nodes
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import fault
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODES = ("baseline", "delay")
 CLIENTS = ("resident", "etcdctl")
-METHODS = "open,create,write,write_buf,fsync,fdatasync,fsyncdir,flush"
+METHODS = ("open", "create", "write", "write_buf", "fsync", "fdatasync", "fsyncdir", "flush")
 # With RATE: so many puts may be under way before one has to wait for another.
 OPEN_LOOP_CLIENTS = 64
 
@@ -44,6 +45,13 @@ def number(kind, form):
     return read
 
 
+def methods(text):
+    found = tuple(charyb_fault.methods_in(text))
+    if not found:
+        raise ValueError("names no method")
+    return found
+
+
 def whole(form):
     return number(int, f"a whole number{form}")
 
@@ -58,7 +66,7 @@ class Parameters:
     wal_fault: str = ""                 # instead of it: a length, or any fault of slowfs
     ops: int = 200
     verify_delay: bool = False
-    wal_methods: tuple = tuple(METHODS.split(","))
+    wal_methods: tuple = None           # None: METHODS, or what the fault's kind has; see `checked`
     wal_regex: str = charyb_fault.WAL
     cluster: str = ""                   # local, docker, the file of a running one; "": see cluster
     client: str = "resident"
@@ -68,6 +76,7 @@ class Parameters:
     put_timeout: float = 30             # seconds
     heartbeat_ms: int = 100             # of the local cluster; etcd's own defaults
     election_ms: int = 1000
+    mount_options: tuple = ()           # of the local cluster's mount, as `slowfs mount` has them
     data_dir: Path = None               # where the local cluster keeps its data; None: $TMPDIR
     results: Path = Path("results")
     slowfs: Path = dataclasses.field(default_factory=default_slowfs)
@@ -88,7 +97,8 @@ class Parameters:
         fields = dataclasses.asdict(self)
         for place in ("data_dir", "results", "slowfs", "cluster"):
             del fields[place]
-        return {**fields, "wal_methods": list(self.wal_methods)}
+        return {**fields, "wal_methods": list(self.wal_methods or ()),
+                "mount_options": list(self.mount_options)}
 
 
 READERS = {"verify_delay": flag, "wal_delay_us": whole(" of microseconds, as 300000 for 300 ms"),
@@ -98,7 +108,7 @@ READERS = {"verify_delay": flag, "wal_delay_us": whole(" of microseconds, as 300
            "heartbeat_ms": whole(" of milliseconds, as 100"),
            "election_ms": whole(" of milliseconds, as 1000"),
            "data_dir": Path, "results": Path, "slowfs": Path,
-           "wal_methods": lambda text: tuple(charyb_fault.methods_in(text))}
+           "wal_methods": methods, "mount_options": lambda text: tuple(shlex.split(text))}
 
 
 def from_environment(mode=None):
@@ -143,16 +153,24 @@ def checked(asked):
                   "given: a run injects one of them")
     if asked.mode == "baseline":
         asked = asked.with_(wal_delay_us=0, wal_fault="")
-    else:
-        refuse_unless(asked.wal_delay_us > 0 or asked.wal_fault,
-                      "MODE=delay needs WAL_DELAY_US, above 0, or WAL_FAULT")
-        try:
-            fault.words(asked.wal_fault)
-        except fault.Wrong as error:
-            raise Invalid(f"WAL_FAULT={asked.wal_fault}: {error}") from None
-        refuse_unless(asked.wal_methods, "WAL_METHODS names no method")
-        refuse_unless(not asked.verify_delay or "fsync" in asked.wal_methods,
-                      "VERIFY_DELAY times an fsync, which WAL_METHODS does not name")
+    refuse_unless(asked.mode == "baseline" or asked.wal_delay_us > 0 or asked.wal_fault,
+                  "MODE=delay needs WAL_DELAY_US, above 0, or WAL_FAULT")
+    asked, hit = with_methods(asked)
+    refuse_unless(asked.mode == "baseline" or not asked.verify_delay or {"fsync", "all"} & set(hit),
+                  f"VERIFY_DELAY times an fsync, which is not among what is delayed: {','.join(hit)}")
     if not asked.clients:
         asked = asked.with_(clients=OPEN_LOOP_CLIENTS if asked.rate else 1)
     return asked
+
+
+def with_methods(asked):
+    """`asked` with the methods to name, and those that are hit: of some kinds of fault all its own."""
+    if not asked.wal_fault:
+        hit = asked.wal_methods or METHODS
+        return asked.with_(wal_methods=hit), hit
+    try:
+        kind = fault.kind_of(asked.slowfs, asked.wal_fault)
+        named = asked.wal_methods or fault.methods(kind, asked.wal_fault, METHODS)
+    except fault.Wrong as error:
+        raise Invalid(f"WAL_FAULT={asked.wal_fault}: {error}") from None
+    return asked.with_(wal_methods=named), named or kind["methods"]

@@ -25,7 +25,8 @@ NAMES = {
     "ops": "puts", "wal_methods": "calls that are delayed", "wal_regex": "files that are delayed",
     "wal_fault": "fault", "client": "client", "clients": "clients at once",
     "rate": "puts begun per second (0: one after the other)", "warmup": "puts before, not counted",
-    "put_timeout": "seconds until a put has failed", "kind": "cluster", "slow_node": "node on slowfs",
+    "put_timeout": "seconds until a put has failed", "mount_options": "options of the mount",
+    "kind": "cluster", "slow_node": "node on slowfs",
     "heartbeat_ms": "heartbeat of etcd, ms", "election_ms": "election timeout of etcd, ms",
     "filesystem": "filesystem behind", "slowfs": "slowfs", "etcd": "etcd", "kernel": "Linux",
     "python": "Python", "cpus": "processors", "load_1m": "load"}

@@ -6,13 +6,17 @@ import results
 DECIDES = {
     "parameters": {"client": "client {}", "clients": "{} clients", "rate": "{:g} puts a second asked",
                    "put_timeout": "puts fail after {:g} s", "wal_methods": "on {}",
-                   "wal_regex": "in {}"},
+                   "wal_regex": "in {}", "mount_options": "mounted with {}"},
     "cluster": {"kind": "{} cluster", "heartbeat_ms": "heartbeats of {} ms",
                 "election_ms": "elections after {} ms", "filesystem": "on {}"},
     "versions": {"slowfs": "slowfs {}", "etcd": "etcd {}"},
     "machine": {"kernel": "Linux {}", "cpus": "{} processors"}}
 # A baseline injects nothing: it stands beside all of these.
 OF_DELAYS = ("wal_methods", "wal_regex")
+# Lists that are empty. A fault that has methods of its own is set without naming any.
+NONE = {"wal_methods": "its own calls", "mount_options": "no options"}
+# Of runs that were made before there was such a parameter.
+BEFORE = {"mount_options": []}
 # More are told apart by no eye.
 MOST = 5
 # A longer name is a letter, which the report explains.
@@ -24,9 +28,9 @@ def conditions(run):
     found = {"leader": f"{run.leader} leading"}
     for section, names in DECIDES.items():
         for name, words in names.items():
-            value = run.facts.get(section, {}).get(name)
+            value = run.facts.get(section, {}).get(name, BEFORE.get(name) if run.facts else None)
             if isinstance(value, list):
-                value = ",".join(value)
+                value = ",".join(value) or NONE[name]
             if run.injected == 0 and name in OF_DELAYS:
                 continue
             found[name] = None if value is None else spoken(name, words, value)

@@ -129,13 +129,17 @@ def asked_for(name):
 
 def main():
     arguments = argparse.ArgumentParser("sweep.sh", description=__doc__.splitlines()[0])
-    arguments.add_argument("delays", help="paper, custom, or microseconds with commas")
+    arguments.add_argument("delays", help="microseconds with commas, or " + ", or ".join(
+        f"{name}: {', '.join(map(results.human, delays))}" for name, delays in SWEEPS.items()))
     name = arguments.parse_args().delays
 
     def whole_sweep():
         daemons.end_on_signals()
         asked = asked_for(name)
-        plan = planned(asked, delays_in(name))
+        delays = delays_in(name)
+        experiment.refuse_wrong(
+            parameters.checked(asked.with_(mode="delay", wal_delay_us=delays[-1])))
+        plan = planned(asked, delays)
         print(f"{asked.results}: {len(plan['order'])} runs, seed {plan['seed']}")
         failed = sweep(asked, plan)
         plot_results.write_all(asked.results, asked.results)
