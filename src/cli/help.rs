@@ -297,11 +297,11 @@ Examples:
   slowfs demo";
 
 pub(super) const SELFTEST: &str = "\
-It takes half a minute and needs only the program. Each row says what was asked, what was got (the \
-median, and its 95% confidence interval), the bar that it must meet, and the verdict: ok, failed, or \
-noisy if this machine is too busy to judge.
+It takes half a minute, on a slow machine a whole one, and needs only the program. Each row says how often \
+it was measured, what was asked, what was got (the median, and its 95% confidence interval), the bar \
+that it must meet, and the verdict: ok, failed, or noisy if this machine is too busy to judge.
 
-Exit codes: 0 nothing failed, 1 something failed or could not be measured.
+Exit codes: 0 nothing failed, 1 something failed or could not be measured, 2 the command line is wrong.
 
 Examples:
   slowfs selftest

@@ -26,6 +26,27 @@ impl Saved {
     /// # Errors
     /// It cannot be written, or something stands in it already and `over` does not allow to lose it; one line.
     pub(super) fn open(path: &Path, over: bool) -> Result<Saved, String> {
+        Saved::opened(path, over, 0)
+    }
+
+    /// The same of a file that may be written over, and of nothing else: it may keep who opens it waiting, or have
+    /// the command's own output between.
+    ///
+    /// # Errors
+    /// It cannot be written, or is no regular file; one line.
+    pub(super) fn regular(path: &Path) -> Result<Saved, String> {
+        let cannot =
+            |why| Err(format!("cannot write {}: {why}; name another file", path.display()));
+        if fs::metadata(path).is_ok_and(|at| !at.is_file()) {
+            return cannot("it is no regular file");
+        }
+        match Saved::opened(path, true, libc::O_NONBLOCK)? {
+            Saved { place: None, .. } => cannot("the command's own output goes there"),
+            saved => Ok(saved),
+        }
+    }
+
+    fn opened(path: &Path, over: bool, flags: i32) -> Result<Saved, String> {
         let cannot = |error| cannot(path, &error);
         let is_new = fs::metadata(path).is_err_and(|at| at.kind() == io::ErrorKind::NotFound);
         if !is_new && !over && !is_left_empty(path) {
@@ -34,7 +55,7 @@ impl Saved {
         let own = stream(path);
         let is_own = own.is_some();
         let mut how = OpenOptions::new();
-        let how = how.write(true).create(is_new).truncate(false);
+        let how = how.write(true).create(is_new).truncate(false).custom_flags(flags);
         let file = own.map_or_else(|| how.open(path), Ok).map_err(cannot)?;
         let is_regular = !is_own && file.metadata().map_err(cannot)?.is_file();
         let place = is_regular.then(|| fs::canonicalize(path)).transpose().map_err(cannot)?;

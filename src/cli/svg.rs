@@ -23,3 +23,10 @@ pub(super) fn circle(parts: &mut String, class: &str, (x, y): (f64, f64), radius
     let _ =
         writeln!(parts, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" class=\"{class}\"/>");
 }
+
+/// The least of 1, 2 and 5, ten times as much and so on, that is not below so much.
+pub(super) fn step(rough: f64) -> f64 {
+    let power = 10_f64.powf(rough.log10().floor());
+    let whole = [1.0, 2.0, 5.0, 10.0].map(|n| n * power);
+    whole.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(rough)
+}

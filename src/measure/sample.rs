@@ -8,8 +8,7 @@ use super::binomial::central;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sample(Vec<f64>);
 
-/// A median, and between what it lies with 95% confidence. Few figures give less: of five it is 94%
-/// from the least to the greatest.
+/// A median, and between what it lies with 95% confidence, unless it is of too few figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Interval {
     /// The median.
@@ -18,6 +17,19 @@ pub struct Interval {
     pub low: f64,
     /// The upper end.
     pub high: f64,
+    /// Of how many figures.
+    pub n: usize,
+}
+
+impl Interval {
+    /// Of fewer figures not even the least and the greatest enclose it with 95%: of five with 94%.
+    pub const FEWEST: usize = 6;
+
+    /// Whether there are too few figures to say between what it lies.
+    #[must_use]
+    pub fn is_of_few(&self) -> bool {
+        self.n < Interval::FEWEST
+    }
 }
 
 impl Sample {
@@ -78,7 +90,14 @@ impl Sample {
             at: at(&sorted, rank(sorted.len(), 0.5)),
             low: at(&sorted, left_out),
             high: at(&sorted, last.saturating_sub(left_out)),
+            n: sorted.len(),
         }
+    }
+
+    /// What each exceeds the one by that was measured with it.
+    #[must_use]
+    pub fn beyond(&self, others: &Sample) -> Sample {
+        self.figures().zip(others.figures()).map(|(one, other)| one - other).collect()
     }
 
     fn sorted(&self) -> Vec<f64> {
@@ -113,11 +132,24 @@ impl Pairs {
     /// What each with it exceeds the one without it by that was measured in its turn.
     #[must_use]
     pub fn differences(&self) -> Sample {
-        self.with
-            .figures()
-            .zip(self.without.figures())
-            .map(|(with, without)| with - without)
-            .collect()
+        self.with.beyond(&self.without)
+    }
+
+    /// Measures two pairs, the second the other way round. What comes after a long wait takes longer than what does
+    /// not: so of each pair both come after a short one, or both after a long one.
+    ///
+    /// # Errors
+    /// The first that one of them reports.
+    pub fn both_ways<E>(
+        &mut self,
+        mut without: impl FnMut() -> Result<Duration, E>,
+        mut with: impl FnMut() -> Result<Duration, E>,
+    ) -> Result<(), E> {
+        self.without.add(without()?);
+        self.with.add(with()?);
+        self.with.add(with()?);
+        self.without.add(without()?);
+        Ok(())
     }
 }
 
@@ -134,6 +166,8 @@ fn at(sorted: &[f64], place: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -146,12 +180,21 @@ mod tests {
     #[test]
     fn the_interval_encloses_the_median_and_narrows_with_more_figures() {
         let of = |n: u32| (1..=n).map(f64::from).collect::<Sample>().interval();
-        assert_eq!(of(5), Interval { at: 3.0, low: 1.0, high: 5.0 });
+        assert_eq!(of(5), Interval { at: 3.0, low: 1.0, high: 5.0, n: 5 });
         // By the table of the sign test: the 2nd of 9, the 40th and the 61st of 100.
-        assert_eq!(of(9), Interval { at: 5.0, low: 2.0, high: 8.0 });
-        assert_eq!(of(100), Interval { at: 50.0, low: 40.0, high: 61.0 });
-        assert_eq!(of(1), Interval { at: 1.0, low: 1.0, high: 1.0 });
+        assert_eq!(of(9), Interval { at: 5.0, low: 2.0, high: 8.0, n: 9 });
+        assert_eq!(of(100), Interval { at: 50.0, low: 40.0, high: 61.0, n: 100 });
+        assert_eq!(of(1), Interval { at: 1.0, low: 1.0, high: 1.0, n: 1 });
         assert_eq!(of(0), Interval::default());
+    }
+
+    #[test]
+    fn five_are_too_few_for_an_interval() {
+        let of = |n: u32| (1..=n).map(f64::from).collect::<Sample>().interval();
+        assert!(of(5).is_of_few() && !of(6).is_of_few());
+        // All of n figures lie on one side of the median in so many of all series.
+        let beyond = |n: usize| 2.0 * 0.5_f64.powi(n.try_into().unwrap());
+        assert!(beyond(Interval::FEWEST) <= 0.05 && beyond(Interval::FEWEST - 1) > 0.05);
     }
 
     #[test]
@@ -163,5 +206,24 @@ mod tests {
         }
         assert_eq!(pairs.differences(), [5.0, 4.0, 6.0].into_iter().collect());
         assert_eq!((pairs.added(0.5), pairs.added(1.0)), (6.0, 93.0));
+    }
+
+    /// Whatever comes after a long wait takes 10 us more here, which is neither of the pair's doing.
+    #[test]
+    fn what_comes_after_a_long_wait_falls_on_both_of_a_pair() {
+        let is_cold = Cell::new(false);
+        let one = |asked: u64| {
+            let cold = if is_cold.replace(asked > 0) { 10 } else { 0 };
+            Ok::<_, ()>(Duration::from_micros(30 + asked + cold))
+        };
+        let (mut synced, mut echoed) = (Pairs::default(), Pairs::default());
+        for _ in 0..5 {
+            for pairs in [&mut synced, &mut echoed] {
+                pairs.both_ways(|| one(0), || one(1_000)).unwrap();
+            }
+        }
+        for pairs in [synced, echoed] {
+            assert_eq!(pairs.differences(), [1e6; 10].into_iter().collect());
+        }
     }
 }

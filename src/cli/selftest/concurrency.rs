@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use super::delays::{Shortest, nanoseconds, sync};
-use super::place::Place;
+use super::place::{Place, in_turns};
 use super::row::{Bar, Row, Unit, Verdict};
 use crate::measure::Sample;
 
 const CALLERS: usize = 64;
 const DELAY: Duration = Duration::from_millis(100);
-const WITHIN: Duration = Duration::from_secs(6);
+
+/// How long the rounds may take, and how long if it has to be quick.
+pub(super) const WITHIN: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(2));
 
 /// How much later than threads that wait by themselves they may end: a fifth, and that.
 const SLACK_NS: f64 = 1e6;
@@ -36,13 +38,15 @@ pub(super) fn measure(place: &mut Place<'_>) -> anyhow::Result<Measured> {
     let (free, delayed) = (free?, delayed?);
     place.set("delay 100ms -m fsync -r '.*/delayed[0-9]+'")?;
     let mut measured = Measured::default();
-    let rounds = place.or_quick(7, 3);
-    place.rounds("concurrency", rounds, WITHIN, |_, _| {
+    let (rounds, within) = (place.or_quick(7, 6), place.or_quick(WITHIN.0, WITHIN.1));
+    place.rounds("concurrency", rounds, within, |_, round| {
         let waiting = |file: &File| sync(file).map(|_| thread::sleep(DELAY));
-        measured.alone.add(span(&all_at_once(&free, waiting)?));
-        let times = all_at_once(&delayed, |file| sync(file).map(drop))?;
-        measured.ended.add(span(&times));
-        times.iter().for_each(|(began, ended)| measured.took.add(*ended - *began));
+        let alone = || all_at_once(&free, waiting);
+        let held = || all_at_once(&delayed, |file| sync(file).map(drop));
+        let (alone, held) = in_turns(round, alone, held)?;
+        measured.alone.add(span(&alone));
+        measured.ended.add(span(&held));
+        held.iter().for_each(|(began, ended)| measured.took.add(*ended - *began));
         Ok(())
     })?;
     Ok(measured)
@@ -94,8 +98,8 @@ impl Measured {
             got,
             p99: None,
             floor: Some(floor),
+            over: None,
             bar,
-            n: self.ended.len(),
             verdict: Verdict::of_speed(got, bar, noise),
         }
     }

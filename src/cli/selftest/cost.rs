@@ -8,7 +8,8 @@ use super::place::Place;
 use super::row::{Bar, Row, Unit, Verdict};
 use crate::measure::{Interval, Sample};
 
-const WITHIN: Duration = Duration::from_secs(12);
+/// How long the rounds of an operation may take, and how long if it has to be quick.
+pub(super) const WITHIN: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(2));
 
 /// What is to be left of the speed.
 const LEFT: f64 = 0.95;
@@ -49,8 +50,9 @@ pub(super) struct Measured {
 pub(super) fn measure(place: &mut Place<'_>, operation: &Operation) -> anyhow::Result<Measured> {
     let file = place.file("hot")?;
     let mut measured = Measured { what: operation.what, turns: Vec::new() };
-    let (rounds, times) = (place.or_quick(11, 5), place.or_quick(operation.usual, operation.quick));
-    place.rounds(&format!("cost for {}", operation.what), rounds, WITHIN, |place, round| {
+    let (rounds, within) = (place.or_quick(11, 7), place.or_quick(WITHIN.0, WITHIN.1));
+    let times = place.or_quick(operation.usual, operation.quick);
+    place.rounds(&format!("cost for {}", operation.what), rounds, within, |place, round| {
         let mut medians = [0.0; TURNS.len()];
         let mut turns: Vec<_> = TURNS.into_iter().zip(&mut medians).collect();
         if round % 2 == 1 {
@@ -92,8 +94,8 @@ impl Measured {
                 got,
                 p99: None,
                 floor: Some(twice.at),
+                over: None,
                 bar,
-                n: self.turns.len(),
                 verdict: Verdict::of_speed(got, bar, noise.clone()),
             }
         };

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use super::delays::{Shortest, sync};
-use super::place::Place;
+use super::place::{Place, in_turns};
 use super::row::{Bar, Row, Unit, Verdict};
 use crate::measure::{Pairs, Sample};
 
 const CALLERS: usize = 16;
 const DELAY: Duration = Duration::from_micros(200);
-const WITHIN: Duration = Duration::from_secs(8);
+
+/// How long the rounds may take, and how long if it has to be quick.
+pub(super) const WITHIN: (Duration, Duration) = (Duration::from_secs(7), Duration::from_secs(2));
 
 /// How long the stranger is looked at, each time.
 const SPAN: Duration = Duration::from_millis(100);
@@ -39,13 +41,14 @@ pub(super) fn measure(place: &mut Place<'_>) -> anyhow::Result<Measured> {
     let stranger = place.file("stranger")?;
     place.set("delay 200us -m fsync -r '.*/delayed[0-9]+'")?;
     let mut measured = Measured::default();
-    let rounds = place.or_quick(15, 6);
-    place.rounds("isolation", rounds, WITHIN, |_, _| {
+    let (rounds, within) = (place.or_quick(15, 6), place.or_quick(WITHIN.0, WITHIN.1));
+    place.rounds("isolation", rounds, within, |_, round| {
         let sleeping = |file: &File| sync(file).inspect(|_| thread::sleep(DELAY));
-        let (writes, _) = beside(&stranger, &free, sleeping)?;
-        measured.writes.without.push(writes.median());
-        let (writes, took) = beside(&stranger, &delayed, sync)?;
-        measured.writes.with.push(writes.median());
+        let beside_sleeping = || beside(&stranger, &free, sleeping);
+        let beside_delayed = || beside(&stranger, &delayed, sync);
+        let ((without, _), (with, took)) = in_turns(round, beside_sleeping, beside_delayed)?;
+        measured.writes.without.push(without.median());
+        measured.writes.with.push(with.median());
         took.figures().for_each(|took| measured.took.push(took));
         Ok(())
     })?;
@@ -114,8 +117,8 @@ impl Measured {
             got,
             p99: None,
             floor: None,
+            over: None,
             bar,
-            n: ratios.len(),
             verdict: Verdict::of_speed(got, bar, noise),
         }
     }

@@ -14,13 +14,11 @@ mod report;
 mod row;
 mod svg;
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use self::delays::Shortest;
 use self::place::Place;
@@ -29,6 +27,7 @@ use self::report::Report;
 pub(super) use self::report::field_names;
 use self::row::Row;
 use super::output;
+use super::saved::Saved;
 use super::trial::{Mirror, Wanted, on_mirrors};
 
 /// What `slowfs selftest` is told.
@@ -43,32 +42,40 @@ pub(super) struct SelftestArgs {
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
-    /// Draw a plot to this file: what was got against what was asked
+    /// Draw to this file how late delays ended, and what they are held to
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
 
 /// Measures, prints the rows, and fails if one has failed.
 pub(super) fn run(args: &SelftestArgs) -> ExitCode {
-    let report = match report(args) {
-        Ok(report) => report,
+    match measured(args) {
+        Ok((report, svg)) => tell(args, &report, svg),
         Err(error) => {
-            output::error(&format!("{error:#}"));
-            return ExitCode::FAILURE;
+            let why = format!("{error:#}");
+            output::error(&why);
+            if args.json {
+                output::out(&report::unmeasured(&why).to_string());
+            }
+            ExitCode::FAILURE
         }
-    };
-    output::out(&if args.json { report.json().to_string() } else { report.text() });
-    if report.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
 }
 
-fn report(args: &SelftestArgs) -> anyhow::Result<Report> {
-    let cannot = |path: &PathBuf| format!("cannot write {}", path.display());
-    // Before anything is measured, which would be in vain; what is there stays until it is replaced.
-    let open =
-        |path: &PathBuf| OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    let svg = args.svg.as_ref();
-    let svg = svg.map(|path| anyhow::Ok((path, open(path).with_context(|| cannot(path))?)));
-    let svg = svg.transpose()?;
+/// The rows first: no drawing that fails takes them away.
+fn tell(args: &SelftestArgs, report: &Report, svg: Option<Saved>) -> ExitCode {
+    output::out(&if args.json { report.json().to_string() } else { report.text() });
+    let drawn = svg.map(|mut svg| svg.write(&svg::plot(report)));
+    if let Some(Err(why)) = &drawn {
+        output::error(why);
+    }
+    let has_failed = report.has_failed() || matches!(drawn, Some(Err(_)));
+    if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// What was measured, and where the drawing goes: that is refused before, as all would be in vain.
+fn measured(args: &SelftestArgs) -> anyhow::Result<(Report, Option<Saved>)> {
+    let svg = args.svg.as_deref().map(Saved::regular).transpose().map_err(anyhow::Error::msg)?;
     let seed: u32 = rand::random();
     let options = || vec!["--seed".into(), seed.to_string().into()];
     let listen = "127.0.0.1:0";
@@ -76,12 +83,7 @@ fn report(args: &SelftestArgs) -> anyhow::Result<Report> {
         ["one", "twin"].map(|name| Wanted { name, listen, options: options(), images: false });
     let began = Instant::now();
     let rows = on_mirrors(&wanted, |mirrors| measure(mirrors, args))?;
-    let report = Report { rows, seed, took: began.elapsed() };
-    if let Some((path, mut file)) = svg {
-        let written = file.set_len(0).and_then(|()| file.write_all(svg::plot(&report).as_bytes()));
-        written.with_context(|| cannot(path))?;
-    }
-    Ok(report)
+    Ok((Report { rows, seed, took: began.elapsed() }, svg))
 }
 
 fn measure(mirrors: &[Mirror], args: &SelftestArgs) -> anyhow::Result<Vec<Row>> {
@@ -113,4 +115,44 @@ fn measure(mirrors: &[Mirror], args: &SelftestArgs) -> anyhow::Result<Vec<Row>> 
     }
     place.done();
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long the parts may take together, each but for its last round.
+    fn at_most(quick: bool, long: bool) -> Duration {
+        let of = |(usual, few): (Duration, Duration)| if quick { few } else { usual };
+        let steps = delays::STEPS.map(|(us, usual, few)| (us, if quick { few } else { usual }));
+        let steps = steps.into_iter().chain(long.then_some(delays::LONG));
+        let delays: Duration =
+            steps.map(|(us, pairs)| delays::within(Duration::from_micros(us), pairs)).sum();
+        let chances = u32::try_from(2 * chances::STEPS.len()).unwrap();
+        let costs = u32::try_from(cost::OPERATIONS.len()).unwrap();
+        delays
+            + of(concurrency::WITHIN)
+            + of(isolation::WITHIN)
+            + costs * of(cost::WITHIN)
+            + chances * of(chances::WITHIN)
+    }
+
+    #[test]
+    fn all_is_over_in_the_time_that_is_promised() {
+        assert!(at_most(false, false) < Duration::from_secs(55), "{:?}", at_most(false, false));
+        assert!(at_most(true, false) < Duration::from_secs(20), "{:?}", at_most(true, false));
+        let more = at_most(false, true) - at_most(false, false);
+        assert!(more <= Duration::from_secs(60), "{more:?}");
+    }
+
+    #[test]
+    fn pairs_come_two_by_two_and_are_enough() {
+        let counts = delays::STEPS.into_iter().flat_map(|(_, usual, few)| [usual, few]);
+        for pairs in counts.chain([delays::LONG.1]) {
+            assert!(
+                pairs >= crate::measure::Interval::FEWEST && pairs.is_multiple_of(2),
+                "{pairs}"
+            );
+        }
+    }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::place::cores;
+use super::place::{cores, counted};
 use super::row::{Bar, Row, Unit, Verdict};
 use crate::cli::output::{short_time, table};
+use crate::measure::Interval;
 
 /// What was measured, and how.
 pub(super) struct Report {
@@ -17,6 +18,13 @@ pub(super) struct Report {
     pub(super) took: Duration,
 }
 
+const HEADERS: [&str; 12] =
+    ["TEST", "OF", "N", "ASKED", "GOT", "95%", "P99", "FLOOR", "OVER", "95%", "BAR", "VERDICT"];
+
+const LEGEND: &str = "\
+Times are those beyond what was asked. FLOOR: for delays this machine without slowfs, for concurrency and cost
+slowfs without the fault. OVER: what GOT exceeds FLOOR by, pair by pair; its lower end is held to the BAR of delays.";
+
 impl Report {
     pub(super) fn has_failed(&self) -> bool {
         self.rows.iter().any(|row| row.verdict.has_failed())
@@ -25,13 +33,19 @@ impl Report {
     /// The table, and a line that sums it up.
     pub(super) fn text(&self) -> String {
         let rows = self.rows.iter().map(Row::cells).collect();
-        let headers = ["TEST", "OF", "ASKED", "GOT", "95%", "P99", "FLOOR", "BAR", "VERDICT"];
+        let table = table(HEADERS, &[2, 3, 4, 6, 7, 8, 10], rows);
+        format!("{}\n\n{table}\n\n{}", self.title(), self.summary())
+    }
+
+    /// What it was measured on and with, in a line.
+    pub(super) fn title(&self) -> String {
         format!(
-            "{}; seed {}\n\n{}\n\n{}",
-            machine(),
-            self.seed,
-            table(headers, &[2, 3, 5, 6, 7], rows),
-            self.summary()
+            "slowfs {}, {} ({}), Linux {}; seed {}",
+            env!("CARGO_PKG_VERSION"),
+            counted(cores()),
+            processor(),
+            kernel(),
+            self.seed
         )
     }
 
@@ -41,10 +55,7 @@ impl Report {
             rows.map(|row| format!("{} ({})", row.test, row.what)).collect::<Vec<_>>()
         };
         let (failed, noisy) = (of("failed"), of("noisy"));
-        let mut lines = vec![
-            "Times are those beyond what was asked; FLOOR is what this machine does without slowfs."
-                .to_owned(),
-        ];
+        let mut lines = vec![LEGEND.to_owned()];
         if !failed.is_empty() {
             lines.push(format!("failed: {}", failed.join(", ")));
         }
@@ -79,12 +90,16 @@ impl Report {
     }
 }
 
+/// What stands in the place of a report if nothing could be measured.
+pub(super) fn unmeasured(why: &str) -> Value {
+    json!({ "version": env!("CARGO_PKG_VERSION"), "ok": false, "why": why })
+}
+
 impl Row {
-    fn cells(&self) -> [String; 9] {
+    fn cells(&self) -> [String; 12] {
         let shown = |figure: f64| self.shown(figure);
         let optional = |figure: Option<f64>| figure.map(shown).unwrap_or_default();
-        let (low, high) = (shown(self.got.low), shown(self.got.high));
-        let spread = if low == high { String::new() } else { format!("{low} to {high}") };
+        let over = |shown: &dyn Fn(Interval) -> String| self.over.map(shown).unwrap_or_default();
         let asked = match self.unit {
             Unit::Ns => time(self.asked),
             _ => shown(self.asked),
@@ -96,18 +111,24 @@ impl Row {
         [
             self.test.to_owned(),
             self.what.clone(),
+            self.got.n.to_string(),
             asked,
             shown(self.got.at),
-            spread,
+            spread(self.got, shown),
             optional(self.p99),
             optional(self.floor),
+            over(&|over| signed(over.at)),
+            over(&|over| spread(over, signed)),
             self.bar(),
             verdict,
         ]
     }
 
     fn bar(&self) -> String {
-        let shown = |figure| self.shown(figure);
+        let shown = |figure| match self.over {
+            Some(_) => signed(figure),
+            None => self.shown(figure),
+        };
         match self.bar {
             Bar { from: Some(from), to: Some(to) } => format!("{} to {}", shown(from), shown(to)),
             Bar { from: Some(from), to: None } => format!(">= {}", shown(from)),
@@ -117,12 +138,9 @@ impl Row {
     }
 
     /// A figure for people: a time is told as what it is beyond the one that was asked.
-    pub(super) fn shown(&self, figure: f64) -> String {
+    fn shown(&self, figure: f64) -> String {
         match self.unit {
-            Unit::Ns => {
-                let beyond = figure - self.asked;
-                format!("{}{}", if beyond < 0.0 { "-" } else { "+" }, time(beyond.abs()))
-            }
+            Unit::Ns => signed(figure - self.asked),
             Unit::Share => format!("{:.2}%", figure * 100.0),
             Unit::Ratio => format!("{figure:.2}"),
             Unit::Count => format!("{figure:.0}"),
@@ -130,19 +148,23 @@ impl Row {
     }
 
     fn json(&self) -> Value {
+        let within = |figures: Interval, end: f64| (!figures.is_of_few()).then_some(end);
         json!({
             "test": self.test,
             "of": self.what,
             "unit": self.unit,
             "asked": self.asked,
             "got": self.got.at,
-            "low": self.got.low,
-            "high": self.got.high,
+            "low": within(self.got, self.got.low),
+            "high": within(self.got, self.got.high),
             "p99": self.p99,
             "floor": self.floor,
+            "over": self.over.map(|over| over.at),
+            "over_low": self.over.and_then(|over| within(over, over.low)),
+            "over_high": self.over.and_then(|over| within(over, over.high)),
             "bar_from": self.bar.from,
             "bar_to": self.bar.to,
-            "n": self.n,
+            "n": self.got.n,
             "verdict": self.verdict.word(),
             "why": self.verdict.why(),
         })
@@ -155,10 +177,16 @@ pub(super) fn time(ns: f64) -> String {
     short_time(ns.round() as i64)
 }
 
-/// What it was measured on, in a line.
-pub(super) fn machine() -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    format!("slowfs {version}, {} cores ({}), Linux {}", cores(), processor(), kernel())
+/// The same with its sign: what something is beyond something else.
+pub(super) fn signed(ns: f64) -> String {
+    format!("{}{}", if ns < 0.0 { "-" } else { "+" }, time(ns.abs()))
+}
+
+/// Between what the median lies, where figures can say so, and differ.
+fn spread(of: Interval, shown: impl Fn(f64) -> String) -> String {
+    let (low, high) = (shown(of.low), shown(of.high));
+    let is_none = of.is_of_few() || low == high;
+    if is_none { String::new() } else { format!("{low} to {high}") }
 }
 
 fn processor() -> String {
@@ -174,7 +202,6 @@ fn kernel() -> String {
 /// The names of the fields of the JSON.
 #[cfg(test)]
 pub(in crate::cli) fn field_names() -> Vec<String> {
-    use crate::measure::Interval;
     let row = Row {
         test: "delays",
         what: String::new(),
@@ -183,8 +210,8 @@ pub(in crate::cli) fn field_names() -> Vec<String> {
         got: Interval::default(),
         p99: None,
         floor: None,
+        over: None,
         bar: Bar::default(),
-        n: 0,
         verdict: Verdict::Ok,
     };
     let report = Report { rows: vec![row], seed: 0, took: Duration::ZERO }.json();
@@ -195,7 +222,6 @@ pub(in crate::cli) fn field_names() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::Interval;
 
     fn row(test: &'static str, verdict: Verdict) -> Row {
         Row {
@@ -203,11 +229,11 @@ mod tests {
             what: "fsync 100us".to_owned(),
             unit: Unit::Ns,
             asked: 100_000.0,
-            got: Interval { at: 104_000.0, low: 99_900.0, high: 105_000.0 },
+            got: Interval { at: 104_000.0, low: 99_900.0, high: 105_000.0, n: 1_000 },
             p99: Some(130_000.0),
             floor: Some(103_000.0),
-            bar: Bar::at_most(106_000.0),
-            n: 1_000,
+            over: Some(Interval { at: 1_100.0, low: -2_900.0, high: 2_100.0, n: 1_000 }),
+            bar: Bar::at_most(3_000.0),
             verdict,
         }
     }
@@ -218,15 +244,32 @@ mod tests {
         let expected = [
             "delays",
             "fsync 100us",
+            "1000",
             "100us",
             "+4.00us",
             "-100ns to +5.00us",
             "+30.0us",
             "+3.00us",
-            "<= +6.00us",
+            "+1.10us",
+            "-2.90us to +2.10us",
+            "<= +3.00us",
             "failed: late",
         ];
         assert_eq!(cells, expected);
+    }
+
+    #[test]
+    fn few_figures_have_no_interval() {
+        let mut few = row("delays", Verdict::of_few(5));
+        few.got.n = 5;
+        few.over = few.over.map(|over| Interval { n: 5, ..over });
+        let cells = few.cells();
+        assert_eq!([&*cells[2], &*cells[5], &*cells[9]], ["5", "", ""]);
+        let json = few.json();
+        for name in ["low", "high", "over_low", "over_high"] {
+            assert!(json[name].is_null(), "{json}");
+        }
+        assert_eq!((json["got"].as_f64(), json["over"].as_f64()), (Some(104e3), Some(1.1e3)));
     }
 
     #[test]

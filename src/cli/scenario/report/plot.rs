@@ -2,7 +2,7 @@
 
 use super::{OfMethod, OfMount, Phase};
 use crate::cli::output::short_time;
-use crate::cli::svg::{circle, escaped, line, text};
+use crate::cli::svg::{circle, escaped, line, step, text};
 
 /// The drawing: its width, and what of it is left and right of the panels.
 const WIDTH: f64 = 960.0;
@@ -266,11 +266,7 @@ fn curve(
 
 /// About ten whole steps.
 fn ticks(seconds: f64) -> Vec<f64> {
-    let rough = seconds / 10.0;
-    let power = 10_f64.powf(rough.log10().floor());
-    let step =
-        [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| *step >= rough * 0.999);
-    let step = step.unwrap_or(rough);
+    let step = step(seconds / 10.0);
     let mut all = Vec::new();
     let mut tick = 0.0;
     while tick <= seconds * 1.0001 && all.len() < 20 {
