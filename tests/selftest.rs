@@ -230,3 +230,33 @@ python3 -c 'import json; assert len(json.load(open("report.json"))["rows"]) > 10
 "#,
     );
 }
+
+/// A pipe that is full takes nothing more, and its reader takes nothing.
+#[test]
+fn a_signal_ends_it_while_nobody_takes_what_it_says() {
+    alone::run(
+        r#"
+mkdir tmp
+mkfifo full
+exec 7<>full
+dd if=/dev/zero of=full bs=64k count=1 oflag=nonblock status=none
+is_there() { [ -n "$(ls tmp)" ]; }
+is_over() { ! is_there; }
+no_more() { ! pgrep -x slowfs >/dev/null; }
+for signal in TERM KILL; do
+    TMPDIR=$PWD/tmp slowfs crash-test --check 'true {}' -- true {} >full 2>said &
+    soon is_there
+    soon is_over
+    kill -s $signal $!
+    soon no_more
+done
+mount --bind /dev/null /dev/fuse
+for signal in TERM KILL; do
+    TMPDIR=$PWD/tmp slowfs selftest --quick --json >full 2>said &
+    soon grep -q 'did not start' said
+    kill -s $signal $!
+    soon no_more
+done
+"#,
+    );
+}

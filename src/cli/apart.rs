@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output;
 use crate::sys::process::apart::{Side, fork};
+use crate::sys::signals;
 
 /// Does the work apart; as it ends, so does the command.
 pub(super) fn apart(work: impl FnOnce() -> ExitCode) -> ExitCode {
@@ -18,6 +19,14 @@ pub(super) fn apart(work: impl FnOnce() -> ExitCode) -> ExitCode {
         Ok(Err(signal)) => failed(&format!("the process that works was ended by signal {signal}")),
         Err(error) => failed(&format!("cannot wait for the process that works: {error}")),
     }
+}
+
+/// What is said by the worker when nothing is left to clear up: a signal ends it then as it ends any command, also while
+/// nobody takes what it says.
+pub(super) fn told_at_last(text: &str) {
+    // If that fails they wait until it is told.
+    let _ = signals::unblock_all();
+    output::out(text);
 }
 
 fn failed(why: &str) -> ExitCode {

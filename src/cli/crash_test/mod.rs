@@ -21,6 +21,7 @@ use self::report::Report;
 #[cfg(test)]
 pub(super) use self::report::field_names;
 use self::trial::Trial;
+use super::apart::told_at_last;
 use super::output;
 use super::tracking::Promise;
 use super::trial::{Scratch, Wanted, on_mirrors};
@@ -146,7 +147,7 @@ pub(super) fn run(args: &CrashTestArgs) -> ExitCode {
     match report(args) {
         Ok(report) => {
             report.warnings().iter().for_each(|warning| output::warning(warning));
-            output::out(&if args.json { report.json().to_string() } else { report.text() });
+            told_at_last(&if args.json { report.json().to_string() } else { report.text() });
             if report.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Err(error) => {

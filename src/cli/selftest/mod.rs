@@ -26,6 +26,7 @@ use self::report::Report;
 #[cfg(test)]
 pub(super) use self::report::field_names;
 use self::row::Row;
+use super::apart::told_at_last;
 use super::output;
 use super::saved::Saved;
 use super::trial::{Mirror, Wanted, on_mirrors};
@@ -55,7 +56,7 @@ pub(super) fn run(args: &SelftestArgs) -> ExitCode {
             let why = format!("{error:#}");
             output::error(&why);
             if args.json {
-                output::out(&report::unmeasured(&why).to_string());
+                told_at_last(&report::unmeasured(&why).to_string());
             }
             ExitCode::FAILURE
         }
@@ -64,7 +65,7 @@ pub(super) fn run(args: &SelftestArgs) -> ExitCode {
 
 /// The rows first: no drawing that fails takes them away.
 fn tell(args: &SelftestArgs, report: &Report, svg: Option<Saved>) -> ExitCode {
-    output::out(&if args.json { report.json().to_string() } else { report.text() });
+    told_at_last(&if args.json { report.json().to_string() } else { report.text() });
     let drawn = svg.map(|mut svg| svg.write(&svg::plot(report)));
     if let Some(Err(why)) = &drawn {
         output::error(why);
