@@ -96,6 +96,7 @@ struct Cleared {
     3: list<Taken> taken,           // the faults that have lost methods by it, and stay
     4: optional string scenario,    // the one that it has ended, if one ran
     5: optional string power,       // what has become of it, if it was off, or why it is not on by that
+    6: list<string> warnings,       // the conditions and latches on those methods, which stay; a line each
 }
 
 /** A parameter of a kind. */
@@ -481,7 +482,9 @@ service SlowFS extends charybdefs.server {
 
     /**
      * Sets several faults and removes those of these ids, in one step. The new ones take their methods
-     * from other faults, not from each other. `only_these`: every other fault goes.
+     * from other faults, not from each other. One of `remove` that has gone already is no error; an id
+     * that no fault ever had is refused. `only_these`: every other fault goes, and conditions and latches
+     * stay.
      */
     list<Put> put_faults(1: list<Fault> faults, 2: list<i64> remove, 3: bool only_these)
         throws (1: Refused refused),
@@ -495,8 +498,9 @@ service SlowFS extends charybdefs.server {
     Applied apply_faults(1: list<Fault> faults, 2: bool prune) throws (1: Refused refused),
 
     /**
-     * Clears in one step what is named: methods, which are taken from every fault, and faults by name or
-     * id; nothing named, or "all": everything. Refused, with nothing cleared, if one of them is no method
+     * Clears in one step what is named: methods, which are taken from every fault but from no condition
+     * and no latch, and faults, conditions and latches by name or id; nothing named, or "all": everything.
+     * Refused, with nothing cleared, if one of them is no method
      * and no fault in force, nor one that was spent and holds something.
      */
     Cleared clear(1: list<string> what) throws (1: Refused refused),
@@ -504,7 +508,7 @@ service SlowFS extends charybdefs.server {
     /** Removes the fault of that name or id; false if there is none. */
     bool remove_fault(1: string name_or_id) throws (1: Refused refused),
 
-    /** Removes these methods from every fault, in one step. */
+    /** Takes these methods from every fault, in one step; conditions and latches stay. */
     void clear_methods(1: list<string> methods) throws (1: Refused refused),
 
     /** The faults in the order in which they are consulted. */

@@ -175,6 +175,53 @@ fn what_a_fault_replaces_takes_and_releases_is_told() {
     });
 }
 
+/// Clearing a method leaves conditions and latches alone, and says so.
+#[test]
+fn what_stays_on_a_method_that_is_cleared_is_told() {
+    let mount = Mount::new();
+    let _clear = mount.clear_on_drop();
+    ok(&mount, &["throttle", "--iops", "1000", "-m", "write"]);
+    ok(&mount, &["read-only", "--name", "ro"]);
+    ok(&mount, &["delay", "1us", "-m", "write"]);
+    let told = |out: &Output| {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(out.status.success(), "{out:?}");
+        (text(&out.stdout), text(&out.stderr))
+    };
+    let stays = [
+        "throttle 1 on write is a condition and stays: `slowfs clear 1`\n",
+        "read-only ro on write is a latch and stays: `slowfs clear ro`\n",
+    ];
+    for told_of_it in
+        ["cleared write; 1 fault has gone; released 0 held\n", "nothing cleared on write\n"]
+    {
+        let (done, warned) = told(&run(&mount, &["clear", "write"]));
+        assert_eq!(done, told_of_it);
+        assert!(stays.iter().all(|line| warned.contains(line)), "{warned}");
+        assert_eq!(warned.lines().count(), stays.len());
+    }
+    let (done, warned) = told(&run(&mount, &["clear", "read"]));
+    assert_eq!((done.as_str(), warned.as_str()), ("no fault on read\n", ""));
+    let (_, warned) = told(&run(&mount, &["clear", "write,1,ro"]));
+    assert_eq!((warned.as_str(), lines(&mount).len()), ("", 0));
+}
+
+/// One that is to be removed may go by itself before that. An id that was never given is a mistake.
+#[test]
+fn a_list_removes_what_was_ever_set_and_refuses_other_ids() {
+    let mount = Mount::new();
+    let _clear = mount.clear_on_drop();
+    let mut client = mount.client();
+    mount.add(&failing(&["mkdir"], "EIO"));
+    let one = [failing(&["rmdir"], "EIO")];
+    let refused = client.put_faults(&one, &[1, 2], false).unwrap_err().to_string();
+    assert!(refused.contains("remove: 2 is no fault's id"), "{refused}");
+    assert_eq!(mount.client().list_faults().unwrap().len(), 1, "nothing was changed");
+    client.clear(&["1".to_owned()]).unwrap();
+    client.put_faults(&one, &[1], false).unwrap();
+    assert_eq!(lines(&mount), ["error EIO -m rmdir"]);
+}
+
 #[test]
 fn a_fault_is_waited_for() {
     let mount = Mount::new();

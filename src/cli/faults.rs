@@ -39,12 +39,14 @@ pub(super) fn clear(client: &mut Client, what: &[Cleared]) -> Result<Report, Cli
     };
     let named = (!is_all).then(|| words.join(","));
     let json = objects::cleared((!is_all).then_some(words.as_slice()), cleared.as_ref());
-    Ok(Report::new(told(named.as_deref(), cleared.as_ref()), json))
+    let text = told(named.as_deref(), cleared.as_ref());
+    let warnings = cleared.map(|cleared| cleared.warnings).unwrap_or_default();
+    Ok(Report::new(text, json).with_warnings(warnings))
 }
 
 /// What has come of clearing that, or everything, as far as the server tells.
 fn told(named: Option<&str>, cleared: Option<&rpc::Cleared>) -> String {
-    let Some(rpc::Cleared { faults, released, taken, scenario, power }) = cleared else {
+    let Some(rpc::Cleared { faults, released, taken, scenario, power, warnings }) = cleared else {
         return format!("cleared {}", named.unwrap_or("every fault"));
     };
     let ended = scenario.as_ref().map(|name| {
@@ -53,8 +55,11 @@ fn told(named: Option<&str>, cleared: Option<&rpc::Cleared>) -> String {
     let power = power.as_ref().map(|power| format!("; {}", words::visible(power)));
     let ended = ended.into_iter().chain(power).collect::<String>();
     if faults.is_empty() && taken.is_empty() && *released == 0 {
-        let none =
-            named.map_or("no fault was set".to_owned(), |named| format!("no fault on {named}"));
+        let none = match named {
+            None => "no fault was set".to_owned(),
+            Some(named) if warnings.is_empty() => format!("no fault on {named}"),
+            Some(named) => format!("nothing cleared on {named}"),
+        };
         return none + &ended;
     }
     let have = if faults.len() == 1 { "fault has" } else { "faults have" };

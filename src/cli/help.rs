@@ -38,7 +38,7 @@ Examples:
 
 pub(super) const CLEAR: &str = "\
 Operations that a cleared fault holds are released at once: they run and succeed. If one of the given names or ids \
-does not exist, nothing is cleared.
+does not exist, nothing is cleared. A method is taken from faults; conditions and latches go by name or id.
 
 Examples:
   slowfs clear

@@ -209,6 +209,11 @@ impl FaultTable {
         snapshot.rows.iter().find(|row| fault.means(&row.live)).map(Row::listed)
     }
 
+    /// Whether there was ever a fault of that number.
+    pub(crate) fn has_set(&self, id: FaultId) -> bool {
+        id.0 <= self.writer.lock().last_id
+    }
+
     /// The fault that keeps this one from firing as long as it stands.
     #[must_use]
     pub(crate) fn hider(&self, id: FaultId) -> Option<FaultId> {

@@ -104,6 +104,7 @@ fn faults_are_written_as_ever() {
             taken: vec![taken],
             scenario: text("slow"),
             power: text("on"),
+            warnings: vec!["one".into()],
         },
     );
     let of_time = ParamInfo {

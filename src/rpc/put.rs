@@ -8,10 +8,11 @@ use tracing::{info, warn};
 use super::handler::{Handler, Refusal};
 use super::records::{Applied, Cleared, Put, Taken};
 use super::wire::{printable, signed};
+use crate::fault::name::Name;
 use crate::fault::suggest::closest;
 use crate::fault::words::{FaultWords, PlainFault, methods, percent};
 use crate::fault::{
-    self, Change, Fault, FaultId, FaultRef, Lift, Lifted, MAX_FAULTS, Origin, Placement, SpecError,
+    self, Change, Fault, FaultId, FaultRef, Lift, Lifted, Listed, MAX_FAULTS, Origin, Placement, SpecError,
     in_the_way,
 };
 use crate::ops::{Method, MethodSet};
@@ -82,13 +83,30 @@ impl Handler {
         let what: Vec<_> = what.iter().map(|word| printable(word)).collect();
         let what = if lift.everything { "everything".to_owned() } else { what.join(",") };
         info!(%peer, "clear: {what} cleared{lifted}");
+        let warnings = if lift.everything { Vec::new() } else { self.staying(lift.methods) };
         Ok(Cleared {
             faults: lifted.faults.iter().map(|id| signed(id.0)).collect(),
             released: signed(lifted.released),
             taken: lifted.taken.iter().map(Taken::of).collect(),
             scenario,
             power,
+            warnings,
         })
+    }
+
+    /// That conditions and latches are on these methods, which clearing methods leaves alone.
+    fn staying(&self, methods: MethodSet) -> Vec<String> {
+        let told = |listed: Listed| {
+            let kind = listed.fault.effects().first()?.kind();
+            let on = methods.minus(methods.minus(listed.methods));
+            if kind.class().is_fault() || listed.fault.is_automatic() || on.is_empty() {
+                return None;
+            }
+            let called = listed.fault.name().map_or(listed.id.to_string(), Name::to_string);
+            let (kind, class) = (kind.name(), kind.class().name());
+            Some(format!("{kind} {called} on {on} is a {class} and stays: `slowfs clear {called}`"))
+        };
+        self.table.list().into_iter().filter_map(told).collect()
     }
 
     /// That there is no such fault, and what may have been meant.
@@ -165,7 +183,9 @@ impl Handler {
         let faults = several(faults)?.into_iter().map(|fault| (fault, Placement::Replace));
         let mut change = Change { faults: faults.collect(), only_these, ..Change::default() };
         for id in remove {
+            // One that has gone meanwhile, of itself or by another client, is what was asked for.
             let known = u64::try_from(*id).ok().filter(|id| *id > 0).map(FaultId);
+            let known = known.filter(|id| self.table.has_set(*id));
             let refuse = || Refusal::Own(format!("remove: {id} is no fault's id"));
             change.remove.push(known.ok_or_else(refuse)?);
         }

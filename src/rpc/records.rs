@@ -135,6 +135,8 @@ record! {
         4: scenario: Option<String>,
         /// What has become of the power, if it was off, or why it is not on by that.
         5: power: Option<String>,
+        /// The conditions and latches on methods that were named, which stay; a line each.
+        6: warnings: Vec<String>,
     }
 }
 

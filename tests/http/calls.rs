@@ -112,8 +112,12 @@ fn a_fault_is_set_met_and_cleared() {
         assert_eq!(cleared["faults"], json!([added["id"]]), "{cleared}");
         assert_eq!(http.get("/v1/faults/none").status, 404);
         assert_eq!(http.ask("DELETE", "/v1/faults/none", "").status, 404);
+        let device = http.done("POST", "/v1/faults", r#""device --flush 1us -m fsync""#);
         let cleared = http.done("DELETE", "/v1/faults/fsync", "");
         assert_eq!(cleared["cleared"], json!(["fsync"]), "{cleared}");
+        let stays = cleared["warnings"][0].as_str().unwrap();
+        assert!(stays.contains("on fsync is a condition and stays"), "{cleared}");
+        http.done("DELETE", &format!("/v1/faults/{}", device["id"]), "");
         assert_eq!(http.told("/v1/faults")["faults"], json!([]));
         // One that has gone is still told of.
         assert_eq!(http.told("/v1/faults/slow")["faults"][0]["why"], "cleared");

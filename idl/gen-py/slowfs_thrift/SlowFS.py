@@ -36,7 +36,9 @@ class Iface(server.server.Iface):
     def put_faults(self, faults, remove, only_these):
         """
         Sets several faults and removes those of these ids, in one step. The new ones take their methods
-        from other faults, not from each other. `only_these`: every other fault goes.
+        from other faults, not from each other. One of `remove` that has gone already is no error; an id
+        that no fault ever had is refused. `only_these`: every other fault goes, and conditions and latches
+        stay.
 
         Parameters:
          - faults
@@ -62,8 +64,9 @@ class Iface(server.server.Iface):
 
     def clear(self, what):
         """
-        Clears in one step what is named: methods, which are taken from every fault, and faults by name or
-        id; nothing named, or "all": everything. Refused, with nothing cleared, if one of them is no method
+        Clears in one step what is named: methods, which are taken from every fault but from no condition
+        and no latch, and faults, conditions and latches by name or id; nothing named, or "all": everything.
+        Refused, with nothing cleared, if one of them is no method
         and no fault in force, nor one that was spent and holds something.
 
         Parameters:
@@ -84,7 +87,7 @@ class Iface(server.server.Iface):
 
     def clear_methods(self, methods):
         """
-        Removes these methods from every fault, in one step.
+        Takes these methods from every fault, in one step; conditions and latches stay.
 
         Parameters:
          - methods
@@ -419,7 +422,9 @@ class Client(server.server.Client, Iface):
     def put_faults(self, faults, remove, only_these):
         """
         Sets several faults and removes those of these ids, in one step. The new ones take their methods
-        from other faults, not from each other. `only_these`: every other fault goes.
+        from other faults, not from each other. One of `remove` that has gone already is no error; an id
+        that no fault ever had is refused. `only_these`: every other fault goes, and conditions and latches
+        stay.
 
         Parameters:
          - faults
@@ -500,8 +505,9 @@ class Client(server.server.Client, Iface):
 
     def clear(self, what):
         """
-        Clears in one step what is named: methods, which are taken from every fault, and faults by name or
-        id; nothing named, or "all": everything. Refused, with nothing cleared, if one of them is no method
+        Clears in one step what is named: methods, which are taken from every fault but from no condition
+        and no latch, and faults, conditions and latches by name or id; nothing named, or "all": everything.
+        Refused, with nothing cleared, if one of them is no method
         and no fault in force, nor one that was spent and holds something.
 
         Parameters:
@@ -574,7 +580,7 @@ class Client(server.server.Client, Iface):
 
     def clear_methods(self, methods):
         """
-        Removes these methods from every fault, in one step.
+        Takes these methods from every fault, in one step; conditions and latches stay.
 
         Parameters:
          - methods
@@ -2640,21 +2646,21 @@ class put_faults_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype324, _size321) = iprot.readListBegin()
-                    for _i325 in range(_size321):
-                        _elem326 = Fault()
-                        _elem326.read(iprot)
-                        self.faults.append(_elem326)
+                    (_etype331, _size328) = iprot.readListBegin()
+                    for _i332 in range(_size328):
+                        _elem333 = Fault()
+                        _elem333.read(iprot)
+                        self.faults.append(_elem333)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.remove = []
-                    (_etype330, _size327) = iprot.readListBegin()
-                    for _i331 in range(_size327):
-                        _elem332 = iprot.readI64()
-                        self.remove.append(_elem332)
+                    (_etype337, _size334) = iprot.readListBegin()
+                    for _i338 in range(_size334):
+                        _elem339 = iprot.readI64()
+                        self.remove.append(_elem339)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2676,15 +2682,15 @@ class put_faults_args(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter333 in self.faults:
-                iter333.write(oprot)
+            for iter340 in self.faults:
+                iter340.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.remove is not None:
             oprot.writeFieldBegin('remove', TType.LIST, 2)
             oprot.writeListBegin(TType.I64, len(self.remove))
-            for iter334 in self.remove:
-                oprot.writeI64(iter334)
+            for iter341 in self.remove:
+                oprot.writeI64(iter341)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.only_these is not None:
@@ -2741,11 +2747,11 @@ class put_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype338, _size335) = iprot.readListBegin()
-                    for _i339 in range(_size335):
-                        _elem340 = Put()
-                        _elem340.read(iprot)
-                        self.success.append(_elem340)
+                    (_etype345, _size342) = iprot.readListBegin()
+                    for _i346 in range(_size342):
+                        _elem347 = Put()
+                        _elem347.read(iprot)
+                        self.success.append(_elem347)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2767,8 +2773,8 @@ class put_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter341 in self.success:
-                iter341.write(oprot)
+            for iter348 in self.success:
+                iter348.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.refused is not None:
@@ -2823,11 +2829,11 @@ class apply_faults_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype345, _size342) = iprot.readListBegin()
-                    for _i346 in range(_size342):
-                        _elem347 = Fault()
-                        _elem347.read(iprot)
-                        self.faults.append(_elem347)
+                    (_etype352, _size349) = iprot.readListBegin()
+                    for _i353 in range(_size349):
+                        _elem354 = Fault()
+                        _elem354.read(iprot)
+                        self.faults.append(_elem354)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2849,8 +2855,8 @@ class apply_faults_args(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter348 in self.faults:
-                iter348.write(oprot)
+            for iter355 in self.faults:
+                iter355.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.prune is not None:
@@ -2978,10 +2984,10 @@ class clear_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.what = []
-                    (_etype352, _size349) = iprot.readListBegin()
-                    for _i353 in range(_size349):
-                        _elem354 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.what.append(_elem354)
+                    (_etype359, _size356) = iprot.readListBegin()
+                    for _i360 in range(_size356):
+                        _elem361 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.what.append(_elem361)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2998,8 +3004,8 @@ class clear_args(object):
         if self.what is not None:
             oprot.writeFieldBegin('what', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.what))
-            for iter355 in self.what:
-                oprot.writeString(iter355.encode('utf-8') if sys.version_info[0] == 2 else iter355)
+            for iter362 in self.what:
+                oprot.writeString(iter362.encode('utf-8') if sys.version_info[0] == 2 else iter362)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3257,10 +3263,10 @@ class clear_methods_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype359, _size356) = iprot.readListBegin()
-                    for _i360 in range(_size356):
-                        _elem361 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem361)
+                    (_etype366, _size363) = iprot.readListBegin()
+                    for _i367 in range(_size363):
+                        _elem368 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem368)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3277,8 +3283,8 @@ class clear_methods_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter362 in self.methods:
-                oprot.writeString(iter362.encode('utf-8') if sys.version_info[0] == 2 else iter362)
+            for iter369 in self.methods:
+                oprot.writeString(iter369.encode('utf-8') if sys.version_info[0] == 2 else iter369)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3432,11 +3438,11 @@ class list_faults_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype366, _size363) = iprot.readListBegin()
-                    for _i367 in range(_size363):
-                        _elem368 = ListedFault()
-                        _elem368.read(iprot)
-                        self.success.append(_elem368)
+                    (_etype373, _size370) = iprot.readListBegin()
+                    for _i374 in range(_size370):
+                        _elem375 = ListedFault()
+                        _elem375.read(iprot)
+                        self.success.append(_elem375)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3453,8 +3459,8 @@ class list_faults_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter369 in self.success:
-                iter369.write(oprot)
+            for iter376 in self.success:
+                iter376.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3545,11 +3551,11 @@ class list_ended_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype373, _size370) = iprot.readListBegin()
-                    for _i374 in range(_size370):
-                        _elem375 = ListedFault()
-                        _elem375.read(iprot)
-                        self.success.append(_elem375)
+                    (_etype380, _size377) = iprot.readListBegin()
+                    for _i381 in range(_size377):
+                        _elem382 = ListedFault()
+                        _elem382.read(iprot)
+                        self.success.append(_elem382)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3566,8 +3572,8 @@ class list_ended_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter376 in self.success:
-                iter376.write(oprot)
+            for iter383 in self.success:
+                iter383.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3829,11 +3835,11 @@ class list_kinds_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype380, _size377) = iprot.readListBegin()
-                    for _i381 in range(_size377):
-                        _elem382 = Kind()
-                        _elem382.read(iprot)
-                        self.success.append(_elem382)
+                    (_etype387, _size384) = iprot.readListBegin()
+                    for _i388 in range(_size384):
+                        _elem389 = Kind()
+                        _elem389.read(iprot)
+                        self.success.append(_elem389)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3850,8 +3856,8 @@ class list_kinds_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter383 in self.success:
-                iter383.write(oprot)
+            for iter390 in self.success:
+                iter390.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3942,11 +3948,11 @@ class list_methods_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype387, _size384) = iprot.readListBegin()
-                    for _i388 in range(_size384):
-                        _elem389 = MethodInfo()
-                        _elem389.read(iprot)
-                        self.success.append(_elem389)
+                    (_etype394, _size391) = iprot.readListBegin()
+                    for _i395 in range(_size391):
+                        _elem396 = MethodInfo()
+                        _elem396.read(iprot)
+                        self.success.append(_elem396)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3963,8 +3969,8 @@ class list_methods_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter390 in self.success:
-                iter390.write(oprot)
+            for iter397 in self.success:
+                iter397.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4016,10 +4022,10 @@ class trace_start_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype394, _size391) = iprot.readListBegin()
-                    for _i395 in range(_size391):
-                        _elem396 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem396)
+                    (_etype401, _size398) = iprot.readListBegin()
+                    for _i402 in range(_size398):
+                        _elem403 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem403)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4046,8 +4052,8 @@ class trace_start_args(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter397 in self.methods:
-                oprot.writeString(iter397.encode('utf-8') if sys.version_info[0] == 2 else iter397)
+            for iter404 in self.methods:
+                oprot.writeString(iter404.encode('utf-8') if sys.version_info[0] == 2 else iter404)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.pattern is not None:
@@ -5331,10 +5337,10 @@ class heal_args(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.ids = []
-                    (_etype401, _size398) = iprot.readListBegin()
-                    for _i402 in range(_size398):
-                        _elem403 = iprot.readI64()
-                        self.ids.append(_elem403)
+                    (_etype408, _size405) = iprot.readListBegin()
+                    for _i409 in range(_size405):
+                        _elem410 = iprot.readI64()
+                        self.ids.append(_elem410)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5356,8 +5362,8 @@ class heal_args(object):
         if self.ids is not None:
             oprot.writeFieldBegin('ids', TType.LIST, 1)
             oprot.writeListBegin(TType.I64, len(self.ids))
-            for iter404 in self.ids:
-                oprot.writeI64(iter404)
+            for iter411 in self.ids:
+                oprot.writeI64(iter411)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.after is not None:
@@ -5413,11 +5419,11 @@ class heal_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype408, _size405) = iprot.readListBegin()
-                    for _i409 in range(_size405):
-                        _elem410 = Healed()
-                        _elem410.read(iprot)
-                        self.success.append(_elem410)
+                    (_etype415, _size412) = iprot.readListBegin()
+                    for _i416 in range(_size412):
+                        _elem417 = Healed()
+                        _elem417.read(iprot)
+                        self.success.append(_elem417)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5439,8 +5445,8 @@ class heal_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter411 in self.success:
-                iter411.write(oprot)
+            for iter418 in self.success:
+                iter418.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.refused is not None:
@@ -5927,11 +5933,11 @@ class unsynced_moments_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype415, _size412) = iprot.readListBegin()
-                    for _i416 in range(_size412):
-                        _elem417 = UnsyncedMoment()
-                        _elem417.read(iprot)
-                        self.success.append(_elem417)
+                    (_etype422, _size419) = iprot.readListBegin()
+                    for _i423 in range(_size419):
+                        _elem424 = UnsyncedMoment()
+                        _elem424.read(iprot)
+                        self.success.append(_elem424)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5953,8 +5959,8 @@ class unsynced_moments_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter418 in self.success:
-                iter418.write(oprot)
+            for iter425 in self.success:
+                iter425.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.refused is not None:

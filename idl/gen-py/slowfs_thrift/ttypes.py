@@ -1012,16 +1012,18 @@ class Cleared(object):
      - taken
      - scenario
      - power
+     - warnings
 
     """
 
 
-    def __init__(self, faults=None, released=None, taken=None, scenario=None, power=None,):
+    def __init__(self, faults=None, released=None, taken=None, scenario=None, power=None, warnings=None,):
         self.faults = faults
         self.released = released
         self.taken = taken
         self.scenario = scenario
         self.power = power
+        self.warnings = warnings
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -1068,6 +1070,16 @@ class Cleared(object):
                     self.power = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.LIST:
+                    self.warnings = []
+                    (_etype117, _size114) = iprot.readListBegin()
+                    for _i118 in range(_size114):
+                        _elem119 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem119)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -1081,8 +1093,8 @@ class Cleared(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 1)
             oprot.writeListBegin(TType.I64, len(self.faults))
-            for iter114 in self.faults:
-                oprot.writeI64(iter114)
+            for iter120 in self.faults:
+                oprot.writeI64(iter120)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.released is not None:
@@ -1092,8 +1104,8 @@ class Cleared(object):
         if self.taken is not None:
             oprot.writeFieldBegin('taken', TType.LIST, 3)
             oprot.writeListBegin(TType.STRUCT, len(self.taken))
-            for iter115 in self.taken:
-                iter115.write(oprot)
+            for iter121 in self.taken:
+                iter121.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.scenario is not None:
@@ -1103,6 +1115,13 @@ class Cleared(object):
         if self.power is not None:
             oprot.writeFieldBegin('power', TType.STRING, 5)
             oprot.writeString(self.power.encode('utf-8') if sys.version_info[0] == 2 else self.power)
+            oprot.writeFieldEnd()
+        if self.warnings is not None:
+            oprot.writeFieldBegin('warnings', TType.LIST, 6)
+            oprot.writeListBegin(TType.STRING, len(self.warnings))
+            for iter122 in self.warnings:
+                oprot.writeString(iter122.encode('utf-8') if sys.version_info[0] == 2 else iter122)
+            oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1279,21 +1298,21 @@ class Kind(object):
             elif fid == 3:
                 if ftype == TType.LIST:
                     self.params = []
-                    (_etype119, _size116) = iprot.readListBegin()
-                    for _i120 in range(_size116):
-                        _elem121 = Param()
-                        _elem121.read(iprot)
-                        self.params.append(_elem121)
+                    (_etype126, _size123) = iprot.readListBegin()
+                    for _i127 in range(_size123):
+                        _elem128 = Param()
+                        _elem128.read(iprot)
+                        self.params.append(_elem128)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 4:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype125, _size122) = iprot.readListBegin()
-                    for _i126 in range(_size122):
-                        _elem127 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.methods.append(_elem127)
+                    (_etype132, _size129) = iprot.readListBegin()
+                    for _i133 in range(_size129):
+                        _elem134 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.methods.append(_elem134)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1323,15 +1342,15 @@ class Kind(object):
         if self.params is not None:
             oprot.writeFieldBegin('params', TType.LIST, 3)
             oprot.writeListBegin(TType.STRUCT, len(self.params))
-            for iter128 in self.params:
-                iter128.write(oprot)
+            for iter135 in self.params:
+                iter135.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRING, len(self.methods))
-            for iter129 in self.methods:
-                oprot.writeString(iter129.encode('utf-8') if sys.version_info[0] == 2 else iter129)
+            for iter136 in self.methods:
+                oprot.writeString(iter136.encode('utf-8') if sys.version_info[0] == 2 else iter136)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.category is not None:
@@ -1567,10 +1586,10 @@ class Info(object):
             elif fid == 14:
                 if ftype == TType.LIST:
                     self.capabilities = []
-                    (_etype133, _size130) = iprot.readListBegin()
-                    for _i134 in range(_size130):
-                        _elem135 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.capabilities.append(_elem135)
+                    (_etype140, _size137) = iprot.readListBegin()
+                    for _i141 in range(_size137):
+                        _elem142 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.capabilities.append(_elem142)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1582,20 +1601,20 @@ class Info(object):
             elif fid == 16:
                 if ftype == TType.LIST:
                     self.kinds = []
-                    (_etype139, _size136) = iprot.readListBegin()
-                    for _i140 in range(_size136):
-                        _elem141 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.kinds.append(_elem141)
+                    (_etype146, _size143) = iprot.readListBegin()
+                    for _i147 in range(_size143):
+                        _elem148 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.kinds.append(_elem148)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 17:
                 if ftype == TType.LIST:
                     self.features = []
-                    (_etype145, _size142) = iprot.readListBegin()
-                    for _i146 in range(_size142):
-                        _elem147 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.features.append(_elem147)
+                    (_etype152, _size149) = iprot.readListBegin()
+                    for _i153 in range(_size149):
+                        _elem154 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.features.append(_elem154)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1617,10 +1636,10 @@ class Info(object):
             elif fid == 21:
                 if ftype == TType.LIST:
                     self.allow = []
-                    (_etype151, _size148) = iprot.readListBegin()
-                    for _i152 in range(_size148):
-                        _elem153 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.allow.append(_elem153)
+                    (_etype158, _size155) = iprot.readListBegin()
+                    for _i159 in range(_size155):
+                        _elem160 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.allow.append(_elem160)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1689,8 +1708,8 @@ class Info(object):
         if self.capabilities is not None:
             oprot.writeFieldBegin('capabilities', TType.LIST, 14)
             oprot.writeListBegin(TType.STRING, len(self.capabilities))
-            for iter154 in self.capabilities:
-                oprot.writeString(iter154.encode('utf-8') if sys.version_info[0] == 2 else iter154)
+            for iter161 in self.capabilities:
+                oprot.writeString(iter161.encode('utf-8') if sys.version_info[0] == 2 else iter161)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough_except is not None:
@@ -1700,15 +1719,15 @@ class Info(object):
         if self.kinds is not None:
             oprot.writeFieldBegin('kinds', TType.LIST, 16)
             oprot.writeListBegin(TType.STRING, len(self.kinds))
-            for iter155 in self.kinds:
-                oprot.writeString(iter155.encode('utf-8') if sys.version_info[0] == 2 else iter155)
+            for iter162 in self.kinds:
+                oprot.writeString(iter162.encode('utf-8') if sys.version_info[0] == 2 else iter162)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.features is not None:
             oprot.writeFieldBegin('features', TType.LIST, 17)
             oprot.writeListBegin(TType.STRING, len(self.features))
-            for iter156 in self.features:
-                oprot.writeString(iter156.encode('utf-8') if sys.version_info[0] == 2 else iter156)
+            for iter163 in self.features:
+                oprot.writeString(iter163.encode('utf-8') if sys.version_info[0] == 2 else iter163)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.listen is not None:
@@ -1726,8 +1745,8 @@ class Info(object):
         if self.allow is not None:
             oprot.writeFieldBegin('allow', TType.LIST, 21)
             oprot.writeListBegin(TType.STRING, len(self.allow))
-            for iter157 in self.allow:
-                oprot.writeString(iter157.encode('utf-8') if sys.version_info[0] == 2 else iter157)
+            for iter164 in self.allow:
+                oprot.writeString(iter164.encode('utf-8') if sys.version_info[0] == 2 else iter164)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -1801,11 +1820,11 @@ class Latency(object):
             elif fid == 5:
                 if ftype == TType.MAP:
                     self.buckets = {}
-                    (_ktype159, _vtype160, _size158) = iprot.readMapBegin()
-                    for _i162 in range(_size158):
-                        _key163 = iprot.readI64()
-                        _val164 = iprot.readI64()
-                        self.buckets[_key163] = _val164
+                    (_ktype166, _vtype167, _size165) = iprot.readMapBegin()
+                    for _i169 in range(_size165):
+                        _key170 = iprot.readI64()
+                        _val171 = iprot.readI64()
+                        self.buckets[_key170] = _val171
                     iprot.readMapEnd()
                 else:
                     iprot.skip(ftype)
@@ -1838,9 +1857,9 @@ class Latency(object):
         if self.buckets is not None:
             oprot.writeFieldBegin('buckets', TType.MAP, 5)
             oprot.writeMapBegin(TType.I64, TType.I64, len(self.buckets))
-            for kiter165, viter166 in self.buckets.items():
-                oprot.writeI64(kiter165)
-                oprot.writeI64(viter166)
+            for kiter172, viter173 in self.buckets.items():
+                oprot.writeI64(kiter172)
+                oprot.writeI64(viter173)
             oprot.writeMapEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2125,11 +2144,11 @@ class Statistics(object):
             elif fid == 4:
                 if ftype == TType.LIST:
                     self.methods = []
-                    (_etype170, _size167) = iprot.readListBegin()
-                    for _i171 in range(_size167):
-                        _elem172 = MethodStatistics()
-                        _elem172.read(iprot)
-                        self.methods.append(_elem172)
+                    (_etype177, _size174) = iprot.readListBegin()
+                    for _i178 in range(_size174):
+                        _elem179 = MethodStatistics()
+                        _elem179.read(iprot)
+                        self.methods.append(_elem179)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2187,11 +2206,11 @@ class Statistics(object):
             elif fid == 15:
                 if ftype == TType.LIST:
                     self.requests = []
-                    (_etype176, _size173) = iprot.readListBegin()
-                    for _i177 in range(_size173):
-                        _elem178 = MethodStatistics()
-                        _elem178.read(iprot)
-                        self.requests.append(_elem178)
+                    (_etype183, _size180) = iprot.readListBegin()
+                    for _i184 in range(_size180):
+                        _elem185 = MethodStatistics()
+                        _elem185.read(iprot)
+                        self.requests.append(_elem185)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2220,8 +2239,8 @@ class Statistics(object):
         if self.methods is not None:
             oprot.writeFieldBegin('methods', TType.LIST, 4)
             oprot.writeListBegin(TType.STRUCT, len(self.methods))
-            for iter179 in self.methods:
-                iter179.write(oprot)
+            for iter186 in self.methods:
+                iter186.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.passthrough is not None:
@@ -2267,8 +2286,8 @@ class Statistics(object):
         if self.requests is not None:
             oprot.writeFieldBegin('requests', TType.LIST, 15)
             oprot.writeListBegin(TType.STRUCT, len(self.requests))
-            for iter180 in self.requests:
-                iter180.write(oprot)
+            for iter187 in self.requests:
+                iter187.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2488,10 +2507,10 @@ class TraceHit(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.injection = []
-                    (_etype184, _size181) = iprot.readListBegin()
-                    for _i185 in range(_size181):
-                        _elem186 = iprot.readI64()
-                        self.injection.append(_elem186)
+                    (_etype191, _size188) = iprot.readListBegin()
+                    for _i192 in range(_size188):
+                        _elem193 = iprot.readI64()
+                        self.injection.append(_elem193)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2536,8 +2555,8 @@ class TraceHit(object):
         if self.injection is not None:
             oprot.writeFieldBegin('injection', TType.LIST, 8)
             oprot.writeListBegin(TType.I64, len(self.injection))
-            for iter187 in self.injection:
-                oprot.writeI64(iter187)
+            for iter194 in self.injection:
+                oprot.writeI64(iter194)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2702,11 +2721,11 @@ class TraceEvent(object):
             elif fid == 18:
                 if ftype == TType.LIST:
                     self.hits = []
-                    (_etype191, _size188) = iprot.readListBegin()
-                    for _i192 in range(_size188):
-                        _elem193 = TraceHit()
-                        _elem193.read(iprot)
-                        self.hits.append(_elem193)
+                    (_etype198, _size195) = iprot.readListBegin()
+                    for _i199 in range(_size195):
+                        _elem200 = TraceHit()
+                        _elem200.read(iprot)
+                        self.hits.append(_elem200)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2791,8 +2810,8 @@ class TraceEvent(object):
         if self.hits is not None:
             oprot.writeFieldBegin('hits', TType.LIST, 18)
             oprot.writeListBegin(TType.STRUCT, len(self.hits))
-            for iter194 in self.hits:
-                iter194.write(oprot)
+            for iter201 in self.hits:
+                iter201.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -2842,11 +2861,11 @@ class TraceRead(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype198, _size195) = iprot.readListBegin()
-                    for _i199 in range(_size195):
-                        _elem200 = TraceEvent()
-                        _elem200.read(iprot)
-                        self.events.append(_elem200)
+                    (_etype205, _size202) = iprot.readListBegin()
+                    for _i206 in range(_size202):
+                        _elem207 = TraceEvent()
+                        _elem207.read(iprot)
+                        self.events.append(_elem207)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2873,8 +2892,8 @@ class TraceRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter201 in self.events:
-                iter201.write(oprot)
+            for iter208 in self.events:
+                iter208.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.dropped is not None:
@@ -2938,10 +2957,10 @@ class Matched(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.paths = []
-                    (_etype205, _size202) = iprot.readListBegin()
-                    for _i206 in range(_size202):
-                        _elem207 = iprot.readBinary()
-                        self.paths.append(_elem207)
+                    (_etype212, _size209) = iprot.readListBegin()
+                    for _i213 in range(_size209):
+                        _elem214 = iprot.readBinary()
+                        self.paths.append(_elem214)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2968,10 +2987,10 @@ class Matched(object):
             elif fid == 6:
                 if ftype == TType.LIST:
                     self.warnings = []
-                    (_etype211, _size208) = iprot.readListBegin()
-                    for _i212 in range(_size208):
-                        _elem213 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.warnings.append(_elem213)
+                    (_etype218, _size215) = iprot.readListBegin()
+                    for _i219 in range(_size215):
+                        _elem220 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem220)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -2988,8 +3007,8 @@ class Matched(object):
         if self.paths is not None:
             oprot.writeFieldBegin('paths', TType.LIST, 1)
             oprot.writeListBegin(TType.STRING, len(self.paths))
-            for iter214 in self.paths:
-                oprot.writeBinary(iter214)
+            for iter221 in self.paths:
+                oprot.writeBinary(iter221)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.matching is not None:
@@ -3011,8 +3030,8 @@ class Matched(object):
         if self.warnings is not None:
             oprot.writeFieldBegin('warnings', TType.LIST, 6)
             oprot.writeListBegin(TType.STRING, len(self.warnings))
-            for iter215 in self.warnings:
-                oprot.writeString(iter215.encode('utf-8') if sys.version_info[0] == 2 else iter215)
+            for iter222 in self.warnings:
+                oprot.writeString(iter222.encode('utf-8') if sys.version_info[0] == 2 else iter222)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -3067,11 +3086,11 @@ class Met(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype219, _size216) = iprot.readListBegin()
-                    for _i220 in range(_size216):
-                        _elem221 = ListedFault()
-                        _elem221.read(iprot)
-                        self.faults.append(_elem221)
+                    (_etype226, _size223) = iprot.readListBegin()
+                    for _i227 in range(_size223):
+                        _elem228 = ListedFault()
+                        _elem228.read(iprot)
+                        self.faults.append(_elem228)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3097,8 +3116,8 @@ class Met(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter222 in self.faults:
-                iter222.write(oprot)
+            for iter229 in self.faults:
+                iter229.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.others is not None:
@@ -3443,11 +3462,11 @@ class Step(object):
             elif fid == 6:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype226, _size223) = iprot.readListBegin()
-                    for _i227 in range(_size223):
-                        _elem228 = Fault()
-                        _elem228.read(iprot)
-                        self.faults.append(_elem228)
+                    (_etype233, _size230) = iprot.readListBegin()
+                    for _i234 in range(_size230):
+                        _elem235 = Fault()
+                        _elem235.read(iprot)
+                        self.faults.append(_elem235)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3459,10 +3478,10 @@ class Step(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.clear = []
-                    (_etype232, _size229) = iprot.readListBegin()
-                    for _i233 in range(_size229):
-                        _elem234 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.clear.append(_elem234)
+                    (_etype239, _size236) = iprot.readListBegin()
+                    for _i240 in range(_size236):
+                        _elem241 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.clear.append(_elem241)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3516,8 +3535,8 @@ class Step(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 6)
             oprot.writeListBegin(TType.STRUCT, len(self.faults))
-            for iter235 in self.faults:
-                iter235.write(oprot)
+            for iter242 in self.faults:
+                iter242.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.add is not None:
@@ -3527,8 +3546,8 @@ class Step(object):
         if self.clear is not None:
             oprot.writeFieldBegin('clear', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.clear))
-            for iter236 in self.clear:
-                oprot.writeString(iter236.encode('utf-8') if sys.version_info[0] == 2 else iter236)
+            for iter243 in self.clear:
+                oprot.writeString(iter243.encode('utf-8') if sys.version_info[0] == 2 else iter243)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.text is not None:
@@ -3601,11 +3620,11 @@ class Scenario(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.steps = []
-                    (_etype240, _size237) = iprot.readListBegin()
-                    for _i241 in range(_size237):
-                        _elem242 = Step()
-                        _elem242.read(iprot)
-                        self.steps.append(_elem242)
+                    (_etype247, _size244) = iprot.readListBegin()
+                    for _i248 in range(_size244):
+                        _elem249 = Step()
+                        _elem249.read(iprot)
+                        self.steps.append(_elem249)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3646,8 +3665,8 @@ class Scenario(object):
         if self.steps is not None:
             oprot.writeFieldBegin('steps', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.steps))
-            for iter243 in self.steps:
-                iter243.write(oprot)
+            for iter250 in self.steps:
+                iter250.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.end_ns is not None:
@@ -3970,20 +3989,20 @@ class RunEvent(object):
             elif fid == 7:
                 if ftype == TType.LIST:
                     self.faults = []
-                    (_etype247, _size244) = iprot.readListBegin()
-                    for _i248 in range(_size244):
-                        _elem249 = iprot.readI64()
-                        self.faults.append(_elem249)
+                    (_etype254, _size251) = iprot.readListBegin()
+                    for _i255 in range(_size251):
+                        _elem256 = iprot.readI64()
+                        self.faults.append(_elem256)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.warnings = []
-                    (_etype253, _size250) = iprot.readListBegin()
-                    for _i254 in range(_size250):
-                        _elem255 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.warnings.append(_elem255)
+                    (_etype260, _size257) = iprot.readListBegin()
+                    for _i261 in range(_size257):
+                        _elem262 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.warnings.append(_elem262)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -3995,11 +4014,11 @@ class RunEvent(object):
             elif fid == 10:
                 if ftype == TType.LIST:
                     self.requests = []
-                    (_etype259, _size256) = iprot.readListBegin()
-                    for _i260 in range(_size256):
-                        _elem261 = MethodStatistics()
-                        _elem261.read(iprot)
-                        self.requests.append(_elem261)
+                    (_etype266, _size263) = iprot.readListBegin()
+                    for _i267 in range(_size263):
+                        _elem268 = MethodStatistics()
+                        _elem268.read(iprot)
+                        self.requests.append(_elem268)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4040,15 +4059,15 @@ class RunEvent(object):
         if self.faults is not None:
             oprot.writeFieldBegin('faults', TType.LIST, 7)
             oprot.writeListBegin(TType.I64, len(self.faults))
-            for iter262 in self.faults:
-                oprot.writeI64(iter262)
+            for iter269 in self.faults:
+                oprot.writeI64(iter269)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.warnings is not None:
             oprot.writeFieldBegin('warnings', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.warnings))
-            for iter263 in self.warnings:
-                oprot.writeString(iter263.encode('utf-8') if sys.version_info[0] == 2 else iter263)
+            for iter270 in self.warnings:
+                oprot.writeString(iter270.encode('utf-8') if sys.version_info[0] == 2 else iter270)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.counted_ns is not None:
@@ -4058,8 +4077,8 @@ class RunEvent(object):
         if self.requests is not None:
             oprot.writeFieldBegin('requests', TType.LIST, 10)
             oprot.writeListBegin(TType.STRUCT, len(self.requests))
-            for iter264 in self.requests:
-                iter264.write(oprot)
+            for iter271 in self.requests:
+                iter271.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4113,11 +4132,11 @@ class RunRead(object):
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.events = []
-                    (_etype268, _size265) = iprot.readListBegin()
-                    for _i269 in range(_size265):
-                        _elem270 = RunEvent()
-                        _elem270.read(iprot)
-                        self.events.append(_elem270)
+                    (_etype275, _size272) = iprot.readListBegin()
+                    for _i276 in range(_size272):
+                        _elem277 = RunEvent()
+                        _elem277.read(iprot)
+                        self.events.append(_elem277)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4138,8 +4157,8 @@ class RunRead(object):
         if self.events is not None:
             oprot.writeFieldBegin('events', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.events))
-            for iter271 in self.events:
-                iter271.write(oprot)
+            for iter278 in self.events:
+                iter278.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4393,11 +4412,11 @@ class Injections(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.injections = []
-                    (_etype275, _size272) = iprot.readListBegin()
-                    for _i276 in range(_size272):
-                        _elem277 = Injection()
-                        _elem277.read(iprot)
-                        self.injections.append(_elem277)
+                    (_etype282, _size279) = iprot.readListBegin()
+                    for _i283 in range(_size279):
+                        _elem284 = Injection()
+                        _elem284.read(iprot)
+                        self.injections.append(_elem284)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4429,8 +4448,8 @@ class Injections(object):
         if self.injections is not None:
             oprot.writeFieldBegin('injections', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.injections))
-            for iter278 in self.injections:
-                iter278.write(oprot)
+            for iter285 in self.injections:
+                iter285.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.all is not None:
@@ -4597,10 +4616,10 @@ class Rotted(object):
             elif fid == 5:
                 if ftype == TType.LIST:
                     self.failed = []
-                    (_etype282, _size279) = iprot.readListBegin()
-                    for _i283 in range(_size279):
-                        _elem284 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                        self.failed.append(_elem284)
+                    (_etype289, _size286) = iprot.readListBegin()
+                    for _i290 in range(_size286):
+                        _elem291 = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                        self.failed.append(_elem291)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4633,8 +4652,8 @@ class Rotted(object):
         if self.failed is not None:
             oprot.writeFieldBegin('failed', TType.LIST, 5)
             oprot.writeListBegin(TType.STRING, len(self.failed))
-            for iter285 in self.failed:
-                oprot.writeString(iter285.encode('utf-8') if sys.version_info[0] == 2 else iter285)
+            for iter292 in self.failed:
+                oprot.writeString(iter292.encode('utf-8') if sys.version_info[0] == 2 else iter292)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
@@ -4770,11 +4789,11 @@ class UnsyncedFile(object):
             elif fid == 3:
                 if ftype == TType.LIST:
                     self.ranges = []
-                    (_etype289, _size286) = iprot.readListBegin()
-                    for _i290 in range(_size286):
-                        _elem291 = UnsyncedRange()
-                        _elem291.read(iprot)
-                        self.ranges.append(_elem291)
+                    (_etype296, _size293) = iprot.readListBegin()
+                    for _i297 in range(_size293):
+                        _elem298 = UnsyncedRange()
+                        _elem298.read(iprot)
+                        self.ranges.append(_elem298)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -4814,8 +4833,8 @@ class UnsyncedFile(object):
         if self.ranges is not None:
             oprot.writeFieldBegin('ranges', TType.LIST, 3)
             oprot.writeListBegin(TType.STRUCT, len(self.ranges))
-            for iter292 in self.ranges:
-                iter292.write(oprot)
+            for iter299 in self.ranges:
+                iter299.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.sizes is not None:
@@ -4961,22 +4980,22 @@ class Unsynced(object):
             if fid == 1:
                 if ftype == TType.LIST:
                     self.files = []
-                    (_etype296, _size293) = iprot.readListBegin()
-                    for _i297 in range(_size293):
-                        _elem298 = UnsyncedFile()
-                        _elem298.read(iprot)
-                        self.files.append(_elem298)
+                    (_etype303, _size300) = iprot.readListBegin()
+                    for _i304 in range(_size300):
+                        _elem305 = UnsyncedFile()
+                        _elem305.read(iprot)
+                        self.files.append(_elem305)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
             elif fid == 2:
                 if ftype == TType.LIST:
                     self.names = []
-                    (_etype302, _size299) = iprot.readListBegin()
-                    for _i303 in range(_size299):
-                        _elem304 = UnsyncedName()
-                        _elem304.read(iprot)
-                        self.names.append(_elem304)
+                    (_etype309, _size306) = iprot.readListBegin()
+                    for _i310 in range(_size306):
+                        _elem311 = UnsyncedName()
+                        _elem311.read(iprot)
+                        self.names.append(_elem311)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5008,10 +5027,10 @@ class Unsynced(object):
             elif fid == 8:
                 if ftype == TType.LIST:
                     self.foreign = []
-                    (_etype308, _size305) = iprot.readListBegin()
-                    for _i309 in range(_size305):
-                        _elem310 = iprot.readBinary()
-                        self.foreign.append(_elem310)
+                    (_etype315, _size312) = iprot.readListBegin()
+                    for _i316 in range(_size312):
+                        _elem317 = iprot.readBinary()
+                        self.foreign.append(_elem317)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5038,15 +5057,15 @@ class Unsynced(object):
         if self.files is not None:
             oprot.writeFieldBegin('files', TType.LIST, 1)
             oprot.writeListBegin(TType.STRUCT, len(self.files))
-            for iter311 in self.files:
-                iter311.write(oprot)
+            for iter318 in self.files:
+                iter318.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.names is not None:
             oprot.writeFieldBegin('names', TType.LIST, 2)
             oprot.writeListBegin(TType.STRUCT, len(self.names))
-            for iter312 in self.names:
-                iter312.write(oprot)
+            for iter319 in self.names:
+                iter319.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.left_out is not None:
@@ -5072,8 +5091,8 @@ class Unsynced(object):
         if self.foreign is not None:
             oprot.writeFieldBegin('foreign', TType.LIST, 8)
             oprot.writeListBegin(TType.STRING, len(self.foreign))
-            for iter313 in self.foreign:
-                oprot.writeBinary(iter313)
+            for iter320 in self.foreign:
+                oprot.writeBinary(iter320)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.cuts is not None:
@@ -5467,10 +5486,10 @@ class PowerLoss(object):
             elif fid == 7:
                 if ftype == TType.LIST:
                     self.killed = []
-                    (_etype317, _size314) = iprot.readListBegin()
-                    for _i318 in range(_size314):
-                        _elem319 = iprot.readI64()
-                        self.killed.append(_elem319)
+                    (_etype324, _size321) = iprot.readListBegin()
+                    for _i325 in range(_size321):
+                        _elem326 = iprot.readI64()
+                        self.killed.append(_elem326)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -5521,8 +5540,8 @@ class PowerLoss(object):
         if self.killed is not None:
             oprot.writeFieldBegin('killed', TType.LIST, 7)
             oprot.writeListBegin(TType.I64, len(self.killed))
-            for iter320 in self.killed:
-                oprot.writeI64(iter320)
+            for iter327 in self.killed:
+                oprot.writeI64(iter327)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.off is not None:
@@ -5631,6 +5650,7 @@ Cleared.thrift_spec = (
     (3, TType.LIST, 'taken', (TType.STRUCT, [Taken, None], False), None, ),  # 3
     (4, TType.STRING, 'scenario', 'UTF8', None, ),  # 4
     (5, TType.STRING, 'power', 'UTF8', None, ),  # 5
+    (6, TType.LIST, 'warnings', (TType.STRING, 'UTF8', False), None, ),  # 6
 )
 all_structs.append(Param)
 Param.thrift_spec = (

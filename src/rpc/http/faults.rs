@@ -93,7 +93,7 @@ fn clear(asked: &Asked<'_>, what: &[String]) -> Result<Answer, Refused> {
         ..refusal.into()
     })?;
     let named = (!what.is_empty()).then_some(what);
-    Ok(Answer::object(objects::cleared(named, Some(&cleared)), &[]))
+    Ok(Answer::object(objects::cleared(named, Some(&cleared)), &cleared.warnings))
 }
 
 /// `?fired=N` or `?held=N`, and `&timeout=10s`.
