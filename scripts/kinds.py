@@ -81,7 +81,7 @@ class Kind:
 
 def options_of(markdown):
     """The options of every kind: the last table of the reference."""
-    table = markdown.split("## Options of every kind", 1)[1]
+    table = markdown.split("## Options\n", 1)[1]
     rows = re.findall(r"^\| (`.*?) \| `(\w+)` \| (.*) \|$", table, re.MULTILINE)
     assert len(rows) > 10, "no options found in `slowfs kinds --markdown`"
     for typed, name, about in rows:

@@ -8,6 +8,7 @@ use super::{kinds as shown, measured};
 use crate::fault::distributions::file_named;
 use crate::fault::kinds::{KINDS, Kind};
 use crate::fault::name::Name;
+use crate::fault::takes;
 use crate::fault::words::{
     self, EffectWords, FaultOption, FaultWords, OPTIONS, Param, ParamType, Value, ValueError,
 };
@@ -33,7 +34,16 @@ fn command(kind: &'static dyn Kind) -> Command {
         .args([regex(), glob(), below()])
         .args(options(kind).map(option))
         .args([and(), name(), add()]);
+    let hiding = |command: Command, id: &str| command.mut_arg(id, |arg| arg.hide(true));
+    let own = refused_options(kind).fold(own, hiding);
     Target::augment_args(own).about(kind.about())
+}
+
+/// The ids of the options that help leaves out, because the kind refuses them by name.
+fn refused_options(kind: &dyn Kind) -> impl Iterator<Item = &'static str> {
+    let own = options(kind).map(|option| (option.word, option.param.name));
+    let all = own.chain([("and", "and")]);
+    all.filter(move |(word, _)| takes::refuses(kind, word).is_some()).map(|(_, id)| id)
 }
 
 /// What the kind means, and examples.
@@ -229,6 +239,30 @@ mod tests {
             assert_eq!(typed(&format!("slowfs {line}")).fault, expected, "{line}");
         }
         assert!(typed("slowfs kill -m read --add").add);
+    }
+
+    #[test]
+    fn help_leaves_out_what_is_always_refused() {
+        let help = |kind: &str| {
+            let kind = kinds::find(kind).unwrap();
+            super::command(kind).render_long_help().to_string()
+        };
+        for (kind, left_out, shown) in [
+            (
+                "throttle",
+                &["--probability", "--after", "--nth", "--count", "--stable", "--ramp", "--and"][..],
+                &["--starts", "--for", "--on-for", "--size", "--name"][..],
+            ),
+            ("shutdown", &["--starts", "--for", "--on-for", "--random", "--count"], &["--after"]),
+            ("hang", &["--ramp"], &["--count", "--on-for", "--and"]),
+            ("delay", &[], &["--ramp", "--probability", "--range", "--and"]),
+            ("lying-sync", &["--range", "--size", "--flags"], &["--uid"]),
+        ] {
+            let text = help(kind);
+            let has = |option: &&str| text.split_whitespace().any(|word| word == *option);
+            assert!(!left_out.iter().any(has), "{kind}: {text}");
+            assert!(shown.iter().all(has), "{kind}: {text}");
+        }
     }
 
     proptest! {

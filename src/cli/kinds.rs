@@ -9,6 +9,7 @@ use super::values::KindArg;
 use crate::fault::distributions::{DISTRIBUTIONS, Form};
 use crate::fault::kinds::{KINDS, Kind};
 use crate::fault::suggest::closest;
+use crate::fault::takes;
 use crate::fault::words::{OPTIONS, Param, ParamType};
 use crate::ops::MethodSet;
 use crate::rpc::KindInfo;
@@ -110,10 +111,22 @@ fn distributions() -> String {
 /// Beside what it may stand, and where: `Class time; on every method.`
 fn place(kind: &dyn Kind) -> String {
     let reach = kind.reach();
-    let all = reach == MethodSet::ALL;
-    let on = if all { "every method".to_owned() } else { reach.names().join(", ") };
+    let left = MethodSet::ALL.minus(reach).names();
+    let on = match left.len() {
+        0 => "every method".to_owned(),
+        1..=FEW => format!("every method but {}", left.join(", ")),
+        _ => reach.names().join(", "),
+    };
+    let on = match kind.params().iter().find(|param| param.of == ParamType::Methods) {
+        Some(param) if param.required => "the methods that it names".to_owned(),
+        Some(param) => format!("{on}; with `--{}` on those methods, too", param.word()),
+        None => on,
+    };
     format!("Class {}; on {on}.", kind.class().name())
 }
+
+/// How many methods are rather told by those that are left out.
+const FEW: usize = 5;
 
 /// A parameter as it is typed: `TIME`, `--unit SIZE`.
 fn spelled(param: &Param) -> String {
@@ -155,21 +168,76 @@ fn distribution_rows() -> String {
 }
 
 fn options() -> String {
-    let mut text = "\n## Options of every kind\n\n| option | in Thrift and JSON | meaning |\n\
-                    |---|---|---|\n"
-        .to_owned();
+    let mut text =
+        "\n## Options\n\n| option | in Thrift and JSON | meaning |\n|---|---|---|\n".to_owned();
     for option in OPTIONS {
         let short = option.short.map(|letter| format!("`-{letter}`, ")).unwrap_or_default();
         let typed = option.param.of.typed(option.word).replace('|', "\\|");
         let (name, about) = (option.param.name, option.param.about);
         let _ = writeln!(text, "| {short}`{typed}` | `{name}` | {about} |");
     }
-    text
+    text + "\n" + &refusals()
+}
+
+/// Which kinds refuse which options, a line for each group of options.
+fn refusals() -> String {
+    let mut groups: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
+    for word in OPTIONS.iter().map(|option| option.word).chain(["and"]) {
+        let refusing = KINDS.iter().filter(|kind| takes::refuses(**kind, word).is_some());
+        let by: Vec<_> = refusing.map(|kind| kind.name()).collect();
+        match groups.iter_mut().find(|(_, kinds)| *kinds == by) {
+            _ if by.is_empty() => {}
+            Some((words, _)) => words.push(word),
+            None => groups.push((vec![word], by)),
+        }
+    }
+    let line = |(words, by): (Vec<&str>, Vec<&str>)| {
+        let words: Vec<_> = words.iter().map(|word| format!("`--{word}`")).collect();
+        let names = KINDS.iter().map(|kind| kind.name());
+        let others: Vec<_> = names.filter(|name| !by.contains(name)).collect();
+        let told = match others.len() <= FEW {
+            true => format!("only {}", others.join(", ")),
+            false => format!("not {}", by.join(", ")),
+        };
+        format!("- {}: {told}\n", words.join(", "))
+    };
+    let lines: String = groups.into_iter().map(line).collect();
+    format!("Some kinds refuse some of these, and `--and`:\n\n{lines}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::words::{Args, FaultWords, line};
+    use crate::ops::Method;
+
+    /// What stands in the reference is what the program accepts.
+    #[test]
+    fn a_kind_can_be_set_where_its_place_says_and_nowhere_else() {
+        for kind in KINDS {
+            let place = place(*kind);
+            let (_, on) = place.trim_end_matches('.').split_once("; on ").unwrap();
+            // Which may be more is up to the values.
+            let on = on.split("; with").next().unwrap();
+            let (all_but, named) = match on.strip_prefix("every method") {
+                Some(left) => (true, left.strip_prefix(" but ").unwrap_or_default()),
+                None => (false, on),
+            };
+            let named: Vec<_> = named.split(", ").collect();
+            if named == ["the methods that it names"] {
+                continue;
+            }
+            let example = kind.details().lines().find_map(|l| l.strip_prefix("    slowfs "));
+            let words = line(example.unwrap()).unwrap().0;
+            for method in Method::all() {
+                let methods = vec![method.name().to_owned()];
+                let options = Args::new();
+                let fault = FaultWords { methods, options, ..words.clone() }.fault();
+                let is_told = named.contains(&method.name()) != all_but;
+                assert_eq!(fault.is_ok(), is_told, "{}: {}: {fault:?}", kind.name(), method.name());
+            }
+        }
+    }
 
     #[test]
     fn every_kind_and_option_is_in_the_reference() {

@@ -136,9 +136,9 @@ pub(super) fn command(word: &str) -> Option<&'static str> {
     COMMANDS.iter().find(|(words, _)| known(words)).map(|(_, meant)| *meant)
 }
 
-/// What to write in the place of an option that this command does not have.
+/// What to write in the place of an option that this command does not have. What it refuses is hidden.
 pub(super) fn option(word: &str, of: &Command) -> Option<&'static str> {
-    let has = |id: &str| of.get_arguments().any(|arg| arg.get_id() == id);
+    let has = |id: &str| of.get_arguments().any(|arg| arg.get_id() == id && !arg.is_hide_set());
     let meant = OPTIONS.iter().filter(|(words, _)| words.contains(&word));
     let mut meant = meant.flat_map(|(_, meant)| *meant);
     meant.find(|(id, _)| has(id)).map(|(_, written)| *written)
@@ -183,5 +183,7 @@ mod tests {
         assert_eq!(of("--port", "list"), Some("--addr HOST:PORT"));
         assert_eq!(of("--delay", "hang"), Some("--and 'delay 300ms'"));
         assert_eq!(of("--kill", "list"), None);
+        assert_eq!(of("--times", "hang"), Some("--count N"));
+        assert_eq!(of("--times", "throttle"), None, "it takes no --count");
     }
 }

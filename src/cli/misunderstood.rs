@@ -176,7 +176,8 @@ impl Line<'_> {
         if let Some(meant) = meant::option(wrong, command) {
             return format!("{no}; write {meant}");
         }
-        let longs = command.get_arguments().filter_map(|arg| arg.get_long());
+        let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+        let longs = shown.filter_map(|arg| arg.get_long());
         match closest(wrong.trim_start_matches('-'), longs) {
             Some(near) if !short => format!("{no}; did you mean --{near}?"),
             _ if self.is_value(&typed, command) => {

@@ -309,11 +309,7 @@ mod tests {
                 let long = argument.get_long().map(|long| format!("`--{long}"));
                 let short = argument.get_short().map(|short| format!("`-{short}"));
                 let spelled = [long, short].into_iter().flatten();
-                let shared = [
-                    "Options of every control command",
-                    "Options of a fault",
-                    "Options of every kind",
-                ];
+                let shared = ["Options of every control command", "Options of a fault", "Options"];
                 let places: Vec<_> = [text].into_iter().chain(shared.map(section)).collect();
                 for option in spelled.filter(|o| o != "`--help" && o != "`-h") {
                     let ends = [" ", "`"].map(|end| format!("{option}{end}"));

@@ -66,6 +66,7 @@ pub(crate) mod suggest;
 mod swapped;
 mod table;
 mod taken;
+pub(crate) mod takes;
 mod term;
 #[cfg(test)]
 mod testing;

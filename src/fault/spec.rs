@@ -8,6 +8,7 @@ use super::error::SpecError;
 use super::kinds::{Class, Effect, Kind};
 use super::name::Name;
 use super::scope::{Filters, Scope, with_bytes, with_flags};
+use super::takes;
 use super::term::Term;
 use super::words::Pattern;
 use crate::ops::MethodSet;
@@ -255,43 +256,42 @@ impl Fault {
         Ok(())
     }
 
-    /// A condition takes all that it matches, a latch stays until it is cleared; what holds nothing for a
-    /// time does not grow.
+    /// What none of its kinds takes, and what does not go together.
     fn check_options(&self) -> Result<(), SpecError> {
-        let mut kinds = self.effects.iter().map(|effect| effect.kind());
-        if let (Some(_), Some(first)) = (self.term.ramp, self.effects.first())
-            && !kinds.any(|kind| kind.can_grow())
-        {
-            let (kind, why) = (first.kind().name(), "only a delay can grow");
-            return Err(SpecError::Option { kind, option: "ramp", why });
+        let kinds = || self.effects.iter().map(|effect| effect.kind());
+        for option in self.given() {
+            let refuses = |kind: &'static dyn Kind| Some((kind, takes::refuses(kind, option)?));
+            let mut refused = kinds().map(refuses);
+            if let Some(Some((kind, why))) = refused.next()
+                && refused.all(|refused| refused.is_some())
+            {
+                return Err(SpecError::Option { kind: kind.name(), option, why });
+            }
         }
-        let Chance { probability, after, nth, count, stable } = self.chance;
+        let Chance { after, nth, count, stable, .. } = self.chance;
         if stable && (after > 0 || nth.is_some() || count.is_some()) {
             let why = "stable excludes after, nth and count: it draws by place, and which of several \
                        threads comes first is chance";
             return Err(SpecError::Together(why.to_owned()));
         }
-        let Some(class) = self.standing() else { return Ok(()) };
-        let Term { starts, lasts, phases, ramp: _ } = self.term;
-        let refuse = |option| {
-            let kind = self.effects.first().map_or("", |effect| effect.kind().name());
-            let why = match class {
-                Class::Latch => "it stays until it is cleared",
-                _ => "it concerns all that it matches",
-            };
-            Err(SpecError::Option { kind, option, why })
-        };
-        match () {
-            () if probability != Chance::default().probability => refuse("probability"),
-            () if count.is_some() => refuse("count"),
-            () if nth.is_some() => refuse("nth"),
-            () if stable => refuse("stable"),
-            () if after > 0 && class == Class::Condition => refuse("after"),
-            () if class == Class::Condition => Ok(()),
-            () if !starts.is_zero() => refuse("starts"),
-            () if lasts.is_some() => refuse("for"),
-            () if phases.is_some() => refuse("on-for"),
-            () => Ok(()),
-        }
+        Ok(())
+    }
+
+    /// The options that are not at their defaults, by their words; filters are judged by the methods.
+    fn given(&self) -> impl Iterator<Item = &'static str> {
+        let Chance { probability, after, nth, count, stable } = self.chance;
+        let Term { starts, lasts, phases, ramp } = self.term;
+        let all = [
+            ("ramp", ramp.is_some()),
+            ("probability", probability != Chance::default().probability),
+            ("count", count.is_some()),
+            ("nth", nth.is_some()),
+            ("stable", stable),
+            ("after", after > 0),
+            ("starts", !starts.is_zero()),
+            ("for", lasts.is_some()),
+            ("on-for", phases.is_some()),
+        ];
+        all.into_iter().filter(|(_, is_given)| *is_given).map(|(option, _)| option)
     }
 }

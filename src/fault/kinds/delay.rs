@@ -48,8 +48,8 @@ impl Kind for Delay {
          do not wait. Clearing the fault releases it at once. With `--when after` the operation \
          runs at once, and its answer waits: done, but late.\n\
          \n\
-         A distribution is drawn again for each operation. No delay is longer than an hour; \
-         `,max=TIME` after a distribution sets another maximum.\n\
+         A distribution is drawn again for each operation. What is drawn is at most an hour long; \
+         `,max=TIME` after the distribution sets another maximum. A TIME may be longer.\n\
          \n    slowfs delay 300ms -m fsync,fdatasync -r '.*/wal/.*'\
          \n    slowfs delay lognormal:p50=5ms,p99=80ms -m write,fsync\
          \n    slowfs delay pareto:1ms,0.9,max=2s -m read\

@@ -47,9 +47,7 @@ pub(super) struct Latch {
     kind: &'static dyn Kind,
     at: Option<MethodSet>,
     errno: Errno,
-    /// The methods some of whose operations it answers.
-    reach: MethodSet,
-    /// Which.
+    /// Which of the operations that its kind reaches it answers.
     fails: fn(&Operation<'_>) -> bool,
 }
 
@@ -58,10 +56,10 @@ impl Latch {
     pub(super) fn new(
         kind: &'static dyn Kind,
         args: &Args,
-        (errno, reach): (Errno, MethodSet),
+        errno: Errno,
         fails: fn(&Operation<'_>) -> bool,
     ) -> Latch {
-        Latch { kind, at: at_of(args), errno, reach, fails }
+        Latch { kind, at: at_of(args), errno, fails }
     }
 }
 
@@ -82,7 +80,7 @@ impl Effect for Latch {
     }
 
     fn reach(&self) -> MethodSet {
-        self.at.map_or(self.reach, |at| at.union(self.reach))
+        self.kind.reach().union(self.at.unwrap_or_default())
     }
 
     fn sets_in_at(&self) -> Option<MethodSet> {

@@ -132,7 +132,7 @@ pub trait Kind: Sync {
     /// Beside what it may stand.
     fn class(&self) -> Class;
 
-    /// The methods on which it makes sense; others are refused.
+    /// The methods on which it makes sense, whatever its values; most refuse others.
     fn reach(&self) -> MethodSet {
         MethodSet::ALL
     }
@@ -207,7 +207,8 @@ pub trait Effect: fmt::Debug + Send + Sync {
     /// Its values: [`Kind::make`] makes the same of them.
     fn args(&self) -> Args;
 
-    /// The methods on which it makes sense: those of its kind, or fewer.
+    /// The methods on which it makes sense: those of its kind, or fewer; of a latch, those at which it sets
+    /// in, too.
     fn reach(&self) -> MethodSet {
         self.kind().reach()
     }

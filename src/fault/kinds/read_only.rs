@@ -40,6 +40,13 @@ impl Kind for ReadOnly {
         Class::Latch
     }
 
+    /// Of a copy only the target changes: that consults `write`, and its source `copy_file_range` too.
+    fn reach(&self) -> MethodSet {
+        let changing = Call::all().filter(|call| changes(*call) || *call == Call::Open);
+        let changing = changing.filter(|call| *call != Call::CopyTo);
+        changing.fold(MethodSet::EMPTY, |set, call| set.union(call.methods()))
+    }
+
     fn answers(&self) -> bool {
         true
     }
@@ -49,11 +56,7 @@ impl Kind for ReadOnly {
     }
 
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
-        // Of a copy only the target changes: that consults `write`, and its source `copy_file_range` too.
-        let changing = Call::all().filter(|call| changes(*call) || *call == Call::Open);
-        let changing = changing.filter(|call| *call != Call::CopyTo);
-        let reach = changing.fold(MethodSet::EMPTY, |set, call| set.union(call.methods()));
-        Ok(Box::new(Latch::new(&ReadOnly, args, (Errno::EROFS, reach), fails)))
+        Ok(Box::new(Latch::new(&ReadOnly, args, Errno::EROFS, fails)))
     }
 }
 

@@ -39,6 +39,11 @@ impl Kind for Shutdown {
         Class::Latch
     }
 
+    fn reach(&self) -> MethodSet {
+        let failing = Call::all().filter(|call| !closes(*call));
+        failing.fold(MethodSet::EMPTY, |set, call| set.union(call.methods()))
+    }
+
     fn answers(&self) -> bool {
         true
     }
@@ -48,8 +53,6 @@ impl Kind for Shutdown {
     }
 
     fn make(&self, args: &Args) -> Result<Box<dyn Effect>, SpecError> {
-        let failing = Call::all().filter(|call| !closes(*call));
-        let reach = failing.fold(MethodSet::EMPTY, |set, call| set.union(call.methods()));
-        Ok(Box::new(Latch::new(&Shutdown, args, (Errno::EIO, reach), |op| !closes(op.call))))
+        Ok(Box::new(Latch::new(&Shutdown, args, Errno::EIO, |op| !closes(op.call))))
     }
 }
