@@ -273,7 +273,7 @@ for why, fault in [
      Fault(methods=['fsync'], effects=[Effect('delay', {'time': Value()})])),
     ('time: give exactly one of whole, share, flag, text, texts',
      Fault(methods=['fsync'], effects=[Effect('delay', {'time': Value(whole=1, text='1s')})])),
-    ('a fault has no cuont; did you mean count?',
+    ('there is no option cuont; did you mean count?',
      Fault(methods=['fsync'], effects=hang, options={'cuont': Value(whole=1)})),
     ('a fault: count: 0: it must be 1 at least',
      Fault(methods=['fsync'], effects=hang, options={'count': Value(whole=0)})),

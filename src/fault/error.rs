@@ -56,10 +56,18 @@ pub enum SpecError {
         /// The kind that was probably meant.
         near: Option<String>,
     },
-    /// A parameter or an option that does not exist.
+    /// An option that does not exist.
+    #[error("there is no option {}{}", shown(name), clause(instead.as_deref()))]
+    UnknownOption {
+        /// The word.
+        name: String,
+        /// What to write in its place, if that can be told.
+        instead: Option<String>,
+    },
+    /// A parameter that does not exist.
     #[error("{of} has no {}{}", shown(name), hint(near.as_deref()))]
     UnknownParam {
-        /// The kind, or "a fault".
+        /// The kind.
         of: String,
         /// The word.
         name: String,

@@ -66,7 +66,10 @@ impl Wire for Args {
             let fields = of.take(value, "a map of values", value.as_fields())?;
             let value = decode(fields);
             let value = value.map_err(|why| BadField::Value { name: printable(&name), why })?;
-            args.insert(&name, value);
+            if args.insert(&name, value).is_some() {
+                let why = "it is given twice";
+                return Err(BadField::Value { name: printable(&name), why });
+            }
         }
         Ok(args)
     }
@@ -150,6 +153,7 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Record;
     use super::*;
 
     #[test]
@@ -170,6 +174,14 @@ mod tests {
         assert!(decode(&Fields::default().with(6, Value::I64(1))).is_err());
         let wrong = decode(&Fields::default().with(1, Value::Bool(true)));
         assert_eq!(wrong, Err("whole must be an integer"));
+    }
+
+    #[test]
+    fn a_name_stands_once_in_a_map() {
+        let entry = |n| (Value::text("count"), Value::Struct(encode(&words::Value::Whole(n))));
+        let options = Value::Map(TType::String, TType::Struct, vec![entry(1), entry(2)]);
+        let refused = words::FaultWords::decode(&Fields::default().with(3, options));
+        assert_eq!(refused.unwrap_err().to_string(), "count: it is given twice");
     }
 
     #[test]

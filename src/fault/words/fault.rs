@@ -102,7 +102,7 @@ impl FaultWords {
         let pattern = Pattern::new(&self.pattern)?;
         let mut fault = Fault::on(self.methods(&effects)?)?.with_pattern(pattern);
         for (name, value) in &self.options {
-            let option = FaultOption::find(name)?;
+            let option = FaultOption::named(name)?;
             if let Some(kind) =
                 effects.iter().map(|effect| effect.kind()).find(|k| option.is_of(*k))
             {

@@ -128,7 +128,7 @@ mod tests {
             ("clear fsync", "no kind of fault is called clear"),
             ("hang -m read --addr", "addr has no value"),
             ("hang -m read --addr a --addr b", "addr is given twice"),
-            ("hang -m read --json", "no json"),
+            ("hang -m read --json", "no option --json"),
         ] {
             let told = set_by(line).unwrap_err().to_string();
             assert!(told.contains(why), "{line}: {told}");

@@ -129,7 +129,7 @@ impl FaultWords {
             words.push(format!("-r {}", quoted(&self.pattern)));
         }
         for (name, value) in &self.options {
-            if let Ok(option) = FaultOption::find(name) {
+            if let Ok(option) = FaultOption::named(name) {
                 words.extend(typed(option.word, option.param.of, value));
             }
         }
@@ -240,9 +240,10 @@ impl Reader {
             "regex" => self.fault.pattern = self.value(name, value)?,
             "glob" => self.fault.pattern = glob::regex(&self.value(name, value)?)?,
             "below" => self.fault.pattern = glob::below(&self.value(name, value)?),
+            "name" if self.fault.name.is_some() => return Err(twice(name)),
             "name" => self.fault.name = Some(self.value(name, value)?),
             _ => {
-                let option = FaultOption::find(name)?;
+                let option = FaultOption::typed(name)?;
                 let value = option.param.of.read(&self.value_of(option.param.of, name, value)?);
                 let value = value.map_err(|why| SpecError::Line(format!("--{name}: {why}")))?;
                 if self.fault.options.insert(option.param.name, value).is_some() {
@@ -377,7 +378,8 @@ mod tests {
         assert!(refusal("error ENOSYS -m write").contains("EOPNOTSUPP"));
         assert!(refusal("kill -m write --count 0").contains("1 at least"));
         assert!(refusal("kill -m write -p 50").contains("50%"));
-        assert!(refusal("kill -m write --cuont 5").contains("did you mean count?"));
+        assert!(refusal("kill -m write --cuont 5").contains("did you mean --count?"));
+        assert!(refusal("kill -m write --name a --name b").contains("name is given twice"));
         assert!(refusal("kill -m write --and kill").contains("kill once"));
         assert!(refusal("kill -m write --name kill").contains("kind of fault"));
         assert!(refusal("kill -m write --on-for 1s").contains("together"));

@@ -129,18 +129,39 @@ pub(crate) static OPTIONS: &[FaultOption] = &[
 ];
 
 impl FaultOption {
-    /// The option of that name, or of that long word.
+    /// The option of that name in Thrift and JSON.
+    ///
+    /// # Errors
+    /// There is none; what to write is said.
+    pub(crate) fn named(name: &str) -> Result<&'static FaultOption, SpecError> {
+        OPTIONS.iter().find(|option| option.param.name == name).ok_or_else(|| {
+            let instead = match name {
+                "name" | "methods" | "pattern" => {
+                    Some("it is a field of the fault itself".to_owned())
+                }
+                _ => FaultOption::near(name).map(|near| near.param.name).map(did_you_mean),
+            };
+            SpecError::UnknownOption { name: shortened(name), instead }
+        })
+    }
+
+    /// The option of that long word on the command line.
     ///
     /// # Errors
     /// There is none; the nearest is named.
-    pub(crate) fn find(name: &str) -> Result<&'static FaultOption, SpecError> {
-        let found = OPTIONS.iter().find(|option| option.param.name == name || option.word == name);
-        found.ok_or_else(|| SpecError::UnknownParam {
-            of: "a fault".to_owned(),
-            name: name.chars().take(40).collect(),
-            near: closest(name, OPTIONS.iter().flat_map(|option| [option.word, option.param.name]))
-                .map(str::to_owned),
+    pub(crate) fn typed(word: &str) -> Result<&'static FaultOption, SpecError> {
+        OPTIONS.iter().find(|option| option.word == word).ok_or_else(|| {
+            let near = FaultOption::near(word).map(|near| format!("--{}", near.word));
+            let instead = near.as_deref().map(did_you_mean);
+            SpecError::UnknownOption { name: format!("--{}", shortened(word)), instead }
         })
+    }
+
+    /// The one that a word may mean, in whichever way it is written.
+    fn near(word: &str) -> Option<&'static FaultOption> {
+        let ways = || OPTIONS.iter().flat_map(|option| [option.word, option.param.name]);
+        let near = closest(word, ways())?;
+        OPTIONS.iter().find(|option| [option.word, option.param.name].contains(&near))
     }
 
     /// Whether the kind has it as a value of its own, which then is meant.
@@ -194,6 +215,15 @@ const fn filter(place: usize) -> FaultOption {
     }
 }
 
+fn did_you_mean(near: &str) -> String {
+    format!("did you mean {near}?")
+}
+
+/// It may come from the network.
+fn shortened(word: &str) -> String {
+    word.chars().take(40).collect()
+}
+
 fn natural(value: &Value) -> u64 {
     match value {
         Value::Whole(n) => n.unsigned_abs(),
@@ -220,7 +250,7 @@ mod tests {
 
     #[test]
     fn every_filter_is_an_option_and_each_is_explained_once() {
-        assert!(FILTERS.iter().all(|filter| FaultOption::find(filter.param.name).is_ok()));
+        assert!(FILTERS.iter().all(|filter| FaultOption::named(filter.param.name).is_ok()));
         for (place, option) in OPTIONS.iter().enumerate() {
             assert!(!option.param.about.is_empty(), "{}", option.param.name);
             let word = |c: char| c.is_ascii_lowercase() || c == '-';
@@ -228,7 +258,31 @@ mod tests {
             let mut earlier = OPTIONS.iter().take(place);
             assert!(earlier.all(|e| e.param.name != option.param.name && e.word != option.word));
         }
-        let unknown = FaultOption::find("probabilty").err().unwrap().to_string();
-        assert!(unknown.contains("did you mean probability?"), "{unknown}");
+    }
+
+    /// One that is known by two names could be given twice.
+    #[test]
+    fn an_option_has_one_name_in_a_line_and_one_in_data() {
+        let named = |name| FaultOption::named(name).map(|option| option.param.name);
+        let typed = |word| FaultOption::typed(word).map(|option| option.word);
+        for option in OPTIONS {
+            let FaultOption { param, word, .. } = option;
+            assert_eq!((named(param.name), typed(word)), (Ok(param.name), Ok(*word)));
+            if param.name != *word {
+                let told = named(word).unwrap_err().to_string();
+                assert_eq!(
+                    told,
+                    format!("there is no option {word}; did you mean {}?", param.name)
+                );
+                let told = typed(param.name).unwrap_err().to_string();
+                let expected =
+                    format!("there is no option --{}; did you mean --{word}?", param.name);
+                assert_eq!(told, expected);
+            }
+        }
+        let unknown = named("probabilty").unwrap_err().to_string();
+        assert!(unknown.ends_with("did you mean probability?"), "{unknown}");
+        let field = named("name").unwrap_err().to_string();
+        assert_eq!(field, "there is no option name; it is a field of the fault itself");
     }
 }

@@ -1,6 +1,5 @@
 //! Why a fault cannot be, as who has typed it reads. No locks.
 
-use super::option::FaultOption;
 use crate::fault::error::SpecError;
 use crate::fault::kinds;
 
@@ -18,12 +17,6 @@ pub(crate) fn refused(why: &SpecError, methods: &[String]) -> String {
         SpecError::Missing { kind, param, about } => {
             let what = written(kind, param).map(|option| format!("{option}, ")).unwrap_or_default();
             format!("{kind} needs {what}{about}")
-        }
-        SpecError::UnknownParam { name, near, .. } => {
-            let near =
-                near.as_deref().map(|near| FaultOption::find(near).map_or(near, |of| of.word));
-            let near = near.map(|near| format!("; did you mean --{near}?")).unwrap_or_default();
-            format!("there is no option --{name}{near}")
         }
         SpecError::Option { kind, option, why } => format!("{kind} takes no --{option}: {why}"),
         _ => why.to_string(),

@@ -112,9 +112,10 @@ const faultLine = (fault) => {
   if (fault.methods.length) words.push(`-m ${fault.methods.join(",")}`);
   if (fault.pattern) words.push(`-r ${quoted(fault.pattern)}`);
   for (const [name, value] of Object.entries(fault.options)) {
-    const times = ["starts", "for", "on_for", "off_for"];
+    const times = ["starts", "lasts", "on_for", "off_for"];
     const takes = name === "probability" ? "share" : times.includes(name) ? "time" : "";
-    words.push(value === true ? `--${dashed(name)}` : `--${dashed(name)} ${quoted(typed(value, takes))}`);
+    const word = name === "lasts" ? "for" : dashed(name);
+    words.push(value === true ? `--${word}` : `--${word} ${quoted(typed(value, takes))}`);
   }
   return words.join(" ");
 };
