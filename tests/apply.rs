@@ -104,6 +104,24 @@ fn it_says_what_is_set_changed_unchanged_and_cleared() {
     assert_eq!(ok(&mount, &["list", "--commands"]), "# no faults\n");
 }
 
+/// An empty file is what a command leaves that was to write it and failed.
+#[test]
+fn an_empty_file_prunes_nothing() {
+    let mount = Mount::new();
+    let _clear = mount.clear_on_drop();
+    ok(&mount, &["delay", "1us", "-m", "mkdir"]);
+    let empty = file(&mount, "\n");
+    let refused = run(&mount, &["apply", "--prune", "-f", &empty]);
+    let text = text_of(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{text}");
+    assert!(text.contains(&format!("{empty} is empty, and --prune would clear")), "{text}");
+    assert_eq!(ok(&mount, &["list", "--commands"]).lines().count(), 1);
+    // Without it nothing is cleared, and what `list --commands` says of no faults is meant.
+    ok(&mount, &["apply", "-f", &empty]);
+    let told = ok(&mount, &["apply", "--prune", "-f", &file(&mount, "# no faults\n")]);
+    assert!(told.contains("cleared, as"), "{told}");
+}
+
 #[test]
 fn a_wrong_line_is_named_and_nothing_is_set() {
     let mount = Mount::new();

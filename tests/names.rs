@@ -253,6 +253,7 @@ fn a_fault_is_waited_for() {
     thread::scope(|scope| {
         let removing = scope.spawn(|| fs::remove_dir(&dir));
         ok(&mount, &["wait", "hangs", "--held", "1"]);
+        assert_eq!(ok(&mount, &["wait", "hangs", "--fired", "1"]), "fault hangs has fired once\n");
         mount.clear();
         removing.join().unwrap().unwrap();
     });

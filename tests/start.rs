@@ -191,6 +191,20 @@ fn an_ordinary_user_without_the_helper_is_told_of_it() {
     assert_refused(&output, 1, &["fusermount3", "fuse3"], &s.path().join("mnt"));
 }
 
+/// The helper says no more than that it cannot.
+#[test]
+fn an_ordinary_user_without_the_device_is_told_what_says_more() {
+    let s = scratch();
+    fs::set_permissions(s.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    copy_program(&s.path().join("slowfs"));
+    let script = "chown 65534:65534 raw mnt && mount -t tmpfs none /dev && \
+                  exec setpriv --reuid 65534 --regid 65534 --clear-groups \
+                  ./slowfs mount mnt --subdir raw --listen none";
+    let mut command = Command::new("unshare");
+    let output = command.args(["-m", "sh", "-c", script]).current_dir(s.path()).output().unwrap();
+    assert_refused(&output, 1, &["fusermount3: ", "`slowfs doctor`"], &s.path().join("mnt"));
+}
+
 #[test]
 fn usage_errors_end_with_two_and_a_suggestion() {
     let s = scratch();

@@ -179,7 +179,7 @@ fn two_faults_of_one_name_are_refused() {
     mount.arg("mount").arg(scratch.path()).args(["--listen", "none"]);
     mount.args(["--fault", "kill -m read --name a", "--fault", "kill -m write --name a"]);
     let output = mount.output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", text_of(&output));
     assert!(text_of(&output).contains("two faults are called a"), "{}", text_of(&output));
     let mount = Mount::new();
     let named = |method: &str| slowfs::fault::FaultWords {
@@ -408,6 +408,20 @@ fn a_wrong_value_is_told_in_our_own_words() {
         (&["corrupt", "flip", "-m", "write", "--stable", "--count", "1"], "stable excludes"),
         (&["throttle", "--iops", "5", "--stable"], "throttle takes no --stable"),
         (&["throttle", "-m", "write"], "--iops"),
+        (
+            &["list", "--commands", "/mnt/a"],
+            "/mnt/a is no fault; a mount is named before all other arguments, or by --mount: write `slowfs list \
+             /mnt/a --commands`",
+        ),
+        (&["clear", "fsync", "./a"], "write `slowfs clear ./a fsync`"),
+        (&["hang", "-m", "read", "--name", "all"], "it stands for every method"),
+        (
+            &["power-cut", "--stay-off"],
+            "--now is missing, as in `slowfs power-cut --now --keep random`",
+        ),
+        (&["wait"], " are missing, as in"),
+        (&["mount", "raw", "mnt", "--images", "dir"], "--track-unsynced --images /images`"),
+        (&["mount", "raw", "mnt", "--http", "9464"], "--http-token token`"),
     ] {
         let output = slowfs().args(words).output().unwrap();
         let text = text_of(&output);
@@ -425,4 +439,15 @@ fn sizes_are_read_alike_everywhere() {
     assert_eq!(listed, "error EIO -m write --range 4KiB..1MiB --size 0..2GiB");
     let held = errno_of(fs::write(mount.mnt().join("f"), [0; 5000]));
     assert_eq!(held, libc::EIO);
+}
+
+#[test]
+fn a_mount_behind_the_file_of_a_scenario_is_told_to_come_first() {
+    let mount = Mount::new();
+    let mnt = mount.mnt().display().to_string();
+    let output = slowfs().args(["run", "disk.scenario", &mnt]).output().unwrap();
+    let text = text_of(&output);
+    assert_eq!((output.status.code(), text.lines().count()), (Some(2), 1), "{text}");
+    let told = format!("stands before the file: write `slowfs run {mnt} disk.scenario`");
+    assert!(text.contains(&told), "{text}");
 }

@@ -209,6 +209,7 @@ pub(super) fn wait(
     let found = client.wait(fault, what, n, timeout)?;
     let text = match what {
         "held" => format!("fault {fault} has held {found} at once"),
+        _ if found == 1 => format!("fault {fault} has fired once"),
         _ => format!("fault {fault} has fired {found} times"),
     };
     Ok(Report::new(text, json!({ what: found })))

@@ -26,7 +26,9 @@ Examples:
   slowfs mount /data /mnt/slowfs --listen 127.0.0.1:0 --addr-file /tmp/addr
   slowfs mount /data /mnt/slowfs --listen 0.0.0.0:9090 --allow 10.0.0.0/8
   slowfs mount /data /mnt/slowfs --fault \"delay 10ms -m fsync -r '.*/wal/.*'\"
-  slowfs mount /data /mnt/slowfs -o dev,suid";
+  slowfs mount /data /mnt/slowfs -o dev,suid
+  slowfs mount /data /mnt/slowfs --track-unsynced --images /images    # for power cuts
+  slowfs mount /data /mnt/slowfs --http 127.0.0.1:9464 --http-token token";
 
 pub(super) const UMOUNT: &str = "\
 A busy mount is refused, and the error names the programs that use it: clear its faults and end these programs \

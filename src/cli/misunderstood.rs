@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, Error};
+use clap::{Arg, Command, Error};
 
 use super::meant;
 use super::values::parse_method;
@@ -63,6 +63,9 @@ impl Line<'_> {
             (ErrorKind::MissingRequiredArgument, Some(command)) => self.missing(error, command),
             (ErrorKind::ValueValidation, Some(command)) if wrong.starts_with("-o ") => {
                 own_option(error, command)
+            }
+            (ErrorKind::ValueValidation, Some(_)) if wrong.contains("NAME|ID") => {
+                self.misplaced_mount(error)
             }
             (ErrorKind::ValueValidation, Some(command)) if wrong.starts_with('<') => {
                 self.method_first(command)
@@ -191,7 +194,7 @@ impl Line<'_> {
     fn is_value(&self, typed: &str, command: &Command) -> bool {
         let place = self.words.iter().position(|word| word == typed);
         let before = place.and_then(|place| self.words.get(place.checked_sub(1)?)?.to_str());
-        let takes_one = |arg: &&clap::Arg| arg.get_action().takes_values();
+        let takes_one = |arg: &&Arg| arg.get_action().takes_values();
         before.is_some_and(|before| {
             command.get_arguments().filter(takes_one).any(|arg| {
                 let long = arg.get_long().map(|long| format!("--{long}"));
@@ -244,6 +247,28 @@ impl Line<'_> {
         }
     }
 
+    /// A mount in the place of a fault: it comes first.
+    fn misplaced_mount(&self, error: &Error) -> Option<String> {
+        let Some(ContextValue::String(path)) = error.get(ContextKind::InvalidValue) else {
+            return None;
+        };
+        let path = OsString::from(path);
+        if !is_path(&path) {
+            return None;
+        }
+        let no = format!(
+            "{} is no fault; a mount is named before all other arguments, or by --mount",
+            shown([&path])
+        );
+        let mut words = self.words.to_vec();
+        words.remove(words.iter().position(|word| *word == path)?);
+        words.insert(1, path);
+        Some(match self.parses(words.iter().cloned()) {
+            true => format!("{no}: write `slowfs {}`", shown(&words)),
+            false => no,
+        })
+    }
+
     /// A time that was written with a blank before its unit.
     fn time_in_two(&self, unit: &str) -> Option<String> {
         let place = self.words.iter().position(|word| word == unit)?;
@@ -293,14 +318,16 @@ impl Line<'_> {
         let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
             return None;
         };
-        let example = example(command).map(|line| format!(", as in `{line}`")).unwrap_or_default();
+        let example = example_of(command, missing);
+        let example = example.map(|line| format!(", as in `{line}`")).unwrap_or_default();
         match missing.as_slice() {
             [only] if only.starts_with("--methods") => Some(format!(
                 "on which methods? -m fsync, say, or -m all{example}; `slowfs methods` lists them"
             )),
             all => {
-                let all = all.iter().map(|arg| arg.trim_end_matches("..."));
-                Some(format!("{} is missing{example}", all.collect::<Vec<_>>().join(" and ")))
+                let all = all.iter().map(|arg| arg.trim_end_matches("...")).collect::<Vec<_>>();
+                let is = if all.len() == 1 { "is" } else { "are" };
+                Some(format!("{} {is} missing{example}", all.join(" and ")))
             }
         }
     }
@@ -326,9 +353,29 @@ fn begins_with_place(words: &[OsString]) -> bool {
 
 /// The first example of a command's help.
 fn example(command: &Command) -> Option<String> {
+    example_of(command, &[])
+}
+
+/// The first that has these options, as in `--to <NAME>`; values without an option may stand in any.
+fn example_of(command: &Command, arguments: &[String]) -> Option<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let longs = arguments.iter().filter_map(|arg| {
+        let long = arg.strip_prefix("--")?;
+        long.split(|c: char| !is_name(c)).next()
+    });
+    let wanted: Vec<&Arg> = longs
+        .filter_map(|long| command.get_arguments().find(|arg| arg.get_long() == Some(long)))
+        .collect();
+    let has = |line: &str, arg: &Arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        let mut words = line.split(' ').map(str::to_owned).map(Some);
+        words.any(|word| word == long || word == short)
+    };
     let help = command.get_after_help()?.to_string();
-    let line = help.lines().find(|line| line.starts_with("  slowfs "))?;
-    Some(line.split("  #").next()?.trim().to_owned())
+    let mut examples = help.lines().filter(|line| line.starts_with("  slowfs "));
+    let found = examples.find(|line| wanted.iter().all(|arg| has(line, arg)))?;
+    Some(found.split("  #").next()?.trim().to_owned())
 }
 
 /// Words as they would be typed.

@@ -21,6 +21,8 @@ mod counts;
 mod crash_test;
 mod demo;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod faults;
 mod fleet;
 mod help;
@@ -189,8 +191,8 @@ fn carry_out(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match cli.command {
         Command::Control(command) => act::run(&command),
-        Command::Mount(args) => match args.places() {
-            Ok(_) => outcome("slowfs", mount::mount(&args)),
+        Command::Mount(args) => match args.places().and_then(|_| args.named_once()) {
+            Ok(()) => outcome("slowfs", mount::mount(&args)),
             Err(reason) => wrong(&reason),
         },
         Command::Umount(args) => outcome("slowfs", umount::umount(&args)),

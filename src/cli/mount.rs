@@ -204,16 +204,23 @@ impl MountArgs {
     }
 
     /// # Errors
-    /// A fault that cannot be, or two of one name: the second would take the place of the first.
-    fn faults(&self) -> anyhow::Result<Vec<(Fault, Placement)>> {
+    /// Two faults have one name: the second would take the place of the first.
+    pub(super) fn named_once(&self) -> Result<(), String> {
         let typed = self.fault.iter().map(|(words, _)| words);
         let all = typed.chain(self.faults.iter().flat_map(|file| &file.faults));
         let names: Vec<_> = all.filter_map(|words| words.name.as_ref()).collect();
         let twice =
             (1..).zip(&names).find(|(next, name)| names.iter().skip(*next).any(|n| n == *name));
         if let Some((_, name)) = twice {
-            bail!("two faults are called {name}: give each a name of its own");
+            return Err(format!("two faults are called {name}: give each a name of its own"));
         }
+        Ok(())
+    }
+
+    /// # Errors
+    /// A fault that cannot be, or two of one name.
+    fn faults(&self) -> anyhow::Result<Vec<(Fault, Placement)>> {
+        self.named_once().map_err(|why| anyhow!(why))?;
         let put = |(words, add): &(FaultWords, bool)| {
             let fault = words.fault()?;
             Ok((fault, if *add { Placement::Add } else { Placement::Replace }))

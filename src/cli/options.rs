@@ -124,6 +124,23 @@ pub(super) const FSTAB: [&str; 23] = [
     "user_id=",
 ];
 
+/// Options of libfuse that show something else than there is, and what.
+const FALSIFYING: [(&str, &str); 6] = [
+    ("uid", "owners"),
+    ("gid", "groups"),
+    ("umask", "permissions"),
+    ("fmask", "permissions"),
+    ("dmask", "permissions"),
+    ("rellinks", "targets of links"),
+];
+
+/// Why an option is refused that would falsify the mirror.
+pub(super) fn falsifies(option: &str) -> Option<String> {
+    let name = option.split_once('=').map_or(option, |(name, _)| name);
+    let (name, what) = FALSIFYING.iter().find(|(known, _)| *known == name)?;
+    Some(format!("{name} is refused: the mirror shows {what} as the backing has them"))
+}
+
 impl FromStr for MountOption {
     type Err = String;
 
@@ -135,6 +152,9 @@ impl FromStr for MountOption {
         }
         if let Some((_, option)) = OPTIONS.iter().find(|(name, _)| *name == text) {
             return Ok(option.clone());
+        }
+        if let Some(why) = falsifies(text) {
+            return Err(why);
         }
         Err(match suggest::closest(text, names()) {
             Some(near) => format!("unknown mount option; did you mean {near}?"),

@@ -100,7 +100,7 @@ impl Tracking {
 #[derive(Args, Clone, Debug)]
 pub(super) struct CutArgs {
     /// Build an image of this name below the directory of `slowfs mount --images`; the mount goes on
-    #[arg(long, value_name = "NAME", required_unless_present = "now")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["now", "stay_off"])]
     pub(super) to: Option<String>,
     /// Cut the power in place: waiting operations fail, open files are cut off, and what was not durable is
     /// gone. Several mounts are cut at one moment, or none

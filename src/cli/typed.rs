@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use clap::{Args, Command, FromArgMatches};
 
 use super::mount::MountArgs;
-use super::options::{FSTAB, MountOption, TUNING, names};
+use super::options::{FSTAB, MountOption, TUNING, falsifies, names};
 use crate::fault::suggest;
 
 /// What has been typed so far in a grammar that is not `slowfs mount`'s own.
@@ -118,6 +118,9 @@ fn unknown(option: &OsStr, name: &str) -> String {
     known.extend(names());
     known.extend(TUNING.iter().chain(&FSTAB));
     let option = option.display();
+    if let Some(why) = falsifies(name) {
+        return format!("option `{option}`: {why}");
+    }
     match suggest::closest(name, known) {
         Some(near) => format!("unknown option `{option}`; did you mean {near}?"),
         None => format!("unknown option `{option}`"),
@@ -142,6 +145,11 @@ mod tests {
             typed("allow_othr").unwrap_err().contains("`allow_othr`; did you mean allow_other")
         );
         assert!(typed("lsten=1").unwrap_err().contains("did you mean listen"));
+        for option in ["uid=3", "gid=3", "umask=022", "rellinks"] {
+            let told = typed(option).unwrap_err();
+            assert!(told.contains(&format!("`{option}`")), "{told}");
+            assert!(told.contains("as the backing has them"), "{told}");
+        }
         for option in ["umask=022", "uid=1", "daemon", "json", "iocharset=utf8", "use_ino=1"] {
             assert!(typed(option).unwrap_err().contains(&format!("`{option}`")), "{option}");
         }

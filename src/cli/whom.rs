@@ -208,6 +208,12 @@ fn found_at(path: &Path, serving: &mut Serving) -> Result<String, String> {
     }
 }
 
+/// Whether a path is the mountpoint of a mirror.
+pub(super) fn is_mountpoint(path: &Path) -> bool {
+    let is_there = |lead: Lead| lead.mirror.is_some_and(|line| line.mountpoint == lead.path);
+    lead(path).is_ok_and(is_there)
+}
+
 /// The mirror that a path leads into.
 fn mirror_at(path: &Path) -> Result<Option<MountLine>, String> {
     lead(path).map(|lead| lead.mirror)

@@ -53,7 +53,10 @@ pub(super) fn mount(
     let output = child.wait_with_output().map_err(failed)?;
     match connection {
         Some(fd) if output.status.success() => Ok(fd),
-        _ => Err(failed(refusal(&output))),
+        _ => Err(failed(io::Error::other(format!(
+            "{}; `slowfs doctor` says what is missing here",
+            refusal(&output)
+        )))),
     }
 }
 

@@ -29,7 +29,10 @@ impl Name {
         if name.len() > LONGEST {
             return refuse("it has 64 bytes at most");
         }
-        if name == "all" || Method::from_name(name).is_some() {
+        if name == "all" {
+            return refuse("it stands for every method");
+        }
+        if Method::from_name(name).is_some() {
             return refuse("it is a method");
         }
         if KINDS.iter().any(|kind| kind.name() == name) {
@@ -63,6 +66,7 @@ mod tests {
         for name in ["", "1", "Slow", "a b", "fsync", "delay", "all", "-a", &"a".repeat(65)] {
             let why = Name::new(name).unwrap_err().to_string();
             assert!(why.contains("cannot be a fault's name") && !why.contains('\n'), "{why}");
+            assert_eq!(why.ends_with("it is a method"), name == "fsync", "{why}");
         }
     }
 }

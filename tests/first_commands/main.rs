@@ -64,7 +64,7 @@ const TYPED: &[(&str, Comes)] = &[
     ("slowfs M delay 300ms -m fsync", Says(&["`slowfs delay M 300ms -m fsync`"])),
     ("slowfs ps", Done("M")),
     ("slowfs delay 300ms", Says(&["on which methods?", "-m fsync", "-m all"])),
-    ("slowfs delay", Says(&["is missing, as in `slowfs delay 300ms -m"])),
+    ("slowfs delay", Says(&["are missing, as in `slowfs delay 300ms -m"])),
     ("slowfs delay -m fsync", Says(&["is missing, as in `slowfs delay 300ms -m"])),
     ("slowfs delay 300 -m fsync", Says(&["300ms, 300us or 300s"])),
     ("slowfs delay 300 ms -m fsync", Says(&["a time is one word, 300ms"])),

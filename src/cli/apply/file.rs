@@ -15,6 +15,8 @@ pub(in crate::cli) struct FaultFile {
     shown: String,
     /// In which line each of them begins.
     numbers: Vec<usize>,
+    /// Nothing stands in it, not even a comment.
+    pub(super) is_blank: bool,
     pub(in crate::cli) faults: Vec<FaultWords>,
 }
 
@@ -59,7 +61,8 @@ impl FaultFile {
         }
         let numbers = lines.iter().map(|line| line.number).collect();
         let faults = lines.into_iter().map(|line| line.words).collect();
-        Ok(FaultFile { shown: shown.to_owned(), numbers, faults })
+        let is_blank = text.trim().is_empty();
+        Ok(FaultFile { shown: shown.to_owned(), numbers, is_blank, faults })
     }
 
     /// What it is called, and the line of one of its faults, by its place.

@@ -28,9 +28,18 @@ pub(super) struct ApplyArgs {
 
 impl ApplyArgs {
     /// # Errors
-    /// All that is wrong with the file, a line each.
+    /// All that is wrong with the file, a line each. One without a word, which is what a command leaves that
+    /// failed to write it, is not taken for the wish to clear everything.
     pub(super) fn read(&self) -> Result<FaultFile, Vec<String>> {
-        FaultFile::read(&self.file)
+        let file = FaultFile::read(&self.file)?;
+        if self.prune && file.is_blank {
+            return Err(vec![format!(
+                "{} is empty, and --prune would clear every fault; if that is meant, have it say `# no faults`, \
+                 or write `slowfs clear`",
+                file.name()
+            )]);
+        }
+        Ok(file)
     }
 
     pub(super) fn target(&self, target: &Target) -> Target {

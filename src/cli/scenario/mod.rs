@@ -11,7 +11,7 @@ mod read;
 mod report;
 mod step;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(super) use self::args::RunArgs;
@@ -22,11 +22,25 @@ pub(super) use self::report::field_names;
 use super::saved::{self, Saved};
 use super::target::Target;
 use super::{output, whom};
+use crate::fault::words::quoted_path;
+
+/// What to write where a mount stands in the place of the file.
+fn no_file(mountpoint: &Path, before: Option<&PathBuf>) -> String {
+    let (file, mountpoint) = (before.map(|path| quoted_path(path)), quoted_path(mountpoint));
+    let file = file.unwrap_or_else(|| "FILE".to_owned());
+    format!(
+        "{mountpoint} is a mount, which stands before the file: write `slowfs run {mountpoint} {file}`"
+    )
+}
 
 /// Runs the scenario to its end.
 pub(super) fn run(args: &RunArgs, target: &Target) -> ExitCode {
     let mut target = target.clone();
     let Some((file, mounts)) = args.paths.split_last() else { return ExitCode::from(2) };
+    if whom::is_mountpoint(file) {
+        output::error(&no_file(file, mounts.first()));
+        return ExitCode::from(2);
+    }
     target.mount.extend(mounts.iter().cloned());
     let written = match read::read(file) {
         Ok(written) => written,

@@ -208,7 +208,11 @@ impl Errno {
     pub(crate) fn from_name(name: &str) -> Result<Errno, ErrnoError> {
         match NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
             Some((_, number)) => Errno::new(*number),
-            None => Err(ErrnoError::Unknown { name: name.into(), near: Self::suggest(name) }),
+            None => {
+                // It may come from the network.
+                let shown = name.chars().take(40).collect();
+                Err(ErrnoError::Unknown { name: shown, near: Self::suggest(name) })
+            }
         }
     }
 
@@ -305,6 +309,8 @@ mod tests {
     fn unknown_name_suggests_the_near_one() {
         let message = Errno::from_name("ENOSPACE").unwrap_err().to_string();
         assert_eq!(message, "unknown errno ENOSPACE (did you mean ENOSPC?)");
+        let long = Errno::from_name(&"E".repeat(5_000)).unwrap_err().to_string();
+        assert_eq!(long, format!("unknown errno {}", "E".repeat(40)));
         assert_eq!(Errno::suggest("eioo"), Some("EIO"));
         assert_eq!(Errno::suggest("blue"), None);
     }
