@@ -375,6 +375,12 @@ fn recipes_and_kinds_are_listed_for_programs_too() {
     let recipes = listed["recipes"].as_array().unwrap();
     let full = recipes.iter().find(|recipe| recipe["name"] == "full").unwrap();
     assert_eq!(full["fault"]["effects"][0]["kind"], "error");
+    // In the same form as `slowfs list --json` and the commands of the kinds.
+    let dying = recipes.iter().find(|recipe| recipe["name"] == "dying-disk").unwrap();
+    let params = [0, 1].map(|n: usize| &dying["faults"][n]["effects"][0]["params"]);
+    assert_eq!(params, [&json!({ "errnos": ["EIO"] }), &json!({ "time": 500_000_000 })]);
+    let share = &dying["faults"][0]["options"]["probability"];
+    assert_eq!(share, &json!(0.01));
     let kinds = stdout_of(slowfs().args(["kinds", "delay", "--json"]));
     let kinds: Value = serde_json::from_str(&kinds).unwrap();
     assert_eq!(kinds["kinds"].as_array().unwrap().len(), 1);

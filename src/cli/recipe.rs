@@ -127,12 +127,13 @@ static RECIPES: [Recipe; 18] = [
 ];
 
 impl Recipe {
-    /// What it sets, in order; none if it only clears.
+    /// What it sets, in order and as its commands would set it; none if it only clears.
     ///
     /// # Errors
     /// A line is no fault: never, as a test shows.
     pub(super) fn faults(&self) -> Result<Vec<FaultWords>, SpecError> {
-        self.lines.iter().map(|line| words::line(line).map(|(fault, _)| fault)).collect()
+        let fault = |line| Ok(FaultWords::whole(&words::line(line)?.0.fault()?));
+        self.lines.iter().copied().map(fault).collect()
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::str::Utf8Chunk;
 
 use super::noted::{Noted, Told};
 use super::op::Op;
-use crate::fault::Errno;
+use crate::fault::{Errno, words};
 use crate::ops::MethodSet;
 use crate::sys::process;
 
@@ -49,7 +50,7 @@ impl Line<'_> {
     fn paths(&self) -> impl Iterator<Item = String> {
         let paths = self.op.targets.iter().zip(&self.noted.paths);
         paths.filter(|(target, _)| target.is_some()).map(|(_, path)| match path {
-            Some(path) => path.escape_ascii().to_string(),
+            Some(path) => shown(path),
             None => "(gone)".to_owned(),
         })
     }
@@ -75,6 +76,37 @@ impl Line<'_> {
             Some(number) => {
                 Errno::new(number).map_or_else(|_| format!("errno {number}"), |e| e.to_string())
             }
+        }
+    }
+}
+
+/// A path as all else that is told shows it, in quotes where it could be taken for more than itself. What
+/// is no text stands as its bytes.
+fn shown(path: &[u8]) -> String {
+    let chunk = |chunk: Utf8Chunk<'_>| {
+        format!("{}{}", words::visible(chunk.valid()), chunk.invalid().escape_ascii())
+    };
+    let text: String = path.utf8_chunks().map(chunk).collect();
+    let is_plain = !text.contains([' ', '\'']) && !text.contains("->");
+    if is_plain { text } else { words::quoted(&text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_as_elsewhere_and_ends_where_it_ends() {
+        for (path, told) in [
+            (&b"/data/wal/0.wal"[..], "/data/wal/0.wal"),
+            ("/data/\u{e4}".as_bytes(), "/data/\u{e4}"),
+            (br#"/data/a"b\c"#, r#"/data/a"b\c"#),
+            (b"/data/a\nb\xff", r"/data/a\nb\xff"),
+            (b"/data/a b, 4096 bytes at 0", "'/data/a b, 4096 bytes at 0'"),
+            (b"/data/a->b", "'/data/a->b'"),
+            (b"/data/it's", r#"'/data/it'"'"'s'"#),
+        ] {
+            assert_eq!(shown(path), told);
         }
     }
 }

@@ -93,6 +93,7 @@ fn a_fault_is_set_met_and_cleared() {
         let put = http.done("PUT", "/v1/faults/slow", &fault.to_string());
         assert_eq!((&put["ok"], &put["unchanged"]), (&json!(true), &json!(false)), "{put}");
         assert_eq!(put["fault"]["name"], "slow", "{put}");
+        assert!(put["fault"]["effects"][0]["params"]["time"].is_u64(), "as it is listed: {put}");
         assert!(synced() >= delay);
         // The same again changes nothing, its counts included.
         let again = http.done("PUT", "/v1/faults/slow", &fault.to_string());

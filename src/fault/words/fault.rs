@@ -140,12 +140,30 @@ impl FaultWords {
     }
 
     fn methods(&self, effects: &[Box<dyn Effect>]) -> Result<MethodSet, SpecError> {
-        if self.methods.is_empty() {
-            let own = effects.iter().filter(|effect| effect.kind().class().has_own_reach());
-            return Ok(own.fold(MethodSet::EMPTY, |set, effect| set.union(effect.reach())));
+        match self.methods.as_slice() {
+            [] => Ok(own_reach(effects)),
+            named => methods(named),
         }
-        methods(&self.methods)
     }
+
+    /// Whether it is on just those methods that it would be on if none were named.
+    pub(super) fn is_where_it_belongs(&self) -> bool {
+        let has_own = |effect: &EffectWords| {
+            kinds::find(&effect.kind).is_ok_and(|kind| kind.class().has_own_reach())
+        };
+        if !self.effects.iter().any(has_own) {
+            return false;
+        }
+        let made = |effect: &EffectWords| kinds::make(&effect.kind, &effect.params);
+        let effects = self.effects.iter().map(made).collect::<Result<Vec<_>, _>>();
+        effects.is_ok_and(|effects| methods(&self.methods) == Ok(own_reach(&effects)))
+    }
+}
+
+/// The methods that such a fault is on if none are named.
+fn own_reach(effects: &[Box<dyn Effect>]) -> MethodSet {
+    let own = effects.iter().filter(|effect| effect.kind().class().has_own_reach());
+    own.fold(MethodSet::EMPTY, |set, effect| set.union(effect.reach()))
 }
 
 /// The methods of those names, in any case; `all` is every one.
@@ -174,4 +192,25 @@ pub(crate) fn instead_of_method(word: &str) -> Option<String> {
     let names = || Method::all().map(Method::name).chain(["all"]);
     let near = || closest(word, names()).map(|near| format!("did you mean {near}?"));
     Method::comes_as(word).map(|methods| format!("write {methods}")).or_else(near)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::parse;
+    use super::*;
+
+    #[test]
+    fn methods_are_not_told_where_none_need_to_be_typed() {
+        for line in [
+            "shutdown --at write --after 3",
+            "shutdown --at write -m fsync,write --after 3",
+            "fsync-fail lost --and 'delay 1ms' -r '.*/wal'",
+            "fsync-fail lost -m fsync",
+            "delay 1ms -m all",
+        ] {
+            let whole = FaultWords::whole(&parse(line).unwrap().0.fault().unwrap());
+            assert_eq!(whole.line(), line);
+            assert!(!whole.methods.is_empty(), "programs are told of them");
+        }
+    }
 }

@@ -122,7 +122,7 @@ impl FaultWords {
 
     fn line_of(&self, effect: String) -> String {
         let mut words = vec![effect];
-        if !self.methods.is_empty() {
+        if !self.methods.is_empty() && !self.is_where_it_belongs() {
             words.push(format!("-m {}", self.methods.join(",")));
         }
         if !self.pattern.is_empty() {

@@ -59,7 +59,12 @@ pub(super) fn set_named(asked: &Asked<'_>) -> Result<Answer, Refused> {
 
 fn put(asked: &Asked<'_>, fault: &FaultWords, add: bool) -> Result<Answer, Refused> {
     let put: Put = asked.handler.put(asked.peer.addr, fault, add)?;
-    Ok(Answer::object(objects::put(&put, fault), &objects::put_warnings(&put)))
+    Ok(Answer::object(objects::put(&put, &whole(fault)), &objects::put_warnings(&put)))
+}
+
+/// One that has been set, as it is listed, however it was given.
+fn whole(fault: &FaultWords) -> FaultWords {
+    fault.fault().map_or_else(|_| fault.clone(), |set| FaultWords::whole(&set))
 }
 
 pub(super) fn told_one(asked: &Asked<'_>) -> Result<Answer, Refused> {
