@@ -215,7 +215,7 @@ mod tests {
 
     use super::super::command;
     use super::*;
-    use crate::fault::kinds::tests::faults;
+    use crate::fault::kinds::{self, tests::faults};
     use crate::rpc::ListedFault;
 
     fn typed(line: &str) -> SetFault {

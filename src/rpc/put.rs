@@ -12,8 +12,8 @@ use crate::fault::name::Name;
 use crate::fault::suggest::closest;
 use crate::fault::words::{FaultWords, PlainFault, methods, percent};
 use crate::fault::{
-    self, Change, Fault, FaultId, FaultRef, Lift, Lifted, Listed, MAX_FAULTS, Origin, Placement, SpecError,
-    in_the_way,
+    self, Change, Fault, FaultId, FaultRef, Lift, Lifted, Listed, MAX_FAULTS, Origin, Placement,
+    SpecError, in_the_way,
 };
 use crate::ops::{Method, MethodSet};
 

@@ -36,6 +36,7 @@ pub(super) fn apply(asked: &Asked<'_>) -> Result<Answer, Refused> {
     let (faults, prune) = given::set(&asked.json()?)?;
     let applied = asked.handler.apply(asked.peer.addr, &faults, prune)?;
     let warnings: Vec<_> = applied.faults.iter().flat_map(objects::put_warnings).collect();
+    let faults: Vec<_> = faults.iter().map(whole).collect();
     Ok(Answer::object(objects::applied(&applied, &faults), &warnings))
 }
 
