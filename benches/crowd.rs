@@ -34,7 +34,7 @@ use slowfs::measure::{Interval, Sample};
 const CROWD: &str = ".*/crowd-[0-9]+";
 
 /// How long who works beside a crowd is looked at, each time.
-const SPAN: Duration = Duration::from_millis(100);
+const SPAN: Duration = Duration::from_millis(150);
 
 /// A bystander of delays may take so much of what it takes beside threads that sleep by themselves, and
 /// who works beside operations that are held so much of what it takes beside none.
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 }
 
 /// The median decides; the interval says how sure it is.
-fn row(bars: &Bars, what: &str, Interval { at, low, high }: Interval, bar: f64) {
+fn row(bars: &Bars, what: &str, Interval { at, low, high, .. }: Interval, bar: f64) {
     let verdict = bars.verdict(at <= bar);
     println!("  {what:<34} {at:7.2} ({low:.2} to {high:.2}); bar {bar:.2}: {verdict}");
 }

@@ -93,8 +93,8 @@ mod tests {
         if ["on-for", "off-for", "random"].contains(&option.word) {
             words = words.with("on_for", "1s").with("off_for", "1s");
         }
-        words.methods = vec![(*on.first()?).to_owned()];
-        Some(words.with(option.param.name, typed))
+        words.methods = on.into_iter().map(str::to_owned).collect();
+        (!words.methods.is_empty()).then(|| words.with(option.param.name, typed))
     }
 
     #[test]

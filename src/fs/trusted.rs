@@ -24,9 +24,9 @@ const NOTES: usize = 7;
 const BUCKETS: usize = 3072;
 const BUCKETS_ARMED: usize = 160;
 
-/// Who tells the kernel of all lets others have the processor after so many buckets, which take some 50 us.
-/// The kernel itself would let them wait for the end of a turn.
-const TURN: usize = 4;
+/// Who tells the kernel of all lets others have the processor after so many notices, which take some 50 us. The
+/// kernel itself would let them wait for the end of a turn.
+const TURN: usize = 32;
 
 /// No inode.
 const FREE: u64 = 0;
@@ -100,14 +100,17 @@ impl Trusted {
     /// may still come to trust.
     pub(super) fn distrust_all(&self, distrust: impl Fn(Ino) -> bool) -> Vec<Ino> {
         fence(Ordering::SeqCst);
-        let mut unheard = Vec::new();
-        for (n, bucket) in self.buckets.iter().enumerate() {
-            if n % TURN == 0 {
+        let (mut unheard, mut told) = (Vec::new(), 0);
+        for bucket in &self.buckets {
+            if told >= TURN {
                 thread::yield_now();
+                told = 0;
             }
             let claimed = bucket.claim();
             for note in &bucket.notes {
-                let taken = match note.load(Ordering::Acquire) & !LEAVING {
+                let noted = note.load(Ordering::Acquire) & !LEAVING;
+                told += usize::from(noted != FREE);
+                let taken = match noted {
                     FREE => Ok(()),
                     _ if claimed => take(note, FREE, &distrust),
                     // Whoever takes it away may not have told the kernel yet.
