@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""How sixteen concurrent delays end, and how much memory slowfs is resident in, held against bars.
+"""How sixteen concurrent delays end, and how much memory slowfs is resident in, held against bars; and how exact
+a long delay is, beside an operation after as long a wait.
 
 Ends with 0 if every bar is met. benches/floor.py measures what operations cost without a fault.
 """
@@ -22,6 +23,8 @@ from floor import median_interval
 ROUNDS = int(os.environ.get("ROUNDS", 5))
 DELAYED, DELAY_MS, DELAYS_END_MS = 16, 100, 150
 RESIDENT_MB = 40
+LONG_S = (0.01, 0.1, 1.0)
+PAIRS = 21
 
 
 def concurrent_delays(directory):
@@ -46,6 +49,38 @@ def concurrent_delays(directory):
     return (max(end for _, end in times) - min(began for began, _ in times)) * 1e3
 
 
+def long_delay(slowfs, control, directory, seconds):
+    """Microseconds by which a delayed fdatasync exceeds its delay and one after as long a wait, a figure a pair.
+
+    Who has waited finds caches cold and processors asleep, whether the wait was within the call or before it.
+    """
+    for command in ["clear"], ["delay", f"{seconds}s", "-m", "fdatasync", "-r", ".*/long"]:
+        subprocess.run([slowfs, *command, "--addr", control], check=True, stdout=subprocess.DEVNULL)
+    with open(directory / "long", "wb", buffering=0) as long, open(directory / "free", "wb", buffering=0) as free:
+        def delayed():
+            late = sync(long) - seconds
+            if late < 0:
+                raise RuntimeError(f"an fdatasync delayed {seconds} s returned {-late * 1e6:.1f} us early")
+            return late
+
+        def waited():
+            time.sleep(seconds)
+            return sync(free)
+
+        def sync(file):
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            return time.perf_counter() - began
+
+        sync(free)
+        pairs = []
+        for turn in range(PAIRS):
+            first, second = (delayed, waited) if turn % 2 else (waited, delayed)
+            one, other = first(), second()
+            pairs.append((one - other if turn % 2 else other - one) * 1e6)
+    return pairs
+
+
 def resident_mb(process):
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
@@ -65,7 +100,8 @@ def bench(slowfs, directory):
                        check=True, stdout=subprocess.DEVNULL)
         delays = [concurrent_delays(at) for _ in range(ROUNDS)]
         resident.append(resident_mb(daemon))
-    return {"delays_ms": delays, "resident_mb": resident}
+        long = {seconds: long_delay(slowfs, control, at, seconds) for seconds in LONG_S}
+    return {"delays_ms": delays, "resident_mb": resident, "long_us": long}
 
 
 def verdict(met):
@@ -80,6 +116,10 @@ def report(found):
     idle, used = found["resident_mb"]
     print(f"resident memory of slowfs: {idle:.1f} MB idle, {used:.1f} MB after them, "
           f"bar {RESIDENT_MB} MB: {verdict(max(idle, used) < RESIDENT_MB)}")
+    for seconds, exceeds in found["long_us"].items():
+        at, least, most = median_interval(exceeds)
+        print(f"an fdatasync delayed {seconds * 1e3:.0f} ms takes {at:+.1f} us ({least:+.1f} to {most:+.1f}) beyond that and "
+              f"what one takes after as long a wait")
     return median <= DELAYS_END_MS and max(idle, used) < RESIDENT_MB
 
 
