@@ -28,7 +28,7 @@ pub enum Answered {
     Well,
     /// With an error that a fault gave.
     Injected,
-    /// With an error that nothing is wrong for, see [`is_usual`].
+    /// With an error that nothing is wrong for.
     Usual,
     /// With any other.
     Failed,
