@@ -92,7 +92,9 @@ func (m *FS) apply(faults []string, options ...string) []*Fault {
 		Warnings []string
 	}
 	command := append([]string{"apply", "--file=-"}, options...)
-	if err := m.askGiven(strings.Join(faults, "\n"), &told, command...); err != nil {
+	// Nothing at all would be taken for the output of a command that failed.
+	given := strings.Join(faults, "\n") + "\n# no more faults\n"
+	if err := m.askGiven(given, &told, command...); err != nil {
 		m.t.Fatalf("slowfs: %v", err)
 	}
 	for _, fault := range told.Faults {
@@ -151,7 +153,7 @@ func (f *Fault) WaitFired(n int64, within time.Duration) {
 	f.wait("fired", n, within)
 }
 
-// WaitHeld waits until it holds n operations; the test fails where it does not within that time.
+// WaitHeld waits until it holds n operations at once, if only for a moment; the test fails where it does not within that time.
 func (f *Fault) WaitHeld(n int64, within time.Duration) {
 	f.fs.t.Helper()
 	f.wait("held", n, within)

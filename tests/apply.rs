@@ -119,7 +119,7 @@ fn an_empty_file_prunes_nothing() {
     // Without it nothing is cleared, and what `list --commands` says of no faults is meant.
     ok(&mount, &["apply", "-f", &empty]);
     let told = ok(&mount, &["apply", "--prune", "-f", &file(&mount, "# no faults\n")]);
-    assert!(told.contains("cleared, as"), "{told}");
+    assert!(told.contains("cleared, because they are not in"), "{told}");
 }
 
 #[test]

@@ -120,7 +120,8 @@ class Mount(Kinds):
         the same words goes on. `prune` clears every other fault.
         """
         argv = ["apply", "--file=-", *typed({"--prune": prune})]
-        answer = self._control.ask(*argv, given="\n".join(faults))
+        # Nothing at all would be taken for the output of a command that failed.
+        answer = self._control.ask(*argv, given="\n".join([*faults, "# no more faults\n"]))
         return self._applied(answer)
 
     def clear(self, *what: Word) -> None:

@@ -119,7 +119,7 @@ fn place(kind: &dyn Kind) -> String {
     };
     let on = match kind.params().iter().find(|param| param.of == ParamType::Methods) {
         Some(param) if param.required => "the methods that it names".to_owned(),
-        Some(param) => format!("{on}; with `--{}` on those methods, too", param.word()),
+        Some(param) => format!("{on}; also on the methods that `--{}` names", param.word()),
         None => on,
     };
     format!("Class {}; on {on}.", kind.class().name())
@@ -217,8 +217,8 @@ mod tests {
         for kind in KINDS {
             let place = place(*kind);
             let (_, on) = place.trim_end_matches('.').split_once("; on ").unwrap();
-            // Which may be more is up to the values.
-            let on = on.split("; with").next().unwrap();
+            // What is added depends on the values.
+            let on = on.split("; also").next().unwrap();
             let (all_but, named) = match on.strip_prefix("every method") {
                 Some(left) => (true, left.strip_prefix(" but ").unwrap_or_default()),
                 None => (false, on),

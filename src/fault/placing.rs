@@ -87,7 +87,7 @@ impl fmt::Display for Put {
         let line = FaultWords { pattern: shorten(&words.pattern), ..words }.line();
         write!(f, "fault {}: {line}", self.id)?;
         if self.unchanged {
-            f.write_str("; it stands already, and goes on")?;
+            f.write_str("; it is in force already, and continues")?;
         }
         let (gone, taken, released) = (&*self.replaced, &*self.taken, self.released);
         Effects { verb: "replaces", gone, taken, released }.fmt(f)

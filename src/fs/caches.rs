@@ -39,6 +39,9 @@ const ARRIVAL: Duration = Duration::from_millis(80);
 const LOOK_EVERY: Duration = Duration::from_micros(50);
 const LOOK_BEHIND_EVERY: Duration = Duration::from_micros(200);
 
+/// How often to look at least for those that come much later, which takes a notice each.
+const LOOK_BEHIND_AT_LEAST_EVERY: Duration = Duration::from_millis(10);
+
 /// The bit of a file handle that says "opened past the page cache"; the mirror's own numbers are
 /// small.
 const DIRECT: u64 = 1 << 63;
@@ -209,8 +212,8 @@ impl Core {
         }
         if !patience.is_zero() && !unheard.is_empty() {
             tracing::warn!(
-                "{} files are new to callers that have not run for {patience:?}: the next call of each may miss \
-                 what was set",
+                "files that are new to callers which have not run for {patience:?}, whose next call may miss what \
+                 was set: {}",
                 unheard.len()
             );
         }
@@ -224,8 +227,10 @@ impl Core {
         }
         let Some(core) = self.itself.upgrade() else { return };
         self.line.run(Box::new(move || {
+            let mut pause = LOOK_BEHIND_EVERY;
             while core.unheard.retain(|ino| !core.distrusts(ino)) {
-                thread::sleep(LOOK_BEHIND_EVERY);
+                thread::sleep(pause);
+                pause = (pause + pause / 8).min(LOOK_BEHIND_AT_LEAST_EVERY);
             }
         }));
     }

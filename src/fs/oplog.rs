@@ -1,9 +1,11 @@
 //! `--log-ops`: one line per operation, in the words of the commands: methods as `-m` takes them, errors
 //! by name, faults by number.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io;
-use std::str::Utf8Chunk;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::noted::{Noted, Told};
 use super::op::Op;
@@ -80,14 +82,14 @@ impl Line<'_> {
     }
 }
 
-/// A path as all else that is told shows it, in quotes where it could be taken for more than itself. What
-/// is no text stands as its bytes.
+/// A path as all else that is told shows it, as a word of a command where it could be taken for more than
+/// itself.
 fn shown(path: &[u8]) -> String {
-    let chunk = |chunk: Utf8Chunk<'_>| {
-        format!("{}{}", words::visible(chunk.valid()), chunk.invalid().escape_ascii())
-    };
-    let text: String = path.utf8_chunks().map(chunk).collect();
-    let is_plain = !text.contains([' ', '\'']) && !text.contains("->");
+    if path.iter().any(u8::is_ascii_control) {
+        return words::escaped_path(path);
+    }
+    let text = words::shown_path(Path::new(OsStr::from_bytes(path)));
+    let is_plain = text.starts_with("$'") || !text.contains([' ', '\'']) && !text.contains("->");
     if is_plain { text } else { words::quoted(&text) }
 }
 
@@ -101,7 +103,9 @@ mod tests {
             (&b"/data/wal/0.wal"[..], "/data/wal/0.wal"),
             ("/data/\u{e4}".as_bytes(), "/data/\u{e4}"),
             (br#"/data/a"b\c"#, r#"/data/a"b\c"#),
-            (b"/data/a\nb\xff", r"/data/a\nb\xff"),
+            (b"/data/a\nb\xff", r"$'/data/a\nb\xff'"),
+            (br"/data/a\nb", r"/data/a\nb"),
+            (b"/data/a\nb", r"$'/data/a\nb'"),
             (b"/data/a b, 4096 bytes at 0", "'/data/a b, 4096 bytes at 0'"),
             (b"/data/a->b", "'/data/a->b'"),
             (b"/data/it's", r#"'/data/it'"'"'s'"#),

@@ -11,7 +11,7 @@ use crate::common::{Mount, slowfs, stdout_of, text_of};
 /// `slowfs apply` of a file of those lines.
 fn apply(mount: &Mount, lines: &[&str], options: &[&str]) -> Output {
     let file = mount.scratch().join("faults.txt");
-    fs::write(&file, lines.join("\n")).unwrap();
+    fs::write(&file, lines.join("\n") + "\n# no more faults\n").unwrap();
     let mut apply = slowfs();
     apply.args(["apply", "--addr", &mount.addr, "--json", "-f"]).arg(file);
     apply.args(options).output().unwrap()

@@ -25,11 +25,15 @@ use super::{output, whom};
 use crate::fault::words::quoted_path;
 
 /// What to write where a mount stands in the place of the file.
-fn no_file(mountpoint: &Path, before: Option<&PathBuf>) -> String {
-    let (file, mountpoint) = (before.map(|path| quoted_path(path)), quoted_path(mountpoint));
-    let file = file.unwrap_or_else(|| "FILE".to_owned());
+fn no_file(paths: &[PathBuf], last: &Path) -> String {
+    let (mounts, files): (Vec<_>, Vec<_>) =
+        paths.iter().partition(|path| whom::is_mountpoint(path));
+    let file = files.first().map_or_else(|| "FILE".to_owned(), |path| quoted_path(path));
+    let mounts: Vec<_> = mounts.into_iter().map(|path| quoted_path(path)).collect();
     format!(
-        "{mountpoint} is a mount, which stands before the file: write `slowfs run {mountpoint} {file}`"
+        "{} is a mount, which stands before the file: write `slowfs run {} {file}`",
+        quoted_path(last),
+        mounts.join(" ")
     )
 }
 
@@ -38,7 +42,7 @@ pub(super) fn run(args: &RunArgs, target: &Target) -> ExitCode {
     let mut target = target.clone();
     let Some((file, mounts)) = args.paths.split_last() else { return ExitCode::from(2) };
     if whom::is_mountpoint(file) {
-        output::error(&no_file(file, mounts.first()));
+        output::error(&no_file(&args.paths, file));
         return ExitCode::from(2);
     }
     target.mount.extend(mounts.iter().cloned());

@@ -63,10 +63,11 @@ pub(super) fn run(args: &SelftestArgs) -> ExitCode {
     }
 }
 
-/// The rows first: no drawing that fails takes them away.
+/// The rows are told whatever becomes of the drawing.
 fn tell(args: &SelftestArgs, report: &Report, svg: Option<Saved>) -> ExitCode {
-    told_at_last(&if args.json { report.json().to_string() } else { report.text() });
+    // Before signals end it: one that came then would leave an empty file.
     let drawn = svg.map(|mut svg| svg.write(&svg::plot(report)));
+    told_at_last(&if args.json { report.json().to_string() } else { report.text() });
     if let Some(Err(why)) = &drawn {
         output::error(why);
     }

@@ -22,8 +22,8 @@ const HEADERS: [&str; 12] =
     ["TEST", "OF", "N", "ASKED", "GOT", "95%", "P99", "FLOOR", "OVER", "95%", "BAR", "VERDICT"];
 
 const LEGEND: &str = "\
-Times are those beyond what was asked. FLOOR: for delays this machine without slowfs, for concurrency and cost
-slowfs without the fault. OVER: what GOT exceeds FLOOR by, pair by pair; its lower end is held to the BAR of delays.";
+Times are those beyond what was asked. FLOOR is this machine without slowfs for delays, and slowfs without the
+fault for concurrency and cost. OVER: what GOT exceeds FLOOR by, pair by pair; its lower end is held to the BAR.";
 
 impl Report {
     pub(super) fn has_failed(&self) -> bool {

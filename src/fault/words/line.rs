@@ -114,10 +114,10 @@ impl FaultWords {
         self.line_of(self.effect())
     }
 
-    /// The same for people, on one line: of measured times only the first are shown.
+    /// The same for people, on one line: of a long effect only the beginning is shown.
     #[must_use]
     pub(crate) fn shown(&self) -> String {
-        visible(&self.line_of(shorten(&self.effect())))
+        visible(&self.line_of(self.effect_by(|effect| shorten(&effect))))
     }
 
     fn line_of(&self, effect: String) -> String {
@@ -141,7 +141,12 @@ impl FaultWords {
     /// of charybdefs's calls that asks for no more.
     #[must_use]
     pub(crate) fn effect(&self) -> String {
-        let mut effects = self.effects.iter().map(EffectWords::line);
+        self.effect_by(|effect| effect)
+    }
+
+    /// The same with each effect made into that.
+    fn effect_by(&self, each: impl Fn(String) -> String) -> String {
+        let mut effects = self.effects.iter().map(|effect| each(effect.line()));
         let mut words = vec![effects.next().unwrap_or_else(|| "nothing".to_owned())];
         words.extend(effects.map(|effect| format!("--and {}", quoted(&effect))));
         words.join(" ")

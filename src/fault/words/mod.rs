@@ -39,7 +39,7 @@ pub(super) use glob::{maybe_of_regex as maybe_glob_of_regex, meant as meant_by_g
 pub(crate) use line::{beside, joined, parse as line, quoted, split};
 pub(crate) use option::{FaultOption, OPTIONS};
 pub(crate) use param::{Param, ParamType};
-pub(crate) use path::{quoted_path, shown_path};
+pub(crate) use path::{escaped_path, quoted_path, shown_path};
 pub use pattern::Pattern;
 pub(crate) use pattern::PatternError;
 pub(crate) use pattern::shorten;

@@ -1,4 +1,4 @@
-//! Paths for people and their shells. What is no UTF-8 of one is escaped, so that two paths never look alike. No locks.
+//! Paths for people and their shells. What is no UTF-8 of one is escaped, so that two of them never look alike. No locks.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -8,22 +8,23 @@ use super::line::quoted;
 /// A path as a word of a command.
 #[must_use]
 pub(crate) fn quoted_path(path: &Path) -> String {
-    path.to_str().map_or_else(|| escaped(path), quoted)
+    path.to_str().map_or_else(|| escaped_path(path.as_os_str().as_bytes()), quoted)
 }
 
 /// A path as it is, or else as its word of a command.
 #[must_use]
 pub(crate) fn shown_path(path: &Path) -> String {
     let plain = path.to_str().filter(|text| !text.starts_with(OPEN));
-    plain.map_or_else(|| escaped(path), str::to_owned)
+    plain.map_or_else(|| escaped_path(path.as_os_str().as_bytes()), str::to_owned)
 }
 
 /// What begins a word with escapes.
 const OPEN: &str = "$'";
 
-/// As bash, zsh and the sh of POSIX.1-2024 read it.
-fn escaped(path: &Path) -> String {
-    format!("{OPEN}{}'", path.as_os_str().as_bytes().escape_ascii())
+/// A path as a word with escapes, as bash and zsh read it.
+#[must_use]
+pub(crate) fn escaped_path(path: &[u8]) -> String {
+    format!("{OPEN}{}'", path.escape_ascii())
 }
 
 #[cfg(test)]
