@@ -253,7 +253,7 @@ fn what_is_asked_for_again_and_cannot_be_is_refused() {
     let asked = [&options[0], &options[1], "--fault", "cut-at fsync"];
     let mut mount = Mount::over(scratch, &[&asked[..], &["--track-unsynced"]].concat());
     mount.stop();
-    assert_eq!(kept(&fs::read_to_string(&path).unwrap()), ["cut-at fsync -m fsync"]);
+    assert_eq!(kept(&fs::read_to_string(&path).unwrap()), ["cut-at fsync"]);
     let mut command = slowfs();
     command.arg("mount").arg(mount.mnt()).arg("--subdir").arg(mount.raw());
     let output = command.args(["--listen", "none"]).args(asked).output().unwrap();
@@ -263,7 +263,7 @@ fn what_is_asked_for_again_and_cannot_be_is_refused() {
         "{}",
         text_of(&output)
     );
-    assert_eq!(kept(&fs::read_to_string(&path).unwrap()), ["cut-at fsync -m fsync"]);
+    assert_eq!(kept(&fs::read_to_string(&path).unwrap()), ["cut-at fsync"]);
 }
 
 #[test]
