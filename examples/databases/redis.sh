@@ -16,7 +16,7 @@ until cli set b "$big" | grep OK; do sleep 0.1; done
 
 # What one sees:
 #> OK
-#> fault 1: full --free 0 -m ...
+#> fault 1: full --free 0
 #>     0
 #> MISCONF Errors writing to the AOF file: No space left on device
 #> 1
