@@ -13,8 +13,8 @@ const ON_THE_SPOT: Duration = Duration::from_micros(150);
 /// Below this a change of thread takes more of the processors than the wait does.
 const ALWAYS: Duration = Duration::from_micros(3);
 
-/// How many may be spent on waiting, so that as many are left for everybody else. An only one may be, too:
-/// not for long.
+/// How many may be spent on waiting, so that as many are left for everybody else. Where there is only one it may
+/// be spent, too, since that is over soon.
 static TO_SPARE: LazyLock<usize> =
     LazyLock::new(|| (available_parallelism().map_or(1, NonZero::get) / 2).max(1));
 
