@@ -12,6 +12,9 @@ use crate::mirror::{Changes, Ino};
 use crate::ops::{Call, MethodSet};
 use crate::unsynced::About;
 
+/// The capabilities that a program gets from its file: capabilities(7).
+const CAPABILITY: &str = "security.capability";
+
 impl SlowFs {
     /// Serves a GETATTR, through the handle if it came with one.
     pub(super) fn serve_getattr(
@@ -78,10 +81,18 @@ impl SlowFs {
         (name, value, flags): (&OsStr, &[u8], i32),
         reply: ReplyEmpty,
     ) {
-        let op = Op::new(req, Call::Setxattr, Target::Inode(ino));
+        let mut op = Op::new(req, Call::Setxattr, Target::Inode(ino));
+        // A write takes capabilities away: one from before this is not to do so when it is written back.
+        let catches_up = name == CAPABILITY && self.core.options.writeback_cache;
+        if catches_up {
+            op = op.slow();
+        }
         let operands = Operands { name, data: value, ..Operands::default() };
         self.serve(op, operands, reply, move |core, caller, operands| {
             let (name, value) = (operands.name, operands.data);
+            if catches_up {
+                core.catch_up(ino);
+            }
             let set = || core.tree.setxattr(caller, ino, name, value, flags);
             core.tracked(|| About::Attribute { ino, name }, set)
         });
@@ -98,7 +109,7 @@ impl SlowFs {
         let mut op = Op::new(req, Call::Getxattr, Target::Inode(ino));
         // The kernel's own question before it changes a file whose attributes it just refreshed:
         // part of that write or truncation, and no getxattr(2) of anybody.
-        if size == 0 && name == "security.capability" {
+        if size == 0 && name == CAPABILITY {
             op = op.consulting(MethodSet::EMPTY);
         }
         self.serve(op, Operands::name(name), reply, move |core, _, operands| {
